@@ -1,0 +1,92 @@
+"""Where arrays are computed on: `get` a backend by name, or the one `of` some arrays."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend.base import Backend
+from gpucnn.backend.cpu import CpuBackend
+from gpucnn.errors import DeviceError, DtypeError, UsageError
+
+__all__ = ["Backend", "choose", "get", "of"]
+
+_NO_KERNELS = "this version of gpucnn holds the CPU backend only"
+
+
+@lru_cache(maxsize=1)
+def _cpu() -> CpuBackend:
+    return CpuBackend()
+
+
+def get(device: str = "cpu") -> Backend:
+    """The backend of a device: "cpu", "cuda", "cuda:1", "sim" or "auto".
+
+    Raises:
+        DeviceError: the device cannot be used here; the error says why and what to do.
+        UsageError: no such device.
+    """
+    if device == "auto":
+        return choose()[0]
+    if device == "cpu":
+        return _cpu()
+    if re.fullmatch(r"cuda(:\d+)?", device):
+        cause, fix = _why_no_cuda()
+        raise DeviceError(f"device {device} cannot be used", cause=cause, fix=fix)
+    if device == "sim":
+        raise DeviceError(
+            "device sim cannot be used", cause=_NO_KERNELS, fix="use --device cpu"
+        )
+    raise UsageError(
+        f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
+        fix="use --device auto",
+    )  # fmt: skip
+
+
+def choose() -> tuple[Backend, str]:
+    """The backend that "auto" stands for, and the reason, to be shown to the user."""
+    return _cpu(), f"no usable CUDA device: {_why_no_cuda()[0]}"
+
+
+def of(*arrays: Any) -> Backend:
+    """The backend on which all of `arrays` lie; None is passed over.
+
+    Raises:
+        DtypeError: an argument is no array, or they lie on different devices.
+        DeviceError: they are CuPy arrays, which this version cannot compute on.
+    """
+    given = [array for array in arrays if array is not None]
+    if given and all(isinstance(array, (np.ndarray, np.generic)) for array in given):
+        return _cpu()
+    modules = {type(array).__module__.partition(".")[0] for array in given}
+    if modules == {"cupy"}:
+        raise DeviceError(
+            "CuPy arrays cannot be computed on", cause=_NO_KERNELS, fix="convert with cupy.asnumpy"
+        )
+    types = ", ".join(sorted({f"{type(a).__module__}.{type(a).__qualname__}" for a in given}))
+    raise DtypeError(
+        f"no backend computes on {types or 'no array at all'}",
+        cause="arguments must all be NumPy arrays, or all CuPy arrays",
+        fix="convert with numpy.asarray",
+    )
+
+
+def _why_no_cuda() -> tuple[str, str]:
+    """Cause and fix of CUDA not being usable, as far as it can be told without a kernel to run."""
+    if importlib.util.find_spec("cupy") is None:
+        return (
+            "CuPy is not installed",
+            'use --device cpu, or pip install "gpucnn[cuda12]" on a machine with an NVIDIA GPU',
+        )
+    import cupy
+
+    if not cupy.is_available():
+        return (
+            "CuPy finds no NVIDIA driver or no GPU",
+            "use --device cpu, or install the NVIDIA driver (nvidia-smi must list a GPU)",
+        )
+    return _NO_KERNELS, "use --device cpu"

@@ -1,0 +1,778 @@
+"""The contract that every backend keeps: the primitives, their shapes, dtypes and rules.
+
+A public method here checks its arguments, so that an error reads the same on every device, and
+hands over to the method of the same name with an underscore, which a backend implements.
+
+For all of them:
+
+- activations are (N, C, H, W), convolution weights (F, C/groups, KH, KW), dense weights (in, out);
+- float32, or float64 where the backend has it; one floating dtype a call, and the result has it;
+- an empty batch (N = 0) is legal;
+- results are deterministic: every output element has one owner, and a sum over the batch is taken
+  in a fixed order that does not depend on the number of threads;
+- inf and NaN propagate silently, as on a GPU; training looks for them.
+
+`stride`, `dilation` and `kernel` are an int or (h, w); `padding` is an int, (h, w),
+((top, bottom), (left, right)), "same" or "valid" (`gpucnn.shapes`). `activation` is None or "relu".
+Shapes that do not fit raise `ShapeError`, dtypes that do not fit `DtypeError`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from gpucnn.errors import DtypeError, ShapeError, UsageError
+from gpucnn.shapes import (
+    Conv2dGeometry,
+    PaddingArg,
+    PairArg,
+    Pool2dGeometry,
+    conv2d_geometry,
+    pool2d_geometry,
+)
+
+Array = Any  # a NumPy or CuPy ndarray
+Scalar = Any  # a Python number, or a device array of shape (1,) whose value changes from step to step
+
+#: The primitives, in the order of their definition below; `gpucnn.ops` exposes each.
+PRIMITIVES = (
+    "conv2d_forward",
+    "conv2d_backward_input",
+    "conv2d_backward_weight",
+    "bias_grad",
+    "max_pool2d_forward",
+    "max_pool2d_backward",
+    "avg_pool2d_forward",
+    "avg_pool2d_backward",
+    "matmul",
+    "relu_backward",
+    "softmax_cross_entropy_forward",
+    "softmax_cross_entropy_backward",
+    "batch_norm_forward",
+    "batch_norm_backward",
+    "dropout_forward",
+    "dropout_backward",
+    "gather",
+    "sgd_update",
+    "rmsprop_update",
+    "adam_update",
+)
+
+
+class Backend(ABC):
+    """Primitives on one device. Get one with `gpucnn.backend.get` or `gpucnn.backend.of`.
+
+    Attributes:
+        name: "cpu", "cuda:0", "sim".
+        xp: the array module (NumPy, CuPy) for all that is not a primitive.
+    """
+
+    name: str
+    xp: Any
+
+    # ---- arrays ----------------------------------------------------------------------------
+
+    @abstractmethod
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        """An array of this device from a NumPy array (or what NumPy makes one of)."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> Any:
+        """A NumPy array with the values of an array of this device."""
+
+    @abstractmethod
+    def owns(self, array: Any) -> bool:
+        """Whether `array` lies on this device."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """What the bits of a result depend on: device, versions, BLAS core type, threads."""
+
+    @abstractmethod
+    def quiet(self) -> AbstractContextManager[Any]:
+        """A context in which inf and NaN arise without a warning."""
+
+    # ---- convolution -----------------------------------------------------------------------
+
+    def conv2d_forward(
+        self,
+        x: Array,
+        w: Array,
+        b: Array | None = None,
+        *,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+        activation: str | None = None,
+    ) -> Array:
+        """Cross-correlation of x with w, plus bias, then the activation.
+
+            y[n,f,oh,ow] = b[f] + sum_{c,kh,kw} x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p] * w[f,c,kh,kw]
+
+        where c0 is the first channel of f's group and pixels in the padding are 0.
+
+        Args:
+            x: (N, C, H, W).
+            w: (F, C/groups, KH, KW).
+            b: (F,) or None.
+
+        Returns:
+            y: (N, F, OH, OW), sizes by `gpucnn.shapes.conv_output_size`.
+        """
+        self._check_floats(x=x, w=w, b=b)
+        _check_activation(activation)
+        geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
+        if b is not None:
+            _check_shape("bias", b, (geometry.F,))
+        return self._conv2d_forward(x, w, b, geometry, activation)
+
+    def conv2d_backward_input(
+        self,
+        grad_y: Array,
+        w: Array,
+        x_shape: Sequence[int],
+        *,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+    ) -> Array:
+        """Gradient of the loss by the input of a convolution: the adjoint of x -> conv(x, w).
+
+            grad_x[n,c,h,w] = sum over the f, kh, kw, oh, ow with h = oh*s+kh*d-p, w = ow*s+kw*d-p
+                              of grad_y[n,f,oh,ow] * w[f,c-c0,kh,kw]
+
+        Args:
+            grad_y: (N, F, OH, OW).
+            w: (F, C/groups, KH, KW).
+            x_shape: (N, C, H, W) of the input, which stride leaves open.
+
+        Returns:
+            grad_x: (N, C, H, W).
+        """
+        self._check_floats(grad_y=grad_y, w=w)
+        geometry = conv2d_geometry(x_shape, w.shape, stride, padding, dilation, groups)
+        _check_shape("grad_y", grad_y, geometry.y_shape)
+        return self._conv2d_backward_input(grad_y, w, geometry)
+
+    def conv2d_backward_weight(
+        self,
+        grad_y: Array,
+        x: Array,
+        w_shape: Sequence[int],
+        *,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+    ) -> Array:
+        """Gradient of the loss by the weight of a convolution: the adjoint of w -> conv(x, w).
+
+            grad_w[f,c,kh,kw] = sum_{n,oh,ow} grad_y[n,f,oh,ow] * x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p]
+
+        Args:
+            grad_y: (N, F, OH, OW).
+            x: (N, C, H, W).
+            w_shape: (F, C/groups, KH, KW) of the weight.
+
+        Returns:
+            grad_w: (F, C/groups, KH, KW).
+        """
+        self._check_floats(grad_y=grad_y, x=x)
+        geometry = conv2d_geometry(x.shape, w_shape, stride, padding, dilation, groups)
+        _check_shape("grad_y", grad_y, geometry.y_shape)
+        return self._conv2d_backward_weight(grad_y, x, geometry)
+
+    def bias_grad(self, grad_y: Array) -> Array:
+        """Sum over all axes but the channels: grad_b[f] = sum_{n,...} grad_y[n,f,...].
+
+        Args:
+            grad_y: (N, F) or (N, F, ...).
+
+        Returns:
+            grad_b: (F,).
+        """
+        self._check_floats(grad_y=grad_y)
+        _check_channels("grad_y", grad_y)
+        return self._bias_grad(grad_y)
+
+    # ---- pooling ---------------------------------------------------------------------------
+
+    def max_pool2d_forward(
+        self,
+        x: Array,
+        kernel: PairArg,
+        *,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+    ) -> tuple[Array, Array]:
+        """Maximum of each window: y[n,c,oh,ow] = max_{kh,kw} x[n,c,oh*s+kh-p,ow*s+kw-p].
+
+        Padding counts as -inf. The first maximum in row-major order wins a tie. A NaN counts as
+        greater than all, so it propagates.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            y: (N, C, OH, OW), and argmax: an opaque array for `max_pool2d_backward`.
+        """
+        self._check_floats(x=x)
+        return self._max_pool2d_forward(x, pool2d_geometry(x.shape, kernel, stride, padding))
+
+    def max_pool2d_backward(
+        self,
+        grad_y: Array,
+        argmax: Array,
+        x_shape: Sequence[int],
+        kernel: PairArg,
+        *,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+    ) -> Array:
+        """Each output's gradient goes to the input pixel that was its maximum.
+
+        Args:
+            grad_y: (N, C, OH, OW).
+            argmax: what `max_pool2d_forward` returned.
+            x_shape: (N, C, H, W) of the input.
+
+        Returns:
+            grad_x: (N, C, H, W).
+        """
+        self._check_floats(grad_y=grad_y)
+        geometry = pool2d_geometry(x_shape, kernel, stride, padding)
+        _check_shape("grad_y", grad_y, geometry.y_shape)
+        _check_shape("argmax", argmax, geometry.y_shape)
+        return self._max_pool2d_backward(grad_y, argmax, geometry)
+
+    def avg_pool2d_forward(
+        self,
+        x: Array,
+        kernel: PairArg,
+        *,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+        count_include_pad: bool = True,
+    ) -> Array:
+        """Mean of each window: y[n,c,oh,ow] = sum_{kh,kw} x[n,c,oh*s+kh-p,ow*s+kw-p] / count.
+
+        `count` is KH*KW, or with count_include_pad=False the window's pixels inside the image.
+
+        Args:
+            x: (N, C, H, W).
+
+        Returns:
+            y: (N, C, OH, OW).
+        """
+        self._check_floats(x=x)
+        geometry = pool2d_geometry(x.shape, kernel, stride, padding)
+        return self._avg_pool2d_forward(x, geometry, count_include_pad)
+
+    def avg_pool2d_backward(
+        self,
+        grad_y: Array,
+        x_shape: Sequence[int],
+        kernel: PairArg,
+        *,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+        count_include_pad: bool = True,
+    ) -> Array:
+        """Each output's gradient is shared out evenly over its window.
+
+        Args:
+            grad_y: (N, C, OH, OW).
+            x_shape: (N, C, H, W) of the input.
+
+        Returns:
+            grad_x: (N, C, H, W).
+        """
+        self._check_floats(grad_y=grad_y)
+        geometry = pool2d_geometry(x_shape, kernel, stride, padding)
+        _check_shape("grad_y", grad_y, geometry.y_shape)
+        return self._avg_pool2d_backward(grad_y, geometry, count_include_pad)
+
+    # ---- dense, activation, loss -----------------------------------------------------------
+
+    def matmul(
+        self,
+        a: Array,
+        b: Array,
+        *,
+        transpose_a: bool = False,
+        transpose_b: bool = False,
+        bias: Array | None = None,
+        activation: str | None = None,
+    ) -> Array:
+        """c = activation(op(a) @ op(b) + bias), where op transposes if asked to.
+
+        Args:
+            a: (M, K), or (K, M) with transpose_a.
+            b: (K, N), or (N, K) with transpose_b.
+            bias: (N,) or None, added to every row.
+
+        Returns:
+            c: (M, N).
+        """
+        self._check_floats(a=a, b=b, bias=bias)
+        _check_activation(activation)
+        if a.ndim != 2 or b.ndim != 2:
+            raise ShapeError(
+                f"matmul of {a.shape} and {b.shape}",
+                cause="both must be matrices",
+                fix="flatten images to (N, C*H*W) first, or reshape",
+            )
+        rows, inner_a = a.shape[::-1] if transpose_a else a.shape
+        inner_b, columns = b.shape[::-1] if transpose_b else b.shape
+        if inner_a != inner_b:
+            raise ShapeError(
+                f"matmul of {(rows, inner_a)} and {(inner_b, columns)}",
+                cause=f"the inner sizes differ: {inner_a} and {inner_b}",
+                fix=f"give a second matrix with {inner_a} rows, or an input of {inner_b} features",
+            )
+        if bias is not None:
+            _check_shape("bias", bias, (columns,))
+        return self._matmul(a.T if transpose_a else a, b.T if transpose_b else b, bias, activation)
+
+    def relu_backward(self, grad_y: Array, y: Array) -> Array:
+        """grad_x = grad_y where y > 0, else 0. `y` is the output of the ReLU, of any shape."""
+        self._check_floats(grad_y=grad_y, y=y)
+        _check_shape("grad_y", grad_y, y.shape)
+        return self._relu_backward(grad_y, y)
+
+    def softmax_cross_entropy_forward(self, logits: Array, labels: Array) -> tuple[Array, Array]:
+        """losses[n] = log(sum_k exp(logits[n,k])) - logits[n, labels[n]], and the softmax.
+
+        Stable for logits of any size, as each row's maximum is subtracted first.
+
+        Args:
+            logits: (N, K).
+            labels: integer class ids (N,). One outside [0, K) gives a loss of NaN.
+
+        Returns:
+            losses: (N,), and probabilities: (N, K).
+        """
+        self._check_floats(logits=logits)
+        self._check_labels(logits, labels)
+        return self._softmax_cross_entropy_forward(logits, labels)
+
+    def softmax_cross_entropy_backward(
+        self, probabilities: Array, labels: Array, grad: Array
+    ) -> Array:
+        """grad_logits[n,k] = (probabilities[n,k] - [k = labels[n]]) * grad[n].
+
+        Args:
+            probabilities: (N, K), of the forward call.
+            labels: integer class ids (N,). One outside [0, K) gives a row of NaN.
+            grad: (N,), the gradient of the loss by each of `losses`.
+
+        Returns:
+            grad_logits: (N, K).
+        """
+        self._check_floats(probabilities=probabilities, grad=grad)
+        self._check_labels(probabilities, labels)
+        _check_shape("grad", grad, (probabilities.shape[0],))
+        return self._softmax_cross_entropy_backward(probabilities, labels, grad)
+
+    # ---- normalisation and dropout ---------------------------------------------------------
+
+    def batch_norm_forward(
+        self, x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
+    ) -> tuple[Array, Array, Array]:
+        """y = gamma * (x - mean) / sqrt(var + eps) + beta, by channel (Ioffe and Szegedy 2015).
+
+        Args:
+            x: (N, C) or (N, C, ...), with at least one element a channel.
+            gamma: (C,).
+            beta: (C,).
+
+        Returns:
+            y: shape of x; mean: (C,); var: (C,), biased (divided by the count).
+        """
+        self._check_floats(x=x, gamma=gamma, beta=beta)
+        self._check_batch_norm(x, gamma=gamma, beta=beta)
+        return self._batch_norm_forward(x, gamma, beta, eps)
+
+    def batch_norm_backward(
+        self,
+        grad_y: Array,
+        x: Array,
+        gamma: Array,
+        mean: Array,
+        var: Array,
+        *,
+        eps: float = 1e-5,
+    ) -> tuple[Array, Array, Array]:
+        """Gradients of batch norm, with xhat = (x - mean) / sqrt(var + eps) and M elements a channel.
+
+            grad_beta  = sum grad_y
+            grad_gamma = sum grad_y * xhat
+            grad_x     = gamma / sqrt(var + eps) * (grad_y - grad_beta / M - xhat * grad_gamma / M)
+
+        Args:
+            grad_y: shape of x.
+            mean: (C,), of the forward call.
+            var: (C,), of the forward call.
+
+        Returns:
+            grad_x: shape of x; grad_gamma: (C,); grad_beta: (C,).
+        """
+        self._check_floats(grad_y=grad_y, x=x, gamma=gamma, mean=mean, var=var)
+        self._check_batch_norm(x, gamma=gamma, mean=mean, var=var)
+        _check_shape("grad_y", grad_y, x.shape)
+        return self._batch_norm_backward(grad_y, x, gamma, mean, var, eps)
+
+    def dropout_forward(
+        self, x: Array, rate: float, *, key: tuple[int, int], step: Scalar
+    ) -> tuple[Array, Array]:
+        """y = x * mask / (1 - rate), the mask by `gpucnn.random.dropout_mask` (inverted dropout).
+
+        Args:
+            x: any shape.
+            rate: the share of elements set to zero, in [0, 1).
+            key: of the stream, `gpucnn.random.stream_key`.
+            step: an int, or a uint32 array (1,) of this device.
+
+        Returns:
+            y: shape of x, and mask: uint8, shape of x, 1 where kept.
+        """
+        self._check_floats(x=x)
+        _check_rate(rate)
+        return self._dropout_forward(x, rate, key, step)
+
+    def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
+        """grad_x = grad_y * mask / (1 - rate). All of one shape."""
+        self._check_floats(grad_y=grad_y)
+        _check_rate(rate)
+        _check_shape("mask", mask, grad_y.shape)
+        return self._dropout_backward(grad_y, mask, rate)
+
+    # ---- data and optimizers ---------------------------------------------------------------
+
+    def gather(
+        self, dataset: Array, indices: Array, *, scale: float = 1.0, offset: float = 0.0
+    ) -> Array:
+        """A batch of a uint8 data set as floats: out[i] = dataset[indices[i]] * scale + offset.
+
+        Args:
+            dataset: uint8 (M, ...).
+            indices: integers (B,) in [0, M).
+
+        Returns:
+            float32 (B, ...).
+        """
+        self._check_owned(dataset=dataset, indices=indices)
+        if dataset.dtype != self.xp.uint8 or indices.dtype.kind not in "iu":
+            raise DtypeError(
+                f"gather from {dataset.dtype} by {indices.dtype}",
+                cause="the data set must be uint8 and the indices integers",
+                fix="keep pixels as uint8 until they are gathered",
+            )
+        return self._gather(dataset, indices, scale, offset)
+
+    def sgd_update(
+        self,
+        param: Array,
+        grad: Array,
+        velocity: Array | None,
+        *,
+        learning_rate: Scalar,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        halted: Scalar | None = None,
+    ) -> None:
+        """One step of stochastic gradient descent, in place (Sutskever et al. 2013).
+
+            g = grad + weight_decay * param
+            velocity = momentum * velocity + g;  g = g + momentum * velocity if nesterov else velocity
+            param = param - learning_rate * g
+
+        Args:
+            param: any shape, contiguous, changed in place.
+            grad: shape of param.
+            velocity: shape of param, changed in place; None without momentum.
+            learning_rate: a float32 array (1,) of this device, or a number.
+            halted: uint32 array (1,) of this device; not zero makes the call do nothing.
+        """
+        self._check_update(param, grad, velocity=velocity)
+        if momentum and velocity is None:
+            raise UsageError("momentum without a velocity", fix="pass an array of zeros at first")
+        self._sgd_update(
+            param, grad, velocity, learning_rate, momentum, nesterov, weight_decay, halted
+        )
+
+    def rmsprop_update(
+        self,
+        param: Array,
+        grad: Array,
+        square_avg: Array,
+        *,
+        learning_rate: Scalar,
+        rho: float = 0.9,
+        eps: float = 1e-7,
+        weight_decay: float = 0.0,
+        halted: Scalar | None = None,
+    ) -> None:
+        """One step of RMSprop, in place (Tieleman and Hinton 2012). Arguments as in `sgd_update`.
+
+            g = grad + weight_decay * param
+            square_avg = rho * square_avg + (1 - rho) * g**2
+            param = param - learning_rate * g / (sqrt(square_avg) + eps)
+        """
+        self._check_update(param, grad, square_avg=square_avg)
+        self._rmsprop_update(param, grad, square_avg, learning_rate, rho, eps, weight_decay, halted)
+
+    def adam_update(
+        self,
+        param: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        *,
+        learning_rate: Scalar,
+        step: Scalar,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        halted: Scalar | None = None,
+    ) -> None:
+        """One step of Adam (Kingma and Ba 2015) in place; decoupled=True is AdamW.
+
+            g = grad + weight_decay * param          decoupled: param *= 1 - learning_rate*weight_decay
+            m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2
+            param -= learning_rate * (m / (1 - beta1**step)) / (sqrt(v / (1 - beta2**step)) + eps)
+
+        Args:
+            step: counted from 1; a uint32 array (1,) of this device, or a number.
+
+        The other arguments are as in `sgd_update`. AdamW: Loshchilov and Hutter 2019.
+        """
+        self._check_update(param, grad, m=m, v=v)
+        self._adam_update(
+            param, grad, m, v, learning_rate, step, beta1, beta2, eps, weight_decay, decoupled, halted
+        )
+
+    # ---- checks ----------------------------------------------------------------------------
+
+    def _check_owned(self, **arrays: Array | None) -> None:
+        for name, array in arrays.items():
+            if array is not None and not self.owns(array):
+                raise DtypeError(
+                    f"{name} is a {type(array).__module__}.{type(array).__name__}",
+                    cause=f"the backend {self.name} computes on its own arrays only",
+                    fix=f'convert it first: gpucnn.backend.get("{self.name}").asarray({name})',
+                )
+
+    def _check_floats(self, **arrays: Array | None) -> None:
+        self._check_owned(**arrays)
+        dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+        distinct = set(dtypes.values())
+        if len(distinct) == 1 and distinct.pop() in (self.xp.float32, self.xp.float64):
+            return
+        raise DtypeError(
+            "dtypes do not fit: " + ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items()),
+            cause="all must be float32, or all float64",
+            fix="convert with .astype(numpy.float32)",
+        )
+
+    def _check_labels(self, logits: Array, labels: Array) -> None:
+        self._check_owned(labels=labels)
+        if logits.ndim != 2:
+            raise ShapeError(
+                f"logits have shape {logits.shape}",
+                cause="they must be (N, K): one score for each class",
+                fix="flatten before the last dense layer",
+            )
+        if labels.dtype.kind not in "iu":
+            raise DtypeError(
+                f"labels are {labels.dtype}",
+                cause="class ids are integers",
+                fix="convert with .astype(numpy.int32), or pass one-hot targets to "
+                "gpucnn.functions.softmax_cross_entropy",
+            )
+        _check_shape("labels", labels, (logits.shape[0],))
+
+    def _check_batch_norm(self, x: Array, **per_channel: Array) -> None:
+        _check_channels("x", x)
+        for name, array in per_channel.items():
+            _check_shape(name, array, (x.shape[1],))
+        if math.prod(x.shape) == 0:
+            raise ShapeError(
+                f"batch norm of an input of shape {x.shape}",
+                cause="the mean of no elements is undefined",
+                fix="give at least one image, or use the running statistics (evaluation mode)",
+            )
+
+    def _check_update(self, param: Array, grad: Array, **slots: Array | None) -> None:
+        self._check_floats(param=param, grad=grad, **slots)
+        for name, array in {"grad": grad, **slots}.items():
+            if array is not None:
+                _check_shape(name, array, param.shape)
+        for name, array in {"param": param, **slots}.items():
+            if array is not None and not array.flags.c_contiguous:
+                raise ShapeError(
+                    f"{name} is not C-contiguous",
+                    cause="an update in place works on the memory of the array itself",
+                    fix="keep parameters as numpy.ascontiguousarray gives them",
+                )
+
+    # ---- what a backend implements ---------------------------------------------------------
+
+    @abstractmethod
+    def _conv2d_forward(
+        self, x: Array, w: Array, b: Array | None, geometry: Conv2dGeometry, activation: str | None
+    ) -> Array: ...
+
+    @abstractmethod
+    def _conv2d_backward_input(self, grad_y: Array, w: Array, geometry: Conv2dGeometry) -> Array: ...
+
+    @abstractmethod
+    def _conv2d_backward_weight(
+        self, grad_y: Array, x: Array, geometry: Conv2dGeometry
+    ) -> Array: ...
+
+    @abstractmethod
+    def _bias_grad(self, grad_y: Array) -> Array: ...
+
+    @abstractmethod
+    def _max_pool2d_forward(self, x: Array, geometry: Pool2dGeometry) -> tuple[Array, Array]: ...
+
+    @abstractmethod
+    def _max_pool2d_backward(
+        self, grad_y: Array, argmax: Array, geometry: Pool2dGeometry
+    ) -> Array: ...
+
+    @abstractmethod
+    def _avg_pool2d_forward(
+        self, x: Array, geometry: Pool2dGeometry, count_include_pad: bool
+    ) -> Array: ...
+
+    @abstractmethod
+    def _avg_pool2d_backward(
+        self, grad_y: Array, geometry: Pool2dGeometry, count_include_pad: bool
+    ) -> Array: ...
+
+    @abstractmethod
+    def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array: ...
+
+    @abstractmethod
+    def _relu_backward(self, grad_y: Array, y: Array) -> Array: ...
+
+    @abstractmethod
+    def _softmax_cross_entropy_forward(
+        self, logits: Array, labels: Array
+    ) -> tuple[Array, Array]: ...
+
+    @abstractmethod
+    def _softmax_cross_entropy_backward(
+        self, probabilities: Array, labels: Array, grad: Array
+    ) -> Array: ...
+
+    @abstractmethod
+    def _batch_norm_forward(
+        self, x: Array, gamma: Array, beta: Array, eps: float
+    ) -> tuple[Array, Array, Array]: ...
+
+    @abstractmethod
+    def _batch_norm_backward(
+        self, grad_y: Array, x: Array, gamma: Array, mean: Array, var: Array, eps: float
+    ) -> tuple[Array, Array, Array]: ...
+
+    @abstractmethod
+    def _dropout_forward(
+        self, x: Array, rate: float, key: tuple[int, int], step: Scalar
+    ) -> tuple[Array, Array]: ...
+
+    @abstractmethod
+    def _dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array: ...
+
+    @abstractmethod
+    def _gather(self, dataset: Array, indices: Array, scale: float, offset: float) -> Array: ...
+
+    @abstractmethod
+    def _sgd_update(
+        self,
+        param: Array,
+        grad: Array,
+        velocity: Array | None,
+        learning_rate: Scalar,
+        momentum: float,
+        nesterov: bool,
+        weight_decay: float,
+        halted: Scalar | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _rmsprop_update(
+        self,
+        param: Array,
+        grad: Array,
+        square_avg: Array,
+        learning_rate: Scalar,
+        rho: float,
+        eps: float,
+        weight_decay: float,
+        halted: Scalar | None,
+    ) -> None: ...
+
+    @abstractmethod
+    def _adam_update(
+        self,
+        param: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        learning_rate: Scalar,
+        step: Scalar,
+        beta1: float,
+        beta2: float,
+        eps: float,
+        weight_decay: float,
+        decoupled: bool,
+        halted: Scalar | None,
+    ) -> None: ...
+
+
+def _check_shape(name: str, array: Array, shape: Sequence[int]) -> None:
+    if tuple(array.shape) != tuple(shape):
+        raise ShapeError(
+            f"{name} has shape {tuple(array.shape)}",
+            cause=f"the other arguments ask for {tuple(shape)}",
+            fix=f"pass a {name} of shape {tuple(shape)}",
+        )
+
+
+def _check_channels(name: str, array: Array) -> None:
+    if array.ndim < 2:
+        raise ShapeError(
+            f"{name} has shape {tuple(array.shape)}",
+            cause="it must have a batch and a channel axis: (N, C) or (N, C, ...)",
+            fix="reshape it",
+        )
+
+
+def _check_activation(activation: str | None) -> None:
+    if activation not in (None, "relu"):
+        raise UsageError(
+            f"activation {activation!r} cannot be fused",
+            cause='a primitive takes None or "relu"',
+            fix="apply the function of gpucnn.functions to the result",
+        )
+
+
+def _check_rate(rate: float) -> None:
+    if not 0.0 <= rate < 1.0:
+        raise UsageError(
+            f"dropout rate is {rate}",
+            cause="it is the share of elements dropped: at least 0 and below 1",
+            fix="give a rate such as 0.5",
+        )

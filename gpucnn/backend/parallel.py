@@ -1,0 +1,141 @@
+"""Worker threads of the CPU backend, and the BLAS held at one thread while they work.
+
+The work is cut into pieces by its shape alone and pieces are reduced in their order, so the number
+of threads changes the time and never the bits. NumPy releases the interpreter's lock in copies,
+arithmetic and BLAS calls on arrays of some size, which is where a piece spends its time.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, TypeVar
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from gpucnn.errors import UsageError
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+_state = threading.Lock()
+_threads: int | None = None
+_pool: ThreadPoolExecutor | None = None
+_scratch = threading.local()
+
+
+def get_threads() -> int:
+    """Number of worker threads: `set_threads`, else $GPUCNN_NUM_THREADS, else the usable cores."""
+    global _threads
+    if _threads is None:
+        given = os.environ.get("GPUCNN_NUM_THREADS")
+        if given is None:
+            _threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
+                os.cpu_count() or 1
+            )  # fmt: skip
+        else:
+            set_threads(int(given) if given.isdecimal() else given)  # type: ignore[arg-type]
+    assert _threads is not None
+    return _threads
+
+
+def set_threads(n: int) -> None:
+    """Use `n` worker threads from now on; `UsageError` if n is not an integer of at least 1."""
+    global _threads, _pool
+    if not isinstance(n, int) or n < 1:
+        raise UsageError(
+            f"the number of threads is {n!r}",
+            cause="it must be an integer of at least 1",
+            fix="give --threads 2, or unset GPUCNN_NUM_THREADS",
+        )
+    with _state:
+        if _pool is not None:
+            _pool.shutdown()
+        _pool = None
+        _threads = n
+
+
+def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
+    """[task(piece) for piece in pieces], by the worker threads, with one BLAS thread each."""
+    global _pool
+    threads = get_threads()
+    with one_blas_thread():
+        if threads == 1 or len(pieces) <= 1:
+            with np.errstate(all="ignore"):
+                return [task(piece) for piece in pieces]
+        with _state:
+            if _pool is None:
+                _pool = ThreadPoolExecutor(
+                    threads, "gpucnn", initializer=np.seterr, initargs=("ignore",)
+                )
+            pool = _pool
+        return list(pool.map(task, pieces))
+
+
+def blocks(size: int, block: int) -> list[slice]:
+    """range(size) as slices of `block` elements, the last one shorter."""
+    return [slice(start, min(start + block, size)) for start in range(0, size, block)]
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised array of this thread, reused by the next call with the same name."""
+    count = int(np.prod(shape, dtype=np.int64))
+    size = count * np.dtype(dtype).itemsize
+    buffer = getattr(_scratch, name, None)
+    if buffer is None or buffer.size < size:
+        buffer = np.empty(size, dtype=np.uint8)
+        setattr(_scratch, name, buffer)
+    return buffer[:size].view(dtype).reshape(shape)
+
+
+@lru_cache(maxsize=1)
+def _blas() -> list[Any]:
+    return list(ThreadpoolController().select(user_api="blas").lib_controllers)
+
+
+_holders = 0
+_before: list[int] = []
+
+
+@contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Holds the BLAS at one thread; the first to enter sets it and the last to leave restores it."""
+    global _holders, _before
+    with _state:
+        _holders += 1
+        if _holders == 1:
+            _before = [library.num_threads for library in _blas()]
+            for library in _blas():
+                library.set_num_threads(1)
+    try:
+        yield
+    finally:
+        with _state:
+            _holders -= 1
+            if _holders == 0:
+                for library, threads in zip(_blas(), _before, strict=True):
+                    library.set_num_threads(threads)
+
+
+def _forget_pool() -> None:
+    # Threads do not survive a fork: the child starts its own when it needs them.
+    global _pool, _state, _holders
+    _pool, _state, _holders = None, threading.Lock(), 0
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pool)
+
+
+def blas_description() -> str:
+    """The BLAS libraries and the core type that each took this CPU for."""
+    found = [
+        f"{library.internal_api} {library.version} {getattr(library, 'architecture', '')}".strip()
+        for library in _blas()
+    ]
+    return ", ".join(found) or "unknown"

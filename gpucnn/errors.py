@@ -1,0 +1,124 @@
+"""One family of errors: each says what happened, why, and what to do next.
+
+The command line prints the three parts and ends with the error's ``exit_code``;
+a caller in Python catches `GpucnnError` or the built-in type that a kind also is.
+"""
+
+from __future__ import annotations
+
+
+class GpucnnError(Exception):
+    """Base of every error that gpucnn raises on purpose.
+
+    Args:
+        message: what happened, one sentence.
+        cause: why, if that is known.
+        fix: what to do or type next.
+    """
+
+    exit_code = 1
+    kind = "error"
+
+    def __init__(self, message: str, *, cause: str | None = None, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.cause = cause
+        self.fix = fix
+
+    def __str__(self) -> str:
+        parts = [self.message]
+        if self.cause:
+            parts.append(f"cause: {self.cause}")
+        if self.fix:
+            parts.append(f"fix: {self.fix}")
+        return "\n".join(parts)
+
+    def as_dict(self) -> dict[str, str | None]:
+        """The error as the fields of a JSON event: kind, message, cause, fix."""
+        return {"kind": self.kind, "message": self.message, "cause": self.cause, "fix": self.fix}
+
+
+class UsageError(GpucnnError, ValueError):
+    """A flag, a configuration key or an argument is not acceptable."""
+
+    exit_code = 2
+    kind = "usage"
+
+
+class ShapeError(GpucnnError, ValueError):
+    """Arrays or layers whose shapes do not fit together."""
+
+    kind = "shape"
+
+    def at(self, layer: str) -> ShapeError:
+        """The same error with the layer's name in front; the innermost layer wins."""
+        if getattr(self, "layer", None) is not None:
+            return self
+        named = ShapeError(f"{layer}: {self.message}", cause=self.cause, fix=self.fix)
+        named.layer = layer  # type: ignore[attr-defined]
+        return named
+
+
+class DtypeError(GpucnnError, TypeError):
+    """An array of a type that the operation does not take, or of two backends at once."""
+
+    kind = "dtype"
+
+
+class GraphError(GpucnnError, RuntimeError):
+    """The computational graph cannot be walked: freed, detached, or not scalar."""
+
+    kind = "graph"
+
+
+class DeviceError(GpucnnError, RuntimeError):
+    """The requested device cannot be used on this machine."""
+
+    exit_code = 3
+    kind = "device"
+
+
+class DataError(GpucnnError):
+    """Data, weights or images are missing or corrupt."""
+
+    exit_code = 4
+    kind = "data"
+
+
+class DivergedError(GpucnnError, ArithmeticError):
+    """The loss became infinite or NaN."""
+
+    exit_code = 5
+    kind = "diverged"
+
+
+class VerificationError(GpucnnError):
+    """A result is further from its float64 reference than its bound allows."""
+
+    exit_code = 6
+    kind = "verification"
+
+
+class WeightsMismatchError(GpucnnError, ValueError):
+    """Weights that belong to another model: names or shapes differ."""
+
+    kind = "weights"
+
+
+class StorageError(GpucnnError):
+    """A file cannot be written: no permission, no space."""
+
+    kind = "storage"
+
+
+class MissingExtraError(GpucnnError, ImportError):
+    """An optional package is not installed; ``fix`` is the line to type."""
+
+    kind = "missing-extra"
+
+
+class Interrupted(GpucnnError):
+    """Ctrl-C or SIGTERM; a checkpoint was saved if training had begun."""
+
+    exit_code = 130
+    kind = "interrupted"

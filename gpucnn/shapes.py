@@ -1,0 +1,279 @@
+"""The only size formula of the project, and the checks that go with it.
+
+    W_out = floor((W - D*(F - 1) - 1 + 2P) / S) + 1
+
+for a width W, a kernel of F taps, dilation D, padding P on each side and stride S.
+Everything that needs an output size (layers, backends, summaries) asks here.
+
+Names used throughout the project: N images, C channels, H x W pixels, F filters,
+KH x KW kernel, OH x OW output pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from gpucnn.errors import ShapeError
+
+Pair = tuple[int, int]
+Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
+PairArg = int | Sequence[int]
+PaddingArg = int | str | Sequence[int] | Sequence[Sequence[int]]
+
+
+def _is_int(value: Any) -> bool:
+    # NumPy's integers count too, and are recognised without importing NumPy; a bool does not.
+    return hasattr(value, "__index__") and not isinstance(value, bool)
+
+
+def pair(value: PairArg, name: str = "kernel", minimum: int = 1) -> Pair:
+    """An int or an (h, w) pair as (h, w); `ShapeError` if it is neither or below `minimum`."""
+    values = (value, value) if _is_int(value) else value
+    if (
+        isinstance(values, (tuple, list))
+        and len(values) == 2
+        and all(_is_int(v) for v in values)
+        and min(values) >= minimum
+    ):
+        return int(values[0]), int(values[1])
+    raise ShapeError(
+        f"{name} is {value!r}",
+        cause=f"it must be an integer of at least {minimum}, or a pair (h, w) of such",
+        fix=f"give {name}={max(minimum, 1)} or {name}=({max(minimum, 1)}, {max(minimum, 1)})",
+    )
+
+
+def conv_output_size(
+    size: int, kernel: int, stride: int = 1, padding: Pair = (0, 0), dilation: int = 1
+) -> int:
+    """Output size along one axis: floor((size - dilation*(kernel-1) - 1 + padding) / stride) + 1.
+
+    Args:
+        size: input pixels along the axis.
+        padding: (before, after), in pixels.
+
+    Returns:
+        The number of output pixels; below 1 if the kernel does not fit.
+    """
+    return (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def resolve_padding(
+    padding: PaddingArg, size: Pair, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)
+) -> Padding:
+    """Padding in any accepted form as ((top, bottom), (left, right)), in pixels.
+
+    Args:
+        padding: an int; (h, w); ((top, bottom), (left, right)); "valid" for none; or "same", which
+            gives ceil(size / stride) output pixels with the odd one at the bottom and right
+            (as Keras and TensorFlow do).
+        size: (H, W) of the input.
+    """
+    if isinstance(padding, str):
+        if padding == "valid":
+            return (0, 0), (0, 0)
+        if padding == "same":
+            vertical, horizontal = map(_same, size, kernel, stride, dilation)
+            return vertical, horizontal
+    elif _is_int(padding) or (len(padding) == 2 and all(_is_int(p) for p in padding)):
+        vertical, horizontal = pair(padding, "padding", minimum=0)  # type: ignore[arg-type]
+        return (vertical, vertical), (horizontal, horizontal)
+    elif len(padding) == 2:
+        top_bottom, left_right = padding
+        return (
+            pair(top_bottom, "padding (top, bottom)", minimum=0),  # type: ignore[arg-type]
+            pair(left_right, "padding (left, right)", minimum=0),  # type: ignore[arg-type]
+        )
+    raise ShapeError(
+        f"padding is {padding!r}",
+        cause="it is none of the accepted forms",
+        fix='give an int, (h, w), ((top, bottom), (left, right)), "same" or "valid"',
+    )
+
+
+def _same(size: int, kernel: int, stride: int, dilation: int) -> Pair:
+    outputs = -(-size // stride)
+    total = max((outputs - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
+    return total // 2, total - total // 2
+
+
+class Conv2dGeometry(NamedTuple):
+    """All sizes of one convolution, checked. Sizes in pixels, channels and images."""
+
+    N: int
+    C: int
+    H: int
+    W: int
+    F: int
+    KH: int
+    KW: int
+    OH: int
+    OW: int
+    groups: int
+    stride: Pair
+    padding: Padding
+    dilation: Pair
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self.N, self.C, self.H, self.W
+
+    @property
+    def w_shape(self) -> tuple[int, int, int, int]:
+        return self.F, self.C // self.groups, self.KH, self.KW
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.N, self.F, self.OH, self.OW
+
+
+class Pool2dGeometry(NamedTuple):
+    """All sizes of one pooling, checked. Sizes in pixels, channels and images."""
+
+    N: int
+    C: int
+    H: int
+    W: int
+    KH: int
+    KW: int
+    OH: int
+    OW: int
+    stride: Pair
+    padding: Padding
+
+    @property
+    def x_shape(self) -> tuple[int, int, int, int]:
+        return self.N, self.C, self.H, self.W
+
+    @property
+    def y_shape(self) -> tuple[int, int, int, int]:
+        return self.N, self.C, self.OH, self.OW
+
+
+def conv2d_geometry(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    stride: PairArg = 1,
+    padding: PaddingArg = 0,
+    dilation: PairArg = 1,
+    groups: int = 1,
+) -> Conv2dGeometry:
+    """Sizes of a convolution of x (N, C, H, W) with w (F, C/groups, KH, KW).
+
+    Raises:
+        ShapeError: the shapes, stride, padding, dilation or groups do not fit together; the error
+            names both shapes and what to change.
+    """
+    return _conv2d_geometry(
+        tuple(x_shape), tuple(w_shape), _key(stride), _key(padding), _key(dilation), groups
+    )
+
+
+def pool2d_geometry(
+    x_shape: Sequence[int],
+    kernel: PairArg,
+    stride: PairArg | None = None,
+    padding: PaddingArg = 0,
+) -> Pool2dGeometry:
+    """Sizes of a pooling of x (N, C, H, W) by a window `kernel`; stride defaults to the kernel.
+
+    Padding must be smaller than the kernel, so that no window lies in the padding alone.
+    """
+    return _pool2d_geometry(tuple(x_shape), _key(kernel), _key(stride), _key(padding))
+
+
+def _key(argument: Any) -> Any:
+    """Lists as tuples, so that the geometry of a shape is worked out once (it is asked each step)."""
+    if isinstance(argument, (tuple, list)):
+        return tuple(_key(a) for a in argument)
+    return argument
+
+
+@lru_cache(maxsize=4096)
+def _conv2d_geometry(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    groups: Any,
+) -> Conv2dGeometry:
+    both = f"input {x_shape} and weight {w_shape}"
+    if len(x_shape) != 4 or len(w_shape) != 4:
+        raise ShapeError(
+            f"convolution of {both}",
+            cause="both must have four axes: (N, C, H, W) and (F, C/groups, KH, KW)",
+            fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
+        )
+    N, C, H, W = x_shape
+    F, C_group, KH, KW = w_shape
+    if not _is_int(groups) or groups < 1:
+        raise ShapeError(f"groups is {groups!r}", cause="it must be at least 1", fix="give groups=1")
+    if C % groups or F % groups:
+        raise ShapeError(
+            f"convolution of {both} in {groups} groups",
+            cause=f"groups must divide the {C} input channels and the {F} filters",
+            fix=f"choose groups from {_common_divisors(C, F)}",
+        )
+    if C_group != C // groups:
+        raise ShapeError(
+            f"convolution of {both} in {groups} groups",
+            cause=f"the weight takes {C_group} channels a group, the input has {C // groups}",
+            fix=f"give a weight of shape {(F, C // groups, KH, KW)}, "
+            f"or an input with {C_group * groups} channels",
+        )
+    stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
+    kernel = pair((KH, KW), "kernel size")
+    pads = resolve_padding(padding, (H, W), kernel, stride, dilation)
+    OH = conv_output_size(H, KH, stride[0], pads[0], dilation[0])
+    OW = conv_output_size(W, KW, stride[1], pads[1], dilation[1])
+    _check_output(both, (H, W), kernel, (OH, OW), pads, dilation)
+    return Conv2dGeometry(N, C, H, W, F, KH, KW, OH, OW, groups, stride, pads, dilation)
+
+
+@lru_cache(maxsize=4096)
+def _pool2d_geometry(
+    x_shape: tuple[int, ...], kernel: Any, stride: Any, padding: Any
+) -> Pool2dGeometry:
+    if len(x_shape) != 4:
+        raise ShapeError(
+            f"pooling of input {x_shape} with kernel {kernel}",
+            cause="the input must have four axes: (N, C, H, W)",
+            fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
+        )
+    N, C, H, W = x_shape
+    KH, KW = pair(kernel, "kernel size")
+    stride = (KH, KW) if stride is None else pair(stride, "stride")
+    pads = resolve_padding(padding, (H, W), (KH, KW), stride)
+    both = f"input {x_shape} and kernel {(KH, KW)}"
+    if max(pads[0]) >= KH or max(pads[1]) >= KW:
+        raise ShapeError(
+            f"pooling of {both} with padding {pads}",
+            cause="padding must be smaller than the kernel, or a window would hold no pixel",
+            fix=f"give a padding of at most {(KH - 1, KW - 1)}",
+        )
+    OH = conv_output_size(H, KH, stride[0], pads[0])
+    OW = conv_output_size(W, KW, stride[1], pads[1])
+    _check_output(both, (H, W), (KH, KW), (OH, OW), pads, (1, 1))
+    return Pool2dGeometry(N, C, H, W, KH, KW, OH, OW, stride, pads)
+
+
+def _check_output(
+    both: str, size: Pair, kernel: Pair, output: Pair, pads: Padding, dilation: Pair
+) -> None:
+    if min(output) >= 1:
+        return
+    extent = tuple(d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True))
+    padded = tuple(s + sum(p) for s, p in zip(size, pads, strict=True))
+    raise ShapeError(
+        f"the kernel does not fit: {both}",
+        cause=f"it covers {extent[0]}x{extent[1]} pixels, the padded input has "
+        f"{padded[0]}x{padded[1]}",
+        fix="use a smaller kernel or dilation, more padding, or fewer poolings before this layer",
+    )
+
+
+def _common_divisors(a: int, b: int) -> list[int]:
+    return [d for d in range(1, min(a, b) + 1) if a % d == 0 and b % d == 0]
