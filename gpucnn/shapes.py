@@ -30,7 +30,7 @@ def _is_int(value: Any) -> bool:
 
 def pair(value: PairArg, name: str = "kernel", minimum: int = 1) -> Pair:
     """An int or an (h, w) pair as (h, w); `ShapeError` if it is neither or below `minimum`."""
-    values = (value, value) if _is_int(value) else value
+    values: Any = (value, value) if _is_int(value) else value
     if (
         isinstance(values, (tuple, list))
         and len(values) == 2
@@ -77,15 +77,12 @@ def resolve_padding(
         if padding == "same":
             vertical, horizontal = map(_same, size, kernel, stride, dilation)
             return vertical, horizontal
-    elif _is_int(padding) or (len(padding) == 2 and all(_is_int(p) for p in padding)):
-        vertical, horizontal = pair(padding, "padding", minimum=0)  # type: ignore[arg-type]
-        return (vertical, vertical), (horizontal, horizontal)
-    elif len(padding) == 2:
-        top_bottom, left_right = padding
-        return (
-            pair(top_bottom, "padding (top, bottom)", minimum=0),  # type: ignore[arg-type]
-            pair(left_right, "padding (left, right)", minimum=0),  # type: ignore[arg-type]
-        )
+    elif isinstance(padding, Sequence) and len(padding) == 2 and not all(map(_is_int, padding)):
+        top_bottom, left_right = (pair(sides, "padding", 0) for sides in padding)  # type: ignore[arg-type]
+        return top_bottom, left_right
+    else:
+        h, w = pair(padding, "padding", 0)  # type: ignore[arg-type]
+        return (h, h), (w, w)
     raise ShapeError(
         f"padding is {padding!r}",
         cause="it is none of the accepted forms",
@@ -185,7 +182,7 @@ def pool2d_geometry(
 
 
 def _key(argument: Any) -> Any:
-    """Lists as tuples, so that the geometry of a shape is worked out once (it is asked each step)."""
+    """Lists as tuples, so that a geometry is worked out once: it is asked for in every step."""
     if isinstance(argument, (tuple, list)):
         return tuple(_key(a) for a in argument)
     return argument
@@ -210,7 +207,9 @@ def _conv2d_geometry(
     N, C, H, W = x_shape
     F, C_group, KH, KW = w_shape
     if not _is_int(groups) or groups < 1:
-        raise ShapeError(f"groups is {groups!r}", cause="it must be at least 1", fix="give groups=1")
+        raise ShapeError(
+            f"groups is {groups!r}", cause="it must be at least 1", fix="give groups=1"
+        )
     if C % groups or F % groups:
         raise ShapeError(
             f"convolution of {both} in {groups} groups",

@@ -38,9 +38,7 @@ def get(device: str = "cpu") -> Backend:
         cause, fix = _why_no_cuda()
         raise DeviceError(f"device {device} cannot be used", cause=cause, fix=fix)
     if device == "sim":
-        raise DeviceError(
-            "device sim cannot be used", cause=_NO_KERNELS, fix="use --device cpu"
-        )
+        raise DeviceError("device sim cannot be used", cause=_NO_KERNELS, fix="use --device cpu")
     raise UsageError(
         f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
         fix="use --device auto",

@@ -36,7 +36,7 @@ from gpucnn.shapes import (
 )
 
 Array = Any  # a NumPy or CuPy ndarray
-Scalar = Any  # a Python number, or a device array of shape (1,) whose value changes from step to step
+Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
 
 #: The primitives, in the order of their definition below; `gpucnn.ops` exposes each.
 PRIMITIVES = (
@@ -173,7 +173,8 @@ class Backend(ABC):
     ) -> Array:
         """Gradient of the loss by the weight of a convolution: the adjoint of w -> conv(x, w).
 
-            grad_w[f,c,kh,kw] = sum_{n,oh,ow} grad_y[n,f,oh,ow] * x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p]
+            grad_w[f,c,kh,kw] = sum_{n,oh,ow} grad_y[n,f,oh,ow]
+                                              * x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p]
 
         Args:
             grad_y: (N, F, OH, OW).
@@ -409,7 +410,7 @@ class Backend(ABC):
         *,
         eps: float = 1e-5,
     ) -> tuple[Array, Array, Array]:
-        """Gradients of batch norm, with xhat = (x - mean) / sqrt(var + eps) and M elements a channel.
+        """Gradients of batch norm: xhat = (x - mean) / sqrt(var + eps), M elements a channel.
 
             grad_beta  = sum grad_y
             grad_gamma = sum grad_y * xhat
@@ -491,8 +492,8 @@ class Backend(ABC):
         """One step of stochastic gradient descent, in place (Sutskever et al. 2013).
 
             g = grad + weight_decay * param
-            velocity = momentum * velocity + g;  g = g + momentum * velocity if nesterov else velocity
-            param = param - learning_rate * g
+            velocity = momentum * velocity + g
+            param = param - learning_rate * (g + momentum * velocity if nesterov else velocity)
 
         Args:
             param: any shape, contiguous, changed in place.
@@ -522,9 +523,9 @@ class Backend(ABC):
     ) -> None:
         """One step of RMSprop, in place (Tieleman and Hinton 2012). Arguments as in `sgd_update`.
 
-            g = grad + weight_decay * param
-            square_avg = rho * square_avg + (1 - rho) * g**2
-            param = param - learning_rate * g / (sqrt(square_avg) + eps)
+        g = grad + weight_decay * param
+        square_avg = rho * square_avg + (1 - rho) * g**2
+        param = param - learning_rate * g / (sqrt(square_avg) + eps)
         """
         self._check_update(param, grad, square_avg=square_avg)
         self._rmsprop_update(param, grad, square_avg, learning_rate, rho, eps, weight_decay, halted)
@@ -547,7 +548,7 @@ class Backend(ABC):
     ) -> None:
         """One step of Adam (Kingma and Ba 2015) in place; decoupled=True is AdamW.
 
-            g = grad + weight_decay * param          decoupled: param *= 1 - learning_rate*weight_decay
+            g = grad + weight_decay * param      decoupled: param *= 1 - learning_rate*weight_decay
             m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2
             param -= learning_rate * (m / (1 - beta1**step)) / (sqrt(v / (1 - beta2**step)) + eps)
 
@@ -558,7 +559,17 @@ class Backend(ABC):
         """
         self._check_update(param, grad, m=m, v=v)
         self._adam_update(
-            param, grad, m, v, learning_rate, step, beta1, beta2, eps, weight_decay, decoupled, halted
+            param,
+            grad,
+            m,
+            v,
+            learning_rate,
+            step,
+            (beta1, beta2),
+            eps,
+            weight_decay,
+            decoupled,
+            halted,
         )
 
     # ---- checks ----------------------------------------------------------------------------
@@ -633,7 +644,9 @@ class Backend(ABC):
     ) -> Array: ...
 
     @abstractmethod
-    def _conv2d_backward_input(self, grad_y: Array, w: Array, geometry: Conv2dGeometry) -> Array: ...
+    def _conv2d_backward_input(
+        self, grad_y: Array, w: Array, geometry: Conv2dGeometry
+    ) -> Array: ...
 
     @abstractmethod
     def _conv2d_backward_weight(
@@ -733,8 +746,7 @@ class Backend(ABC):
         v: Array,
         learning_rate: Scalar,
         step: Scalar,
-        beta1: float,
-        beta2: float,
+        betas: tuple[float, float],
         eps: float,
         weight_decay: float,
         decoupled: bool,

@@ -414,14 +414,14 @@ class CpuBackend(Backend):
         v: Array,
         learning_rate: Scalar,
         step: Scalar,
-        beta1: float,
-        beta2: float,
+        betas: tuple[float, float],
         eps: float,
         weight_decay: float,
         decoupled: bool,
         halted: Scalar | None,
     ) -> None:
         rate, t = _value(learning_rate), _value(step)
+        beta1, beta2 = betas
         step_size = rate / (1 - beta1**t)
         root_correction = (1 - beta2**t) ** 0.5
 

@@ -104,7 +104,7 @@ _before: list[int] = []
 
 @contextmanager
 def one_blas_thread() -> Iterator[None]:
-    """Holds the BLAS at one thread; the first to enter sets it and the last to leave restores it."""
+    """Holds the BLAS at one thread: the first to enter sets it, the last to leave restores it."""
     global _holders, _before
     with _state:
         _holders += 1

@@ -1,0 +1,377 @@
+"""Reverse-mode automatic differentiation, define-by-run.
+
+Running a computation on Tensors records it: each result remembers the `Function` that made it, and
+each Function its inputs. `Tensor.backward` walks that graph from the result to the leaves and
+applies the chain rule at each Function (Rumelhart, Hinton and Williams 1986; Baydin et al. 2018).
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ContextDecorator
+from typing import Any, ClassVar
+
+from gpucnn import backend as backends
+from gpucnn.backend import Backend
+from gpucnn.backend.base import Array
+from gpucnn.errors import GraphError, ShapeError
+
+Axis = int | tuple[int, ...] | None
+
+_local = threading.local()
+
+
+def is_grad_enabled() -> bool:
+    """Whether computations are being recorded in this thread."""
+    return getattr(_local, "enabled", True)
+
+
+class no_grad(ContextDecorator):
+    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
+
+    def __enter__(self) -> None:
+        # A stack, as one instance used as a decorator may be entered again before it is left.
+        stack = _local.__dict__.setdefault("stack", [])
+        stack.append(is_grad_enabled())
+        _local.enabled = False
+
+    def __exit__(self, *_: object) -> None:
+        _local.enabled = _local.stack.pop()
+
+
+class Tensor:
+    """An array that knows how it was computed.
+
+    Args:
+        array: a NumPy or CuPy array; a number or a list becomes a float32 NumPy array.
+        requires_grad: whether `backward` is to fill `.grad`.
+        name: shown in pictures of the graph.
+
+    Attributes:
+        data: the array.
+        grad: the gradient of the last `backward` calls, an array of the shape of data, or None.
+        creator: the Function that made it, or None for a leaf.
+    """
+
+    # NumPy defers to the reflected operators here instead of looping over a Tensor's elements.
+    __array_ufunc__: ClassVar[None] = None
+
+    def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
+        if isinstance(array, Tensor):
+            array = array.data
+        if not hasattr(array, "dtype"):
+            array = backends.get("cpu").asarray(array, dtype="float32")
+        if requires_grad and array.dtype.kind != "f":
+            raise GraphError(
+                f"an array of {array.dtype} cannot require a gradient",
+                cause="gradients exist for floating-point numbers only",
+                fix="convert with .astype(numpy.float32)",
+            )
+        self.data: Array = array
+        self.grad: Array | None = None
+        self.requires_grad = requires_grad
+        self.name = name
+        self.creator: Function | None = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return self.data.size
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.dtype
+
+    @property
+    def backend(self) -> Backend:
+        return backends.of(self.data)
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __repr__(self) -> str:
+        made_by = f", creator={self.creator.label}" if self.creator else ""
+        name = f", name={self.name!r}" if self.name else ""
+        return f"Tensor(shape={self.shape}, dtype={self.dtype}{name}{made_by})"
+
+    def numpy(self) -> Any:
+        """The values as a NumPy array."""
+        return self.backend.to_numpy(self.data)
+
+    def item(self) -> float:
+        """The value of a Tensor of one element. Waits for the device."""
+        if self.size != 1:
+            raise ShapeError(
+                f"item of a tensor of shape {self.shape}",
+                cause="it has not exactly one element",
+                fix="reduce it first, for example with .mean()",
+            )
+        return self.numpy().reshape(-1)[0].item()
+
+    def detach(self) -> Tensor:
+        """The same array, cut off from the graph."""
+        return Tensor(self.data, name=self.name)
+
+    def zero_grad(self) -> None:
+        """Forgets the gradient."""
+        self.grad = None
+
+    # ---- backward --------------------------------------------------------------------------
+
+    def backward(self, grad: Array | None = None) -> None:
+        """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
+
+        Args:
+            grad: the gradient of the loss by this tensor, of its shape; 1 for a scalar.
+
+        Raises:
+            GraphError: nothing was recorded, the graph was used before, or `grad` is missing.
+        """
+        if not self.requires_grad:
+            raise GraphError(
+                "backward of a tensor that requires no gradient",
+                cause="it was computed under no_grad, or from tensors with requires_grad=False",
+                fix="create the parameters with Tensor(array, requires_grad=True)",
+            )
+        if grad is None:
+            if self.size != 1:
+                raise GraphError(
+                    f"backward of a tensor of shape {self.shape} without a gradient",
+                    cause="only a scalar has a gradient of 1 by itself",
+                    fix="reduce it with .sum() or .mean(), or pass grad=",
+                )
+            grad = self.backend.xp.ones_like(self.data)
+        elif tuple(grad.shape) != self.shape:
+            raise ShapeError(
+                f"backward with a gradient of shape {tuple(grad.shape)}",
+                cause=f"the tensor has shape {self.shape}",
+                fix=f"pass a gradient of shape {self.shape}",
+            )
+        # Gradients of the tensors that are waiting for their Function's turn, by identity.
+        waiting: dict[int, Array] = {id(self): grad}
+        for tensor in _from_result_to_leaves(self):
+            grad = waiting.pop(id(tensor))
+            if tensor.creator is None:
+                tensor.grad = grad if tensor.grad is None else tensor.grad + grad
+                continue
+            for source, source_grad in tensor.creator.input_gradients(grad):
+                before = waiting.get(id(source))
+                # a + b makes a new array: an incoming gradient may be shared, so never add to it.
+                waiting[id(source)] = source_grad if before is None else before + source_grad
+
+    # ---- operators: the mathematics is in gpucnn.functions ---------------------------------
+
+    def __add__(self, other: Operand) -> Tensor:
+        return _functions().add(self, other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return _functions().add(other, self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return _functions().sub(self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return _functions().sub(other, self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return _functions().mul(self, other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return _functions().mul(other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return _functions().div(self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return _functions().div(other, self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return _functions().power(self, exponent)
+
+    def __neg__(self) -> Tensor:
+        return _functions().neg(self)
+
+    def __matmul__(self, other: Operand) -> Tensor:
+        return _functions().matmul(self, other)
+
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return _functions().matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return _functions().getitem(self, index)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().sum(self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().mean(self, axis, keepdims)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().max(self, axis, keepdims)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        return _functions().reshape(self, *shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        return _functions().transpose(self, *axes)
+
+    @property
+    def T(self) -> Tensor:
+        return self.transpose()
+
+    def exp(self) -> Tensor:
+        return _functions().exp(self)
+
+    def log(self) -> Tensor:
+        return _functions().log(self)
+
+    def sqrt(self) -> Tensor:
+        return _functions().sqrt(self)
+
+
+Operand = Tensor | Array | float
+
+
+class Function:
+    """One differentiable operation, one instance a call.
+
+    A subclass has `forward`, from arrays to an array, and below it `backward`, from the gradient of
+    the output to the gradients of the inputs: an array, or a tuple with None for an input that
+    needs none. Options go to the constructor; a call is `Function(options)(tensor, ...)`.
+
+    Attributes:
+        backend: of the input arrays, set before `forward`; `xp` is its array module.
+        inputs: the input Tensors.
+        needs_input_grad: for each input, whether its gradient is wanted: skip the work if not.
+        saved: the arrays kept by `save` in forward; dropped after backward.
+    """
+
+    backend: Backend
+    xp: Any
+    inputs: tuple[Tensor, ...]
+    needs_input_grad: tuple[bool, ...]
+    saved: tuple[Any, ...] = ()
+
+    # Any number of arrays: each Function names its own.
+    def forward(self, *arrays: Any, **_: Any) -> Array:
+        raise NotImplementedError
+
+    def backward(self, grad: Array) -> Any:
+        raise NotImplementedError
+
+    def save(self, *arrays: Array | None) -> None:
+        """Keeps arrays for `backward`, where they are `self.saved`."""
+        self.saved = arrays
+
+    @property
+    def label(self) -> str:
+        """The name shown to users."""
+        return type(self).__name__
+
+    def __call__(self, *inputs: Operand) -> Tensor:
+        self.backend = backends.of(*(_array_of(value) for value in inputs))
+        self.xp = self.backend.xp
+        tensors = self._as_tensors(inputs)
+        recording = is_grad_enabled()
+        self.needs_input_grad = tuple(recording and t.requires_grad for t in tensors)
+        with self.backend.quiet():
+            result = Tensor(self.forward(*(t.data for t in tensors)))
+        if any(self.needs_input_grad):
+            self.inputs = tensors
+            result.requires_grad = True
+            result.creator = self
+        return result
+
+    def _as_tensors(self, inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
+        # A number takes the dtype of the arrays it meets, as in NumPy.
+        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        return tuple(
+            value if isinstance(value, Tensor)
+            else Tensor(value if hasattr(value, "dtype") else self.xp.asarray(value, dtypes[0]))
+            for value in inputs
+        )  # fmt: skip
+
+    def input_gradients(self, grad: Array) -> Iterator[tuple[Tensor, Array]]:
+        """Each input that needs it with its gradient; frees what `forward` saved."""
+        if not self.inputs:
+            raise GraphError(
+                f"backward through {self.label} a second time",
+                cause="the arrays that its gradient needs were freed by the first backward",
+                fix="run the forward computation again before the next backward",
+            )
+        with self.backend.quiet():
+            gradients = self.backward(grad)
+        if not isinstance(gradients, tuple):
+            gradients = (gradients,)
+        inputs, self.inputs, self.saved = self.inputs, (), ()
+        for tensor, needed, gradient in zip(inputs, self.needs_input_grad, gradients, strict=True):
+            if needed:
+                yield tensor, gradient
+
+
+def _array_of(value: Any) -> Array | None:
+    if isinstance(value, Tensor):
+        return value.data
+    return value if hasattr(value, "dtype") else None
+
+
+def _from_result_to_leaves(result: Tensor) -> list[Tensor]:
+    """The recorded tensors behind `result`, each before all that it was computed from.
+
+    A depth-first post-order with a stack of our own: a graph may be deeper than Python recurses.
+    """
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack: list[tuple[Tensor, bool]] = [(result, False)]
+    while stack:
+        tensor, done = stack.pop()
+        if done:
+            order.append(tensor)
+        elif id(tensor) not in seen:
+            seen.add(id(tensor))
+            stack.append((tensor, True))
+            if tensor.creator is not None:
+                stack.extend((t, False) for t in tensor.creator.inputs if t.requires_grad)
+    return order[::-1]
+
+
+def _functions() -> Any:
+    # Late, as gpucnn.functions is built on this module.
+    return importlib.import_module("gpucnn.functions")
+
+
+def to_dot(result: Tensor) -> str:
+    """The graph behind a tensor in Graphviz's DOT language: boxes are tensors, ovals Functions.
+
+    Call it before `backward`, which frees the graph.
+    """
+    lines = ["digraph {", "  rankdir=BT;"]
+    names: dict[int, str] = {}
+    for tensor in reversed(_from_result_to_leaves(result)):
+        node = names[id(tensor)] = f"t{len(names)}"
+        text = f"{tensor.name or 'tensor'}\\n{tuple(tensor.shape)}"
+        lines.append(f'  {node} [shape=box, label="{text}"];')
+        if tensor.creator is not None:
+            lines.append(f'  f{node} [label="{tensor.creator.label}"];')
+            lines.append(f"  f{node} -> {node};")
+            for source in tensor.creator.inputs:
+                if id(source) not in names:  # a constant: no gradient flows to it
+                    names[id(source)] = f"t{len(names)}"
+                    shape = tuple(source.shape)
+                    lines.append(
+                        f'  {names[id(source)]} [shape=box, style=dashed, label="{shape}"];'
+                    )
+                lines.append(f"  {names[id(source)]} -> f{node};")
+    return "\n".join([*lines, "}"])

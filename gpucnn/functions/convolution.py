@@ -1,0 +1,103 @@
+"""Convolution and the dense layer's affine map, each with bias and ReLU fused into it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucnn.autograd import Function, Operand, Tensor
+from gpucnn.backend.base import Array
+from gpucnn.shapes import PaddingArg, PairArg
+
+
+class Conv2d(Function):
+    """y = activation(x * w + b), where * is the cross-correlation of `Backend.conv2d_forward`.
+
+    With g the gradient by y, masked by y > 0 if a ReLU was fused:
+
+        dL/dx = conv2d_backward_input(g, w)    dL/dw = conv2d_backward_weight(g, x)    dL/db = sum g
+    """
+
+    def __init__(
+        self,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+        activation: str | None = None,
+    ) -> None:
+        self.options: dict[str, Any] = {
+            "stride": stride,
+            "padding": padding,
+            "dilation": dilation,
+            "groups": groups,
+        }
+        self.activation = activation
+
+    def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        y = self.backend.conv2d_forward(x, w, b, **self.options, activation=self.activation)
+        self.save(x, w, y if self.activation else None)
+        return y
+
+    def backward(self, g: Array) -> tuple[Array | None, ...]:
+        x, w, y = self.saved
+        if y is not None:
+            g = self.backend.relu_backward(g, y)
+        need_x, need_w, *need_b = self.needs_input_grad
+        ops, options = self.backend, self.options
+        grad_x = ops.conv2d_backward_input(g, w, x.shape, **options) if need_x else None
+        grad_w = ops.conv2d_backward_weight(g, x, w.shape, **options) if need_w else None
+        return grad_x, grad_w, *(ops.bias_grad(g) if need else None for need in need_b)
+
+
+class Linear(Function):
+    """y = activation(x @ w + b).
+
+    With g the gradient by y, masked by y > 0 if a ReLU was fused:
+
+        dL/dx = g @ w^T    dL/dw = x^T @ g    dL/db = sum over the rows of g
+    """
+
+    def __init__(self, activation: str | None = None) -> None:
+        self.activation = activation
+
+    def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        y = self.backend.matmul(x, w, bias=b, activation=self.activation)
+        self.save(x, w, y if self.activation else None)
+        return y
+
+    def backward(self, g: Array) -> tuple[Array | None, ...]:
+        x, w, y = self.saved
+        if y is not None:
+            g = self.backend.relu_backward(g, y)
+        need_x, need_w, *need_b = self.needs_input_grad
+        ops = self.backend
+        grad_x = ops.matmul(g, w, transpose_b=True) if need_x else None
+        grad_w = ops.matmul(x, g, transpose_a=True) if need_w else None
+        return grad_x, grad_w, *(ops.bias_grad(g) if need else None for need in need_b)
+
+
+def conv2d(
+    x: Operand,
+    w: Operand,
+    b: Operand | None = None,
+    *,
+    stride: PairArg = 1,
+    padding: PaddingArg = 0,
+    dilation: PairArg = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> Tensor:
+    """Cross-correlation of x (N, C, H, W) with w (F, C/groups, KH, KW), plus b (F,).
+
+    Arguments, result and errors are those of `gpucnn.backend.base.Backend.conv2d_forward`.
+    """
+    function = Conv2d(stride, padding, dilation, groups, activation)
+    return function(x, w) if b is None else function(x, w, b)
+
+
+def linear(
+    x: Operand, w: Operand, b: Operand | None = None, *, activation: str | None = None
+) -> Tensor:
+    """activation(x @ w + b) of x (N, in), w (in, out) and b (out,); activation None or "relu"."""
+    function = Linear(activation)
+    return function(x, w) if b is None else function(x, w, b)

@@ -1,0 +1,136 @@
+"""Losses, from raw scores (logits) wherever that is what makes them stable."""
+
+from __future__ import annotations
+
+from gpucnn.autograd import Function, Operand, Tensor
+from gpucnn.backend.base import Array
+from gpucnn.errors import ShapeError, UsageError
+
+
+class SoftmaxCrossEntropy(Function):
+    """loss_n = -log softmax(logits)_[n, label_n]: dL/dlogits = (softmax - onehot(label)) * g_n."""
+
+    def forward(self, logits: Array, labels: Array) -> Array:
+        losses, probabilities = self.backend.softmax_cross_entropy_forward(logits, labels)
+        self.save(probabilities, labels)
+        return losses
+
+    def backward(self, g: Array) -> tuple[Array, None]:
+        probabilities, labels = self.saved
+        return self.backend.softmax_cross_entropy_backward(probabilities, labels, g), None
+
+
+class SoftmaxCrossEntropySoft(Function):
+    """loss_n = -sum_k t_nk * log softmax(logits)_nk for one-hot or soft targets t.
+
+    dL/dlogits = (softmax * sum_k t_nk - t) * g_n and dL/dt = -log softmax * g_n.
+    """
+
+    def forward(self, logits: Array, targets: Array) -> Array:
+        shifted = logits - logits.max(axis=1, keepdims=True)
+        log_p = shifted - self.xp.log(self.xp.exp(shifted).sum(axis=1, keepdims=True))
+        self.save(log_p, targets)
+        # 0 * -inf would be NaN where a class has neither target nor probability.
+        return -self.xp.where(targets != 0, targets * log_p, 0).sum(axis=1)
+
+    def backward(self, g: Array) -> tuple[Array, Array | None]:
+        log_p, targets = self.saved
+        total = targets.sum(axis=1, keepdims=True)
+        grad = (self.xp.exp(log_p) * total - targets) * g[:, None]
+        return grad, -log_p * g[:, None] if self.needs_input_grad[1] else None
+
+
+class BinaryCrossEntropyWithLogits(Function):
+    """loss = -(t * log s(x) + (1 - t) * log(1 - s(x))), s the sigmoid.
+
+    Computed as max(x, 0) - x*t + log(1 + exp(-|x|)), which cannot overflow; dL/dx = (s(x) - t) * g.
+    """
+
+    def forward(self, logits: Array, targets: Array) -> Array:
+        xp = self.xp
+        self.save(logits, targets)
+        return xp.maximum(logits, 0) - logits * targets + xp.log1p(xp.exp(-xp.abs(logits)))
+
+    def backward(self, g: Array) -> tuple[Array, Array | None]:
+        logits, targets = self.saved
+        sigmoid = 0.5 * (1 + self.xp.tanh(0.5 * logits))
+        return (sigmoid - targets) * g, -logits * g if self.needs_input_grad[1] else None
+
+
+class SquaredError(Function):
+    """loss = (x - t)**2: dL/dx = 2 (x - t) g; with half=True the tutorial's (x - t)**2 / 2."""
+
+    def __init__(self, half: bool = False) -> None:
+        self.factor = 0.5 if half else 1.0
+
+    def forward(self, prediction: Array, target: Array) -> Array:
+        difference = prediction - target
+        self.save(difference)
+        return self.factor * difference * difference
+
+    def backward(self, g: Array) -> tuple[Array, Array | None]:
+        (difference,) = self.saved
+        grad = 2 * self.factor * difference * g
+        return grad, -grad if self.needs_input_grad[1] else None
+
+
+def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str = "mean") -> Tensor:
+    """Cross-entropy of softmax(logits) against the targets; stable for logits of any size.
+
+    Args:
+        logits: (N, K) raw scores.
+        targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K).
+        reduction: "mean" or "sum" over the batch, or "none" for (N,).
+    """
+    targets = targets if isinstance(targets, Tensor) else _labels(logits, targets)
+    if targets.dtype.kind in "iu":
+        return _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
+    _check_same_shape("softmax_cross_entropy", logits, targets)
+    return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
+
+
+def binary_cross_entropy_with_logits(
+    logits: Operand, targets: Operand, *, reduction: str = "mean"
+) -> Tensor:
+    """Cross-entropy of sigmoid(logits) against targets in [0, 1], of the same shape."""
+    _check_same_shape("binary_cross_entropy_with_logits", logits, targets)
+    return _reduce(BinaryCrossEntropyWithLogits()(logits, targets), reduction)
+
+
+def mean_squared_error(
+    prediction: Operand, target: Operand, *, half: bool = False, reduction: str = "mean"
+) -> Tensor:
+    """Mean of (prediction - target)**2, or of half of it; both of the same shape."""
+    _check_same_shape("mean_squared_error", prediction, target)
+    return _reduce(SquaredError(half)(prediction, target), reduction)
+
+
+def _labels(logits: Operand, targets: Operand) -> Tensor:
+    if hasattr(targets, "dtype"):
+        return Tensor(targets)
+    backend = (logits if isinstance(logits, Tensor) else Tensor(logits)).backend
+    return Tensor(backend.asarray(targets))
+
+
+def _check_same_shape(loss: str, a: Operand, b: Operand) -> None:
+    shapes = [tuple(getattr(v, "shape", ())) for v in (a, b)]
+    if shapes[0] != shapes[1]:
+        raise ShapeError(
+            f"{loss} of shapes {shapes[0]} and {shapes[1]}",
+            cause="predictions and targets must have the same shape",
+            fix="reshape one of them; broadcasting a loss is nearly always a mistake",
+        )
+
+
+def _reduce(losses: Tensor, reduction: str) -> Tensor:
+    if reduction == "mean":
+        return losses.mean()
+    if reduction == "sum":
+        return losses.sum()
+    if reduction == "none":
+        return losses
+    raise UsageError(
+        f"unknown reduction {reduction!r}",
+        cause='it is none of "mean", "sum", "none"',
+        fix='use "mean"',
+    )
