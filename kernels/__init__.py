@@ -1,0 +1,1 @@
+"""CUDA sources, one operation a file. Package data: read them through `importlib.resources`."""
