@@ -29,6 +29,7 @@ from gpucnn.backend.parallel import (
     blocks,
     get_threads,
     parallel,
+    piece_size,
     scratch,
     set_threads,
 )
@@ -37,7 +38,7 @@ from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
 
 __all__ = ["CpuBackend", "get_threads", "set_threads"]
 
-_COLUMN_BYTES = 3 << 19  # packed columns at once: more amortises the calls, less stays in the cache
+_COLUMN_BYTES = 3 << 20  # packed columns at once: more amortises the calls, less stays in the cache
 _BLOCK = 1 << 16  # elements at once of a pass over flat arrays: the operands stay in the cache
 _POOL_ELEMENTS = 1 << 18  # elements of pooling at once
 _PARTS = 8  # partial sums of a reduction over the batch: fixed, so that its order is
@@ -344,7 +345,7 @@ class CpuBackend(Backend):
             np.multiply(flat_x[part], flat_mask[part], out=flat_y[part])
             flat_y[part] *= 1 / (1 - rate)
 
-        parallel(task, blocks(x.size, _BLOCK))
+        parallel(task, blocks(x.size, _BLOCK, multiple=4))  # a counter gives four elements
         return y, mask
 
     def _dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
@@ -512,7 +513,7 @@ def _chunks(g: Conv2dGeometry, itemsize: int) -> list[_Chunk]:
     row_bytes = g.C * g.KH * g.KW * g.OW * itemsize
     rows = max(1, _COLUMN_BYTES // max(row_bytes, 1))
     if rows >= g.OH:
-        images = rows // g.OH
+        images = piece_size(g.N, rows // g.OH)
         return [_Chunk(part, slice(0, g.OH)) for part in blocks(g.N, images)]
     return [
         _Chunk(slice(n, n + 1), part) for n in range(g.N) for part in blocks(g.OH, rows)
@@ -545,7 +546,7 @@ def _number(g: Pool2dGeometry, tap: _Tap) -> int:
 
 
 def _image_blocks(g: Pool2dGeometry) -> list[slice]:
-    return blocks(g.N, max(1, _POOL_ELEMENTS // (g.C * g.H * g.W)))
+    return blocks(g.N, piece_size(g.N, _POOL_ELEMENTS // (g.C * g.H * g.W)))
 
 
 @lru_cache(maxsize=256)

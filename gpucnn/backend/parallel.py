@@ -23,6 +23,8 @@ from gpucnn.errors import UsageError
 T = TypeVar("T")
 R = TypeVar("R")
 
+_PIECES = 4  # the least number of pieces to cut work of some size into; not the number of threads
+
 _state = threading.Lock()
 _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
@@ -77,9 +79,19 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
         return list(pool.map(task, pieces))
 
 
-def blocks(size: int, block: int) -> list[slice]:
-    """range(size) as slices of `block` elements, the last one shorter."""
+def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
+    """range(size) in even slices of at most `most`, each but the last a `multiple` long."""
+    pieces = -(-size // most) or 1
+    block = -(-size // (pieces * multiple)) * multiple or 1
     return [slice(start, min(start + block, size)) for start in range(0, size, block)]
+
+
+def piece_size(count: int, most: int) -> int:
+    """How many of `count` items make a piece: at most `most`, but enough pieces to be shared out.
+
+    A piece below an eighth of `most` is too short to be worth handing to a thread.
+    """
+    return max(1, min(most, max(-(-count // _PIECES), most // 8)))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:

@@ -1,0 +1,55 @@
+"""gpucnn doctor"""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import click
+
+from gpucnn import backend as backends
+from gpucnn.cli.output import Console, output_options
+from gpucnn.data import sources
+from gpucnn.errors import DeviceError
+from gpucnn.training.run import describe_environment
+
+_EXTRAS = {"cuda12": "cupy", "image": "PIL"}  # extra of pip -> the module it brings
+
+
+@click.command()
+@output_options
+def command(as_json: bool, quiet: bool) -> None:
+    """What this machine can do: versions, devices, data sets, optional packages."""
+    console = Console(as_json, quiet)
+    chosen, why = backends.choose()
+    report: dict[str, Any] = {
+        "environment": describe_environment(backends.get("cpu")),
+        "devices": {device: _device(device) for device in ("cpu", "cuda", "sim")},
+        "auto": {"device": chosen.name, "reason": why},
+        "data": {name: _data(name) for name in sources.SOURCES},
+        "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
+    }
+    console.event({"event": "end", **report})
+    for topic, found in report.items():
+        console.result(f"{topic}:")
+        for key, value in found.items():
+            console.result(f"  {key}: {value}")
+
+
+def _device(name: str) -> str:
+    try:
+        backends.get(name)
+    except DeviceError as error:
+        return "; ".join(part for part in ("no", error.cause, error.fix) if part)
+    return "ok"
+
+
+def _data(name: str) -> str:
+    missing, folder = sources.missing(name), sources.path(name)
+    return f"not in {folder}: gpucnn data fetch {name}" if missing else f"in {folder}"
+
+
+def _extra(name: str, module: str) -> str:
+    if importlib.util.find_spec(module) is None:
+        return f'no; pip install "gpucnn[{name}]"'
+    return "ok"

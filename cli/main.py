@@ -1,0 +1,129 @@
+"""The group of commands, and what becomes of an error: a message, an event, an exit code.
+
+Commands are imported when they are called, so that ``gpucnn --help`` loads none of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import click
+
+import gpucnn
+from gpucnn.cli.output import Console
+from gpucnn.errors import GpucnnError, Interrupted, UsageError
+
+COMMANDS = {
+    "train": "Train a model.",
+    "evaluate": "Loss and accuracy of a trained model.",
+    "predict": "Classify images with a trained model.",
+    "summary": "Layers, shapes, parameters and cost of a model.",
+    "data": "List, fetch and verify data sets.",
+    "doctor": "What this machine can do, and what is missing.",
+}
+
+
+class Commands(click.Group):
+    """Commands by the name of their module, and one place for all errors."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"gpucnn.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run a command and leave with its exit code."""
+        arguments = list(sys.argv[1:] if args is None else args)
+        debug = "--debug" in arguments
+        try:
+            with _sigterm_as_interrupt():
+                result = super().main(
+                    arguments, prog_name or "gpucnn", standalone_mode=False, **extra
+                )
+            code = result if isinstance(result, int) else 0
+        except Exception as error:
+            if debug:
+                import traceback
+
+                traceback.print_exc()
+            known = _as_gpucnn_error(error)
+            Console(as_json="--json" in arguments).error(known)
+            code = known.exit_code
+        sys.exit(code)
+
+
+def _as_gpucnn_error(error: Exception) -> GpucnnError:
+    if isinstance(error, GpucnnError):
+        return error
+    if isinstance(error, click.Abort):  # click's word for Ctrl-C
+        return Interrupted("interrupted")
+    if isinstance(error, click.UsageError):
+        command = error.ctx.command_path if error.ctx else "gpucnn"
+        return UsageError(error.format_message(), fix=f"see {command} --help")
+    if isinstance(error, MemoryError):
+        return GpucnnError(
+            "out of memory", cause=str(error) or None, fix="use a smaller --batch-size"
+        )
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        return GpucnnError(
+            f"{where}{error.strerror or error}", fix="run again with --debug to see where"
+        )
+    if isinstance(error, click.ClickException):
+        return GpucnnError(error.format_message())
+    return GpucnnError(
+        f"{type(error).__name__}: {error}",
+        cause="this is a bug in gpucnn",
+        fix="run again with --debug, and report what it prints",
+    )
+
+
+@contextlib.contextmanager
+def _sigterm_as_interrupt() -> Iterator[None]:
+    """SIGTERM is the same as Ctrl-C, wherever a command is."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(gpucnn.__version__, message="gpucnn %(version)s")
+def main() -> None:
+    """Train convolutional networks, and see how it is done.
+
+    \b
+    gpucnn train --data digits             needs no network
+    gpucnn train --data mnist --model cnn
+
+    Every command has --help; errors end with a code that says their kind: 1 other, 2 usage,
+    3 device, 4 data, 5 diverged, 130 interrupted.
+    """
+
+
+if __name__ == "__main__":
+    main()

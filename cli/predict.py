@@ -1,0 +1,77 @@
+"""gpucnn predict"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.cli.output import Console, output_options
+from gpucnn.data.image import SUFFIXES, read_images
+from gpucnn.errors import MissingExtraError
+from gpucnn.training import SavedModel
+from gpucnn.training.files import storage_errors
+
+
+@click.command()
+@click.argument("run")
+@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
+@click.option("--save-input", metavar="DIR", help="save what the model sees as PNG files")
+@click.option("--weights", type=click.Choice(["last", "best"]), default="last", help="[last]")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1 or auto [auto]")
+@output_options
+def command(
+    run: str,
+    files: tuple[str, ...],
+    top: int,
+    save_input: str | None,
+    weights: str,
+    device: str,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    """Classify the images in each FILE with RUN: a run directory, or a .safetensors file of one.
+
+    A FILE is a picture (PNG, JPEG) of any size, an array (.npy), an idx file or a CSV table.
+    """
+    console = Console(as_json, quiet)
+    saved = SavedModel.load(run, weights, console.device(device))
+    for file in files:
+        path = Path(file)
+        picture = path.suffix.lower() in SUFFIXES
+        images = read_images(path)
+        inputs = np.stack([saved.prepare(image, name, picture=picture) for name, image in images])
+        if save_input is not None:
+            _save(Path(save_input), [name for name, _ in images], inputs)
+        for (name, _), row in zip(images, saved.predict(inputs), strict=True):
+            _show(console, name, _top(row, saved.class_names, top))
+
+
+def _top(row: NDArray[np.float32], class_names: list[str], top: int) -> list[dict[str, Any]]:
+    order = np.argsort(-row, kind="stable")[:top]
+    return [{"label": class_names[k], "probability": float(row[k])} for k in order]
+
+
+def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
+    console.event({"file": name, "top": classes})
+    shown = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in classes)
+    console.result(f"{name}: {shown}")
+
+
+def _save(folder: Path, names: list[str], inputs: NDArray[np.uint8]) -> None:
+    """Write each image as FOLDER/NAME.png, NAME being the last part of where it came from."""
+    try:
+        from PIL import Image
+    except ImportError as error:
+        raise MissingExtraError(
+            "--save-input needs Pillow, which is not installed", fix='pip install "gpucnn[image]"'
+        ) from error
+    with storage_errors(folder, "--save-input"):
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, image in zip(names, inputs, strict=True):
+            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+            Image.fromarray(pixels).save(folder / f"{Path(name).name}.png")

@@ -1,0 +1,143 @@
+"""How a training is shown: a bar on a terminal, a line an epoch elsewhere, JSON events."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from gpucnn.cli.output import Console
+from gpucnn.training import Callback, History, Trainer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_REDRAW = 0.1  # seconds between two looks of the bar at the count of steps
+
+
+class JsonEvents(Callback):
+    """The events of ``--json``."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.console.event(
+            {
+                "event": "start",
+                "run": str(trainer.run.path) if trainer.run else None,
+                "device": trainer.backend.name,
+                "data": trainer.config.data,
+                "model": trainer.config.model,
+                "parameters": trainer.model.num_parameters,
+            }
+        )
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        shown = {key: value for key, value in record.items() if key != "learning_rate"}
+        self.console.event({"event": "epoch", **shown})
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        test: dict[str, Any] = history.test or {"loss": None, "accuracy": None}
+        self.console.event(
+            {
+                "event": "end",
+                "run": str(trainer.run.path) if trainer.run else None,
+                "reason": history.reason,
+                "epochs": len(history.records),
+                "seconds": history.seconds,
+                "test_loss": test["loss"],
+                "test_accuracy": test["accuracy"],
+            }
+        )
+
+
+class EpochLines(Callback):
+    """A line when training begins, and one an epoch, on stderr."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.console.note(heading(trainer))
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        self.console.note(epoch_line(trainer, record))
+
+
+class ProgressBar(EpochLines):
+    """`EpochLines` with a bar below them: images a second, time left, loss and accuracy."""
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        super().on_train_begin(trainer)
+        self._bar: Progress = _make_bar()
+        self._bar.start()
+        self._task: TaskID = self._bar.add_task("", total=trainer.total_steps, speed="", figures="")
+        self._first_step = trainer.step
+        self._begun = time.perf_counter()
+        self._next = 0.0
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        now = time.perf_counter()
+        if now >= self._next:
+            self._next = now + _REDRAW
+            images = (trainer.step - self._first_step) * trainer.config.batch_size
+            self._bar.update(
+                self._task,
+                completed=trainer.step,
+                description=f"epoch {trainer.running_epoch}/{trainer.config.epochs}",
+                speed=f"{images / (now - self._begun):,.0f} images/s",
+            )
+
+    def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
+        self._bar.update(self._task, figures=f"loss {loss:.4f} accuracy {accuracy:.2%}")
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        self._bar.update(self._task, completed=trainer.step)
+        self._bar.console.print(epoch_line(trainer, record), highlight=False)
+
+    def close(self) -> None:
+        if hasattr(self, "_bar"):
+            self._bar.stop()
+
+
+def heading(trainer: Trainer) -> str:
+    """What is trained on what, in a line."""
+    config = trainer.config
+    text = (
+        f"{config.model} ({trainer.model.num_parameters:,} parameters) on {config.data}: "
+        f"{len(trainer.loader.dataset):,} images, {trainer.total_steps:,} steps of "
+        f"{config.batch_size}, device {trainer.backend.name}"
+    )
+    if trainer.run:
+        text += f", run {trainer.run.path}"
+    if trainer.step:
+        text += f", from step {trainer.step}"
+    return text
+
+
+def epoch_line(trainer: Trainer, record: dict[str, Any]) -> str:
+    """An epoch's record in a line."""
+    text = (
+        f"epoch {record['epoch']}/{trainer.config.epochs}: loss {record['loss']:.4f}, "
+        f"accuracy {record['accuracy']:.2%}"
+    )
+    if record["val_loss"] is not None:
+        text += f"; validation {record['val_loss']:.4f}, {record['val_accuracy']:.2%}"
+    return text + f"; {record['images_per_second']:,.0f} images/s, {record['seconds']:.1f} s"
+
+
+def _make_bar() -> Progress:
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[speed]}"),
+        TextColumn("ETA"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}"),
+        console=Terminal(stderr=True),
+        transient=True,
+    )

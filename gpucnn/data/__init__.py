@@ -1,0 +1,10 @@
+"""Data sets by name or path, and batches of them on the device."""
+
+from __future__ import annotations
+
+from gpucnn.data.augment import Augment
+from gpucnn.data.dataset import Dataset, Splits, one_hot, pixel_scaling
+from gpucnn.data.loader import Loader
+from gpucnn.data.resolve import NAMES, load
+
+__all__ = ["NAMES", "Augment", "Dataset", "Loader", "Splits", "load", "one_hot", "pixel_scaling"]

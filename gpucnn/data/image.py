@@ -1,0 +1,156 @@
+"""Pictures: reading them, and turning them into what a model was trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data import csv, idx, npz
+from gpucnn.data.resample import resize
+from gpucnn.errors import DataError, MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
+_FAINTEST = 0.05  # of the darkest ink; what is fainter is the ringing of JPEG
+_LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
+
+
+def open_image(path: Path) -> NDArray[np.uint8]:
+    """A picture as uint8 (H, W) if it is gray, else (H, W, 3); upright, on white if transparent.
+
+    Raises:
+        DataError: it is no picture, is damaged, or has more than 8 bits a channel.
+        MissingExtraError: Pillow is not installed.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtraError(
+            f"{path}: reading pictures needs Pillow, which is not installed",
+            fix='pip install "gpucnn[image]"',
+        ) from error
+    try:
+        with Image.open(path) as picture:
+            return _pixels(ImageOps.exif_transpose(picture), str(path))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        cause = error.strerror if isinstance(error, OSError) else None
+        raise DataError(f"{path} cannot be read as a picture", cause=cause or str(error)) from error
+
+
+def read_images(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
+    """The images in a file: (what to call it, uint8 (H, W) or (H, W, 3)) of each.
+
+    A picture holds one, and so does an .npy file of (H, W) or (H, W, 3). Other .npy files, CSV
+    tables and idx files of images (raw or gzip) may hold many, then called ``FILE[0]``, ...
+
+    Raises:
+        DataError: the file is missing, damaged, empty, or none of these.
+        MissingExtraError: it is a picture, and Pillow is not installed.
+    """
+    plain = path.name.removesuffix(".gz")
+    if path.suffix == ".npy":
+        array = npz.load_numpy(path).get("")
+        if array is None:
+            raise DataError(f"{path} is an archive of arrays, not one array", fix="use np.save")
+        single = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
+        stack = npz.as_images(array[np.newaxis] if single else array, str(path))
+    elif plain.endswith(".csv"):
+        stack = csv.read_csv(path).images
+    elif path.suffix.lower() in SUFFIXES:
+        return [(str(path), open_image(path))]
+    else:
+        stack = idx.read_idx(path, idx.IMAGES)[:, np.newaxis]
+    images = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in stack]
+    if not images:
+        raise DataError(f"{path} holds no images")
+    if len(images) == 1:
+        return [(str(path), images[0])]
+    return [(f"{path}[{number}]", image) for number, image in enumerate(images)]
+
+
+def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
+    """A picture of a digit, of any size, as MNIST's were made: uint8 (28, 28), light on dark.
+
+    The digit is cut out, scaled with its proportions kept into a box of 20x20 by averaging, and
+    placed so that its centre of mass is the centre of 28x28 (LeCun, Cortes and Burges,
+    http://yann.lecun.com/exdb/mnist/). What most of the border shows is taken for the background,
+    and how much the border varies for noise; thin strokes are brought up to full brightness.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3), or a Pillow image.
+        name: what to call it in an error.
+
+    Raises:
+        DataError: it is blank.
+    """
+    gray = _gray(image if isinstance(image, np.ndarray) else _pixels(image, name))
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    background = np.median(border)
+    dark_on_light = background - gray.min() > gray.max() - background
+    ink = np.maximum(background - gray if dark_on_light else gray - background, 0.0)
+    peak = ink.max()
+    if peak == 0.0:
+        raise DataError(f"{name} is blank: there is no digit on its background")
+    # A percentile, because a stroke may touch the border; at most half, so that some ink is left.
+    noise = 1.5 * np.percentile(np.abs(border - background), 95)
+    ink[ink <= np.clip(noise, _FAINTEST * peak, 0.5 * peak)] = 0.0
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    scale = _BOX / max(digit.shape)
+    height, width = (max(1, round(size * scale)) for size in digit.shape)
+    digit = resize(digit, (height, width))
+    inked = np.sort(digit[digit > 0])
+    digit *= 255.0 / inked[-max(1, inked.size // 4) :].mean()  # the brightest quarter
+    digit = np.minimum(digit, 255.0)
+    canvas = np.zeros((_SIDE, _SIDE), dtype=np.uint8)
+    top = _place(digit.sum(axis=1))
+    left = _place(digit.sum(axis=0))
+    canvas[top : top + height, left : left + width] = np.rint(digit)
+    return canvas
+
+
+def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """An image (H, W) or (H, W, 3) as uint8 of `image_shape` (C, H, W): gray or RGB, and scaled."""
+    channels, height, width = image_shape
+    if channels == 1:
+        planes = _gray(image)[np.newaxis]
+    else:
+        colours = np.atleast_3d(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
+        planes = np.broadcast_to(colours, (channels, *colours.shape[1:])).astype(np.float64)
+    return np.rint(resize(planes, (height, width))).astype(np.uint8)
+
+
+def _place(mass: NDArray[np.float64]) -> int:
+    """Where to put the first of `mass.size` rows so that their centre of mass is the image's.
+
+    In every one of MNIST's images it lies in pixel 14 counted from 0, that is in [14, 15).
+    """
+    centre = mass @ (np.arange(mass.size) + 0.5) / mass.sum()
+    return int(np.clip(_SIDE // 2 - int(centre), 0, _SIDE - mass.size))
+
+
+def _gray(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+    return image @ _LUMA if image.ndim == 3 else image.astype(np.float64)
+
+
+def _pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
+    """uint8 (H, W) or (H, W, 3) of a Pillow image."""
+    from PIL import Image
+
+    if picture.mode[0] in "IF":
+        raise DataError(
+            f"{name} has more than 8 bits a pixel (mode {picture.mode})",
+            fix="save it with 8 bits a channel",
+        )
+    gray = picture.mode in ("1", "L", "LA")
+    if picture.has_transparency_data:
+        picture = picture.convert("RGBA")
+        white = Image.new("RGBA", picture.size, "white")
+        picture = Image.alpha_composite(white, picture)
+    return np.asarray(picture.convert("L" if gray else "RGB"))

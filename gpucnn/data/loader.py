@@ -1,0 +1,128 @@
+"""Batches from a data set that sits on the device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpucnn import random
+from gpucnn.data.augment import Augment
+from gpucnn.data.dataset import Dataset
+from gpucnn.errors import UsageError
+
+if TYPE_CHECKING:
+    from gpucnn.backend.base import Backend
+
+Batch = tuple[Any, Any]
+
+
+class Loader:
+    """The batches of a data set, epoch by epoch, as a function of (seed, epoch, index).
+
+    The images are copied to the device once, as uint8; a batch is gathered there, and nothing
+    is read back. The last batch of an epoch is short if the batch size does not divide the data.
+
+    Args:
+        dataset: images uint8 (N, C, H, W), or floats (N, ...), which are handed out unscaled.
+        batch_size: images a batch, at least 1.
+        backend: where the batches are made.
+        seed: orders the images and draws the augmentation.
+        shuffle: a new order every epoch; otherwise the data set's own.
+        augment: shifts and rotations, drawn anew for every image and epoch.
+        scale, offset: a uint8 image becomes float32 image * scale + offset; see `pixel_scaling`.
+        limit_batches: no more than this many batches an epoch.
+
+    Raises:
+        UsageError: the batch size or the limit is below 1.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        batch_size: int,
+        backend: Backend,
+        *,
+        seed: int = 0,
+        shuffle: bool = True,
+        augment: Augment | None = None,
+        scale: float = 1.0 / 255.0,
+        offset: float = 0.0,
+        limit_batches: int | None = None,
+    ) -> None:
+        for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
+            if value is not None and value < 1:
+                raise UsageError(f"{key} is {value}", fix=f"give a {key} of at least 1")
+        self.dataset = dataset
+        self.batch_size = batch_size
+        self.backend = backend
+        self.seed = seed
+        self.shuffle = shuffle
+        self.augment = augment
+        self.scale = scale
+        self.offset = offset
+        self.steps_per_epoch = -(-len(dataset) // batch_size)
+        if limit_batches is not None:
+            self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
+        self._images = backend.asarray(dataset.images)
+        self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
+        self._epoch: int | None = None
+        self._order: Any = None  # device, (N,): the image at each place of the epoch
+        self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
+
+    def __len__(self) -> int:
+        return self.steps_per_epoch
+
+    @property
+    def images_per_epoch(self) -> int:
+        """The number of images that an epoch goes through."""
+        return min(len(self.dataset), self.steps_per_epoch * self.batch_size)
+
+    def batch(self, epoch: int, index: int) -> Batch:
+        """Batch `index` of `epoch`, both counted from 0.
+
+        Returns:
+            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device.
+        """
+        if not 0 <= index < self.steps_per_epoch:
+            raise IndexError(f"batch {index} of {self.steps_per_epoch}")
+        self._begin(epoch)
+        xp = self.backend.xp
+        indices = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+        offset = 0.0
+        if self.dataset.images.dtype == np.uint8:
+            images = self.backend.gather(
+                self._images, indices, scale=self.scale, offset=self.offset
+            )
+            offset = self.offset
+        else:
+            images = xp.take(self._images, indices, axis=0)
+        if self.augment is not None:
+            motion = xp.take(self._motion, indices, axis=0)
+            images = self.augment.apply(xp, images, motion, fill=offset)
+        labels = None if self._labels is None else xp.take(self._labels, indices, axis=0)
+        return images, labels
+
+    def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of an epoch in their order, from batch `start`."""
+        for index in range(start, self.steps_per_epoch):
+            yield self.batch(epoch, index)
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self.epoch(0)
+
+    def _begin(self, epoch: int) -> None:
+        """Put the order and the augmentation of an epoch on the device, once an epoch."""
+        if epoch == self._epoch:
+            return
+        count = len(self.dataset)
+        if self.shuffle:
+            order = random.permutation(count, self.seed, "shuffle", epoch)
+        else:
+            order = np.arange(count)
+        if self.shuffle or self._order is None:
+            self._order = self.backend.asarray(order)
+        if self.augment is not None:
+            self._motion = self.backend.asarray(self.augment.draw(count, self.seed, epoch))
+        self._epoch = epoch

@@ -1,0 +1,313 @@
+"""Data sets known by name: where their files lie, how they are got and verified.
+
+A directory given explicitly (``--data-dir`` or ``$GPUCNN_DATA_DIR``) is the only place looked in:
+DIR/NAME if there is such a folder, else DIR itself. Without one, the user's cache directory is, and
+what it lacks is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import filelock
+import platformdirs
+
+from gpucnn.data.dataset import Dataset
+from gpucnn.data.files import GZIP_MAGIC, decompress, read_raw
+from gpucnn.data.idx import IMAGES, LABELS, TEST, TRAIN, find_file, from_pair, parse_idx
+from gpucnn.errors import DataError, StorageError, UsageError
+
+TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
+_LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
+FILES = (*TRAIN, *TEST)
+
+_FASHION_NAMES = [
+    "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat",
+    "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Source:
+    """A data set of four idx files.
+
+    Args:
+        name: what ``--data`` takes.
+        description: one line about it.
+        mirrors: URLs of folders that hold the .gz files, tried in order.
+        packed: SHA-256 of each .gz file of the mirrors, in the order of `FILES`.
+        unpacked: SHA-256 of the uncompressed files; None where only those of the .gz are known.
+        class_names: the classes in the order of their labels.
+    """
+
+    name: str
+    description: str
+    mirrors: tuple[str, ...]
+    packed: tuple[str, ...]
+    unpacked: tuple[str, ...] | None
+    class_names: list[str]
+
+
+SOURCES = {
+    source.name: source
+    for source in (
+        Source(
+            name="mnist",
+            description="70,000 handwritten digits, 28x28 (LeCun, Cortes and Burges, 1998)",
+            mirrors=(
+                "https://ossci-datasets.s3.amazonaws.com/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
+            ),
+            packed=(
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
+            ),
+            unpacked=(
+                "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+            ),
+            class_names=[str(digit) for digit in range(10)],
+        ),
+        Source(
+            name="fashion-mnist",
+            description="70,000 pieces of clothing, 28x28 (Xiao, Rasul and Vollgraf, 2017)",
+            mirrors=("https://storage.googleapis.com/tensorflow/tf-keras-datasets/",),
+            packed=(
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
+            unpacked=None,
+            class_names=_FASHION_NAMES,
+        ),
+    )
+}
+
+
+@dataclass(frozen=True)
+class FileReport:
+    """What `verify` found out about a file.
+
+    ``verified`` is False where no hash is known: of fashion-mnist's uncompressed files.
+    """
+
+    path: Path
+    size: int
+    verified: bool
+
+
+def get(name: str) -> Source:
+    """The source of that name.
+
+    Raises:
+        UsageError: there is none.
+    """
+    if name not in SOURCES:
+        raise UsageError(
+            f"there is no data set to download that is called {name!r}",
+            cause="digits comes with gpucnn" if name == "digits" else None,
+            fix=f"give one of: {', '.join(SOURCES)}",
+        )
+    return SOURCES[name]
+
+
+def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """The directory where the files of a named data set are looked for; it need not exist."""
+    get(name)
+    chosen = data_dir or os.environ.get("GPUCNN_DATA_DIR")
+    if not chosen:
+        return _cache(name)
+    explicit = Path(chosen).expanduser()
+    return explicit / name if (explicit / name).is_dir() else explicit
+
+
+def missing(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[str]:
+    """The names of the files that are not there; nothing is opened."""
+    directory = path(name, data_dir)
+    return [file for file in FILES if find_file(directory, file) is None]
+
+
+def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
+    """(training, test) of a named data set, every file verified as it is read.
+
+    Files that are missing from the cache directory are downloaded first; those missing from an
+    explicit directory are not.
+
+    Raises:
+        DataError: a file is missing, damaged, or is not the one that is expected.
+        StorageError: a download cannot be written.
+    """
+    source = get(name)
+    directory = path(name, data_dir)
+    if directory == _cache(name) and missing(name, data_dir):
+        fetch(name)
+    parts = []
+    for images_file, labels_file in (TRAIN, TEST):
+        report, content = _read_verified(source, directory, images_file)
+        images = parse_idx(content, report.path, IMAGES)
+        report, content = _read_verified(source, directory, labels_file)
+        labels = parse_idx(content, report.path, LABELS)
+        parts.append(replace(from_pair(images, labels, name), class_names=source.class_names))
+    return parts[0], parts[1]
+
+
+def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[FileReport]:
+    """Check the files of a named data set against their hashes; nothing is downloaded.
+
+    Raises:
+        DataError: a file is missing or is not the one that is expected.
+    """
+    source, directory = get(name), path(name, data_dir)
+    return [_read_verified(source, directory, file)[0] for file in FILES]
+
+
+def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
+    """Download what is missing or damaged of a named data set; the directory it is in.
+
+    That is the cache directory, or DIR/NAME in an explicit DIR; a DIR that itself holds some of the
+    files is completed in place.
+    Each file goes to a temporary name, is held to its SHA-256, and is then renamed into place.
+    Several processes may do this at once: one downloads, the others wait.
+
+    Raises:
+        DataError: no mirror gave a file with the right hash.
+        StorageError: the directory cannot be written.
+    """
+    source = get(name)
+    directory = path(name, data_dir)
+    unusable = _unusable(source, directory)
+    if not unusable:
+        return directory
+    if len(unusable) == len(FILES) and directory.name != name:
+        directory = directory / name  # never among another data set's files, which are named alike
+    with _storage(directory):
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(directory / ".lock")
+        with (
+            lock.acquire(timeout=_LOCK_TIMEOUT),
+            tempfile.TemporaryDirectory(dir=directory, prefix=".download-") as temporary,
+        ):
+            for file in _unusable(source, directory):  # again: another process may have got them
+                _download(source, file, Path(temporary))
+                old = find_file(directory, file)
+                new = directory / f"{file}.gz"
+                os.replace(Path(temporary) / new.name, new)
+                if old is not None and old != new:
+                    old.unlink()
+    return directory
+
+
+def _cache(name: str) -> Path:
+    return Path(platformdirs.user_cache_dir("gpucnn", appauthor=False)) / name
+
+
+def _fetch_command(name: str, directory: Path) -> str:
+    option = "" if directory == _cache(name) else f" --data-dir {directory}"
+    return f"gpucnn data fetch {name}{option}"
+
+
+def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileReport, bytes]:
+    """A file's report and its uncompressed bytes; DataError if it is missing or its hash wrong."""
+    found = find_file(directory, file)
+    if found is None:
+        raise DataError(
+            f"{source.name} is not in {directory}: there is no {file} (nor {file}.gz)",
+            cause=None if directory.is_dir() else f"{directory} is not a directory",
+            fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
+            " --data-dir",
+        )
+    raw = read_raw(found)
+    content = decompress(raw, found)
+    hashed = raw if source.unpacked is None else content
+    actual = hashlib.sha256(hashed).hexdigest()
+    if source.unpacked is None and not raw.startswith(GZIP_MAGIC):
+        # Only the hash of the gzip file is known, but at least it must not be another set's file.
+        others = {known for other in SOURCES.values() for known in other.unpacked or ()}
+        if actual not in others:
+            return FileReport(found, len(raw), verified=False), content
+    expected = (source.unpacked or source.packed)[FILES.index(file)]
+    if actual != expected:
+        raise DataError(
+            f"{found} is not the {file} of {source.name}",
+            cause=f"its SHA-256 is {actual}, not {expected}",
+            fix=f"{_fetch_command(source.name, directory)}, which replaces it",
+        )
+    return FileReport(found, len(raw), verified=True), content
+
+
+def _unusable(source: Source, directory: Path) -> list[str]:
+    """The files that are missing or damaged."""
+    names = []
+    for file in FILES:
+        try:
+            _read_verified(source, directory, file)
+        except DataError:
+            names.append(file)
+    return names
+
+
+def _download(source: Source, file: str, temporary: Path) -> None:
+    """Get FILE.gz into `temporary` from the first mirror that gives it with the right hash."""
+    import pooch  # here, because it takes long to load and few runs download
+
+    failures = []
+    for mirror in source.mirrors:
+        try:
+            pooch.retrieve(
+                f"{mirror}{file}.gz",
+                known_hash=f"sha256:{source.packed[FILES.index(file)]}",
+                fname=f"{file}.gz",
+                path=temporary,
+                downloader=pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=False),
+            )
+            return
+        except OSError as error:
+            # Errors of requests, which pooch uses, have no number; those of the disk have.
+            if error.errno is not None:
+                raise
+            failures.append(f"{mirror}: {_reason(error)}")
+        except ValueError:  # pooch: the hash differs; the file is not kept
+            failures.append(f"{mirror}: the file has another SHA-256 than it should")
+    raise DataError(
+        f"{source.name} could not be downloaded: no mirror gave {file}.gz",
+        cause="; ".join(failures),
+        fix="give the directory that has the files with --data-dir DIR, or, with a network,"
+        f" gpucnn data fetch {source.name}; --data digits needs none",
+    )
+
+
+def _reason(error: OSError) -> str:
+    """What went wrong in a few words; requests' own text repeats the URL and object addresses."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"HTTP status {response.status_code}"
+    kind = type(error).__name__
+    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(kind, kind)
+
+
+@contextmanager
+def _storage(directory: Path) -> Iterator[None]:
+    """An OSError inside becomes a StorageError about `directory`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, filelock.Timeout):
+            cause = f"another process has held {error.lock_file} for {_LOCK_TIMEOUT:.0f} s"
+        else:
+            cause = error.strerror or str(error)
+        raise StorageError(
+            f"{directory} cannot be written",
+            cause=cause,
+            fix="give a directory that can be written with --data-dir DIR",
+        ) from error

@@ -1,0 +1,261 @@
+"""Layers that multiply, pool and flatten. The mathematics is in `gpucnn.functions`.
+
+N images or rows, C channels, H x W pixels, F filters, KH x KW kernel, OH x OW output pixels.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from gpucnn import functions as F
+from gpucnn.autograd import Tensor
+from gpucnn.errors import ShapeError
+from gpucnn.nn import activations, initializers
+from gpucnn.nn.activations import ACTIVATIONS
+from gpucnn.nn.module import Module, Parameter, Shape
+from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
+
+
+class WeightedLayer(Module):
+    """What Dense and Conv2d share: y = activation(product of x and weight + bias).
+
+    Args:
+        activation: a name of `gpucnn.nn.activations`, or None.
+        use_bias: whether a bias is added, one number an output channel.
+        kernel_initializer, bias_initializer: names or objects of `gpucnn.nn.initializers`.
+        input_shape: shape of one input without the batch axis; by default it is inferred.
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        activation: str | None,
+        use_bias: bool,
+        kernel_initializer: str | initializers.Initializer,
+        bias_initializer: str | initializers.Initializer,
+        input_shape: Sequence[int] | None,
+        name: str | None,
+    ) -> None:
+        super().__init__(name, None if input_shape is None else tuple(input_shape))
+        self.activation = None if activation is None else activations.check(activation)
+        self.use_bias = use_bias
+        self.kernel_initializer = initializers.get(kernel_initializer)
+        self.bias_initializer = initializers.get(bias_initializer)
+
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
+        """The product plus bias; `activation` is None or "relu", which is fused into it."""
+        raise NotImplementedError
+
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output; `activation` is one that follows the layer and is folded into it."""
+        activation = self.activation or activation
+        if activation in (None, "relu"):
+            return self.product(x, activation)
+        return ACTIVATIONS[activation](self.product(x, None))
+
+    def new_bias(self, size: int) -> Parameter | None:
+        return self.new_parameter("bias", (size,), self.bias_initializer) if self.use_bias else None
+
+
+class Dense(WeightedLayer):
+    """x (N, in) -> activation(x @ weight + bias) (N, units); weight (in, units), bias (units,)."""
+
+    def __init__(
+        self,
+        units: int,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
+        )
+        self.units = _positive(units, "units")
+
+    @property
+    def kind(self) -> str:
+        return "dense"
+
+    def create(self, x_shape: Shape) -> None:
+        _check_axes(x_shape, "(N, features)", "put Flatten() before it")
+        size = (x_shape[1], self.units)
+        self.weight = self.new_parameter("weight", size, self.kernel_initializer, *size)
+        self.bias = self.new_bias(self.units)
+
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
+        return F.linear(x, self.weight, self.bias, activation=activation)
+
+    def flops(self, x_shape: Shape, y_shape: Shape) -> int:
+        return 2 * x_shape[1] * math.prod(y_shape)
+
+
+class Linear(Dense):
+    """`Dense` by both of its sizes, as PyTorch has it: (N, in_features) -> (N, out_features)."""
+
+    def __init__(self, in_features: int, out_features: int, **options: Any) -> None:
+        super().__init__(out_features, input_shape=(in_features,), **options)
+
+
+class Conv2d(WeightedLayer):
+    """x (N, C, H, W) -> activation(x * weight + bias) (N, F, OH, OW), a cross-correlation.
+
+    weight is (F, C/groups, KH, KW), bias (F,); sizes by `gpucnn.shapes.conv_output_size`.
+
+    Args:
+        filters: F.
+        kernel_size, stride, dilation: an int or (h, w).
+        padding: an int, (h, w), ((top, bottom), (left, right)), "same" or "valid".
+        groups: channels and filters are split into so many parts that do not see each other.
+    """
+
+    def __init__(
+        self,
+        filters: int,
+        kernel_size: PairArg,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
+        )
+        self.filters = _positive(filters, "filters")
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = pair(stride, "stride")
+        self.padding = padding
+        self.dilation = pair(dilation, "dilation")
+        self.groups = _positive(groups, "groups")
+
+    @property
+    def kind(self) -> str:
+        return "conv"
+
+    def create(self, x_shape: Shape) -> None:
+        _check_axes(x_shape, "(N, C, H, W)", "reshape gray images (N, H, W) to (N, 1, H, W)")
+        size = (self.filters, x_shape[1] // self.groups, *self.kernel_size)
+        conv2d_geometry(x_shape, size, self.stride, self.padding, self.dilation, self.groups)
+        taps = math.prod(self.kernel_size)
+        fans = size[1] * taps, self.filters * taps
+        self.weight = self.new_parameter("weight", size, self.kernel_initializer, *fans)
+        self.bias = self.new_bias(self.filters)
+
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
+        return F.conv2d(
+            x,
+            self.weight,
+            self.bias,
+            stride=self.stride,
+            padding=self.padding,
+            dilation=self.dilation,
+            groups=self.groups,
+            activation=activation,
+        )
+
+    def flops(self, x_shape: Shape, y_shape: Shape) -> int:
+        return 2 * math.prod(self.weight.shape[1:]) * math.prod(y_shape)
+
+
+class Pool2d(Module):
+    """What the pools share. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
+
+    def __init__(
+        self,
+        kernel_size: PairArg = 2,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name)
+        self.kernel_size = pair(kernel_size, "kernel_size")
+        self.stride = self.kernel_size if stride is None else pair(stride, "stride")
+        self.padding = padding
+
+    @property
+    def kind(self) -> str:
+        return "pool"
+
+
+class MaxPool2d(Pool2d):
+    """x (N, C, H, W) -> the maximum of each window (N, C, OH, OW)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.max_pool2d(x, self.kernel_size, stride=self.stride, padding=self.padding)
+
+
+class AvgPool2d(Pool2d):
+    """x (N, C, H, W) -> the mean of each window (N, C, OH, OW).
+
+    Args:
+        count_include_pad: whether pixels of the padding count as zeros, or not at all.
+    """
+
+    def __init__(
+        self,
+        kernel_size: PairArg = 2,
+        stride: PairArg | None = None,
+        padding: PaddingArg = 0,
+        count_include_pad: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(kernel_size, stride, padding, name)
+        self.count_include_pad = count_include_pad
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.avg_pool2d(
+            x,
+            self.kernel_size,
+            stride=self.stride,
+            padding=self.padding,
+            count_include_pad=self.count_include_pad,
+        )
+
+
+class GlobalAvgPool2d(Module):
+    """x (N, C, H, W) -> the mean of each channel (N, C)."""
+
+    @property
+    def kind(self) -> str:
+        return "pool"
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check_axes(x.shape, "(N, C, H, W)", "put it before Flatten()")
+        return F.global_avg_pool2d(x)
+
+
+class Flatten(Module):
+    """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
+
+    def __init__(self, input_shape: Sequence[int] | None = None, name: str | None = None) -> None:
+        super().__init__(name, None if input_shape is None else tuple(input_shape))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.flatten(x)
+
+
+def _positive(value: int, name: str) -> int:
+    if not hasattr(value, "__index__") or isinstance(value, bool) or value < 1:
+        raise ShapeError(
+            f"{name} is {value!r}",
+            cause="it must be an integer of at least 1",
+            fix=f"give {name}=1",
+        )
+    return int(value)
+
+
+def _check_axes(x_shape: Shape, wanted: str, fix: str) -> None:
+    if len(x_shape) != wanted.count(",") + 1:
+        raise ShapeError(f"the input is {x_shape}", cause=f"it must be {wanted}", fix=fix)

@@ -1,0 +1,310 @@
+"""Module: a part of a network, which owns parameters and other modules.
+
+To write a layer, give `forward`; if it has parameters, also give `create`, which is called once,
+when the shape of the first input is known:
+
+    class Scale(Module):
+        def create(self, x_shape: Shape) -> None:
+            self.gain = self.new_parameter("gain", (x_shape[1],), "ones")
+
+        def forward(self, x: Tensor) -> Tensor:
+            return x * self.gain
+
+Whatever is an attribute is found: parameters, modules, and lists of modules, in the order in which
+they were first set. Where a module stands in the tree is its path ("block.body.conv1"); a parameter
+is the path of its module and its own name ("block.body.conv1.weight").
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.autograd import Tensor
+from gpucnn.errors import ShapeError, UsageError
+from gpucnn.nn import initializers
+from gpucnn.nn.building import build, check_declared
+from gpucnn.nn.state import check_entries, entries, join, move
+
+if TYPE_CHECKING:
+    from gpucnn.nn.summary import Row
+
+Shape = tuple[int, ...]
+Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
+
+
+class Parameter(Tensor):
+    """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
+
+    def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
+        super().__init__(array, requires_grad, name)
+
+
+class Module:
+    """A part of a network. See the head of this file for how to write one.
+
+    Args:
+        name: what a `Sequential` calls it; by default its kind and number, as in "conv2".
+        input_shape: shape of one input without the batch axis; by default it is inferred.
+
+    Attributes:
+        path: where it stands in the tree that was built; "" at the root, None before `build`.
+        built_for: the shapes, without the batch axis, of the inputs that it first saw.
+        training: whether dropout drops and batch norm takes the statistics of the batch.
+        buffers: names of its arrays that are not trained but saved (running statistics).
+        counters: names of its arrays that are neither (steps): they follow `to`, nothing else.
+    """
+
+    # Defaults of the class: a subclass need not call __init__.
+    name: str | None = None
+    input_shape: Shape | None = None
+    path: str | None = None
+    training: bool = True
+    frozen: bool = False
+    seed: int = 0
+    device: str = "cpu"
+    buffers: tuple[str, ...] = ()
+    counters: tuple[str, ...] = ()
+    observer: Observer | None = None
+    built_for: tuple[Shape, ...] | None = None
+
+    def __init__(self, name: str | None = None, input_shape: Shape | None = None) -> None:
+        self.name = name
+        self.input_shape = None if input_shape is None else tuple(input_shape)
+
+    @property
+    def kind(self) -> str:
+        """What a `Sequential` calls modules of this type, before it adds a number."""
+        return type(self).__name__.lower()
+
+    # What a layer defines.
+
+    def create(self, *x_shapes: Any, **_: Any) -> None:
+        """Create the parameters, given the shapes of the first inputs (batch axis included)."""
+
+    def forward(self, *inputs: Any, **options: Any) -> Tensor:
+        """The output for these inputs."""
+        raise NotImplementedError(f"{type(self).__name__} must define forward")
+
+    def flops(self, x_shape: Shape, y_shape: Shape) -> int:
+        """Floating-point operations of its matrix products, for `summary`: a multiply-add is 2."""
+        return 0
+
+    def new_parameter(
+        self, name: str, shape: Shape, initializer: Any, fan_in: int = 1, fan_out: int = 1
+    ) -> Parameter:
+        """A float32 parameter with numbers of its own random stream, "init/<its path>".
+
+        Args:
+            initializer: a name or object of `gpucnn.nn.initializers`.
+            fan_in, fan_out: inputs of one output and outputs of one input, for Glorot and He.
+        """
+        stream = f"init/{join(self.path or '', name)}"
+        values = initializers.get(initializer)(shape, fan_in, fan_out, self.seed, stream)
+        return Parameter(backends.get(self.device).asarray(values), requires_grad=not self.frozen)
+
+    # Building and calling.
+
+    def build(self, *input_shapes: Shape, seed: int = 0, device: str = "cpu") -> Self:
+        """Name every module of the tree and create its parameters, by running one zero sample.
+
+        Args:
+            input_shapes: for each input of `forward` its shape without the batch axis, as in
+                (1, 28, 28); may be left out where the first layer was given `input_shape`.
+            seed: of the initial weights and of dropout.
+            device: where the parameters are created.
+
+        A second call with the same shapes changes nothing, not even the seed or the device, unless
+        modules were put in since then: those are built.
+
+        Raises:
+            ShapeError: layers do not fit together, or it is built for other shapes.
+            UsageError: the input shape is not known, or `forward` does not call one of the layers.
+        """
+        build(self, tuple(tuple(shape) for shape in input_shapes), seed, device)
+        return self
+
+    def __call__(self, *inputs: Any, **options: Any) -> Tensor:
+        """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
+        tensors = tuple(x if isinstance(x, Tensor) else Tensor(x) for x in inputs)
+        if self.path is None:
+            self.build(*(x.shape[1:] for x in tensors), device=tensors[0].backend.name)
+        try:
+            if self.built_for is None:
+                check_declared(self, tensors[0].shape)
+                self.create(*(x.shape for x in tensors))
+                self.built_for = tuple(x.shape[1:] for x in tensors)
+            output = self.forward(*tensors, **options)
+        except ShapeError as error:
+            raise error.at(self.label).with_traceback(error.__traceback__) from None
+        if self.observer is not None:
+            self.observer(self, tensors, output)
+        return output
+
+    @contextmanager
+    def observe(self, observer: Observer) -> Iterator[None]:
+        """Call `observer(module, inputs, output)` after each call of each module of the tree.
+
+        Inside, `Sequential` folds nothing, so that every layer is seen.
+        """
+        modules = list(self.modules().values())
+        before = [module.observer for module in modules]
+        for module in modules:
+            module.observer = observer
+        try:
+            yield
+        finally:
+            for module, previous in zip(modules, before, strict=True):
+                module.observer = previous
+
+    # The tree.
+
+    def children(self) -> dict[str, Module]:
+        """The modules it owns: attributes, and members of attributes that are lists or tuples."""
+        found = {}
+        for name, value in vars(self).items():
+            if isinstance(value, Module):
+                found[name] = value
+            elif isinstance(value, (list, tuple)):
+                members = {f"{name}.{i}": member for i, member in enumerate(value)}
+                found.update({k: m for k, m in members.items() if isinstance(m, Module)})
+        return found
+
+    def modules(self) -> dict[str, Module]:
+        """Path from here -> module, itself first; a module that is used twice is listed once."""
+        found: dict[str, Module] = {}
+        seen: set[int] = set()
+        stack: list[tuple[str, Module]] = [("", self)]
+        while stack:
+            path, module = stack.pop()
+            if id(module) not in seen:
+                seen.add(id(module))
+                found[path] = module
+                children = module.children().items()
+                stack += [(join(path, name), child) for name, child in children][::-1]
+        return found
+
+    def named_parameters(self) -> dict[str, Parameter]:
+        """Path from here -> parameter, in order; one that is used twice is listed once.
+
+        Raises:
+            UsageError: the module is not built, so there are none yet.
+        """
+        self.require_built()
+        found: dict[str, Parameter] = {}
+        seen: set[int] = set()
+        for path, module in self.modules().items():
+            for name, value in vars(module).items():
+                if isinstance(value, Parameter) and id(value) not in seen:
+                    seen.add(id(value))
+                    found[join(path, name)] = value
+        return found
+
+    def parameters(self) -> list[Parameter]:
+        """The values of `named_parameters`."""
+        return list(self.named_parameters().values())
+
+    @property
+    def num_parameters(self) -> int:
+        """How many numbers the parameters hold, frozen ones included."""
+        return sum(math.prod(p.shape) for p in self.parameters())
+
+    # What is done to a whole tree.
+
+    def train(self, mode: bool = True) -> Self:
+        """Set training mode, or evaluation mode with `mode=False`."""
+        for module in self.modules().values():
+            module.training = mode
+        return self
+
+    def eval(self) -> Self:
+        """Set evaluation mode."""
+        return self.train(False)
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Leave the parameters as they are while training: `requires_grad = not frozen`.
+
+        It may come before `build`. Running statistics are not parameters: `eval()` holds those.
+        """
+        for module in self.modules().values():
+            module.frozen = frozen
+            for value in vars(module).values():
+                if isinstance(value, Parameter):
+                    value.requires_grad = not frozen
+        return self
+
+    def set_step(self, step: int) -> None:
+        """Set the step of every dropout: masks are functions of (seed, path, step)."""
+        self.require_built()
+        for module in self.modules().values():
+            for counter in module.counters:
+                getattr(module, counter).fill(step)
+
+    def to(self, device: str) -> Self:
+        """Move parameters, buffers and counters to a device; gradients are dropped.
+
+        An optimizer made before still points at the old arrays: make it afterwards.
+        """
+        self.require_built()
+        move(self, device)
+        return self
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """A copy, on the host, of every parameter and buffer by its path."""
+        return {k: np.array(backends.of(a).to_numpy(a)) for k, a in entries(self).items()}
+
+    def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
+        """Copy `state` into the arrays of this (built) module; all of it or, on error, nothing.
+
+        Raises:
+            WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
+        """
+        arrays = entries(self)
+        check_entries(arrays, state, f"the weights for {self.label}")
+        for path, array in arrays.items():
+            array[...] = backends.of(array).asarray(state[path], dtype=array.dtype)
+
+    def summary(self, batch: int = 1) -> str:
+        """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""
+        from gpucnn.nn.summary import table
+
+        return table(self, batch)
+
+    def summary_rows(self, batch: int = 1) -> list[Row]:
+        """The rows of `summary` as data."""
+        from gpucnn.nn.summary import rows
+
+        return rows(self, batch)
+
+    # Inside.
+
+    @property
+    def label(self) -> str:
+        """Its name in errors: path and type, as in "conv2 (Conv2d)"."""
+        where, what = self.path or self.name, type(self).__name__
+        return f"{where} ({what})" if where else what
+
+    @property
+    def awaits_input(self) -> bool:
+        """Whether it has parameters that are not created, as it was never called."""
+        return self.built_for is None and type(self).create is not Module.create
+
+    def declared_shapes(self) -> tuple[Shape, ...]:
+        """The input shapes that are known without a batch; `UsageError` if there are none."""
+        if self.input_shape is not None:
+            return (self.input_shape,)
+        raise UsageError(
+            f"{self.label} is not built",
+            cause="its parameters are created when the shape of the input is known",
+            fix="call build with it, as in model.build((1, 28, 28)), or the model on a batch",
+        )
+
+    def require_built(self) -> None:
+        """Build it if it is not built but its input shape was declared."""
+        if self.path is None:
+            self.build()

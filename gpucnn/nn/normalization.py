@@ -1,0 +1,134 @@
+"""Normalisation and dropout: layers that differ between training and evaluation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gpucnn import backend as backends
+from gpucnn import functions as F
+from gpucnn import random
+from gpucnn.autograd import Tensor
+from gpucnn.errors import ShapeError, UsageError
+from gpucnn.nn.module import Module, Parameter, Shape
+
+
+class Dropout(Module):
+    """In training, sets a share `rate` of the elements to zero and scales the rest by 1/(1-rate).
+
+    In evaluation it changes nothing. The mask is a function of the model's seed, the layer's path
+    and `step`, a counter on the device that each call in training advances by one.
+
+    Args:
+        rate: in [0, 1).
+    """
+
+    counters = ("step",)
+    step: Any  # uint32 (1,), on the device
+
+    def __init__(self, rate: float, name: str | None = None) -> None:
+        super().__init__(name)
+        if not 0.0 <= rate < 1.0:
+            raise UsageError(
+                f"dropout rate is {rate}",
+                cause="it is the share of elements dropped: at least 0 and below 1",
+                fix="give a rate such as 0.5",
+            )
+        self.rate = rate
+
+    def create(self, x_shape: Shape) -> None:
+        self.step = backends.get(self.device).xp.zeros(1, dtype="uint32")
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0:
+            return x
+        key = random.stream_key(self.seed, f"dropout/{self.path}")
+        y = F.dropout(x, self.rate, key=key, step=self.step)
+        self.step += 1  # on the device: nothing is read by the host
+        return y
+
+
+class BatchNorm2d(Module):
+    """x (N, C, H, W) -> gamma * (x - mean) / sqrt(var + eps) + beta, by channel.
+
+    Ioffe and Szegedy 2015. In training the statistics are the batch's, and the running ones move
+    towards them, the variance unbiased: running += momentum * (batch's - running). In evaluation
+    they are the running ones.
+
+    Args:
+        momentum: PyTorch's, the weight of the new; 1 minus that of Keras.
+        eps: added to the variance.
+    """
+
+    buffers = ("running_mean", "running_var")
+    gamma: Parameter
+    beta: Parameter
+    running_mean: Any  # float32 (C,)
+    running_var: Any  # float32 (C,)
+
+    def __init__(self, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.momentum = momentum
+        self.eps = eps
+
+    @property
+    def kind(self) -> str:
+        return "batchnorm"
+
+    def create(self, x_shape: Shape) -> None:
+        if len(x_shape) != 4:
+            raise ShapeError(
+                f"the input is {x_shape}",
+                cause="it must be (N, C, H, W)",
+                fix="put it before Flatten(), or use LayerNorm()",
+            )
+        channels = x_shape[1:2]
+        self.gamma = self.new_parameter("gamma", channels, "ones")
+        self.beta = self.new_parameter("beta", channels, "zeros")
+        xp = backends.get(self.device).xp
+        self.running_mean = xp.zeros(channels, dtype="float32")
+        self.running_var = xp.ones(channels, dtype="float32")
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check_size(x, 1, self.gamma)
+        if not self.training:
+            mean, var = self.running_mean, self.running_var
+            return F.batch_norm_inference(x, self.gamma, self.beta, mean, var, eps=self.eps)
+        y, mean, var = F.batch_norm(x, self.gamma, self.beta, eps=self.eps)
+        count = x.size // x.shape[1]
+        with x.backend.quiet():
+            unbiased = var * (count / max(count - 1, 1))
+            self.running_mean += self.momentum * (mean - self.running_mean)
+            self.running_var += self.momentum * (unbiased - self.running_var)
+        return y
+
+
+class LayerNorm(Module):
+    """x (N, ..., D) -> gamma * (x - mean) / sqrt(var + eps) + beta, over the last axis.
+
+    Ba, Kiros and Hinton 2016. gamma and beta are (D,).
+    """
+
+    gamma: Parameter
+    beta: Parameter
+
+    def __init__(self, eps: float = 1e-5, name: str | None = None) -> None:
+        super().__init__(name)
+        self.eps = eps
+
+    def create(self, x_shape: Shape) -> None:
+        self.gamma = self.new_parameter("gamma", x_shape[-1:], "ones")
+        self.beta = self.new_parameter("beta", x_shape[-1:], "zeros")
+
+    def forward(self, x: Tensor) -> Tensor:
+        _check_size(x, -1, self.gamma)
+        return F.layer_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+def _check_size(x: Tensor, axis: int, gamma: Parameter) -> None:
+    """The functions broadcast; a layer takes the size that it was built for and no other."""
+    if x.shape[axis] != gamma.size:
+        raise ShapeError(
+            f"the input is {x.shape}, gamma {gamma.shape}",
+            cause=f"gamma has one number for each of the {gamma.size} channels it was built for",
+            fix=f"give an input with {gamma.size} on axis {axis}, or build a new model",
+        )

@@ -1,0 +1,132 @@
+"""What a model consists of: shapes, parameters, operations and memory, layer by layer.
+
+Floating-point operations are those of the matrix products of one forward pass, a multiply-add
+counted as 2; elementwise work (bias, activation, pooling, normalisation) is not counted. Activation
+memory is what the layers' outputs take; Flatten is a view and a ReLU that is folded into the layer
+before it has no output of its own.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from gpucnn.autograd import Tensor
+from gpucnn.errors import UsageError
+from gpucnn.nn.building import dry_run
+from gpucnn.nn.layers import Flatten
+from gpucnn.nn.module import Module, Parameter, Shape
+from gpucnn.nn.sequential import Sequential
+
+
+@dataclass(frozen=True)
+class Row:
+    """One call of one layer.
+
+    Attributes:
+        layer: its path.
+        type: its class.
+        output_shape: of the batch.
+        parameters: how many numbers it owns; 0 at a second call.
+        flops: of the forward pass of the batch.
+        activation_bytes: of the output for the batch.
+    """
+
+    layer: str
+    type: str
+    output_shape: Shape
+    parameters: int
+    flops: int
+    activation_bytes: int
+
+
+def rows(model: Module, batch: int = 1) -> list[Row]:
+    """A row for each call of a module that has parameters of its own or no modules in it.
+
+    The calls are those of one sample in evaluation mode, multiplied by `batch`.
+
+    Raises:
+        UsageError: the model is not built, or `batch` is below 1.
+    """
+    if batch < 1:
+        raise UsageError(f"batch is {batch}", cause="it must be at least 1", fix="give batch=1")
+    model.require_built()
+    found: list[Row] = []
+    counted: set[int] = set()
+    folded = {
+        id(relu)
+        for module in model.modules().values()
+        if isinstance(module, Sequential)
+        for relu in module.folded()
+    }
+
+    def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        own = [v for v in vars(module).values() if isinstance(v, Parameter)]
+        if module.children() and not own:
+            return
+        new = [parameter for parameter in own if id(parameter) not in counted]
+        counted.update(id(parameter) for parameter in new)
+        shape = (batch * output.shape[0], *output.shape[1:])
+        free = isinstance(module, Flatten) or id(module) in folded
+        found.append(
+            Row(
+                layer=module.path or "",
+                type=type(module).__name__,
+                output_shape=shape,
+                parameters=sum(math.prod(parameter.shape) for parameter in new),
+                flops=batch * module.flops(inputs[0].shape, output.shape),
+                activation_bytes=0 if free else math.prod(shape) * output.dtype.itemsize,
+            )
+        )
+
+    with model.observe(observe):
+        dry_run(model, model.built_for or ())
+    return found
+
+
+def table(model: Module, batch: int = 1) -> str:
+    """The rows as text, with their totals below."""
+    found = rows(model, batch)
+    cells = [["layer", "output shape", "parameters", "FLOPs", "activations"]]
+    for row in found:
+        cells.append(
+            [
+                f"{row.layer} ({row.type})" if row.layer else row.type,
+                str(row.output_shape),
+                f"{row.parameters:,}",
+                f"{row.flops:,}",
+                _size(row.activation_bytes),
+            ]
+        )
+    frozen = sum(math.prod(p.shape) for p in model.parameters() if not p.requires_grad)
+    cells.append(
+        [
+            "total",
+            f"batch of {batch}",
+            f"{model.num_parameters:,}",
+            f"{sum(row.flops for row in found):,}",
+            _size(sum(row.activation_bytes for row in found)),
+        ]
+    )
+    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if i < 2 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ).rstrip()
+        for line in cells
+    ]
+    rule = "-" * max(map(len, lines))
+    lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+    if frozen:
+        lines.append(f"of the parameters {frozen:,} are frozen")
+    return "\n".join(lines)
+
+
+def _size(count: float) -> str:
+    """Bytes in the unit that keeps them short."""
+    for unit in ("B", "KiB", "MiB"):
+        if count < 1024:
+            return f"{count:.0f} B" if unit == "B" else f"{count:.1f} {unit}"
+        count /= 1024
+    return f"{count:.1f} GiB"

@@ -1,0 +1,23 @@
+"""Training: options, the loop, checkpoints and run directories."""
+
+from __future__ import annotations
+
+from gpucnn.training.callbacks import Callback
+from gpucnn.training.config import TrainConfig
+from gpucnn.training.evaluation import evaluate
+from gpucnn.training.loop import History, fit, fit_trainer
+from gpucnn.training.run import Run
+from gpucnn.training.saved import SavedModel
+from gpucnn.training.trainer import Trainer
+
+__all__ = [
+    "Callback",
+    "History",
+    "Run",
+    "SavedModel",
+    "TrainConfig",
+    "Trainer",
+    "evaluate",
+    "fit",
+    "fit_trainer",
+]

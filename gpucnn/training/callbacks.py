@@ -1,0 +1,158 @@
+"""What `fit` does besides stepping: each concern is a callback."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+from gpucnn.training import checkpoint
+from gpucnn.training.divergence import first_bad
+from gpucnn.training.files import append_line, write_atomic
+
+if TYPE_CHECKING:
+    from gpucnn.training.loop import History, Trainer
+    from gpucnn.training.run import Run
+
+
+class Callback:
+    """Override what is needed. A callback ends the training by setting `trainer.stop`."""
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        """Before the first step, with the checkpoint loaded if there is one."""
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        """After every step. Work may still be under way on the device: read nothing from it."""
+
+    def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
+        """Every `log_interval` steps, with the mean loss and accuracy of the epoch so far."""
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        """After an epoch and its validation; `record` is its line of metrics.jsonl."""
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        """After a training that was not cut short, and after the test."""
+
+    def close(self) -> None:
+        """Always called last, however the training ended."""
+
+
+class EarlyStopping(Callback):
+    """Ends the training when the validation accuracy was not beaten for `patience` epochs."""
+
+    def __init__(self, patience: int) -> None:
+        self.patience = patience
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self._check(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        self._check(trainer)
+
+    def _check(self, trainer: Trainer) -> None:
+        # From the history alone, so that a resumed run stops where the uninterrupted one does.
+        best = best_epoch(trainer.records)
+        if best and len(trainer.records) - best >= self.patience:
+            trainer.stop = "early-stopping"
+
+
+class Checkpointer(Callback):
+    """Keeps the run directory: metrics, best weights, and the checkpoint to resume from.
+
+    The files of an epoch are written in an order in which each may be the last: the line of
+    metrics, the best weights, then the checkpoint, by which the epoch is done. A resumed run
+    drops whatever goes beyond its checkpoint.
+    """
+
+    def __init__(self, run: Run, every: int | None) -> None:
+        self.run = run
+        self.every = every
+        self.saved_step: int | None = None  # what the checkpoint on the disk stands at
+
+    def resume(self, trainer: Trainer) -> None:
+        """Bring `trainer` to where the run stopped."""
+        if self.run.has_checkpoint():
+            trainer.restore(checkpoint.load(self.run.weights))
+            self.saved_step = trainer.step
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.save(trainer)
+        lines = "".join(f"{_json(record)}\n" for record in trainer.records)
+        write_atomic(self.run.metrics, lines.encode())
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        in_epoch = trainer.step % trainer.steps_per_epoch
+        if self.every and trainer.step % self.every == 0 and in_epoch:
+            self.save(trainer)
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        snapshot = self._snapshot(trainer)
+        append_line(self.run.metrics, _json(record))
+        if best_epoch(trainer.records) == len(trainer.records):
+            checkpoint.save_weights(self.run.best, snapshot.weights, snapshot.description)
+        self._write(snapshot, trainer.step)
+
+    def save(self, trainer: Trainer) -> None:
+        """Write the checkpoint of this step, if it is not the one on the disk.
+
+        Raises:
+            DivergedError: there are infinities or NaNs in it; the one on the disk is left.
+            StorageError: it cannot be written; the one on the disk is left.
+        """
+        if self.saved_step != trainer.step:
+            trainer.read()
+            self._write(self._snapshot(trainer), trainer.step)
+
+    def _snapshot(self, trainer: Trainer) -> checkpoint.Checkpoint:
+        snapshot = trainer.snapshot()
+        if bad := first_bad(snapshot.weights):
+            raise trainer.diverged("the weights are not finite", f"{bad} was made so by its update")
+        return snapshot
+
+    def _write(self, snapshot: checkpoint.Checkpoint, step: int) -> None:
+        checkpoint.save(self.run.weights, snapshot)
+        self.saved_step = step
+
+
+class StopOnSignal(Callback):
+    """Ctrl-C or SIGTERM end the training after the step under way; a second one, at once."""
+
+    def __init__(self) -> None:
+        self._requested = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._handle)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self._requested:
+            trainer.stop = "interrupted"
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        self.on_step_end(trainer)
+
+    def close(self) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._requested:
+            raise KeyboardInterrupt
+        self._requested = True
+
+
+def best_epoch(records: list[dict[str, Any]]) -> int | None:
+    """The first epoch (from 1) of the highest validation accuracy; None without validation."""
+    accuracies = [record["val_accuracy"] for record in records]
+    if not accuracies or accuracies[0] is None:
+        return None
+    return accuracies.index(max(accuracies)) + 1
+
+
+def _json(record: dict[str, Any]) -> str:
+    return json.dumps(record, allow_nan=False)

@@ -1,0 +1,170 @@
+"""Checkpoints: weights and optimizer state in safetensors files that carry their own digest.
+
+A checkpoint is a pair. `last.safetensors` holds the weights and what is needed to use them;
+`state-STEP.safetensors` beside it holds what only resuming needs: the optimizer's arrays, the sums
+of the epoch that is under way, and the epochs so far. The state is written first; renaming
+`last.safetensors` into place is the one moment at which the new checkpoint replaces the old one.
+
+Nothing in the weights file depends on time, threads or folders: equal runs give equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import safetensors.numpy
+from numpy.typing import NDArray
+
+from gpucnn.errors import DataError
+from gpucnn.training.files import storage_errors, write_atomic
+
+FORMAT = 1  # raised when a reader of the older format could misread a file
+LAST = "last.safetensors"
+BEST = "best.safetensors"
+_KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a run stands at.
+
+    Args:
+        weights: the model's `state_dict`.
+        description: what the weights are of: model, classes, scaling of pixels, step, epoch.
+        state: the optimizer's arrays and the sums of the current epoch.
+        progress: JSON values that go with them: the epochs so far, and times.
+    """
+
+    weights: Arrays
+    description: dict[str, Any]
+    state: Arrays
+    progress: dict[str, Any]
+
+
+def save_weights(path: Path, weights: Arrays, description: Mapping[str, Any]) -> str:
+    """Write a weights file atomically; returns its digest.
+
+    Raises:
+        StorageError: it cannot be written; the previous file is intact.
+    """
+    data, digest = _pack(weights, description)
+    write_atomic(path, data)
+    return digest
+
+
+def load_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """(weights, description) of a file of `save_weights`.
+
+    Raises:
+        DataError: there is no such file, it is cut short or altered, or not one of gpucnn's.
+    """
+    weights, description, _ = _unpack(path)
+    return weights, description
+
+
+def save(directory: Path, checkpoint: Checkpoint) -> None:
+    """Replace the checkpoint in `directory`; at any moment either the old or the new one is there.
+
+    Raises:
+        StorageError: it cannot be written; the previous checkpoint is intact.
+    """
+    state_name = f"state-{checkpoint.description['step']}.safetensors"
+    weights, digest = _pack(checkpoint.weights, {**checkpoint.description, "state": state_name})
+    # The state names its weights, not the other way round: it holds times, they must not.
+    state, _ = _pack(checkpoint.state, {**checkpoint.progress, "weights_sha256": digest})
+    write_atomic(directory / state_name, state)
+    write_atomic(directory / LAST, weights)
+    _remove_states(directory, keep=state_name)
+
+
+def load(directory: Path) -> Checkpoint:
+    """The checkpoint in `directory`; state files of others, left by a killed `save`, are deleted.
+
+    Raises:
+        DataError: there is none, a file is cut short or altered, or the two do not belong together.
+        StorageError: a file cannot be deleted.
+    """
+    weights, description, digest = _unpack(directory / LAST)
+    name = description.pop("state", None)
+    if not isinstance(name, str) or Path(name).name != name:
+        raise DataError(
+            f"{directory / LAST} cannot be resumed", cause="it names no file of optimizer state"
+        )
+    state, progress, _ = _unpack(directory / name)
+    if progress.pop("weights_sha256", None) != digest:
+        raise DataError(
+            f"{directory / LAST} cannot be resumed",
+            cause=f"{name} beside it belongs to other weights",
+            fix="restore both files from the same copy",
+        )
+    _remove_states(directory, keep=name)
+    return Checkpoint(weights, description, state, progress)
+
+
+def _remove_states(directory: Path, keep: str) -> None:
+    for other in directory.glob("state-*.safetensors"):
+        if other.name != keep:
+            with storage_errors(other):
+                other.unlink()
+
+
+def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
+    """A safetensors file with its digest inside, and the digest."""
+    tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
+    described = {"format": FORMAT, **metadata}
+    digest = _digest(tensors, described)
+    text = json.dumps({**described, "sha256": digest}, sort_keys=True)
+    return safetensors.numpy.save(tensors, {_KEY: text}), digest
+
+
+def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
+    """(arrays, metadata, digest) of a file of `_pack`, checked."""
+    again = "use an intact copy of the file, or train again"
+    if not path.is_file():
+        raise DataError(f"there is no weights file {path}", fix="check the path of the run")
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            text = (file.metadata() or {}).get(_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        metadata = json.loads(text) if text else None
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be read", cause=error.strerror or str(error), fix=again
+        ) from error
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
+        raise DataError(f"{path} is cut short or altered", cause=str(error), fix=again) from error
+    if not isinstance(metadata, dict) or "format" not in metadata:
+        raise DataError(
+            f"{path} was not written by gpucnn",
+            cause="it holds no description of its weights",
+            fix="give a weights file of a run, as in runs/train-1/weights/last.safetensors",
+        )
+    if metadata["format"] != FORMAT:
+        raise DataError(
+            f"{path} is of format {metadata['format']}, this version reads {FORMAT}",
+            fix="pip install --upgrade gpucnn",
+        )
+    digest = metadata.pop("sha256", None)
+    if digest != _digest(tensors, metadata):
+        raise DataError(f"{path} was altered", cause="its digest does not match", fix=again)
+    del metadata["format"]
+    return tensors, metadata, digest
+
+
+def _digest(tensors: Arrays, metadata: Mapping[str, Any]) -> str:
+    """SHA-256 over the metadata and over name, type, shape and bytes of every array."""
+    sha = hashlib.sha256(json.dumps(metadata, sort_keys=True).encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        sha.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()

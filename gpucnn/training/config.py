@@ -1,0 +1,264 @@
+"""`TrainConfig`: everything that decides what a training run does.
+
+One table serves Python, TOML, the environment and the command line: each field below carries its
+help text and its limits, and `TrainConfig.load` merges the sources. The weights that a run ends
+with are a function of these values, the data and the machine; of nothing else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import os
+import tomllib
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpucnn import models, optim, schedules
+from gpucnn.data import NAMES
+from gpucnn.errors import UsageError
+
+OPTIMIZERS = tuple(optim.OPTIMIZERS)
+LOSSES = ("softmax_cross_entropy", "binary_cross_entropy", "mean_squared_error")
+
+
+def _option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    low: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A field with its help text and limits; ``low`` itself is allowed, the others are not."""
+    limits = {"choices": choices, "low": low, "above": above, "below": below}
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """The options of a training run. Raises `UsageError` for a value that is not acceptable.
+
+    A field that is None is decided later: the learning rate by the model, momentum and weight
+    decay by the optimizer, the size of the validation set by the data, the number of threads by
+    the machine; the others are off.
+    """
+
+    data: str = _option("mnist", "mnist, fashion-mnist, digits, or a path to images")
+    data_dir: str | None = _option(None, "the only folder to look for the data set in")
+    model: str = _option("lenet", ", ".join(models.NAMES), choices=tuple(models.NAMES))
+    device: str = _option("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one")
+    epochs: int = _option(10, "passes over the training images", low=1)
+    batch_size: int = _option(64, "images in a training step", low=1)
+    learning_rate: float | None = _option(
+        None, "peak learning rate (cnn: 2e-3, other models: 3e-3)", above=0
+    )
+    optimizer: str = _option("adam", ", ".join(OPTIMIZERS), choices=OPTIMIZERS)
+    momentum: float | None = _option(None, "momentum of sgd (0)", low=0, below=1)
+    nesterov: bool = _option(False, "Nesterov's form of sgd's momentum")
+    weight_decay: float | None = _option(None, "weight decay (adamw: 0.01, others: 0)", low=0)
+    schedule: str = _option(
+        "cosine",
+        f"course of the learning rate: {', '.join(schedules.NAMES)}",
+        choices=schedules.NAMES,
+    )
+    warmup_steps: int = _option(0, "steps of linear warm-up before the schedule", low=0)
+    step_every: int = _option(1, "epochs between the drops of schedule step", low=1)
+    step_factor: float = _option(0.7, "factor of each drop of schedule step", above=0)
+    loss: str = _option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
+    seed: int = _option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
+    validation: int | None = _option(
+        None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
+    )
+    standardise: bool = _option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
+    shift: int = _option(0, "augmentation: shift by up to this many pixels", low=0)
+    rotate: float = _option(0.0, "augmentation: rotate by up to this many degrees", low=0)
+    patience: int | None = _option(
+        None, "stop after this many epochs without a better validation accuracy", low=1
+    )
+    log_interval: int = _option(50, "steps between two looks at the loss", low=1)
+    checkpoint_every: int | None = _option(
+        None, "steps between checkpoints, besides the one after each epoch", low=1
+    )
+    limit_batches: int | None = _option(
+        None, "train and evaluate on at most this many batches", low=1
+    )
+    overfit_batches: int | None = _option(
+        None, "train and test on the first batches alone: can the model learn at all?", low=1
+    )
+    threads: int | None = _option(None, "threads of the CPU backend (all usable cores)", low=1)
+    runs_dir: str = _option("runs", "where run directories are made")
+    name: str | None = _option(None, "name of the run directory (train-1, train-2, ...)")
+
+    def __post_init__(self) -> None:
+        for key in FIELDS:
+            object.__setattr__(self, key, _checked(key, getattr(self, key)))
+        name = self.name
+        if name is not None and (not name or name[0] == "." or Path(name).name != name):
+            raise UsageError(
+                f"name is {name!r}, which is not a plain directory name",
+                fix="give a name without slashes or a leading dot; --runs-dir says where",
+            )
+        if self.optimizer != "sgd" and (self.nesterov or self.momentum is not None):
+            raise UsageError(
+                f"momentum and nesterov are of sgd, the optimizer is {self.optimizer}",
+                fix="leave them out, or choose --optimizer sgd",
+            )
+        if self.overfit_batches and (self.shift or self.rotate):
+            raise UsageError(
+                "overfit_batches trains on the same images again and again: nothing is augmented",
+                fix="leave out shift and rotate",
+            )
+
+    @classmethod
+    def load(
+        cls,
+        toml: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        flags: Mapping[str, Any] | None = None,
+    ) -> TrainConfig:
+        """The defaults, overridden by a TOML file, then by the environment, then by flags.
+
+        Args:
+            toml: path of a file of ``key = value`` lines, the keys being the fields' names.
+            env: the environment (`os.environ`); ``GPUCNN_EPOCHS`` sets ``epochs``, and so on.
+            flags: values by field name; None stands for a flag that was not given.
+
+        Raises:
+            UsageError: a key is unknown, or a value is of the wrong type or out of its limits;
+                the error names the key and where it came from.
+        """
+        values: dict[str, Any] = {}
+        if toml is not None:
+            for key, value in _read_toml(Path(toml)).items():
+                values[key] = _checked(key, value, str(toml))
+        environment = os.environ if env is None else env
+        for key in FIELDS:
+            name = f"GPUCNN_{key.upper()}"
+            if environment.get(name):
+                values[key] = _checked(key, _parse(key, environment[name]), f"${name}")
+        for key, value in (flags or {}).items():
+            if value is not None:
+                values[key] = _checked(key, value, flag_name(key))
+        return cls(**values)
+
+    def to_toml(self) -> str:
+        """The configuration as TOML; fields that are None are left out."""
+        import tomli_w
+
+        values = {key: value for key, value in self.as_dict().items() if value is not None}
+        return tomli_w.dumps(values)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The values by field name."""
+        return {key: getattr(self, key) for key in FIELDS}
+
+    def resolved(self, device: str) -> TrainConfig:
+        """The same run written out: nothing in it depends on this folder or on later defaults.
+
+        Args:
+            device: name of the device that ``auto`` came down to.
+        """
+        learning_rate = self.learning_rate or models.default_learning_rate(self.model)
+        data = self.data if self.data in NAMES else os.path.abspath(os.path.expanduser(self.data))
+        data_dir = os.path.abspath(os.path.expanduser(self.data_dir)) if self.data_dir else None
+        return dataclasses.replace(
+            self, device=device, learning_rate=learning_rate, data=data, data_dir=data_dir
+        )
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
+
+
+def field_type(key: str) -> tuple[type, bool]:
+    """The type of a field, and whether it may be None."""
+    hint = typing.get_type_hints(TrainConfig)[key]
+    if isinstance(hint, types.UnionType):
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None)), True
+    return hint, False
+
+
+def flag_name(key: str) -> str:
+    """The command line's flag for a field: ``learning_rate`` is ``--lr``."""
+    return "--lr" if key == "learning_rate" else f"--{key.replace('_', '-')}"
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise UsageError(
+            f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
+
+
+def _parse(key: str, text: str) -> Any:
+    """The value of an environment variable, in the type of its field where it can be read so."""
+    kind, _ = field_type(key)
+    if kind is bool:
+        words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
+        return words.get(text.lower(), text)
+    try:
+        return kind(text)
+    except ValueError:
+        return text
+
+
+def _checked(key: str, value: Any, origin: str | None = None) -> Any:
+    """``value`` in the type of the field ``key``; UsageError if it is not acceptable."""
+    source = f" (from {origin})" if origin else ""
+    if key not in FIELDS:
+        close = difflib.get_close_matches(key, FIELDS, n=1)
+        raise UsageError(
+            f"unknown key {key!r}{source}",
+            fix=f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(FIELDS)}",
+        )
+    kind, optional = field_type(key)
+    if value is None and optional:
+        return None
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    fix = _wanted(key, kind)
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
+    limits = FIELDS[key].metadata
+    choices = limits["choices"]
+    if choices and value not in choices:
+        close = difflib.get_close_matches(value, choices, n=1)
+        hint = f"did you mean {close[0]}? " if close else ""
+        raise UsageError(f"unknown {key} {value!r}{source}", fix=hint + fix)
+    if isinstance(value, (int, float)) and not (
+        math.isfinite(value)
+        and (limits["low"] is None or value >= limits["low"])
+        and (limits["above"] is None or value > limits["above"])
+        and (limits["below"] is None or value < limits["below"])
+    ):
+        raise UsageError(f"{key} is {value}{source}, which is out of range", fix=fix)
+    return value
+
+
+_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+
+
+def _wanted(key: str, kind: type) -> str:
+    """What a field takes, in words."""
+    limits = FIELDS[key].metadata
+    if limits["choices"]:
+        return f"{key} is one of {', '.join(limits['choices'])}"
+    parts = [f"{key} takes {_NOUNS[kind]}"]
+    if limits["low"] is not None:
+        parts.append(f"of at least {limits['low']}")
+    if limits["above"] is not None:
+        parts.append(f"greater than {limits['above']}")
+    if limits["below"] is not None:
+        parts.append(("and " if len(parts) > 1 else "") + f"less than {limits['below']}")
+    return " ".join(parts)

@@ -1,0 +1,55 @@
+"""Finding where the numbers went wrong, once a loss was infinite or NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.autograd import Tensor, no_grad
+from gpucnn.training.metrics import compute_loss
+
+if TYPE_CHECKING:
+    from gpucnn.nn import Module
+
+
+def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
+    """What in the computation of a batch is the first not to be finite, in words.
+
+    The batch is run again layer by layer, in the model's present mode; the caller has set the step
+    of its dropouts. Reads every output back: this is for when training is over anyway.
+
+    Args:
+        model: with the weights before the step.
+        loss: name of a loss of `TrainConfig`.
+        images, labels: the batch, on the model's device.
+    """
+    parameters = {path: p.numpy() for path, p in model.named_parameters().items()}
+    if bad := first_bad(parameters):
+        return f"the parameter {bad} holds {_worst(parameters[bad])}"
+    inputs = backends.of(images).to_numpy(images)
+    if _worst(inputs):
+        return f"the images of the batch hold {_worst(inputs)}"
+    found: list[str] = []
+
+    def look(layer: Module, _: tuple[Tensor, ...], output: Tensor) -> None:
+        if not found and (worst := _worst(output.numpy())):
+            found.append(f"{layer.label} is the first layer to give {worst}")
+
+    with no_grad(), model.observe(look):
+        value = compute_loss(loss, model(Tensor(images)), labels).item()
+    return found[0] if found else f"every layer is finite, but {loss} of the output is {value}"
+
+
+def first_bad(arrays: Mapping[str, Any]) -> str | None:
+    """The name of the first of some host arrays that holds an infinity or NaN, or None."""
+    return next((name for name, array in arrays.items() if _worst(array)), None)
+
+
+def _worst(array: Any) -> str:
+    """ "NaN" or "infinity" if a host array holds one, else ""."""
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return ""
+    return "NaN" if np.isnan(array).any() else "infinity"

@@ -1,0 +1,94 @@
+"""Files that are either the old one or the new one, whatever happens while they are written."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from gpucnn.errors import StorageError
+
+TEMPORARY = ".tmp"
+
+_CAUSES = {
+    errno.ENOSPC: ("the disk is full", "free some space"),
+    errno.EDQUOT: ("the disk quota is used up", "free some space"),
+    errno.EFBIG: ("the file is larger than the system allows", "raise the limit (ulimit -f)"),
+    errno.EROFS: ("the file system is read-only", "make it writable"),
+    errno.EACCES: ("permission denied", "make it writable"),
+    errno.EPERM: ("permission denied", "make it writable"),
+}
+
+
+def write_atomic(path: Path, data: bytes) -> None:
+    """Put `data` at `path`: after a crash at any moment it holds the old bytes or all new ones.
+
+    The bytes reach the disk under a temporary name, which is then renamed, and the rename reaches
+    the disk before this returns.
+
+    Raises:
+        StorageError: it cannot be written; what was there before still is.
+    """
+    temporary = path.with_name(f"{path.name}{TEMPORARY}")
+    with storage_errors(path):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+        _sync_directory(path.parent)
+
+
+def append_line(path: Path, line: str) -> None:
+    """Add one line to the end of a text file, on the disk when this returns.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    with storage_errors(path), path.open("ab") as file:
+        file.write(line.encode() + b"\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def remove_temporaries(directory: Path) -> None:
+    """Delete what a killed `write_atomic` left behind.
+
+    Raises:
+        StorageError: a file cannot be deleted.
+    """
+    for left in directory.glob(f"*{TEMPORARY}"):
+        with storage_errors(left):
+            left.unlink()
+
+
+@contextlib.contextmanager
+def storage_errors(path: Path, option: str = "--runs-dir") -> Iterator[None]:
+    """Turn an `OSError` of the body into a `StorageError` about `path`, which `option` chooses."""
+    try:
+        yield
+    except OSError as error:
+        known = _CAUSES.get(error.errno or 0)
+        cause, remedy = known or (error.strerror or str(error), "make room there")
+        raise StorageError(
+            f"{path} cannot be written",
+            cause=cause,
+            fix=f"{remedy}, or write to another place with {option} DIR",
+        ) from error
+
+
+def _sync_directory(directory: Path) -> None:
+    if os.name == "nt":  # Windows cannot open a directory, and orders renames itself
+        return
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,139 @@
+"""`fit`: the loop over epochs and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+from gpucnn.data import Splits
+from gpucnn.errors import Interrupted
+from gpucnn.nn import Module
+from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
+from gpucnn.training.config import TrainConfig
+from gpucnn.training.run import Run
+from gpucnn.training.trainer import Trainer
+
+
+@dataclass(frozen=True)
+class History:
+    """What a training gave.
+
+    Args:
+        records: for each epoch the object of its line in metrics.jsonl: epoch (from 1), loss and
+            accuracy (of the training images while they were trained on), val_loss and val_accuracy
+            (None without a validation set), images_per_second, seconds, learning_rate.
+        reason: why it ended: "finished", "early-stopping", or what a callback said.
+        seconds: how long it took, with the sessions before an interruption.
+        test: loss and accuracy on the test set with the last weights; None without one.
+    """
+
+    records: list[dict[str, Any]]
+    reason: str
+    seconds: float
+    test: dict[str, float] | None
+
+
+def fit(
+    model: Module,
+    data: Splits,
+    config: TrainConfig,
+    callbacks: Sequence[Callback] = (),
+    *,
+    run: Run | None = None,
+    resume: bool = False,
+) -> History:
+    """Train a model; the same arguments give the same weights, bit by bit.
+
+    Args:
+        model: built, or else built here for the images, with the seed of `config`.
+        data: what `gpucnn.data.load` gives.
+        config: of it, `data`, `data_dir` and `model` are only put on record here.
+        callbacks: called after those that `config` and `run` bring with them.
+        run: where checkpoints and metrics are kept. Without it nothing is written, and Ctrl-C
+            raises KeyboardInterrupt as it does elsewhere.
+        resume: go on from the checkpoint in `run`, to the bits of an uninterrupted training.
+
+    Raises:
+        UsageError: the options do not go together with each other or with the data.
+        DivergedError: a loss was not finite; it names the layer. The checkpoint is left as it was.
+        Interrupted: Ctrl-C or SIGTERM; a checkpoint is saved.
+        DataError, WeightsMismatchError: the checkpoint cannot be resumed.
+        StorageError: the run directory cannot be written; the previous checkpoint is intact.
+    """
+    return fit_trainer(Trainer(model, data, config), callbacks, run=run, resume=resume)
+
+
+def fit_trainer(
+    trainer: Trainer,
+    callbacks: Sequence[Callback] = (),
+    *,
+    run: Run | None = None,
+    resume: bool = False,
+) -> History:
+    """`fit` with a trainer that was made before: all that can be refused is checked by then."""
+    trainer.run = run
+    saver = Checkpointer(run, trainer.config.checkpoint_every) if run else None
+    chain: list[Callback] = []
+    if trainer.config.patience:
+        chain.append(EarlyStopping(trainer.config.patience))
+    if saver:
+        chain += [saver, StopOnSignal()]
+    chain += callbacks
+    with run.lock() if run else nullcontext():
+        try:
+            if saver and resume:
+                saver.resume(trainer)
+            _train(trainer, chain)
+            if trainer.step_in_epoch and saver:
+                saver.save(trainer)
+            if trainer.stop == "interrupted":
+                raise KeyboardInterrupt
+            return _finish(trainer, chain)
+        except KeyboardInterrupt:
+            if run is None:
+                raise
+            raise _interrupted(run, saver) from None
+        finally:
+            for callback in chain:
+                callback.close()
+
+
+def _train(trainer: Trainer, chain: Sequence[Callback]) -> None:
+    """Run the epochs until the last one, or until a callback says to stop."""
+    for callback in chain:
+        callback.on_train_begin(trainer)
+    trainer.model.train()
+    while trainer.step < trainer.total_steps and trainer.stop is None:
+        for images, labels in trainer.loader.epoch(trainer.epochs_done, trainer.step_in_epoch):
+            trainer.train_on(images, labels)
+            for callback in chain:
+                callback.on_step_end(trainer)
+            if trainer.step % trainer.config.log_interval == 0:
+                loss, accuracy = trainer.read()
+                for callback in chain:
+                    callback.on_log(trainer, loss, accuracy)
+            if trainer.stop and trainer.step_in_epoch:
+                return
+        record = trainer.end_epoch()
+        for callback in chain:
+            callback.on_epoch_end(trainer, record)
+
+
+def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
+    history = History(
+        records=trainer.records,
+        reason=trainer.stop or "finished",
+        test=trainer.evaluate(trainer.test),
+        seconds=trainer.seconds,
+    )
+    for callback in chain:
+        callback.on_train_end(trainer, history)
+    return history
+
+
+def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:
+    step = saver.saved_step if saver else None
+    where = f"the checkpoint of step {step} is saved" if step is not None else "nothing is lost"
+    return Interrupted(f"interrupted; {where}", fix=f"go on with: {run.resume_command}")

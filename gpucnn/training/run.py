@@ -1,0 +1,194 @@
+"""The directory of a run: what it was asked to do, what came out, and where it stands.
+
+runs/train-1/
+    config.toml         every option: `gpucnn train --config` with it gives the same bits again
+    environment.json    versions, device, BLAS and threads: the bits are promised for these
+    metrics.jsonl       an object an epoch
+    weights/            last.safetensors and best.safetensors, the optimizer's state beside them
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+import gpucnn
+from gpucnn.backend import Backend
+from gpucnn.errors import DataError, StorageError, UsageError
+from gpucnn.training import checkpoint
+from gpucnn.training.config import TrainConfig
+from gpucnn.training.files import remove_temporaries, storage_errors, write_atomic
+
+CONFIG = "config.toml"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory; make one with `create`, `open` or `newest`."""
+
+    path: Path
+
+    @classmethod
+    def create(cls, config: TrainConfig, backend: Backend) -> Run:
+        """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
+
+        It appears with its config.toml in it, or not at all.
+
+        Raises:
+            UsageError: `config.name` is taken.
+            StorageError: the directory cannot be written.
+        """
+        runs_dir = Path(config.runs_dir)
+        # A name is of one run; the configuration is for making others like it.
+        written = replace(config.resolved(backend.name), name=None)
+        draft = runs_dir / f".new-{os.getpid()}-{time.time_ns()}"
+        with storage_errors(runs_dir):
+            (draft / "weights").mkdir(parents=True)
+        try:
+            write_atomic(draft / CONFIG, written.to_toml().encode())
+            environment = json.dumps(describe_environment(backend), indent=2)
+            write_atomic(draft / "environment.json", environment.encode() + b"\n")
+            with storage_errors(runs_dir):
+                return cls(_claim(draft, runs_dir, config.name))
+        except BaseException:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Run:
+        """The run in a directory.
+
+        Raises:
+            DataError: there is no run.
+        """
+        run = cls(Path(path))
+        if not (run.path / CONFIG).is_file():
+            raise DataError(
+                f"there is no run in {path}",
+                cause=f"it has no {CONFIG}" if run.path.is_dir() else "no such directory",
+                fix="give a run directory, as in runs/train-1; gpucnn train makes one",
+            )
+        return run
+
+    @classmethod
+    def newest(cls, runs_dir: str | os.PathLike[str]) -> Run:
+        """The run that was started last of those in `runs_dir`.
+
+        Raises:
+            DataError: there is none.
+        """
+        configs = list(Path(runs_dir).glob(f"[!.]*/{CONFIG}"))
+        if not configs:
+            raise DataError(
+                f"there is no run in {runs_dir} to resume",
+                fix="start one with gpucnn train, or name its directory: --resume RUN",
+            )
+        return cls(max(configs, key=lambda path: path.stat().st_mtime_ns).parent)
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights"
+
+    @property
+    def last(self) -> Path:
+        return self.weights / checkpoint.LAST
+
+    @property
+    def best(self) -> Path:
+        return self.weights / checkpoint.BEST
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def resume_command(self) -> str:
+        """What to type to go on with the run."""
+        return f"gpucnn train --resume {shlex.quote(str(self.path))}"
+
+    def config(self) -> TrainConfig:
+        """The options that it was started with.
+
+        Raises:
+            UsageError: config.toml was changed into something that is not acceptable.
+        """
+        return TrainConfig.load(self.path / CONFIG, env={})
+
+    def environment(self) -> dict[str, Any]:
+        """What `describe_environment` said when it was started; empty if that is lost."""
+        with contextlib.suppress(OSError, ValueError):
+            recorded = json.loads((self.path / "environment.json").read_text())
+            if isinstance(recorded, dict):
+                return recorded
+        return {}
+
+    def has_checkpoint(self) -> bool:
+        """Whether a checkpoint was ever written. A killed run may not have come that far."""
+        return self.last.exists() or self.metrics.exists()
+
+    @contextlib.contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the run for this process; what a killed one left half-written is cleared away.
+
+        Raises:
+            StorageError: another process is training in it, or it cannot be written.
+        """
+        held = filelock.FileLock(self.path / ".lock")
+        with storage_errors(self.path):
+            try:
+                held.acquire(timeout=0)
+            except filelock.Timeout as error:
+                raise StorageError(
+                    f"{self.path} is in use",
+                    cause="another process is training in it",
+                    fix="wait for it to end, or start another run",
+                ) from error
+        try:
+            remove_temporaries(self.path)
+            remove_temporaries(self.weights)
+            yield
+        finally:
+            held.release()
+
+
+def describe_environment(backend: Backend) -> dict[str, Any]:
+    """What the bits of a run depend on beside its configuration, as JSON values."""
+    return {
+        "gpucnn": gpucnn.__version__,
+        "python": platform.python_version(),
+        "safetensors": metadata.version("safetensors"),
+        "system": platform.platform(),
+        **backend.describe(),
+    }
+
+
+def _claim(draft: Path, runs_dir: Path, name: str | None) -> Path:
+    """Rename `draft` to its place; onto a directory that is not empty that fails."""
+    number = 1
+    while True:
+        path = runs_dir / (name or f"train-{number}")
+        try:
+            if not path.exists():
+                os.rename(draft, path)
+                return path
+        except OSError:
+            if not path.exists():
+                raise
+        if name is not None:
+            raise UsageError(
+                f"{path} exists already",
+                fix=f"give another --name, or go on with it: --resume {shlex.quote(str(path))}",
+            )
+        number += 1

@@ -1,0 +1,62 @@
+"""One training step: forward, backward, update, metrics. The host reads nothing in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.autograd import Tensor
+from gpucnn.training.metrics import Totals, compute_loss
+
+if TYPE_CHECKING:
+    from gpucnn.nn import Module
+    from gpucnn.optim import Optimizer
+
+
+class TrainStep:
+    """Calling it with a batch trains the model on it.
+
+    What changes from step to step is in arrays of the device: the number of the step counts up in
+    `optimizer.step_count`, the learning rate is looked up by it, and the loss and the number of
+    right answers are added to `totals`. The first loss that is not finite puts the number of its
+    step into `optimizer.halted`; from then on updates change nothing, so that the weights are
+    still those with which it went wrong when the host comes to look.
+
+    Args:
+        model: built and on the device of the optimizer.
+        loss: name of a loss of `TrainConfig`.
+        optimizer: of the model's parameters.
+        rates: float32 (steps of the whole run,), the learning rate of each.
+        totals: what the batches are added to.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: str,
+        optimizer: Optimizer,
+        rates: NDArray[np.float32],
+        totals: Totals,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.totals = totals
+        self.backend = totals.backend
+        self._rates = self.backend.asarray(rates)
+
+    def __call__(self, images: Any, labels: Any) -> None:
+        """Train on images (N, ...) and their labels, both arrays of the device."""
+        xp, optimizer = self.backend.xp, self.optimizer
+        optimizer.learning_rate[...] = xp.take(self._rates, optimizer.step_count)
+        optimizer.zero_grad()
+        output = self.model(Tensor(images))
+        loss = compute_loss(self.loss, output, labels)
+        with self.backend.quiet():  # a loss of NaN is reported by `halted`, not by a warning
+            self.totals.add(loss.data, output.data, labels)
+            bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
+            xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)
+        loss.backward()
+        optimizer.step()

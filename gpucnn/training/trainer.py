@@ -1,0 +1,294 @@
+"""What a training stands at: model, optimizer, batches, and the count of steps."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Any
+
+from gpucnn import backend as backends
+from gpucnn import optim, schedules
+from gpucnn.backend import cpu
+from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
+from gpucnn.errors import DataError, DivergedError, UsageError
+from gpucnn.nn import Module
+from gpucnn.training import evaluation
+from gpucnn.training.checkpoint import Checkpoint
+from gpucnn.training.config import TrainConfig
+from gpucnn.training.divergence import find_culprit
+from gpucnn.training.metrics import Totals
+from gpucnn.training.run import Run
+from gpucnn.training.step import TrainStep
+
+_SUMS = "totals"  # among the optimizer's arrays in a checkpoint: the sums of the epoch
+
+
+class Trainer:
+    """A training that `fit` drives step by step, and that callbacks look at.
+
+    Args:
+        model: built, or else built here for the images, with the seed of `config`.
+        data: what `gpucnn.data.load` gives.
+        config: of it, `data`, `data_dir` and `model` are only put on record here.
+
+    Attributes:
+        step: steps done so far, `total_steps` in the end.
+        steps_per_epoch: batches of an epoch.
+        records: of the epochs done so far, as in `History`.
+        stop: why to end the training, or None; a callback may set it.
+        run: the run directory, or None; set by `fit`.
+
+    Raises:
+        UsageError: the options do not go together with each other or with the data.
+    """
+
+    def __init__(self, model: Module, data: Splits, config: TrainConfig) -> None:
+        if config.threads is not None:
+            cpu.set_threads(config.threads)
+        self.config = config
+        self.data = data
+        self.backend = backends.get(config.device)
+        self.model = model.build(data.image_shape, seed=config.seed, device=self.backend.name)
+        self.model.to(self.backend.name)
+        self.run: Run | None = None
+        self.stop: str | None = None
+        self.step = 0
+        self.records: list[dict[str, Any]] = []
+        self._clock = _Clock()
+        self._prepare_data()
+        self._prepare_step()
+
+    def _prepare_data(self) -> None:
+        config, train, validation, test = (
+            self.config, self.data.train, self.data.validation, self.data.test
+        )  # fmt: skip
+        overfit = config.overfit_batches is not None
+        if config.overfit_batches is not None:
+            train = train.subset(slice(config.overfit_batches * config.batch_size))
+            validation, test = None, train
+        self.scale, self.offset = pixel_scaling(train, config.standardise)
+        self.loader = Loader(
+            train,
+            config.batch_size,
+            self.backend,
+            seed=config.seed,
+            shuffle=not overfit,
+            augment=Augment(config.shift, config.rotate) or None,
+            scale=self.scale,
+            offset=self.offset,
+            limit_batches=config.limit_batches,
+        )
+        self.steps_per_epoch = self.loader.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.validation = self._evaluation_loader(validation)
+        self.test = self._evaluation_loader(test)
+        if config.patience and self.validation is None:
+            raise UsageError(
+                "early stopping needs a validation set, and there is none",
+                fix="hold images out, as in --validation 200, or leave out --patience",
+            )
+
+    def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
+        if dataset is None or dataset.labels is None or not len(dataset):
+            return None
+        if self.config.limit_batches:
+            dataset = dataset.subset(slice(self.config.limit_batches * self.config.batch_size))
+        size, scale, offset = evaluation.BATCH_SIZE, self.scale, self.offset
+        return Loader(dataset, size, self.backend, shuffle=False, scale=scale, offset=offset)
+
+    def _prepare_step(self) -> None:
+        config = self.config.resolved(self.backend.name)
+        assert config.learning_rate is not None  # that is what `resolved` is for
+        self.learning_rates = schedules.table(
+            config.schedule,
+            config.learning_rate,
+            self.total_steps,
+            warmup_steps=config.warmup_steps,
+            step_every=config.step_every * self.steps_per_epoch,
+            step_factor=config.step_factor,
+        )
+        options = {
+            "momentum": config.momentum,
+            "nesterov": config.nesterov or None,
+            "weight_decay": config.weight_decay,
+        }
+        given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
+        self.optimizer = optim.get(config.optimizer, self.model, config.learning_rate, **given)
+        self.totals = Totals(self.backend)
+        self._train_step = TrainStep(
+            self.model, config.loss, self.optimizer, self.learning_rates, self.totals
+        )
+
+    @property
+    def epochs_done(self) -> int:
+        """Epochs whose steps are all done; so the epoch of the next step, counted from 0."""
+        return self.step // self.steps_per_epoch
+
+    @property
+    def running_epoch(self) -> int:
+        """The epoch of the last step, counted from 1."""
+        return -(-self.step // self.steps_per_epoch)
+
+    @property
+    def step_in_epoch(self) -> int:
+        """Steps done in the epoch under way."""
+        return self.step % self.steps_per_epoch
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been trained, with the sessions before an interruption."""
+        return self._clock.total
+
+    def train_on(self, images: Any, labels: Any) -> None:
+        """Do the next step, on a batch of `loader`; nothing is read back from the device."""
+        if self.step_in_epoch == 0:
+            self.totals.restart()
+            self._clock.restart_lap()
+        self._train_step(images, labels)
+        self.step += 1
+
+    def read(self) -> tuple[float, float]:
+        """Mean loss and accuracy of the epoch so far. Waits for the device.
+
+        Raises:
+            DivergedError: a loss was not finite.
+        """
+        halted = int(self.backend.to_numpy(self.optimizer.halted)[0])
+        if not halted:
+            return self.totals.read()
+        epoch, index = divmod(halted - 1, self.steps_per_epoch)
+        images, labels = self.loader.batch(epoch, index)
+        self.model.train().set_step(halted - 1)
+        cause = find_culprit(self.model, self.config.loss, images, labels)
+        raise self.diverged("the loss is not finite", cause, step=halted)
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Validate, and add the record of the epoch whose last step was just done.
+
+        Raises:
+            DivergedError: a loss was not finite.
+        """
+        loss, accuracy = self.read()
+        trained = self._clock.lap
+        validated = self.evaluate(self.validation)
+        record = {
+            "epoch": self.epochs_done,
+            "loss": loss,
+            "accuracy": accuracy,
+            "val_loss": validated["loss"] if validated else None,
+            "val_accuracy": validated["accuracy"] if validated else None,
+            "images_per_second": self.totals.count / trained,
+            "seconds": self._clock.lap,
+            "learning_rate": float(self.learning_rates[self.step - 1]),
+        }
+        self.records.append(record)
+        return record
+
+    def evaluate(self, loader: Loader | None) -> dict[str, float] | None:
+        """Loss and accuracy on `validation` or `test`; None where that is None.
+
+        Raises:
+            DivergedError: the loss is not finite.
+        """
+        if loader is None:
+            return None
+        result = evaluation.evaluate_batches(self.model, loader, self.config.loss)
+        if not math.isfinite(result["loss"]):
+            cause = find_culprit(self.model.eval(), self.config.loss, *next(iter(loader)))
+            raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
+        return result
+
+    def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
+        """The error to raise for numbers that are not finite after `step` (now) steps."""
+        step = self.step if step is None else step
+        epoch = -(-step // self.steps_per_epoch)
+        rate = float(self.learning_rates[step - 1])
+        peak = float(self.learning_rates.max())
+        fix = f"lower the learning rate, as in --lr {peak / 10:.2g}"
+        if self.run is not None and self.run.last.exists():
+            fix += f"; the last good checkpoint is {self.run.last}"
+        return DivergedError(
+            f"{message}: step {step}, in epoch {epoch}",
+            cause=f"{cause}; the learning rate was {rate:.3g}",
+            fix=fix,
+        )
+
+    def snapshot(self) -> Checkpoint:
+        """All that is needed to go on from here, copied to the host."""
+        sums = self.backend.to_numpy(self.totals.sums).copy()
+        return Checkpoint(
+            weights=self.model.state_dict(),
+            description=self._description(),
+            state={**self.optimizer.state_dict(), _SUMS: sums},
+            progress={
+                "records": list(self.records),
+                "seconds": self._clock.total,
+                "epoch_seconds": self._clock.lap,
+                "images": len(self.loader.dataset),
+                "steps_per_epoch": self.steps_per_epoch,
+            },
+        )
+
+    def _description(self) -> dict[str, Any]:
+        config, data = self.config, self.data
+        return {
+            "model": config.model,
+            "loss": config.loss,
+            "seed": config.seed,
+            "data": config.data if config.data in NAMES else None,
+            "validation": config.validation,
+            "image_shape": list(data.image_shape),
+            "class_names": data.class_names,
+            "scale": self.scale,
+            "offset": self.offset,
+            "step": self.step,
+            "epoch": self.epochs_done,
+        }
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go to where a snapshot was taken, in a training with the same options.
+
+        Raises:
+            DataError: the training images are not those of the snapshot.
+            WeightsMismatchError: it is of another model or optimizer.
+        """
+        progress = checkpoint.progress
+        before = (progress["images"], progress["steps_per_epoch"])
+        now = (len(self.loader.dataset), self.steps_per_epoch)
+        if before != now:
+            raise DataError(
+                "the data set is not the one that the run was started with",
+                cause=f"then {before[0]} training images in {before[1]} batches, "
+                f"now {now[0]} in {now[1]}",
+                fix="restore the data, or start another run",
+            )
+        state = dict(checkpoint.state)
+        sums = state.pop(_SUMS)
+        self.model.load_state_dict(checkpoint.weights)
+        self.optimizer.load_state_dict(state)
+        self.step = checkpoint.description["step"]
+        self.model.set_step(self.step)
+        self.totals.sums[...] = self.backend.asarray(sums)
+        self.totals.count = self.step_in_epoch * self.config.batch_size
+        self.records = list(progress["records"])
+        self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
+
+
+class _Clock:
+    """Seconds of the training and of the epoch, on top of those of earlier sessions."""
+
+    def __init__(self, total: float = 0.0, lap: float = 0.0) -> None:
+        now = time.perf_counter()
+        self._start = now - total
+        self._lap_start = now - lap
+
+    @property
+    def total(self) -> float:
+        return time.perf_counter() - self._start
+
+    @property
+    def lap(self) -> float:
+        return time.perf_counter() - self._lap_start
+
+    def restart_lap(self) -> None:
+        self._lap_start = time.perf_counter()

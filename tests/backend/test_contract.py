@@ -1,0 +1,118 @@
+"""Every backend has the contract's primitives: names, parameters, defaults; `ops` mirrors them."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+from calls import Calls
+
+from gpucnn import ops
+from gpucnn.backend import base
+
+# The signatures that are promised to users, letter by letter.
+CONTRACT = {
+    "conv2d_forward": (
+        "(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None)"
+    ),
+    "conv2d_backward_input": "(grad_y, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1)",
+    "conv2d_backward_weight": "(grad_y, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1)",
+    "bias_grad": "(grad_y)",
+    "max_pool2d_forward": "(x, kernel, *, stride=None, padding=0)",
+    "max_pool2d_backward": "(grad_y, argmax, x_shape, kernel, *, stride=None, padding=0)",
+    "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=True)",
+    "avg_pool2d_backward": (
+        "(grad_y, x_shape, kernel, *, stride=None, padding=0, count_include_pad=True)"
+    ),
+    "matmul": "(a, b, *, transpose_a=False, transpose_b=False, bias=None, activation=None)",
+    "relu_backward": "(grad_y, y)",
+    "softmax_cross_entropy_forward": "(logits, labels)",
+    "softmax_cross_entropy_backward": "(probabilities, labels, grad)",
+    "batch_norm_forward": "(x, gamma, beta, *, eps=1e-05)",
+    "batch_norm_backward": "(grad_y, x, gamma, mean, var, *, eps=1e-05)",
+    "dropout_forward": "(x, rate, *, key, step)",
+    "dropout_backward": "(grad_y, mask, rate)",
+    "gather": "(dataset, indices, *, scale=1.0, offset=0.0)",
+    "sgd_update": (
+        "(param, grad, velocity, *, learning_rate, momentum=0.0, nesterov=False, "
+        "weight_decay=0.0, halted=None)"
+    ),
+    "rmsprop_update": (
+        "(param, grad, square_avg, *, learning_rate, rho=0.9, eps=1e-07, weight_decay=0.0, "
+        "halted=None)"
+    ),
+    "adam_update": (
+        "(param, grad, m, v, *, learning_rate, step, beta1=0.9, beta2=0.999, eps=1e-08, "
+        "weight_decay=0.0, decoupled=False, halted=None)"
+    ),
+}
+SERVICES = {"asarray", "to_numpy", "owns", "describe", "quiet"}
+
+
+def bare(function):
+    """The signature without annotations and without self."""
+    signature = inspect.signature(function)
+    parameters = [
+        p.replace(annotation=inspect.Parameter.empty)
+        for p in signature.parameters.values()
+        if p.name != "self"
+    ]
+    return str(signature.replace(parameters=parameters, return_annotation=inspect.Signature.empty))
+
+
+def public_methods(cls):
+    return {
+        name
+        for name, value in inspect.getmembers(cls, callable)
+        if not name.startswith("_") and inspect.isroutine(value)
+    }
+
+
+def test_the_contract_is_the_promised_one():
+    assert public_methods(base.Backend) == set(CONTRACT) | SERVICES
+    assert {name: bare(getattr(base.Backend, name)) for name in CONTRACT} == CONTRACT
+    assert set(base.PRIMITIVES) == set(CONTRACT)
+
+
+def test_every_primitive_is_documented():
+    for name in CONTRACT:
+        assert inspect.getdoc(getattr(base.Backend, name)), name
+
+
+def test_a_backend_has_exactly_the_contract_s_methods(backend):
+    cls = type(backend)
+    assert public_methods(cls) == public_methods(base.Backend)
+    for name in public_methods(base.Backend):
+        assert bare(getattr(cls, name)) == bare(getattr(base.Backend, name)), name
+
+
+def test_a_backend_says_what_it_is(backend):
+    assert isinstance(backend.name, str)
+    record = backend.describe()
+    assert record["device"]
+    assert all(isinstance(key, str) for key in record)
+
+
+def test_ops_has_every_primitive_and_nothing_else():
+    names = {
+        name
+        for name, value in vars(ops).items()
+        if inspect.isfunction(value)
+        and not name.startswith("_")
+        and value.__module__ == ops.__name__
+    }
+    assert names == set(CONTRACT)
+    assert {name: bare(getattr(ops, name)) for name in names} == CONTRACT
+
+
+@pytest.mark.parametrize("name", sorted(CONTRACT))
+def test_ops_gives_the_bits_of_the_backend(backend, name):
+    call = Calls(backend.asarray).calls[name]
+    for by_ops, by_backend in zip(call(ops), call(backend), strict=True):
+        got, want = backend.to_numpy(by_ops), backend.to_numpy(by_backend)
+        assert got.dtype == want.dtype
+        assert got.tobytes() == want.tobytes()
+
+
+def test_the_calls_of_the_tests_cover_the_contract(backend):
+    assert set(Calls(backend.asarray).calls) == set(CONTRACT)

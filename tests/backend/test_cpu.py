@@ -1,0 +1,176 @@
+"""The CPU backend alone: the same bits on any number of threads, bounded scratch, re-entrance."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import threadpoolctl
+from calls import Calls
+
+import gpucnn.backend
+from gpucnn.errors import UsageError
+
+MB = 2**20
+CPU = gpucnn.backend.get("cpu")
+
+
+@pytest.mark.parametrize("name", sorted(Calls(np.asarray).calls))
+@pytest.mark.parametrize("images", [1, 7, 300])
+def test_bits_do_not_depend_on_the_number_of_threads(threads, name, images):
+    call = Calls(np.asarray, images).calls[name]
+    threads.set_threads(1)
+    want = [array.copy() for array in call(CPU)]
+    for count in (2, 3, 8):
+        threads.set_threads(count)
+        for got, expected in zip(call(CPU), want, strict=True):
+            assert got.tobytes() == expected.tobytes(), f"{name} on {count} threads"
+
+
+def test_bits_of_a_training_sized_convolution(threads):
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((64, 32, 26, 26)).astype(np.float32)
+    w = rng.standard_normal((64, 32, 3, 3)).astype(np.float32)
+    g = rng.standard_normal((64, 64, 24, 24)).astype(np.float32)
+    results = []
+    for count in (1, 2, 5):
+        threads.set_threads(count)
+        results.append(
+            (
+                CPU.conv2d_forward(x, w).tobytes(),
+                CPU.conv2d_backward_input(g, w, x.shape).tobytes(),
+                CPU.conv2d_backward_weight(g, x, w.shape).tobytes(),
+                CPU.bias_grad(g).tobytes(),
+            )
+        )
+    assert results[0] == results[1] == results[2]
+
+
+def test_calls_from_several_threads_do_not_meet(threads):
+    """Scratch memory is not shared between two calls at once."""
+    threads.set_threads(2)
+    rng = np.random.default_rng(0)
+    w = rng.standard_normal((8, 4, 3, 3)).astype(np.float32)
+    batches = [rng.standard_normal((40, 4, 16, 16)).astype(np.float32) for _ in range(8)]
+    want = [CPU.conv2d_forward(x, w, padding=1).tobytes() for x in batches]
+    with ThreadPoolExecutor(4) as pool:
+        got = list(pool.map(lambda x: CPU.conv2d_forward(x, w, padding=1).tobytes(), batches))
+    assert got == want
+
+
+def test_another_thread_than_the_first_gets_the_same_bits(threads):
+    """The BLAS is held at one thread for every caller: its own threads add in another order."""
+    threads.set_threads(1)
+    rng = np.random.default_rng(0)
+    a = rng.standard_normal((8, 400)).astype(np.float32)
+    b = rng.standard_normal((400, 3000)).astype(np.float32)
+    want = CPU.matmul(a, b).tobytes()
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(lambda: CPU.matmul(a, b).tobytes()).result() == want
+
+
+def test_the_caller_s_blas_is_put_back():
+    def blas_threads():
+        return [
+            library["num_threads"]
+            for library in threadpoolctl.threadpool_info()
+            if library["user_api"] == "blas"
+        ]
+
+    for count in (1, 2):
+        with threadpoolctl.threadpool_limits(count):
+            before = blas_threads()
+            assert before
+            CPU.matmul(np.ones((50, 50)), np.ones((50, 50)))
+            assert blas_threads() == before
+
+
+def test_threads_are_set_and_read_back(threads):
+    threads.set_threads(3)
+    assert threads.get_threads() == 3
+    assert CPU.describe()["threads"] == 3
+
+
+@pytest.mark.parametrize("count", [0, -1])
+def test_a_number_of_threads_below_one(threads, count):
+    with pytest.raises(UsageError, match="thread"):
+        threads.set_threads(count)
+
+
+def run(code, **environment):
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    return done.stdout.strip(), done.stderr
+
+
+def test_threads_come_from_the_environment():
+    code = "from gpucnn.backend import cpu; print(cpu.get_threads())"
+    assert run(code, GPUCNN_NUM_THREADS="3")[0] == "3"
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    environment = {k: v for k, v in os.environ.items() if k != "GPUCNN_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
+    )
+    assert int(done.stdout) == usable
+
+
+@pytest.mark.parametrize("value", ["0", "two", "-4"])
+def test_a_bad_number_in_the_environment_is_named(value):
+    code = "from gpucnn.backend import cpu; cpu.get_threads()"
+    _, err = run(code, GPUCNN_NUM_THREADS=value)
+    assert "UsageError" in err
+    assert "GPUCNN_NUM_THREADS" in err
+
+
+SCRATCH = {
+    # A packing of the whole batch would be 64 * 32*9 * 56*56 floats = 231 MB.
+    "forward": lambda x, w, g: CPU.conv2d_forward(x, w, padding=1),
+    "backward_input": lambda x, w, g: CPU.conv2d_backward_input(g, w, x.shape, padding=1),
+    "backward_weight": lambda x, w, g: CPU.conv2d_backward_weight(g, x, w.shape, padding=1),
+}
+
+
+def scratch_of(call, *arrays):
+    """Bytes allocated by the call at its worst, above its result; NumPy reports to tracemalloc."""
+    tracemalloc.start()
+    try:
+        result = call(*arrays)
+        return tracemalloc.get_traced_memory()[1] - result.nbytes
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("name", SCRATCH)
+def test_scratch_of_a_convolution_is_bounded(name):
+    x = np.ones((64, 32, 56, 56), dtype=np.float32)
+    w = np.ones((32, 32, 3, 3), dtype=np.float32)
+    assert scratch_of(SCRATCH[name], x, w, x) < 64 * MB
+
+
+@pytest.mark.parametrize("name", SCRATCH)
+def test_scratch_of_a_wide_convolution_is_bounded(name):
+    """The weight is 2.4 MB here: a copy of its gradient for each image would be 150 MB."""
+    x = np.ones((64, 256, 7, 7), dtype=np.float32)
+    w = np.ones((256, 256, 3, 3), dtype=np.float32)
+    assert scratch_of(SCRATCH[name], x, w, x) < 64 * MB
+
+
+def test_scratch_does_not_grow_with_the_batch():
+    w = np.ones((8, 8, 3, 3), dtype=np.float32)
+
+    def scratch(images):
+        x = np.ones((images, 8, 28, 28), dtype=np.float32)
+        return scratch_of(SCRATCH["backward_weight"], x, w, x)
+
+    scratch(64)
+    assert scratch(512) < scratch(64) + 8 * MB

@@ -1,0 +1,180 @@
+"""Optimizer updates, in place, against a float64 loop over the elements."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from checks import LAYOUTS, arrange, assert_close, assert_same_bits
+
+from gpucnn.errors import DtypeError, ShapeError, UsageError
+
+LEARNING_RATE = float(np.float32(0.05))
+# A new parameter is a short chain of operations, not a sum: sixteen roundings at most.
+ROUNDINGS = 16
+
+SGD = [
+    {},
+    {"weight_decay": 0.1},
+    {"momentum": 0.9},
+    {"momentum": 0.9, "weight_decay": 0.1},
+    {"momentum": 0.9, "nesterov": True},
+    {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1},
+]
+RMSPROP = [{}, {"rho": 0.5, "eps": 1e-3}, {"weight_decay": 0.1}]
+ADAM = [
+    {},
+    {"beta1": 0.5, "beta2": 0.9, "eps": 1e-3},
+    {"weight_decay": 0.1},
+    {"weight_decay": 0.1, "decoupled": True},
+]
+
+
+def one(backend, value, dtype):
+    return backend.asarray(np.array([value], dtype=dtype))
+
+
+class Update:
+    """One update rule: the primitive beside its oracle, over the same arrays."""
+
+    def __init__(self, name, options, slots):
+        self.name, self.options, self.slots = name, options, slots
+
+    def device(self, backend, arrays, step, halted=None):
+        extra = {"step": one(backend, step, "uint32")} if self.name == "adam" else {}
+        result = getattr(backend, f"{self.name}_update")(
+            *arrays,
+            learning_rate=one(backend, LEARNING_RATE, "float32"),
+            halted=halted,
+            **extra,
+            **self.options,
+        )
+        assert result is None
+
+    def oracle(self, param, grad, *slots, step):
+        extra = {"step": step} if self.name == "adam" else {}
+        update = getattr(reference, self.name)
+        return update(param, grad, *slots, lr=LEARNING_RATE, **extra, **self.options)
+
+
+UPDATES = [
+    *(Update("sgd", options, 1) for options in SGD),
+    *(Update("rmsprop", options, 1) for options in RMSPROP),
+    *(Update("adam", options, 2) for options in ADAM),
+]
+
+
+@pytest.fixture(params=UPDATES, ids=lambda u: f"{u.name} {u.options}")
+def update(request):
+    return request.param
+
+
+def test_a_few_steps(backend, dtype, rng, update):
+    shape = (6, 5)
+    param = rng.standard_normal(shape).astype(dtype)
+    there = backend.asarray(param)
+    slots = [backend.asarray(np.zeros(shape, dtype=dtype)) for _ in range(update.slots)]
+    want = [param.astype(np.float64), *(np.zeros(shape) for _ in slots)]
+    for step in (1, 2, 3, 4):
+        grad = rng.standard_normal(shape).astype(dtype)
+        update.device(backend, [there, backend.asarray(grad), *slots], step)
+        want = list(update.oracle(want[0], grad, *want[1:], step=step))
+        assert_close(backend.to_numpy(there), want[0], ROUNDINGS * step, "parameter")
+        if update.name != "sgd" or update.options.get("momentum"):
+            for slot, expected in zip(slots, want[1:], strict=True):
+                assert_close(backend.to_numpy(slot), expected, ROUNDINGS * step, "slot")
+
+
+@pytest.mark.parametrize("step", [1, 2, 10, 1000, 100_000, 2**31])
+def test_adam_s_bias_correction_is_accurate(backend, dtype, rng, step):
+    """From a parameter of zero the result is the update alone: nothing hides its error.
+
+    1 - 0.999**step loses 1e-5 of itself at step 1 when it is computed in float32.
+    """
+    shape = (40,)
+    grad = rng.standard_normal(shape).astype(dtype)
+    m, v = rng.standard_normal(shape).astype(dtype), rng.random(shape).astype(dtype)
+    param = np.zeros(shape, dtype=dtype)
+    there = [backend.asarray(a.copy()) for a in (param, grad, m, v)]
+    update = Update("adam", {}, 2)
+    update.device(backend, there, step)
+    want = update.oracle(param, grad, m, v, step=step)
+    assert_close(backend.to_numpy(there[0]), want[0], ROUNDINGS)
+
+
+def test_halted_is_a_no_op(backend, dtype, rng, update):
+    arrays = [np.abs(rng.standard_normal((3, 4))).astype(dtype) for _ in range(2 + update.slots)]
+    arrays[1][0, 0] = np.nan
+    there = [backend.asarray(a.copy()) for a in arrays]
+    update.device(backend, there, 3, halted=one(backend, 17, "uint32"))
+    for array, original in zip(there, arrays, strict=True):
+        assert_same_bits(backend.to_numpy(array), original)
+
+
+def test_a_zero_flag_does_not_halt(backend, rng, update):
+    arrays = [
+        np.abs(rng.standard_normal((3, 4))).astype("float32") for _ in range(2 + update.slots)
+    ]
+    flagged, plain = ([backend.asarray(a.copy()) for a in arrays] for _ in range(2))
+    update.device(backend, flagged, 3, halted=one(backend, 0, "uint32"))
+    update.device(backend, plain, 3)
+    for a, b in zip(flagged, plain, strict=True):
+        assert_same_bits(backend.to_numpy(a), backend.to_numpy(b))
+    assert (backend.to_numpy(plain[0]) != arrays[0]).any()
+
+
+def test_the_gradient_is_left_alone(backend, rng, update):
+    grad = rng.standard_normal((3, 4))
+    arrays = [np.ones((3, 4)), grad.copy(), *[np.ones((3, 4))] * update.slots]
+    there = [backend.asarray(a.copy()) for a in arrays]
+    update.device(backend, there, 1)
+    assert_same_bits(backend.to_numpy(there[1]), grad)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_gradient_may_have_any_layout(backend, rng, update, layout):
+    arrays = [np.abs(rng.standard_normal((3, 4))) for _ in range(2 + update.slots)]
+    there = [arrange(backend, a, layout if i == 1 else "C") for i, a in enumerate(arrays)]
+    update.device(backend, there, 2)
+    want = update.oracle(*arrays, step=2)
+    assert_close(backend.to_numpy(there[0]), want[0], ROUNDINGS)
+
+
+@pytest.mark.parametrize("which", [0, 2], ids=["parameter", "slot"])
+def test_what_is_changed_in_place_must_be_contiguous(backend, update, which):
+    """Or else the update might fall on a copy, silently."""
+    there = [backend.asarray(np.ones((3, 4))) for _ in range(2 + update.slots)]
+    there[which] = backend.asarray(np.ones((4, 3))).T
+    with pytest.raises(ShapeError, match="contiguous"):
+        update.device(backend, there, 2)
+
+
+def test_arrays_that_do_not_fit(backend, update):
+    there = [backend.asarray(np.ones((3, 4))) for _ in range(2 + update.slots)]
+    for which in range(1, len(there)):
+        wrong = list(there)
+        wrong[which] = backend.asarray(np.ones((4, 3)))
+        with pytest.raises(ShapeError, match=r"\(4, 3\)"):
+            update.device(backend, wrong, 2)
+        wrong[which] = backend.asarray(np.ones((3, 4), dtype=np.float32))
+        with pytest.raises(DtypeError, match="float32"):
+            update.device(backend, wrong, 2)
+
+
+def test_an_empty_and_a_scalar_parameter(backend, update):
+    for shape in ((0,), (), (2, 0)):
+        there = [backend.asarray(np.ones(shape)) for _ in range(2 + update.slots)]
+        update.device(backend, there, 1)
+        assert there[0].shape == shape
+
+
+def test_momentum_needs_a_velocity(backend):
+    ones = backend.asarray(np.ones(3))
+    with pytest.raises(UsageError, match="velocity"):
+        backend.sgd_update(ones, ones, None, learning_rate=0.1, momentum=0.9)
+
+
+def test_sgd_without_momentum_needs_no_velocity(backend):
+    param, grad = backend.asarray(np.ones(3)), backend.asarray(np.ones(3))
+    backend.sgd_update(param, grad, None, learning_rate=one(backend, 0.5, "float32"))
+    np.testing.assert_array_equal(backend.to_numpy(param), [0.5] * 3)

@@ -1,0 +1,86 @@
+"""Fixtures that all tests share: the backends under test, real MNIST, hypothesis' profile.
+
+``pytest --device cpu --device cuda`` runs every test that takes ``backend`` once a device; a
+device that this machine does not have is skipped with its reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hypothesis
+import numpy as np
+import pytest
+
+import gpucnn.backend
+from gpucnn.errors import DeviceError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+hypothesis.settings.register_profile(
+    "gpucnn", derandomize=True, deadline=None, max_examples=80, database=None
+)
+hypothesis.settings.load_profile("gpucnn")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--device",
+        action="append",
+        default=None,
+        help="a backend to test: cpu, sim, cuda, cuda:1; may be given several times (cpu)",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "backend" in metafunc.fixturenames:
+        devices = metafunc.config.getoption("--device") or ["cpu"]
+        metafunc.parametrize("backend", devices, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
+def backend(request: pytest.FixtureRequest) -> Any:
+    """A backend under test; arrays go in by ``asarray`` and come back by ``to_numpy``."""
+    try:
+        return gpucnn.backend.get(request.param)
+    except DeviceError as error:
+        pytest.skip(f"{request.param}: {error}")
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """Numbers that are the same in every run, whichever tests are selected."""
+    return np.random.default_rng(42)
+
+
+@pytest.fixture(params=["float32", "float64"])
+def dtype(request: pytest.FixtureRequest) -> str:
+    """A floating type that every primitive takes."""
+    return request.param
+
+
+@pytest.fixture
+def threads() -> Iterator[Any]:
+    """``gpucnn.backend.cpu`` to set the number of threads on; put back afterwards."""
+    from gpucnn.backend import cpu
+
+    before = cpu.get_threads()
+    yield cpu
+    cpu.set_threads(before)
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The repository's root."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def mnist_dir() -> Path:
+    """The folder with the four files of real MNIST, which lies beside the repository."""
+    folder = ROOT.parent / "shared" / "data" / "mnist"
+    if not folder.is_dir():
+        pytest.skip("real MNIST is not beside the repository (../shared/data/mnist)")
+    return folder

@@ -1,0 +1,146 @@
+"""Shifts and rotations, against plain loops."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from gpucnn.data import Augment, Dataset, Loader
+from gpucnn.errors import UsageError
+
+RNG = np.random.default_rng(0)
+
+
+def apply(backend: Any, images: NDArray[Any], motion: Any, **options: float) -> NDArray[Any]:
+    table = backend.asarray(np.array(motion, dtype=np.float32))
+    moved = Augment().apply(backend.xp, backend.asarray(images), table, **options)
+    result: NDArray[Any] = backend.to_numpy(moved)
+    return result
+
+
+def reference(image: NDArray[Any], motion: Any, fill: float) -> NDArray[np.float64]:
+    """One (H, W) image moved in float64: each output pixel looks back to where it came from."""
+    height, width = image.shape
+    down, right, angle = (float(value) for value in motion)
+    result = np.empty((height, width))
+    for i in range(height):
+        for j in range(width):
+            # Mathematical axes: y upwards, angle counterclockwise.
+            y = -(i - (height - 1) / 2 - down)
+            x = j - (width - 1) / 2 - right
+            back_x = x * math.cos(-angle) - y * math.sin(-angle)
+            back_y = x * math.sin(-angle) + y * math.cos(-angle)
+            row, column = (height - 1) / 2 - back_y, (width - 1) / 2 + back_x
+            top, left = math.floor(row), math.floor(column)
+            total = 0.0
+            for r in (top, top + 1):
+                for c in (left, left + 1):
+                    weight = (1 - abs(row - r)) * (1 - abs(column - c))
+                    inside = 0 <= r < height and 0 <= c < width
+                    total += weight * (image[r, c] if inside else fill)
+            result[i, j] = total
+    return result
+
+
+def test_agrees_with_loops(backend: Any) -> None:
+    images = RNG.random((5, 2, 6, 9)).astype(np.float32)
+    motion = np.column_stack(
+        [RNG.integers(-3, 4, 5), RNG.integers(-3, 4, 5), RNG.uniform(-1, 1, 5)]
+    ).astype(np.float32)
+    moved = apply(backend, images, motion, fill=0.25)
+    assert moved.dtype == np.float32
+    for n in range(5):
+        for c in range(2):
+            expected = reference(images[n, c].astype(float), motion[n], 0.25)
+            # Coordinates of up to 9 pixels in float32, a few operations each.
+            np.testing.assert_allclose(moved[n, c], expected, atol=16 * 9 * 2**-24)
+
+
+@pytest.mark.parametrize(("down", "right"), [(0, 0), (2, 0), (0, -3), (-1, 4), (7, 7)])
+def test_whole_shifts_copy_pixels_exactly(backend: Any, down: int, right: int) -> None:
+    images = RNG.random((1, 1, 7, 8)).astype(np.float32)
+    expected = np.zeros_like(images)
+    for i in range(7):
+        for j in range(8):
+            if 0 <= i - down < 7 and 0 <= j - right < 8:
+                expected[0, 0, i, j] = images[0, 0, i - down, j - right]
+    np.testing.assert_array_equal(apply(backend, images, [[down, right, 0.0]]), expected)
+
+
+def test_quarter_turn_is_counterclockwise(backend: Any) -> None:
+    images = RNG.random((1, 1, 8, 8)).astype(np.float32)
+    moved = apply(backend, images, [[0, 0, math.pi / 2]])
+    np.testing.assert_allclose(moved[0, 0], np.rot90(images[0, 0]), atol=8 * 8 * 2**-23)
+
+
+def test_motions_keep_their_bounds_and_use_them() -> None:
+    motion = Augment(shift=2, rotate=15.0).draw(4000, seed=1, epoch=0)
+    assert motion.dtype == np.float32
+    for axis in (0, 1):
+        values, counts = np.unique(motion[:, axis], return_counts=True)
+        assert values.tolist() == [-2, -1, 0, 1, 2]
+        # 4,000 draws of five: 800 each, with a deviation of 25.
+        assert np.abs(counts - 800).max() < 5 * 25.3
+    degrees = np.degrees(motion[:, 2])
+    assert -15.0 <= degrees.min() < -14.5
+    assert 14.5 < degrees.max() <= 15.0
+    # Both kinds are drawn apart: no correlation beyond chance, 1/sqrt(4000) = 0.016.
+    assert np.abs(np.corrcoef(motion.T) - np.eye(3)).max() < 5 * 0.016
+
+
+def test_motions_change_with_seed_and_epoch() -> None:
+    augment = Augment(shift=2, rotate=15.0)
+    np.testing.assert_array_equal(augment.draw(9, 1, 0), augment.draw(9, 1, 0))
+    draws = {augment.draw(9, seed, epoch).tobytes() for seed in (1, 2) for epoch in (0, 1)}
+    assert len(draws) == 4
+
+
+def test_an_image_moves_the_same_in_any_batch(backend: Any) -> None:
+    images = RNG.integers(0, 256, (11, 1, 6, 6), dtype=np.uint8)
+    dataset = Dataset("d", images, np.arange(11), 11)
+
+    def epoch(batch_size: int, shuffle: bool) -> dict[int, bytes]:
+        loader = Loader(
+            dataset, batch_size, backend, seed=3, shuffle=shuffle, augment=Augment(1, 30)
+        )
+        return {
+            int(label): image.tobytes()
+            for batch, labels in loader.epoch(2)
+            for image, label in zip(backend.to_numpy(batch), backend.to_numpy(labels), strict=True)
+        }
+
+    assert epoch(4, True) == epoch(11, True) == epoch(3, False)
+
+
+def test_an_image_moves_differently_each_epoch(backend: Any) -> None:
+    images = RNG.integers(0, 256, (8, 1, 6, 6), dtype=np.uint8)
+    loader = Loader(
+        Dataset("d", images, None, 10), 8, backend, shuffle=False, augment=Augment(2, 30)
+    )
+    first, second = (backend.to_numpy(loader.batch(epoch, 0)[0]) for epoch in (0, 1))
+    assert all(not np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_what_comes_in_from_outside_is_black_also_when_standardised(backend: Any) -> None:
+    dataset = Dataset("d", np.zeros((20, 1, 6, 6), dtype=np.uint8), None, 10)
+    loader = Loader(dataset, 20, backend, augment=Augment(3, 40), scale=0.01, offset=-0.75)
+    images, _ = loader.batch(0, 0)
+    # The weights inside and outside add up to one but for rounding.
+    np.testing.assert_allclose(backend.to_numpy(images), -0.75, rtol=8 * 2**-24)
+
+
+@pytest.mark.parametrize("options", [{"shift": -1}, {"rotate": -5.0}, {"rotate": math.nan}])
+def test_impossible_motions(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match=next(iter(options))) as error:
+        Augment(**options)
+    assert error.value.exit_code == 2
+
+
+def test_truth_tells_whether_anything_moves() -> None:
+    assert not Augment()
+    assert Augment(shift=1)
+    assert Augment(rotate=0.5)

@@ -1,0 +1,172 @@
+"""The idx reader: every malformed file is a DataError that names the file and the bytes."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpucnn.data.idx import IMAGES, LABELS, parse_idx, read_idx, read_pair
+from gpucnn.errors import DataError
+
+NAME = Path("some-file")
+
+
+def test_reads_images_raw_and_gzip(tmp_path: Path, to_idx: Callable[[Any], bytes]) -> None:
+    images = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
+    (tmp_path / "raw").write_bytes(to_idx(images))
+    (tmp_path / "packed").write_bytes(gzip.compress(to_idx(images)))  # told by content, not name
+    for name in ("raw", "packed"):
+        np.testing.assert_array_equal(read_idx(tmp_path / name, IMAGES), images)
+
+
+def test_wrong_magic() -> None:
+    with pytest.raises(DataError, match=r"some-file begins with 0x00000801.*0x00000803") as error:
+        parse_idx(struct.pack(">BBBBI", 0, 0, 8, 1, 0), NAME, IMAGES)
+    assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize(("change", "actual"), [(-1, 27), (1, 29)])
+def test_other_number_of_bytes_than_the_header_says(
+    to_idx: Callable[[Any], bytes], change: int, actual: int
+) -> None:
+    content = to_idx(np.zeros((3, 2, 2), dtype=np.uint8))
+    content = content[:change] if change < 0 else content + b"x"
+    with pytest.raises(DataError, match=f"some-file has {actual} bytes; its header says 28"):
+        parse_idx(content, NAME, IMAGES)
+
+
+def test_shorter_than_its_header() -> None:
+    with pytest.raises(DataError, match="9 bytes, fewer than its header of 16"):
+        parse_idx(bytes([0, 0, 8, 3, 0, 0, 0, 1, 0]), NAME, IMAGES)
+
+
+def test_enormous_dimensions_allocate_nothing() -> None:
+    header = struct.pack(">BBBB3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1)
+    with pytest.raises(DataError, match="header says 79,228,"):
+        parse_idx(header, NAME, IMAGES)
+
+
+def test_truncated_gzip(tmp_path: Path, to_idx: Callable[[Any], bytes]) -> None:
+    packed = gzip.compress(to_idx(np.arange(250, dtype=np.uint8)))
+    path = tmp_path / "train-labels-idx1-ubyte.gz"
+    path.write_bytes(packed[:-20])
+    with pytest.raises(DataError, match=r"not a whole gzip file \(\d+ bytes\)") as error:
+        read_idx(path, LABELS)
+    assert str(path) in error.value.message
+    assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("place", [2, 10, 60, -6])  # method, block type, values, checksum
+def test_damaged_gzip(tmp_path: Path, to_idx: Callable[[Any], bytes], place: int) -> None:
+    packed = bytearray(gzip.compress(to_idx(np.arange(250, dtype=np.uint8))))
+    packed[place] ^= 0xFF
+    (tmp_path / "f").write_bytes(packed)
+    with pytest.raises(DataError, match="not a whole gzip file"):
+        read_idx(tmp_path / "f", LABELS)
+
+
+def test_missing_file_and_directory_name_their_cause(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="nowhere cannot be read") as error:
+        read_idx(tmp_path / "nowhere", IMAGES)
+    assert error.value.cause == "No such file or directory"
+    with pytest.raises(DataError, match="cannot be read"):
+        read_idx(tmp_path, IMAGES)
+
+
+@given(
+    start=st.sampled_from([b"", b"\x00\x00\x08\x03", b"\x00\x00\x08\x01", b"\x1f\x8b"]),
+    rest=st.binary(max_size=64),
+    dimensions=st.sampled_from([IMAGES, LABELS]),
+)
+def test_random_bytes_are_an_error_or_a_correct_array(
+    tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes, dimensions: int
+) -> None:
+    content = start + rest
+    path = tmp_path_factory.getbasetemp() / "random-idx"
+    path.write_bytes(content)
+    outcome: Any
+    try:
+        outcome = read_idx(path, dimensions)
+    except DataError as error:
+        outcome = error.message
+    if isinstance(outcome, str):
+        assert str(path) in outcome
+    else:
+        assert struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions]) == outcome.shape
+        assert outcome.tobytes() == content[4 + 4 * dimensions :]
+
+
+@given(
+    shape=st.lists(st.integers(0, 4), min_size=3, max_size=3),
+    cut=st.integers(-3, 3),
+    packed=st.booleans(),
+)
+def test_only_the_right_length_is_taken(
+    tmp_path_factory: pytest.TempPathFactory, shape: list[int], cut: int, packed: bool
+) -> None:
+    values = bytes(i % 256 for i in range(max(math.prod(shape) + cut, 0)))
+    content = struct.pack(">BBBB3I", 0, 0, 8, 3, *shape) + values
+    path = tmp_path_factory.getbasetemp() / "length-idx"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    if len(values) == math.prod(shape):
+        array = read_idx(path, IMAGES)
+        assert array.shape == tuple(shape)
+        assert array.tobytes() == values
+    else:
+        with pytest.raises(DataError, match="its header says"):
+            read_idx(path, IMAGES)
+
+
+def test_pair_takes_either_spelling_and_packing(
+    tmp_path: Path, to_idx: Callable[[Any], bytes]
+) -> None:
+    images = np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2)
+    path = tmp_path / "train-images.idx3-ubyte"
+    path.write_bytes(to_idx(images))
+    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(
+        gzip.compress(to_idx(np.array([9, 0, 4])))
+    )
+    dataset = read_pair(path)
+    np.testing.assert_array_equal(dataset.images, images[:, np.newaxis])
+    assert dataset.labels is not None
+    assert dataset.labels.tolist() == [9, 0, 4]
+    assert (dataset.labels.dtype, dataset.images.dtype) == (np.int32, np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ([1, 10, 2], r"label 10 of image 1 is not in 0\.\.9"),
+        ([1, 2], "3 images but 2 labels"),
+        (None, "has no labels beside it"),
+    ],
+)
+def test_pair_with_wrong_labels(
+    tmp_path: Path, to_idx: Callable[[Any], bytes], labels: list[int] | None, message: str
+) -> None:
+    path = tmp_path / "train-images-idx3-ubyte"
+    path.write_bytes(to_idx(np.zeros((3, 2, 2), dtype=np.uint8)))
+    if labels is not None:
+        (tmp_path / "train-labels-idx1-ubyte").write_bytes(to_idx(np.array(labels)))
+    with pytest.raises(DataError, match=message) as error:
+        read_pair(path)
+    assert str(path) in error.value.message
+    assert error.value.exit_code == 4
+
+
+def test_images_file_of_another_name_has_no_labels(
+    tmp_path: Path, to_idx: Callable[[Any], bytes]
+) -> None:
+    (tmp_path / "x").write_bytes(to_idx(np.zeros((1, 2, 2), dtype=np.uint8)))
+    with pytest.raises(DataError, match="has no labels beside it") as error:
+        read_pair(tmp_path / "x")
+    assert error.value.cause == "its name does not contain 'images'"

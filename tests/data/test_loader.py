@@ -1,0 +1,136 @@
+"""The loader: every image once an epoch, a batch a function of (seed, epoch, index)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gpucnn.backend
+from gpucnn.data import Augment, Dataset, Loader
+from gpucnn.errors import UsageError
+
+
+def numbered(count: int) -> Dataset:
+    """Image i is filled with i; its label is i modulo 10."""
+    images = np.arange(count, dtype=np.uint8)[:, None, None, None] * np.ones(
+        (1, 1, 3, 3), dtype=np.uint8
+    )
+    return Dataset("numbered", images, np.arange(count) % 10, 10)
+
+
+def seen(loader: Loader, epoch: int) -> list[int]:
+    """The numbers of the images of an epoch; checks that each came with its own label."""
+    to_numpy = loader.backend.to_numpy
+    result: list[int] = []
+    for images, labels in loader.epoch(epoch):
+        found = np.rint(to_numpy(images)[:, 0, 0, 0]).astype(int)
+        assert (found % 10 == to_numpy(labels)).all()
+        result.extend(found.tolist())
+    return result
+
+
+@given(
+    count=st.integers(0, 60), batch_size=st.integers(1, 70), seed=st.integers(0, 3),
+    epoch=st.integers(0, 3),
+)  # fmt: skip
+def test_every_image_once_an_epoch(count: int, batch_size: int, seed: int, epoch: int) -> None:
+    backend = gpucnn.backend.get("cpu")
+    loader = Loader(numbered(count), batch_size, backend, seed=seed, scale=1.0)
+    assert len(loader) == loader.steps_per_epoch == -(-count // batch_size)
+    assert sorted(seen(loader, epoch)) == list(range(count))
+    assert [len(images) for images, _ in loader.epoch(epoch)] == [
+        min(batch_size, count - start) for start in range(0, count, batch_size)
+    ]
+
+
+def test_order_changes_with_epoch_and_seed_only(backend: Any) -> None:
+    def orders(seed: int, batch_size: int) -> list[list[int]]:
+        loader = Loader(numbered(50), batch_size, backend, seed=seed, scale=1.0)
+        return [seen(loader, epoch) for epoch in range(3)]
+
+    first = orders(1, 8)
+    assert first == orders(1, 8) == orders(1, 50)
+    assert len({tuple(order) for order in [*first, *orders(2, 8)]}) == 6
+
+
+def test_batch_does_not_depend_on_what_was_asked_before(backend: Any) -> None:
+    def make() -> Loader:
+        return Loader(numbered(20), 6, backend, seed=4, augment=Augment(shift=1, rotate=20))
+
+    straight = [batch for epoch in range(2) for batch in make().epoch(epoch)]
+    loader = make()
+    for number in (7, 0, 3, 4, 7):
+        images, labels = loader.batch(number // 4, number % 4)
+        np.testing.assert_array_equal(
+            backend.to_numpy(images), backend.to_numpy(straight[number][0])
+        )
+        np.testing.assert_array_equal(
+            backend.to_numpy(labels), backend.to_numpy(straight[number][1])
+        )
+    resumed = list(make().epoch(1, start=2))
+    assert len(resumed) == 2
+    for (images, _), (expected, _) in zip(resumed, straight[6:], strict=True):
+        np.testing.assert_array_equal(backend.to_numpy(images), backend.to_numpy(expected))
+
+
+def test_without_shuffling_the_order_is_the_data_sets(backend: Any) -> None:
+    loader = Loader(numbered(10), 4, backend, shuffle=False, scale=1.0)
+    assert seen(loader, 0) == seen(loader, 3) == list(range(10))
+    assert len(list(loader)) == 3
+
+
+def test_pixels_are_scaled_in_float32(backend: Any) -> None:
+    dataset = Dataset("d", np.arange(256, dtype=np.uint8).reshape(1, 1, 16, 16), None, 10)
+    plain, labels = Loader(dataset, 1, backend).batch(0, 0)
+    assert labels is None
+    assert plain.dtype == np.float32
+    expected = np.arange(256).reshape(1, 1, 16, 16)
+    # One rounding of the product and one of the scale itself.
+    np.testing.assert_allclose(backend.to_numpy(plain), expected / 255, rtol=2**-23)
+    scaled, _ = Loader(dataset, 1, backend, scale=0.5, offset=-3.0).batch(0, 0)
+    np.testing.assert_array_equal(backend.to_numpy(scaled), expected * 0.5 - 3.0)
+
+
+def test_images_stay_bytes_on_the_device(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    moved: list[Any] = []
+    asarray = backend.asarray
+
+    def watched(array: Any) -> Any:
+        moved.append(array)
+        return asarray(array)
+
+    monkeypatch.setattr(backend, "asarray", watched)
+    loader = Loader(numbered(20), 6, backend)
+    for epoch in range(2):
+        list(loader.epoch(epoch))
+    # The images, the labels and one order an epoch; nothing a batch.
+    assert [array.dtype for array in moved] == [np.uint8, np.int32, np.int64, np.int64]
+
+
+def test_limit_batches(backend: Any) -> None:
+    loader = Loader(numbered(20), 6, backend, limit_batches=2, scale=1.0)
+    assert (loader.steps_per_epoch, loader.images_per_epoch) == (2, 12)
+    assert len(seen(loader, 0)) == 12
+    assert Loader(numbered(20), 6, backend, limit_batches=9).images_per_epoch == 20
+    with pytest.raises(IndexError):
+        loader.batch(0, 2)
+
+
+def test_floats_are_handed_out_as_they_are(backend: Any) -> None:
+    inputs = np.linspace(-1, 1, 12, dtype=np.float32).reshape(4, 3)
+    targets = np.eye(4, dtype=np.float32)
+    loader = Loader(Dataset("d", inputs, targets, 4), 4, backend, shuffle=False)
+    images, labels = loader.batch(0, 0)
+    np.testing.assert_array_equal(backend.to_numpy(images), inputs)
+    np.testing.assert_array_equal(backend.to_numpy(labels), targets)
+
+
+@pytest.mark.parametrize("options", [{"batch_size": 0}, {"batch_size": 4, "limit_batches": 0}])
+def test_sizes_below_one(backend: Any, options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="is 0") as error:
+        Loader(numbered(3), backend=backend, **options)
+    assert error.value.exit_code == 2

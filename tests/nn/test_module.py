@@ -1,0 +1,343 @@
+"""Modules of one's own: finding, naming, building, freezing, saving, errors."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gpucnn import backend as backends
+from gpucnn import nn
+from gpucnn.autograd import Tensor
+from gpucnn.errors import ShapeError, UsageError, WeightsMismatchError
+
+
+class Scale(nn.Module):
+    """The layer of module.py's introduction."""
+
+    def create(self, x_shape):
+        self.gain = self.new_parameter("gain", (x_shape[1],), "ones")
+
+    def forward(self, x):
+        return x * self.gain
+
+
+class Net(nn.Module):
+    """Attributes in another order than calls, a list, a module used twice, a direct parameter."""
+
+    def __init__(self):
+        self.head = nn.Dense(2)
+        self.offset = nn.Parameter(np.full(2, 0.5, np.float32))
+        self.blocks = [nn.Dense(4, activation="relu"), nn.Dense(4)]
+        self.scale = Scale()
+
+    def forward(self, x):
+        x = self.scale(self.blocks[0](x))
+        x = self.scale(x + self.blocks[1](x))
+        return self.head(x) + self.offset
+
+
+SHAPES = {
+    "offset": (2,),
+    "head.weight": (4, 2),
+    "head.bias": (2,),
+    "blocks.0.weight": (3, 4),
+    "blocks.0.bias": (4,),
+    "blocks.1.weight": (4, 4),
+    "blocks.1.bias": (4,),
+    "scale.gain": (4,),
+}
+X = np.linspace(-1, 1, 6, dtype=np.float32).reshape(2, 3)
+
+
+@pytest.fixture
+def net(backend):
+    return Net().build((3,), seed=1, device=backend.name)
+
+
+def test_parameters_are_found_in_order_and_once(net):
+    assert {path: p.shape for path, p in net.named_parameters().items()} == SHAPES
+    assert list(net.named_parameters()) == list(SHAPES)
+    assert [p.name for p in net.parameters()] == list(SHAPES)
+    assert net.num_parameters == sum(int(np.prod(shape)) for shape in SHAPES.values())
+    assert list(net.modules()) == ["", "head", "blocks.0", "blocks.1", "scale"]
+
+
+def test_forward_and_backward_go_through_the_tree(net, backend):
+    s = {path: array.astype(np.float64) for path, array in net.state_dict().items()}
+    hidden = np.maximum(X @ s["blocks.0.weight"], 0)
+    after = hidden + hidden @ s["blocks.1.weight"]
+    expected = after @ s["head.weight"] + 0.5
+    output = net(backend.asarray(X))
+    np.testing.assert_allclose(output.numpy(), expected, rtol=1e-5, atol=1e-6)
+    output.sum().backward()
+    by_path = net.named_parameters()
+    np.testing.assert_array_equal(backend.to_numpy(by_path["offset"].grad), [2, 2])
+    # The gain was used twice: its gradient is the sum over both calls.
+    by_gain = after * s["head.weight"].sum(1) + hidden * (
+        s["head.weight"].sum(1) + s["blocks.1.weight"] @ s["head.weight"].sum(1)
+    )
+    np.testing.assert_allclose(
+        backend.to_numpy(by_path["scale.gain"].grad), by_gain.sum(0), rtol=1e-4
+    )
+
+
+def test_calling_an_unbuilt_module_builds_it(backend):
+    called, built = Net(), Net().build((3,), seed=0, device=backend.name)
+    called(backend.asarray(X))
+    for path, array in built.state_dict().items():
+        assert called.state_dict()[path].tobytes() == array.tobytes(), path
+
+
+def test_building_again_changes_nothing(net):
+    before = net.state_dict()
+    assert net.build((3,), seed=9) is net
+    assert net.build() is net
+    for path, array in net.state_dict().items():
+        np.testing.assert_array_equal(array, before[path])
+
+
+def test_building_for_another_shape_is_an_error(net):
+    with pytest.raises(ShapeError, match=r"Net is built for inputs of \(3,\), not of \(5,\)"):
+        net.build((5,))
+
+
+def test_a_replaced_layer_is_built_and_the_others_stay(net):
+    before = net.state_dict()
+    net.head = nn.Dense(2)
+    net.build((3,), seed=4)
+    after = net.state_dict()
+    assert list(after) == list(before)
+    changed = [path for path in before if (before[path] != after[path]).any()]
+    assert changed == ["head.weight"]
+
+
+def test_a_failed_build_leaves_no_trace():
+    net = nn.Sequential([nn.Flatten(), nn.Dense(4), nn.Conv2d(2, 3)])
+    with pytest.raises(ShapeError):
+        net.build((3, 3))
+    assert net.path is None
+    with pytest.raises(UsageError, match="not built"):
+        net.parameters()
+    assert not hasattr(net[1], "weight")
+
+
+def test_building_leaves_the_modes_as_they_are():
+    model = nn.Sequential([nn.Dropout(0.5), nn.Dropout(0.5)])
+    model[0].eval()
+    model.build((3,))
+    assert (model.training, model[0].training, model[1].training) == (True, False, True)
+
+
+def test_a_layer_that_is_never_called_is_an_error():
+    class Forgetful(Net):
+        def forward(self, x):
+            return self.blocks[0](x)
+
+    with pytest.raises(UsageError, match=r"head \(Dense\) has no parameters yet"):
+        Forgetful().build((3,))
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda model: model.parameters(),
+        lambda model: model.state_dict(),
+        lambda model: model.load_state_dict({}),
+        lambda model: model.num_parameters,
+        lambda model: model.summary(),
+        lambda model: model.to("cpu"),
+        lambda model: model.set_step(1),
+        lambda model: model.build(),
+    ],
+)
+def test_what_needs_a_built_module_says_so(use):
+    with pytest.raises(UsageError, match=r"Net is not built") as caught:
+        use(Net())
+    assert "model.build((1, 28, 28))" in caught.value.fix
+
+
+def test_several_inputs():
+    class Both(nn.Module):
+        def __init__(self):
+            self.left, self.right = nn.Dense(2), nn.Dense(2)
+
+        def forward(self, a, b):
+            return self.left(a) + self.right(b)
+
+    both = Both().build((3,), (5,))
+    assert both.num_parameters == 3 * 2 + 2 + 5 * 2 + 2
+    assert both(np.zeros((4, 3), np.float32), np.zeros((4, 5), np.float32)).shape == (4, 2)
+    assert both.built_for == ((3,), (5,))
+
+
+def test_a_module_without_forward():
+    with pytest.raises(NotImplementedError, match="Empty must define forward"):
+        type("Empty", (nn.Module,), {})()(X)
+
+
+class TestModes:
+    def test_train_and_eval_reach_the_whole_tree(self, net):
+        assert all(not module.training for module in net.eval().modules().values())
+        assert all(module.training for module in net.train().modules().values())
+
+    def test_freezing(self, net, backend):
+        net.blocks[0].freeze()
+        net(backend.asarray(X)).sum().backward()
+        frozen = [path for path, p in net.named_parameters().items() if p.grad is None]
+        assert frozen == ["blocks.0.weight", "blocks.0.bias"]
+        net.blocks[0].freeze(False)
+        net(backend.asarray(X)).sum().backward()
+        assert all(p.grad is not None for p in net.parameters())
+
+    def test_freezing_one_parameter(self, net, backend):
+        net.scale.gain.requires_grad = False
+        net(backend.asarray(X)).sum().backward()
+        without = [path for path, p in net.named_parameters().items() if p.grad is None]
+        assert without == ["scale.gain"]
+
+    def test_freezing_before_building(self):
+        net = Net()
+        net.head.freeze()
+        net.build((3,))
+        frozen = [path for path, p in net.named_parameters().items() if not p.requires_grad]
+        assert frozen == ["head.weight", "head.bias"]
+
+
+class TestState:
+    def test_round_trip(self, net, backend):
+        other = Net().build((3,), seed=2, device=backend.name)
+        arrays = [p.data for p in other.parameters()]
+        assert (other(backend.asarray(X)).numpy() != net(backend.asarray(X)).numpy()).all()
+        other.load_state_dict(net.state_dict())
+        np.testing.assert_array_equal(
+            other(backend.asarray(X)).numpy(), net(backend.asarray(X)).numpy()
+        )
+        # In place: an optimizer that holds the arrays goes on with the loaded numbers.
+        assert all(p.data is array for p, array in zip(other.parameters(), arrays, strict=True))
+
+    def test_is_a_copy_on_the_host(self, net):
+        state = net.state_dict()
+        state["offset"][:] = 7
+        assert all(type(array) is np.ndarray for array in state.values())
+        assert (net.state_dict()["offset"] == 0.5).all()
+
+    def test_of_another_model_is_refused_whole(self, net):
+        before = net.state_dict()
+        state = net.state_dict() | {"tail.weight": np.zeros(3), "offset": np.zeros(3)}
+        del state["scale.gain"]
+        with pytest.raises(WeightsMismatchError) as caught:
+            net.load_state_dict(state)
+        assert caught.value.message == (
+            "the weights for Net do not fit: 1 missing, 1 unexpected, 1 of another shape"
+        )
+        assert caught.value.cause == (
+            "missing: scale.gain; unexpected: tail.weight; "
+            "wrong shape: offset is (3,) instead of (2,)"
+        )
+        for path, array in net.state_dict().items():
+            np.testing.assert_array_equal(array, before[path])
+
+    def test_a_long_list_is_cut(self, net):
+        with pytest.raises(WeightsMismatchError, match="and 12 more"):
+            net.load_state_dict(net.state_dict() | {f"extra{i}": np.zeros(1) for i in range(20)})
+
+    def test_to_the_same_device_keeps_the_arrays(self, net, backend):
+        arrays = [p.data for p in net.parameters()]
+        assert net.to(backend.name) is net
+        assert all(p.data is array for p, array in zip(net.parameters(), arrays, strict=True))
+
+    def test_to_another_device_moves_all_arrays(self, monkeypatch):
+        class Elsewhere(np.ndarray):
+            pass
+
+        host = backends.get("cpu")
+        there = SimpleNamespace(
+            name="elsewhere", asarray=lambda array: array.copy().view(Elsewhere)
+        )
+        both = SimpleNamespace(
+            get=lambda device: there if device == "elsewhere" else host,
+            of=lambda array: there if isinstance(array, Elsewhere) else host,
+        )
+        monkeypatch.setattr("gpucnn.nn.state.backends", both)
+        model = nn.Sequential([nn.BatchNorm2d(), nn.Dropout(0.5), nn.Flatten(), nn.Dense(2)])
+        model.build((2, 3, 3))
+        model(np.ones((2, 2, 3, 3), np.float32)).sum().backward()
+        model.to("elsewhere")
+        norm, dropout = model["batchnorm1"], model["dropout1"]
+        moved = [p.data for p in model.parameters()]
+        moved += [norm.running_mean, norm.running_var, dropout.step]
+        assert all(type(array) is Elsewhere for array in moved)
+        assert all(p.grad is None for p in model.parameters())
+        assert int(dropout.step[0]) == 1
+        assert {module.device for module in model.modules().values()} == {"elsewhere"}
+
+    def test_to_an_unknown_device(self, net):
+        with pytest.raises(UsageError, match="unknown device 'tpu'"):
+            net.to("tpu")
+
+
+class TestShapeErrors:
+    def test_the_path_is_named_once(self):
+        body = nn.Sequential([nn.Flatten(), nn.Dense(4), nn.Conv2d(2, 3)])
+        with pytest.raises(ShapeError) as caught:
+            nn.Sequential([nn.Residual(body)]).build((1, 8, 8))
+        error = caught.value
+        assert error.message == "residual1.body.conv1 (Conv2d): the input is (1, 4)"
+        assert str(error).count("conv1") == 1
+        assert error.cause == "it must be (N, C, H, W)"
+        assert "reshape" in error.fix
+
+    def test_after_building(self, net):
+        with pytest.raises(ShapeError) as caught:
+            net(np.zeros((2, 5), np.float32))
+        text = str(caught.value)
+        assert text.startswith("blocks.0 (Dense): ")
+        assert text.count("blocks.0") == 1
+        assert "(2, 5)" in text
+        assert "(3, 4)" in text
+        assert caught.value.fix
+
+    def test_a_lone_layer_is_named_by_its_type(self):
+        with pytest.raises(ShapeError, match=r"^Dense: the input is \(1, 2, 3\)"):
+            nn.Dense(4).build((2, 3))
+        with pytest.raises(ShapeError, match=r"^head \(Dense\): the input is"):
+            nn.Dense(4, name="head").build((2, 3))
+
+    def test_of_a_custom_module(self):
+        class Wrong(nn.Module):
+            def forward(self, x):
+                return x.reshape(-1, 7)
+
+        with pytest.raises(ShapeError, match=r"^wrong1 \(Wrong\): "):
+            nn.Sequential([Wrong()]).build((3,))
+
+
+def test_observing_sees_each_call_and_then_stops(net, backend):
+    seen = []
+    with net.observe(lambda module, inputs, output: seen.append((module.path, output.shape))):
+        net(backend.asarray(X))
+    assert seen == [
+        ("blocks.0", (2, 4)),
+        ("scale", (2, 4)),
+        ("blocks.1", (2, 4)),
+        ("scale", (2, 4)),
+        ("head", (2, 2)),
+        ("", (2, 2)),
+    ]
+    net(backend.asarray(X))
+    assert len(seen) == 6
+
+
+def test_constant_tensors_follow_to_a_device_but_are_not_saved(backend):
+    class Shift(nn.Module):
+        def __init__(self):
+            self.by = Tensor(backend.asarray(np.ones(3, np.float32)))
+
+        def forward(self, x):
+            return x + self.by
+
+    shift = Shift().build((3,), device=backend.name)
+    assert shift.state_dict() == {}
+    np.testing.assert_array_equal(shift(backend.asarray(X)).numpy(), X + 1)

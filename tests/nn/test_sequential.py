@@ -1,0 +1,212 @@
+"""Sequential: names by order, random numbers by name, folding, errors."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from checks import assert_same_bits
+
+from gpucnn import nn
+from gpucnn.errors import ShapeError, UsageError
+
+IMAGE = (2, 8, 8)
+RNG = np.random.default_rng(11)
+X = RNG.standard_normal((3, *IMAGE)).astype(np.float32)
+
+
+def small(extra=(), **build):
+    layers = [
+        nn.Conv2d(4, 3),
+        nn.ReLU(),
+        *extra,
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dense(6),
+        nn.Activation("relu"),
+        nn.Dropout(0.5),
+        nn.Dense(3),
+    ]
+    return nn.Sequential(layers).build(IMAGE, **build)
+
+
+def names(model):
+    return list(model.children())
+
+
+def test_names_are_kind_and_number():
+    layers = [
+        nn.Conv2d(1, 1),
+        nn.ReLU(),
+        nn.Conv2d(1, 1),
+        nn.Activation("relu"),
+        nn.MaxPool2d(),
+        nn.AvgPool2d(),
+        nn.GlobalAvgPool2d(),
+        nn.Flatten(),
+        nn.Dense(1),
+        nn.Linear(1, 1),
+        nn.Dropout(0.1),
+        nn.BatchNorm2d(),
+        nn.LayerNorm(),
+        nn.Residual(nn.ReLU()),
+        nn.Sequential(),
+        nn.LeakyReLU(),
+    ]
+    assert names(nn.Sequential(layers)) == [
+        "conv1", "relu1", "conv2", "relu2", "pool1", "pool2", "pool3", "flatten1", "dense1",
+        "dense2", "dropout1", "batchnorm1", "layernorm1", "residual1", "sequential1", "leaky_relu1",
+    ]  # fmt: skip
+
+
+def test_a_users_name_wins_and_renames_no_other():
+    layers = [nn.Dense(1), nn.Dense(1, name="hidden"), nn.Dense(1)]
+    assert names(nn.Sequential(layers)) == ["dense1", "hidden", "dense3"]
+
+
+def test_add_is_the_same_as_a_list():
+    model = nn.Sequential()
+    model.add(nn.Dense(4, activation="relu", input_shape=(3,)))
+    model.add(nn.Dense(2))
+    listed = nn.Sequential([nn.Dense(4, activation="relu"), nn.Dense(2)]).build((3,))
+    for path, array in listed.state_dict().items():
+        assert_same_bits(model.state_dict()[path], array, path)
+
+
+def test_is_a_container():
+    first, last = nn.Flatten(), nn.Dense(2)
+    model = nn.Sequential([first, last])
+    assert len(model) == 2
+    assert list(model) == [first, last]
+    assert model[0] is first
+    assert model[-1] is last
+    assert model["dense1"] is last
+
+
+class TestRandomNumbers:
+    def test_one_seed_gives_one_set_of_bits(self):
+        first, second, other = small(seed=3), small(seed=3), small(seed=4)
+        for path, array in first.state_dict().items():
+            assert_same_bits(second.state_dict()[path], array, path)
+        assert_same_bits(second(X).numpy(), first(X).numpy())
+        assert (other["conv1"].weight.numpy() != first["conv1"].weight.numpy()).all()
+
+    @pytest.mark.parametrize("extra", [[nn.ReLU], [nn.Tanh], [nn.BatchNorm2d], [nn.ReLU, nn.ReLU]])
+    def test_another_layer_changes_no_numbers(self, extra):
+        plain, longer = small(seed=3), small([layer() for layer in extra], seed=3)
+        weights = longer.state_dict()
+        for path, array in plain.state_dict().items():
+            assert_same_bits(weights[path], array, path)
+        ones = np.ones((5, 6), np.float32)
+        assert_same_bits(longer["dropout1"](ones).numpy(), plain["dropout1"](ones).numpy())
+
+    def test_deleting_a_relu_changes_no_numbers(self):
+        layers = [nn.Conv2d(4, 3), nn.Flatten(), nn.Dense(6), nn.Dropout(0.5), nn.Dense(3)]
+        layers.insert(2, nn.MaxPool2d(2))
+        layers[1], layers[2] = layers[2], layers[1]
+        without = nn.Sequential(layers).build(IMAGE, seed=3)
+        weights = small(seed=3).state_dict()
+        assert list(without.state_dict()) == list(weights)
+        for path, array in without.state_dict().items():
+            assert_same_bits(array, weights[path], path)
+
+
+class TestFolding:
+    def test_folds_what_follows_a_layer_without_activation(self):
+        model = small([nn.ReLU()])
+        assert model.folded() == [model["relu1"], model["relu3"]]
+
+    def test_gives_the_same_numbers_and_gradients(self, backend):
+        folded, apart = (small(seed=2, device=backend.name).eval() for _ in range(2))
+        together = folded(backend.asarray(X))
+        with apart.observe(lambda *_: None):  # every layer by itself
+            alone = apart(backend.asarray(X))
+        assert_same_bits(together.numpy(), alone.numpy())
+        together.sum().backward()
+        alone.sum().backward()
+        pairs = zip(folded.named_parameters().items(), apart.parameters(), strict=True)
+        for (path, a), b in pairs:
+            assert_same_bits(backend.to_numpy(a.grad), backend.to_numpy(b.grad), path)
+
+    def test_runs_as_one_call(self):
+        model = small().eval()
+        called = []
+        model["relu1"].forward = lambda x: called.append(x)
+        model(X)
+        assert called == []
+
+    def test_the_argument_is_the_same(self):
+        by_argument = nn.Sequential([nn.Conv2d(4, 3, activation="relu")]).build(IMAGE)
+        by_layer = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU()]).build(IMAGE)
+        assert_same_bits(by_argument(X).numpy(), by_layer(X).numpy())
+
+    def test_an_own_activation_comes_first(self):
+        model = nn.Sequential([nn.Flatten(), nn.Dense(5, activation="tanh"), nn.ReLU()])
+        model.build(IMAGE)
+        assert model.folded() == []
+        y = model(X).numpy()
+        assert ((y >= 0) & (y < 1)).all()
+        assert (y == 0).any()
+
+    def test_only_relu_is_folded(self):
+        model = nn.Sequential([nn.Flatten(), nn.Dense(5), nn.Tanh()]).build(IMAGE)
+        assert model.folded() == []
+        assert (model(X).numpy() < 0).any()
+
+
+class TestInputShape:
+    def test_of_the_first_layer_builds_the_model(self):
+        model = nn.Sequential([nn.Sequential([nn.Conv2d(4, 3, input_shape=IMAGE)]), nn.Flatten()])
+        assert model.num_parameters == 4 * 2 * 9 + 4
+        assert model.build().built_for == (IMAGE,)
+
+    def test_that_contradicts_the_input(self):
+        model = nn.Sequential([nn.Flatten(), nn.Linear(100, 10)])
+        with pytest.raises(ShapeError) as caught:
+            model.build(IMAGE)
+        assert caught.value.message == (
+            "dense1 (Linear): the input is (1, 128), input_shape says (100,)"
+        )
+        assert caught.value.fix == "give input_shape=(128,), or leave it out"
+
+    def test_missing(self):
+        with pytest.raises(UsageError, match="Sequential is not built"):
+            nn.Sequential([nn.Dense(3)]).parameters()
+        with pytest.raises(UsageError, match="Sequential is not built"):
+            nn.Sequential().parameters()
+
+
+class TestErrors:
+    def test_duplicate_names(self):
+        with pytest.raises(UsageError, match="the name 'a' cannot be used") as caught:
+            nn.Sequential([nn.Dense(1, name="a"), nn.Dense(2, name="a")])
+        assert caught.value.cause == "layer 'a' is there already"
+        with pytest.raises(UsageError, match="'dense2'"):
+            nn.Sequential([nn.Dense(1, name="dense2"), nn.Dense(2)])
+
+    def test_a_dot_in_a_name(self):
+        with pytest.raises(UsageError, match=r"the name 'a\.b' cannot be used"):
+            nn.Sequential([nn.Dense(1, name="a.b")])
+
+    def test_adding_to_a_built_model(self):
+        with pytest.raises(UsageError, match="added to Sequential after it was built"):
+            small().add(nn.ReLU())
+
+    def test_something_that_is_no_layer(self):
+        with pytest.raises(UsageError, match="is not a layer") as caught:
+            nn.Sequential([nn.Flatten])
+        assert caught.value.fix == "write Flatten(...)"
+        with pytest.raises(UsageError, match="3 is not a layer"):
+            nn.Sequential([3])
+
+
+def test_a_built_model_goes_on_inside_another():
+    base = nn.Sequential([nn.Flatten(), nn.Dense(6)], name="base").build(IMAGE, seed=8)
+    weight = base["dense1"].weight.numpy().copy()
+    whole = nn.Sequential([base.freeze(), nn.ReLU(), nn.Dense(2)]).build(IMAGE, seed=9)
+    assert list(whole.named_parameters()) == [
+        "base.dense1.weight", "base.dense1.bias", "dense1.weight", "dense1.bias",
+    ]  # fmt: skip
+    assert_same_bits(whole.state_dict()["base.dense1.weight"], weight)
+    assert base["dense1"].weight.name == "base.dense1.weight"
+    trainable = [path for path, p in whole.named_parameters().items() if p.requires_grad]
+    assert trainable == ["dense1.weight", "dense1.bias"]

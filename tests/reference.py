@@ -1,0 +1,531 @@
+"""Oracles: every operation as float64 loops written from its formula.
+
+Nothing here comes from gpucnn, and nothing here is fast: no im2col, no matrix product, one
+output (or one window) at a time. Arrays go in and come out as NumPy float64.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+Pair = tuple[int, int]
+Sides = tuple[Pair, Pair]
+
+
+def f64(array: Any) -> Array:
+    return np.asarray(array, dtype=np.float64)
+
+
+# --- sizes --------------------------------------------------------------------------------
+
+
+def as_pair(value: Any) -> Pair:
+    return (value, value) if isinstance(value, int) else (value[0], value[1])
+
+
+def output_size(size: int, kernel: int, stride: int, sides: Pair, dilation: int) -> int:
+    """Count the window positions by walking over them."""
+    first, last = -sides[0], size + sides[1] - 1
+    positions = [p for p in range(first, last + 1, stride) if p + dilation * (kernel - 1) <= last]
+    return len(positions)
+
+
+def sides(padding: Any, image: Pair, kernel: Any, stride: Any = 1, dilation: Any = 1) -> Sides:
+    """((top, bottom), (left, right)) of any way to write padding."""
+    if padding == "valid":
+        return (0, 0), (0, 0)
+    if padding == "same":
+        found = []
+        for size, k, s, d in zip(
+            image, as_pair(kernel), as_pair(stride), as_pair(dilation), strict=True
+        ):
+            total = max((math.ceil(size / s) - 1) * s + d * (k - 1) + 1 - size, 0)
+            found.append((total // 2, total - total // 2))
+        return found[0], found[1]
+    if isinstance(padding, int):
+        return (padding, padding), (padding, padding)
+    if isinstance(padding[0], int):
+        return (padding[0], padding[0]), (padding[1], padding[1])
+    return as_pair(padding[0]), as_pair(padding[1])
+
+
+# --- convolution --------------------------------------------------------------------------
+
+
+class _Conv:
+    """Walks over the windows of a convolution: (n, f, oh, ow) and where its inputs lie."""
+
+    def __init__(
+        self, x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
+    ) -> None:
+        self.N, self.C, self.H, self.W = x_shape
+        self.F, self.group_channels, self.KH, self.KW = w_shape
+        self.stride, self.dilation, self.groups = as_pair(stride), as_pair(dilation), groups
+        kernel = (self.KH, self.KW)
+        self.sides = sides(padding, (self.H, self.W), kernel, self.stride, self.dilation)
+        (top, bottom), (left, right) = self.sides
+        self.padded_shape = (self.N, self.C, self.H + top + bottom, self.W + left + right)
+        self.OH = output_size(self.H, self.KH, self.stride[0], self.sides[0], self.dilation[0])
+        self.OW = output_size(self.W, self.KW, self.stride[1], self.sides[1], self.dilation[1])
+
+    def inside(self, padded: Array) -> Array:
+        top, left = self.sides[0][0], self.sides[1][0]
+        return padded[:, :, top : top + self.H, left : left + self.W]
+
+    def pad(self, x: Array) -> Array:
+        padded = np.zeros(self.padded_shape)
+        self.inside(padded)[...] = x
+        return padded
+
+    def windows(self) -> Any:
+        (sh, sw), (dh, dw) = self.stride, self.dilation
+        for f, oh, ow in itertools.product(range(self.F), range(self.OH), range(self.OW)):
+            c = (f // (self.F // self.groups)) * self.group_channels
+            window = (
+                slice(c, c + self.group_channels),
+                slice(oh * sh, oh * sh + dh * (self.KH - 1) + 1, dh),
+                slice(ow * sw, ow * sw + dw * (self.KW - 1) + 1, dw),
+            )
+            for n in range(self.N):
+                yield n, f, oh, ow, window
+
+
+def conv2d_forward(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+    activation: str | None = None,
+) -> Array:
+    """y[n,f,oh,ow] = b[f] + sum over c,i,j of x[n,c,oh*S+i*D-P,ow*S+j*D-P] * w[f,c,i,j]."""
+    x, w = f64(x), f64(w)
+    conv = _Conv(x.shape, w.shape, stride, padding, dilation, groups)
+    padded = conv.pad(x)
+    y = np.zeros((conv.N, conv.F, conv.OH, conv.OW))
+    for n, f, oh, ow, window in conv.windows():
+        y[n, f, oh, ow] = np.sum(padded[n][window] * w[f]) + (0.0 if b is None else f64(b)[f])
+    return relu(y) if activation == "relu" else y
+
+
+def conv2d_backward_input(
+    grad_y: Any,
+    w: Any,
+    x_shape: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Array:
+    """Each output hands its gradient, times the weight, to every input it read."""
+    grad_y, w = f64(grad_y), f64(w)
+    conv = _Conv(x_shape, w.shape, stride, padding, dilation, groups)
+    padded = np.zeros(conv.padded_shape)
+    for n, f, oh, ow, window in conv.windows():
+        padded[n][window] += grad_y[n, f, oh, ow] * w[f]
+    return conv.inside(padded).copy()
+
+
+def conv2d_backward_weight(
+    grad_y: Any,
+    x: Any,
+    w_shape: Any,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Array:
+    """Each output hands its gradient, times the input, to every weight it read."""
+    grad_y, x = f64(grad_y), f64(x)
+    conv = _Conv(x.shape, w_shape, stride, padding, dilation, groups)
+    padded = conv.pad(x)
+    grad_w = np.zeros(w_shape)
+    for n, f, oh, ow, window in conv.windows():
+        grad_w[f] += grad_y[n, f, oh, ow] * padded[n][window]
+    return grad_w
+
+
+def bias_grad(grad_y: Any) -> Array:
+    grad_y = f64(grad_y)
+    grad_b = np.zeros(grad_y.shape[1])
+    for position in np.ndindex(grad_y.shape):
+        grad_b[position[1]] += grad_y[position]
+    return grad_b
+
+
+# --- pooling ------------------------------------------------------------------------------
+
+
+def _pool_windows(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> Any:
+    """(oh, ow, the window's positions inside the image in row-major order)."""
+    H, W = x_shape[2:]
+    kh, kw = as_pair(kernel)
+    sh, sw = as_pair(kernel if stride is None else stride)
+    rows, columns = sides(padding, (H, W), (kh, kw), (sh, sw))
+    for oh in range(output_size(H, kh, sh, rows, 1)):
+        for ow in range(output_size(W, kw, sw, columns, 1)):
+            yield (
+                oh,
+                ow,
+                [
+                    (h, w)
+                    for h in range(oh * sh - rows[0], oh * sh - rows[0] + kh)
+                    for w in range(ow * sw - columns[0], ow * sw - columns[0] + kw)
+                    if 0 <= h < H and 0 <= w < W
+                ],
+            )
+
+
+def pool_shape(x_shape: Any, kernel: Any, stride: Any = None, padding: Any = 0) -> tuple[int, ...]:
+    """The shape of a pooling's output."""
+    positions = list(_pool_windows(x_shape, kernel, stride, padding))
+    OH = 1 + max((oh for oh, _, _ in positions), default=-1)
+    OW = 1 + max((ow for _, ow, _ in positions), default=-1)
+    return (*x_shape[:2], OH, OW)
+
+
+def _winner(plane: Array, window: list[Pair]) -> Pair:
+    """The first NaN, or else the first maximum, in row-major order."""
+    best = window[0]
+    for position in window:
+        if math.isnan(plane[position]):
+            return position
+        if plane[position] > plane[best]:
+            best = position
+    return best
+
+
+def max_pool2d_forward(x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0) -> Array:
+    x = f64(x)
+    y = np.zeros(pool_shape(x.shape, kernel, stride, padding))
+    for oh, ow, window in _pool_windows(x.shape, kernel, stride, padding):
+        for n, c in np.ndindex(x.shape[:2]):
+            y[n, c, oh, ow] = x[n, c][_winner(x[n, c], window)]
+    return y
+
+
+def max_pool2d_backward(
+    grad_y: Any, x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0
+) -> Array:
+    """From x itself: the library's argmax is opaque."""
+    grad_y, x = f64(grad_y), f64(x)
+    grad_x = np.zeros(x.shape)
+    for oh, ow, window in _pool_windows(x.shape, kernel, stride, padding):
+        for n, c in np.ndindex(x.shape[:2]):
+            grad_x[n, c][_winner(x[n, c], window)] += grad_y[n, c, oh, ow]
+    return grad_x
+
+
+def avg_pool2d_forward(
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, count_include_pad: bool = True
+) -> Array:
+    x = f64(x)
+    area = math.prod(as_pair(kernel))
+    y = np.zeros(pool_shape(x.shape, kernel, stride, padding))
+    for oh, ow, window in _pool_windows(x.shape, kernel, stride, padding):
+        for position in window:
+            y[:, :, oh, ow] += x[:, :, *position]
+        y[:, :, oh, ow] /= area if count_include_pad else len(window)
+    return y
+
+
+def avg_pool2d_backward(
+    grad_y: Any,
+    x_shape: Any,
+    kernel: Any,
+    *,
+    stride: Any = None,
+    padding: Any = 0,
+    count_include_pad: bool = True,
+) -> Array:
+    grad_y = f64(grad_y)
+    area = math.prod(as_pair(kernel))
+    grad_x = np.zeros(x_shape)
+    for oh, ow, window in _pool_windows(x_shape, kernel, stride, padding):
+        for position in window:
+            share = area if count_include_pad else len(window)
+            grad_x[:, :, *position] += grad_y[:, :, oh, ow] / share
+    return grad_x
+
+
+# --- matrix product and losses -------------------------------------------------------------
+
+
+def matmul(
+    a: Any,
+    b: Any,
+    *,
+    transpose_a: bool = False,
+    transpose_b: bool = False,
+    bias: Any = None,
+    activation: str | None = None,
+) -> Array:
+    """c[i,j] = bias[j] + sum over k of a[i,k] * b[k,j], a sum of Python floats."""
+    rows = f64(a).T if transpose_a else f64(a)
+    columns = f64(b) if transpose_b else f64(b).T
+    c = np.zeros((len(rows), len(columns)))
+    for i, j in np.ndindex(c.shape):
+        c[i, j] = math.fsum((rows[i] * columns[j]).tolist())
+        c[i, j] += 0.0 if bias is None else f64(bias)[j]
+    return relu(c) if activation == "relu" else c
+
+
+def log_softmax_row(row: Array) -> list[float]:
+    largest = max(row.tolist())
+    total = math.fsum(math.exp(value - largest) for value in row.tolist())
+    return [value - largest - math.log(total) for value in row.tolist()]
+
+
+def softmax_cross_entropy_forward(logits: Any, labels: Any) -> tuple[Array, Array]:
+    """(losses, probabilities); labels are class ids or rows of probabilities."""
+    logits, labels = f64(logits), np.asarray(labels)
+    losses, probabilities = np.zeros(len(logits)), np.zeros(logits.shape)
+    for n, row in enumerate(logits):
+        logs = log_softmax_row(row)
+        probabilities[n] = [math.exp(value) for value in logs]
+        if labels.ndim == 1:
+            losses[n] = -logs[labels[n]]
+        else:
+            losses[n] = -math.fsum(labels[n, k] * logs[k] for k in range(len(logs)))
+    return losses, probabilities
+
+
+def softmax_cross_entropy_backward(probabilities: Any, labels: Any, grad: Any) -> Array:
+    """(p - one_hot(label)) * grad, a row at a time."""
+    probabilities, grad = f64(probabilities), f64(grad)
+    grad_logits = np.zeros(probabilities.shape)
+    for n, k in np.ndindex(probabilities.shape):
+        hit = 1.0 if k == labels[n] else 0.0
+        grad_logits[n, k] = (probabilities[n, k] - hit) * grad[n]
+    return grad_logits
+
+
+def binary_cross_entropy_with_logits(logits: Any, targets: Any) -> Array:
+    """-(t log s + (1 - t) log(1 - s)), s the logistic function, from exact logarithms."""
+
+    def softplus(value: float) -> float:
+        return max(value, 0.0) + math.log1p(math.exp(-abs(value)))
+
+    logits, targets = f64(logits), f64(targets)
+    losses = np.zeros(logits.shape)
+    for i in np.ndindex(logits.shape):
+        losses[i] = targets[i] * softplus(-logits[i]) + (1 - targets[i]) * softplus(logits[i])
+    return losses
+
+
+# --- normalization, dropout, gather -----------------------------------------------------------
+
+
+def _channels(x: Array) -> Array:
+    """(C, everything else): a view of x by channel."""
+    return np.moveaxis(x, 1, 0).reshape(x.shape[1], -1)
+
+
+def _like(rows: Array, x: Array) -> Array:
+    moved = np.moveaxis(x, 1, 0).shape
+    return np.moveaxis(rows.reshape(moved), 0, 1)
+
+
+def batch_norm_forward(
+    x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    """(y, mean, biased variance), Ioffe and Szegedy 2015, algorithm 1."""
+    x = f64(x)
+    rows = _channels(x).copy()
+    mean, var = np.zeros(len(rows)), np.zeros(len(rows))
+    for c, row in enumerate(rows):
+        mean[c] = math.fsum(row.tolist()) / len(row)
+        var[c] = math.fsum(((row - mean[c]) ** 2).tolist()) / len(row)
+        rows[c] = f64(gamma)[c] * (row - mean[c]) / math.sqrt(var[c] + eps) + f64(beta)[c]
+    return _like(rows, x), mean, var
+
+
+def batch_norm_backward(
+    grad_y: Any, x: Any, gamma: Any, *, eps: float = 1e-5
+) -> tuple[Array, Array, Array]:
+    """The chain rule of the paper's section 3, through mean and variance one at a time."""
+    grad_y, x, gamma = f64(grad_y), f64(x), f64(gamma)
+    rows, grads = _channels(x), _channels(grad_y)
+    grad_x, grad_gamma, grad_beta = np.zeros(rows.shape), np.zeros(len(rows)), np.zeros(len(rows))
+    for c, (row, grad) in enumerate(zip(rows, grads, strict=True)):
+        m = len(row)
+        mean = math.fsum(row.tolist()) / m
+        var = math.fsum(((row - mean) ** 2).tolist()) / m
+        grad_hat = grad * gamma[c]
+        grad_var = np.sum(grad_hat * (row - mean)) * -0.5 * (var + eps) ** -1.5
+        grad_mean = -np.sum(grad_hat) / math.sqrt(var + eps)
+        grad_mean += grad_var * np.sum(-2.0 * (row - mean)) / m
+        grad_x[c] = grad_hat / math.sqrt(var + eps)
+        grad_x[c] += grad_var * 2.0 * (row - mean) / m + grad_mean / m
+        grad_gamma[c] = np.sum(grad * (row - mean)) / math.sqrt(var + eps)
+        grad_beta[c] = np.sum(grad)
+    return _like(grad_x, x), grad_gamma, grad_beta
+
+
+def layer_norm(x: Any, gamma: Any, beta: Any, *, eps: float = 1e-5) -> Array:
+    x = f64(x)
+    y = np.zeros(x.shape)
+    for position in np.ndindex(x.shape[:-1]):
+        row = x[position]
+        mean = math.fsum(row.tolist()) / len(row)
+        var = math.fsum(((row - mean) ** 2).tolist()) / len(row)
+        y[position] = f64(gamma) * (row - mean) / math.sqrt(var + eps) + f64(beta)
+    return y
+
+
+def gather(dataset: Any, indices: Any, *, scale: float = 1.0, offset: float = 0.0) -> Array:
+    rows = np.zeros((len(indices), *dataset.shape[1:]))
+    for row, index in enumerate(indices):
+        rows[row] = f64(dataset[index]) * scale + offset
+    return rows
+
+
+# --- optimizers ------------------------------------------------------------------------------
+
+
+def sgd(
+    w: Any,
+    g: Any,
+    v: Any,
+    *,
+    lr: float,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+) -> tuple[Array, Array]:
+    """(w, v) after one step; v is ignored without momentum."""
+    w, g, v = f64(w).copy(), f64(g), f64(v).copy()
+    for i in np.ndindex(w.shape):
+        slope = g[i] + weight_decay * w[i]
+        if momentum:
+            v[i] = momentum * v[i] + slope
+            slope = slope + momentum * v[i] if nesterov else v[i]
+        w[i] -= lr * slope
+    return w, v
+
+
+def rmsprop(
+    w: Any,
+    g: Any,
+    s: Any,
+    *,
+    lr: float,
+    rho: float = 0.9,
+    eps: float = 1e-7,
+    weight_decay: float = 0.0,
+) -> tuple[Array, Array]:
+    w, g, s = f64(w).copy(), f64(g), f64(s).copy()
+    for i in np.ndindex(w.shape):
+        slope = g[i] + weight_decay * w[i]
+        s[i] = rho * s[i] + (1 - rho) * slope * slope
+        w[i] -= lr * slope / (math.sqrt(s[i]) + eps)
+    return w, s
+
+
+def adam(
+    w: Any,
+    g: Any,
+    m: Any,
+    v: Any,
+    *,
+    lr: float,
+    step: int,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+) -> tuple[Array, Array, Array]:
+    """Kingma and Ba 2015, algorithm 1; decoupled: Loshchilov and Hutter 2019, algorithm 2."""
+    w, g, m, v = f64(w).copy(), f64(g), f64(m).copy(), f64(v).copy()
+    for i in np.ndindex(w.shape):
+        slope = g[i]
+        if decoupled:
+            w[i] -= lr * weight_decay * w[i]
+        else:
+            slope += weight_decay * w[i]
+        m[i] = beta1 * m[i] + (1 - beta1) * slope
+        v[i] = beta2 * v[i] + (1 - beta2) * slope * slope
+        m_hat, v_hat = m[i] / (1 - beta1**step), v[i] / (1 - beta2**step)
+        w[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
+    return w, m, v
+
+
+# --- elementwise -------------------------------------------------------------------------------
+
+
+def each(formula: Callable[[float], float], x: Any) -> Array:
+    """formula of every element."""
+    x = f64(x)
+    y = np.zeros(x.shape)
+    for i in np.ndindex(x.shape):
+        y[i] = formula(float(x[i]))
+    return y
+
+
+def relu(x: Any) -> Array:
+    return each(lambda value: value if value > 0 or math.isnan(value) else 0.0, x)
+
+
+def sigmoid(x: Any) -> Array:
+    def formula(value: float) -> float:
+        return 1 / (1 + math.exp(-value)) if value >= 0 else 1 - 1 / (1 + math.exp(value))
+
+    return each(formula, x)
+
+
+def gelu_tanh(x: Any) -> Array:
+    """Hendrycks and Gimpel 2016: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3)))."""
+    inner = math.sqrt(2 / math.pi)
+    return each(lambda v: v / 2 * (1 + math.tanh(inner * (v + 0.044715 * v**3))), x)
+
+
+def log_softmax(x: Any, axis: int = -1) -> Array:
+    moved = np.moveaxis(f64(x), axis, -1)
+    y = np.zeros(moved.shape)
+    for position in np.ndindex(moved.shape[:-1]):
+        y[position] = log_softmax_row(moved[position])
+    return np.moveaxis(y, -1, axis)
+
+
+# --- random numbers ----------------------------------------------------------------------------
+
+
+def philox4x32(counter: tuple[int, ...], key: tuple[int, ...]) -> tuple[int, ...]:
+    """Ten rounds of Philox4x32 in Python integers (Salmon et al. 2011, section 3.3)."""
+    mask = 0xFFFFFFFF
+    c0, c1, c2, c3 = counter
+    k0, k1 = key
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & mask, (p0 >> 32) ^ c3 ^ k1, p0 & mask
+        k0, k1 = (k0 + 0x9E3779B9) & mask, (k1 + 0xBB67AE85) & mask
+    return c0, c1, c2, c3
+
+
+def stream_key(seed: int, name: str) -> tuple[int, int]:
+    """BLAKE2b-64 of the seed (8 bytes, little endian) and the name: two little-endian words."""
+    digest = hashlib.blake2b(seed.to_bytes(8, "little") + name.encode(), digest_size=8).digest()
+    return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")
+
+
+def bits(count: int, key: tuple[int, int], step: int) -> list[int]:
+    """Element i is lane i % 4 of the block with counter (i // 4, step), low words first."""
+    found = []
+    for i in range(count):
+        block = i // 4
+        counter = (block & 0xFFFFFFFF, block >> 32, step & 0xFFFFFFFF, step >> 32)
+        found.append(philox4x32(counter, key)[i % 4])
+    return found

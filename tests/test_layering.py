@@ -1,0 +1,237 @@
+"""Imports flow one way, and nothing is imported that is not in the list."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
+FLOOR = {"errors", "shapes", "random"}
+GRAPH = FLOOR | {"backend", "ops", "autograd"}
+NETS = GRAPH | {"functions", "nn"}
+ALLOWED: dict[str, set[str]] = {
+    "errors": set(),
+    "kernels": set(),
+    "shapes": {"errors"},
+    "random": {"errors"},
+    "backend": FLOOR | {"kernels"},
+    "ops": FLOOR | {"backend"},
+    "autograd": FLOOR | {"backend", "functions"},  # functions: for the operators, see below
+    "functions": GRAPH - {"ops"},
+    "nn": GRAPH | {"functions"},
+    "models": NETS,
+    "schedules": FLOOR,
+    "optim": NETS | {"schedules"},
+    "data": FLOOR | {"backend"},
+    "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
+    "keras": NETS | {"models", "optim", "schedules", "data", "training"},
+}
+EVERYTHING = set(ALLOWED) | {"__init__"}
+ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}
+
+THIRD_PARTY = {
+    "click": {"cli"},
+    "cupy": {"backend"},
+    "filelock": {"data", "training"},
+    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
+    "PIL": {"data", "cli"},
+    "platformdirs": {"data"},
+    "pooch": {"data"},
+    "rich": {"cli"},
+    "safetensors": {"training"},
+    "threadpoolctl": {"backend"},
+    "tomli_w": {"training", "cli"},
+}
+
+
+def sources() -> Iterator[tuple[str, Path]]:
+    """Every module's dotted name below gpucnn, and its file; cli/ is gpucnn.cli."""
+    for folder, package in (
+        (ROOT / "gpucnn", ""),
+        (ROOT / "cli", "cli."),
+        (ROOT / "kernels", "kernels."),
+    ):
+        for file in sorted(folder.rglob("*.py")):
+            parts = list(file.relative_to(folder).with_suffix("").parts)
+            if parts[-1] == "__init__" and (len(parts) > 1 or package):
+                parts.pop()
+            yield (package + ".".join(parts)).rstrip("."), file
+
+
+MODULES = dict(sources())
+
+
+def imports(module: str, file: Path) -> Iterator[tuple[str, int, bool]]:
+    """(full name, line, whether it runs when the module is imported) of every import."""
+    tree = ast.parse(file.read_text())
+    top_level = set()
+    pending: list[ast.AST] = list(tree.body)
+    while pending:
+        node = pending.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            pending.extend(node.orelse)
+            continue
+        top_level.add(node)
+        pending.extend(ast.iter_child_nodes(node))
+    package = ["gpucnn", *module.split(".")]
+    if file.name != "__init__.py":
+        package.pop()
+    for node in ast.walk(tree):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*base, *([node.module] if node.module else [])])
+            names = [f"{origin}.{alias.name}" for alias in node.names]
+        elif (
+            isinstance(node, ast.Call)
+            and ast.unparse(node.func) in ("importlib.import_module", "import_module", "__import__")
+            and isinstance(node.args[0], ast.Constant)
+        ):
+            names = [str(node.args[0].value)]
+        for name in names:
+            yield name, node.lineno, node in top_level
+
+
+def unit(name: str) -> str | None:
+    """The unit of a full name inside gpucnn: gpucnn.backend.cpu -> backend."""
+    first, _, rest = name.partition(".")
+    if first != "gpucnn":
+        return None
+    head = rest.partition(".")[0]
+    return head if head in ALLOWED or head == "kernels" else "__init__"
+
+
+CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
+
+
+def test_there_is_something_to_look_at():
+    assert {"errors", "shapes", "random", "ops", "autograd", "__init__"} <= set(MODULES)
+    assert {"backend.base", "backend.cpu", "functions.arithmetic"} <= set(MODULES)
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_imports_flow_one_way(module, file):
+    own = module.partition(".")[0]
+    assert own in ALLOWED, f"{module} has no place in the order of the layers"
+    wrong = [
+        f"line {line}: {name}"
+        for name, line, _ in imports(module, file)
+        if (target := unit(name)) is not None and target not in ALLOWED[own] | {own}
+    ]
+    assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
+
+
+def test_autograd_knows_the_functions_late_and_in_one_place():
+    """The one arrow back: a Tensor's operators are functions; never when autograd is imported."""
+    found = [
+        at_top
+        for name, _, at_top in imports("autograd", MODULES["autograd"])
+        if unit(name) == "functions"
+    ]
+    assert found == [False]
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_third_party_packages_are_in_the_list(module, file):
+    own = module.partition(".")[0]
+    for name, line, _ in imports(module, file):
+        package = name.partition(".")[0]
+        if package in sys.stdlib_module_names or package == "gpucnn":
+            continue
+        assert package in THIRD_PARTY, f"{module}, line {line}: {name} is not a dependency"
+        assert own in THIRD_PARTY[package], f"{module}, line {line}: {name} does not belong there"
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_optional_packages_are_imported_late(module, file):
+    late = {name for name, _, at_top in imports(module, file) if at_top}
+    assert not {name.partition(".")[0] for name in late} & {"cupy", "PIL"}
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_nothing_is_pickled(module, file):
+    named = {name.partition(".")[0] for name, _, _ in imports(module, file)}
+    assert not named & {"pickle", "shelve", "marshal", "dill", "joblib"}
+    assert "allow_pickle=True" not in file.read_text()
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
+    if module == "backend.launcher" or module.startswith("backend.simulator"):
+        return
+    constants = [
+        node.value
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    docstrings = {
+        ast.get_docstring(node, clean=False)
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+    }
+    for text in set(constants) - docstrings:
+        assert not text.endswith((".cu", ".cuh")), f"{module} names {text!r}"
+        assert "gpucnn.kernels" not in text, f"{module} names {text!r}"
+    assert not any(unit(name) == "kernels" for name, _, _ in imports(module, file))
+
+
+@pytest.mark.parametrize(("module", "file"), CASES)
+def test_a_backend_never_sees_a_tensor(module, file):
+    if module.partition(".")[0] == "backend":
+        names = {n.id for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Name)}
+        assert "Tensor" not in names
+
+
+def loaded_by(statement: str) -> set[str]:
+    """The modules that a fresh interpreter holds after a statement."""
+    done = subprocess.run(
+        [sys.executable, "-c", f"{statement}\nimport sys\nprint(*sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
+    )
+    return set(done.stdout.split())
+
+
+HEAVY = {"numpy", "cupy", "rich", "click", "safetensors", "pooch", "PIL", "threadpoolctl"}
+
+
+def test_importing_the_package_loads_nothing():
+    loaded = loaded_by("import gpucnn")
+    assert "gpucnn" in loaded
+    assert not loaded & HEAVY
+    assert {name for name in loaded if name.startswith("gpucnn.")} == set()
+
+
+@pytest.mark.parametrize("module", ["errors", "shapes"])
+def test_the_floor_needs_no_numpy(module):
+    assert not loaded_by(f"import gpucnn.{module}") & HEAVY
+
+
+@pytest.mark.parametrize(
+    ("module", "absent"),
+    [
+        ("random", {"backend", "autograd", "functions", "nn"}),
+        ("backend", {"ops", "autograd", "functions", "nn", "data", "training", "cli"}),
+        ("ops", {"autograd", "functions", "nn", "data", "training", "cli"}),
+        ("autograd", {"functions", "nn", "optim", "data", "training", "cli"}),
+        ("functions", {"nn", "models", "optim", "data", "training", "keras", "cli"}),
+    ],
+)
+def test_a_layer_loads_nothing_above_it(module, absent):
+    loaded = loaded_by(f"import gpucnn.{module}")
+    assert f"gpucnn.{module}" in loaded
+    assert not {name for name in loaded for a in absent if name.startswith(f"gpucnn.{a}")}
+    assert not loaded & {"cupy", "rich", "click", "PIL", "pooch", "safetensors"}

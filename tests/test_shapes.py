@@ -1,0 +1,183 @@
+"""Sizes against a walk over the positions, every form of padding, and what the errors say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gpucnn.errors import ShapeError
+from gpucnn.shapes import (
+    conv2d_geometry,
+    conv_output_size,
+    pair,
+    pool2d_geometry,
+    resolve_padding,
+)
+
+small = st.integers(1, 5)
+
+
+@given(
+    st.integers(1, 30),
+    small,
+    st.integers(1, 6),
+    st.tuples(st.integers(0, 4), st.integers(0, 4)),
+    small,
+)
+def test_output_size_counts_the_positions_of_the_window(size, kernel, stride, sides, dilation):
+    counted = reference.output_size(size, kernel, stride, sides, dilation)
+    formula = conv_output_size(size, kernel, stride, sides, dilation)
+    assert formula == counted if counted else formula <= 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ((28, 5, 1, (2, 2)), 28),
+        ((28, 2, 2), 14),
+        ((224, 7, 2, (3, 3)), 112),
+        ((7, 2, 2), 3),
+        ((7, 3, 1, (0, 0), 3), 1),
+        ((5, 5), 1),
+    ],
+)
+def test_known_output_sizes(arguments, expected):
+    assert conv_output_size(*arguments) == expected
+
+
+@given(
+    st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    st.tuples(small, small),
+    st.tuples(small, small),
+    st.tuples(small, small),
+)
+def test_same_keeps_ceil_of_size_over_stride_with_the_odd_pixel_last(
+    size, kernel, stride, dilation
+):
+    sides = resolve_padding("same", size, kernel, stride, dilation)
+    for axis in range(2):
+        before, after = sides[axis]
+        output = conv_output_size(
+            size[axis], kernel[axis], stride[axis], sides[axis], dilation[axis]
+        )
+        assert output == -(-size[axis] // stride[axis])
+        assert after - before in (0, 1)
+    assert sides == reference.sides("same", size, kernel, stride, dilation)
+
+
+@pytest.mark.parametrize(
+    ("padding", "sides"),
+    [
+        (2, ((2, 2), (2, 2))),
+        (np.int64(2), ((2, 2), (2, 2))),
+        ((1, 2), ((1, 1), (2, 2))),
+        ([1, 2], ((1, 1), (2, 2))),
+        (((1, 2), (3, 0)), ((1, 2), (3, 0))),
+        ("valid", ((0, 0), (0, 0))),
+        ("same", ((1, 1), (0, 1))),
+    ],
+)
+def test_forms_of_padding(padding, sides):
+    assert resolve_padding(padding, (9, 8), (3, 2)) == sides
+
+
+@pytest.mark.parametrize(
+    "padding", ["full", -1, (1, -1), 1.5, (1, 2, 3), ((1, 2), "3"), ((1, 2), (3, -1)), None, True]
+)
+def test_a_padding_of_another_form_is_an_error_that_shows_it(padding):
+    with pytest.raises(ShapeError) as caught:
+        resolve_padding(padding, (9, 8), (3, 2))
+    assert "padding" in caught.value.message
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(("value", "expected"), [(3, (3, 3)), ((1, 2), (1, 2)), ([4, 5], (4, 5))])
+def test_pair(value, expected):
+    assert pair(value) == expected
+
+
+@pytest.mark.parametrize("value", [0, -1, (3,), (1, 2, 3), (0, 1), 2.0, "3", None, True])
+def test_no_pair_names_the_argument(value):
+    with pytest.raises(ShapeError, match="stride"):
+        pair(value, "stride")
+
+
+def test_pair_of_a_minimum():
+    assert pair(0, "padding", minimum=0) == (0, 0)
+
+
+def test_conv_geometry_names_every_size():
+    g = conv2d_geometry((2, 4, 9, 8), (6, 2, 3, 2), (2, 1), "same", (1, 2), 2)
+    assert (g.N, g.C, g.H, g.W, g.F, g.KH, g.KW, g.OH, g.OW) == (2, 4, 9, 8, 6, 3, 2, 5, 8)
+    assert (g.groups, g.stride, g.dilation, g.padding) == (2, (2, 1), (1, 2), ((1, 1), (1, 1)))
+    assert (g.x_shape, g.w_shape, g.y_shape) == ((2, 4, 9, 8), (6, 2, 3, 2), (2, 6, 5, 8))
+
+
+def test_pool_geometry_strides_by_the_kernel():
+    g = pool2d_geometry((2, 3, 7, 8), (3, 2))
+    assert (g.OH, g.OW, g.stride) == (2, 4, (3, 2))
+    assert g.y_shape == (2, 3, 2, 4)
+    assert pool2d_geometry((0, 3, 7, 8), 2, 1, ((0, 1), (1, 0))).y_shape == (0, 3, 7, 8)
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "options"),
+    [
+        ((1, 3, 8, 8), (4, 2, 3, 3), {}),  # channels differ
+        ((1, 4, 8, 8), (4, 4, 3, 3), {"groups": 2}),  # the weight is of one group
+        ((1, 3, 8, 8), (4, 1, 3, 3), {"groups": 2}),  # groups divide neither
+        ((1, 3, 4, 4), (4, 3, 5, 5), {}),  # larger than the image
+        ((1, 3, 4, 4), (4, 3, 3, 3), {"dilation": 2}),
+        ((3, 8, 8), (4, 3, 3, 3), {}),  # no batch axis
+    ],
+)
+def test_a_convolution_that_does_not_fit_names_both_shapes_and_the_fix(x_shape, w_shape, options):
+    with pytest.raises(ShapeError) as caught:
+        conv2d_geometry(x_shape, w_shape, **options)
+    assert str(x_shape) in caught.value.message
+    assert str(w_shape) in caught.value.message
+    assert caught.value.cause
+    assert caught.value.fix
+
+
+def test_the_fix_of_a_wrong_weight_is_the_shape_to_give():
+    with pytest.raises(ShapeError) as caught:
+        conv2d_geometry((1, 3, 8, 8), (4, 2, 5, 5))
+    assert "(4, 3, 5, 5)" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "options"),
+    [(9, {}), (2, {"padding": 2}), ((3, 2), {"padding": ((0, 0), (0, 2))}), (2, {"stride": 0})],
+)
+def test_a_pooling_that_does_not_fit(kernel, options):
+    with pytest.raises(ShapeError) as caught:
+        pool2d_geometry((1, 3, 8, 8), kernel, **options)
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("groups", [0, -1, 1.0, True, "2"])
+def test_groups_is_a_positive_integer(groups):
+    with pytest.raises(ShapeError, match="groups"):
+        conv2d_geometry((1, 2, 8, 8), (2, 2, 3, 3), groups=groups)
+
+
+@pytest.mark.parametrize("bad", [True, 1.0])
+def test_validity_does_not_depend_on_what_was_asked_before(bad):
+    """1, 1.0 and True are equal and hash alike: a cache must not let one in for the other."""
+    conv2d_geometry((1, 2, 8, 8), (2, 2, 3, 3), 1, 0, 1, 1)
+    with pytest.raises(ShapeError, match="groups"):
+        conv2d_geometry((1, 2, 8, 8), (2, 2, 3, 3), 1, 0, 1, bad)
+    with pytest.raises(ShapeError, match="stride"):
+        conv2d_geometry((1, 2, 8, 8), (2, 2, 3, 3), bad, 0, 1, 1)
+    pool2d_geometry((1, 2, 8, 8), (2, 1), (1, 1))
+    with pytest.raises(ShapeError, match="stride"):
+        pool2d_geometry((1, 2, 8, 8), (2, 1), (1, bad))
+
+
+def test_a_layer_s_name_is_put_in_front_once():
+    error = ShapeError("input (1, 2)", cause="why", fix="how").at("block/conv1").at("block")
+    assert str(error) == "block/conv1: input (1, 2)\ncause: why\nfix: how"

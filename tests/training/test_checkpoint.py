@@ -1,0 +1,171 @@
+"""Files that carry their digest, and are never half of one and half of another."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from gpucnn.errors import DataError, StorageError
+from gpucnn.training import checkpoint
+from gpucnn.training.checkpoint import Checkpoint, load, load_weights, save, save_weights
+from gpucnn.training.files import append_line, write_atomic
+
+
+def _checkpoint(step: int) -> Checkpoint:
+    values = np.arange(6, dtype=np.float32).reshape(2, 3) + step
+    return Checkpoint(
+        weights={"a.weight": values, "a.bias": np.full(3, step, np.float32)},
+        description={"model": "lenet", "step": step},
+        state={"m/a.weight": values.T, "totals": np.array([0.5, step]), "n": np.uint32(step)},
+        progress={"records": [{"epoch": 1}], "seconds": 1.5},
+    )
+
+
+def _same(one: Checkpoint, other: Checkpoint) -> bool:
+    return (
+        one.description == other.description
+        and one.progress == other.progress
+        and all(
+            set(a) == set(b) and all(np.array_equal(a[k], b[k]) for k in a)
+            for a, b in ((one.weights, other.weights), (one.state, other.state))
+        )
+    )
+
+
+def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
+    save(tmp_path, _checkpoint(1))
+    save(tmp_path, _checkpoint(2))
+    assert _same(load(tmp_path), _checkpoint(2))
+    assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-2.safetensors"]
+    weights, description = load_weights(tmp_path / "last.safetensors")
+    assert np.array_equal(weights["a.bias"], [2, 2, 2])
+    assert description["model"] == "lenet"
+
+
+def test_a_weights_file_does_not_depend_on_the_time(tmp_path: Path) -> None:
+    one = _checkpoint(1)
+    other = Checkpoint(one.weights, one.description, one.state, {"seconds": 99.0})
+    (tmp_path / "one").mkdir()
+    (tmp_path / "other").mkdir()
+    save(tmp_path / "one", one)
+    save(tmp_path / "other", other)
+    name = "last.safetensors"
+    assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "state-1.safetensors"])
+def test_a_file_cut_short_anywhere_is_refused(tmp_path: Path, name: str) -> None:
+    save(tmp_path, _checkpoint(1))
+    file = tmp_path / name
+    whole = file.read_bytes()
+    for length in [0, 1, 7, 8, 9, *range(10, len(whole), 41), len(whole) - 1]:
+        file.write_bytes(whole[:length])
+        with pytest.raises(DataError, match=name):
+            load(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["last.safetensors", "state-1.safetensors"])
+def test_any_altered_byte_is_noticed(tmp_path: Path, name: str) -> None:
+    save(tmp_path, _checkpoint(1))
+    file = tmp_path / name
+    whole = file.read_bytes()
+    for place in range(len(whole)):
+        altered = bytearray(whole)
+        altered[place] ^= 1
+        file.write_bytes(altered)
+        try:
+            loaded = load(tmp_path)
+        except DataError:
+            continue
+        # The blanks that pad the header mean nothing; nothing else may change unseen.
+        assert whole[place : place + 1] == b" "
+        assert _same(loaded, _checkpoint(1))
+
+
+def test_a_state_of_other_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    save(tmp_path, _checkpoint(1))
+    changed = _checkpoint(1)
+    changed.weights["a.bias"][0] = 9.0  # type: ignore[index]
+    save(tmp_path / "other", changed)
+    os.replace(tmp_path / "other" / "state-1.safetensors", tmp_path / "state-1.safetensors")
+    with pytest.raises(DataError, match="cannot be resumed") as caught:
+        load(tmp_path)
+    assert "belongs to other weights" in str(caught.value.cause)
+
+
+def test_weights_without_optimizer_state_are_not_resumed(tmp_path: Path) -> None:
+    save_weights(tmp_path / "last.safetensors", {"a": np.zeros(1)}, {"step": 1})
+    with pytest.raises(DataError, match="cannot be resumed"):
+        load(tmp_path)
+
+
+def test_a_file_of_someone_else_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "foreign.safetensors"
+    save_file({"a": np.zeros(3, np.float32)}, file)
+    with pytest.raises(DataError, match="not written by gpucnn"):
+        load_weights(file)
+    with pytest.raises(DataError, match="no weights file"):
+        load_weights(tmp_path / "none.safetensors")
+
+
+def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "later.safetensors"
+    monkeypatch.setattr(checkpoint, "FORMAT", 2)
+    save_weights(file, {"a": np.zeros(1)}, {})
+    monkeypatch.setattr(checkpoint, "FORMAT", 1)
+    with pytest.raises(DataError, match="format 2"):
+        load_weights(file)
+
+
+def test_other_programs_can_read_the_weights(tmp_path: Path) -> None:
+    save_weights(tmp_path / "w.safetensors", {"a": np.arange(3.0)}, {"model": "x"})
+    assert np.array_equal(load_file(tmp_path / "w.safetensors")["a"], [0, 1, 2])
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [
+        (errno.ENOSPC, "disk is full"),
+        (errno.EROFS, "read-only"),
+        (errno.EACCES, "permission denied"),
+        (errno.EIO, os.strerror(errno.EIO)),
+    ],
+)
+@pytest.mark.parametrize("operation", ["fsync", "replace"])
+def test_a_disk_that_fails_leaves_the_previous_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, operation: str, code: int, cause: str
+) -> None:
+    file = tmp_path / "file"
+    write_atomic(file, b"old")
+
+    def fail(*_: Any) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(os, operation, fail)
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        write_atomic(file, b"new")
+    assert cause in str(caught.value.cause)
+    assert "--runs-dir" in str(caught.value.fix)
+    assert file.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["file"]
+
+
+def test_a_folder_that_is_none_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    for write in (write_atomic, append_line):
+        with pytest.raises(StorageError):
+            write(tmp_path / "plain" / "file", b"x" if write is write_atomic else "x")  # type: ignore[operator]
+
+
+def test_append_line(tmp_path: Path) -> None:
+    append_line(tmp_path / "lines", json.dumps({"epoch": 1}))
+    append_line(tmp_path / "lines", "two")
+    assert (tmp_path / "lines").read_text() == '{"epoch": 1}\ntwo\n'

@@ -1,0 +1,145 @@
+"""TrainConfig: limits of each option, and where a value comes from."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucnn.errors import UsageError
+from gpucnn.training import TrainConfig
+from gpucnn.training.config import FIELDS
+
+BAD: dict[str, list[Any]] = {
+    "model": ["lenett", 3],
+    "optimizer": ["adamm"],
+    "schedule": ["linear"],
+    "loss": ["hinge"],
+    "epochs": [0, -1, 1.5, True, "3"],
+    "batch_size": [0, -64, 2.0],
+    "learning_rate": [0.0, -0.1, math.nan, math.inf, "fast"],
+    "momentum": [1.0, -0.1, math.nan],
+    "weight_decay": [-1e-4, math.nan],
+    "warmup_steps": [-1],
+    "step_every": [0],
+    "step_factor": [0.0],
+    "seed": [-1, 2**63],
+    "validation": [-1],
+    "standardise": [1, "yes"],
+    "shift": [-1],
+    "rotate": [-5.0],
+    "patience": [0],
+    "log_interval": [0],
+    "checkpoint_every": [0],
+    "limit_batches": [0],
+    "overfit_batches": [0],
+    "threads": [0],
+    "name": ["a/b", ".."],
+}
+
+
+@pytest.mark.parametrize(("key", "value"), [(k, v) for k, vs in BAD.items() for v in vs])
+def test_a_bad_value_is_refused_by_name(key: str, value: Any) -> None:
+    options = {"optimizer": "sgd"} if key == "momentum" else {}
+    with pytest.raises(UsageError, match=key) as caught:
+        TrainConfig(**{**options, key: value})
+    assert caught.value.fix
+
+
+def test_a_misspelt_choice_is_guessed() -> None:
+    with pytest.raises(UsageError) as caught:
+        TrainConfig(optimizer="adamm")
+    assert "did you mean adam" in str(caught.value.fix)
+
+
+def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text('epochs = 2\nbatch_size = 8\nmodel = "mlp"\nlearning_rate = 1\n')
+    env = {"GPUCNN_EPOCHS": "3", "GPUCNN_BATCH_SIZE": "16", "GPUCNN_STANDARDISE": "true"}
+    config = TrainConfig.load(file, env, {"epochs": 4, "seed": None})
+    assert (config.epochs, config.batch_size, config.model) == (4, 16, "mlp")
+    assert config.standardise is True
+    assert config.learning_rate == 1.0
+    assert isinstance(config.learning_rate, float)
+    assert config.seed == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("epoch = 3", ["epoch", "did you mean 'epochs'"]),
+        ("colour = 3", ["colour", "batch_size"]),
+        ("batch_size = 0", ["batch_size", "at least 1"]),
+        ("learning_rate = nan", ["learning_rate", "greater than 0"]),
+        ('epochs = "three"', ["epochs", "whole number"]),
+        ("epochs = ", ["not valid TOML"]),
+    ],
+)
+def test_a_bad_file_is_refused_with_key_and_path(
+    tmp_path: Path, text: str, names: list[str]
+) -> None:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    with pytest.raises(UsageError) as caught:
+        TrainConfig.load(file, {})
+    for name in [str(file), *names]:
+        assert name in str(caught.value)
+
+
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.toml"):
+        TrainConfig.load(tmp_path / "none.toml", {})
+
+
+def test_a_bad_environment_variable_is_named() -> None:
+    with pytest.raises(UsageError, match=r"\$GPUCNN_EPOCHS"):
+        TrainConfig.load(None, {"GPUCNN_EPOCHS": "many"})
+
+
+def test_a_bad_flag_is_named() -> None:
+    with pytest.raises(UsageError, match="--lr"):
+        TrainConfig.load(None, {}, {"learning_rate": math.nan})
+
+
+def test_toml_gives_the_same_config_back(tmp_path: Path) -> None:
+    config = TrainConfig(
+        data="digits", optimizer="sgd", momentum=0.5, nesterov=True, rotate=7.5, patience=2
+    )
+    file = tmp_path / "c.toml"
+    file.write_text(config.to_toml())
+    assert TrainConfig.load(file, {}) == config
+    assert set(tomllib.loads(config.to_toml())) <= set(FIELDS)
+
+
+def test_resolved_does_not_depend_on_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "digits").mkdir()
+    config = TrainConfig(data="pictures", data_dir="d", model="cnn").resolved("cpu")
+    assert config.data == str(tmp_path / "pictures")
+    assert config.data_dir == str(tmp_path / "d")
+    assert (config.device, config.learning_rate) == ("cpu", 2e-3)
+    # A name stays one, whatever lies in the folder.
+    assert TrainConfig(data="digits").resolved("cpu").data == "digits"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"optimizer": "adam", "momentum": 0.9},
+        {"optimizer": "rmsprop", "nesterov": True},
+        {"overfit_batches": 1, "shift": 2},
+    ],
+)
+def test_options_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UsageError):
+        TrainConfig(**options)
+
+
+def test_every_option_has_a_help_text() -> None:
+    assert all(field.metadata["help"] for field in dataclasses.fields(TrainConfig))

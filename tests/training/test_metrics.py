@@ -1,0 +1,61 @@
+"""Losses by name, and sums of loss and accuracy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from gpucnn import backend
+from gpucnn.autograd import Tensor
+from gpucnn.training.metrics import Totals, compute_loss, count_correct
+
+OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
+LABELS = np.array([0, 2], np.int32)
+ONE_HOT = np.array([[1, 0, 0], [0, 0, 1]], np.float32)
+
+
+def _expected(loss: str, output: np.ndarray, targets: np.ndarray) -> float:
+    x, t = output.astype(float), targets.astype(float)
+    if loss == "softmax_cross_entropy":
+        return float(-(t * np.log(np.exp(x) / np.exp(x).sum(1, keepdims=True))).sum(1).mean())
+    if loss == "binary_cross_entropy":
+        p = 1 / (1 + np.exp(-x))
+        return float(-(t * np.log(p) + (1 - t) * np.log(1 - p)).mean())
+    return float(((x - t) ** 2).mean())
+
+
+@pytest.mark.parametrize(
+    "loss", ["softmax_cross_entropy", "binary_cross_entropy", "mean_squared_error"]
+)
+def test_class_ids_and_one_hot_targets_give_the_formula(loss: str) -> None:
+    want = _expected(loss, OUTPUT, ONE_HOT)
+    for labels in (LABELS, ONE_HOT):
+        got = compute_loss(loss, Tensor(OUTPUT), labels).item()
+        assert got == pytest.approx(want, rel=1e-6)
+
+
+def test_a_single_output_takes_labels_of_either_shape() -> None:
+    output, labels = np.array([[0.5], [-1.0]], np.float32), np.array([1, 0], np.int32)
+    want = _expected("binary_cross_entropy", output, labels[:, None])
+    for given in (labels, labels[:, None].astype(np.float32)):
+        got = compute_loss("binary_cross_entropy", Tensor(output), given).item()
+        assert got == pytest.approx(want, rel=1e-6)
+
+
+def test_count_correct() -> None:
+    assert count_correct(np, OUTPUT, LABELS) == 1
+    assert count_correct(np, OUTPUT, ONE_HOT) == 1
+    assert count_correct(np, np.array([[0.5], [-1.0]]), np.array([1, 1])) == 1
+
+
+def test_totals_weigh_batches_by_their_size() -> None:
+    totals = Totals(backend.get("cpu"))
+    assert all(math.isnan(value) for value in totals.read())
+    totals.add(np.float32(1.0), OUTPUT, LABELS)
+    totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])
+    assert totals.read() == (pytest.approx(2.0), pytest.approx(2 / 3))
+    totals.restart()
+    totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])
+    assert totals.read() == (4.0, 1.0)

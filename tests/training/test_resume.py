@@ -1,0 +1,214 @@
+"""A training that is cut short anywhere, and resumed, gives the bits of one that was not."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucnn import backend, data, models
+from gpucnn.errors import DataError, Interrupted, StorageError, WeightsMismatchError
+from gpucnn.nn import Sequential
+from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit
+
+Make = Callable[[], Sequential]
+Results = Callable[[Path], dict[str, Any]]
+
+
+class Signal(Callback):
+    """Ctrl-C, or another signal, after a step."""
+
+    def __init__(self, step: int, number: signal.Signals = signal.SIGINT, times: int = 1) -> None:
+        self.step, self.number, self.times = step, number, times
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.step == self.step:
+            for _ in range(self.times):
+                os.kill(os.getpid(), self.number)
+
+
+@pytest.fixture
+def start(
+    digits: data.Splits, make_model: Make, config: TrainConfig
+) -> Callable[..., tuple[Run, Any]]:
+    """Train in a new run, or go on with one; returns the run and the history or the error."""
+
+    def train(*callbacks: Callback, run: Run | None = None, **options: Any) -> tuple[Run, Any]:
+        resume = run is not None
+        run = run or Run.create(replace(config, **options), backend.get("cpu"))
+        try:
+            return run, fit(
+                make_model(), digits, run.config(), callbacks, run=run, resume=resume
+            )
+        except Interrupted as error:
+            return run, error
+
+    return train
+
+
+@pytest.mark.parametrize("step", range(1, 13))
+def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
+    whole, history = start()
+    run, error = start(Signal(step))
+    assert isinstance(error, Interrupted)
+    # The signal comes in after the step was looked at: the next one is done, within the epoch.
+    stopped = step if step % 4 == 0 else step + 1
+    assert f"step {stopped} " in error.message
+    assert error.fix == f"go on with: gpucnn train --resume {run.path}"
+    _, resumed = start(run=run)
+    assert results(run.path) == results(whole.path)
+    assert resumed.test == history.test
+    assert (resumed.reason, len(resumed.records)) == ("finished", 3)
+
+
+def test_a_chain_of_interruptions(start: Any, results: Results) -> None:
+    whole, _ = start()
+    run, _ = start(Signal(1))
+    for step in (2, 3, 7, 8):
+        assert isinstance(start(Signal(step, signal.SIGTERM), run=run)[1], Interrupted)
+    start(run=run)
+    assert results(run.path) == results(whole.path)
+
+
+def test_a_second_ctrl_c_stops_at_once(start: Any, results: Results) -> None:
+    whole, _ = start()
+    run, error = start(Signal(6, times=2))
+    assert isinstance(error, Interrupted)
+    assert "step 4 " in error.message  # the checkpoint is that of the epoch before
+    start(run=run)
+    assert results(run.path) == results(whole.path)
+
+
+def test_signal_handlers_are_put_back(start: Any) -> None:
+    before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+    start(Signal(2))
+    assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_resuming_a_finished_run_gives_its_result_again(start: Any, results: Results) -> None:
+    run, history = start()
+    before = results(run.path)
+    _, again = start(run=run)
+    assert results(run.path) == before
+    assert (again.test, again.records) == (history.test, history.records)
+
+
+def test_early_stopping_holds_over_a_resume(start: Any, results: Results) -> None:
+    options = {"epochs": 9, "patience": 2, "learning_rate": 1e-30, "schedule": "constant"}
+    whole, history = start(**options)
+    assert history.reason == "early-stopping"
+    for step in range(2, history.records[-1]["epoch"] * 4 + 1, 3):
+        run, _ = start(Signal(step), **options)
+        _, resumed = start(run=run)
+        assert resumed.reason == "early-stopping"
+        assert results(run.path) == results(whole.path)
+
+
+def test_a_run_that_is_in_use_is_left_alone(start: Any) -> None:
+    run, _ = start()
+    with run.lock(), pytest.raises(StorageError, match="in use"):
+        start(run=run)
+
+
+def test_weights_of_another_model_are_refused(
+    start: Any, digits: data.Splits, results: Results
+) -> None:
+    run, _ = start()
+    before = results(run.path)
+    with pytest.raises(WeightsMismatchError):
+        fit(models.get("softmax"), digits, run.config(), run=run, resume=True)
+    assert results(run.path) == before
+
+
+def test_other_data_is_refused(start: Any, digits: data.Splits, make_model: Make) -> None:
+    run, _ = start()
+    other = replace(digits, train=digits.train.subset(slice(90)))
+    with pytest.raises(DataError, match="not the one that the run was started with"):
+        fit(make_model(), other, run.config(), run=run, resume=True)
+
+
+def test_lost_weights_are_not_made_up(start: Any) -> None:
+    run, _ = start()
+    run.last.unlink()
+    with pytest.raises(DataError, match=r"last\.safetensors"):
+        start(run=run)
+
+
+class Killed(BaseException):
+    """Like SIGKILL: from then on the process does nothing to the disk."""
+
+
+class Disk:
+    """Counts what `fit` does to the disk, and can end it all before one of the operations."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.count = 0
+        self.fatal: int | None = None
+        for name in ("fsync", "replace", "unlink"):
+            monkeypatch.setattr(os, name, self._wrap(getattr(os, name), name == "fsync"))
+        opened = self._wrap(io.open, False)
+        monkeypatch.setattr(io, "open", opened)
+        monkeypatch.setattr(builtins, "open", opened)
+
+    def _wrap(self, operation: Any, syncs: bool) -> Any:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            writes = operation is not io_open or "r" not in str(arguments[1:2] or "r")
+            self.count += writes
+            if self.fatal is not None and self.count > self.fatal and writes:
+                if syncs and self.count == self.fatal + 1 and _is_file(arguments[0]):
+                    # What was not synced may be on the disk or not: say half of it is.
+                    os.ftruncate(arguments[0], os.fstat(arguments[0]).st_size // 2)
+                raise Killed
+            return None if syncs else operation(*arguments, **options)
+
+        return wrapped
+
+
+io_open = io.open
+
+
+def _is_file(descriptor: int) -> bool:
+    return os.path.isfile(f"/proc/self/fd/{descriptor}")
+
+
+def test_death_between_any_two_file_operations(
+    start: Any, results: Results, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    options = {"epochs": 2, "checkpoint_every": 3, "log_interval": 50}
+    whole, _ = start(**options)
+    expected = results(whole.path)
+    disk = Disk(monkeypatch)
+    run = Run.create(whole.config(), backend.get("cpu"))
+    before = disk.count
+    start(run=run)
+    operations = disk.count - before
+    assert operations > 40
+    for n in range(operations):
+        run = Run.create(whole.config(), backend.get("cpu"))
+        disk.count, disk.fatal = 0, n
+        with pytest.raises(Killed):
+            start(run=run)
+        disk.fatal = None
+        start(run=run)
+        assert results(run.path) == expected, f"after operation {n}"
+
+
+def test_a_new_run_is_there_whole_or_not_at_all(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    Run.create(config, backend.get("cpu"))
+    for n in range(disk.count):
+        disk.count, disk.fatal = 0, n
+        with pytest.raises(Killed):
+            Run.create(config, backend.get("cpu"))
+    disk.fatal = None
+    assert Run.newest(config.runs_dir).path.name == "train-1"
+    assert Run.create(config, backend.get("cpu")).path.name == "train-2"
