@@ -46,7 +46,7 @@ def command(
         images = read_images(path)
         inputs = np.stack([saved.prepare(image, name, picture=picture) for name, image in images])
         if save_input is not None:
-            _save(Path(save_input), [name for name, _ in images], inputs)
+            _save(Path(save_input), path.stem, inputs)
         for (name, _), row in zip(images, saved.predict(inputs), strict=True):
             _show(console, name, _top(row, saved.class_names, top))
 
@@ -62,8 +62,8 @@ def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.result(f"{name}: {shown}")
 
 
-def _save(folder: Path, names: list[str], inputs: NDArray[np.uint8]) -> None:
-    """Write each image as FOLDER/NAME.png, NAME being the last part of where it came from."""
+def _save(folder: Path, stem: str, inputs: NDArray[np.uint8]) -> None:
+    """Write what the model sees of one file as FOLDER/STEM.input.png, further ones numbered."""
     try:
         from PIL import Image
     except ImportError as error:
@@ -72,6 +72,7 @@ def _save(folder: Path, names: list[str], inputs: NDArray[np.uint8]) -> None:
         ) from error
     with storage_errors(folder, "--save-input"):
         folder.mkdir(parents=True, exist_ok=True)
-        for name, image in zip(names, inputs, strict=True):
+        for number, image in enumerate(inputs):
             pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            Image.fromarray(pixels).save(folder / f"{Path(name).name}.png")
+            name = f"{stem}.{number}.input.png" if len(inputs) > 1 else f"{stem}.input.png"
+            Image.fromarray(pixels).save(folder / name)

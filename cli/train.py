@@ -101,9 +101,12 @@ def _train(config: TrainConfig, run: Run | None, dry_run: bool, console: Console
         run = Run.create(config, backend)
     callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
     if not console.quiet:
-        on_terminal = sys.stderr.isatty()
-        callbacks.append(ProgressBar(console) if on_terminal else EpochLines(console))
+        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
     return fit_trainer(trainer, callbacks, run=run, resume=resume)
+
+
+def _on_terminal() -> bool:
+    return sys.stderr.isatty()
 
 
 def _run_to_resume(resume: str, flags: dict[str, Any]) -> Run:

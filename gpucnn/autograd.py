@@ -156,11 +156,16 @@ class Tensor:
                 cause=f"the tensor has shape {self.shape}",
                 fix=f"pass a gradient of shape {self.shape}",
             )
+        # Two leaves may be handed one array, or a view of it: each `.grad` gets its own.
+        handed_out = {id(grad)}
         # Gradients of the tensors that are waiting for their Function's turn, by identity.
         waiting: dict[int, Array] = {id(self): grad}
         for tensor in _from_result_to_leaves(self):
             grad = waiting.pop(id(tensor))
             if tensor.creator is None:
+                if id(grad) in handed_out or grad.base is not None:
+                    grad = grad.copy()
+                handed_out.add(id(grad))
                 tensor.grad = grad if tensor.grad is None else tensor.grad + grad
                 continue
             for source, source_grad in tensor.creator.input_gradients(grad):
@@ -343,7 +348,8 @@ def _from_result_to_leaves(result: Tensor) -> list[Tensor]:
             seen.add(id(tensor))
             stack.append((tensor, True))
             if tensor.creator is not None:
-                stack.extend((t, False) for t in tensor.creator.inputs if t.requires_grad)
+                inputs = zip(tensor.creator.inputs, tensor.creator.needs_input_grad, strict=False)
+                stack.extend((source, False) for source, needed in inputs if needed)
     return order[::-1]
 
 

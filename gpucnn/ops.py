@@ -30,8 +30,8 @@ def _on_arrays(name: str) -> Callable[..., Any]:
         given = signature.bind(*args, **kwargs).arguments
         backend = of(*(value for key, value in given.items() if key in arrays))
         if "labels" in given:
-            classes = args[0].shape[-1] if args else 0
-            _check_class_ids(backend, given["labels"], classes)
+            scores = next(iter(given.values()))  # logits or probabilities, (N, K)
+            _check_class_ids(given["labels"], scores.shape[-1])
         return getattr(backend, name)(*args, **kwargs)
 
     function.__signature__ = signature  # type: ignore[attr-defined]
@@ -40,7 +40,7 @@ def _on_arrays(name: str) -> Callable[..., Any]:
     return function
 
 
-def _check_class_ids(backend: Backend, labels: Any, classes: int) -> None:
+def _check_class_ids(labels: Any, classes: int) -> None:
     wrong = (labels < 0) | (labels >= classes)
     if labels.dtype.kind in "iu" and wrong.any():
         raise DataError(

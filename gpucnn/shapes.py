@@ -164,7 +164,7 @@ def conv2d_geometry(
             names both shapes and what to change.
     """
     return _conv2d_geometry(
-        tuple(x_shape), tuple(w_shape), _key(stride), _key(padding), _key(dilation), groups
+        _key(x_shape), _key(w_shape), _key(stride), _key(padding), _key(dilation), _key(groups)
     )
 
 
@@ -178,14 +178,25 @@ def pool2d_geometry(
 
     Padding must be smaller than the kernel, so that no window lies in the padding alone.
     """
-    return _pool2d_geometry(tuple(x_shape), _key(kernel), _key(stride), _key(padding))
+    return _pool2d_geometry(_key(x_shape), _key(kernel), _key(stride), _key(padding))
+
+
+class _Wrong(NamedTuple):
+    """An argument of a type that is not accepted, kept from equalling one that is (1.0 == 1)."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
 
 
 def _key(argument: Any) -> Any:
-    """Lists as tuples, so that a geometry is worked out once: it is asked for in every step."""
+    """An argument as the key of a cache: a geometry is asked for in every step."""
     if isinstance(argument, (tuple, list)):
         return tuple(_key(a) for a in argument)
-    return argument
+    if _is_int(argument):
+        return int(argument)
+    return argument if argument is None or isinstance(argument, str) else _Wrong(repr(argument))
 
 
 @lru_cache(maxsize=4096)

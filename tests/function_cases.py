@@ -232,6 +232,7 @@ CASES: dict[str, list[Case]] = {
             F.softmax_cross_entropy, lambda: normal(5, 4), constant=np.array([3, 0, 1, 1, 2])
         ),
         *reductions_of_loss(F.softmax_cross_entropy, lambda: normal(5, 4), soft_targets),
+        *reductions_of_loss(F.softmax_cross_entropy, lambda: normal(5, 4), lambda: positive(5, 4)),
     ],
     "binary_cross_entropy_with_logits": reductions_of_loss(
         F.binary_cross_entropy_with_logits,

@@ -100,7 +100,7 @@ def imports(module: str, file: Path) -> Iterator[tuple[str, int, bool]]:
         ):
             names = [str(node.args[0].value)]
         for name in names:
-            yield name, node.lineno, node in top_level
+            yield name, getattr(node, "lineno", 0), node in top_level
 
 
 def unit(name: str) -> str | None:

@@ -150,6 +150,12 @@ def test_dropout_mask_is_bits_below_the_threshold(rate):
     assert mask.ravel().tolist() == want
 
 
+def test_the_threshold_is_rounded_to_the_nearest():
+    assert random.keep_threshold(0.2) == 3435973837  # 0.8 * 2^32 = 3435973836.8
+    assert random.keep_threshold(0.0) == 2**32
+    assert random.keep_threshold(0.5) == 2**31
+
+
 def test_dropout_mask_keeps_its_share():
     n = 100_000
     mask = random.dropout_mask(n, 0.3, (1, 2), 0)

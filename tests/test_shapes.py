@@ -151,7 +151,13 @@ def test_the_fix_of_a_wrong_weight_is_the_shape_to_give():
 
 @pytest.mark.parametrize(
     ("kernel", "options"),
-    [(9, {}), (2, {"padding": 2}), ((3, 2), {"padding": ((0, 0), (0, 2))}), (2, {"stride": 0})],
+    [
+        (9, {}),
+        (2, {"padding": ((2, 0), (0, 0))}),
+        (2, {"padding": (0, 2)}),
+        ((3, 2), {"padding": ((0, 0), (0, 2))}),
+        (2, {"stride": 0}),
+    ],
 )
 def test_a_pooling_that_does_not_fit(kernel, options):
     with pytest.raises(ShapeError) as caught:

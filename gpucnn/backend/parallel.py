@@ -72,11 +72,16 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
                 return [task(piece) for piece in pieces]
         with _state:
             if _pool is None:
-                _pool = ThreadPoolExecutor(
-                    threads, "gpucnn", initializer=np.seterr, initargs=("ignore",)
-                )
+                _pool = ThreadPoolExecutor(threads, "gpucnn", initializer=_start_worker)
             pool = _pool
         return list(pool.map(task, pieces))
+
+
+def _start_worker() -> None:
+    np.seterr(all="ignore")
+    for library in _blas():
+        if library.threading_layer == "openmp":  # whose limit is each thread's own
+            library.set_num_threads(1)
 
 
 def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
@@ -122,16 +127,24 @@ def one_blas_thread() -> Iterator[None]:
         _holders += 1
         if _holders == 1:
             _before = [library.num_threads for library in _blas()]
-            for library in _blas():
-                library.set_num_threads(1)
+            _set_blas_threads([1] * len(_before))
     try:
         yield
     finally:
         with _state:
             _holders -= 1
             if _holders == 0:
-                for library, threads in zip(_blas(), _before, strict=True):
-                    library.set_num_threads(threads)
+                _set_blas_threads(_before)
+
+
+def _set_blas_threads(counts: list[int]) -> None:
+    for library, threads in zip(_blas(), counts, strict=True):
+        # threadpoolctl obeys only the thread that set a limit first, unless it is told to forget
+        # it. `_state` is held here, so threads do not fight over the limit.
+        forget = getattr(library, "clear_controlling_thread", lambda force: None)
+        forget(force=True)
+        library.set_num_threads(threads)
+        forget(force=True)
 
 
 def _forget_pool() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
+from gpucnn.functions.arithmetic import check_axes
 
 
 class Tanh(Function):
@@ -21,14 +23,17 @@ class Tanh(Function):
         return g * (1 - y * y)
 
 
-class Sigmoid(Function):
-    """y = 1 / (1 + exp(-x)), computed as (1 + tanh(x/2)) / 2, which cannot overflow.
+def stable_sigmoid(xp: Any, x: Array) -> Array:
+    """1 / (1 + exp(-x)), without overflow and exact to the last bits at both ends."""
+    e = xp.exp(-xp.abs(x))
+    return xp.where(x >= 0, 1, e) / (1 + e)
 
-    dy/dx = y * (1 - y).
-    """
+
+class Sigmoid(Function):
+    """y = 1 / (1 + exp(-x)): dy/dx = y * (1 - y)."""
 
     def forward(self, x: Array) -> Array:
-        y = 0.5 * (1 + self.xp.tanh(0.5 * x))
+        y = stable_sigmoid(self.xp, x)
         self.save(y)
         return y
 
@@ -92,6 +97,7 @@ class Softmax(Function):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
+        check_axes(self.label, self.axis, x.ndim)
         # The maximum cancels in the quotient; without it exp overflows at 89.
         e = self.xp.exp(x - x.max(axis=self.axis, keepdims=True))
         y = e / e.sum(axis=self.axis, keepdims=True)
@@ -110,6 +116,7 @@ class LogSoftmax(Function):
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
+        check_axes(self.label, self.axis, x.ndim)
         shifted = x - x.max(axis=self.axis, keepdims=True)
         y = shifted - self.xp.log(self.xp.exp(shifted).sum(axis=self.axis, keepdims=True))
         self.save(y)

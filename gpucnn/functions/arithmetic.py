@@ -11,7 +11,7 @@ from typing import Any
 
 from gpucnn.autograd import Axis, Function, Operand, Tensor
 from gpucnn.backend.base import Array
-from gpucnn.errors import ShapeError
+from gpucnn.errors import DtypeError, ShapeError
 
 
 def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -33,6 +33,13 @@ class _Elementwise(Function):
                 f"{self.label} of shapes {shapes[0]} and {shapes[1]}",
                 cause="they cannot be broadcast: sizes must agree from the last axis on, or be 1",
                 fix="reshape one of them",
+            )
+        dtypes = [str(value.dtype) for value in inputs if hasattr(value, "dtype")]
+        if len(set(dtypes)) > 1:
+            raise DtypeError(
+                f"{self.label} of {dtypes[0]} and {dtypes[1]}",
+                cause="the gradient of each operand must have its dtype, so both must have one",
+                fix="convert one with .astype(numpy.float32)",
             )
         return super().__call__(*inputs)
 
@@ -118,6 +125,8 @@ class Power(Function):
 
     def backward(self, g: Array) -> Array:
         (x,) = self.saved
+        if self.exponent == 0:
+            return self.xp.zeros_like(g)  # 0 * 0**-1 would be NaN
         return g * self.exponent * x ** (self.exponent - 1)
 
 
@@ -199,6 +208,20 @@ class Cos(Function):
         return -g * self.xp.sin(x)
 
 
+def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
+    """The axes counted from 0, all of them for None; `ShapeError` if there is no such axis."""
+    if axis is None:
+        return tuple(range(ndim))
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    if any(not -ndim <= a < ndim for a in axes):
+        raise ShapeError(
+            f"{label} over axis {axis} of a tensor of {ndim} axes",
+            cause="there is no such axis",
+            fix=f"choose from {-ndim} to {ndim - 1}" if ndim else "reshape it first",
+        )
+    return tuple(a % ndim for a in axes)
+
+
 class _Reduction(Function):
     """Over `axis` (None for all); `keepdims` leaves axes of size 1 in their place."""
 
@@ -207,15 +230,7 @@ class _Reduction(Function):
         self.keepdims = keepdims
 
     def _axes(self, ndim: int) -> tuple[int, ...]:
-        axes = range(ndim) if self.axis is None else self.axis
-        axes = (axes,) if isinstance(axes, int) else tuple(axes)
-        if any(not -ndim <= a < ndim for a in axes):
-            raise ShapeError(
-                f"{self.label} over axis {self.axis} of a tensor of {ndim} axes",
-                cause="there is no such axis",
-                fix=f"choose from 0 to {ndim - 1}, or None for all",
-            )
-        return tuple(a % ndim for a in axes)
+        return check_axes(self.label, self.axis, ndim)
 
     def _expand(self, array: Array, shape: tuple[int, ...]) -> Array:
         """A reduced array with the reduced axes put back as size 1."""
@@ -322,7 +337,7 @@ class GetItem(Function):
     def backward(self, g: Array) -> Array:
         grad_x = self.xp.zeros(self.shape, g.dtype)
         parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        if all(isinstance(part, (int, slice)) or part in (None, Ellipsis) for part in parts):
+        if all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts):
             grad_x[self.index] = g
         else:
             self.xp.add.at(grad_x, self.index, g)  # an index array may name an element twice

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import ShapeError, UsageError
+from gpucnn.functions.activation import stable_sigmoid
 
 
 class SoftmaxCrossEntropy(Function):
@@ -53,8 +54,9 @@ class BinaryCrossEntropyWithLogits(Function):
 
     def backward(self, g: Array) -> tuple[Array, Array | None]:
         logits, targets = self.saved
-        sigmoid = 0.5 * (1 + self.xp.tanh(0.5 * logits))
-        return (sigmoid - targets) * g, -logits * g if self.needs_input_grad[1] else None
+        return (
+            stable_sigmoid(self.xp, logits) - targets
+        ) * g, -logits * g if self.needs_input_grad[1] else None
 
 
 class SquaredError(Function):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array, Scalar
+from gpucnn.errors import ShapeError
 
 
 class BatchNorm(Function):
@@ -38,6 +39,13 @@ class LayerNorm(Function):
         self.eps = eps
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
+        for name, array in (("gamma", gamma), ("beta", beta)):
+            if array.shape != x.shape[-1:]:
+                raise ShapeError(
+                    f"layer norm of {x.shape} with a {name} of shape {array.shape}",
+                    cause="it must have one number for each element of the last axis",
+                    fix=f"give a {name} of shape {x.shape[-1:]}",
+                )
         centred = x - x.mean(axis=-1, keepdims=True)
         inverse_std = 1 / self.xp.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
         xhat = centred * inverse_std

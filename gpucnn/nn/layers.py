@@ -17,6 +17,8 @@ from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
 
+_FLATTEN = "put Flatten() before it"
+
 
 class WeightedLayer(Module):
     """What Dense and Conv2d share: y = activation(product of x and weight + bias).
@@ -84,12 +86,20 @@ class Dense(WeightedLayer):
         return "dense"
 
     def create(self, x_shape: Shape) -> None:
-        _check_axes(x_shape, "(N, features)", "put Flatten() before it")
+        _check_axes(x_shape, "(N, features)", _FLATTEN)
         size = (x_shape[1], self.units)
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *size)
         self.bias = self.new_bias(self.units)
 
     def product(self, x: Tensor, activation: str | None) -> Tensor:
+        _check_axes(x.shape, "(N, features)", _FLATTEN)
+        features = self.weight.shape[0]
+        if x.shape[1] != features:
+            raise ShapeError(
+                f"the input is {x.shape}, the weight {self.weight.shape}",
+                cause=f"the layer was built for {features} features",
+                fix=f"give an input of shape {(x.shape[0], features)}, or build a new model",
+            )
         return F.linear(x, self.weight, self.bias, activation=activation)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:

@@ -51,6 +51,22 @@ def test_bits_of_a_training_sized_convolution(threads):
     assert results[0] == results[1] == results[2]
 
 
+def test_bits_of_a_process_with_another_number_of_threads():
+    """What is worked out once, at import, must not depend on the threads either."""
+    code = """
+import hashlib, numpy as np, gpucnn.backend
+rng = np.random.default_rng(0)
+x, g = (rng.standard_normal((50, 4, 20, 20)).astype(np.float32) for _ in range(2))
+cpu = gpucnn.backend.get("cpu")
+weight = cpu.conv2d_backward_weight(g, x, (4, 4, 3, 3), padding=1)
+forward = cpu.conv2d_forward(x, weight)
+print(hashlib.sha256(weight.tobytes() + forward.tobytes() + cpu.bias_grad(g).tobytes()).hexdigest())
+"""
+    digests = {run(code, GPUCNN_NUM_THREADS=count)[0] for count in ("1", "2", "5")}
+    assert len(digests) == 1
+    assert len(digests.pop()) == 64
+
+
 def test_calls_from_several_threads_do_not_meet(threads):
     """Scratch memory is not shared between two calls at once."""
     threads.set_threads(2)

@@ -83,6 +83,10 @@ class TestConv2d:
             nn.Sequential([nn.Conv2d(6, 3, groups=3)]).build((4, 9, 8))
         assert caught.value.fix == "choose groups from [1, 2]"
 
+    def test_more_groups_than_channels(self):
+        with pytest.raises(ShapeError, match=r"^Conv2d: .* in 8 groups"):
+            nn.Conv2d(8, 3, groups=8, kernel_initializer="he_normal").build((4, 9, 8))
+
     def test_a_kernel_that_does_not_fit(self):
         model = nn.Sequential([nn.MaxPool2d(4), nn.Conv2d(6, 5)])
         with pytest.raises(

@@ -44,9 +44,7 @@ def start(
         resume = run is not None
         run = run or Run.create(replace(config, **options), backend.get("cpu"))
         try:
-            return run, fit(
-                make_model(), digits, run.config(), callbacks, run=run, resume=resume
-            )
+            return run, fit(make_model(), digits, run.config(), callbacks, run=run, resume=resume)
         except Interrupted as error:
             return run, error
 
@@ -71,7 +69,7 @@ def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
 def test_a_chain_of_interruptions(start: Any, results: Results) -> None:
     whole, _ = start()
     run, _ = start(Signal(1))
-    for step in (2, 3, 7, 8):
+    for step in (3, 5, 7, 9):
         assert isinstance(start(Signal(step, signal.SIGTERM), run=run)[1], Interrupted)
     start(run=run)
     assert results(run.path) == results(whole.path)

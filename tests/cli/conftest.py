@@ -1,0 +1,78 @@
+"""Commands run in this process, and in one of their own where signals or limits are tested."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from gpucnn.cli.main import main
+
+
+@dataclass
+class Result:
+    """What a command left: exit code, stdout, stderr."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        """stdout as one JSON object a line."""
+        return [json.loads(line) for line in self.out.splitlines()]
+
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Run `gpucnn ARGS` in an empty folder."""
+    monkeypatch.chdir(tmp_path)
+    for name in [name for name in os.environ if name.startswith("GPUCNN_")]:
+        monkeypatch.delenv(name)
+
+    def invoke(*args: object) -> Result:
+        result = CliRunner().invoke(main, [str(arg) for arg in args])
+        assert result.exception is None or isinstance(result.exception, SystemExit)
+        return Result(result.exit_code, result.stdout, result.stderr)
+
+    return invoke
+
+
+@pytest.fixture
+def quick(run: Command) -> Command:
+    """`gpucnn train` on 4 batches of digits, with softmax regression unless told otherwise."""
+
+    def train(*args: object) -> Result:
+        given = ["--data", "digits", "--model", "softmax", "--limit-batches", 4, "--epochs", 2]
+        return run("train", *given, *args)
+
+    return train
+
+
+@pytest.fixture
+def spawn(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Start `gpucnn ARGS` as a process of its own in an empty folder."""
+
+    def start(*args: object, **options: Any) -> subprocess.Popen[str]:
+        env = {k: v for k, v in os.environ.items() if not k.startswith("GPUCNN_")}
+        env["PYTHONPATH"] = str(root)
+        return subprocess.Popen(
+            [sys.executable, "-m", "gpucnn", *map(str, args)],
+            cwd=tmp_path,
+            env=env,
+            text=True,
+            **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        )
+
+    return start

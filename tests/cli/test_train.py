@@ -1,0 +1,301 @@
+"""gpucnn train: events, options, resuming, and its errors."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucnn.cli import progress, train
+
+START = ["event", "run", "device", "data", "model", "parameters"]
+EPOCH = [
+    "event", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "images_per_second", "seconds"
+]  # fmt: skip
+END = ["event", "run", "reason", "epochs", "seconds", "test_loss", "test_accuracy"]
+
+
+def test_events(quick: Any) -> None:
+    result = quick("--json", "--validation", 100)
+    assert result.code == 0
+    start, *epochs, end = result.events
+    assert list(start) == START
+    assert start["run"] == "runs/train-1"
+    assert (start["device"], start["data"], start["model"]) == ("cpu", "digits", "softmax")
+    assert start["parameters"] == 7850
+    assert [list(epoch) for epoch in epochs] == [EPOCH, EPOCH]
+    assert [epoch["epoch"] for epoch in epochs] == [1, 2]
+    assert list(end) == END
+    assert (end["event"], end["reason"], end["epochs"]) == ("end", "finished", 2)
+    assert 0 < end["test_accuracy"] <= 1
+    lines = (Path(end["run"]) / "metrics.jsonl").read_text().splitlines()
+    for line, epoch in zip(lines, epochs, strict=True):
+        record = json.loads(line)
+        assert record.pop("learning_rate") >= 0
+        assert {"event": "epoch", **record} == epoch
+
+
+def test_text_goes_to_stdout_and_progress_to_stderr(quick: Any) -> None:
+    result = quick()
+    assert result.code == 0
+    assert result.out.startswith("finished: 2 epochs in ")
+    assert "test accuracy" in result.out
+    assert len(result.out.splitlines()) == 1
+    device, heading, *epochs = result.err.splitlines()
+    assert device.startswith("device: cpu, chosen by --device auto (")
+    assert "7,850 parameters" in heading
+    assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
+
+
+def test_quiet(quick: Any) -> None:
+    result = quick("--quiet")
+    assert result.err == ""
+    assert result.out.startswith("finished")
+
+
+def test_an_explicit_device_is_not_commented_on(quick: Any) -> None:
+    assert "device: cpu, chosen" not in quick("--device", "cpu").err
+
+
+def test_cuda_without_a_gpu(quick: Any) -> None:
+    result = quick("--device", "cuda", "--json")
+    assert result.code == 3
+    assert result.events[-1]["kind"] == "device"
+    assert result.events[-1]["cause"]
+    assert "--device cpu" in result.events[-1]["fix"]
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["--model", "lenett"], 2, "did you mean lenet?"),
+        (["--optimizer", "adamm"], 2, "did you mean adam"),
+        (["--batch-size", "0"], 2, "--batch-size"),
+        (["-b", "0"], 2, "--batch-size"),
+        (["--lr", "nan"], 2, "--lr"),
+        (["--lr", "-1"], 2, "--lr"),
+        (["--lr", "0"], 2, "--lr"),
+        (["--device", "tpu"], 2, "tpu"),
+        (["--patience", "2"], 2, "--validation"),
+        (["--validation", "1437"], 2, "1437"),
+        (["--warmup-steps", "999"], 2, "warmup_steps"),
+        (["--rotate", "200"], 2, "rotate"),
+        (["--nesterov", "--optimizer", "sgd"], 2, "momentum"),
+        (["--config", "none.toml"], 2, "none.toml"),
+        (["--data", "nothing/here"], 4, "nothing/here"),
+        (["--data", "mnist", "--data-dir", "nowhere"], 4, "nowhere"),
+        (["--resume"], 4, "no run"),
+        (["--resume", "runs/train-7"], 4, "runs/train-7"),
+        (["--data-dir", "nowhere", "--runs-dir", "/proc/none"], 1, "/proc/none"),
+    ],
+)
+def test_errors_name_the_matter_and_leave_no_run(
+    run: Any, args: list[str], code: int, says: str
+) -> None:
+    data = [] if "--data" in args or "--resume" in args else ["--data", "digits"]
+    result = run("train", *data, "--limit-batches", 1, "--epochs", 1, *args) if data else run(
+        "train", *args
+    )  # fmt: skip
+    assert result.code == code, result.err
+    assert says in result.err
+    assert "Traceback" not in result.err
+    assert "bug" not in result.err
+    assert not Path("runs").exists()
+
+
+def test_a_config_file_with_an_unknown_key(quick: Any) -> None:
+    Path("c.toml").write_text("epoch = 3\n")
+    result = quick("--config", "c.toml")
+    assert result.code == 2
+    assert "c.toml" in result.err
+    assert "did you mean 'epochs'?" in result.err
+
+
+def test_print_config(quick: Any) -> None:
+    result = quick("--print-config", "--lr", "0.25", "--standardise")
+    assert result.code == 0
+    printed = tomllib.loads(result.out)
+    assert printed["learning_rate"] == 0.25
+    assert printed["standardise"] is True
+    assert printed["device"] == "auto"
+    assert printed["epochs"] == 2
+    assert not Path("runs").exists()
+    Path("c.toml").write_text(result.out)
+    assert tomllib.loads(quick("--print-config", "--config", "c.toml").out) == printed
+
+
+def test_dry_run_writes_nothing(run: Any) -> None:
+    result = run("train", "--data", "digits", "--validation", 100, "--dry-run", "--json")
+    assert result.code == 0
+    start, epoch, end = result.events
+    assert start["run"] is None
+    assert end["run"] is None
+    assert epoch["val_accuracy"] is not None
+    assert end["test_accuracy"] is not None
+    assert list(Path().iterdir()) == []
+
+
+def test_a_run_is_reproduced_by_its_config(quick: Any) -> None:
+    quick("--seed", 5, "--shift", 1, "--rotate", 5, "--validation", 100, "--name", "one")
+    result = quick("--config", "runs/one/config.toml", "--json")
+    assert result.events[-1]["run"] == "runs/train-1"
+    one, other = Path("runs/one/weights"), Path("runs/train-1/weights")
+    for name in ("last.safetensors", "best.safetensors"):
+        assert (one / name).read_bytes() == (other / name).read_bytes()
+
+
+@pytest.mark.parametrize("model", ["softmax", "mlp", "lenet", "cnn"])
+def test_threads_and_every_model(quick: Any, model: str, threads: Any) -> None:
+    for count in (1, 2):
+        result = quick("--model", model, "--threads", count, "--epochs", 1, "--limit-batches", 2)
+        assert result.code == 0
+    one, other = (Path(f"runs/train-{n}/weights/last.safetensors") for n in (1, 2))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_environment_variables_are_options(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUCNN_SEED", "7")
+    assert tomllib.loads(quick("--print-config").out)["seed"] == 7
+    assert tomllib.loads(quick("--print-config", "--seed", 8).out)["seed"] == 8
+
+
+def test_overfit_batches(quick: Any) -> None:
+    result = quick("--model", "lenet", "--overfit-batches", 1, "--epochs", 60, "-b", 16, "--json")
+    assert result.events[-1]["test_accuracy"] == 1.0
+
+
+def test_early_stopping(quick: Any) -> None:
+    idle = ["--model", "lenet", "--lr", "1e-30", "--schedule", "constant"]
+    result = quick("--json", "--validation", 100, "--patience", 2, "--epochs", 9, *idle)
+    assert (result.events[-1]["reason"], result.events[-1]["epochs"]) == ("early-stopping", 3)
+
+
+def test_divergence(quick: Any) -> None:
+    result = quick(
+        "--json", "--model", "lenet", "--optimizer", "sgd", "--lr", "1e38", "--log-interval", 1
+    )
+    assert result.code == 5
+    event = result.events[-1]
+    assert event["kind"] == "diverged"
+    assert "step " in event["message"]
+    assert "(Conv2d)" in event["cause"] or "(Dense)" in event["cause"] or "weight" in event["cause"]
+    assert "--lr" in event["fix"]
+    assert "runs/train-1/weights/last.safetensors" in event["fix"]
+    assert quick("--resume").code == 2  # quick gives options of its own, which cannot be changed
+
+
+def test_resuming_a_finished_run(quick: Any, run: Any) -> None:
+    end = quick("--json").events[-1]
+    again = run("train", "--resume", "--json")
+    assert again.code == 0
+    assert [event["event"] for event in again.events] == ["start", "end"]
+    assert again.events[-1]["test_accuracy"] == end["test_accuracy"]
+    assert again.events[-1]["epochs"] == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [(["--epochs", "9"], "--epochs"), (["--lr", "1"], "--lr"), (["--dry-run"], "--dry-run")],
+)
+def test_options_cannot_change_when_resuming(
+    quick: Any, run: Any, flags: list[str], named: str
+) -> None:
+    quick()
+    result = run("train", "--resume", *flags)
+    assert result.code == 2
+    assert named in result.err
+    assert run("train", "--resume", "--threads", 1, "--log-interval", 5).code == 0
+
+
+@pytest.mark.parametrize("damage", ["cut", "altered", "foreign"])
+def test_damaged_weights_are_not_resumed(quick: Any, run: Any, damage: str) -> None:
+    quick()
+    quick("--model", "mlp", "--epochs", 1)
+    file = Path("runs/train-1/weights/last.safetensors")
+    if damage == "cut":
+        file.write_bytes(file.read_bytes()[:-1])
+    elif damage == "altered":
+        content = bytearray(file.read_bytes())
+        content[-1] ^= 1
+        file.write_bytes(content)
+    else:
+        for path in Path("runs/train-1/weights").iterdir():
+            path.unlink()
+        for path in Path("runs/train-2/weights").iterdir():
+            path.rename(file.parent / path.name)
+    result = run("train", "--resume", "runs/train-1")
+    assert result.code == (1 if damage == "foreign" else 4)
+    assert ("missing" if damage == "foreign" else str(file)) in result.err
+
+
+def test_a_note_says_what_changed_since_the_start(quick: Any, run: Any) -> None:
+    quick()
+    record = Path("runs/train-1/environment.json")
+    environment = json.loads(record.read_text())
+    record.write_text(json.dumps({**environment, "numpy": "1.0"}))
+    assert "numpy was 1.0 when the run was started" in run("train", "--resume").err
+
+
+def test_a_full_disk_keeps_the_checkpoint(
+    quick: Any, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync, syncs = os.fsync, [0]
+
+    def fill_up(descriptor: int) -> None:
+        syncs[0] += 1
+        if syncs[0] > 20:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        sync(descriptor)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fill_up)
+        result = quick("--epochs", 30, "--json")
+    assert result.code == 1
+    event = result.events[-1]
+    assert (event["kind"], event["cause"]) == ("storage", "the disk is full")
+    assert "free some space" in event["fix"]
+    assert not list(Path("runs/train-1").rglob("*.tmp"))
+    resumed = run("train", "--resume", "--json")
+    assert (resumed.code, resumed.events[-1]["epochs"]) == (0, 30)
+    quick("--epochs", 30)
+    one, other = (Path(f"runs/train-{n}/weights/last.safetensors") for n in (1, 2))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_help_shows_every_option_and_default(run: Any) -> None:
+    text = run("train", "--help").out
+    for flag in (
+        "--data --data-dir --model --device --epochs --batch-size -b --lr --optimizer --momentum "
+        "--nesterov --weight-decay --schedule --warmup-steps --seed --validation --standardise "
+        "--shift --rotate --patience --log-interval --checkpoint-every --limit-batches "
+        "--overfit-batches --threads --config --runs-dir --name --resume --dry-run --print-config "
+        "--json --quiet --debug"
+    ).split():
+        assert flag in text
+    assert "[lenet]" in text
+
+
+def test_the_bar_is_for_terminals(quick: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawn to a stream that says that it is one: images a second, time left, loss."""
+    drawn: list[dict[str, Any]] = []
+
+    class Bar(progress.ProgressBar):
+        def close(self) -> None:
+            drawn.append({**self._bar.tasks[0].fields, "done": self._bar.tasks[0].finished})
+            super().close()
+
+    monkeypatch.setattr(train, "ProgressBar", Bar)
+    monkeypatch.setattr(train, "_on_terminal", lambda: True)
+    result = quick("--log-interval", 1)
+    assert result.code == 0
+    (bar,) = drawn
+    assert bar["done"]
+    assert "images/s" in bar["speed"]
+    assert bar["figures"].startswith("loss ")
+    assert "epoch 2/2" in result.err

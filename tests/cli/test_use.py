@@ -1,0 +1,232 @@
+"""evaluate, predict, summary, data and doctor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn import data
+from gpucnn.data.image import to_mnist
+from gpucnn.training import SavedModel
+
+Image = pytest.importorskip("PIL.Image")
+
+
+@pytest.fixture
+def trained(run: Any) -> dict[str, Any]:
+    """A lenet that knows digits somewhat, in runs/train-1; the end event of its training."""
+    result = run("train", "--data", "digits", "--epochs", 2, "--validation", 100, "--json")
+    assert result.code == 0
+    end: dict[str, Any] = result.events[-1]
+    return end
+
+
+def _images() -> np.ndarray:
+    test = data.load("digits").test
+    assert test is not None
+    images: np.ndarray = test.images[:, 0]
+    return images
+
+
+def test_evaluate_agrees_with_the_training(trained: dict[str, Any], run: Any) -> None:
+    result = run("evaluate", "runs/train-1", "--json")
+    assert result.code == 0
+    assert result.events == [
+        {"event": "end", "loss": trained["test_loss"], "accuracy": trained["test_accuracy"]}
+    ]
+    assert run("evaluate", "runs/train-1/weights/last.safetensors", "--json").out == result.out
+    text = run("evaluate", "runs/train-1")
+    assert text.out.startswith(f"test accuracy {trained['test_accuracy']:.2%}")
+
+
+def test_evaluate_on_other_parts_and_weights(trained: dict[str, Any], run: Any) -> None:
+    records = [json.loads(x) for x in Path("runs/train-1/metrics.jsonl").read_text().splitlines()]
+    best = max(records, key=lambda record: record["val_accuracy"])
+    result = run("evaluate", "runs/train-1", "--split", "validation", "--weights", "best", "--json")
+    assert result.events[-1]["accuracy"] == best["val_accuracy"]
+    assert run("evaluate", "runs/train-1", "--split", "train", "--data", "digits").code == 0
+    moved = Path("moved.safetensors")
+    moved.write_bytes(Path("runs/train-1/weights/best.safetensors").read_bytes())
+    result = run("evaluate", moved, "--split", "validation", "--json")
+    assert result.events[-1]["accuracy"] == best["val_accuracy"]
+
+
+def test_evaluate_refuses_what_does_not_fit(trained: dict[str, Any], run: Any) -> None:
+    np.savez(
+        "small.npz",
+        x_train=np.zeros((20, 8, 8), np.uint8),
+        y_train=np.arange(20) % 10,
+        x_test=np.zeros((20, 8, 8), np.uint8),
+        y_test=np.arange(20) % 10,
+    )
+    for args, says in (
+        (["runs/train-1", "--data", "small.npz"], "does not fit"),
+        (["runs/none"], "no run"),
+        (["runs/train-1", "--data", "digits", "--split", "validation"], "no validation"),
+        (["small.npz"], "small.npz"),
+    ):
+        result = run("evaluate", *args)
+        assert result.code == 4, result.err
+        assert says in result.err
+
+
+def test_evaluate_weights_of_another_model(trained: dict[str, Any], run: Any) -> None:
+    config = Path("runs/train-1/config.toml")
+    config.write_text(config.read_text().replace('"lenet"', '"mlp"'))
+    result = run("evaluate", "runs/train-1", "--json")
+    assert result.code == 1
+    assert result.events[-1]["kind"] == "weights"
+
+
+def test_there_are_no_best_weights_without_validation(run: Any) -> None:
+    run("train", "--data", "digits", "--epochs", 1, "--limit-batches", 1, "--model", "softmax")
+    result = run("evaluate", "runs/train-1", "--weights", "best")
+    assert result.code == 4
+    assert "without a validation set" in result.err
+
+
+def test_predict_gives_the_probabilities(trained: dict[str, Any], run: Any) -> None:
+    images = _images()[:3]
+    np.save("three.npy", images)
+    result = run(
+        "predict", "runs/train-1", "three.npy", "--top", 4, "--json", "--save-input", "seen"
+    )
+    assert sorted(path.name for path in Path("seen").iterdir()) == [
+        f"three.{k}.input.png" for k in range(3)
+    ]
+    assert result.code == 0
+    probabilities = SavedModel.load("runs/train-1").predict(images[:, None])
+    for k, event in enumerate(result.events):
+        assert list(event) == ["file", "top"]
+        assert event["file"] == f"three.npy[{k}]"
+        order = probabilities[k].argsort()[::-1][:4]
+        assert [each["label"] for each in event["top"]] == [str(i) for i in order]
+        shown = [each["probability"] for each in event["top"]]
+        assert shown == pytest.approx(probabilities[k][order], rel=1e-6)
+    assert probabilities.sum(axis=1) == pytest.approx(np.ones(3), rel=1e-6)
+
+
+def test_predict_sees_pictures_as_mnist_was_made(trained: dict[str, Any], run: Any) -> None:
+    large = 255 - np.kron(_images()[0], np.ones((9, 9), np.uint8))  # dark on light, 252x252
+    Image.fromarray(large).save("seen.png")
+    result = run("predict", "runs/train-1", "seen.png", "--save-input", "out/put")
+    assert result.code == 0
+    assert result.out.startswith("seen.png: ")
+    assert result.out.count("%") == 3
+    with Image.open("out/put/seen.input.png") as picture:
+        saved = np.asarray(picture)
+    assert np.array_equal(saved, to_mnist(large))
+    np.save("same.npy", saved)
+    prepared = run("predict", "runs/train-1", "same.npy").out
+    assert prepared.split(": ")[1] == result.out.split(": ")[1]
+
+
+def test_predict_scales_images_of_other_data(run: Any) -> None:
+    rng = np.random.default_rng(0)
+    np.savez(
+        "colour.npz",
+        x_train=rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8),
+        y_train=np.arange(40) % 3,
+    )
+    trained = run(
+        "train", "--data", "colour.npz", "--model", "softmax", "--epochs", 1, "--standardise"
+    )
+    assert trained.code == 0, trained.err
+    Image.fromarray(rng.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save("a.png")
+    result = run("predict", "runs/train-1", "a.png", "--json", "--save-input", "seen")
+    assert result.code == 0, result.err
+    assert len(result.events[0]["top"]) == 3
+    with Image.open("seen/a.input.png") as picture:
+        assert picture.size == (16, 16)
+
+
+def test_predict_says_what_is_wrong_with_a_file(trained: dict[str, Any], run: Any) -> None:
+    Path("text.png").write_text("no picture")
+    Image.new("L", (30, 30), 255).save("blank.png")
+    for file in ("none.png", "text.png", "blank.png", "none.npy"):
+        result = run("predict", "runs/train-1", file)
+        assert result.code == 4, file
+        assert file in result.err
+
+
+def test_predict_cannot_save_into_a_file(trained: dict[str, Any], run: Any) -> None:
+    np.save("a.npy", _images()[:1])
+    result = run("predict", "runs/train-1", "a.npy", "--save-input", "a.npy")
+    assert result.code == 1
+    assert "--save-input" in result.err
+
+
+def test_summary(run: Any) -> None:
+    result = run("summary", "--model", "cnn", "--batch", 8, "--json")
+    assert result.code == 0
+    *layers, end = result.events
+    assert end["parameters"] == sum(layer["parameters"] for layer in layers) == 1199882
+    assert end["flops"] == sum(layer["flops"] for layer in layers)
+    assert layers[0]["output_shape"] == [8, 32, 26, 26]
+    assert "1,199,882" in run("summary", "--model", "cnn").out
+    assert run("summary", "--model", "vgg").code == 2
+
+
+def test_summary_of_a_run(trained: dict[str, Any], run: Any) -> None:
+    assert "61,706" in run("summary", "runs/train-1").out
+    assert run("summary", "runs/train-1", "--model", "cnn").code == 2
+    assert run("summary", "runs/none").code == 4
+
+
+def test_data_list(run: Any) -> None:
+    result = run("data", "list", "--data-dir", "empty", "--json")
+    by_name = {event["name"]: event for event in result.events}
+    assert set(by_name) == set(data.NAMES)
+    assert len(by_name["mnist"]["missing"]) == 4
+    assert by_name["digits"]["missing"] == []
+    assert "gpucnn data fetch mnist" in run("data", "list", "--data-dir", "empty").out
+
+
+def test_data_path_and_verify(run: Any, mnist_dir: Path) -> None:
+    assert run("data", "path", "mnist", "--data-dir", mnist_dir).out == f"{mnist_dir}\n"
+    result = run("data", "verify", "mnist", "--data-dir", mnist_dir, "--json")
+    assert result.code == 0
+    assert [event["verified"] for event in result.events] == [True] * 4
+    assert run("data", "verify", "mnist", "--data-dir", "empty").code == 4
+    assert run("data", "path", "cifar").code == 2
+
+
+def test_data_fetch_leaves_what_is_right_alone(run: Any, mnist_dir: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in mnist_dir.iterdir():
+        (copy / file.name).symlink_to(file)
+    result = run("data", "fetch", "mnist", "--data-dir", copy)
+    assert (result.code, result.out) == (0, f"{copy}\n")
+
+
+def test_doctor(run: Any) -> None:
+    result = run("doctor", "--json")
+    assert result.code == 0
+    (event,) = result.events
+    assert event["environment"]["numpy"] == np.__version__
+    assert event["devices"]["cpu"] == "ok"
+    assert event["auto"]["reason"]
+    assert set(event["data"]) == {"mnist", "fashion-mnist"}
+    assert event["extras"]["image"] == "ok"
+    assert "numpy" in run("doctor").out
+
+
+def test_real_mnist(run: Any, mnist_dir: Path) -> None:
+    at = ["--data", "mnist", "--data-dir", mnist_dir]
+    result = run(
+        "train", *at, "--model", "softmax", "--epochs", 1, "--limit-batches", 100, "--json"
+    )
+    assert result.code == 0
+    assert result.events[1]["val_accuracy"] > 0.8
+    whole = run("evaluate", "runs/train-1", "--json").events[-1]
+    assert whole["accuracy"] > 0.8
+    images = mnist_dir / "t10k-images-idx3-ubyte.gz"
+    predicted = run("predict", "runs/train-1", images, "--top", 1, "--json")
+    labels = data.load("mnist", mnist_dir).test.labels  # type: ignore[union-attr]
+    right = [int(e["top"][0]["label"]) == k for e, k in zip(predicted.events, labels, strict=True)]  # type: ignore[arg-type]
+    assert np.mean(right) == whole["accuracy"]

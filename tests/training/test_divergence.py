@@ -1,0 +1,118 @@
+"""A loss that is not finite: named, and kept out of the checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn import backend, data
+from gpucnn.autograd import Tensor
+from gpucnn.errors import DivergedError
+from gpucnn.nn import Dense, Flatten, Module, Sequential
+from gpucnn.training import Run, TrainConfig, Trainer, fit
+from gpucnn.training.checkpoint import load
+
+Make = Callable[[], Sequential]
+
+
+class Explode(Module):
+    """Gives infinity from a step of the training on, and nothing wrong in evaluation."""
+
+    def __init__(self, after: int, value: float = np.inf) -> None:
+        super().__init__()
+        self.after, self.value, self.calls = after, value, 0
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.training
+        return x * self.value if self.training and self.calls > self.after else x
+
+
+def _model(after: int, value: float = np.inf) -> Sequential:
+    return Sequential([Flatten(), Dense(8, name="hidden"), Explode(after, value), Dense(10)])
+
+
+@pytest.mark.parametrize(("after", "epoch"), [(0, 1), (2, 1), (4, 2), (6, 2)])
+def test_the_layer_step_and_epoch_are_named(
+    digits: data.Splits, config: TrainConfig, after: int, epoch: int
+) -> None:
+    run = Run.create(config, backend.get("cpu"))
+    with pytest.raises(DivergedError) as caught:
+        fit(_model(after), digits, config, run=run)
+    assert f"step {after + 1}, in epoch {epoch}" in caught.value.message
+    assert "explode1 (Explode)" in str(caught.value.cause)
+    assert "learning rate" in str(caught.value.cause)
+    assert f"--lr 0.001; the last good checkpoint is {run.last}" in str(caught.value.fix)
+    saved = load(run.weights)
+    assert saved.description["step"] == after - after % 4
+    assert all(np.isfinite(array).all() for array in saved.weights.values())
+
+
+def test_weights_stay_those_before_the_bad_step(digits: data.Splits, config: TrainConfig) -> None:
+    """Whether the host looks at once or steps later."""
+    found = []
+    for interval in (1, 50):
+        model = _model(2)
+        with pytest.raises(DivergedError, match="step 3"):
+            fit(model, digits, replace(config, log_interval=interval))
+        found.append({name: array.tobytes() for name, array in model.state_dict().items()})
+    assert found[0] == found[1]
+
+
+def test_nan_gradients_of_a_finite_loss_are_noticed(
+    digits: data.Splits, config: TrainConfig
+) -> None:
+    """The loss is still finite when the update has ruined the weights, in the last step."""
+
+    class NanGradient(Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x + (x * 0.0).sqrt()  # d sqrt(0) is infinite, times 0 is NaN
+
+    run = Run.create(config, backend.get("cpu"))
+    model = Sequential([Flatten(), Dense(8, name="hidden"), NanGradient(), Dense(10)])
+    one_step = replace(config, limit_batches=1, epochs=1)
+    with pytest.raises(DivergedError) as caught:
+        fit(model, replace(digits, validation=None), one_step, run=run)
+    assert "hidden.weight" in str(caught.value.cause)
+    assert load(run.weights).description["step"] == 0
+
+
+def test_huge_learning_rates_diverge(digits: data.Splits, make_model: Make, config: Any) -> None:
+    wild = replace(config, learning_rate=1e38, optimizer="sgd", schedule="constant")
+    with pytest.raises(DivergedError, match=r"step \d+, in epoch 1"):
+        fit(make_model(), digits, wild)
+
+
+def test_bad_pixels_are_told_from_bad_layers(config: TrainConfig) -> None:
+    images = np.zeros((30, 1, 8, 8), np.float32)
+    images[7, 0, 0, 0] = np.nan
+    splits = data.Splits(data.Dataset("nan", images, np.zeros(30, np.int32), 10))
+    with pytest.raises(DivergedError) as caught:
+        fit(_model(99), splits, replace(config, shift=0))
+    assert "the images of the batch hold NaN" in str(caught.value.cause)
+
+
+def test_a_model_that_cannot_be_evaluated_has_diverged(
+    digits: data.Splits, config: TrainConfig
+) -> None:
+    class Tested(Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if self.training else x * np.nan
+
+    model = Sequential([Flatten(), Dense(10), Tested(name="last")])
+    run = Run.create(config, backend.get("cpu"))
+    with pytest.raises(DivergedError, match="loss on digits") as caught:
+        fit(model, digits, config, run=run)
+    assert "last (Tested)" in str(caught.value.cause)
+    assert load(run.weights).description["step"] == 0
+
+
+def test_the_trainer_can_be_asked_at_any_time(digits: data.Splits, config: TrainConfig) -> None:
+    trainer = Trainer(_model(0), digits, config)
+    trainer.model.train()
+    trainer.train_on(*trainer.loader.batch(0, 0))
+    with pytest.raises(DivergedError):
+        trainer.read()

@@ -1,0 +1,98 @@
+"""Run directories: how they are named, found and described."""
+
+from __future__ import annotations
+
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gpucnn import backend
+from gpucnn.errors import DataError, StorageError, UsageError
+from gpucnn.training import Run, TrainConfig
+
+CPU = backend.get("cpu")
+
+
+def test_runs_take_the_first_free_number(config: TrainConfig) -> None:
+    runs = Path(config.runs_dir)
+    assert [Run.create(config, CPU).path for _ in range(2)] == [runs / "train-1", runs / "train-2"]
+    named = Run.create(replace(config, name="mine"), CPU)
+    assert named.path == runs / "mine"
+    with pytest.raises(UsageError, match="exists already") as caught:
+        Run.create(replace(config, name="mine"), CPU)
+    assert f"--resume {named.path}" in str(caught.value.fix)
+    assert sorted(path.name for path in runs.iterdir()) == ["mine", "train-1", "train-2"]
+
+
+def test_runs_made_at_once_are_different_ones(config: TrainConfig) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        paths = list(pool.map(lambda _: Run.create(config, CPU).path, range(16)))
+    assert len(set(paths)) == 16
+    assert all((path / "config.toml").is_file() for path in paths)
+
+
+def test_the_newest_run_is_the_one_started_last(config: TrainConfig) -> None:
+    for _ in range(3):
+        Run.create(config, CPU)
+    older = Run.open(Path(config.runs_dir) / "train-2")
+    os.utime(older.path / "config.toml", (2e9, 2e9))
+    assert Run.newest(config.runs_dir) == older
+
+
+def test_no_run_is_a_data_error(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    for path in (tmp_path / "none", tmp_path / "empty"):
+        with pytest.raises(DataError, match="there is no run"):
+            Run.open(path)
+        with pytest.raises(DataError, match="there is no run"):
+            Run.newest(path)
+
+
+def test_a_runs_dir_that_cannot_be_written(config: TrainConfig, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        Run.create(replace(config, runs_dir=str(tmp_path / "file")), CPU)
+    assert "--runs-dir" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("operation", ["fsync", "replace", "rename"])
+def test_a_failed_creation_leaves_nothing(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, operation, full)
+        with pytest.raises(StorageError) as caught:
+            Run.create(config, CPU)
+    assert caught.value.cause == "the disk is full"
+    assert list(Path(config.runs_dir).iterdir()) == []
+
+
+def test_the_environment_is_recorded(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    environment = json.loads((run.path / "environment.json").read_text())
+    assert environment["numpy"] == np.__version__
+    assert environment["device"] == "cpu"
+    assert {"python", "gpucnn", "blas", "threads"} <= set(environment)
+    assert run.environment() == environment
+    (run.path / "environment.json").write_text("{")
+    assert run.environment() == {}
+
+
+def test_paths_with_blanks_are_quoted_in_the_command(config: TrainConfig, tmp_path: Path) -> None:
+    run = Run.create(replace(config, runs_dir=str(tmp_path / "my runs")), CPU)
+    assert run.resume_command == f"gpucnn train --resume '{run.path}'"
+
+
+def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    (run.weights / "last.safetensors.tmp").write_bytes(b"half")
+    with run.lock():
+        assert os.listdir(run.weights) == []
