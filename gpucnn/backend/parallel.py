@@ -23,12 +23,9 @@ from gpucnn.errors import UsageError
 T = TypeVar("T")
 R = TypeVar("R")
 
-_PIECES = 4  # the least number of pieces to cut work of some size into; not the number of threads
-
 _state = threading.Lock()
 _threads: int | None = None
 _pool: ThreadPoolExecutor | None = None
-_scratch = threading.local()
 
 
 def get_threads() -> int:
@@ -82,32 +79,6 @@ def _start_worker() -> None:
     for library in _blas():
         if library.threading_layer == "openmp":  # whose limit is each thread's own
             library.set_num_threads(1)
-
-
-def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
-    """range(size) in even slices of at most `most`, each but the last a `multiple` long."""
-    pieces = -(-size // most) or 1
-    block = -(-size // (pieces * multiple)) * multiple or 1
-    return [slice(start, min(start + block, size)) for start in range(0, size, block)]
-
-
-def piece_size(count: int, most: int) -> int:
-    """How many of `count` items make a piece: at most `most`, but enough pieces to be shared out.
-
-    A piece below an eighth of `most` is too short to be worth handing to a thread.
-    """
-    return max(1, min(most, max(-(-count // _PIECES), most // 8)))
-
-
-def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An uninitialised array of this thread, reused by the next call with the same name."""
-    count = int(np.prod(shape, dtype=np.int64))
-    size = count * np.dtype(dtype).itemsize
-    buffer = getattr(_scratch, name, None)
-    if buffer is None or buffer.size < size:
-        buffer = np.empty(size, dtype=np.uint8)
-        setattr(_scratch, name, buffer)
-    return buffer[:size].view(dtype).reshape(shape)
 
 
 @lru_cache(maxsize=1)

@@ -12,11 +12,14 @@ from typing import Any
 import pytest
 
 from gpucnn.cli import progress, train
+from gpucnn.training.config import FIELDS, flag_name
 
 START = ["event", "run", "device", "data", "model", "parameters"]
 EPOCH = [
     "event", "epoch", "loss", "accuracy", "val_loss", "val_accuracy", "images_per_second", "seconds"
 ]  # fmt: skip
+OTHER_FLAGS = ["-b", "--config", "--resume", "--dry-run", "--print-config"]
+OTHER_FLAGS += ["--json", "--quiet", "--debug"]
 END = ["event", "run", "reason", "epochs", "seconds", "test_loss", "test_accuracy"]
 
 
@@ -270,13 +273,7 @@ def test_a_full_disk_keeps_the_checkpoint(
 
 def test_help_shows_every_option_and_default(run: Any) -> None:
     text = run("train", "--help").out
-    for flag in (
-        "--data --data-dir --model --device --epochs --batch-size -b --lr --optimizer --momentum "
-        "--nesterov --weight-decay --schedule --warmup-steps --seed --validation --standardise "
-        "--shift --rotate --patience --log-interval --checkpoint-every --limit-batches "
-        "--overfit-batches --threads --config --runs-dir --name --resume --dry-run --print-config "
-        "--json --quiet --debug"
-    ).split():
+    for flag in [flag_name(key) for key in FIELDS] + OTHER_FLAGS:
         assert flag in text
     assert "[lenet]" in text
 

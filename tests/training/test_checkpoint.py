@@ -158,6 +158,28 @@ def test_a_disk_that_fails_leaves_the_previous_file(
     assert os.listdir(tmp_path) == ["file"]
 
 
+def test_bytes_reach_the_disk_before_their_name_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise a power cut could leave the new name on an empty file."""
+    seen: list[Any] = []
+    sync, replace = os.fsync, os.replace
+
+    def note_sync(descriptor: int) -> None:
+        seen.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
+        seen.append(os.fstat(descriptor).st_size if seen[-1] == "file.tmp" else None)
+        sync(descriptor)
+
+    def note_replace(source: Path, target: Path) -> None:
+        seen.append("replace")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    monkeypatch.setattr(os, "replace", note_replace)
+    write_atomic(tmp_path / "file", b"12345")
+    assert seen == ["file.tmp", 5, "replace", tmp_path.name, None]
+
+
 def test_a_folder_that_is_none_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "plain").write_text("")
     for write in (write_atomic, append_line):

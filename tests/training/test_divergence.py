@@ -62,6 +62,17 @@ def test_weights_stay_those_before_the_bad_step(digits: data.Splits, config: Tra
     assert found[0] == found[1]
 
 
+def test_a_checkpoint_after_the_bad_step_is_not_written(
+    digits: data.Splits, config: TrainConfig
+) -> None:
+    """Its weights would be finite, but steps would be missing from them."""
+    run = Run.create(config, backend.get("cpu"))
+    often = replace(config, checkpoint_every=1, log_interval=50)
+    with pytest.raises(DivergedError, match="step 3"):
+        fit(_model(2), digits, often, run=run)
+    assert load(run.weights).description["step"] == 2
+
+
 def test_nan_gradients_of_a_finite_loss_are_noticed(
     digits: data.Splits, config: TrainConfig
 ) -> None:

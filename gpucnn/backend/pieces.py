@@ -1,0 +1,64 @@
+"""Cutting work into pieces, and the memory that a piece works in.
+
+Pieces depend on the shape of the work alone, never on the number of threads, and partial results
+are added up in their order: that is what keeps the bits the same.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend.base import Array
+
+_PIECES = 4  # the least number of pieces to cut work of some size into; not the number of threads
+_scratch = threading.local()
+
+
+def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
+    """range(size) in even slices of at most `most`, each but the last a `multiple` long."""
+    pieces = -(-size // most) or 1
+    block = -(-size // (pieces * multiple)) * multiple or 1
+    return [slice(start, min(start + block, size)) for start in range(0, size, block)]
+
+
+def piece_size(count: int, most: int) -> int:
+    """How many of `count` items make a piece: at most `most`, but enough pieces to be shared out.
+
+    A piece below an eighth of `most` is too short to be worth handing to a thread.
+    """
+    return max(1, min(most, max(-(-count // _PIECES), most // 8)))
+
+
+def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
+    """An uninitialised array of this thread, reused by the next call with the same name."""
+    count = int(np.prod(shape, dtype=np.int64))
+    size = count * np.dtype(dtype).itemsize
+    buffer = getattr(_scratch, name, None)
+    if buffer is None or buffer.size < size:
+        buffer = np.empty(size, dtype=np.uint8)
+        setattr(_scratch, name, buffer)
+    return buffer[:size].view(dtype).reshape(shape)
+
+
+def sum_in_order(partials: list[Array], shape: tuple[int, ...], dtype: Any) -> Array:
+    """The sum of the partial results in their order."""
+    total = np.zeros(shape, dtype)
+    for partial in partials:
+        total += partial.reshape(shape)
+    return total
+
+
+def keep(values: Array, mask: Array, out: Array) -> Array:
+    """out = values where the mask (bool, or uint8 0 and 1) is set, else 0, also for NaN and inf.
+
+    A bitwise and: `numpy.where` and masked copies take over ten times as long.
+    """
+    integer = np.dtype(f"i{values.itemsize}")
+    ones = scratch("ones", mask.shape, integer)
+    np.copyto(ones, mask.view(np.uint8))
+    np.negative(ones, out=ones)
+    np.bitwise_and(values.view(integer), ones, out=out.view(integer))
+    return out
