@@ -25,6 +25,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 
 from gpucnn.backend.base import Array
 from gpucnn.backend.parallel import parallel
@@ -41,6 +42,7 @@ def forward(
     x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
 ) -> Array:
     """See `Backend.conv2d_forward`."""
+    x = np.ascontiguousarray(x)
     y = np.empty(g.y_shape, x.dtype)
     weight = w.reshape(g.groups, g.F // g.groups, -1)  # (G, F/G, K)
 
@@ -84,11 +86,12 @@ def backward_input(grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
             grad = _pack_gradient(grad_y, g, chunk)  # (G, F/G, pixels)
             columns = scratch("columns", (*weight.shape[:2], grad.shape[2]), grad.dtype)
             np.matmul(weight, grad, out=columns)
-            taps = columns.reshape(g.C, g.KH, g.KW, images.shape[1], -1)
-            seen = padded[:, :, _input_rows(g, chunk)]
-            for kh, kw in np.ndindex(g.KH, g.KW):
-                pixels = _tap(seen, g, kh, kw)
-                np.add(pixels, taps[:, kh, kw].reshape(pixels.shape), out=pixels)
+            windows = _windows(padded[:, :, _input_rows(g, chunk)], g)
+            taps = columns.reshape(windows.shape)
+            for kh in range(g.KH):  # tap by tap, as the windows overlap
+                for kw in range(g.KW):
+                    pixels = windows[:, kh, kw]
+                    np.add(pixels, taps[:, kh, kw], out=pixels)
         if padded is not images:
             np.copyto(images, padded[:, :, top : top + g.H, left : left + g.W])
 
@@ -98,6 +101,7 @@ def backward_input(grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
 
 def backward_weight(grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
     """See `Backend.conv2d_backward_weight`."""
+    x = np.ascontiguousarray(x)
     K = g.C // g.groups * g.KH * g.KW
     chunks = _chunks(g, x.dtype.itemsize)
     parts = [chunks[part] for part in blocks(len(chunks), -(-len(chunks) // _PARTS) or 1)]
@@ -165,30 +169,27 @@ def _input_rows(g: Conv2dGeometry, chunk: _Chunk) -> slice:
     return slice(first, last + g.dilation[0] * (g.KH - 1) + 1)
 
 
-def _tap(seen: Array, g: Conv2dGeometry, kh: int, kw: int) -> Array:
-    """The pixels under kernel element (kh, kw): a view, (C, n, run) or (C, n, rows, OW).
+def _windows(seen: Array, g: Conv2dGeometry) -> Array:
+    """The pixels under each kernel element: a view (C, KH, KW, n, run) or (C, KH, KW, n, rows, OW).
 
-    `seen` is (C, n, input rows, padded width), without a gap between rows.
+    `seen` is (C, n, input rows, padded width), with no gap from row to row.
     """
-    C, n, height, width = seen.shape
+    C, n, height, _ = seen.shape
     rows = (height - g.dilation[0] * (g.KH - 1) - 1) // g.stride[0] + 1
-    y, x = kh * g.dilation[0], kw * g.dilation[1]
+    channel, image, row, pixel = seen.strides
+    taps = (channel, g.dilation[0] * row, g.dilation[1] * pixel, image)
     if _is_wide(g):
-        start = y * width + x
-        return seen.reshape(C, n, height * width)[:, :, start : start + _run(g, rows)]
-    sh, sw = g.stride
-    return seen[:, :, y : y + (rows - 1) * sh + 1 : sh, x : x + (g.OW - 1) * sw + 1 : sw]
+        return as_strided(seen, (C, g.KH, g.KW, n, _run(g, rows)), (*taps, pixel))
+    steps = (g.stride[0] * row, g.stride[1] * pixel)
+    return as_strided(seen, (C, g.KH, g.KW, n, rows, g.OW), (*taps, *steps))
 
 
 def _pack_columns(x: Array, g: Conv2dGeometry, chunk: _Chunk) -> Array:
-    """The pixels under each tap, (G, C/G*KH*KW, n*run)."""
-    n, rows = chunk.size
-    columns = scratch("columns", (g.C, g.KH, g.KW, n, _run(g, rows)), x.dtype)
-    seen = _padded_rows(x, g, chunk)
-    for kh, kw in np.ndindex(g.KH, g.KW):
-        pixels = _tap(seen, g, kh, kw)
-        np.copyto(columns[:, kh, kw].reshape(pixels.shape), pixels)
-    return columns.reshape(g.groups, -1, n * columns.shape[4])
+    """The pixels under each kernel element, (G, C/G*KH*KW, n*run)."""
+    windows = _windows(_padded_rows(x, g, chunk), g)
+    columns = scratch("columns", windows.shape, x.dtype)
+    np.copyto(columns, windows)
+    return columns.reshape(g.groups, g.C // g.groups * g.KH * g.KW, -1)
 
 
 def _padded_rows(x: Array, g: Conv2dGeometry, chunk: _Chunk) -> Array:

@@ -19,7 +19,8 @@ Image = pytest.importorskip("PIL.Image")
 @pytest.fixture
 def trained(run: Any) -> dict[str, Any]:
     """A lenet that knows digits somewhat, in runs/train-1; the end event of its training."""
-    result = run("train", "--data", "digits", "--epochs", 2, "--validation", 100, "--json")
+    args = ["--data", "digits", "--epochs", 2, "--validation", 100, "--standardise"]
+    result = run("train", *args, "--json")
     assert result.code == 0
     end: dict[str, Any] = result.events[-1]
     return end
@@ -90,6 +91,10 @@ def test_there_are_no_best_weights_without_validation(run: Any) -> None:
 
 
 def test_predict_gives_the_probabilities(trained: dict[str, Any], run: Any) -> None:
+    saved = SavedModel.load("runs/train-1")
+    labels = data.load("digits").test.labels  # type: ignore[union-attr]
+    answers = saved.predict(_images()[:, None]).argmax(axis=1)
+    assert (answers == labels).mean() == trained["test_accuracy"]
     images = _images()[:3]
     np.save("three.npy", images)
     result = run(
@@ -99,7 +104,7 @@ def test_predict_gives_the_probabilities(trained: dict[str, Any], run: Any) -> N
         f"three.{k}.input.png" for k in range(3)
     ]
     assert result.code == 0
-    probabilities = SavedModel.load("runs/train-1").predict(images[:, None])
+    probabilities = saved.predict(images[:, None])
     for k, event in enumerate(result.events):
         assert list(event) == ["file", "top"]
         assert event["file"] == f"three.npy[{k}]"

@@ -6,6 +6,7 @@ import builtins
 import io
 import os
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from gpucnn import backend, data, models
 from gpucnn.errors import DataError, Interrupted, StorageError, WeightsMismatchError
 from gpucnn.nn import Sequential
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit
+from gpucnn.training.checkpoint import load, load_weights
 
 Make = Callable[[], Sequential]
 Results = Callable[[Path], dict[str, Any]]
@@ -64,6 +66,32 @@ def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
     assert results(run.path) == results(whole.path)
     assert resumed.test == history.test
     assert (resumed.reason, len(resumed.records)) == ("finished", 3)
+
+
+def test_seconds_go_on_counting(start: Any) -> None:
+    class Slow(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            time.sleep(0.3 * (trainer.step == 5))
+
+    run, _ = start(Slow(), Signal(5))
+    before = load(run.weights).progress
+    _, history = start(run=run)
+    assert history.records[1]["seconds"] > before["epoch_seconds"] > 0
+    assert history.seconds > before["seconds"] > before["epoch_seconds"]
+
+
+def test_the_best_weights_are_those_of_the_best_epoch(
+    start: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracies = iter([0.5, 0.9, 0.9, 0.1])  # three epochs and the test
+
+    def evaluate(*_: Any) -> dict[str, float]:
+        return {"loss": 1.0, "accuracy": next(accuracies)}
+
+    monkeypatch.setattr(Trainer, "evaluate", evaluate)
+    run, _ = start()
+    assert load_weights(run.best)[1]["epoch"] == 2
+    assert load_weights(run.last)[1]["epoch"] == 3
 
 
 def test_a_chain_of_interruptions(start: Any, results: Results) -> None:
