@@ -291,7 +291,7 @@ class Function:
         tensors = self._as_tensors(inputs)
         recording = is_grad_enabled()
         self.needs_input_grad = tuple(recording and t.requires_grad for t in tensors)
-        with self.backend.quiet():
+        with self.backend.computing():
             result = Tensor(self.forward(*(t.data for t in tensors)))
         if any(self.needs_input_grad):
             self.inputs = tensors
@@ -316,7 +316,7 @@ class Function:
                 cause="the arrays that its gradient needs were freed by the first backward",
                 fix="run the forward computation again before the next backward",
             )
-        with self.backend.quiet():
+        with self.backend.computing():
             gradients = self.backward(grad)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)

@@ -93,8 +93,8 @@ class Backend(ABC):
         """What the bits of a result depend on: device, versions, BLAS core type, threads."""
 
     @abstractmethod
-    def quiet(self) -> AbstractContextManager[Any]:
-        """A context in which inf and NaN arise without a warning."""
+    def computing(self) -> AbstractContextManager[Any]:
+        """A context for a stretch of computation, in which inf and NaN arise without a warning."""
 
     # ---- convolution -----------------------------------------------------------------------
 

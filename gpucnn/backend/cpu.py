@@ -14,7 +14,7 @@ import numpy as np
 
 from gpucnn.backend import cpu_convolution, cpu_pooling
 from gpucnn.backend.base import Array, Backend, Scalar
-from gpucnn.backend.parallel import blas_description, get_threads, parallel, set_threads
+from gpucnn.backend.parallel import blas_description, computing, get_threads, parallel, set_threads
 from gpucnn.backend.pieces import blocks, keep, scratch, sum_in_order
 from gpucnn.random import fill_bits, keep_threshold
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
@@ -50,8 +50,8 @@ class CpuBackend(Backend):
             "threads": get_threads(),
         }
 
-    def quiet(self) -> AbstractContextManager[Any]:
-        return np.errstate(all="ignore")
+    def computing(self) -> AbstractContextManager[Any]:
+        return computing()
 
     # ---- convolution -----------------------------------------------------------------------
 
@@ -125,7 +125,7 @@ class CpuBackend(Backend):
         return grad_x
 
     def _softmax_cross_entropy_forward(self, logits: Array, labels: Array) -> tuple[Array, Array]:
-        with self.quiet():
+        with self.computing():
             shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
             exponentials = np.exp(shifted)
             total = exponentials.sum(axis=1, keepdims=True)
@@ -137,7 +137,7 @@ class CpuBackend(Backend):
     def _softmax_cross_entropy_backward(
         self, probabilities: Array, labels: Array, grad: Array
     ) -> Array:
-        with self.quiet():
+        with self.computing():
             valid, index = _valid_labels(labels, probabilities.shape[1])
             grad_logits = np.array(probabilities)
             grad_logits[np.arange(index.size), index] -= 1

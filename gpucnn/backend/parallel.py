@@ -1,4 +1,4 @@
-"""Worker threads of the CPU backend, and the BLAS held at one thread while they work.
+"""Threads of the CPU backend, and the BLAS held at one thread while they work.
 
 The work is cut into pieces by its shape alone and pieces are reduced in their order, so the number
 of threads changes the time and never the bits. NumPy releases the interpreter's lock in copies,
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -29,7 +29,7 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def get_threads() -> int:
-    """Number of worker threads: `set_threads`, else $GPUCNN_NUM_THREADS, else the usable cores."""
+    """Number of threads: `set_threads`, else $GPUCNN_NUM_THREADS, else the usable cores."""
     global _threads
     if _threads is None:
         given = os.environ.get("GPUCNN_NUM_THREADS")
@@ -44,7 +44,7 @@ def get_threads() -> int:
 
 
 def set_threads(n: int) -> None:
-    """Use `n` worker threads from now on; `UsageError` if n is not an integer of at least 1."""
+    """Compute with `n` threads from now on; `UsageError` if n is not an integer of at least 1."""
     global _threads, _pool
     if not isinstance(n, int) or n < 1:
         raise UsageError(
@@ -60,18 +60,40 @@ def set_threads(n: int) -> None:
 
 
 def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
-    """[task(piece) for piece in pieces], by the worker threads, with one BLAS thread each."""
+    """[task(piece) for piece in pieces], by this thread and the workers, with one BLAS thread each.
+
+    If a task raises, so does this, when no thread is at work any more.
+    """
+    results: dict[int, R] = {}
+    waiting = deque(enumerate(pieces))
+
+    def work() -> None:
+        while waiting:
+            try:
+                index, piece = waiting.popleft()
+            except IndexError:  # another thread took the last one
+                return
+            results[index] = task(piece)
+
+    with computing():
+        helpers = [_workers().submit(work) for _ in range(min(get_threads(), len(pieces)) - 1)]
+        try:
+            work()
+        finally:
+            waiting.clear()
+            for helper in helpers:
+                if not helper.cancel():  # it came too late to find anything to do
+                    helper.result()
+    return [results[index] for index in range(len(pieces))]
+
+
+def _workers() -> ThreadPoolExecutor:
+    """The threads beside the calling one."""
     global _pool
-    threads = get_threads()
-    with one_blas_thread():
-        if threads == 1 or len(pieces) <= 1:
-            with np.errstate(all="ignore"):
-                return [task(piece) for piece in pieces]
-        with _state:
-            if _pool is None:
-                _pool = ThreadPoolExecutor(threads, "gpucnn", initializer=_start_worker)
-            pool = _pool
-        return list(pool.map(task, pieces))
+    with _state:
+        if _pool is None:
+            _pool = ThreadPoolExecutor(get_threads() - 1, "gpucnn", initializer=_start_worker)
+        return _pool
 
 
 def _start_worker() -> None:
@@ -90,22 +112,30 @@ _holders = 0
 _before: list[int] = []
 
 
-@contextmanager
-def one_blas_thread() -> Iterator[None]:
-    """Holds the BLAS at one thread: the first to enter sets it, the last to leave restores it."""
-    global _holders, _before
-    with _state:
-        _holders += 1
-        if _holders == 1:
-            _before = [library.num_threads for library in _blas()]
-            _set_blas_threads([1] * len(_before))
-    try:
-        yield
-    finally:
+class computing:
+    """A context for a stretch of computation: one BLAS thread, and inf and NaN without a warning.
+
+    The first to enter it sets the limit and the last to leave puts the BLAS back, so a long
+    stretch, such as a training step, is best entered as a whole.
+    """
+
+    def __enter__(self) -> None:
+        global _holders, _before
+        self._errors = np.errstate(all="ignore")
+        self._errors.__enter__()
+        with _state:
+            _holders += 1
+            if _holders == 1:
+                _before = [library.num_threads for library in _blas()]
+                _set_blas_threads([1] * len(_before))
+
+    def __exit__(self, *exception: object) -> None:
+        global _holders
         with _state:
             _holders -= 1
             if _holders == 0:
                 _set_blas_threads(_before)
+        self._errors.__exit__(*exception)  # type: ignore[arg-type]
 
 
 def _set_blas_threads(counts: list[int]) -> None:

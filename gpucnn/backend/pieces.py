@@ -6,6 +6,7 @@ are added up in their order: that is what keeps the bits the same.
 
 from __future__ import annotations
 
+import math
 import threading
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from gpucnn.backend.base import Array
 
-_PIECES = 4  # the least number of pieces to cut work of some size into; not the number of threads
+_PIECES = 2  # the least number of pieces to cut work of some size into; not the number of threads
 _scratch = threading.local()
 
 
@@ -27,15 +28,14 @@ def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
 def piece_size(count: int, most: int) -> int:
     """How many of `count` items make a piece: at most `most`, but enough pieces to be shared out.
 
-    A piece below an eighth of `most` is too short to be worth handing to a thread.
+    A piece below a quarter of `most` is too short to be worth handing to a thread.
     """
-    return max(1, min(most, max(-(-count // _PIECES), most // 8)))
+    return max(1, min(most, max(-(-count // _PIECES), most // 4)))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """An uninitialised array of this thread, reused by the next call with the same name."""
-    count = int(np.prod(shape, dtype=np.int64))
-    size = count * np.dtype(dtype).itemsize
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     buffer = getattr(_scratch, name, None)
     if buffer is None or buffer.size < size:
         buffer = np.empty(size, dtype=np.uint8)

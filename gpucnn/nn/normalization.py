@@ -95,7 +95,7 @@ class BatchNorm2d(Module):
             return F.batch_norm_inference(x, self.gamma, self.beta, mean, var, eps=self.eps)
         y, mean, var = F.batch_norm(x, self.gamma, self.beta, eps=self.eps)
         count = x.size // x.shape[1]
-        with x.backend.quiet():
+        with x.backend.computing():
             unbiased = var * (count / max(count - 1, 1))
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (unbiased - self.running_var)

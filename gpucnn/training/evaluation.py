@@ -38,7 +38,7 @@ def evaluate_batches(model: Module, loader: Loader, loss: str) -> dict[str, floa
     training = model.training
     model.eval()
     try:
-        with no_grad(), loader.backend.quiet():
+        with no_grad(), loader.backend.computing():
             for images, labels in loader:
                 output = model(Tensor(images))
                 totals.add(compute_loss(loss, output, labels).data, output.data, labels)

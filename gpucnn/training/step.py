@@ -49,14 +49,17 @@ class TrainStep:
 
     def __call__(self, images: Any, labels: Any) -> None:
         """Train on images (N, ...) and their labels, both arrays of the device."""
+        with self.backend.computing():
+            self._step(images, labels)
+
+    def _step(self, images: Any, labels: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
         optimizer.learning_rate[...] = xp.take(self._rates, optimizer.step_count)
         optimizer.zero_grad()
         output = self.model(Tensor(images))
         loss = compute_loss(self.loss, output, labels)
-        with self.backend.quiet():  # a loss of NaN is reported by `halted`, not by a warning
-            self.totals.add(loss.data, output.data, labels)
-            bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
-            xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)
+        self.totals.add(loss.data, output.data, labels)
+        bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
+        xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)
         loss.backward()
         optimizer.step()

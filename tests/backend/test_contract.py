@@ -46,7 +46,7 @@ CONTRACT = {
         "weight_decay=0.0, decoupled=False, halted=None)"
     ),
 }
-SERVICES = {"asarray", "to_numpy", "owns", "describe", "quiet"}
+SERVICES = {"asarray", "to_numpy", "owns", "describe", "computing"}
 
 
 def bare(function):
