@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from gpucnn import backend as backends
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import GraphError, ShapeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError
 
 Axis = int | tuple[int, ...] | None
 
@@ -98,6 +98,10 @@ class Tensor:
     def __len__(self) -> int:
         return len(self.data)
 
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        # NumPy would make an array of objects, element by element.
+        raise DtypeError("a Tensor is not an array", fix="use tensor.numpy(), or tensor.data")
+
     def __repr__(self) -> str:
         made_by = f", creator={self.creator.label}" if self.creator else ""
         name = f", name={self.name!r}" if self.name else ""
@@ -131,7 +135,7 @@ class Tensor:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
 
         Args:
-            grad: the gradient of the loss by this tensor, of its shape; 1 for a scalar.
+            grad: the gradient of the loss by this tensor, of its shape and dtype; 1 for a scalar.
 
         Raises:
             GraphError: nothing was recorded, the graph was used before, or `grad` is missing.
@@ -150,12 +154,8 @@ class Tensor:
                     fix="reduce it with .sum() or .mean(), or pass grad=",
                 )
             grad = self.backend.xp.ones_like(self.data)
-        elif tuple(grad.shape) != self.shape:
-            raise ShapeError(
-                f"backward with a gradient of shape {tuple(grad.shape)}",
-                cause=f"the tensor has shape {self.shape}",
-                fix=f"pass a gradient of shape {self.shape}",
-            )
+        else:
+            _check_gradient("backward", grad, self.data)
         # Two leaves may be handed one array, or a view of it: each `.grad` gets its own.
         handed_out = {id(grad)}
         # Gradients of the tensors that are waiting for their Function's turn, by identity.
@@ -300,13 +300,16 @@ class Function:
         return result
 
     def _as_tensors(self, inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
-        # A number takes the dtype of the arrays it meets, as in NumPy.
-        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        # A number takes the dtype of the arrays it meets, or of its kind beside integers.
+        dtype = next(value.dtype for value in inputs if hasattr(value, "dtype"))
         return tuple(
-            value if isinstance(value, Tensor)
-            else Tensor(value if hasattr(value, "dtype") else self.xp.asarray(value, dtypes[0]))
+            value
+            if isinstance(value, Tensor)
+            else Tensor(value)
+            if hasattr(value, "dtype")
+            else Tensor(self.backend.asarray(value, self.xp.result_type(dtype, value)))
             for value in inputs
-        )  # fmt: skip
+        )
 
     def input_gradients(self, grad: Array) -> Iterator[tuple[Tensor, Array]]:
         """Each input that needs it with its gradient; frees what `forward` saved."""
@@ -323,7 +326,24 @@ class Function:
         inputs, self.inputs, self.saved = self.inputs, (), ()
         for tensor, needed, gradient in zip(inputs, self.needs_input_grad, gradients, strict=True):
             if needed:
+                _check_gradient(self.label, gradient, tensor.data)
                 yield tensor, gradient
+
+
+def _check_gradient(where: str, grad: Array, array: Array) -> None:
+    """The gradient by an array must have its shape and dtype."""
+    if not hasattr(grad, "dtype") or grad.dtype != array.dtype:
+        raise DtypeError(
+            f"{where}: a gradient of type {getattr(grad, 'dtype', type(grad).__name__)}",
+            cause=f"the array that it is the gradient by is of type {array.dtype}",
+            fix="give an array of the same type",
+        )
+    if grad.shape != array.shape:
+        raise ShapeError(
+            f"{where}: a gradient of shape {grad.shape}",
+            cause=f"the array that it is the gradient by has shape {array.shape}",
+            fix=f"give a gradient of shape {array.shape}",
+        )
 
 
 def _array_of(value: Any) -> Array | None:

@@ -1,8 +1,9 @@
 """Counter-based random numbers: Philox4x32-10.
 
 Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
-A number is a function of (seed, name of the stream, step, index) and of nothing else: there is no
-state to carry, so resuming is exact, and a new layer does not change another's numbers.
+Bits and uniforms are a function of (seed, name of the stream, step, index), the other draws of
+their size as well. There is no state to carry: resuming is exact, and a new layer does not change
+another's numbers.
 Element i of a draw takes lane i % 4 of the counter (i // 4, step), each 64 bits wide.
 """
 

@@ -217,6 +217,7 @@ def _conv2d_geometry(
         )
     N, C, H, W = x_shape
     F, C_group, KH, KW = w_shape
+    _check_not_empty("convolution", (C, H, W, F), both)
     if not _is_int(groups) or groups < 1:
         raise ShapeError(
             f"groups is {groups!r}", cause="it must be at least 1", fix="give groups=1"
@@ -254,6 +255,7 @@ def _pool2d_geometry(
             fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
         )
     N, C, H, W = x_shape
+    _check_not_empty("pooling", (C, H, W), f"input {x_shape}")
     KH, KW = pair(kernel, "kernel size")
     stride = (KH, KW) if stride is None else pair(stride, "stride")
     pads = resolve_padding(padding, (H, W), (KH, KW), stride)
@@ -268,6 +270,15 @@ def _pool2d_geometry(
     OW = conv_output_size(W, KW, stride[1], pads[1])
     _check_output(both, (H, W), (KH, KW), (OH, OW), pads, (1, 1))
     return Pool2dGeometry(N, C, H, W, KH, KW, OH, OW, stride, pads)
+
+
+def _check_not_empty(operation: str, sizes: tuple[int, ...], both: str) -> None:
+    if min(sizes) < 1:
+        raise ShapeError(
+            f"{operation} of {both}",
+            cause="only the batch may be empty: channels, filters and pixels must be at least 1",
+            fix="check the shapes",
+        )
 
 
 def _check_output(

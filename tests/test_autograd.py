@@ -12,7 +12,7 @@ import pytest
 from gpucnn import autograd
 from gpucnn import functions as F
 from gpucnn.autograd import Function, Tensor, is_grad_enabled, no_grad
-from gpucnn.errors import GraphError, ShapeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError
 
 
 @pytest.fixture
@@ -220,6 +220,34 @@ def test_an_upstream_gradient(backend, leaf):
         (x * x).backward(backend.asarray(np.ones(3)))
     assert "(3,)" in str(caught.value)
     assert "(2,)" in str(caught.value)
+
+
+def test_an_upstream_gradient_of_another_type(leaf):
+    x = leaf([1.0, 2.0])
+    for grad in (2.0, [1.0, 1.0], np.ones(2, np.float16)):
+        with pytest.raises(DtypeError):
+            (x * x).backward(grad)
+
+
+def test_a_function_whose_gradient_does_not_fit(leaf):
+    class Wrong(Function):
+        def __init__(self, gradient):
+            self.gradient = gradient
+
+        def forward(self, x):
+            return x + x
+
+        def backward(self, g):
+            return self.gradient
+
+    for gradient, error in ((None, DtypeError), (np.ones(3), ShapeError)):
+        with pytest.raises(error, match="Wrong"):
+            Wrong(gradient)(leaf([1.0, 2.0])).sum().backward()
+
+
+def test_numpy_does_not_take_a_tensor_apart(leaf):
+    with pytest.raises(DtypeError, match=r"\.numpy\(\)"):
+        np.asarray(leaf([1.0, 2.0]))
 
 
 def test_backward_of_a_leaf(leaf):

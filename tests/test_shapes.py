@@ -187,3 +187,13 @@ def test_validity_does_not_depend_on_what_was_asked_before(bad):
 def test_a_layer_s_name_is_put_in_front_once():
     error = ShapeError("input (1, 2)", cause="why", fix="how").at("block/conv1").at("block")
     assert str(error) == "block/conv1: input (1, 2)\ncause: why\nfix: how"
+
+
+@pytest.mark.parametrize("x_shape", [(1, 0, 4, 4), (1, 2, 0, 4), (1, 2, 4, 0)])
+def test_only_the_batch_may_be_empty(x_shape: tuple[int, ...]) -> None:
+    with pytest.raises(ShapeError, match="at least 1"):
+        conv2d_geometry(x_shape, (3, x_shape[1], 1, 1), padding=1)
+    with pytest.raises(ShapeError, match="at least 1"):
+        pool2d_geometry(x_shape, 2, padding=1)
+    with pytest.raises(ShapeError, match="at least 1"):
+        conv2d_geometry((1, 2, 4, 4), (0, 2, 1, 1))

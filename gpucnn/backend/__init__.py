@@ -7,10 +7,8 @@ import re
 from functools import lru_cache
 from typing import Any
 
-import numpy as np
-
 from gpucnn.backend.base import Backend
-from gpucnn.backend.cpu import CpuBackend
+from gpucnn.backend.cpu import CpuBackend, is_plain
 from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 __all__ = ["Backend", "choose", "get", "of"]
@@ -58,7 +56,7 @@ def of(*arrays: Any) -> Backend:
         DeviceError: they are CuPy arrays, which this version cannot compute on.
     """
     given = [array for array in arrays if array is not None]
-    if given and all(isinstance(array, (np.ndarray, np.generic)) for array in given):
+    if given and all(map(is_plain, given)):
         return _cpu()
     modules = {type(array).__module__.partition(".")[0] for array in given}
     if modules == {"cupy"}:

@@ -8,6 +8,7 @@ For all of them:
 - activations are (N, C, H, W), convolution weights (F, C/groups, KH, KW), dense weights (in, out);
 - float32, or float64 where the backend has it; one floating dtype a call, and the result has it;
 - an empty batch (N = 0) is legal;
+- inputs may have any strides; results are C-contiguous and share no memory with an input;
 - results are deterministic: every output element has one owner, and a sum over the batch is taken
   in a fixed order that does not depend on the number of threads;
 - inf and NaN propagate silently, as on a GPU; training looks for them.
@@ -37,30 +38,6 @@ from gpucnn.shapes import (
 
 Array = Any  # a NumPy or CuPy ndarray
 Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
-
-#: The primitives, in the order of their definition below; `gpucnn.ops` exposes each.
-PRIMITIVES = (
-    "conv2d_forward",
-    "conv2d_backward_input",
-    "conv2d_backward_weight",
-    "bias_grad",
-    "max_pool2d_forward",
-    "max_pool2d_backward",
-    "avg_pool2d_forward",
-    "avg_pool2d_backward",
-    "matmul",
-    "relu_backward",
-    "softmax_cross_entropy_forward",
-    "softmax_cross_entropy_backward",
-    "batch_norm_forward",
-    "batch_norm_backward",
-    "dropout_forward",
-    "dropout_backward",
-    "gather",
-    "sgd_update",
-    "rmsprop_update",
-    "adam_update",
-)
 
 
 class Backend(ABC):
@@ -247,6 +224,7 @@ class Backend(ABC):
             grad_x: (N, C, H, W).
         """
         self._check_floats(grad_y=grad_y)
+        self._check_integers(argmax=argmax)
         geometry = pool2d_geometry(x_shape, kernel, stride, padding)
         _check_shape("grad_y", grad_y, geometry.y_shape)
         _check_shape("argmax", argmax, geometry.y_shape)
@@ -448,8 +426,15 @@ class Backend(ABC):
         return self._dropout_forward(x, rate, key, step)
 
     def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
-        """grad_x = grad_y * mask / (1 - rate). All of one shape."""
+        """grad_x = grad_y * mask / (1 - rate), with the mask of `dropout_forward`."""
         self._check_floats(grad_y=grad_y)
+        self._check_owned(mask=mask)
+        if mask.dtype != self.xp.uint8:
+            raise DtypeError(
+                f"the dropout mask is {mask.dtype}",
+                cause="it must be the uint8 mask of zeros and ones that dropout_forward returns",
+                fix="pass that mask on as it is",
+            )
         _check_rate(rate)
         _check_shape("mask", mask, grad_y.shape)
         return self._dropout_backward(grad_y, mask, rate)
@@ -463,17 +448,24 @@ class Backend(ABC):
 
         Args:
             dataset: uint8 (M, ...).
-            indices: integers (B,) in [0, M).
+            indices: integers (B,) in [0, M); one outside gives a row of NaN.
 
         Returns:
             float32 (B, ...).
         """
-        self._check_owned(dataset=dataset, indices=indices)
-        if dataset.dtype != self.xp.uint8 or indices.dtype.kind not in "iu":
+        self._check_owned(dataset=dataset)
+        self._check_integers(indices=indices)
+        if dataset.dtype != self.xp.uint8:
             raise DtypeError(
-                f"gather from {dataset.dtype} by {indices.dtype}",
-                cause="the data set must be uint8 and the indices integers",
+                f"gather from {dataset.dtype}",
+                cause="the data set must be uint8",
                 fix="keep pixels as uint8 until they are gathered",
+            )
+        if indices.ndim != 1:
+            raise ShapeError(
+                f"gather by indices of shape {tuple(indices.shape)}",
+                cause="they must be (B,)",
+                fix="flatten them",
             )
         return self._gather(dataset, indices, scale, offset)
 
@@ -594,6 +586,16 @@ class Backend(ABC):
             cause="all must be float32, or all float64",
             fix="convert with .astype(numpy.float32)",
         )
+
+    def _check_integers(self, **arrays: Array) -> None:
+        self._check_owned(**arrays)
+        for name, array in arrays.items():
+            if array.dtype.kind not in "iu":
+                raise DtypeError(
+                    f"{name} is {array.dtype}",
+                    cause="it must hold integers",
+                    fix="convert with .astype(numpy.int32)",
+                )
 
     def _check_labels(self, logits: Array, labels: Array) -> None:
         self._check_owned(labels=labels)

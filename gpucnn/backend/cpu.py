@@ -26,6 +26,11 @@ _PARTS = 8  # partial sums of a reduction over the batch: fixed, so that its ord
 _MATMUL_FLOPS = 1 << 22  # a matrix product below this is not worth a second thread
 
 
+def is_plain(array: Any) -> bool:
+    """Whether this is a NumPy array or number, and no subclass with rules of its own."""
+    return type(array) in (np.ndarray, np.memmap) or isinstance(array, np.generic)
+
+
 class CpuBackend(Backend):
     """NumPy arrays, float32 or float64, of any memory layout; results are C-contiguous."""
 
@@ -39,7 +44,7 @@ class CpuBackend(Backend):
         return np.asarray(array)
 
     def owns(self, array: Any) -> bool:
-        return isinstance(array, (np.ndarray, np.generic))
+        return is_plain(array)
 
     def describe(self) -> dict[str, Any]:
         return {
@@ -129,7 +134,7 @@ class CpuBackend(Backend):
             shifted = logits - logits.max(axis=1, keepdims=True, initial=-np.inf)
             exponentials = np.exp(shifted)
             total = exponentials.sum(axis=1, keepdims=True)
-            valid, index = _valid_labels(labels, logits.shape[1])
+            valid, index = _valid(labels, logits.shape[1])
             picked = np.take_along_axis(shifted, index[:, None], axis=1)[:, 0]
             losses = np.where(valid, np.log(total[:, 0]) - picked, np.nan)
             return losses.astype(logits.dtype, copy=False), exponentials / total
@@ -138,7 +143,7 @@ class CpuBackend(Backend):
         self, probabilities: Array, labels: Array, grad: Array
     ) -> Array:
         with self.computing():
-            valid, index = _valid_labels(labels, probabilities.shape[1])
+            valid, index = _valid(labels, probabilities.shape[1])
             grad_logits = np.array(probabilities)
             grad_logits[np.arange(index.size), index] -= 1
             grad_logits *= grad[:, None]
@@ -220,9 +225,12 @@ class CpuBackend(Backend):
     # ---- data and optimizers ---------------------------------------------------------------
 
     def _gather(self, dataset: Array, indices: Array, scale: float, offset: float) -> Array:
-        batch = np.multiply(dataset[indices], np.float32(scale), dtype=np.float32)
+        valid, index = _valid(indices, len(dataset))
+        batch = np.multiply(dataset[index], np.float32(scale), dtype=np.float32)
         if offset:
             batch += np.float32(offset)
+        if not valid.all():
+            batch[~valid] = np.nan
         return batch
 
     def _sgd_update(
@@ -333,9 +341,10 @@ def _channel_sum(by_channel: Array) -> Array:
     return by_channel.sum(axis=2).sum(axis=0, dtype=np.float64)
 
 
-def _valid_labels(labels: Array, classes: int) -> tuple[Array, Array]:
-    valid = (labels >= 0) & (labels < classes)
-    return valid, np.where(valid, labels, 0).astype(np.int64)
+def _valid(indices: Array, size: int) -> tuple[Array, Array]:
+    """Which indices are in [0, size), and the indices with 0 in place of the others."""
+    valid = (indices >= 0) & (indices < size)
+    return valid, np.where(valid, indices, 0).astype(np.int64)
 
 
 def _value(scalar: Scalar) -> float:

@@ -133,8 +133,8 @@ class _Chunk(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def _chunks(g: Conv2dGeometry, itemsize: int) -> list[_Chunk]:
-    """The output cut so that the columns of a chunk take about `_COLUMN_BYTES`."""
-    row_bytes = g.C * g.KH * g.KW * _pitch(g) * itemsize
+    """The output cut so that a chunk's columns, and its product, take about `_COLUMN_BYTES`."""
+    row_bytes = max(g.C * g.KH * g.KW, g.F) * _pitch(g) * itemsize
     rows = max(1, _COLUMN_BYTES // row_bytes)
     if rows >= g.OH:
         images = piece_size(g.N, rows // g.OH)

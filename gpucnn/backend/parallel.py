@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -29,10 +29,10 @@ _pool: ThreadPoolExecutor | None = None
 
 
 def get_threads() -> int:
-    """Number of threads: `set_threads`, else $GPUCNN_NUM_THREADS, else the usable cores."""
+    """Number of threads: `set_threads`, else $GPUCNN_THREADS, else the usable cores."""
     global _threads
     if _threads is None:
-        given = os.environ.get("GPUCNN_NUM_THREADS")
+        given = os.environ.get("GPUCNN_THREADS")
         if given is None:
             _threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
                 os.cpu_count() or 1
@@ -50,7 +50,7 @@ def set_threads(n: int) -> None:
         raise UsageError(
             f"the number of threads is {n!r}",
             cause="it must be an integer of at least 1",
-            fix="give --threads 2, or unset GPUCNN_NUM_THREADS",
+            fix="give --threads 2, or unset GPUCNN_THREADS",
         )
     with _state:
         if _pool is not None:
@@ -76,28 +76,34 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
             results[index] = task(piece)
 
     with computing():
-        helpers = [_workers().submit(work) for _ in range(min(get_threads(), len(pieces)) - 1)]
+        helpers = _start(work, len(pieces) - 1)
         try:
             work()
         finally:
             waiting.clear()
-            for helper in helpers:
-                if not helper.cancel():  # it came too late to find anything to do
-                    helper.result()
+            running = [helper for helper in helpers if not helper.cancel()]
+            wait(running)
+        for helper in running:
+            helper.result()
     return [results[index] for index in range(len(pieces))]
 
 
-def _workers() -> ThreadPoolExecutor:
-    """The threads beside the calling one."""
+def _start(work: Callable[[], None], most: int) -> list[Future[None]]:
+    """Has the threads beside the calling one do `work`, at most so many of them."""
     global _pool
-    with _state:
-        if _pool is None:
-            _pool = ThreadPoolExecutor(get_threads() - 1, "gpucnn", initializer=_start_worker)
-        return _pool
+    others = get_threads() - 1
+    with _state:  # so that `set_threads` does not take the pool away in between
+        if others and most and _pool is None:
+            _pool = ThreadPoolExecutor(others, "gpucnn", initializer=_start_worker)
+        return [_pool.submit(work) for _ in range(min(others, most))] if _pool else []
 
 
 def _start_worker() -> None:
     np.seterr(all="ignore")
+    _limit_own_thread()
+
+
+def _limit_own_thread() -> None:
     for library in _blas():
         if library.threading_layer == "openmp":  # whose limit is each thread's own
             library.set_num_threads(1)
@@ -128,6 +134,8 @@ class computing:
             if _holders == 1:
                 _before = [library.num_threads for library in _blas()]
                 _set_blas_threads([1] * len(_before))
+        if _holders > 1:
+            _limit_own_thread()
 
     def __exit__(self, *exception: object) -> None:
         global _holders

@@ -14,7 +14,7 @@ import numpy as np
 
 from gpucnn.backend.base import Array
 
-_PIECES = 2  # the least number of pieces to cut work of some size into; not the number of threads
+_LEAST_PIECES = 4  # to cut work of some size into; not the number of threads
 _scratch = threading.local()
 
 
@@ -30,7 +30,7 @@ def piece_size(count: int, most: int) -> int:
 
     A piece below a quarter of `most` is too short to be worth handing to a thread.
     """
-    return max(1, min(most, max(-(-count // _PIECES), most // 4)))
+    return max(1, min(most, max(-(-count // _LEAST_PIECES), most // 4)))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:

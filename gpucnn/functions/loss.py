@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 
 
@@ -84,7 +86,7 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
         targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K).
         reduction: "mean" or "sum" over the batch, or "none" for (N,).
     """
-    targets = targets if isinstance(targets, Tensor) else _labels(logits, targets)
+    logits, targets = _pair(logits, targets)
     if targets.dtype.kind in "iu":
         return _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
     _check_same_shape("softmax_cross_entropy", logits, targets)
@@ -95,6 +97,7 @@ def binary_cross_entropy_with_logits(
     logits: Operand, targets: Operand, *, reduction: str = "mean"
 ) -> Tensor:
     """Cross-entropy of sigmoid(logits) against targets in [0, 1], of the same shape."""
+    logits, targets = _pair(logits, targets)
     _check_same_shape("binary_cross_entropy_with_logits", logits, targets)
     return _reduce(BinaryCrossEntropyWithLogits()(logits, targets), reduction)
 
@@ -103,15 +106,25 @@ def mean_squared_error(
     prediction: Operand, target: Operand, *, half: bool = False, reduction: str = "mean"
 ) -> Tensor:
     """Mean of (prediction - target)**2, or of half of it; both of the same shape."""
+    prediction, target = _pair(prediction, target)
     _check_same_shape("mean_squared_error", prediction, target)
     return _reduce(SquaredError(half)(prediction, target), reduction)
 
 
-def _labels(logits: Operand, targets: Operand) -> Tensor:
-    if hasattr(targets, "dtype"):
-        return Tensor(targets)
-    backend = (logits if isinstance(logits, Tensor) else Tensor(logits)).backend
-    return Tensor(backend.asarray(targets))
+def _pair(output: Operand, targets: Any) -> tuple[Tensor, Tensor]:
+    """Both as Tensors; targets that are constants get the dtype of the output."""
+    output = output if isinstance(output, Tensor) else Tensor(output)
+    if not isinstance(targets, Tensor):
+        if not hasattr(targets, "dtype"):
+            targets = output.backend.asarray(targets)
+        targets = Tensor(targets if targets.dtype.kind in "iu" else targets.astype(output.dtype))
+    if targets.dtype.kind == "f" and targets.dtype != output.dtype:
+        raise DtypeError(
+            f"targets of {targets.dtype} for an output of {output.dtype}",
+            cause="the gradient must have the dtype of the output",
+            fix="convert one with .astype(numpy.float32)",
+        )
+    return output, targets
 
 
 def _check_same_shape(loss: str, a: Operand, b: Operand) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +15,8 @@ import threadpoolctl
 from calls import Calls
 
 import gpucnn.backend
-from gpucnn.errors import UsageError
+from gpucnn.backend.parallel import parallel
+from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20
 CPU = gpucnn.backend.get("cpu")
@@ -62,7 +64,7 @@ weight = cpu.conv2d_backward_weight(g, x, (4, 4, 3, 3), padding=1)
 forward = cpu.conv2d_forward(x, weight)
 print(hashlib.sha256(weight.tobytes() + forward.tobytes() + cpu.bias_grad(g).tobytes()).hexdigest())
 """
-    digests = {run(code, GPUCNN_NUM_THREADS=count)[0] for count in ("1", "2", "5")}
+    digests = {run(code, GPUCNN_THREADS=count)[0] for count in ("1", "2", "5")}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
 
@@ -131,9 +133,9 @@ def run(code, **environment):
 
 def test_threads_come_from_the_environment():
     code = "from gpucnn.backend import cpu; print(cpu.get_threads())"
-    assert run(code, GPUCNN_NUM_THREADS="3")[0] == "3"
+    assert run(code, GPUCNN_THREADS="3")[0] == "3"
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    environment = {k: v for k, v in os.environ.items() if k != "GPUCNN_NUM_THREADS"}
+    environment = {k: v for k, v in os.environ.items() if k != "GPUCNN_THREADS"}
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
     )
@@ -143,9 +145,9 @@ def test_threads_come_from_the_environment():
 @pytest.mark.parametrize("value", ["0", "two", "-4"])
 def test_a_bad_number_in_the_environment_is_named(value):
     code = "from gpucnn.backend import cpu; cpu.get_threads()"
-    _, err = run(code, GPUCNN_NUM_THREADS=value)
+    _, err = run(code, GPUCNN_THREADS=value)
     assert "UsageError" in err
-    assert "GPUCNN_NUM_THREADS" in err
+    assert "GPUCNN_THREADS" in err
 
 
 SCRATCH = {
@@ -179,6 +181,37 @@ def test_scratch_of_a_wide_convolution_is_bounded(name):
     x = np.ones((64, 256, 7, 7), dtype=np.float32)
     w = np.ones((256, 256, 3, 3), dtype=np.float32)
     assert scratch_of(SCRATCH[name], x, w, x) < 64 * MB
+
+
+def test_scratch_of_many_filters_is_bounded():
+    """The product is larger than the columns here: 512 MB for the whole batch."""
+    x, w = np.ones((64, 1, 64, 64), dtype=np.float32), np.ones((512, 1, 1, 1), dtype=np.float32)
+    assert scratch_of(SCRATCH["forward"], x, w, x) < 32 * MB
+
+
+def test_a_failing_piece_is_waited_for(threads):
+    """No piece is at work any more when the error arrives."""
+    threads.set_threads(4)
+    working = set()
+
+    def task(piece):
+        working.add(piece)
+        if piece == 1:
+            raise KeyError(piece)
+        time.sleep(0.05)
+        working.discard(piece)
+
+    with pytest.raises(KeyError):
+        parallel(task, [0, 1, 2, 3])
+    assert working <= {1}
+
+
+def test_subclasses_of_arrays_are_refused():
+    for array in (np.ma.ones((2, 2)), np.ones((2, 2)).view(type("Sub", (np.ndarray,), {}))):
+        with pytest.raises(DtypeError):
+            gpucnn.backend.of(array)
+        with pytest.raises(DtypeError):
+            CPU.relu_backward(array, array)
 
 
 def test_scratch_does_not_grow_with_the_batch():

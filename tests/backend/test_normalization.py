@@ -157,6 +157,23 @@ def test_gather(backend, rng, shape, index_type):
     )
 
 
+def test_gather_by_a_wrong_index(backend):
+    dataset = backend.asarray(np.arange(6, dtype=np.uint8).reshape(3, 2))
+    got = backend.to_numpy(backend.gather(dataset, backend.asarray(np.array([2, -1, 3]))))
+    np.testing.assert_array_equal(got, [[4, 5], [np.nan, np.nan], [np.nan, np.nan]])
+    with pytest.raises(ShapeError, match="flatten"):
+        backend.gather(dataset, backend.asarray(np.array([[1]])))
+    with pytest.raises(DtypeError, match="float64"):
+        backend.gather(dataset, backend.asarray(np.array([1.0])))
+
+
+def test_dropout_backward_takes_its_own_mask_only(backend):
+    grad = backend.asarray(np.ones(3, dtype=np.float32))
+    for dtype in (np.float32, np.bool_, np.int64):
+        with pytest.raises(DtypeError, match="uint8"):
+            backend.dropout_backward(grad, backend.asarray(np.ones(3, dtype=dtype)), 0.5)
+
+
 def test_gather_of_nothing_and_of_many(backend, rng):
     dataset = rng.integers(0, 256, (1000, 1, 3, 3)).astype(np.uint8)
     there = backend.asarray(dataset)
