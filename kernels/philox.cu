@@ -1,8 +1,8 @@
 // Random bits of a stream at one step.
 //
-//     out[i] = lane i % 4 of philox4x32(counter = (i / 4, step), key)      i / 4 and step 64 bits each
+//     out[i] = lane i % 4 of philox4x32(counter = (i / 4, step), key)          i / 4 has 64 bits
 //
-// Layout:  out is uint32 (n,), contiguous. step is uint64 (1,) in device memory, as it changes from
+// Layout:  out is uint32 (n,), contiguous. step is uint32 (1,) in device memory, as it changes from
 //          one launch to the next of a captured graph. key is the stream's, gpucnn.random.stream_key.
 // Owner:   one thread, one counter: four consecutive elements, the last thread fewer.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
@@ -10,14 +10,12 @@
 // Needs:   philox.cuh in front.
 
 extern "C" __global__ void philox_bits(unsigned int *out, unsigned long long n, unsigned int key0,
-                                       unsigned int key1, const unsigned long long *step) {
+                                       unsigned int key1, const unsigned int *step) {
     const unsigned long long index =
         static_cast<unsigned long long>(blockIdx.x) * blockDim.x + threadIdx.x;
     if (index * 4 >= n) return;
     const philox4 counter = {{static_cast<unsigned int>(index),
-                              static_cast<unsigned int>(index >> 32),
-                              static_cast<unsigned int>(*step),
-                              static_cast<unsigned int>(*step >> 32)}};
+                              static_cast<unsigned int>(index >> 32), *step, 0u}};
     const philox4 bits = philox4x32(counter, key0, key1);
     for (int lane = 0; lane < 4; ++lane) {
         const unsigned long long i = index * 4 + lane;

@@ -27,8 +27,9 @@ def test_python_block_runs(source: str, tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
 
 
-def test_there_are_python_blocks() -> None:
+def test_nothing_is_left_to_fill_in() -> None:
     assert len(PYTHON) == 4
+    assert not re.findall(r"@[A-Z]+@", README)
 
 
 def test_test_command_is_what_ci_runs() -> None:

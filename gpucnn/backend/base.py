@@ -642,38 +642,32 @@ class Backend(ABC):
 
     @abstractmethod
     def _conv2d_forward(
-        self, x: Array, w: Array, b: Array | None, geometry: Conv2dGeometry, activation: str | None
+        self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
     ) -> Array: ...
 
     @abstractmethod
-    def _conv2d_backward_input(
-        self, grad_y: Array, w: Array, geometry: Conv2dGeometry
-    ) -> Array: ...
+    def _conv2d_backward_input(self, grad_y: Array, w: Array, g: Conv2dGeometry) -> Array: ...
 
     @abstractmethod
-    def _conv2d_backward_weight(
-        self, grad_y: Array, x: Array, geometry: Conv2dGeometry
-    ) -> Array: ...
+    def _conv2d_backward_weight(self, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array: ...
 
     @abstractmethod
     def _bias_grad(self, grad_y: Array) -> Array: ...
 
     @abstractmethod
-    def _max_pool2d_forward(self, x: Array, geometry: Pool2dGeometry) -> tuple[Array, Array]: ...
+    def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]: ...
 
     @abstractmethod
-    def _max_pool2d_backward(
-        self, grad_y: Array, argmax: Array, geometry: Pool2dGeometry
-    ) -> Array: ...
+    def _max_pool2d_backward(self, grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array: ...
 
     @abstractmethod
     def _avg_pool2d_forward(
-        self, x: Array, geometry: Pool2dGeometry, count_include_pad: bool
+        self, x: Array, g: Pool2dGeometry, count_include_pad: bool
     ) -> Array: ...
 
     @abstractmethod
     def _avg_pool2d_backward(
-        self, grad_y: Array, geometry: Pool2dGeometry, count_include_pad: bool
+        self, grad_y: Array, g: Pool2dGeometry, count_include_pad: bool
     ) -> Array: ...
 
     @abstractmethod

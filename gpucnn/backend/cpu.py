@@ -17,7 +17,6 @@ from gpucnn.backend.base import Array, Backend, Scalar
 from gpucnn.backend.parallel import blas_description, computing, get_threads, parallel, set_threads
 from gpucnn.backend.pieces import blocks, keep, scratch, sum_in_order
 from gpucnn.random import fill_bits, keep_threshold
-from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
 
 __all__ = ["CpuBackend", "get_threads", "set_threads"]
 
@@ -60,16 +59,9 @@ class CpuBackend(Backend):
 
     # ---- convolution -----------------------------------------------------------------------
 
-    def _conv2d_forward(
-        self, x: Array, w: Array, b: Array | None, geometry: Conv2dGeometry, activation: str | None
-    ) -> Array:
-        return cpu_convolution.forward(x, w, b, geometry, activation)
-
-    def _conv2d_backward_input(self, grad_y: Array, w: Array, geometry: Conv2dGeometry) -> Array:
-        return cpu_convolution.backward_input(grad_y, w, geometry)
-
-    def _conv2d_backward_weight(self, grad_y: Array, x: Array, geometry: Conv2dGeometry) -> Array:
-        return cpu_convolution.backward_weight(grad_y, x, geometry)
+    _conv2d_forward = staticmethod(cpu_convolution.forward)
+    _conv2d_backward_input = staticmethod(cpu_convolution.backward_input)
+    _conv2d_backward_weight = staticmethod(cpu_convolution.backward_weight)
 
     def _bias_grad(self, grad_y: Array) -> Array:
         N, F = grad_y.shape[:2]
@@ -80,21 +72,10 @@ class CpuBackend(Backend):
 
     # ---- pooling ---------------------------------------------------------------------------
 
-    def _max_pool2d_forward(self, x: Array, geometry: Pool2dGeometry) -> tuple[Array, Array]:
-        return cpu_pooling.max_forward(x, geometry)
-
-    def _max_pool2d_backward(self, grad_y: Array, argmax: Array, geometry: Pool2dGeometry) -> Array:
-        return cpu_pooling.max_backward(grad_y, argmax, geometry)
-
-    def _avg_pool2d_forward(
-        self, x: Array, geometry: Pool2dGeometry, count_include_pad: bool
-    ) -> Array:
-        return cpu_pooling.avg_forward(x, geometry, count_include_pad)
-
-    def _avg_pool2d_backward(
-        self, grad_y: Array, geometry: Pool2dGeometry, count_include_pad: bool
-    ) -> Array:
-        return cpu_pooling.avg_backward(grad_y, geometry, count_include_pad)
+    _max_pool2d_forward = staticmethod(cpu_pooling.max_forward)
+    _max_pool2d_backward = staticmethod(cpu_pooling.max_backward)
+    _avg_pool2d_forward = staticmethod(cpu_pooling.avg_forward)
+    _avg_pool2d_backward = staticmethod(cpu_pooling.avg_backward)
 
     # ---- dense, activation, loss -----------------------------------------------------------
 

@@ -212,11 +212,12 @@ def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     """The axes counted from 0, all of them for None; `ShapeError` if there is no such axis."""
     if axis is None:
         return tuple(range(ndim))
-    axes = (axis,) if isinstance(axis, int) else tuple(axis)
-    if any(not -ndim <= a < ndim for a in axes):
+    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
+    inside = all(-ndim <= a < ndim for a in axes)
+    if not inside or len({a % ndim for a in axes}) < len(axes):
         raise ShapeError(
             f"{label} over axis {axis} of a tensor of {ndim} axes",
-            cause="there is no such axis",
+            cause="an axis is named twice" if inside else "there is no such axis",
             fix=f"choose from {-ndim} to {ndim - 1}" if ndim else "reshape it first",
         )
     return tuple(a % ndim for a in axes)

@@ -52,13 +52,20 @@ class LayerNorm(Function):
         self.save(xhat, inverse_std, gamma)
         return gamma * xhat + beta
 
-    def backward(self, g: Array) -> tuple[Array, Array, Array]:
+    def backward(self, g: Array) -> tuple[Array | None, Array | None, Array | None]:
         xhat, inverse_std, gamma = self.saved
+        need_x, need_gamma, need_beta = self.needs_input_grad
         rows = tuple(range(g.ndim - 1))
-        d = g * gamma
-        means = d.mean(axis=-1, keepdims=True), (d * xhat).mean(axis=-1, keepdims=True)
-        grad_x = (d - means[0] - xhat * means[1]) * inverse_std
-        return grad_x, (g * xhat).sum(axis=rows), g.sum(axis=rows)
+        grad_x = None
+        if need_x:
+            d = g * gamma
+            means = d.mean(axis=-1, keepdims=True), (d * xhat).mean(axis=-1, keepdims=True)
+            grad_x = (d - means[0] - xhat * means[1]) * inverse_std
+        return (
+            grad_x,
+            (g * xhat).sum(axis=rows) if need_gamma else None,
+            g.sum(axis=rows) if need_beta else None,
+        )
 
 
 class Dropout(Function):

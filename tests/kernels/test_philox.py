@@ -21,7 +21,7 @@ struct Index { unsigned int x; };
 static thread_local Index blockIdx, threadIdx, blockDim;
 %s
 extern "C" void run(unsigned grid, unsigned block, unsigned *out, unsigned long long n,
-                    unsigned key0, unsigned key1, unsigned long long step) {
+                    unsigned key0, unsigned key1, unsigned step) {
     blockDim.x = block;
     for (blockIdx.x = 0; blockIdx.x < grid; ++blockIdx.x)
         for (threadIdx.x = 0; threadIdx.x < block; ++threadIdx.x)
@@ -48,7 +48,7 @@ def philox(tmp_path_factory: pytest.TempPathFactory) -> ctypes.CDLL:
 
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 1021])
-@pytest.mark.parametrize("step", [0, 7, 2**32 + 5])
+@pytest.mark.parametrize("step", [0, 7, 2**32 - 1])
 def test_kernel_gives_the_bits_of_random(philox: ctypes.CDLL, n: int, step: int) -> None:
     out = np.full(n + 8, 0xAAAAAAAA, dtype=np.uint32)
     key = random.stream_key(2026, "dropout/dropout1")
@@ -56,7 +56,7 @@ def test_kernel_gives_the_bits_of_random(philox: ctypes.CDLL, n: int, step: int)
     grid = -(-n // (4 * block)) + 1  # one block too many: its threads must write nothing
     philox.run(
         grid, block, ctypes.c_void_p(out.ctypes.data), ctypes.c_ulonglong(n),
-        ctypes.c_uint(key[0]), ctypes.c_uint(key[1]), ctypes.c_ulonglong(step),
+        ctypes.c_uint(key[0]), ctypes.c_uint(key[1]), ctypes.c_uint(step),
     )  # fmt: skip
     np.testing.assert_array_equal(out[:n], random.bits(n, 2026, "dropout/dropout1", step))
     np.testing.assert_array_equal(out[n:], 0xAAAAAAAA)
