@@ -62,7 +62,7 @@ class Tensor:
         if isinstance(array, Tensor):
             array = array.data
         if not hasattr(array, "dtype"):
-            array = backends.get("cpu").asarray(array, dtype="float32")
+            array = _as_array(backends.get("cpu"), array, "float32")
         if requires_grad and array.dtype.kind != "f":
             raise GraphError(
                 f"an array of {array.dtype} cannot require a gradient",
@@ -288,7 +288,8 @@ class Function:
     def __call__(self, *inputs: Operand) -> Tensor:
         self.backend = backends.of(*(_array_of(value) for value in inputs))
         self.xp = self.backend.xp
-        tensors = self._as_tensors(inputs)
+        dtype = next(value.dtype for value in inputs if hasattr(value, "dtype"))
+        tensors = tuple(self._as_tensor(value, dtype) for value in inputs)
         recording = is_grad_enabled()
         self.needs_input_grad = tuple(recording and t.requires_grad for t in tensors)
         with self.backend.computing():
@@ -299,17 +300,15 @@ class Function:
             result.creator = self
         return result
 
-    def _as_tensors(self, inputs: Sequence[Operand]) -> tuple[Tensor, ...]:
-        # A number takes the dtype of the arrays it meets, or of its kind beside integers.
-        dtype = next(value.dtype for value in inputs if hasattr(value, "dtype"))
-        return tuple(
-            value
-            if isinstance(value, Tensor)
-            else Tensor(value)
-            if hasattr(value, "dtype")
-            else Tensor(self.backend.asarray(value, self.xp.result_type(dtype, value)))
-            for value in inputs
-        )
+    def _as_tensor(self, value: Any, dtype: Any) -> Tensor:
+        if isinstance(value, Tensor):
+            return value
+        if not hasattr(value, "dtype"):
+            # A number takes the dtype of the arrays it meets, or of its kind beside integers.
+            if isinstance(value, (int, float)):
+                dtype = self.xp.result_type(dtype, value)
+            value = _as_array(self.backend, value, dtype)
+        return Tensor(value)
 
     def input_gradients(self, grad: Array) -> Iterator[tuple[Tensor, Array]]:
         """Each input that needs it with its gradient; frees what `forward` saved."""
@@ -344,6 +343,20 @@ def _check_gradient(where: str, grad: Array, array: Array) -> None:
             cause=f"the array that it is the gradient by has shape {array.shape}",
             fix=f"give a gradient of shape {array.shape}",
         )
+
+
+def _as_array(backend: Backend, values: Any, dtype: Any) -> Array:
+    """A number or a (nested) list of numbers as an array."""
+    try:
+        if values is None:  # of which NumPy would make a NaN
+            raise TypeError("it is None")
+        return backend.asarray(values, dtype)
+    except (TypeError, ValueError) as error:
+        raise DtypeError(
+            f"a {type(values).__name__} cannot be made a Tensor",
+            cause=str(error),
+            fix="give an array, a number or a list of numbers",
+        ) from error
 
 
 def _array_of(value: Any) -> Array | None:

@@ -16,22 +16,26 @@ from functools import wraps
 from typing import Any
 
 from gpucnn.backend import Backend, of
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, DtypeError
 
 
 def _on_arrays(name: str) -> Callable[..., Any]:
     method = getattr(Backend, name)
     signature = inspect.signature(method)
     signature = signature.replace(parameters=list(signature.parameters.values())[1:])  # no self
+    required = [key for key, p in signature.parameters.items() if str(p.annotation) == "Array"]
     arrays = {key for key, p in signature.parameters.items() if "Array" in str(p.annotation)}
 
     @wraps(method)
     def function(*args: Any, **kwargs: Any) -> Any:
         given = signature.bind(*args, **kwargs).arguments
         backend = of(*(value for key, value in given.items() if key in arrays))
+        for key in required:
+            if given[key] is None:
+                raise DtypeError(f"{name}: {key} is None", fix="pass an array")
         if "labels" in given:
             scores = next(iter(given.values()))  # logits or probabilities, (N, K)
-            _check_class_ids(given["labels"], scores.shape[-1])
+            _check_class_ids(given["labels"], scores)
         return getattr(backend, name)(*args, **kwargs)
 
     function.__signature__ = signature  # type: ignore[attr-defined]
@@ -40,9 +44,12 @@ def _on_arrays(name: str) -> Callable[..., Any]:
     return function
 
 
-def _check_class_ids(labels: Any, classes: int) -> None:
+def _check_class_ids(labels: Any, scores: Any) -> None:
+    if labels.dtype.kind not in "iu" or scores.ndim != 2:
+        return  # which the method refuses
+    classes = scores.shape[1]
     wrong = (labels < 0) | (labels >= classes)
-    if labels.dtype.kind in "iu" and wrong.any():
+    if wrong.any():
         raise DataError(
             f"label {int(labels[wrong][0])} is out of range",
             cause=f"the logits have {classes} classes: 0 to {classes - 1}",

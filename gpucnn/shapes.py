@@ -164,7 +164,7 @@ def conv2d_geometry(
             names both shapes and what to change.
     """
     return _conv2d_geometry(
-        _key(x_shape), _key(w_shape), _key(stride), _key(padding), _key(dilation), _key(groups)
+        _shape(x_shape), _shape(w_shape), _key(stride), _key(padding), _key(dilation), _key(groups)
     )
 
 
@@ -178,7 +178,15 @@ def pool2d_geometry(
 
     Padding must be smaller than the kernel, so that no window lies in the padding alone.
     """
-    return _pool2d_geometry(_key(x_shape), _key(kernel), _key(stride), _key(padding))
+    return _pool2d_geometry(_shape(x_shape), _key(kernel), _key(stride), _key(padding))
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if isinstance(value, (tuple, list)) and all(map(_is_int, value)):
+        return tuple(map(int, value))
+    raise ShapeError(
+        f"a shape is {value!r}", cause="it must be a tuple of integers", fix="pass array.shape"
+    )
 
 
 class _Wrong(NamedTuple):

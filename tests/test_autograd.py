@@ -480,3 +480,14 @@ def test_the_graph_can_be_looked_at(leaf):
     assert dot.startswith("digraph")
     for text in ("x", "w", "MatMul", "Exp", "Sum", "(1, 2)", "(2, 1)"):
         assert text in dot
+
+
+def test_what_cannot_be_a_tensor(leaf):
+    x = leaf([1.0, 2.0, 3.0])
+    numbers = [1, 2, 3]
+    np.testing.assert_array_equal((x + numbers).numpy(), [2, 4, 6])
+    for wrong in (None, "x", [1, "a"], object()):
+        with pytest.raises(DtypeError, match="cannot be made a Tensor"):
+            x + wrong
+        with pytest.raises(DtypeError, match="cannot be made a Tensor"):
+            Tensor(wrong)

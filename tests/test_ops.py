@@ -8,7 +8,7 @@ import reference
 from checks import assert_close
 
 from gpucnn import ops
-from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 
 def test_convolution_forward_and_backward_on_plain_arrays(rng):
@@ -80,3 +80,20 @@ def test_an_error_names_both_shapes_and_the_fix():
 def test_a_primitive_has_its_documentation():
     assert "(N, C, H, W)" in (ops.conv2d_forward.__doc__ or "")
     assert ops.conv2d_forward.__name__ == "conv2d_forward"
+
+
+def test_what_is_missing_or_of_a_wrong_kind_is_named():
+    x, w = np.ones((1, 1, 3, 3), np.float32), np.ones((1, 1, 2, 2), np.float32)
+    with pytest.raises(DtypeError, match="w is None"):
+        ops.conv2d_forward(x, None)
+    for shape in (3, np.array([1, 1, 3, 3]), (1.0, 1, 3, 3), None):
+        with pytest.raises(ShapeError, match="a tuple of integers"):
+            ops.conv2d_backward_input(x[:, :, :2, :2], w, shape)
+    with pytest.raises(DtypeError):
+        ops.softmax_cross_entropy_forward(np.ones((2, 3)), np.array(["a", "b"]))
+    with pytest.raises(ShapeError):
+        ops.softmax_cross_entropy_forward(np.array(1.0), np.array(1))
+    with pytest.raises(UsageError, match="counted from 1"):
+        ops.adam_update(x, x, x.copy(), x.copy(), learning_rate=0.1, step=0)
+    rows = ops.gather(np.zeros((0, 2), np.uint8), np.array([0]))
+    assert np.isnan(rows).all()

@@ -13,7 +13,7 @@ from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 __all__ = ["Backend", "choose", "get", "of"]
 
-_NO_KERNELS = "this version of gpucnn holds the CPU backend only"
+_NO_CUDA = "this version of gpucnn has no CUDA backend"
 
 
 @lru_cache(maxsize=1)
@@ -33,10 +33,11 @@ def get(device: str = "cpu") -> Backend:
     if device == "cpu":
         return _cpu()
     if re.fullmatch(r"cuda(:\d+)?", device):
-        cause, fix = _why_no_cuda()
-        raise DeviceError(f"device {device} cannot be used", cause=cause, fix=fix)
+        cause = f"{_NO_CUDA}; besides, {why}" if (why := _missing_for_cuda()) else _NO_CUDA
+        raise DeviceError(f"device {device} cannot be used", cause=cause, fix="use --device cpu")
     if device == "sim":
-        raise DeviceError("device sim cannot be used", cause=_NO_KERNELS, fix="use --device cpu")
+        cause = f"{_NO_CUDA} whose kernels could be simulated"
+        raise DeviceError("device sim cannot be used", cause=cause, fix="use --device cpu")
     raise UsageError(
         f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
         fix="use --device auto",
@@ -45,7 +46,7 @@ def get(device: str = "cpu") -> Backend:
 
 def choose() -> tuple[Backend, str]:
     """The backend that "auto" stands for, and the reason, to be shown to the user."""
-    return _cpu(), f"no usable CUDA device: {_why_no_cuda()[0]}"
+    return _cpu(), _NO_CUDA
 
 
 def of(*arrays: Any) -> Backend:
@@ -61,7 +62,7 @@ def of(*arrays: Any) -> Backend:
     modules = {type(array).__module__.partition(".")[0] for array in given}
     if modules == {"cupy"}:
         raise DeviceError(
-            "CuPy arrays cannot be computed on", cause=_NO_KERNELS, fix="convert with cupy.asnumpy"
+            "CuPy arrays cannot be computed on", cause=_NO_CUDA, fix="convert with cupy.asnumpy"
         )
     types = ", ".join(sorted({f"{type(a).__module__}.{type(a).__qualname__}" for a in given}))
     raise DtypeError(
@@ -71,18 +72,10 @@ def of(*arrays: Any) -> Backend:
     )
 
 
-def _why_no_cuda() -> tuple[str, str]:
-    """Cause and fix of CUDA not being usable, as far as it can be told without a kernel to run."""
+def _missing_for_cuda() -> str | None:
+    """What this machine lacks for CUDA, beside a version of gpucnn that has it."""
     if importlib.util.find_spec("cupy") is None:
-        return (
-            "CuPy is not installed",
-            'use --device cpu, or pip install "gpucnn[cuda12]" on a machine with an NVIDIA GPU',
-        )
+        return "CuPy is not installed"
     import cupy
 
-    if not cupy.is_available():
-        return (
-            "CuPy finds no NVIDIA driver or no GPU",
-            "use --device cpu, or install the NVIDIA driver (nvidia-smi must list a GPU)",
-        )
-    return _NO_KERNELS, "use --device cpu"
+    return None if cupy.is_available() else "CuPy finds no NVIDIA driver or no GPU"

@@ -16,6 +16,7 @@ from gpucnn.backend import cpu_convolution, cpu_pooling
 from gpucnn.backend.base import Array, Backend, Scalar
 from gpucnn.backend.parallel import blas_description, computing, get_threads, parallel, set_threads
 from gpucnn.backend.pieces import blocks, keep, scratch, sum_in_order
+from gpucnn.errors import UsageError
 from gpucnn.random import fill_bits, keep_threshold
 
 __all__ = ["CpuBackend", "get_threads", "set_threads"]
@@ -207,6 +208,8 @@ class CpuBackend(Backend):
 
     def _gather(self, dataset: Array, indices: Array, scale: float, offset: float) -> Array:
         valid, index = _valid(indices, len(dataset))
+        if not len(dataset):
+            return np.full((len(indices), *dataset.shape[1:]), np.nan, np.float32)
         batch = np.multiply(dataset[index], np.float32(scale), dtype=np.float32)
         if offset:
             batch += np.float32(offset)
@@ -281,6 +284,10 @@ class CpuBackend(Backend):
         if _halts(halted):
             return
         rate, t = _value(learning_rate), _value(step)
+        if t < 1:
+            raise UsageError(
+                f"Adam's step is {t:g}", cause="it is counted from 1", fix="pass step=1"
+            )
         beta1, beta2 = betas
         step_size = rate / (1 - beta1**t)
         root_correction = (1 - beta2**t) ** 0.5

@@ -12,6 +12,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -82,10 +83,19 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
         finally:
             waiting.clear()
             running = [helper for helper in helpers if not helper.cancel()]
-            wait(running)
+            _wait_for(running)
         for helper in running:
             helper.result()
     return [results[index] for index in range(len(pieces))]
+
+
+def _wait_for(running: list[Future[None]]) -> None:
+    """Wait for all, also when Ctrl-C arrives meanwhile: it is raised when they are done."""
+    try:
+        wait(running)
+    except BaseException:
+        wait(running)
+        raise
 
 
 def _start(work: Callable[[], None], most: int) -> list[Future[None]]:
@@ -95,7 +105,12 @@ def _start(work: Callable[[], None], most: int) -> list[Future[None]]:
     with _state:  # so that `set_threads` does not take the pool away in between
         if others and most and _pool is None:
             _pool = ThreadPoolExecutor(others, "gpucnn", initializer=_start_worker)
-        return [_pool.submit(work) for _ in range(min(others, most))] if _pool else []
+        helpers: list[Future[None]] = []
+        # A thread that cannot be started leaves its work to the others.
+        with suppress(RuntimeError):
+            while _pool and len(helpers) < min(others, most):
+                helpers.append(_pool.submit(work))
+        return helpers
 
 
 def _start_worker() -> None:
