@@ -18,14 +18,14 @@ def command() -> None:
 @command.command("list")
 @_DATA_DIR
 @output_options
-def list_(data_dir: str | None, as_json: bool, quiet: bool) -> None:
+def list_(data_dir: str | None, console: Console) -> None:
     """The data sets by name, and whether their files are here."""
-    console = Console(as_json, quiet)
     for name, source in sources.SOURCES.items():
         folder, missing = sources.path(name, data_dir), sources.missing(name, data_dir)
         state = f"in {folder}" if not missing else f"not here: gpucnn data fetch {name}"
         console.event(
             {
+                "event": "data",
                 "name": name,
                 "description": source.description,
                 "path": str(folder),
@@ -34,17 +34,19 @@ def list_(data_dir: str | None, as_json: bool, quiet: bool) -> None:
         )
         console.result(f"{name}: {source.description}; {state}")
     digits = "1,797 handwritten digits, scaled to 28x28 (Alpaydin and Kaynak, 1998)"
-    console.event({"name": "digits", "description": digits, "path": None, "missing": []})
+    console.event(
+        {"event": "data", "name": "digits", "description": digits, "path": None, "missing": []}
+    )
     console.result(f"digits: {digits}; part of gpucnn")
+    console.event({"event": "end"})
 
 
 @command.command()
 @click.argument("name")
 @_DATA_DIR
 @output_options
-def fetch(name: str, data_dir: str | None, as_json: bool, quiet: bool) -> None:
+def fetch(name: str, data_dir: str | None, console: Console) -> None:
     """Download what is missing or damaged of data set NAME."""
-    console = Console(as_json, quiet)
     folder = sources.fetch(name, data_dir)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))
@@ -54,22 +56,28 @@ def fetch(name: str, data_dir: str | None, as_json: bool, quiet: bool) -> None:
 @click.argument("name")
 @_DATA_DIR
 @output_options
-def verify(name: str, data_dir: str | None, as_json: bool, quiet: bool) -> None:
+def verify(name: str, data_dir: str | None, console: Console) -> None:
     """Check the files of data set NAME against their SHA-256."""
-    console = Console(as_json, quiet)
     for report in sources.verify(name, data_dir):
-        console.event({"file": str(report.path), "bytes": report.size, "verified": report.verified})
+        console.event(
+            {
+                "event": "file",
+                "file": str(report.path),
+                "bytes": report.size,
+                "verified": report.verified,
+            }
+        )
         state = "verified" if report.verified else "readable; the hash of this form is not known"
         console.result(f"{report.path}: {report.size:,} bytes, {state}")
+    console.event({"event": "end"})
 
 
 @command.command()
 @click.argument("name")
 @_DATA_DIR
 @output_options
-def path(name: str, data_dir: str | None, as_json: bool, quiet: bool) -> None:
+def path(name: str, data_dir: str | None, console: Console) -> None:
     """The folder where the files of data set NAME are looked for."""
-    console = Console(as_json, quiet)
     folder = sources.path(name, data_dir)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))

@@ -18,9 +18,8 @@ _EXTRAS = {"cuda12": "cupy", "image": "PIL"}  # extra of pip -> the module it br
 
 @click.command()
 @output_options
-def command(as_json: bool, quiet: bool) -> None:
+def command(console: Console) -> None:
     """What this machine can do: versions, devices, data sets, optional packages."""
-    console = Console(as_json, quiet)
     chosen, why = backends.choose()
     report: dict[str, Any] = {
         "environment": describe_environment(backends.get("cpu")),

@@ -27,11 +27,9 @@ def command(
     split: str,
     weights: str,
     device: str,
-    as_json: bool,
-    quiet: bool,
+    console: Console,
 ) -> None:
     """Loss and accuracy of RUN: a run directory, or a .safetensors file of one."""
-    console = Console(as_json, quiet)
     saved = SavedModel.load(run, weights, console.device(device))
     config = saved.config
     splits = datasets.load(

@@ -5,11 +5,14 @@ Commands are imported when they are called, so that ``gpucnn --help`` loads none
 
 from __future__ import annotations
 
+from gpucnn.cli import signals  # first: it is in charge while the others are imported
+
+# isort: split
 import contextlib
 import importlib
+import os
 import signal
 import sys
-import threading
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -52,26 +55,38 @@ class Commands(click.Group):
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments
         try:
-            with _sigterm_as_interrupt():
+            with _sigterm_as_interrupt(to_the_end=args is None):
                 result = super().main(
                     arguments, prog_name or "gpucnn", standalone_mode=False, **extra
                 )
             code = result if isinstance(result, int) else 0
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:
             if debug:
                 import traceback
 
-                traceback.print_exc()
+                with contextlib.suppress(OSError):
+                    click.echo(traceback.format_exc(), err=True, nl=False)
             known = _as_gpucnn_error(error)
             Console(as_json="--json" in arguments).error(known)
             code = known.exit_code
+        _drop_unwritten()
         sys.exit(code)
 
 
-def _as_gpucnn_error(error: Exception) -> GpucnnError:
+def _drop_unwritten() -> None:
+    """What cannot be written is lost by now: Python is not to try again when it ends."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None:
+                stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def _as_gpucnn_error(error: BaseException) -> GpucnnError:
     if isinstance(error, GpucnnError):
         return error
-    if isinstance(error, click.Abort):  # click's word for Ctrl-C
+    if isinstance(error, (click.Abort, KeyboardInterrupt)):  # the first is click's word for it
         return Interrupted("interrupted")
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gpucnn"
@@ -95,20 +110,20 @@ def _as_gpucnn_error(error: Exception) -> GpucnnError:
 
 
 @contextlib.contextmanager
-def _sigterm_as_interrupt() -> Iterator[None]:
-    """SIGTERM is the same as Ctrl-C, wherever a command is."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
+def _sigterm_as_interrupt(to_the_end: bool) -> Iterator[None]:
+    """SIGTERM is the same as Ctrl-C, wherever a command is.
 
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
+    Args:
+        to_the_end: the process ends with the command: what is left of it is not interrupted.
+    """
+    before = signals.handle(signals.interrupt, signal.SIGTERM)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        if to_the_end:
+            signals.handle(signal.SIG_IGN, signal.SIGINT, signal.SIGTERM)
+        else:
+            signals.restore(before)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,6 +139,8 @@ def main() -> None:
     3 device, 4 data, 5 diverged, 130 interrupted.
     """
 
+
+signals.restore(signals.before_imports)
 
 if __name__ == "__main__":
     main()

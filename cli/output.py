@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import json
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
 from gpucnn.errors import GpucnnError
 
-Command = TypeVar("Command", bound=Callable[..., Any])
+
+class OutputError(GpucnnError):
+    """stdout cannot be written: its reader went away, or the disk is full."""
+
+    def __init__(self, error: OSError) -> None:
+        super().__init__("standard output cannot be written", cause=error.strerror)
 
 
 class Console:
@@ -26,19 +33,20 @@ class Console:
         self.quiet = quiet
 
     def event(self, fields: dict[str, Any]) -> None:
-        """A JSON object on stdout, with --json."""
+        """A JSON object on stdout, with --json; raises `OutputError`."""
         if self.as_json:
-            click.echo(json.dumps(fields, allow_nan=False))
+            _print(json.dumps(fields, allow_nan=False))
 
     def result(self, text: str) -> None:
-        """A result on stdout, without --json."""
+        """A result on stdout, without --json; raises `OutputError`."""
         if not self.as_json:
-            click.echo(text)
+            _print(text)
 
     def note(self, text: str) -> None:
-        """A line on stderr, without --quiet."""
+        """A line on stderr, without --quiet. It is dropped where stderr cannot be written."""
         if not self.quiet:
-            click.echo(text, err=True)
+            with contextlib.suppress(OSError):
+                click.echo(text, err=True)
 
     def device(self, device: str) -> str:
         """The device that ``--device`` says; what "auto" comes down to, and why, is shown."""
@@ -52,17 +60,31 @@ class Console:
 
     def error(self, error: GpucnnError) -> None:
         """What happened, why, and what to do: on stderr, and with --json as an event too."""
-        click.echo(f"error: {error}".replace("\n", "\n  "), err=True)
-        self.event({"event": "error", **error.as_dict()})
+        with contextlib.suppress(OSError):
+            click.echo(f"error: {error}".replace("\n", "\n  "), err=True)
+        with contextlib.suppress(OutputError):  # the exit code still says it
+            self.event({"event": "error", **error.as_dict()})
 
 
-def output_options(command: Command) -> Command:
+def _print(text: str) -> None:
+    try:
+        click.echo(text)
+    except OSError as error:
+        raise OutputError(error) from error
+
+
+def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Adds --json, --quiet and --debug; the command gets `console` for the first two."""
+
+    @functools.wraps(command)
+    def with_console(as_json: bool, quiet: bool, **options: Any) -> Any:
+        return command(console=Console(as_json, quiet), **options)
+
     # --debug is read by `Commands.main`, which is where errors end up.
     for decorate in (
         click.option("--debug", is_flag=True, expose_value=False, help="tracebacks of errors"),
         click.option("--quiet", "-q", is_flag=True, help="no progress and no logs"),
         click.option("--json", "as_json", is_flag=True, help="one JSON object a line on stdout"),
     ):
-        command = decorate(command)
-    return command
+        with_console = decorate(with_console)
+    return with_console

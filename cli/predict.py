@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from gpucnn.cli.output import Console, output_options
 from gpucnn.data.image import SUFFIXES, read_images
 from gpucnn.errors import MissingExtraError
 from gpucnn.training import SavedModel
-from gpucnn.training.files import storage_errors
+from gpucnn.training.files import storage_errors, write_atomic
 
 
 @click.command()
@@ -31,29 +33,25 @@ def command(
     save_input: str | None,
     weights: str,
     device: str,
-    as_json: bool,
-    quiet: bool,
+    console: Console,
 ) -> None:
     """Classify the images in each FILE with RUN: a run directory, or a .safetensors file of one.
 
-    A FILE is a picture (PNG, JPEG) of any size, an array (.npy), an idx file or a CSV table.
+    A FILE is a picture (PNG, JPEG) of any size, an array (.npy), an idx file or a CSV table. What
+    stands beside a class is its probability; of a model that was trained with mean_squared_error it
+    is the output itself.
     """
-    console = Console(as_json, quiet)
     saved = SavedModel.load(run, weights, console.device(device))
+    taken: set[str] = set()
     for file in files:
         path = Path(file)
         picture = path.suffix.lower() in SUFFIXES
         images = read_images(path)
         inputs = np.stack([saved.prepare(image, name, picture=picture) for name, image in images])
         if save_input is not None:
-            _save(Path(save_input), path.stem, inputs)
-        for (name, _), row in zip(images, saved.predict(inputs), strict=True):
-            _show(console, name, _top(row, saved.class_names, top))
-
-
-def _top(row: NDArray[np.float32], class_names: list[str], top: int) -> list[dict[str, Any]]:
-    order = np.argsort(-row, kind="stable")[:top]
-    return [{"label": class_names[k], "probability": float(row[k])} for k in order]
+            _save(Path(save_input), path.stem, inputs, taken)
+        for (name, _), classes in zip(images, saved.classify(inputs, top), strict=True):
+            _show(console, name, classes)
 
 
 def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
@@ -62,8 +60,11 @@ def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.result(f"{name}: {shown}")
 
 
-def _save(folder: Path, stem: str, inputs: NDArray[np.uint8]) -> None:
-    """Write what the model sees of one file as FOLDER/STEM.input.png, further ones numbered."""
+def _save(folder: Path, stem: str, inputs: NDArray[np.uint8], taken: set[str]) -> None:
+    """Write what the model sees of one file as FOLDER/STEM.input.png, further ones numbered.
+
+    A name that is `taken` by another file of the same stem gets a -2, -3, ...
+    """
     try:
         from PIL import Image
     except ImportError as error:
@@ -74,5 +75,10 @@ def _save(folder: Path, stem: str, inputs: NDArray[np.uint8]) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(inputs):
             pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            name = f"{stem}.{number}.input.png" if len(inputs) > 1 else f"{stem}.input.png"
-            Image.fromarray(pixels).save(folder / name)
+            name = f"{stem}.{number}" if len(inputs) > 1 else stem
+            names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+            free = next(each for each in names if each not in taken)
+            taken.add(free)
+            file = io.BytesIO()
+            Image.fromarray(pixels).save(file, "PNG")
+            write_atomic(folder / f"{free}.input.png", file.getvalue(), "--save-input")

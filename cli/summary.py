@@ -20,14 +20,11 @@ _MNIST = (1, 28, 28)
 @click.option("--classes", type=click.IntRange(min=1), default=10, help="outputs of --model [10]")
 @click.option("--batch", type=click.IntRange(min=1), default=1, help="images in the batch [1]")
 @output_options
-def command(
-    run: str | None, model: str | None, classes: int, batch: int, as_json: bool, quiet: bool
-) -> None:
+def command(run: str | None, model: str | None, classes: int, batch: int, console: Console) -> None:
     """Layers of --model, or of the model in RUN: shapes, parameters, FLOPs, memory.
 
     With --json one object a layer, then the totals.
     """
-    console = Console(as_json, quiet)
     if run is not None and model is not None:
         raise UsageError("a run has a model already", fix="give RUN or --model, not both")
     if run is not None:

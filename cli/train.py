@@ -12,7 +12,7 @@ import click
 from gpucnn import backend as backends
 from gpucnn import data as datasets
 from gpucnn import models
-from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import UsageError
 from gpucnn.training import Callback, History, Run, TrainConfig, Trainer, fit_trainer
@@ -59,8 +59,7 @@ def command(
     resume: str | None,
     dry_run: bool,
     print_config: bool,
-    as_json: bool,
-    quiet: bool,
+    console: Console,
     **flags: Any,
 ) -> None:
     """Train a model, and keep the run in runs/train-N.
@@ -68,7 +67,6 @@ def command(
     Options come from --config, over it the environment (GPUCNN_EPOCHS=3), over it the flags.
     Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
     """
-    console = Console(as_json, quiet)
     run = None
     if resume is None:
         config = TrainConfig.load(config_file, flags=flags)
@@ -102,11 +100,17 @@ def _train(config: TrainConfig, run: Run | None, dry_run: bool, console: Console
     callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
     if not console.quiet:
         callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
-    return fit_trainer(trainer, callbacks, run=run, resume=resume)
+    try:
+        return fit_trainer(trainer, callbacks, run=run, resume=resume)
+    except OutputError as error:
+        # All is saved by then: what happens in a run is printed after its checkpoint is written.
+        if run is not None:
+            error.fix = f"go on with: {run.resume_command}"
+        raise
 
 
 def _on_terminal() -> bool:
-    return sys.stderr.isatty()
+    return sys.stderr is not None and sys.stderr.isatty()  # None: it was closed, as by 2>&-
 
 
 def _run_to_resume(resume: str, flags: dict[str, Any]) -> Run:

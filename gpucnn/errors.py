@@ -6,6 +6,12 @@ a caller in Python catches `GpucnnError` or the built-in type that a kind also i
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Mapping
+from typing import TypeVar
+
+Entry = TypeVar("Entry")
+
 
 class GpucnnError(Exception):
     """Base of every error that gpucnn raises on purpose.
@@ -122,3 +128,24 @@ class Interrupted(GpucnnError):
 
     exit_code = 130
     kind = "interrupted"
+
+
+def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = "") -> Entry:
+    """The entry of a name.
+
+    Args:
+        table: name -> entry.
+        name: what the user gave.
+        what: what is chosen, for the message: "model".
+        origin: where the name was given, for the message: " (from --model)".
+
+    Raises:
+        UsageError: there is none of this name; it lists the names, a similar one first.
+    """
+    if isinstance(name, str) and name in table:
+        return table[name]
+    close = difflib.get_close_matches(str(name), table, n=1)
+    hint = f"did you mean {close[0]}? " if close else ""
+    raise UsageError(
+        f"unknown {what} {name!r}{origin}", fix=f"{hint}choose one of {', '.join(table)}"
+    )

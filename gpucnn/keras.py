@@ -11,23 +11,26 @@ starts its optimizer afresh.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn import training
+from gpucnn import optim, training
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Splits
 from gpucnn.data import one_hot as to_categorical
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, choose
+from gpucnn.nn import Activation, Module
 from gpucnn.nn import Sequential as _Sequential
+from gpucnn.nn.layers import WeightedLayer
 from gpucnn.training import Callback, TrainConfig, Trainer
 
 __all__ = ["FitHistory", "Score", "Sequential", "to_categorical"]
 
-#: Keras's names of the losses, ours, and the final activation that each has folded into it.
+#: Keras's names of the losses, ours, and the final activation that is folded into it: the only one
+#: that it goes with, or None for a loss that takes the outputs as they are.
 _LOSSES = {
     "categorical_crossentropy": ("softmax_cross_entropy", "softmax"),
     "sparse_categorical_crossentropy": ("softmax_cross_entropy", "softmax"),
@@ -35,8 +38,6 @@ _LOSSES = {
     "mean_squared_error": ("mean_squared_error", None),
     "mse": ("mean_squared_error", None),
 }
-# Keras's defaults where they are not ours.
-_LEARNING_RATES = {"sgd": 1e-2, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
 
 
 class Score(NamedTuple):
@@ -57,8 +58,9 @@ class Sequential(_Sequential):
     """`gpucnn.nn.Sequential` with Keras's verbs."""
 
     _compiled: dict[str, Any] | None = None
-    _folds: str | None = None
+    _folds: str | None = None  # the final activation that the loss takes over
     _accuracy: bool = False
+    _bare: bool = False  # whether the last layer is without it at the moment
 
     def compile(
         self,
@@ -74,7 +76,8 @@ class Sequential(_Sequential):
         """Say how `fit` is to train.
 
         A final softmax (or, for binary cross-entropy, sigmoid) is folded into the loss, which is
-        then computed from the logits and is stable; `predict` still applies it.
+        then computed from the logits and is stable; `predict` still applies it. It may be the last
+        layer or the activation of that, also of a `Sequential` in this one.
 
         Args:
             optimizer: "sgd", "rmsprop", "adam" or "adamw".
@@ -88,18 +91,18 @@ class Sequential(_Sequential):
             seed: of initial weights, order of the images and dropout.
 
         Raises:
-            UsageError: one of these names is unknown.
+            UsageError: one of these names is unknown, or the final activation is one that the loss
+                does not go with.
         """
-        if loss not in _LOSSES:
-            raise UsageError(f"unknown loss {loss!r}", fix=f"choose one of {', '.join(_LOSSES)}")
         if unknown := [metric for metric in metrics if metric not in ("accuracy", "acc")]:
             raise UsageError(f"unknown metric {unknown[0]!r}", fix='use metrics=["accuracy"]')
-        name, self._folds = _LOSSES[loss]
-        self._accuracy = bool(metrics)
-        rate = learning_rate if learning_rate is not None else _LEARNING_RATES.get(optimizer)
+        name, folds = choose(_LOSSES, loss, "loss")
+        self._final_activation(folds)  # refuses what does not go with the loss
+        if learning_rate is None:
+            learning_rate = optim.default_learning_rate(optimizer)  # those are Keras's
         options: dict[str, Any] = {
             "optimizer": optimizer,
-            "learning_rate": rate,
+            "learning_rate": learning_rate,
             "momentum": 0.0 if optimizer == "sgd" else None,
             "schedule": schedule,
             "loss": name,
@@ -107,7 +110,7 @@ class Sequential(_Sequential):
             "seed": seed,
         }
         TrainConfig(**options)  # refuses what is not acceptable, now and not in fit
-        self._compiled = options
+        self._compiled, self._folds, self._accuracy = options, folds, bool(metrics)
 
     def fit(
         self,
@@ -168,18 +171,15 @@ class Sequential(_Sequential):
         """The outputs for x (N, ...), a NumPy array (N, K); probabilities after a final softmax."""
         images = np.asarray(x, np.float32)
         self._ensure_built(images.shape[1:])
-        mode = self.training
-        self.eval()
-        try:
-            with no_grad():
-                backend = backends.get(self.device)
-                # At least one batch, so that an empty input gives an empty output.
-                outputs = [
-                    self(Tensor(backend.asarray(images[start : start + batch_size]))).numpy()
-                    for start in range(0, max(len(images), 1), batch_size)
-                ]
-        finally:
-            self.train(mode)
+        # A callback of `fit` may ask, when the activation is folded into the loss.
+        complete = self._ending_in(self._folds) if self._bare else nullcontext()
+        with self.evaluating(), no_grad(), complete:
+            backend = backends.get(self.device)
+            # At least one batch, so that an empty input gives an empty output.
+            outputs = [
+                self(Tensor(backend.asarray(images[start : start + batch_size]))).numpy()
+                for start in range(0, max(len(images), 1), batch_size)
+            ]
         return np.concatenate(outputs)
 
     def _options(self, verb: str) -> dict[str, Any]:
@@ -198,16 +198,43 @@ class Sequential(_Sequential):
     @contextmanager
     def _logits(self) -> Iterator[None]:
         """Inside, the last layer gives the logits that its softmax or sigmoid would be taken of."""
-        last: Any = self[-1] if len(self) else None
-        activation = getattr(last, "activation", None)
-        if activation is None or activation != self._folds:
+        if self._final_activation(self._folds) in (None, "linear") or self._folds is None:
             yield
             return
-        last.activation = "linear"
+        self._bare = True
+        try:
+            with self._ending_in("linear"):
+                yield
+        finally:
+            self._bare = False
+
+    @contextmanager
+    def _ending_in(self, activation: str | None) -> Iterator[None]:
+        """Inside, the last layer has this activation."""
+        last: Any = _layers(self)[-1]
+        before = last.activation
+        last.activation = activation
         try:
             yield
         finally:
-            last.activation = activation
+            last.activation = before
+
+    def _final_activation(self, folds: str | None) -> str | None:
+        """The name of the activation that the last layer ends in, or None.
+
+        Raises:
+            UsageError: a loss that folds an activation, `folds`, does not go with it.
+        """
+        layers = _layers(self)
+        last = layers[-1] if layers else None
+        found = last.activation if isinstance(last, (Activation, WeightedLayer)) else None
+        if folds is not None and found not in (None, "linear", folds):
+            raise UsageError(
+                f"the last layer ends in {found}, which does not go with the loss",
+                cause=f"the loss is that of a {folds} of the outputs",
+                fix=f'write activation="{folds}" there, or none',
+            )
+        return found
 
 
 class _Report(Callback):
@@ -221,6 +248,15 @@ class _Report(Callback):
         keys = _keys(self.accuracy, record["val_loss"] is not None)
         values = "".join(f" - {key}: {record[key]:.4f}" for key in keys)
         print(f"Epoch {record['epoch']}/{self.epochs} - {record['seconds']:.1f}s{values}")
+
+
+def _layers(model: _Sequential) -> list[Module]:
+    """The layers in their order, those of a `Sequential` in it one by one."""
+    return [
+        part
+        for layer in model
+        for part in (_layers(layer) if isinstance(layer, _Sequential) else [layer])
+    ]
 
 
 def _keys(accuracy: bool, validated: bool) -> list[str]:

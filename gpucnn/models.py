@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import choose
 from gpucnn.nn import Conv2d, Dense, Dropout, Flatten, MaxPool2d, Module, Sequential
 
 
@@ -68,16 +68,10 @@ def get(name: str, classes: int = 10) -> Sequential:
     Raises:
         UsageError: no network has this name; it lists those that there are.
     """
-    _check(name)
-    return Sequential(_MODELS[name](classes), name=name)
+    return Sequential(choose(_MODELS, name, "model")(classes), name=name)
 
 
 def default_learning_rate(name: str) -> float:
     """The learning rate of Adam with which the network of a name reaches its accuracy."""
-    _check(name)
+    choose(_MODELS, name, "model")
     return 2e-3 if name == "cnn" else 3e-3
-
-
-def _check(name: str) -> None:
-    if name not in _MODELS:
-        raise UsageError(f"unknown model {name!r}", fix=f"choose one of {', '.join(NAMES)}")

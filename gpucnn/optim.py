@@ -6,6 +6,7 @@ step count, whether training is halted) lies in arrays on the device, so a step 
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -13,9 +14,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, choose
 from gpucnn.nn import Module, Parameter
-from gpucnn.nn.state import check_entries
+from gpucnn.nn.state import copy_in, copy_out
 
 
 class Optimizer:
@@ -53,12 +54,16 @@ class Optimizer:
                 fix="pass a model that has some, or model.named_parameters()",
             )
         self.weight_decay = _share("weight_decay", weight_decay, math.inf)
-        xp = backends.of(*(p.data for p in self.parameters.values())).xp
-        self.learning_rate = xp.zeros(1, dtype="float32")
-        self.step_count = xp.zeros(1, dtype="uint32")
-        self.halted = xp.zeros(1, dtype="uint32")
+        # By the backend: the array module would put them on the current one of several devices.
+        backend = backends.of(*(p.data for p in self.parameters.values()))
+        self.learning_rate = backend.asarray(np.zeros(1, np.float32))
+        self.step_count = backend.asarray(np.zeros(1, np.uint32))
+        self.halted = backend.asarray(np.zeros(1, np.uint32))
         self.state = {
-            slot: {path: xp.zeros_like(p.data) for path, p in self.parameters.items()}
+            slot: {
+                path: backend.asarray(np.zeros(p.shape, p.dtype))
+                for path, p in self.parameters.items()
+            }
             for slot in self.slots
         }
         self.set_learning_rate(learning_rate)
@@ -86,8 +91,7 @@ class Optimizer:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy, on the host, of the slots as "<slot>/<path>" and of "step_count"."""
-        arrays = self._arrays()
-        return {k: np.array(backends.of(a).to_numpy(a)) for k, a in arrays.items()}
+        return copy_out(self.arrays())
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy what `state_dict` gave back; all of it or, on error, nothing.
@@ -95,12 +99,10 @@ class Optimizer:
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
-        arrays = self._arrays()
-        check_entries(arrays, state, f"the state for {type(self).__name__}")
-        for name, array in arrays.items():
-            array[...] = backends.of(array).asarray(state[name], dtype=array.dtype)
+        copy_in(self.arrays(), state, f"the state for {type(self).__name__}")
 
-    def _arrays(self) -> dict[str, Any]:
+    def arrays(self) -> dict[str, Any]:
+        """The arrays on the device that `state_dict` copies, by the same names."""
         arrays = {
             f"{slot}/{path}": array
             for slot, by_path in self.state.items()
@@ -257,11 +259,17 @@ def get(
     Raises:
         UsageError: no optimizer has this name; it lists those that there are.
     """
-    if name not in OPTIMIZERS:
-        raise UsageError(
-            f"unknown optimizer {name!r}", fix=f"choose one of {', '.join(OPTIMIZERS)}"
-        )
-    return OPTIMIZERS[name](parameters, learning_rate, **options)
+    return choose(OPTIMIZERS, name, "optimizer")(parameters, learning_rate, **options)
+
+
+def default_learning_rate(name: str) -> float:
+    """The learning rate that the optimizer of a name takes if it is given none.
+
+    Raises:
+        UsageError: no optimizer has this name; it lists those that there are.
+    """
+    arguments = inspect.signature(choose(OPTIMIZERS, name, "optimizer")).parameters
+    return float(arguments["learning_rate"].default)
 
 
 def _share(name: str, value: float, below: float = 1.0) -> float:

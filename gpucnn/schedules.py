@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, choose
 
 Factors = NDArray[np.float64]
 
@@ -63,7 +63,7 @@ def table(
     *,
     warmup_steps: int = 0,
     step_every: int = 1000,
-    step_factor: float = 0.1,
+    step_factor: float = 0.7,
 ) -> NDArray[np.float32]:
     """The learning rate of each step.
 
@@ -81,8 +81,7 @@ def table(
     Raises:
         UsageError: no schedule has this name, or the warm-up leaves no step for it.
     """
-    if name not in SCHEDULES:
-        raise UsageError(f"unknown schedule {name!r}", fix=f"choose one of {', '.join(NAMES)}")
+    factors = choose(SCHEDULES, name, "schedule")
     if warmup_steps < 0 or (warmup_steps and warmup_steps >= total_steps):
         raise UsageError(
             f"warmup_steps is {warmup_steps}",
@@ -91,5 +90,5 @@ def table(
         )
     warmup = np.arange(1, warmup_steps + 1) / max(warmup_steps, 1)
     options = {"every": step_every, "factor": step_factor} if name == "step" else {}
-    factors = SCHEDULES[name](total_steps - warmup_steps, **options)
-    return (learning_rate * np.concatenate([warmup, factors])).astype(np.float32)
+    course = np.concatenate([warmup, factors(total_steps - warmup_steps, **options)])
+    return (learning_rate * course).astype(np.float32)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from gpucnn import data
 from gpucnn.errors import DataError, DivergedError, ShapeError, UsageError
 from gpucnn.keras import Score, Sequential, to_categorical
 from gpucnn.nn import Activation, Conv2d, Dense, Dropout, Flatten, MaxPool2d, Softmax
+from gpucnn.nn import Sequential as _Sequential
+from gpucnn.training import Callback, Trainer
 
 DIGITS = data.load("digits")
 X, Y = DIGITS.train.images[:256].astype(np.float32) / 255, DIGITS.train.labels[:256]
@@ -59,10 +63,76 @@ def test_predict_gives_the_probabilities_that_evaluate_scores() -> None:
 @pytest.mark.parametrize("final", [[Dense(10), Softmax()], [Dense(10), Activation("softmax")]])
 def test_a_softmax_is_folded_wherever_it_stands(final: list[object]) -> None:
     histories = []
-    for model in (compiled(), compiled(*final)):
+    for model in (compiled(), compiled(*final), compiled(_Sequential(final))):
         histories.append(model.fit(X, Y, epochs=2, verbose=0).history)
         np.testing.assert_allclose(model.predict(X[:5]).sum(axis=1), 1, rtol=1e-5)
     assert histories[0] == histories[1]
+
+
+def test_a_softmax_is_folded_however_deep_it_is() -> None:
+    deep = compiled(_Sequential([_Sequential([Dense(10, activation="softmax")]), _Sequential()]))
+    plain = compiled(Dense(10, kernel_initializer="zeros"))
+    for layer in (deep, plain):
+        layer.build((1, 28, 28))
+    plain.load_state_dict(dict(zip(plain.state_dict(), deep.state_dict().values(), strict=True)))
+    assert deep.evaluate(X, Y) == plain.evaluate(X, Y)
+    np.testing.assert_allclose(deep.predict(X[:5]).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_a_callback_may_predict_and_evaluate() -> None:
+    sums, scores = [], []
+
+    class Ask(Callback):
+        def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+            sums.append(model.predict(X_TEST).sum(axis=1))
+            scores.append(model.evaluate(X_TEST, Y_TEST).loss)
+
+    model = compiled()
+    data_ = (X_TEST, Y_TEST)
+    asked = model.fit(X, Y, epochs=2, validation_data=data_, verbose=0, callbacks=[Ask()]).history
+    np.testing.assert_allclose(sums, 1, rtol=1e-5)
+    assert scores == pytest.approx(asked["val_loss"])
+    assert asked == compiled().fit(X, Y, epochs=2, validation_data=data_, verbose=0).history
+
+
+@pytest.mark.parametrize(
+    ("loss", "activation"),
+    [
+        ("categorical_crossentropy", "sigmoid"),
+        ("sparse_categorical_crossentropy", "relu"),
+        ("categorical_crossentropy", "tanh"),
+        ("binary_crossentropy", "softmax"),
+    ],
+)
+def test_a_final_activation_that_the_loss_does_not_go_with(loss: str, activation: str) -> None:
+    wanted = "sigmoid" if loss == "binary_crossentropy" else "softmax"
+    for final in (
+        [Dense(10, activation=activation)],
+        [Dense(10), Activation(activation)],
+        [_Sequential([Dense(10, activation=activation)])],
+    ):
+        with pytest.raises(UsageError, match=f"ends in {activation}") as caught:
+            compiled(*final, loss=loss)
+        assert f'activation="{wanted}"' in str(caught.value.fix)
+    late = Sequential([Flatten()])
+    late.compile(loss=loss)
+    late.add(Dense(10, activation=activation))
+    with pytest.raises(UsageError, match=f"ends in {activation}"):
+        late.fit(X, Y, verbose=0)
+
+
+def test_final_activations_that_are_accepted() -> None:
+    for loss in ("categorical_crossentropy", "binary_crossentropy"):
+        compiled(Dense(10), loss=loss)
+        compiled(Dense(10, activation="linear"), loss=loss)
+    compiled(Dense(10, activation="sigmoid"), loss="mse")
+
+
+def test_predict_leaves_the_modes_as_they_are() -> None:
+    model = small().build((1, 28, 28))
+    model[0].eval()
+    model.predict(X[:2])
+    assert [name for name, m in model.modules().items() if not m.training] == ["pool1"]
 
 
 def test_the_folded_loss_is_stable() -> None:

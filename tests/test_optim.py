@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import reference
@@ -122,6 +124,37 @@ def test_state_makes_a_continued_training_the_same_bits(backend, name, options, 
         take_step(resumed, step)
     for path, value in values(resumed).items():
         assert value.tobytes() == values(whole)[path].tobytes(), path
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_arrays_lie_where_the_parameters_are(monkeypatch, name):
+    class Elsewhere(np.ndarray):
+        pass
+
+    there = SimpleNamespace(xp=np, asarray=lambda array: array.view(Elsewhere))
+    monkeypatch.setattr("gpucnn.optim.backends", SimpleNamespace(of=lambda *_: there))
+    parameters = {"w": nn.Parameter(np.ones(3, np.float32))}
+    optimizer = optim.get(name, parameters, 0.1, **({"momentum": 0.5} if name == "sgd" else {}))
+    slots = [array for by_path in optimizer.state.values() for array in by_path.values()]
+    arrays = [optimizer.learning_rate, optimizer.step_count, optimizer.halted, *slots]
+    assert len(slots) > 0
+    assert all(type(array) is Elsewhere for array in arrays)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_parameter_that_is_a_number_trains(backend, name):
+    scale = nn.Parameter(np.float32(1.0))
+    optimizer = optim.get(name, {"scale": scale}, 0.1)
+    (scale * scale).backward()
+    optimizer.step()
+    assert scale.item() < 1
+
+
+def test_default_learning_rates():
+    rates = {name: optim.default_learning_rate(name) for name in NAMES}
+    assert rates == {"sgd": 1e-2, "rmsprop": 1e-3, "adam": 1e-3, "adamw": 1e-3}
+    with pytest.raises(UsageError, match="did you mean adam"):
+        optim.default_learning_rate("adm")
 
 
 def test_names_of_the_state(backend):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,15 +24,17 @@ class Augment:
         rotate: the most degrees by which it turns about its centre, either way.
 
     Raises:
-        UsageError: a negative shift, or an angle outside [0, 180].
+        UsageError: a shift that is negative or no whole number, or an angle outside [0, 180].
     """
 
     shift: int = 0
     rotate: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.shift < 0:
-            raise UsageError(f"shift is {self.shift}", fix="give a number of pixels, 0 or more")
+        if not isinstance(self.shift, numbers.Integral) or self.shift < 0:
+            raise UsageError(
+                f"shift is {self.shift!r}", fix="give a whole number of pixels, 0 or more"
+            )
         if not 0.0 <= self.rotate <= 180.0:
             raise UsageError(f"rotate is {self.rotate}", fix="give degrees from 0 to 180")
 

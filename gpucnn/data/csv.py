@@ -18,6 +18,9 @@ from gpucnn.data.files import read_bytes
 from gpucnn.errors import DataError
 
 CLASSES = 10
+_LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
+_CELL_FIX = f"labels are 0 to {CLASSES - 1} and pixels 0 to 255; correct or remove the line"
+_OTHER_MARKS = ((";", "semicolons"), ("\t", "tabs"))
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # spreadsheets put it first
 
 
@@ -30,19 +33,37 @@ def read_csv(path: Path) -> Dataset:
         DataError: it is no such table; the message names the line.
     """
     content = read_bytes(path).removeprefix(_BYTE_ORDER_MARK)
+    if b"\0" in content[:100]:
+        raise DataError(
+            f"{path} is not a table in UTF-8",
+            cause="it has zero bytes, as UTF-16 has and files that are no text",
+            fix="save it as CSV in UTF-8",
+        )
     with _text(content) as lines:
-        fields = [field.strip().strip('"') for field in lines.readline().split(",")]
+        first = lines.readline()
+        fields = [field.strip().strip('"') for field in first.split(",")]
         header = fields[0].lower() == "label" or not any(map(_is_number, fields))
         filled = not header or any(line.strip() for line in lines)
     if not filled:
-        raise DataError(f"{path} has no images: it is empty or only a header")
+        raise DataError(
+            f"{path} has no images", cause="it is empty or only a header", fix=_LINE_FIX
+        )
     columns = len(fields)
     side = math.isqrt(columns)
     labelled = side * side != columns
     if columns - labelled != side * side or side < 2:
         raise DataError(
             f"{path}, line 1: {columns} columns are neither the pixels of a square image nor a"
-            " label and those"
+            " label and those",
+            cause=next(
+                (
+                    f"columns are separated by {name}"
+                    for mark, name in _OTHER_MARKS
+                    if mark in first
+                ),
+                None,
+            ),
+            fix=_LINE_FIX,
         )
     try:
         with _text(content) as lines:
@@ -65,7 +86,7 @@ def read_labelled(path: Path) -> Dataset:
     if dataset.labels is None:
         raise DataError(
             f"{path} has no labels: its {dataset.images[0].size} columns are all pixels",
-            fix="put the label first on each line: label,pixel0,pixel1,...",
+            fix=_LINE_FIX,
         )
     return dataset
 
@@ -106,7 +127,8 @@ def _explain(
             fields = [field.strip() for field in line.split(",")]
             if len(fields) != columns:
                 raise DataError(
-                    f"{path}, line {number}: {len(fields)} columns, where line 1 has {columns}"
+                    f"{path}, line {number}: {len(fields)} columns, where line 1 has {columns}",
+                    fix="get the file again if it was cut short; every line must be as long",
                 )
             for column, field in enumerate(fields):
                 is_label = labelled and column == 0
@@ -115,6 +137,7 @@ def _explain(
                     what = "label" if is_label else f"pixel {column - labelled}"
                     raise DataError(
                         f"{path}, line {number}: the {what} is {field[:20]!r}, which is no whole"
-                        f" number from 0 to {highest}"
+                        f" number from 0 to {highest}",
+                        fix="write the numbers without quotes" if '"' in field else _CELL_FIX,
                     )
-    raise DataError(f"{path} is not a table of images", cause=reason)
+    raise DataError(f"{path} is not a table of images", cause=reason, fix=_LINE_FIX)

@@ -12,7 +12,7 @@ from gpucnn import random
 from gpucnn.errors import DataError, UsageError
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Dataset:
     """Images and their labels on the host.
 
@@ -42,13 +42,17 @@ class Dataset:
         if labels is None:
             return
         if len(labels) != len(self.images):
-            raise DataError(f"{self.name}: {len(self.images)} images but {len(labels)} labels")
+            raise DataError(
+                f"{self.name}: {len(self.images)} images but {len(labels)} labels",
+                fix="give the labels of these images, one each",
+            )
         if np.issubdtype(labels.dtype, np.integer) and labels.size:
             wrong = np.argwhere((labels < 0) | (labels >= self.classes))
             if len(wrong):
                 raise DataError(
                     f"{self.name}: label {labels[tuple(wrong[0])]} of image {wrong[0][0]} is not in"
-                    f" 0..{self.classes - 1}"
+                    f" 0..{self.classes - 1}",
+                    fix="correct the label, or give the labels that belong to these images",
                 )
             object.__setattr__(self, "labels", labels.astype(np.int32, copy=False))
 
@@ -66,7 +70,7 @@ class Dataset:
         return replace(self, images=self.images[indices], labels=labels)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Splits:
     """A data set cut for training; `validation` and `test` are None where there is no such part."""
 
@@ -139,12 +143,17 @@ def one_hot(labels: Any, classes: int | None = None) -> NDArray[np.float32]:
     """
     ids = np.asarray(labels).reshape(-1)
     if ids.size and not np.array_equal(ids, np.trunc(ids)):
-        raise DataError("labels must be whole numbers to be made one-hot")
+        raise DataError(
+            "labels must be whole numbers to be made one-hot", fix="give the numbers of classes"
+        )
     ids = ids.astype(np.int64)
     if classes is None:
         classes = int(ids.max(initial=-1)) + 1
     if ids.size and (ids.min() < 0 or ids.max() >= classes):
-        raise DataError(f"labels go from {ids.min()} to {ids.max()}, not within 0..{classes - 1}")
+        raise DataError(
+            f"labels go from {ids.min()} to {ids.max()}, not within 0..{classes - 1}",
+            fix="number the classes from 0, and give the right number of them",
+        )
     encoded = np.zeros((ids.size, classes), dtype=np.float32)
     encoded[np.arange(ids.size), ids] = 1.0
     return encoded

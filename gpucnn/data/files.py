@@ -20,7 +20,11 @@ def read_raw(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read", cause=error.strerror or str(error)) from error
+        raise DataError(
+            f"{path} cannot be read",
+            cause=describe(error),
+            fix="check its name and permissions",
+        ) from error
 
 
 def decompress(raw: bytes, path: Path) -> bytes:
@@ -41,6 +45,23 @@ def decompress(raw: bytes, path: Path) -> bytes:
         ) from error
 
 
+def describe(error: Exception) -> str:
+    """What went wrong, without the file's name, which the system puts after its own words."""
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+
+
 def read_bytes(path: Path) -> bytes:
     """The bytes of a file, unpacked if it is gzip."""
     return decompress(read_raw(path), path)
+
+
+def refuse_empty(shape: tuple[int, ...], where: str) -> None:
+    """Raise a DataError if images of a shape (N, ..., H, W) are none or have no pixels."""
+    if shape[0] == 0:
+        raise DataError(f"{where} has no images", fix="leave it out, or put images in it")
+    if 0 in shape:
+        raise DataError(
+            f"{where} has images without pixels",
+            cause=f"they are {shape[-2]} high and {shape[-1]} wide",
+            fix="save the images again, at least 1 pixel high and wide",
+        )

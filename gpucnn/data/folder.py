@@ -12,6 +12,7 @@ from gpucnn.data.image import SUFFIXES, open_image
 from gpucnn.errors import DataError
 
 _VALIDATION_NAMES = ("val", "valid", "validation")
+_SPLIT_NAMES = ("train", "test", *_VALIDATION_NAMES)
 
 
 def read_folder(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:
@@ -23,22 +24,29 @@ def read_folder(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:
     (C = 3). What has a name that begins with a dot is passed over.
 
     Raises:
-        DataError: there are no images, a file is no image, or the sizes differ.
+        DataError: a part has no images or no classes, a file is no image, or the sizes differ.
         MissingExtraError: Pillow is not installed.
     """
     parts = _subfolders(path)
     if "train" in parts and _subfolders(parts["train"]):
         validation = next((parts[name] for name in _VALIDATION_NAMES if name in parts), None)
         folders = [parts["train"], validation, parts.get("test")]
+    elif parts and all(name.lower() in _SPLIT_NAMES for name in parts):
+        raise DataError(
+            f"{path} has {', '.join(parts)}, but no classes to train on",
+            cause="the images are not in folders by class, such as train/CLASS",
+            fix="put the images of each class in a folder of its own: train/CLASS/IMAGE.png",
+        )
     else:
         folders = [path, None, None]
     names = list(_subfolders(folders[0] or path))
     listings = [None if folder is None else _list_files(folder, names) for folder in folders]
-    if not listings[0]:
-        raise DataError(
-            f"{folders[0]} holds no images in subfolders, nor idx files, nor train.csv",
-            fix="put the images of each class in a folder of its own: CLASS/IMAGE.png",
-        )
+    for folder, listing in zip(folders, listings, strict=True):
+        if listing is not None and not listing:
+            raise DataError(
+                f"{folder} holds no images in subfolders, nor idx files, nor train.csv",
+                fix="put the images of each class in a folder of its own: CLASS/IMAGE.png",
+            )
     pictures = _open_all([file for listing in listings for file, _ in listing or []])
     datasets: list[Dataset | None] = []
     start = 0
@@ -74,6 +82,7 @@ def _list_files(folder: Path, names: list[str]) -> list[tuple[Path, int]]:
             raise DataError(
                 f"{subfolder} is a class that the training images do not have",
                 cause=f"those have {', '.join(names)}",
+                fix="name the folders alike in every part, or take this one out",
             )
         for file in sorted(subfolder.iterdir()):
             if file.name.startswith("."):

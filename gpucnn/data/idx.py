@@ -13,13 +13,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.dataset import Dataset
-from gpucnn.data.files import read_bytes
+from gpucnn.data.files import read_bytes, refuse_empty
 from gpucnn.errors import DataError
 
 IMAGES, LABELS = 3, 1  # dimensions
 CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_GET_AGAIN = "get the file again; it was cut short or altered"
 
 
 def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -31,25 +32,32 @@ def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
         dimensions: how many the array must have: `IMAGES` or `LABELS`.
 
     Raises:
-        DataError: another magic number, or fewer or more bytes than the header says.
+        DataError: another magic number, fewer or more bytes than the header says, or images that
+            are none or have no pixels.
     """
     magic = bytes([0, 0, 8, dimensions])
     header = 4 + 4 * dimensions
     if content[:4] != magic:
         raise DataError(
             f"{path} begins with 0x{content[:4].hex()}, where an idx file of"
-            f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}"
+            f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
+            fix="give an idx file, whole; other kinds are told by suffixes like .png, .csv, .npy",
         )
     if len(content) < header:
-        raise DataError(f"{path} has {len(content)} bytes, fewer than its header of {header}")
+        raise DataError(
+            f"{path} has {len(content)} bytes, fewer than its header of {header}",
+            fix=_GET_AGAIN,
+        )
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
     expected = header + math.prod(shape)
     if len(content) != expected:
         raise DataError(
             f"{path} has {len(content):,} bytes; its header says {expected:,}",
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
-            fix="get the file again; it was cut short or altered",
+            fix=_GET_AGAIN,
         )
+    if dimensions == IMAGES:
+        refuse_empty(shape, str(path))
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
 
 
@@ -82,15 +90,14 @@ def read_pair(images_path: Path) -> Dataset:
     ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte``, either of them raw or
     gzip. Labels must be in 0..9.
     """
+    images = read_idx(images_path, IMAGES)
     stem = images_path.name.removesuffix(".gz").replace(".idx", "-idx")
     wanted = stem.replace("images", "labels").replace("idx3", "idx1")
-    labels_path = find_file(images_path.parent, wanted) if wanted != stem else None
+    labels_path = find_file(images_path.parent, wanted)
     if labels_path is None:
         raise DataError(
             f"{images_path} has no labels beside it",
-            cause=f"{wanted} (or .gz) is not in {images_path.parent}"
-            if wanted != stem
-            else "its name does not contain 'images'",
+            cause=f"{wanted} (or .gz) is not in {images_path.parent}",
             fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
         )
-    return from_pair(read_idx(images_path, IMAGES), read_idx(labels_path, LABELS), str(images_path))
+    return from_pair(images, read_idx(labels_path, LABELS), str(images_path))

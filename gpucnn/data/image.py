@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import csv, idx, npz
+from gpucnn.data.files import describe
 from gpucnn.data.resample import resize
 from gpucnn.errors import DataError, MissingExtraError
 
@@ -38,9 +39,14 @@ def open_image(path: Path) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
             return _pixels(ImageOps.exif_transpose(picture), str(path))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        cause = error.strerror if isinstance(error, OSError) else None
-        raise DataError(f"{path} cannot be read as a picture", cause=cause or str(error)) from error
+    except DataError:
+        raise
+    except Exception as error:  # a damaged file makes Pillow raise nearly anything
+        raise DataError(
+            f"{path} cannot be read as a picture",
+            cause=describe(error),
+            fix="give a picture that opens in other programs; save it anew as PNG if it does",
+        ) from error
 
 
 def read_images(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
@@ -53,8 +59,8 @@ def read_images(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
         DataError: the file is missing, damaged, empty, or none of these.
         MissingExtraError: it is a picture, and Pillow is not installed.
     """
-    plain = path.name.removesuffix(".gz")
-    if path.suffix == ".npy":
+    plain = path.name.lower().removesuffix(".gz")
+    if path.suffix.lower() == ".npy":
         array = npz.load_numpy(path).get("")
         if array is None:
             raise DataError(f"{path} is an archive of arrays, not one array", fix="use np.save")
@@ -67,8 +73,6 @@ def read_images(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
     else:
         stack = idx.read_idx(path, idx.IMAGES)[:, np.newaxis]
     images = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in stack]
-    if not images:
-        raise DataError(f"{path} holds no images")
     if len(images) == 1:
         return [(str(path), images[0])]
     return [(f"{path}[{number}]", image) for number, image in enumerate(images)]
@@ -96,7 +100,11 @@ def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") ->
     ink = np.maximum(background - gray if dark_on_light else gray - background, 0.0)
     peak = ink.max()
     if peak == 0.0:
-        raise DataError(f"{name} is blank: there is no digit on its background")
+        raise DataError(
+            f"{name} is blank: there is no digit on its background",
+            cause="all of its pixels are the same gray",
+            fix="give a picture with a digit on it",
+        )
     # A percentile, because a stroke may touch the border; at most half, so that some ink is left.
     noise = 1.5 * np.percentile(np.abs(border - background), 95)
     ink[ink <= np.clip(noise, _FAINTEST * peak, 0.5 * peak)] = 0.0

@@ -74,11 +74,6 @@ class Loader:
     def __len__(self) -> int:
         return self.steps_per_epoch
 
-    @property
-    def images_per_epoch(self) -> int:
-        """The number of images that an epoch goes through."""
-        return min(len(self.dataset), self.steps_per_epoch * self.batch_size)
-
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch `index` of `epoch`, both counted from 0.
 
@@ -108,9 +103,6 @@ class Loader:
         """The batches of an epoch in their order, from batch `start`."""
         for index in range(start, self.steps_per_epoch):
             yield self.batch(epoch, index)
-
-    def __iter__(self) -> Iterator[Batch]:
-        return self.epoch(0)
 
     def _begin(self, epoch: int) -> None:
         """Put the order and the augmentation of an epoch on the device, once an epoch."""

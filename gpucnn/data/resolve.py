@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import difflib
+import numbers
 import os
 from pathlib import Path
 
 from gpucnn.data import csv, folder, idx, npz, sources
 from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
+from gpucnn.data.files import describe
 from gpucnn.errors import DataError, UsageError
 
 NAMES = (*sources.SOURCES, "digits")
+_KINDS = (
+    "give an .npz, a .csv (or .csv.gz), an idx file of images named like train-images-idx3-ubyte,"
+    " or a folder"
+)
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
 
 
@@ -40,11 +46,18 @@ def load(
 
     Raises:
         DataError: the data are missing, damaged, or of a form that is not understood.
-        UsageError: `validation` does not leave anything to train on.
+        UsageError: `validation` is no whole number or does not leave anything to train on; or the
+            name is empty.
         MissingExtraError: a folder of images, and Pillow is not installed.
         StorageError: a download cannot be written.
     """
     name = os.fspath(name_or_path)
+    if not name:
+        raise UsageError("the data set has no name", fix=f"give {', '.join(NAMES)}, or a path")
+    if validation is not None and not isinstance(validation, numbers.Integral):
+        raise UsageError(
+            f"validation is {validation!r}", fix="give a number of images: a whole number, or 0"
+        )
     held: Dataset | None = None
     test: Dataset | None
     if name in sources.SOURCES:
@@ -53,16 +66,19 @@ def load(
         train, test = load_digits()
     else:
         try:
-            train, held, test = _read_path(Path(name).expanduser())
+            train, held, test = _read_path(Path(os.path.expanduser(name)))
         except OSError as error:
-            raise DataError(f"{name} cannot be read", cause=error.strerror) from error
-    if not len(train):
-        raise DataError(f"{name} has no training images")
+            raise DataError(
+                f"{name} cannot be read",
+                cause=describe(error),
+                fix="check its name and permissions",
+            ) from error
     for part in (held, test):
         if part is not None and part.image_shape != train.image_shape:
             raise DataError(
                 f"{part.name}: its images are {part.image_shape} (C, H, W), those to train on"
-                f" {train.image_shape}"
+                f" {train.image_shape}",
+                fix="scale all images to one size, all of them gray or all in colour",
             )
     if held is not None:
         if validation is not None:
@@ -87,12 +103,15 @@ def _read_path(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:
             fix=f"give {', '.join(NAMES)}, or a path"
             + (f"; did you mean {close[0]}?" if close else ""),
         )
-    if path.suffix == ".npz":
+    name = path.name.lower()
+    if name.endswith(".npz"):
         train, test = npz.read_npz(path)
         return train, None, test
-    if path.name.removesuffix(".gz").endswith(".csv"):
+    if name.removesuffix(".gz").endswith(".csv"):
         return csv.read_labelled(path), None, None
-    return idx.read_pair(path), None, None
+    if "images" in name or "idx3" in name:
+        return idx.read_pair(path), None, None
+    raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
 
 def _read_directory(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:

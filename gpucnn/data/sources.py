@@ -128,7 +128,7 @@ def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     chosen = data_dir or os.environ.get("GPUCNN_DATA_DIR")
     if not chosen:
         return _cache(name)
-    explicit = Path(chosen).expanduser()
+    explicit = Path(os.path.expanduser(chosen))  # an unknown ~user stays as it is, as in a shell
     return explicit / name if (explicit / name).is_dir() else explicit
 
 
@@ -261,6 +261,7 @@ def _download(source: Source, file: str, temporary: Path) -> None:
     """Get FILE.gz into `temporary` from the first mirror that gives it with the right hash."""
     import pooch  # here, because it takes long to load and few runs download
 
+    pooch.get_logger().setLevel("WARNING")  # it would announce every file on stderr
     failures = []
     for mirror in source.mirrors:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
+from gpucnn.errors import choose
 from gpucnn.nn.module import Module
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -27,10 +27,7 @@ def check(name: str) -> str:
     Raises:
         UsageError: no activation has this name; it lists those that there are.
     """
-    if name not in ACTIVATIONS:
-        raise UsageError(
-            f"unknown activation {name!r}", fix=f"choose one of {', '.join(ACTIVATIONS)}"
-        )
+    choose(ACTIVATIONS, name, "activation")
     return name
 
 

@@ -48,16 +48,10 @@ def build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> No
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
     """Call a module on one sample of zeros, in evaluation mode and outside the graph."""
-    modes = [(module, module.training) for module in root.modules().values()]
     target = backends.get(root.device)
     zeros = [target.asarray(np.zeros((1, *shape), np.float32)) for shape in shapes]
-    try:
-        root.eval()
-        with no_grad():
-            root(*(Tensor(array) for array in zeros))
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with root.evaluating(), no_grad():
+        root(*(Tensor(array) for array in zeros))
 
 
 def check_declared(module: Module, x_shape: Shape) -> None:

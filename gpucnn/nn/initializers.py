@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gpucnn import random
-from gpucnn.errors import UsageError
+from gpucnn.errors import choose
 
 Initializer = Callable[[tuple[int, ...], int, int, int, str], np.ndarray]
 
@@ -77,22 +77,12 @@ class Scaled:
         return random.normal(shape, seed, stream, std=std)
 
 
-def constant(value: float) -> Constant:
-    """Every element is `value`."""
-    return Constant(value)
-
-
-def truncated_normal(std: float = 0.05) -> Normal:
-    """Normal with mean 0, redrawn beyond two standard deviations."""
-    return Normal(std, truncated=True)
-
-
 INITIALIZERS: dict[str, Initializer] = {
     "zeros": Constant(0.0),
     "ones": Constant(1.0),
     "uniform": Uniform(),
     "normal": Normal(),
-    "truncated_normal": truncated_normal(),
+    "truncated_normal": Normal(truncated=True),
     "glorot_uniform": Scaled("glorot", uniform=True),
     "glorot_normal": Scaled("glorot", uniform=False),
     "he_uniform": Scaled("he", uniform=True),
@@ -108,8 +98,4 @@ def get(initializer: str | Initializer) -> Initializer:
     """
     if callable(initializer):
         return initializer
-    if initializer in INITIALIZERS:
-        return INITIALIZERS[initializer]
-    raise UsageError(
-        f"unknown initializer {initializer!r}", fix=f"choose one of {', '.join(INITIALIZERS)}"
-    )
+    return choose(INITIALIZERS, initializer, "initializer")

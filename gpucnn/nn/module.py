@@ -10,9 +10,11 @@ when the shape of the first input is known:
         def forward(self, x: Tensor) -> Tensor:
             return x * self.gain
 
-Whatever is an attribute is found: parameters, modules, and lists of modules, in the order in which
-they were first set. Where a module stands in the tree is its path ("block.body.conv1"); a parameter
-is the path of its module and its own name ("block.body.conv1.weight").
+Parameters and modules are found where they are attributes, or in attributes that are lists, tuples
+and dicts, nested as they may be; not in sets or objects of other kinds. They are in the order in
+which the attributes were first set. Where a module stands in the tree is its path
+("block.body.conv1", "blocks.0"); a parameter is the path of its module and its own name
+("block.body.conv1.weight"). Buffers and counters are arrays that are attributes themselves.
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import initializers
 from gpucnn.nn.building import build, check_declared
-from gpucnn.nn.state import check_entries, entries, join, move
+from gpucnn.nn.state import copy_in, copy_out, counters, entries, join, move, owned
 
 if TYPE_CHECKING:
     from gpucnn.nn.summary import Row
@@ -42,6 +44,9 @@ class Parameter(Tensor):
     """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
 
     def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
+        if hasattr(array, "dtype"):
+            # An optimizer changes the array in place, and a NumPy scalar cannot be changed.
+            array = backends.of(array).asarray(array)
         super().__init__(array, requires_grad, name)
 
 
@@ -56,8 +61,11 @@ class Module:
         path: where it stands in the tree that was built; "" at the root, None before `build`.
         built_for: the shapes, without the batch axis, of the inputs that it first saw.
         training: whether dropout drops and batch norm takes the statistics of the batch.
-        buffers: names of its arrays that are not trained but saved (running statistics).
-        counters: names of its arrays that are neither (steps): they follow `to`, nothing else.
+        frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
+        buffers: names of its arrays that are not trained but saved (running statistics); they are
+            to be changed in place.
+        counters: names of its arrays that are neither (steps): not in `state_dict`, but in the
+            checkpoints of a training.
     """
 
     # Defaults of the class: a subclass need not call __init__.
@@ -165,15 +173,12 @@ class Module:
     # The tree.
 
     def children(self) -> dict[str, Module]:
-        """The modules it owns: attributes, and members of attributes that are lists or tuples."""
-        found = {}
-        for name, value in vars(self).items():
-            if isinstance(value, Module):
-                found[name] = value
-            elif isinstance(value, (list, tuple)):
-                members = {f"{name}.{i}": member for i, member in enumerate(value)}
-                found.update({k: m for k, m in members.items() if isinstance(m, Module)})
-        return found
+        """Name -> module it owns; see the head of this file for which are found.
+
+        Raises:
+            UsageError: two of them have one name.
+        """
+        return owned(self, Module)
 
     def modules(self) -> dict[str, Module]:
         """Path from here -> module, itself first; a module that is used twice is listed once."""
@@ -199,10 +204,10 @@ class Module:
         found: dict[str, Parameter] = {}
         seen: set[int] = set()
         for path, module in self.modules().items():
-            for name, value in vars(module).items():
-                if isinstance(value, Parameter) and id(value) not in seen:
-                    seen.add(id(value))
-                    found[join(path, name)] = value
+            for name, parameter in owned(module, Parameter).items():
+                if id(parameter) not in seen:
+                    seen.add(id(parameter))
+                    found[join(path, name)] = parameter
         return found
 
     def parameters(self) -> list[Parameter]:
@@ -226,24 +231,34 @@ class Module:
         """Set evaluation mode."""
         return self.train(False)
 
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """Inside, the tree is in evaluation mode; then each module is in its own mode again."""
+        modes = [(module, module.training) for module in self.modules().values()]
+        self.eval()
+        try:
+            yield
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
     def freeze(self, frozen: bool = True) -> Self:
         """Leave the parameters as they are while training: `requires_grad = not frozen`.
 
-        It may come before `build`. Running statistics are not parameters: `eval()` holds those.
+        Batch norm then takes its running statistics, and leaves them too, as in Keras. It may come
+        before `build`. Dropout goes on: that is not a matter of parameters.
         """
         for module in self.modules().values():
             module.frozen = frozen
-            for value in vars(module).values():
-                if isinstance(value, Parameter):
-                    value.requires_grad = not frozen
+            for parameter in owned(module, Parameter).values():
+                parameter.requires_grad = not frozen
         return self
 
     def set_step(self, step: int) -> None:
-        """Set the step of every dropout: masks are functions of (seed, path, step)."""
+        """Set every counter: dropout's masks are functions of (seed, path, step)."""
         self.require_built()
-        for module in self.modules().values():
-            for counter in module.counters:
-                getattr(module, counter).fill(step)
+        for array in counters(self).values():
+            array.fill(step)
 
     def to(self, device: str) -> Self:
         """Move parameters, buffers and counters to a device; gradients are dropped.
@@ -256,7 +271,7 @@ class Module:
 
     def state_dict(self) -> dict[str, np.ndarray]:
         """A copy, on the host, of every parameter and buffer by its path."""
-        return {k: np.array(backends.of(a).to_numpy(a)) for k, a in entries(self).items()}
+        return copy_out(entries(self))
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy `state` into the arrays of this (built) module; all of it or, on error, nothing.
@@ -264,10 +279,7 @@ class Module:
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
-        arrays = entries(self)
-        check_entries(arrays, state, f"the weights for {self.label}")
-        for path, array in arrays.items():
-            array[...] = backends.of(array).asarray(state[path], dtype=array.dtype)
+        copy_in(entries(self), state, f"the weights for {self.label}")
 
     def summary(self, batch: int = 1) -> str:
         """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""

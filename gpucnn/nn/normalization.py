@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from gpucnn import backend as backends
 from gpucnn import functions as F
 from gpucnn import random
@@ -36,7 +38,7 @@ class Dropout(Module):
         self.rate = rate
 
     def create(self, x_shape: Shape) -> None:
-        self.step = backends.get(self.device).xp.zeros(1, dtype="uint32")
+        self.step = backends.get(self.device).asarray(np.zeros(1, np.uint32))
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0:
@@ -51,8 +53,8 @@ class BatchNorm2d(Module):
     """x (N, C, H, W) -> gamma * (x - mean) / sqrt(var + eps) + beta, by channel.
 
     Ioffe and Szegedy 2015. In training the statistics are the batch's, and the running ones move
-    towards them, the variance unbiased: running += momentum * (batch's - running). In evaluation
-    they are the running ones.
+    towards them, the variance unbiased: running += momentum * (batch's - running). In evaluation,
+    and after `freeze()`, they are the running ones, which then stay as they are.
 
     Args:
         momentum: PyTorch's, the weight of the new; 1 minus that of Keras.
@@ -84,13 +86,13 @@ class BatchNorm2d(Module):
         channels = x_shape[1:2]
         self.gamma = self.new_parameter("gamma", channels, "ones")
         self.beta = self.new_parameter("beta", channels, "zeros")
-        xp = backends.get(self.device).xp
-        self.running_mean = xp.zeros(channels, dtype="float32")
-        self.running_var = xp.ones(channels, dtype="float32")
+        backend = backends.get(self.device)
+        self.running_mean = backend.asarray(np.zeros(channels, np.float32))
+        self.running_var = backend.asarray(np.ones(channels, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         _check_size(x, 1, self.gamma)
-        if not self.training:
+        if not self.training or self.frozen:
             mean, var = self.running_mean, self.running_var
             return F.batch_norm_inference(x, self.gamma, self.beta, mean, var, eps=self.eps)
         y, mean, var = F.batch_norm(x, self.gamma, self.beta, eps=self.eps)

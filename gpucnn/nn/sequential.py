@@ -15,6 +15,8 @@ from gpucnn.nn.module import Module, Shape
 class Sequential(Module):
     """Calls its layers in their order: a list, or one at a time by `add`.
 
+    `gpucnn.keras.Sequential` is this with compile, fit, evaluate and predict.
+
     A layer is called by its `name`, or else by its kind and its number among the layers of that
     kind: conv1, relu1, conv2. So a ReLU more or less changes no other layer's name, and with it
     neither its initial weights nor its dropout.
@@ -23,10 +25,17 @@ class Sequential(Module):
     one call and gives the same numbers.
 
     Raises:
-        UsageError: two layers have one name, or something is no layer.
+        UsageError: two layers have one name, something is no layer, or there is no list.
     """
 
-    def __init__(self, layers: Sequence[Module] | None = None, name: str | None = None) -> None:
+    def __init__(
+        self, layers: Sequence[Module] | None = None, *rest: Module, name: str | None = None
+    ) -> None:
+        if rest or isinstance(layers, Module):
+            raise UsageError(
+                "Sequential takes its layers as one list",
+                fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
+            )
         super().__init__(name)
         self._layers: dict[str, Module] = {}
         self._plan: list[tuple[Module, Module | None]] = []

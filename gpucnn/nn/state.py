@@ -1,16 +1,20 @@
-"""The arrays of a tree of modules: listing them, moving them, checking what is loaded into them."""
+"""The arrays of a tree of modules: listing, moving, saving and loading them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
+
+Owned = TypeVar("Owned")
 
 _SHOWN = 8  # entries of each kind that an error lists before it says how many more there are
 
@@ -20,12 +24,50 @@ def join(path: str, name: str) -> str:
     return f"{path}.{name}" if path else name
 
 
+def owned(module: Module, kind: type[Owned]) -> dict[str, Owned]:
+    """Name -> each object of a kind that a module has as an attribute.
+
+    Also those in attributes that are lists, tuples and dicts, in which these may be nested; the
+    name is then that of the attribute with indices and keys: "blocks.0", "heads.digit.1".
+
+    Raises:
+        UsageError: two objects have one name, as with the keys 1 and "1" of a dict.
+    """
+    found: dict[str, Owned] = {}
+    for name, value in _members("", vars(module)):
+        if isinstance(value, kind) and found.setdefault(name, value) is not value:
+            raise UsageError(f"{module.label} has two different {name!r}", fix="rename one of them")
+    return found
+
+
+def _members(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Every object in nested lists, tuples and dicts, with its path."""
+    if isinstance(value, dict):
+        pairs: Any = value.items()
+    elif isinstance(value, (list, tuple)):
+        pairs = enumerate(value)
+    else:
+        yield path, value
+        return
+    for key, member in pairs:
+        yield from _members(join(path, str(key)), member)
+
+
+def buffers(root: Module) -> dict[str, Any]:
+    """Path -> array of every buffer."""
+    modules = root.modules().items()
+    return {join(path, name): getattr(m, name) for path, m in modules for name in m.buffers}
+
+
+def counters(root: Module) -> dict[str, Any]:
+    """Path -> array of every counter."""
+    modules = root.modules().items()
+    return {join(path, name): getattr(m, name) for path, m in modules for name in m.counters}
+
+
 def entries(root: Module) -> dict[str, Any]:
     """Path -> array of every parameter, then of every buffer: what is saved."""
-    found: dict[str, Any] = {path: p.data for path, p in root.named_parameters().items()}
-    for path, module in root.modules().items():
-        found |= {join(path, name): getattr(module, name) for name in module.buffers}
-    return found
+    return {path: p.data for path, p in root.named_parameters().items()} | buffers(root)
 
 
 def move(root: Module, device: str) -> None:
@@ -38,24 +80,37 @@ def move(root: Module, device: str) -> None:
 
     for module in root.modules().values():
         module.device = target.name
-        for name, value in list(vars(module).items()):
-            if isinstance(value, Tensor) and backends.of(value.data) is not target:
-                value.data, value.grad = moved(value.data), None
-            elif name in (*module.buffers, *module.counters):
-                setattr(module, name, moved(value))
+        for tensor in owned(module, Tensor).values():
+            if backends.of(tensor.data) is not target:
+                tensor.data, tensor.grad = moved(tensor.data), None
+        for name in (*module.buffers, *module.counters):
+            if name in vars(module):  # it may not be created yet
+                setattr(module, name, moved(getattr(module, name)))
 
 
-def check_entries(expected: Mapping[str, Any], given: Mapping[str, Any], what: str) -> None:
-    """Check that two mappings of arrays have the same names and shapes.
+def copy_out(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """A copy, on the host, of arrays by name."""
+    return {name: np.array(backends.of(a).to_numpy(a)) for name, a in arrays.items()}
+
+
+def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: str) -> None:
+    """Copy what `copy_out` gave back into the arrays; all of it or, on error, nothing.
 
     Args:
-        expected: name -> array of the shape that is wanted.
-        given: name -> array to be loaded.
+        arrays: name -> array to be written to.
+        given: name -> array on the host.
         what: what is being loaded, for the message: "the weights", "the optimizer's state".
 
     Raises:
         WeightsMismatchError: it lists what is missing, unexpected and of another shape.
     """
+    _check_entries(arrays, given, what)
+    for name, array in arrays.items():
+        array[...] = backends.of(array).asarray(given[name], dtype=array.dtype)
+
+
+def _check_entries(expected: Mapping[str, Any], given: Mapping[str, Any], what: str) -> None:
+    """Check that two mappings of arrays have the same names and shapes."""
     missing = [name for name in expected if name not in given]
     unexpected = [name for name in given if name not in expected]
     reshaped = [

@@ -17,6 +17,7 @@ from gpucnn.nn.building import dry_run
 from gpucnn.nn.layers import Flatten
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.nn.sequential import Sequential
+from gpucnn.nn.state import owned
 
 
 @dataclass(frozen=True)
@@ -61,7 +62,7 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
     }
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        own = [v for v in vars(module).values() if isinstance(v, Parameter)]
+        own = owned(module, Parameter).values()
         if module.children() and not own:
             return
         new = [parameter for parameter in own if id(parameter) not in counted]

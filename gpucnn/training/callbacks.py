@@ -117,10 +117,15 @@ class Checkpointer(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C or SIGTERM end the training after the step under way; a second one, at once."""
+    """Ctrl-C or SIGTERM end the training after the step under way; a second one, at once.
+
+    During a validation the first waits for its end; the second cuts it short, and the checkpoint is
+    then that of the epoch's last step.
+    """
 
     def __init__(self) -> None:
         self._requested = False
+        self._at_once = False
         self._before: dict[signal.Signals, Any] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
@@ -140,8 +145,14 @@ class StopOnSignal(Callback):
             signal.signal(number, handler)
         self._before.clear()
 
-    def _handle(self, number: int, frame: FrameType | None) -> None:
+    def stop_at_once(self) -> None:
+        """From now on, when all is saved, the first signal raises KeyboardInterrupt already."""
+        self._at_once = True
         if self._requested:
+            raise KeyboardInterrupt
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if self._requested or self._at_once:
             raise KeyboardInterrupt
         self._requested = True
 

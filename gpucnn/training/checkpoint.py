@@ -1,9 +1,10 @@
 """Checkpoints: weights and optimizer state in safetensors files that carry their own digest.
 
 A checkpoint is a pair. `last.safetensors` holds the weights and what is needed to use them;
-`state-STEP.safetensors` beside it holds what only resuming needs: the optimizer's arrays, the sums
-of the epoch that is under way, and the epochs so far. The state is written first; renaming
-`last.safetensors` into place is the one moment at which the new checkpoint replaces the old one.
+`state-STEP.safetensors` beside it holds what only resuming needs: the optimizer's arrays, the steps
+of dropout, the sums of the epoch that is under way, and the epochs so far. The state is written
+first; renaming `last.safetensors` into place is the one moment at which the new checkpoint replaces
+the old one.
 
 Nothing in the weights file depends on time, threads or folders: equal runs give equal bytes.
 """
@@ -28,20 +29,22 @@ from gpucnn.training.files import storage_errors, write_atomic
 FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"
 BEST = "best.safetensors"
+_BELONGS_TO = "weights_sha256"  # in a file of state: the digest of its weights
 _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Checkpoint:
     """What a run stands at.
 
     Args:
         weights: the model's `state_dict`.
         description: what the weights are of: model, classes, scaling of pixels, step, epoch.
-        state: the optimizer's arrays and the sums of the current epoch.
-        progress: JSON values that go with them: the epochs so far, and times.
+        state: the optimizer's arrays, the model's counters and the sums of the current epoch.
+        progress: JSON values that go with them: the epochs so far, times, and what decides the
+            result of the run: its options, and a digest of its data.
     """
 
     weights: Arrays
@@ -68,7 +71,27 @@ def load_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         DataError: there is no such file, it is cut short or altered, or not one of gpucnn's.
     """
     weights, description, _ = _unpack(path)
+    if _BELONGS_TO in description:
+        raise DataError(
+            f"{path} holds the state of an optimizer, no weights",
+            fix=f"give the weights beside it: {path.with_name(LAST)}",
+        )
     return weights, description
+
+
+def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) -> None:
+    """Check that the metadata of a file hold what their reader is about to use.
+
+    Raises:
+        DataError: `what` does not say it, or it is of another type.
+    """
+    for key, kind in kinds.items():
+        if not isinstance(values.get(key), kind):
+            raise DataError(
+                f"{what} does not describe itself as gpucnn does",
+                cause=f"its {key} is {values.get(key)!r}, where a {kind.__name__} should be",
+                fix="use an intact copy of the run, or train again",
+            )
 
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
@@ -80,7 +103,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     state_name = f"state-{checkpoint.description['step']}.safetensors"
     weights, digest = _pack(checkpoint.weights, {**checkpoint.description, "state": state_name})
     # The state names its weights, not the other way round: it holds times, they must not.
-    state, _ = _pack(checkpoint.state, {**checkpoint.progress, "weights_sha256": digest})
+    state, _ = _pack(checkpoint.state, {**checkpoint.progress, _BELONGS_TO: digest})
     write_atomic(directory / state_name, state)
     write_atomic(directory / LAST, weights)
     _remove_states(directory, keep=state_name)
@@ -100,7 +123,7 @@ def load(directory: Path) -> Checkpoint:
             f"{directory / LAST} cannot be resumed", cause="it names no file of optimizer state"
         )
     state, progress, _ = _unpack(directory / name)
-    if progress.pop("weights_sha256", None) != digest:
+    if progress.pop(_BELONGS_TO, None) != digest:
         raise DataError(
             f"{directory / LAST} cannot be resumed",
             cause=f"{name} beside it belongs to other weights",
@@ -140,7 +163,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         raise DataError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again
         ) from error
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
+    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(f"{path} is cut short or altered", cause=str(error), fix=again) from error
     if not isinstance(metadata, dict) or "format" not in metadata:
         raise DataError(

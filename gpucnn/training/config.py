@@ -8,7 +8,6 @@ with are a function of these values, the data and the machine; of nothing else.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import os
 import tomllib
@@ -21,10 +20,16 @@ from typing import Any
 
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, choose
+from gpucnn.training import metrics
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
-LOSSES = ("softmax_cross_entropy", "binary_cross_entropy", "mean_squared_error")
+LOSSES = tuple(metrics.LOSSES)
+#: The fields that do not decide the weights: they say where things lie and how often to look. What
+#: `data` comes down to does decide them; a checkpoint knows it by the digest of the images.
+INCIDENTAL = (
+    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name"
+)  # fmt: skip
 
 
 def _option(
@@ -45,9 +50,9 @@ def _option(
 class TrainConfig:
     """The options of a training run. Raises `UsageError` for a value that is not acceptable.
 
-    A field that is None is decided later: the learning rate by the model, momentum and weight
-    decay by the optimizer, the size of the validation set by the data, the number of threads by
-    the machine; the others are off.
+    A field that is None is decided later: the learning rate by the optimizer and, with adam and
+    adamw, by the model; momentum and weight decay by the optimizer, the size of the validation set
+    by the data, the number of threads by the machine; the others are off.
     """
 
     data: str = _option("mnist", "mnist, fashion-mnist, digits, or a path to images")
@@ -57,7 +62,9 @@ class TrainConfig:
     epochs: int = _option(10, "passes over the training images", low=1)
     batch_size: int = _option(64, "images in a training step", low=1)
     learning_rate: float | None = _option(
-        None, "peak learning rate (cnn: 2e-3, other models: 3e-3)", above=0
+        None,
+        "peak learning rate (adam and adamw: 2e-3 for cnn, else 3e-3; rmsprop: 1e-3; sgd: 1e-2)",
+        above=0,
     )
     optimizer: str = _option("adam", ", ".join(OPTIMIZERS), choices=OPTIMIZERS)
     momentum: float | None = _option(None, "momentum of sgd (0)", low=0, below=1)
@@ -69,7 +76,7 @@ class TrainConfig:
         choices=schedules.NAMES,
     )
     warmup_steps: int = _option(0, "steps of linear warm-up before the schedule", low=0)
-    step_every: int = _option(1, "epochs between the drops of schedule step", low=1)
+    step_epochs: int = _option(1, "epochs between the drops of schedule step", low=1)
     step_factor: float = _option(0.7, "factor of each drop of schedule step", above=0)
     loss: str = _option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
     seed: int = _option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
@@ -99,6 +106,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in FIELDS:
             object.__setattr__(self, key, _checked(key, getattr(self, key)))
+        for key in ("data", "data_dir", "runs_dir"):
+            object.__setattr__(self, key, _expanded(key, getattr(self, key)))
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -165,12 +174,22 @@ class TrainConfig:
         Args:
             device: name of the device that ``auto`` came down to.
         """
-        learning_rate = self.learning_rate or models.default_learning_rate(self.model)
-        data = self.data if self.data in NAMES else os.path.abspath(os.path.expanduser(self.data))
-        data_dir = os.path.abspath(os.path.expanduser(self.data_dir)) if self.data_dir else None
+        learning_rate = self.learning_rate or self._default_learning_rate()
+        data = self.data if self.data in NAMES else os.path.abspath(self.data)
+        data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
         return dataclasses.replace(
             self, device=device, learning_rate=learning_rate, data=data, data_dir=data_dir
         )
+
+    def deciding(self, device: str) -> dict[str, Any]:
+        """The values, `resolved` for a device, of the fields that are not `INCIDENTAL`."""
+        values = self.resolved(device).as_dict()
+        return {key: value for key, value in values.items() if key not in INCIDENTAL}
+
+    def _default_learning_rate(self) -> float:
+        if self.optimizer in ("adam", "adamw"):
+            return models.default_learning_rate(self.model)
+        return optim.default_learning_rate(self.optimizer)
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
@@ -197,7 +216,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # no TOML or UTF-8, or endless digits or nesting
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 
@@ -216,26 +235,24 @@ def _parse(key: str, text: str) -> Any:
 def _checked(key: str, value: Any, origin: str | None = None) -> Any:
     """``value`` in the type of the field ``key``; UsageError if it is not acceptable."""
     source = f" (from {origin})" if origin else ""
-    if key not in FIELDS:
-        close = difflib.get_close_matches(key, FIELDS, n=1)
-        raise UsageError(
-            f"unknown key {key!r}{source}",
-            fix=f"did you mean {close[0]!r}?" if close else f"the keys are {', '.join(FIELDS)}",
-        )
+    limits = choose(FIELDS, key, "key", source).metadata
     kind, optional = field_type(key)
     if value is None and optional:
         return None
+    fix = _wanted(key, kind)
+    if isinstance(value, int) and not -_HUGE < value < _HUGE:
+        # It may be too long to be shown.
+        raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
+    if isinstance(value, str) and (
+        "\0" in value or value != value.encode(errors="ignore").decode()
+    ):
+        raise UsageError(f"{key} is {value!r}{source}, which is no text in UTF-8", fix=fix)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    fix = _wanted(key, kind)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
-    limits = FIELDS[key].metadata
-    choices = limits["choices"]
-    if choices and value not in choices:
-        close = difflib.get_close_matches(value, choices, n=1)
-        hint = f"did you mean {close[0]}? " if close else ""
-        raise UsageError(f"unknown {key} {value!r}{source}", fix=hint + fix)
+    if limits["choices"]:
+        choose(dict.fromkeys(limits["choices"]), value, key, source)
     if isinstance(value, (int, float)) and not (
         math.isfinite(value)
         and (limits["low"] is None or value >= limits["low"])
@@ -246,7 +263,19 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
     return value
 
 
+_HUGE = 2**63  # what TOML can hold, and NumPy can count to
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+
+
+def _expanded(key: str, path: str | None) -> str | None:
+    """A path with the home folder that ``~`` or ``~user`` at its beginning stands for."""
+    expanded = os.path.expanduser(path) if path else path
+    if expanded and expanded.startswith("~"):
+        raise UsageError(
+            f"{key} is {path!r}, and there is no such home folder",
+            fix=f"give another path; a file that is called so is './{path}'",
+        )
+    return expanded
 
 
 def _wanted(key: str, kind: type) -> str:

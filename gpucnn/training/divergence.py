@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
+from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import compute_loss
 
 if TYPE_CHECKING:
@@ -19,7 +20,8 @@ def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
     """What in the computation of a batch is the first not to be finite, in words.
 
     The batch is run again layer by layer, in the model's present mode; the caller has set the step
-    of its dropouts. Reads every output back: this is for when training is over anyway.
+    of its dropouts. Running statistics are as before. Reads every output back: this is for when
+    training is over anyway.
 
     Args:
         model: with the weights before the step.
@@ -38,8 +40,12 @@ def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
         if not found and (worst := _worst(output.numpy())):
             found.append(f"{layer.label} is the first layer to give {worst}")
 
+    statistics = buffers(model)
+    before = {path: array.copy() for path, array in statistics.items()}
     with no_grad(), model.observe(look):
         value = compute_loss(loss, model(Tensor(images)), labels).item()
+    for path, array in statistics.items():
+        array[...] = before[path]
     return found[0] if found else f"every layer is finite, but {loss} of the output is {value}"
 
 

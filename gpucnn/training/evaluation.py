@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
+from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -22,27 +25,50 @@ def evaluate(
 ) -> dict[str, float]:
     """{"loss", "accuracy"} of a built model on a data set with labels, in evaluation mode.
 
+    Afterwards each of its modules is in the mode that it was in before.
+
     Args:
         batch_size: images at a time; of no influence on the accuracy.
         loss: name of a loss of `TrainConfig`.
         scale, offset: a pixel x is given to the model as x * scale + offset.
+
+    Raises:
+        UsageError: the model has fewer outputs than there are classes.
     """
+    require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
     return evaluate_batches(model, loader, loss)
 
 
 def evaluate_batches(model: Module, loader: Loader, loss: str) -> dict[str, float]:
-    """`evaluate` on the batches of a loader. The model's mode is afterwards what it was before."""
+    """`evaluate` on the batches of a loader."""
     totals = Totals(loader.backend)
-    training = model.training
-    model.eval()
-    try:
-        with no_grad(), loader.backend.computing():
-            for images, labels in loader:
-                output = model(Tensor(images))
-                totals.add(compute_loss(loss, output, labels).data, output.data, labels)
-    finally:
-        model.train(training)
+    with model.evaluating(), no_grad(), loader.backend.computing():
+        for images, labels in loader.epoch(0):
+            output = model(Tensor(images))
+            totals.add(compute_loss(loss, output, labels).data, output.data, labels)
     mean_loss, accuracy = totals.read()
     return {"loss": mean_loss, "accuracy": accuracy}
+
+
+def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
+    """Check that a built model has an output for each class id in a data set.
+
+    Raises:
+        UsageError: it has fewer.
+    """
+    labels = dataset.labels
+    if labels is None or labels.dtype.kind != "i" or not labels.size:
+        return  # float targets: the losses compare their shape with that of the outputs
+    zeros = np.zeros((1, *dataset.image_shape), np.float32)
+    with model.evaluating(), no_grad():
+        outputs = model(Tensor(backends.get(model.device).asarray(zeros))).shape[-1]
+    # A single output says yes or no, or is a number, unless a softmax is taken of it.
+    needed = int(labels.max()) + 1
+    if outputs < needed and (outputs > 1 or loss == "softmax_cross_entropy"):
+        raise UsageError(
+            f"the model has {outputs} outputs, too few for {dataset.name}",
+            cause=f"its labels go up to {needed - 1}",
+            fix=f"give the last layer {needed} outputs or more",
+        )

@@ -22,17 +22,17 @@ _CAUSES = {
 }
 
 
-def write_atomic(path: Path, data: bytes) -> None:
+def write_atomic(path: Path, data: bytes, option: str = "--runs-dir") -> None:
     """Put `data` at `path`: after a crash at any moment it holds the old bytes or all new ones.
 
     The bytes reach the disk under a temporary name, which is then renamed, and the rename reaches
-    the disk before this returns.
+    the disk before this returns. `option` is the flag that chooses the place, for the error.
 
     Raises:
         StorageError: it cannot be written; what was there before still is.
     """
     temporary = path.with_name(f"{path.name}{TEMPORARY}")
-    with storage_errors(path):
+    with storage_errors(path, option):
         try:
             with temporary.open("wb") as file:
                 file.write(data)

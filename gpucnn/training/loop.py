@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpucnn.data import Splits
-from gpucnn.errors import Interrupted
+from gpucnn.errors import Interrupted, UsageError
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
@@ -49,7 +49,8 @@ def fit(
     Args:
         model: built, or else built here for the images, with the seed of `config`.
         data: what `gpucnn.data.load` gives.
-        config: of it, `data`, `data_dir` and `model` are only put on record here.
+        config: of it, `data` and `data_dir` are only put on record here; so is `model`, but for
+            the default learning rate of adam and adamw, which is that of the model it names.
         callbacks: called after those that `config` and `run` bring with them.
         run: where checkpoints and metrics are kept. Without it nothing is written, and Ctrl-C
             raises KeyboardInterrupt as it does elsewhere.
@@ -74,12 +75,14 @@ def fit_trainer(
 ) -> History:
     """`fit` with a trainer that was made before: all that can be refused is checked by then."""
     trainer.run = run
+    if resume and run is None:
+        raise UsageError("resume needs the run that is to go on", fix="give run=Run.open(...)")
     saver = Checkpointer(run, trainer.config.checkpoint_every) if run else None
+    stopper = StopOnSignal() if run else None
     chain: list[Callback] = []
     if trainer.config.patience:
         chain.append(EarlyStopping(trainer.config.patience))
-    if saver:
-        chain += [saver, StopOnSignal()]
+    chain += [callback for callback in (saver, stopper) if callback]
     chain += callbacks
     with run.lock() if run else nullcontext():
         try:
@@ -90,10 +93,14 @@ def fit_trainer(
                 saver.save(trainer)
             if trainer.stop == "interrupted":
                 raise KeyboardInterrupt
+            if stopper:
+                stopper.stop_at_once()
             return _finish(trainer, chain)
         except KeyboardInterrupt:
             if run is None:
                 raise
+            if saver and trainer.record_due:  # the epoch is trained, its validation cut short
+                saver.save(trainer)
             raise _interrupted(run, saver) from None
         finally:
             for callback in chain:
@@ -105,8 +112,10 @@ def _train(trainer: Trainer, chain: Sequence[Callback]) -> None:
     for callback in chain:
         callback.on_train_begin(trainer)
     trainer.model.train()
-    while trainer.step < trainer.total_steps and trainer.stop is None:
-        for images, labels in trainer.loader.epoch(trainer.epochs_done, trainer.step_in_epoch):
+    while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
+        # A checkpoint that was saved during a validation stands at the end of its epoch's steps.
+        start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
+        for images, labels in trainer.loader.epoch(len(trainer.records), start):
             trainer.train_on(images, labels)
             for callback in chain:
                 callback.on_step_end(trainer)

@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from gpucnn import functions
 from gpucnn.autograd import Tensor
+from gpucnn.errors import choose
 
 if TYPE_CHECKING:
     from gpucnn.backend import Backend
+
+
+class Loss(NamedTuple):
+    """A loss, and what the outputs of a model that was trained with it mean.
+
+    Attributes:
+        mean: (outputs (N, K), labels) -> the mean loss of the batch, a scalar Tensor.
+        predictions: outputs (N, K) -> (N, K), what they say of each class.
+    """
+
+    mean: Callable[[Tensor, Any], Tensor]
+    predictions: Callable[[Tensor], Tensor]
+
+
+#: The losses of `TrainConfig`. The first two take logits, and predict probabilities: of one class
+#: among the K, which sum to 1, or of each class by itself. The last takes and predicts the outputs
+#: as they are: they are near the targets 0 and 1, but may lie outside [0, 1].
+LOSSES = {
+    "softmax_cross_entropy": Loss(functions.softmax_cross_entropy, functions.softmax),
+    "binary_cross_entropy": Loss(
+        lambda output, labels: functions.binary_cross_entropy_with_logits(
+            output, _targets(output, labels)
+        ),
+        functions.sigmoid,
+    ),
+    "mean_squared_error": Loss(
+        lambda output, labels: functions.mean_squared_error(output, _targets(output, labels)),
+        lambda output: output,
+    ),
+}
 
 
 def compute_loss(name: str, output: Tensor, labels: Any) -> Tensor:
     """The mean loss of a batch, a scalar Tensor.
 
     Args:
-        name: a loss of `TrainConfig`. `softmax_cross_entropy` and `binary_cross_entropy` take
-            logits, `mean_squared_error` takes the output as it is.
+        name: of `LOSSES`.
         output: (N, K), what the model gave.
         labels: class ids, integers (N,), which the last two losses take as one-hot; or float
             targets of the shape of `output`.
+
+    Raises:
+        UsageError: no loss has this name.
     """
-    if name == "softmax_cross_entropy":
-        return functions.softmax_cross_entropy(output, labels)
-    targets = _targets(output.backend.xp, output, labels)
-    if name == "binary_cross_entropy":
-        return functions.binary_cross_entropy_with_logits(output, targets)
-    return functions.mean_squared_error(output, targets)
+    return choose(LOSSES, name, "loss").mean(output, labels)
 
 
 def count_correct(xp: Any, output: Any, labels: Any) -> Any:
@@ -45,7 +76,7 @@ class Totals:
 
     def __init__(self, backend: Backend) -> None:
         self.backend = backend
-        self.sums = backend.xp.zeros(2, dtype="float64")
+        self.sums = backend.asarray(np.zeros(2))
         self.count = 0
 
     def add(self, loss: Any, output: Any, labels: Any) -> None:
@@ -68,8 +99,9 @@ class Totals:
         self.count = 0
 
 
-def _targets(xp: Any, output: Tensor, labels: Any) -> Any:
+def _targets(output: Tensor, labels: Any) -> Any:
     """Labels as floats of the shape of `output`."""
+    xp = output.backend.xp
     if labels.shape != output.shape and output.shape[1] > 1:
         labels = labels[:, None] == xp.arange(output.shape[1], dtype=labels.dtype)  # (N, K)
     return labels.reshape(output.shape).astype(output.dtype)

@@ -77,7 +77,7 @@ class Run:
         if not (run.path / CONFIG).is_file():
             raise DataError(
                 f"there is no run in {path}",
-                cause=f"it has no {CONFIG}" if run.path.is_dir() else "no such directory",
+                cause=_why_no_run(run.path),
                 fix="give a run directory, as in runs/train-1; gpucnn train makes one",
             )
         return run
@@ -172,6 +172,12 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
         "system": platform.platform(),
         **backend.describe(),
     }
+
+
+def _why_no_run(path: Path) -> str:
+    if path.is_dir():
+        return f"it has no {CONFIG}"
+    return "it is a file, not a directory" if path.exists() else "no such directory"
 
 
 def _claim(draft: Path, runs_dir: Path, name: str | None) -> Path:

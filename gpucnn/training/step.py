@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
+from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import Totals, compute_loss
 
 if TYPE_CHECKING:
@@ -21,8 +22,8 @@ class TrainStep:
     What changes from step to step is in arrays of the device: the number of the step counts up in
     `optimizer.step_count`, the learning rate is looked up by it, and the loss and the number of
     right answers are added to `totals`. The first loss that is not finite puts the number of its
-    step into `optimizer.halted`; from then on updates change nothing, so that the weights are
-    still those with which it went wrong when the host comes to look.
+    step into `optimizer.halted`; from then on updates change nothing, and running statistics are
+    put back, so that both are still those with which it went wrong when the host comes to look.
 
     Args:
         model: built and on the device of the optimizer.
@@ -46,6 +47,7 @@ class TrainStep:
         self.totals = totals
         self.backend = totals.backend
         self._rates = self.backend.asarray(rates)
+        self._statistics = list(buffers(model).values())
 
     def __call__(self, images: Any, labels: Any) -> None:
         """Train on images (N, ...) and their labels, both arrays of the device."""
@@ -56,10 +58,13 @@ class TrainStep:
         xp, optimizer = self.backend.xp, self.optimizer
         optimizer.learning_rate[...] = xp.take(self._rates, optimizer.step_count)
         optimizer.zero_grad()
+        before = [array.copy() for array in self._statistics]
         output = self.model(Tensor(images))
         loss = compute_loss(self.loss, output, labels)
         self.totals.add(loss.data, output.data, labels)
         bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
         xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)
+        for array, kept in zip(self._statistics, before, strict=True):
+            xp.copyto(array, kept, where=optimizer.halted != 0)
         loss.backward()
         optimizer.step()

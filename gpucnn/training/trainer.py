@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
+from functools import cached_property
 from typing import Any
+
+import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn import optim, schedules
@@ -12,15 +16,19 @@ from gpucnn.backend import cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
+from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
-from gpucnn.training.checkpoint import Checkpoint
+from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 
-_SUMS = "totals"  # among the optimizer's arrays in a checkpoint: the sums of the epoch
+MOST_STEPS = 10**8  # of a training: the table of their learning rates takes 400 MB
+_PROGRESS = {
+    "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
+}  # fmt: skip
 
 
 class Trainer:
@@ -29,7 +37,8 @@ class Trainer:
     Args:
         model: built, or else built here for the images, with the seed of `config`.
         data: what `gpucnn.data.load` gives.
-        config: of it, `data`, `data_dir` and `model` are only put on record here.
+        config: of it, `data` and `data_dir` are only put on record here; so is `model`, but for
+            the default learning rate of adam and adamw, which is that of the model it names.
 
     Attributes:
         step: steps done so far, `total_steps` in the end.
@@ -50,6 +59,7 @@ class Trainer:
         self.backend = backends.get(config.device)
         self.model = model.build(data.image_shape, seed=config.seed, device=self.backend.name)
         self.model.to(self.backend.name)
+        self.model.set_step(0)  # the weights do not depend on calls before the training
         self.run: Run | None = None
         self.stop: str | None = None
         self.step = 0
@@ -62,10 +72,14 @@ class Trainer:
         config, train, validation, test = (
             self.config, self.data.train, self.data.validation, self.data.test
         )  # fmt: skip
+        if train.labels is None or not len(train):
+            lacks = "images" if train.labels is not None else "labels"
+            raise UsageError(f"{train.name} has no {lacks} to train on", fix="give other data")
         overfit = config.overfit_batches is not None
         if config.overfit_batches is not None:
             train = train.subset(slice(config.overfit_batches * config.batch_size))
             validation, test = None, train
+        evaluation.require_outputs(self.model, train, config.loss)
         self.scale, self.offset = pixel_scaling(train, config.standardise)
         self.loader = Loader(
             train,
@@ -80,6 +94,13 @@ class Trainer:
         )
         self.steps_per_epoch = self.loader.steps_per_epoch
         self.total_steps = self.steps_per_epoch * config.epochs
+        if self.total_steps > MOST_STEPS:
+            raise UsageError(
+                f"epochs is {config.epochs}, which makes {self.total_steps:.3g} steps",
+                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
+                " table",
+                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
+            )
         self.validation = self._evaluation_loader(validation)
         self.test = self._evaluation_loader(test)
         if config.patience and self.validation is None:
@@ -93,20 +114,29 @@ class Trainer:
             return None
         if self.config.limit_batches:
             dataset = dataset.subset(slice(self.config.limit_batches * self.config.batch_size))
+        evaluation.require_outputs(self.model, dataset, self.config.loss)
         size, scale, offset = evaluation.BATCH_SIZE, self.scale, self.offset
         return Loader(dataset, size, self.backend, shuffle=False, scale=scale, offset=offset)
 
     def _prepare_step(self) -> None:
         config = self.config.resolved(self.backend.name)
         assert config.learning_rate is not None  # that is what `resolved` is for
-        self.learning_rates = schedules.table(
-            config.schedule,
-            config.learning_rate,
-            self.total_steps,
-            warmup_steps=config.warmup_steps,
-            step_every=config.step_every * self.steps_per_epoch,
-            step_factor=config.step_factor,
-        )
+        with np.errstate(over="ignore"):
+            self.learning_rates = schedules.table(
+                config.schedule,
+                config.learning_rate,
+                self.total_steps,
+                warmup_steps=config.warmup_steps,
+                step_every=min(config.step_epochs * self.steps_per_epoch, self.total_steps),
+                step_factor=config.step_factor,
+            )
+        if not np.isfinite(self.learning_rates).all():
+            raise UsageError(
+                "the learning rate becomes larger than a float32 can be",
+                cause=f"learning_rate is {config.learning_rate:.3g}, schedule {config.schedule}"
+                + f" with step_factor {config.step_factor:.3g}" * (config.schedule == "step"),
+                fix="lower --lr or --step-factor" if config.schedule == "step" else "lower --lr",
+            )
         options = {
             "momentum": config.momentum,
             "nesterov": config.nesterov or None,
@@ -133,6 +163,11 @@ class Trainer:
     def step_in_epoch(self) -> int:
         """Steps done in the epoch under way."""
         return self.step % self.steps_per_epoch
+
+    @property
+    def record_due(self) -> bool:
+        """Whether the last epoch has all its steps, but was not validated and put on record."""
+        return len(self.records) < self.epochs_done
 
     @property
     def seconds(self) -> float:
@@ -194,7 +229,8 @@ class Trainer:
             return None
         result = evaluation.evaluate_batches(self.model, loader, self.config.loss)
         if not math.isfinite(result["loss"]):
-            cause = find_culprit(self.model.eval(), self.config.loss, *next(iter(loader)))
+            with self.model.evaluating():
+                cause = find_culprit(self.model, self.config.loss, *loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         return result
 
@@ -215,19 +251,35 @@ class Trainer:
 
     def snapshot(self) -> Checkpoint:
         """All that is needed to go on from here, copied to the host."""
-        sums = self.backend.to_numpy(self.totals.sums).copy()
         return Checkpoint(
             weights=self.model.state_dict(),
             description=self._description(),
-            state={**self.optimizer.state_dict(), _SUMS: sums},
+            state=copy_out(self._state()),
             progress={
                 "records": list(self.records),
                 "seconds": self._clock.total,
                 "epoch_seconds": self._clock.lap,
-                "images": len(self.loader.dataset),
-                "steps_per_epoch": self.steps_per_epoch,
+                "config": self.config.deciding(self.backend.name),
+                "data_sha256": self._data_sha256,
             },
         )
+
+    @cached_property
+    def _data_sha256(self) -> str:
+        """SHA-256 over the images to train on, those to validate on, and their labels."""
+        sha = hashlib.sha256()
+        for loader in (self.loader, self.validation):
+            if loader is not None:
+                for array in (loader.dataset.images, loader.dataset.labels):
+                    assert array is not None  # `_prepare_data` refuses it
+                    sha.update(f"{array.dtype.str}{array.shape}".encode())
+                    sha.update(array.tobytes())
+        return sha.hexdigest()
+
+    def _state(self) -> dict[str, Any]:
+        """What a checkpoint holds beside the weights: arrays on the device by name."""
+        steps = {f"counters/{path}": array for path, array in counters(self.model).items()}
+        return {**self.optimizer.arrays(), "totals": self.totals.sums, **steps}
 
     def _description(self) -> dict[str, Any]:
         config, data = self.config, self.data
@@ -246,31 +298,37 @@ class Trainer:
         }
 
     def restore(self, checkpoint: Checkpoint) -> None:
-        """Go to where a snapshot was taken, in a training with the same options.
+        """Go to where a snapshot was taken, in a training with the same options and data.
 
         Raises:
-            DataError: the training images are not those of the snapshot.
-            WeightsMismatchError: it is of another model or optimizer.
+            WeightsMismatchError: it is of another model.
+            UsageError: an option that decides the result is not what it was.
+            DataError: the images are not those of the snapshot, or it is not one of a trainer.
         """
         progress = checkpoint.progress
-        before = (progress["images"], progress["steps_per_epoch"])
-        now = (len(self.loader.dataset), self.steps_per_epoch)
-        if before != now:
+        require(progress, _PROGRESS, "the checkpoint")
+        require(checkpoint.description, {"step": int}, "the checkpoint")
+        self.model.load_state_dict(checkpoint.weights)
+        now = self.config.deciding(self.backend.name)
+        then = {key: progress["config"].get(key) for key in now}
+        changed = [key for key in now if now[key] != then[key]]
+        if changed:
+            raise UsageError(
+                f"{', '.join(changed)} cannot be changed when a run is resumed",
+                cause="; ".join(f"{key} was {then[key]}, now it is {now[key]}" for key in changed),
+                fix="put config.toml back as it was, or start another run",
+            )
+        if progress["data_sha256"] != self._data_sha256:
             raise DataError(
                 "the data set is not the one that the run was started with",
-                cause=f"then {before[0]} training images in {before[1]} batches, "
-                f"now {now[0]} in {now[1]}",
+                cause=f"the images or labels of {self.data.name} are others",
                 fix="restore the data, or start another run",
             )
-        state = dict(checkpoint.state)
-        sums = state.pop(_SUMS)
-        self.model.load_state_dict(checkpoint.weights)
-        self.optimizer.load_state_dict(state)
+        copy_in(self._state(), checkpoint.state, f"the state for {self.config.optimizer}")
         self.step = checkpoint.description["step"]
-        self.model.set_step(self.step)
-        self.totals.sums[...] = self.backend.asarray(sums)
-        self.totals.count = self.step_in_epoch * self.config.batch_size
         self.records = list(progress["records"])
+        steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
+        self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
         self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
 
 

@@ -117,7 +117,7 @@ def test_a_config_file_with_an_unknown_key(quick: Any) -> None:
     result = quick("--config", "c.toml")
     assert result.code == 2
     assert "c.toml" in result.err
-    assert "did you mean 'epochs'?" in result.err
+    assert "did you mean epochs?" in result.err
 
 
 def test_print_config(quick: Any) -> None:

@@ -184,7 +184,10 @@ def test_summary_of_a_run(trained: dict[str, Any], run: Any) -> None:
 
 def test_data_list(run: Any) -> None:
     result = run("data", "list", "--data-dir", "empty", "--json")
-    by_name = {event["name"]: event for event in result.events}
+    *listed, end = result.events
+    assert end == {"event": "end"}
+    assert {event["event"] for event in listed} == {"data"}
+    by_name = {event["name"]: event for event in listed}
     assert set(by_name) == set(data.NAMES)
     assert len(by_name["mnist"]["missing"]) == 4
     assert by_name["digits"]["missing"] == []
@@ -195,7 +198,9 @@ def test_data_path_and_verify(run: Any, mnist_dir: Path) -> None:
     assert run("data", "path", "mnist", "--data-dir", mnist_dir).out == f"{mnist_dir}\n"
     result = run("data", "verify", "mnist", "--data-dir", mnist_dir, "--json")
     assert result.code == 0
-    assert [event["verified"] for event in result.events] == [True] * 4
+    *files, end = result.events
+    assert end == {"event": "end"}
+    assert [(event["event"], event["verified"]) for event in files] == [("file", True)] * 4
     assert run("data", "verify", "mnist", "--data-dir", "empty").code == 4
     assert run("data", "path", "cifar").code == 2
 

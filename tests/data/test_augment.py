@@ -133,7 +133,9 @@ def test_what_comes_in_from_outside_is_black_also_when_standardised(backend: Any
     np.testing.assert_allclose(backend.to_numpy(images), -0.75, rtol=8 * 2**-24)
 
 
-@pytest.mark.parametrize("options", [{"shift": -1}, {"rotate": -5.0}, {"rotate": math.nan}])
+@pytest.mark.parametrize(
+    "options", [{"shift": -1}, {"shift": 1.5}, {"rotate": -5.0}, {"rotate": math.nan}]
+)
 def test_impossible_motions(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match=next(iter(options))) as error:
         Augment(**options)

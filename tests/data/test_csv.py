@@ -84,6 +84,25 @@ def test_errors_name_the_file_and_the_line(tmp_path: Path, text: str, message: s
     assert error.value.exit_code == 4
 
 
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ((HEADER + ROWS).encode("utf-16"), "save it as CSV in UTF-8"),
+        ((HEADER + ROWS).encode("utf-16-le"), "save it as CSV in UTF-8"),
+        ((HEADER + ROWS).replace(",", ";").encode(), "separated by semicolons"),
+        (ROWS.replace(",", "\t").encode(), "separated by tabs"),
+        ((HEADER + '"3","0","1","2","255"\n').encode(), "without quotes"),
+        (HEADER.encode(), "only a header"),
+        ((HEADER + "1,0,300,0,0\n").encode(), "pixels 0 to 255"),
+    ],
+)
+def test_hints(tmp_path: Path, content: bytes, hint: str) -> None:
+    (tmp_path / "train.csv").write_bytes(content)
+    with pytest.raises(DataError) as error:
+        read_csv(tmp_path / "train.csv")
+    assert hint in f"{error.value.cause} {error.value.fix}"
+
+
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
     path = tmp_path / "train.csv"
     path.write_bytes(ROWS.encode() + b"1,0,\xff\xfe,0,0\n")

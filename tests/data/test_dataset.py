@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.data import Dataset, load, one_hot, pixel_scaling
+from gpucnn.data import Dataset, Splits, load, one_hot, pixel_scaling
 from gpucnn.errors import DataError
 
 
@@ -35,6 +35,15 @@ def test_subset() -> None:
     assert part.labels is not None
     assert (part.images.ravel().tolist(), part.labels.tolist()) == ([2, 0], [2, 0])
     assert make(dataset.images).subset(slice(1)).labels is None
+
+
+def test_data_sets_are_compared_by_identity() -> None:
+    images = np.zeros((2, 1, 2, 2), dtype=np.uint8)
+    one, other = make(images), make(images)
+    assert one in [one]
+    assert one != other
+    assert Splits(one) != Splits(other)
+    assert len({one, other}) == 2
 
 
 def test_one_hot() -> None:

@@ -113,6 +113,22 @@ def test_no_images(tmp_path: Path, folders: list[str]) -> None:
     assert "CLASS/IMAGE.png" in (error.value.fix or "")
 
 
+@pytest.mark.parametrize("folders", [["train", "test"], ["train"], ["Train", "Val", "Test"]])
+def test_parts_without_classes(tmp_path: Path, folders: list[str]) -> None:
+    for folder in folders:
+        save(tmp_path / folder / "a.png", 1)
+    with pytest.raises(DataError, match="no classes to train on") as error:
+        read_folder(tmp_path)
+    assert "train/CLASS/IMAGE.png" in (error.value.fix or "")
+
+
+def test_empty_part(tmp_path: Path) -> None:
+    save(tmp_path / "train" / "a" / "x.png", 1)
+    save(tmp_path / "test" / "x.png", 1)
+    with pytest.raises(DataError, match="test holds no images in subfolders"):
+        read_folder(tmp_path)
+
+
 def test_test_set_with_another_class(tmp_path: Path) -> None:
     save(tmp_path / "train" / "a" / "x.png", 1)
     save(tmp_path / "test" / "b" / "x.png", 1)

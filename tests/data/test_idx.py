@@ -117,7 +117,10 @@ def test_only_the_right_length_is_taken(
     content = struct.pack(">BBBB3I", 0, 0, 8, 3, *shape) + values
     path = tmp_path_factory.getbasetemp() / "length-idx"
     path.write_bytes(gzip.compress(content) if packed else content)
-    if len(values) == math.prod(shape):
+    if len(values) == math.prod(shape) == 0:
+        with pytest.raises(DataError, match=r"length-idx has (no images|images without pixels)"):
+            read_idx(path, IMAGES)
+    elif len(values) == math.prod(shape):
         array = read_idx(path, IMAGES)
         assert array.shape == tuple(shape)
         assert array.tobytes() == values
@@ -163,10 +166,16 @@ def test_pair_with_wrong_labels(
     assert error.value.exit_code == 4
 
 
-def test_images_file_of_another_name_has_no_labels(
-    tmp_path: Path, to_idx: Callable[[Any], bytes]
+@pytest.mark.parametrize(
+    ("shape", "message"), [((0, 28, 28), "has no images"), ((5, 0, 0), "images without pixels")]
+)
+def test_empty_images(
+    tmp_path: Path, to_idx: Callable[[Any], bytes], shape: tuple[int, ...], message: str
 ) -> None:
-    (tmp_path / "x").write_bytes(to_idx(np.zeros((1, 2, 2), dtype=np.uint8)))
-    with pytest.raises(DataError, match="has no labels beside it") as error:
-        read_pair(tmp_path / "x")
-    assert error.value.cause == "its name does not contain 'images'"
+    path = tmp_path / "t10k-images-idx3-ubyte"
+    path.write_bytes(to_idx(np.zeros(shape, dtype=np.uint8)))
+    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(to_idx(np.zeros(shape[0])))
+    with pytest.raises(DataError, match=message) as error:
+        read_pair(path)
+    assert error.value.message.startswith(str(path))
+    assert error.value.exit_code == 4

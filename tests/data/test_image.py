@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -186,14 +187,24 @@ def test_npy_of_one_image(tmp_path: Path, shape: tuple[int, ...]) -> None:
 def test_files_that_hold_no_image(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_text("text")
     (tmp_path / "a.txt").write_text("text")
-    np.save(tmp_path / "empty.npy", np.zeros((0, 28, 28), dtype=np.uint8))
+    shapes = ((0, 28, 28), (5, 0, 0), (0, 0), (0, 28), (0, 0, 3), (2, 3, 0, 5))
+    for number, shape in enumerate(shapes):
+        np.save(tmp_path / f"empty{number}.npy", np.zeros(shape, dtype=np.uint8))
+    empty = [f"empty{number}.npy" for number in range(len(shapes))]
+    Image.new("L", (40, 30)).save(tmp_path / "b.tiff")
+    tiff = (tmp_path / "b.tiff").read_bytes()
+    # The width as a fraction: Pillow raises TypeError on it.
+    entry = struct.pack("<HHI", 256, 4, 1)
+    assert entry in tiff
+    (tmp_path / "b.png").write_bytes(tiff.replace(entry, struct.pack("<HHI", 256, 5, 1)))
     np.savez(tmp_path / "many.npz", x=np.zeros(3))
     (tmp_path / "many.npz").rename(tmp_path / "many.npy")
-    for name in ("a.png", "a.txt", "none.png", "empty.npy", "many.npy"):
+    for name in ("a.png", "b.png", "a.txt", "none.png", "many.npy", *empty):
         path = tmp_path / name
         with pytest.raises(DataError) as error:
             read_images(path)
         assert str(path) in error.value.message
+        assert error.value.fix
         assert error.value.exit_code == 4
 
 

@@ -80,7 +80,11 @@ def test_batch_does_not_depend_on_what_was_asked_before(backend: Any) -> None:
 def test_without_shuffling_the_order_is_the_data_sets(backend: Any) -> None:
     loader = Loader(numbered(10), 4, backend, shuffle=False, scale=1.0)
     assert seen(loader, 0) == seen(loader, 3) == list(range(10))
-    assert len(list(loader)) == 3
+
+
+def test_a_loader_says_of_which_epoch_it_gives_batches(backend: Any) -> None:
+    with pytest.raises(TypeError, match="not iterable"):
+        iter(Loader(numbered(10), 4, backend))  # type: ignore[call-overload]
 
 
 def test_pixels_are_scaled_in_float32(backend: Any) -> None:
@@ -113,9 +117,9 @@ def test_images_stay_bytes_on_the_device(backend: Any, monkeypatch: pytest.Monke
 
 def test_limit_batches(backend: Any) -> None:
     loader = Loader(numbered(20), 6, backend, limit_batches=2, scale=1.0)
-    assert (loader.steps_per_epoch, loader.images_per_epoch) == (2, 12)
+    assert loader.steps_per_epoch == len(loader) == 2
     assert len(seen(loader, 0)) == 12
-    assert Loader(numbered(20), 6, backend, limit_batches=9).images_per_epoch == 20
+    assert len(seen(Loader(numbered(20), 6, backend, limit_batches=9, scale=1.0), 0)) == 20
     with pytest.raises(IndexError):
         loader.batch(0, 2)
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,5 +119,46 @@ def test_parts_of_different_shape(tmp_path: Path) -> None:
 
 def test_no_training_images(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=np.zeros((0, 5, 5), dtype=np.uint8), y=np.arange(0))
-    with pytest.raises(DataError, match="has no training images"):
+    with pytest.raises(DataError, match=r"x of .*a\.npz has no images"):
         load(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("validation", [0.1, "100"])
+def test_validation_that_is_no_whole_number(validation: Any) -> None:
+    with pytest.raises(UsageError, match="validation is") as error:
+        load("digits", validation=validation)
+    assert "whole number" in (error.value.fix or "")
+
+
+def test_empty_name() -> None:
+    with pytest.raises(UsageError, match="has no name") as error:
+        load("")
+    assert "mnist" in (error.value.fix or "")
+
+
+@pytest.mark.parametrize("name", ["photo.png", "x.npy", "config.toml"])
+def test_files_of_another_kind(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(DataError, match=f"{name} is not a kind of file") as error:
+        load(tmp_path / name)
+    assert all(kind in (error.value.fix or "") for kind in (".npz", ".csv", "idx", "folder"))
+
+
+def test_capital_suffixes(tmp_path: Path) -> None:
+    write_csv(tmp_path / "A.CSV", 9)
+    with (tmp_path / "A.NPZ").open("wb") as file:
+        np.savez(file, x=np.zeros((9, 5, 5), dtype=np.uint8), y=np.arange(9) % 3)
+    for name in ("A.CSV", "A.NPZ"):
+        assert len(load(tmp_path / name).train) == 9
+
+
+def test_home_of_an_unknown_user() -> None:
+    with pytest.raises(DataError, match="~nosuchuser/x is neither"):
+        load("~nosuchuser/x")
+
+
+def test_pair_with_an_empty_test_set(small_dir: Path, to_idx: Callable[[Any], bytes]) -> None:
+    (small_dir / "t10k-images-idx3-ubyte").write_bytes(to_idx(np.zeros((0, 4, 4))))
+    (small_dir / "t10k-labels-idx1-ubyte").write_bytes(to_idx(np.zeros(0)))
+    with pytest.raises(DataError, match="t10k-images-idx3-ubyte has no images"):
+        load(small_dir)

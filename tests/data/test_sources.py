@@ -7,6 +7,8 @@ import functools
 import gzip
 import hashlib
 import http.server
+import io
+import logging
 import os
 import shutil
 import threading
@@ -115,6 +117,30 @@ def test_tries_the_next_mirror(
     set_mirrors(monkeypatch, CLOSED, mirror.url + "not-here/", mirror.url)
     assert sources.fetch("mnist") == cache / "mnist"
     assert names(cache / "mnist") == ALL_GZ
+
+
+def test_says_nothing_of_its_own(mirror: Mirror, cache: Path) -> None:
+    logger, said = pooch.get_logger(), io.StringIO()
+    handler = logging.StreamHandler(said)
+    before = logger.level
+    logger.setLevel("INFO")
+    logger.addHandler(handler)
+    try:
+        sources.fetch("mnist")
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+    assert names(cache / "mnist") == ALL_GZ
+    assert said.getvalue() == ""
+
+
+def test_home_of_an_unknown_user(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUCNN_DATA_DIR", "~nosuchuser/x")
+    assert sources.path("mnist") == Path("~nosuchuser/x")
+    assert sources.missing("mnist", "~nosuchuser/y") == list(sources.FILES)
+    for check in (load, sources.verify):
+        with pytest.raises(DataError, match="mnist is not in ~nosuchuser/x"):
+            check("mnist")
 
 
 def test_no_network_and_no_data(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -49,14 +49,14 @@ def test_normal_has_tails_beyond_the_uniforms_limit(name):
 
 
 def test_truncated_normal_ends_at_two_deviations():
-    largest = np.abs(draw(initializers.truncated_normal(0.1))).max()
+    largest = np.abs(draw(initializers.Normal(0.1, truncated=True))).max()
     assert 0.199 < largest <= 0.2 + 1e-7
 
 
 def test_constants():
     assert (draw("zeros") == 0).all()
     assert (draw("ones") == 1).all()
-    assert (draw(initializers.constant(0.25)) == 0.25).all()
+    assert (draw(initializers.Constant(0.25)) == 0.25).all()
 
 
 def test_one_seed_and_stream_give_one_set_of_bits():
@@ -78,7 +78,7 @@ def test_a_function_may_initialize():
         assert (fan_in, fan_out, seed, stream) == (2 * 9, 4 * 9, 7, "init/conv1.weight")
         return np.arange(math.prod(shape), dtype=np.float32).reshape(shape)
 
-    conv = nn.Conv2d(4, 3, kernel_initializer=ramp, bias_initializer=initializers.constant(2.0))
+    conv = nn.Conv2d(4, 3, kernel_initializer=ramp, bias_initializer=initializers.Constant(2.0))
     state = nn.Sequential([conv]).build((2, 5, 5), seed=7).state_dict()
     np.testing.assert_array_equal(state["conv1.weight"].reshape(-1), np.arange(72))
     np.testing.assert_array_equal(state["conv1.bias"], [2, 2, 2, 2])
@@ -100,6 +100,6 @@ def test_unknown_name_lists_those_there_are():
         nn.Dense(3, kernel_initializer="glorot")
     assert caught.value.message == "unknown initializer 'glorot'"
     assert caught.value.fix == (
-        "choose one of zeros, ones, uniform, normal, truncated_normal, glorot_uniform, "
-        "glorot_normal, he_uniform, he_normal"
+        "did you mean glorot_normal? choose one of zeros, ones, uniform, normal, "
+        "truncated_normal, glorot_uniform, glorot_normal, he_uniform, he_normal"
     )

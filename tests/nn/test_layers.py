@@ -236,7 +236,7 @@ class TestActivations:
         with pytest.raises(UsageError) as caught:
             make("relus")
         assert caught.value.message == "unknown activation 'relus'"
-        assert caught.value.fix == f"choose one of {', '.join(ACTIVATIONS)}"
+        assert caught.value.fix == f"did you mean relu? choose one of {', '.join(ACTIVATIONS)}"
 
 
 @pytest.mark.parametrize(

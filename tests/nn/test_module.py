@@ -83,6 +83,60 @@ def test_forward_and_backward_go_through_the_tree(net, backend):
     )
 
 
+class TestContainers:
+    """Modules, parameters and constants in lists, tuples and dicts within each other."""
+
+    class Nested(nn.Module):
+        def __init__(self):
+            self.branches = {"left": [nn.Dense(2), (nn.Dense(2),)], "right": nn.BatchNorm2d()}
+            self.gains = [nn.Parameter(np.ones(2, np.float32))]
+            self.more = {"shift": {"by": nn.Parameter(np.zeros(2, np.float32))}}
+            self.constants = ({"two": Tensor(np.full(2, 2, np.float32))},)
+
+        def forward(self, x):
+            first, (second,) = self.branches["left"]
+            y = second(first(x)) * self.gains[0] + self.more["shift"]["by"]
+            return self.branches["right"](y.reshape(-1, 2, 1, 1)) * self.constants[0]["two"].sum()
+
+    def test_all_are_found(self):
+        nested = self.Nested().build((3,))
+        dense = ["weight", "bias"]
+        left = [f"branches.left.{i}.{name}" for i in ("0", "1.0") for name in dense]
+        norm = [f"branches.right.{name}" for name in ("gamma", "beta")]
+        assert list(nested.named_parameters()) == ["gains.0", "more.shift.by", *left, *norm]
+        statistics = [f"branches.right.{name}" for name in ("running_mean", "running_var")]
+        assert list(nested.state_dict())[-2:] == statistics
+        assert list(nested.children()) == ["branches.left.0", "branches.left.1.0", "branches.right"]
+        rows = {row.layer: row.parameters for row in nested.summary_rows()}
+        assert rows[""] == 4
+        assert sum(rows.values()) == nested.num_parameters
+
+    def test_all_are_frozen_and_trained(self):
+        nested = self.Nested().build((3,))
+        nested.freeze()
+        assert not any(p.requires_grad for p in nested.parameters())
+        nested.freeze(False)
+        nested(X).sum().backward()
+        assert all(p.grad is not None for p in nested.parameters())
+
+    def test_all_are_moved(self, monkeypatch):
+        there = SimpleNamespace(name="elsewhere", asarray=lambda array: array.copy())
+        host = backends.get("cpu")
+        nested = self.Nested().build((3,))
+        tensors = [*nested.parameters(), nested.constants[0]["two"]]
+        before = [tensor.data for tensor in tensors]
+        both = SimpleNamespace(get=lambda _: there, of=lambda _: host)
+        monkeypatch.setattr("gpucnn.nn.state.backends", both)
+        nested.to("elsewhere")
+        assert all(t.data is not array for t, array in zip(tensors, before, strict=True))
+
+    def test_one_name_for_two_is_an_error(self):
+        module = nn.Module()
+        module.parts = {1: nn.ReLU(), "1": nn.ReLU()}
+        with pytest.raises(UsageError, match=r"two different 'parts\.1'"):
+            module.children()
+
+
 def test_a_module_under_two_names_is_one():
     class Tied(nn.Module):
         def __init__(self):
@@ -204,6 +258,12 @@ class TestModes:
     def test_train_and_eval_reach_the_whole_tree(self, net):
         assert all(not module.training for module in net.eval().modules().values())
         assert all(module.training for module in net.train().modules().values())
+
+    def test_evaluating_gives_each_module_its_mode_back(self, net):
+        net.head.eval()
+        with net.evaluating():
+            assert not any(module.training for module in net.modules().values())
+        assert [path for path, m in net.modules().items() if not m.training] == ["head"]
 
     def test_freezing(self, net, backend):
         net.blocks[0].freeze()

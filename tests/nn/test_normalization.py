@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from checks import assert_close, assert_same_bits
@@ -52,6 +54,18 @@ class TestBatchNorm2d:
         assert_close(y, expected, terms=16)
         for name, array in layer.state_dict().items():
             assert_same_bits(array, state[name], name)
+
+    def test_frozen_takes_the_running_ones_and_leaves_them_in_training_too(self, backend):
+        layer = self.build(backend)
+        layer(backend.asarray(IMAGES))
+        evaluated = layer.eval()(backend.asarray(IMAGES)).numpy()
+        state = layer.state_dict()
+        frozen = layer.train().freeze()(backend.asarray(IMAGES)).numpy()
+        assert_same_bits(frozen, evaluated)
+        for name, array in layer.state_dict().items():
+            assert_same_bits(array, state[name], name)
+        layer.freeze(False)(backend.asarray(IMAGES))
+        assert (layer.state_dict()["running_mean"] != state["running_mean"]).all()
 
     def test_building_leaves_the_running_statistics(self, backend):
         state = nn.Sequential([nn.BatchNorm2d()]).build((2, 4, 5), device=backend.name).state_dict()
@@ -157,6 +171,19 @@ class TestDropout:
     def test_rate_zero_changes_nothing(self):
         layer = nn.Dropout(0).build((33,))
         np.testing.assert_array_equal(layer(self.X).numpy(), self.X)
+
+
+def test_arrays_are_made_by_the_backend(monkeypatch):
+    class Elsewhere(np.ndarray):
+        pass
+
+    there = SimpleNamespace(xp=np, asarray=lambda array: array.view(Elsewhere))
+    monkeypatch.setattr("gpucnn.nn.normalization.backends", SimpleNamespace(get=lambda _: there))
+    norm, dropout = nn.BatchNorm2d(), nn.Dropout(0.5)
+    norm.create((1, 2, 3, 3))
+    dropout.create((1, 2))
+    arrays = norm.running_mean, norm.running_var, dropout.step
+    assert all(type(array) is Elsewhere for array in arrays)
 
 
 class TestLayerNorm:

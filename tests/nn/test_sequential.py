@@ -191,6 +191,13 @@ class TestErrors:
         with pytest.raises(UsageError, match="added to Sequential after it was built"):
             small().add(nn.ReLU())
 
+    def test_layers_that_are_no_list(self):
+        a, b = nn.Flatten(), nn.Dense(2)
+        for wrong in ((a,), (a, b), (a, b, nn.ReLU()), (nn.Sequential([a]),)):
+            with pytest.raises(UsageError, match="as one list") as caught:
+                nn.Sequential(*wrong)
+            assert "Sequential([a, b])" in caught.value.fix
+
     def test_something_that_is_no_layer(self):
         with pytest.raises(UsageError, match="is not a layer") as caught:
             nn.Sequential([nn.Flatten])

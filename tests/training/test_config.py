@@ -8,8 +8,10 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from gpucnn import schedules
 from gpucnn.errors import UsageError
 from gpucnn.training import TrainConfig
 from gpucnn.training.config import FIELDS
@@ -25,7 +27,7 @@ BAD: dict[str, list[Any]] = {
     "momentum": [1.0, -0.1, math.nan],
     "weight_decay": [-1e-4, math.nan],
     "warmup_steps": [-1],
-    "step_every": [0],
+    "step_epochs": [0],
     "step_factor": [0.0],
     "seed": [-1, 2**63],
     "validation": [-1],
@@ -71,7 +73,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        ("epoch = 3", ["epoch", "did you mean 'epochs'"]),
+        ("epoch = 3", ["epoch", "did you mean epochs?"]),
         ("colour = 3", ["colour", "batch_size"]),
         ("batch_size = 0", ["batch_size", "at least 1"]),
         ("learning_rate = nan", ["learning_rate", "greater than 0"]),
@@ -126,6 +128,24 @@ def test_resolved_does_not_depend_on_the_folder(
     assert (config.device, config.learning_rate) == ("cpu", 2e-3)
     # A name stays one, whatever lies in the folder.
     assert TrainConfig(data="digits").resolved("cpu").data == "digits"
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "model", "rate"),
+    [
+        ("adam", "cnn", 2e-3),
+        ("adamw", "lenet", 3e-3),
+        ("rmsprop", "cnn", 1e-3),
+        ("sgd", "cnn", 1e-2),
+    ],
+)
+def test_the_default_learning_rate(optimizer: str, model: str, rate: float) -> None:
+    assert TrainConfig(optimizer=optimizer, model=model).resolved("cpu").learning_rate == rate
+
+
+def test_the_factor_of_schedule_step_is_that_of_the_table() -> None:
+    table = schedules.table("step", 1.0, 2, step_every=1)
+    assert table[1] == np.float32(TrainConfig().step_factor)
 
 
 @pytest.mark.parametrize(

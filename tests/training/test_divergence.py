@@ -12,7 +12,7 @@ import pytest
 from gpucnn import backend, data
 from gpucnn.autograd import Tensor
 from gpucnn.errors import DivergedError
-from gpucnn.nn import Dense, Flatten, Module, Sequential
+from gpucnn.nn import BatchNorm2d, Dense, Flatten, Module, Sequential
 from gpucnn.training import Run, TrainConfig, Trainer, fit
 from gpucnn.training.checkpoint import load
 
@@ -60,6 +60,39 @@ def test_weights_stay_those_before_the_bad_step(digits: data.Splits, config: Tra
             fit(model, digits, replace(config, log_interval=interval))
         found.append({name: array.tobytes() for name, array in model.state_dict().items()})
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("interval", [1, 50])
+def test_running_statistics_stay_those_before_the_bad_step(
+    digits: data.Splits, config: TrainConfig, interval: int
+) -> None:
+    """Neither the bad step, nor those after it, nor the search for the layer move them."""
+
+    def trained(after: int, **options: Any) -> dict[str, bytes]:
+        model = Sequential([Explode(after), BatchNorm2d(), Flatten(), Dense(10)])
+        changed = replace(config, log_interval=interval, schedule="constant", **options)
+        if after < 4:
+            with pytest.raises(DivergedError, match="step 3"):
+                fit(model, digits, changed)
+        else:
+            fit(model, digits, changed)
+        return {name: array.tobytes() for name, array in model.state_dict().items()}
+
+    assert trained(2) == trained(99, epochs=1, limit_batches=2)
+
+
+def test_a_model_that_fails_its_test_is_left_in_training_mode(
+    digits: data.Splits, config: TrainConfig
+) -> None:
+    class Tested(Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return x if self.training else x * np.nan
+
+    trainer = Trainer(Sequential([Flatten(), Dense(10), Tested()]), digits, config)
+    trainer.train_on(*trainer.loader.batch(0, 0))
+    with pytest.raises(DivergedError):
+        trainer.evaluate(trainer.test)
+    assert all(module.training for module in trainer.model.modules().values())
 
 
 def test_a_checkpoint_after_the_bad_step_is_not_written(

@@ -70,6 +70,18 @@ def test_the_same_seed_gives_the_same_bits(
     assert _trained(make_model, digits, replace(config, seed=1)) != one
 
 
+def test_calls_before_the_training_do_not_change_a_bit(
+    digits: data.Splits, config: TrainConfig
+) -> None:
+    def called() -> Sequential:
+        model = models.get("mlp").build((1, 28, 28), seed=config.seed)
+        model(np.zeros((1, 1, 28, 28), np.float32))  # dropout has counted it
+        return model
+
+    short = replace(config, epochs=1)
+    assert _trained(called, digits, short) == _trained(lambda: models.get("mlp"), digits, short)
+
+
 def test_the_number_of_threads_does_not_change_a_bit(
     digits: data.Splits, config: TrainConfig, threads: Any
 ) -> None:
@@ -120,7 +132,7 @@ def test_nesterov_does_something(digits: data.Splits, config: TrainConfig) -> No
 
 
 def test_step_schedule_counts_in_epochs(digits: data.Splits, config: TrainConfig) -> None:
-    step = replace(config, schedule="step", step_every=2, step_factor=0.5, learning_rate=0.8)
+    step = replace(config, schedule="step", step_epochs=2, step_factor=0.5, learning_rate=0.8)
     rates = Trainer(models.get("softmax"), digits, step).learning_rates
     assert rates.tolist() == pytest.approx([0.8] * 8 + [0.4] * 4)
 
@@ -259,6 +271,11 @@ def test_evaluate_does_not_change_the_model(
     before = _weights(model)
     assert digits.test is not None
     one = evaluate(model.train(), digits.test, batch_size=7)
-    assert model.training
+    assert all(module.training for module in model.modules().values())
+    model["batchnorm1"].eval()
+    evaluate(model, digits.test)
+    assert [name for name, module in model.modules().items() if not module.training] == [
+        "batchnorm1"
+    ]
     assert _weights(model) == before
     assert evaluate(model, digits.test) == pytest.approx(one, rel=1e-6)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 
 from gpucnn import backend
 from gpucnn.autograd import Tensor
-from gpucnn.training.metrics import Totals, compute_loss, count_correct
+from gpucnn.errors import UsageError
+from gpucnn.nn import Flatten
+from gpucnn.training import SavedModel, TrainConfig, config
+from gpucnn.training.metrics import LOSSES, Totals, compute_loss, count_correct
 
 OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
 LABELS = np.array([0, 2], np.int32)
@@ -42,6 +48,40 @@ def test_a_single_output_takes_labels_of_either_shape() -> None:
     for given in (labels, labels[:, None].astype(np.float32)):
         got = compute_loss("binary_cross_entropy", Tensor(output), given).item()
         assert got == pytest.approx(want, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("loss", "prediction"),
+    [
+        ("softmax_cross_entropy", np.exp(OUTPUT) / np.exp(OUTPUT).sum(1, keepdims=True)),
+        ("binary_cross_entropy", 1 / (1 + np.exp(-OUTPUT))),
+        ("mean_squared_error", OUTPUT),
+    ],
+)
+def test_a_saved_model_predicts_as_its_loss_has_it(loss: str, prediction: np.ndarray) -> None:
+    identity, options = Flatten().build((3,)), TrainConfig(loss=loss)
+    saved = SavedModel(identity, Path("w"), options, ["a", "b", "c"], (3,), scale=1.0, offset=0.0)
+    images = OUTPUT.astype(np.uint8)
+    np.testing.assert_allclose(saved.predict(images), prediction, rtol=1e-6)
+    (first, second) = saved.classify(images, 2)
+    assert [each["label"] for each in first] == ["a", "b"]
+    assert [each["label"] for each in second] == ["b", "c"]
+    assert second[1]["probability"] == pytest.approx(prediction[1, 2], rel=1e-6)
+
+
+def test_an_unknown_loss() -> None:
+    with pytest.raises(UsageError, match="unknown loss 'mse'") as caught:
+        compute_loss("mse", Tensor(OUTPUT), LABELS)
+    assert all(name in str(caught.value.fix) for name in LOSSES)
+    assert tuple(LOSSES) == config.LOSSES
+
+
+def test_sums_lie_where_the_backend_puts_them() -> None:
+    class Elsewhere(np.ndarray):
+        pass
+
+    there: Any = SimpleNamespace(asarray=lambda array: array.view(Elsewhere), xp=np)
+    assert type(Totals(there).sums) is Elsewhere
 
 
 def test_count_correct() -> None:

@@ -15,8 +15,9 @@ from typing import Any
 import pytest
 
 from gpucnn import backend, data, models
+from gpucnn.autograd import Tensor
 from gpucnn.errors import DataError, Interrupted, StorageError, WeightsMismatchError
-from gpucnn.nn import Sequential
+from gpucnn.nn import Dense, Dropout, Flatten, Module, Sequential
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit
 from gpucnn.training.checkpoint import load, load_weights
 
@@ -66,6 +67,32 @@ def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
     assert results(run.path) == results(whole.path)
     assert resumed.test == history.test
     assert (resumed.reason, len(resumed.records)) == ("finished", 3)
+
+
+class Twice(Module):
+    """A dropout that a step calls twice, so that it does not count steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drop = Dropout(0.3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.drop(x) + self.drop(x)
+
+
+def test_a_dropout_that_is_called_twice(
+    digits: data.Splits, config: TrainConfig, results: Results
+) -> None:
+    def model() -> Sequential:
+        return Sequential([Flatten(), Twice(), Dense(10)])
+
+    whole = Run.create(config, backend.get("cpu"))
+    fit(model(), digits, whole.config(), run=whole)
+    run = Run.create(config, backend.get("cpu"))
+    with pytest.raises(Interrupted):
+        fit(model(), digits, run.config(), [Signal(5)], run=run)
+    fit(model(), digits, run.config(), run=run, resume=True)
+    assert results(run.path) == results(whole.path)
 
 
 def test_seconds_go_on_counting(start: Any) -> None:

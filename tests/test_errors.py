@@ -1,0 +1,32 @@
+"""Choosing by name: the one error of all tables."""
+
+from __future__ import annotations
+
+import pytest
+
+from gpucnn.errors import UsageError, choose
+
+TABLE = {"lenet": 1, "cnn": 2}
+
+
+def test_choose():
+    assert choose(TABLE, "cnn", "model") == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "fix"),
+    [
+        ("lenett", "unknown model 'lenett'", "did you mean lenet? choose one of lenet, cnn"),
+        ("vgg", "unknown model 'vgg'", "choose one of lenet, cnn"),
+        ([3], "unknown model [3]", "choose one of lenet, cnn"),
+    ],
+)
+def test_a_name_that_there_is_not(name, message, fix):
+    with pytest.raises(UsageError) as caught:
+        choose(TABLE, name, "model")
+    assert (caught.value.message, caught.value.fix) == (message, fix)
+
+
+def test_the_origin_of_the_name_is_told():
+    with pytest.raises(UsageError, match=r"unknown model 'vgg' \(from --model\)"):
+        choose(TABLE, "vgg", "model", " (from --model)")
