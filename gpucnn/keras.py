@@ -156,8 +156,8 @@ class Sequential(_Sequential):
             history={key: [record[key] for record in records] for key in keys},
         )
 
-    def evaluate(self, x: Any, y: Any, batch_size: int = 256) -> Score:
-        """Mean loss and accuracy on x and y, with dropout off."""
+    def evaluate(self, x: Any, y: Any, batch_size: int = 256, verbose: int = 0) -> Score:
+        """Mean loss and accuracy on x and y, with dropout off; `verbose` is there for Keras's."""
         loss = self._options("evaluate")["loss"]
         dataset = _dataset(x, y)
         self._ensure_built(dataset.image_shape)
@@ -167,8 +167,10 @@ class Sequential(_Sequential):
             )
         return Score(**result)
 
-    def predict(self, x: Any, batch_size: int = 256) -> Any:
+    def predict(self, x: Any, batch_size: int = 256, verbose: int = 0) -> Any:
         """The outputs for x (N, ...), a NumPy array (N, K); probabilities after a final softmax."""
+        if batch_size < 1:
+            raise UsageError(f"batch_size is {batch_size}", fix="give a batch_size of at least 1")
         images = np.asarray(x, np.float32)
         self._ensure_built(images.shape[1:])
         # A callback of `fit` may ask, when the activation is folded into the loss.

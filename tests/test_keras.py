@@ -39,7 +39,7 @@ def test_it_learns_and_reports(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(result.history) == ["loss", "accuracy", "val_loss", "val_accuracy"]
     assert result.epoch == list(range(8))
     assert result.history["loss"][-1] < result.history["loss"][0] / 2
-    score = model.evaluate(X_TEST, Y_TEST)
+    score = model.evaluate(X_TEST, Y_TEST, verbose=0)
     assert score.accuracy == pytest.approx(result.history["val_accuracy"][-1])
     assert score.loss == pytest.approx(result.history["val_loss"][-1])
     assert score.accuracy > 0.8
@@ -194,6 +194,8 @@ def test_bad_calls_say_what_to_do() -> None:
         small().compile(metrics=["auc"])
     with pytest.raises(UsageError, match="adam"):
         small().compile(optimizer="adan")
+    with pytest.raises(UsageError, match="at least 1"):
+        small().predict(X, batch_size=0)
     with pytest.raises(UsageError, match="between 0 and 1"):
         compiled().fit(X, Y, validation_split=1.5)
     with pytest.raises(DataError, match="256 images but 10 labels"):
