@@ -60,6 +60,9 @@ class Commands(click.Group):
                     arguments, prog_name or "gpucnn", standalone_mode=False, **extra
                 )
             code = result if isinstance(result, int) else 0
+        except click.exceptions.NoArgsIsHelpError as help_:  # a group without a command
+            click.echo(help_.format_message(), err=True)
+            code = UsageError.exit_code
         except (Exception, KeyboardInterrupt) as error:
             if debug:
                 import traceback

@@ -55,7 +55,7 @@ class Console:
         from gpucnn import backend
 
         chosen, why = backend.choose()
-        self.note(f"device: {chosen.name}, chosen by --device auto ({why})")
+        self.note(f"device: {chosen.name} (auto: {why})")
         return chosen.name
 
     def error(self, error: GpucnnError) -> None:

@@ -65,7 +65,7 @@ class EpochLines(Callback):
 
 
 class ProgressBar(EpochLines):
-    """`EpochLines` with a bar below them: images a second, time left, loss and accuracy."""
+    """`EpochLines` with a bar below them: images a second, time left and the loss."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
         super().on_train_begin(trainer)
@@ -89,7 +89,7 @@ class ProgressBar(EpochLines):
             )
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
-        self._bar.update(self._task, figures=f"loss {loss:.4f} accuracy {accuracy:.2%}")
+        self._bar.update(self._task, figures=f"loss {loss:.4f}")
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=trainer.step)
@@ -101,29 +101,28 @@ class ProgressBar(EpochLines):
 
 
 def heading(trainer: Trainer) -> str:
-    """What is trained on what, in a line."""
+    """What is trained on what and where it is kept, for a terminal of 80 columns."""
     config = trainer.config
     text = (
-        f"{config.model} ({trainer.model.num_parameters:,} parameters) on {config.data}: "
-        f"{len(trainer.loader.dataset):,} images, {trainer.total_steps:,} steps of "
-        f"{config.batch_size}, device {trainer.backend.name}"
+        f"{config.model} on {config.data}: {trainer.model.num_parameters:,} parameters, "
+        f"{len(trainer.loader.dataset):,} images, batches of {config.batch_size}"
     )
     if trainer.run:
-        text += f", run {trainer.run.path}"
+        text += f"\nrun: {trainer.run.path}"
     if trainer.step:
-        text += f", from step {trainer.step}"
+        text += f", from step {trainer.step:,} of {trainer.total_steps:,}"
     return text
 
 
 def epoch_line(trainer: Trainer, record: dict[str, Any]) -> str:
-    """An epoch's record in a line."""
+    """An epoch's record in a line of 80 columns."""
     text = (
         f"epoch {record['epoch']}/{trainer.config.epochs}: loss {record['loss']:.4f}, "
         f"accuracy {record['accuracy']:.2%}"
     )
     if record["val_loss"] is not None:
-        text += f"; validation {record['val_loss']:.4f}, {record['val_accuracy']:.2%}"
-    return text + f"; {record['images_per_second']:,.0f} images/s, {record['seconds']:.1f} s"
+        text += f"; val {record['val_loss']:.4f}, {record['val_accuracy']:.2%}"
+    return text + f"; {record['images_per_second']:,.0f} img/s, {record['seconds']:.1f} s"
 
 
 def _make_bar() -> Progress:
@@ -132,7 +131,7 @@ def _make_bar() -> Progress:
 
     return Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=14),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("{task.fields[speed]}"),
         TextColumn("ETA"),

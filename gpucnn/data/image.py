@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
 _SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
 _FAINTEST = 0.05  # of the darkest ink; what is fainter is the ringing of JPEG
+_SPECK = 0.05  # of the largest piece of ink; what is smaller and apart is dust or noise
+_NOISY = 0.05  # of the darkest ink; where noise deviates by more, pixels are averaged
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 
 
@@ -84,7 +86,8 @@ def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") ->
     The digit is cut out, scaled with its proportions kept into a box of 20x20 by averaging, and
     placed so that its centre of mass is the centre of 28x28 (LeCun, Cortes and Burges,
     http://yann.lecun.com/exdb/mnist/). What most of the border shows is taken for the background,
-    and how much the border varies for noise; thin strokes are brought up to full brightness.
+    and how much the border varies for noise; specks are left out, and thin strokes are brought up
+    to full brightness.
 
     Args:
         image: uint8 (H, W) or (H, W, 3), or a Pillow image.
@@ -94,10 +97,11 @@ def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") ->
         DataError: it is blank.
     """
     gray = _gray(image if isinstance(image, np.ndarray) else _pixels(image, name))
-    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    background = np.median(border)
-    dark_on_light = background - gray.min() > gray.max() - background
-    ink = np.maximum(background - gray if dark_on_light else gray - background, 0.0)
+    ink, noise, unevenness = _ink(gray)
+    while noise > _NOISY * ink.max() and min(ink.shape) >= 4 * _SIDE:
+        gray = (gray[:-1:2] + gray[1::2]) / 2
+        gray = (gray[:, :-1:2] + gray[:, 1::2]) / 2
+        ink, noise, unevenness = _ink(gray)
     peak = ink.max()
     if peak == 0.0:
         raise DataError(
@@ -105,9 +109,10 @@ def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") ->
             cause="all of its pixels are the same gray",
             fix="give a picture with a digit on it",
         )
-    # A percentile, because a stroke may touch the border; at most half, so that some ink is left.
-    noise = 1.5 * np.percentile(np.abs(border - background), 95)
-    ink[ink <= np.clip(noise, _FAINTEST * peak, 0.5 * peak)] = 0.0
+    # Normal noise goes beyond 5 deviations in no picture. At most half, so that some ink is left.
+    faintest = np.clip(max(5.0 * noise, 1.5 * unevenness), _FAINTEST * peak, 0.5 * peak)
+    ink[ink <= faintest] = 0.0
+    ink *= _without_specks(ink)
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _BOX / max(digit.shape)
@@ -132,6 +137,45 @@ def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray
         colours = np.atleast_3d(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
         planes = np.broadcast_to(colours, (channels, *colours.shape[1:])).astype(np.float64)
     return np.rint(resize(planes, (height, width))).astype(np.uint8)
+
+
+def _ink(gray: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
+    """How far each pixel is from the background, on the side where the digit is; and, both from the
+    border: the standard deviation of the noise, and how far the background departs from its median.
+    """
+    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
+    background = np.median(border)
+    dark_on_light = background - gray.min() > gray.max() - background
+    ink = np.maximum(background - gray if dark_on_light else gray - background, 0.0)
+    # Robust, because a stroke may touch the border. Neighbours differ by noise alone, by sqrt(2)
+    # times its deviation, the median of whose size is 0.6745 deviations.
+    noise = np.median(np.abs(np.diff(border))) / (0.6745 * 2**0.5)
+    return ink, float(noise), float(np.percentile(np.abs(border - background), 95))
+
+
+def _without_specks(ink: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Where the large pieces of ink are; pixels that touch, corners included, are of one piece."""
+    height, width = ink.shape
+    stride = width + 2
+    flat = np.pad(ink, ((0, 0), (1, 1))).ravel()  # so that no run of pixels goes over a row's end
+    starts, ends = np.flatnonzero(np.diff(flat > 0)).reshape(-1, 2).T + 1
+    # Each run touches the runs first..last - 1, which are in the next row.
+    first = np.searchsorted(ends, starts + stride, side="left")
+    last = np.searchsorted(starts, ends + stride, side="right")
+    touching = last - first
+    upper = np.repeat(np.arange(starts.size), touching)
+    lower = np.arange(upper.size) + np.repeat(first - (np.cumsum(touching) - touching), touching)
+    piece = np.arange(starts.size)  # of each run; a piece has the number of its first run
+    while np.any(piece[upper] != piece[lower]):
+        joined = np.minimum(piece[upper], piece[lower])
+        for side in (upper, lower):
+            np.minimum.at(piece, piece[side], joined)
+        piece = piece[piece]
+    mass = np.bincount(piece, np.add.reduceat(flat, np.stack([starts, ends], axis=1).ravel())[::2])
+    large = (mass >= _SPECK * mass.max())[piece]
+    steps = np.zeros(flat.size, dtype=np.int8)
+    steps[starts[large]], steps[ends[large]] = 1, -1
+    return np.cumsum(steps, dtype=np.int8).reshape(height, stride)[:, 1:-1] > 0
 
 
 def _place(mass: NDArray[np.float64]) -> int:

@@ -40,14 +40,15 @@ def load(
             - a folder of images by class, which may be split into ``train``, ``val`` and ``test``
               (needs Pillow; see `read_folder`).
         data_dir: for a named data set, the only place to look in (default: ``$GPUCNN_DATA_DIR``,
-            else the user's cache directory, and then a download). `digits` comes with gpucnn.
+            else the user's cache directory, and then a download). `digits` comes with gpucnn. With
+            a path, only what ``$GPUCNN_DATA_DIR`` says already may be given.
         validation: how many training images to hold out, the same ones whatever a run's seed.
             Default: 5,000 of mnist and fashion-mnist, 0 of digits, a tenth of what a path gives.
 
     Raises:
         DataError: the data are missing, damaged, or of a form that is not understood.
-        UsageError: `validation` is no whole number or does not leave anything to train on; or the
-            name is empty.
+        UsageError: `validation` is no whole number or does not leave anything to train on; the
+            name is empty; or a path and `data_dir` are given.
         MissingExtraError: a folder of images, and Pillow is not installed.
         StorageError: a download cannot be written.
     """
@@ -66,7 +67,14 @@ def load(
         train, test = load_digits()
     else:
         try:
-            train, held, test = _read_path(Path(os.path.expanduser(name)))
+            path = Path(os.path.expanduser(name))
+            if data_dir and path.exists() and not _of_environment(data_dir):
+                raise UsageError(
+                    f"the data set is {name}, a path, and data_dir {os.fspath(data_dir)} is where"
+                    " to look for one given by name",
+                    fix=f"leave --data-dir out, or give {' or '.join(sources.SOURCES)} as --data",
+                )
+            train, held, test = _read_path(path)
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read",
@@ -90,6 +98,15 @@ def load(
     count = _VALIDATION.get(name, len(train) // 10) if validation is None else validation
     train, held = hold_out(train, count)
     return Splits(train, held, test)
+
+
+def _of_environment(data_dir: str | os.PathLike[str]) -> bool:
+    """Whether a `data_dir` is ``$GPUCNN_DATA_DIR``, which callers may hand on as they find it."""
+    environment = os.environ.get("GPUCNN_DATA_DIR")
+    given, found = (
+        os.path.abspath(os.path.expanduser(each)) for each in (data_dir, environment or "")
+    )
+    return bool(environment) and given == found
 
 
 def _read_path(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:

@@ -1,7 +1,7 @@
 """Data sets known by name: where their files lie, how they are got and verified.
 
 A directory given explicitly (``--data-dir`` or ``$GPUCNN_DATA_DIR``) is the only place looked in:
-DIR/NAME if there is such a folder, else DIR itself. Without one, the user's cache directory is, and
+DIR or DIR/NAME, whichever has more of the files. Without one, the user's cache directory is, and
 what it lacks is downloaded.
 """
 
@@ -11,7 +11,7 @@ import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +24,7 @@ from gpucnn.data.idx import IMAGES, LABELS, TEST, TRAIN, find_file, from_pair, p
 from gpucnn.errors import DataError, StorageError, UsageError
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
+_LOCK = ".lock"
 _LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
 FILES = (*TRAIN, *TEST)
 
@@ -124,18 +125,23 @@ def get(name: str) -> Source:
 
 def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     """The directory where the files of a named data set are looked for; it need not exist."""
-    get(name)
+    source = get(name)
     chosen = data_dir or os.environ.get("GPUCNN_DATA_DIR")
     if not chosen:
         return _cache(name)
     explicit = Path(os.path.expanduser(chosen))  # an unknown ~user stays as it is, as in a shell
-    return explicit / name if (explicit / name).is_dir() else explicit
+    inner = explicit / name
+    there, below = _present(source, explicit), _present(source, inner)
+    return inner if below and len(below) >= len(there) else explicit
 
 
 def missing(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """The names of the files that are not there; nothing is opened."""
-    directory = path(name, data_dir)
-    return [file for file in FILES if find_file(directory, file) is None]
+    """The names of the files that are not there, told by their names.
+
+    All of them where the files are another data set's, which is told by the hash of the labels.
+    """
+    present = _present(get(name), path(name, data_dir))
+    return [file for file in FILES if file not in present]
 
 
 def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dataset, Dataset]:
@@ -192,10 +198,12 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     if len(unusable) == len(FILES) and directory.name != name:
         directory = directory / name  # never among another data set's files, which are named alike
     with _storage(directory):
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         directory.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(directory / ".lock")
+        lock = filelock.FileLock(directory / _LOCK)
         with (
             lock.acquire(timeout=_LOCK_TIMEOUT),
+            _removed_on_failure(directory, made),
             tempfile.TemporaryDirectory(dir=directory, prefix=".download-") as temporary,
         ):
             for file in _unusable(source, directory):  # again: another process may have got them
@@ -204,8 +212,25 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
                 new = directory / f"{file}.gz"
                 os.replace(Path(temporary) / new.name, new)
                 if old is not None and old != new:
-                    old.unlink()
+                    old.unlink(missing_ok=True)
     return directory
+
+
+def _present(source: Source, directory: Path) -> list[str]:
+    """The files that are there, told by their names; none if the labels are another data set's."""
+    own = {*source.packed, *(source.unpacked or ())}
+    known = {each for other in SOURCES.values() for each in (*other.packed, *(other.unpacked or ()))}
+    for file in (TRAIN[1], TEST[1]):
+        found = find_file(directory, file)
+        if found is None:
+            continue
+        with suppress(DataError):  # damaged, but there
+            raw = read_raw(found)
+            forms = (raw, decompress(raw, found))
+            hashes = {hashlib.sha256(form).hexdigest() for form in forms}
+            if hashes & known and not hashes & own:
+                return []
+    return [file for file in FILES if find_file(directory, file) is not None]
 
 
 def _cache(name: str) -> Path:
@@ -295,6 +320,24 @@ def _reason(error: OSError) -> str:
         return f"HTTP status {response.status_code}"
     kind = type(error).__name__
     return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(kind, kind)
+
+
+@contextmanager
+def _removed_on_failure(directory: Path, made: list[Path]) -> Iterator[None]:
+    """If what is inside fails, the folders made for it go, but for one that something lies in.
+
+    The lock is held then. Who waits for it finds no folder, and so it is made again for him.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if made and all(entry.name == _LOCK for entry in directory.iterdir()):
+                (directory / _LOCK).unlink(missing_ok=True)
+                for folder in made:
+                    folder.rmdir()
+        raise
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import random
 import resource
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -135,3 +136,83 @@ def test_a_terminal_gets_a_bar(spawn: Spawn) -> None:
     assert out.startswith("finished")
     for part in (b"images/s", b"ETA", b"epoch 3/3", b"\x1b["):
         assert part in seen
+
+
+def _close_stderr() -> None:
+    os.close(2)
+
+
+def test_stderr_may_be_closed(spawn: Spawn, tmp_path: Path) -> None:
+    code, out, _ = _finish(spawn(*TRAIN[:-1], preexec_fn=_close_stderr, stderr=None))
+    assert code == 0
+    assert out.startswith("finished")
+    assert _finish(spawn("train", "--lr", "-1", "--debug", preexec_fn=_close_stderr))[0] == 2
+
+
+def test_a_stdout_that_is_full_stops_the_training(
+    spawn: Spawn, tmp_path: Path, whole: dict[str, Any]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, _, err = _finish(spawn(*TRAIN, "--json", "--name", "stopped", stdout=full))
+    assert code == 1
+    assert err == (
+        "error: standard output cannot be written\n  cause: No space left on device\n"
+        "  fix: go on with: gpucnn train --resume runs/stopped\n"
+    )
+    assert _finish(spawn("train", "--resume", "runs/stopped", "--quiet"))[0] == 0
+    assert _contents(tmp_path / "runs" / "stopped") == whole
+
+
+@pytest.mark.parametrize("args", [["--help"], ["doctor"], ["train", "--print-config"]])
+def test_a_result_that_cannot_be_written(spawn: Spawn, args: list[str]) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, _, err = _finish(spawn(*args, stdout=full))
+    assert code == 1
+    assert "No space left on device" in err
+    assert "Traceback" not in err
+    assert "Exception ignored" not in err
+
+
+def test_an_error_keeps_its_code_when_nobody_listens(spawn: Spawn) -> None:
+    with Path("/dev/full").open("w") as full:
+        code, _, err = _finish(spawn("train", "--epochs", 0, "--json", stdout=full))
+        assert code == 2
+        assert "Exception ignored" not in err
+        code, out, _ = _finish(spawn("train", "--epochs", 0, "--json", stderr=full))
+        assert code == 2
+        assert '"kind": "usage"' in out
+
+
+_AT_IMPORT = """
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "click":
+            os.kill(os.getpid(), number)
+sys.meta_path.insert(0, Finder())
+"""
+_AT_EXIT = "import atexit; atexit.register(os.kill, os.getpid(), number)"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("moment", "expected"), [(_AT_IMPORT, 130), (_AT_EXIT, 0)])
+def test_signals_in_the_first_and_last_moment(
+    root: Path, number: signal.Signals, moment: str, expected: int
+) -> None:
+    code = (
+        f"import os, sys; number = {int(number)}; sys.argv = ['gpucnn', '--version']\n{moment}\n"
+        "from gpucnn.cli.main import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    assert done.returncode == expected
+    assert done.stderr == ""
+
+
+def test_importing_the_commands_leaves_signals_alone(root: Path) -> None:
+    code = (
+        "import signal; numbers = signal.SIGINT, signal.SIGTERM\n"
+        "before = [signal.getsignal(n) for n in numbers]\n"
+        "from gpucnn.cli.main import main\n"
+        "try: main(['--version'])\n"
+        "except SystemExit: assert [signal.getsignal(n) for n in numbers] == before"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)

@@ -49,9 +49,10 @@ def test_text_goes_to_stdout_and_progress_to_stderr(quick: Any) -> None:
     assert result.out.startswith("finished: 2 epochs in ")
     assert "test accuracy" in result.out
     assert len(result.out.splitlines()) == 1
-    device, heading, *epochs = result.err.splitlines()
-    assert device.startswith("device: cpu, chosen by --device auto (")
+    device, heading, run, *epochs = result.err.splitlines()
+    assert device.startswith("device: cpu (auto: ")
     assert "7,850 parameters" in heading
+    assert run.startswith("run: ")
     assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
 
 
@@ -62,7 +63,7 @@ def test_quiet(quick: Any) -> None:
 
 
 def test_an_explicit_device_is_not_commented_on(quick: Any) -> None:
-    assert "device: cpu, chosen" not in quick("--device", "cpu").err
+    assert "auto" not in quick("--device", "cpu").err
 
 
 def test_cuda_without_a_gpu(quick: Any) -> None:
@@ -91,6 +92,13 @@ def test_cuda_without_a_gpu(quick: Any) -> None:
         (["--rotate", "200"], 2, "rotate"),
         (["--nesterov", "--optimizer", "sgd"], 2, "momentum"),
         (["--config", "none.toml"], 2, "none.toml"),
+        (["--epochs", "1" * 400], 2, "--epochs"),
+        (["--epochs", str(10**14)], 2, "--epochs"),
+        (["--lr", "1" + "0" * 400], 2, "--lr"),
+        (["--lr", "1e300"], 2, "--lr"),
+        (["--runs-dir", "~nosuchuser/x"], 2, "runs_dir"),
+        (["--data", "~nosuchuser/x"], 2, "data"),
+        (["--resume", "/dev/null"], 4, "it is a file"),
         (["--data", "nothing/here"], 4, "nothing/here"),
         (["--data", "mnist", "--data-dir", "nowhere"], 4, "nowhere"),
         (["--resume"], 4, "no run"),

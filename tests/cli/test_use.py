@@ -11,7 +11,8 @@ import pytest
 
 from gpucnn import data
 from gpucnn.data.image import to_mnist
-from gpucnn.training import SavedModel
+from gpucnn.errors import UsageError
+from gpucnn.training import SavedModel, checkpoint
 
 Image = pytest.importorskip("PIL.Image")
 
@@ -158,6 +159,84 @@ def test_predict_says_what_is_wrong_with_a_file(trained: dict[str, Any], run: An
         assert file in result.err
 
 
+def test_inputs_of_files_of_one_name_are_all_saved(trained: dict[str, Any], run: Any) -> None:
+    for k, folder in enumerate("abc"):
+        Path(folder).mkdir()
+        np.save(f"{folder}/x.npy", _images()[k])
+    np.save("x-2.npy", _images()[3])
+    files = ["a/x.npy", "x-2.npy", "b/x.npy", "c/x.npy"]
+    assert run("predict", "runs/train-1", *files, "--save-input", "seen").code == 0
+    names = [f"seen/{name}.input.png" for name in ("x", "x-2", "x-3", "x-4")]
+    assert sorted(str(path) for path in Path("seen").iterdir()) == sorted(names)
+    for name, k in zip(names, (0, 3, 1, 2), strict=True):
+        assert np.array_equal(np.asarray(Image.open(name)), _images()[k])
+
+
+def _rewrite(file: Path, key: str, value: Any) -> None:
+    """Change a weight or an item of the description of an intact file."""
+    weights, description = checkpoint.load_weights(file)
+    if key in weights:
+        weights[key][...] = value
+    else:
+        description[key] = value
+    checkpoint.save_weights(file, weights, description)
+
+
+@pytest.mark.parametrize("value", [np.nan, 3e38])
+def test_weights_that_give_no_finite_numbers(
+    trained: dict[str, Any], run: Any, value: float
+) -> None:
+    file = Path("runs/train-1/weights/last.safetensors")
+    for name in ("dense1.weight", "dense2.weight"):
+        _rewrite(file, name, value)
+    np.save("one.npy", _images()[0])
+    for args in (["evaluate", "runs/train-1"], ["predict", "runs/train-1", "one.npy"]):
+        result = run(*args, "--json")
+        assert result.code == 5
+        event = result.events[-1]
+        assert event["kind"] == "diverged"
+        assert "not finite" in f"{event['message']} {event['cause']}"
+        assert "bug" not in result.err
+        if np.isnan(value):
+            assert event["cause"] == "dense1.weight is not finite"
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("image_shape", 28),
+        ("image_shape", ["1", 28, 28]),
+        ("image_shape", [1, -28, 28]),
+        ("class_names", None),
+        ("class_names", [1, 2]),
+        ("scale", "1"),
+        ("offset", float("nan")),
+        ("model", ["lenet"]),
+        ("loss", 3),
+    ],
+)
+def test_a_description_of_other_types(
+    trained: dict[str, Any], run: Any, key: str, value: Any
+) -> None:
+    moved = Path("moved.safetensors")
+    moved.write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
+    _rewrite(moved, key, value)
+    result = run("evaluate", moved, "--json")
+    assert result.code == 4
+    assert "moved.safetensors" in result.events[-1]["message"]
+    assert key in result.events[-1]["cause"]
+
+
+def test_other_files_than_weights(trained: dict[str, Any], run: Any) -> None:
+    (state,) = Path("runs/train-1/weights").glob("state-*")
+    for path, says in ((state, "state of an optimizer"), ("/dev/null", "it is a file")):
+        result = run("evaluate", path)
+        assert result.code == 4
+        assert says in result.err
+    with pytest.raises(UsageError, match="foo"):
+        SavedModel.load("runs/train-1", weights="foo")
+
+
 def test_predict_cannot_save_into_a_file(trained: dict[str, Any], run: Any) -> None:
     np.save("a.npy", _images()[:1])
     result = run("predict", "runs/train-1", "a.npy", "--save-input", "a.npy")
@@ -240,3 +319,12 @@ def test_real_mnist(run: Any, mnist_dir: Path) -> None:
     labels = data.load("mnist", mnist_dir).test.labels  # type: ignore[union-attr]
     right = [int(e["top"][0]["label"]) == k for e, k in zip(predicted.events, labels, strict=True)]  # type: ignore[arg-type]
     assert np.mean(right) == whole["accuracy"]
+
+
+@pytest.mark.parametrize("group", [[], ["data"]])
+def test_a_group_without_a_command_shows_its_help(run: Any, group: list[str]) -> None:
+    result = run(*group)
+    assert result.code == 2
+    assert result.err.startswith("Usage: ")
+    assert "error" not in result.err.splitlines()[0]
+    assert "Commands:" in result.err

@@ -116,6 +116,24 @@ def test_a_file_of_someone_else_is_refused(tmp_path: Path) -> None:
         load_weights(tmp_path / "none.safetensors")
 
 
+def test_a_file_of_state_is_no_weights(tmp_path: Path) -> None:
+    save(tmp_path, _checkpoint(1))
+    with pytest.raises(DataError, match="state of an optimizer") as caught:
+        load_weights(tmp_path / "state-1.safetensors")
+    assert str(tmp_path / "last.safetensors") in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "1" * 5000, '"\\ud800"', "[1]", "null"],
+    ids=["deep", "long", "no text", "list", "null"],
+)
+def test_a_description_that_cannot_be_read_is_refused(tmp_path: Path, text: str) -> None:
+    save_file({"a": np.zeros(3, np.float32)}, tmp_path / "w.safetensors", {"gpucnn": text})
+    with pytest.raises(DataError, match=r"w\.safetensors"):
+        load_weights(tmp_path / "w.safetensors")
+
+
 def test_a_later_format_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "later.safetensors"
     monkeypatch.setattr(checkpoint, "FORMAT", 2)

@@ -21,7 +21,7 @@ BAD: dict[str, list[Any]] = {
     "optimizer": ["adamm"],
     "schedule": ["linear"],
     "loss": ["hinge"],
-    "epochs": [0, -1, 1.5, True, "3"],
+    "epochs": [0, 2**63, -1, 1.5, True, "3"],
     "batch_size": [0, -64, 2.0],
     "learning_rate": [0.0, -0.1, math.nan, math.inf, "fast"],
     "momentum": [1.0, -0.1, math.nan],
@@ -159,6 +159,49 @@ def test_the_factor_of_schedule_step_is_that_of_the_table() -> None:
 def test_options_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         TrainConfig(**options)
+
+
+@pytest.mark.parametrize(
+    "value", [10**400, -(10**400), 10**5000], ids=["long", "below 0", "endless"]
+)
+@pytest.mark.parametrize("key", ["epochs", "seed", "learning_rate", "batch_size"])
+def test_a_number_of_many_digits_is_refused(key: str, value: int, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=key):
+        TrainConfig(**{key: value})
+    with pytest.raises(UsageError, match=rf"{key}.*from --"):
+        TrainConfig.load(None, {}, {key: value})
+    if value < 10**4000:  # more digits Python does not even read
+        with pytest.raises(UsageError, match=rf"{key}.*\$GPUCNN"):
+            TrainConfig.load(None, {f"GPUCNN_{key.upper()}": str(value)})
+        (tmp_path / "c.toml").write_text(f"{key} = {value}")
+        with pytest.raises(UsageError, match=key):
+            TrainConfig.load(tmp_path / "c.toml", {})
+
+
+@pytest.mark.parametrize(
+    "text", ["1" * 5000, "[" * 5000, "[" * 5000 + "]" * 5000], ids=["digits", "open", "closed"]
+)
+def test_endless_toml_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.toml").write_text(f"epochs = {text}")
+    with pytest.raises(UsageError, match=r"c\.toml is not valid TOML"):
+        TrainConfig.load(tmp_path / "c.toml", {})
+
+
+@pytest.mark.parametrize("value", ["a\0b", "a\udce4b"])
+@pytest.mark.parametrize("key", ["data", "data_dir", "runs_dir", "name", "device"])
+def test_a_string_that_is_no_text_is_refused(key: str, value: str) -> None:
+    with pytest.raises(UsageError, match=f"{key} is .* no text"):
+        TrainConfig(**{key: value})
+
+
+def test_the_home_folder_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    config = TrainConfig(data="~/d", data_dir="~", runs_dir="~/runs", name="~x")
+    paths = (config.data, config.data_dir, config.runs_dir, config.name)
+    assert paths == ("/home/me/d", "/home/me", "/home/me/runs", "~x")
+    for key in ("data", "data_dir", "runs_dir"):
+        with pytest.raises(UsageError, match=f"{key} is '~nosuchuser/x'"):
+            TrainConfig(**{key: "~nosuchuser/x"})
 
 
 def test_every_option_has_a_help_text() -> None:

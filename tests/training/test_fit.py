@@ -263,6 +263,51 @@ def test_the_config_of_a_run_gives_the_same_bits(
     assert all(getattr(again, key) is None for key in unset)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"epochs": 10**14}, "--epochs 25000000 or less"),
+        ({"learning_rate": 1e300}, "--lr"),
+        ({"schedule": "step", "step_factor": 1e200}, "--step-factor"),
+    ],
+)
+def test_options_that_no_training_can_follow(
+    digits: data.Splits, config: TrainConfig, change: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        Trainer(models.get("softmax"), digits, replace(config, **change))
+    assert named in str(caught.value.fix)
+
+
+def test_a_drop_after_the_end_of_the_training(digits: data.Splits, config: TrainConfig) -> None:
+    never = replace(config, schedule="step", step_epochs=2**62, learning_rate=0.5)
+    rates = Trainer(models.get("softmax"), digits, never).learning_rates
+    assert rates.tolist() == [0.5] * 12
+
+
+def test_data_that_cannot_be_trained_on(digits: data.Splits, config: TrainConfig) -> None:
+    train = digits.train
+    empty = replace(digits, train=train.subset(slice(0)))
+    with pytest.raises(UsageError, match="no images to train on"):
+        fit(models.get("softmax"), empty, config)
+    with pytest.raises(UsageError, match="no labels to train on"):
+        fit(models.get("softmax"), replace(digits, train=replace(train, labels=None)), config)
+
+
+@pytest.mark.parametrize("loss", ["softmax_cross_entropy", "mean_squared_error"])
+def test_a_model_with_too_few_outputs(digits: data.Splits, config: TrainConfig, loss: str) -> None:
+    assert digits.test is not None
+    with pytest.raises(UsageError, match="has 9 outputs, too few for digits"):
+        fit(models.get("softmax", 9), digits, replace(config, loss=loss))
+    model = models.get("softmax", 9).build((1, 28, 28))
+    with pytest.raises(UsageError, match="has 9 outputs"):
+        evaluate(model, digits.test, loss=loss)
+    few = digits.test.subset(digits.test.labels != 9)  # type: ignore[arg-type]
+    assert evaluate(model, few, loss=loss)["loss"] > 0
+    with pytest.raises(UsageError, match="has 9 outputs"):  # of the test set, before any step
+        fit(model, replace(digits, train=few, validation=None), replace(config, loss=loss))
+
+
 def test_evaluate_does_not_change_the_model(
     digits: data.Splits, make_model: Make, config: TrainConfig
 ) -> None:

@@ -16,9 +16,15 @@ import pytest
 
 from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, Interrupted, StorageError, WeightsMismatchError
+from gpucnn.errors import (
+    DataError,
+    Interrupted,
+    StorageError,
+    UsageError,
+    WeightsMismatchError,
+)
 from gpucnn.nn import Dense, Dropout, Flatten, Module, Sequential
-from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit
+from gpucnn.training import Callback, Run, TrainConfig, Trainer, evaluation, fit
 from gpucnn.training.checkpoint import load, load_weights
 
 Make = Callable[[], Sequential]
@@ -265,3 +271,126 @@ def test_a_new_run_is_there_whole_or_not_at_all(
     disk.fatal = None
     assert Run.newest(config.runs_dir).path.name == "train-1"
     assert Run.create(config, backend.get("cpu")).path.name == "train-2"
+
+
+CHANGES: dict[str, Any] = {
+    "seed": 1,
+    "learning_rate": 0.02,
+    "loss": "mean_squared_error",
+    "standardise": True,
+    "optimizer": "sgd",
+    "batch_size": 31,
+    "epochs": 4,
+    "schedule": "constant",
+    "shift": 2,
+    "weight_decay": 0.5,
+    "patience": 9,
+}
+
+
+@pytest.mark.parametrize("key", CHANGES)
+def test_an_option_that_decides_the_result_cannot_change(
+    start: Any, digits: data.Splits, make_model: Make, results: Results, key: str
+) -> None:
+    run, _ = start(Signal(6))
+    before = results(run.path)
+    value = CHANGES[key]
+    changed = replace(run.config(), **{key: value})
+    with pytest.raises(UsageError, match=f"{key} cannot be changed") as caught:
+        fit(make_model(), digits, changed, run=run, resume=True)
+    assert caught.value.cause == f"{key} was {getattr(run.config(), key)}, now it is {value}"
+    assert results(run.path) == before
+
+
+def test_options_that_decide_nothing_can_change(
+    start: Any, digits: data.Splits, make_model: Make, results: Results, tmp_path: Path
+) -> None:
+    whole, _ = start()
+    run, _ = start(Signal(6))
+    changed = replace(
+        run.config(), data=str(tmp_path), data_dir="d", log_interval=1, checkpoint_every=1,
+        runs_dir="r", name="n", threads=None,
+    )  # fmt: skip
+    fit(make_model(), digits, changed, run=run, resume=True)
+    ours, theirs = results(run.path), results(whole.path)
+    assert ours["state"] == theirs["state"]
+    assert ours["metrics"] == theirs["metrics"]
+
+
+def test_weights_copied_from_another_run_are_refused(start: Any) -> None:
+    run, _ = start()
+    other, _ = start(seed=1)
+    for file in (*run.weights.iterdir(), *other.weights.iterdir()):
+        os.replace(file, run.weights / file.name)
+    with pytest.raises(UsageError, match="seed cannot be changed"):
+        start(run=run)
+
+
+@pytest.mark.parametrize("part", ["train", "validation"])
+@pytest.mark.parametrize("what", ["images", "labels"])
+def test_other_data_of_the_same_size_is_refused(
+    start: Any, digits: data.Splits, make_model: Make, part: str, what: str
+) -> None:
+    run, _ = start(Signal(6))
+    dataset = getattr(digits, part)
+    other = replace(digits, **{part: replace(dataset, **{what: getattr(dataset, what)[::-1]})})
+    with pytest.raises(DataError, match="not the one that the run was started with"):
+        fit(make_model(), other, run.config(), run=run, resume=True)
+
+
+def test_another_model_is_named_before_other_data(start: Any, digits: data.Splits) -> None:
+    run, _ = start()
+    other = replace(digits, train=digits.train.subset(slice(90)))
+    with pytest.raises(WeightsMismatchError):
+        fit(models.get("mlp"), other, replace(run.config(), seed=3), run=run, resume=True)
+
+
+def test_resuming_needs_a_run(digits: data.Splits, make_model: Make, config: TrainConfig) -> None:
+    with pytest.raises(UsageError, match="resume needs the run"):
+        fit(make_model(), digits, config, resume=True)
+
+
+@pytest.fixture
+def signal_in_evaluation(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, int], None]:
+    """Ctrl-C, so many times, in the n-th evaluation from 1: an epoch's validation, or the test."""
+    evaluate = evaluation.evaluate_batches
+
+    def arm(n: int, times: int) -> None:
+        calls = [0]
+
+        def interrupted(*arguments: Any) -> dict[str, float]:
+            calls[0] += 1
+            for _ in range(times * (calls[0] == n)):
+                os.kill(os.getpid(), signal.SIGINT)
+            return evaluate(*arguments)
+
+        monkeypatch.setattr(evaluation, "evaluate_batches", interrupted)
+
+    return arm
+
+
+@pytest.mark.parametrize(("epoch", "times"), [(1, 1), (1, 2), (2, 2), (3, 1), (3, 2)])
+def test_ctrl_c_in_a_validation_loses_no_step(
+    start: Any, results: Results, signal_in_evaluation: Any, epoch: int, times: int
+) -> None:
+    whole, history = start()
+    signal_in_evaluation(epoch, times)
+    run, error = start()
+    assert isinstance(error, Interrupted)
+    assert f"step {4 * epoch} " in error.message
+    assert len(load(run.weights).progress["records"]) == epoch - (times == 2)
+    _, resumed = start(run=run)
+    assert results(run.path) == results(whole.path)
+    assert resumed.test == history.test
+
+
+def test_ctrl_c_in_the_final_test_stops_at_once(
+    start: Any, results: Results, signal_in_evaluation: Any
+) -> None:
+    whole, history = start()
+    signal_in_evaluation(4, 1)
+    run, error = start()
+    assert isinstance(error, Interrupted)
+    assert "--resume" in str(error.fix)
+    assert results(run.path) == results(whole.path)
+    assert start(run=run)[1].test == history.test

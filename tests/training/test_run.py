@@ -53,6 +53,19 @@ def test_no_run_is_a_data_error(tmp_path: Path) -> None:
             Run.newest(path)
 
 
+def test_what_is_no_directory_is_said_to_be_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path, cause in (
+        (tmp_path / "file", "it is a file, not a directory"),
+        (Path("/dev/null"), "it is a file, not a directory"),
+        (tmp_path / "none", "no such directory"),
+        (tmp_path, "it has no config.toml"),
+    ):
+        with pytest.raises(DataError) as caught:
+            Run.open(path)
+        assert caught.value.cause == cause
+
+
 def test_a_runs_dir_that_cannot_be_written(config: TrainConfig, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written") as caught:
