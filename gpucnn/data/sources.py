@@ -219,7 +219,7 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
 def _present(source: Source, directory: Path) -> list[str]:
     """The files that are there, told by their names; none if the labels are another data set's."""
     own = {*source.packed, *(source.unpacked or ())}
-    known = {each for other in SOURCES.values() for each in (*other.packed, *(other.unpacked or ()))}
+    known = {each for other in SOURCES.values() for each in other.packed + (other.unpacked or ())}
     for file in (TRAIN[1], TEST[1]):
         found = find_file(directory, file)
         if found is None:

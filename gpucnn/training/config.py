@@ -175,8 +175,10 @@ class TrainConfig:
             device: name of the device that ``auto`` came down to.
         """
         learning_rate = self.learning_rate or self._default_learning_rate()
-        data = self.data if self.data in NAMES else os.path.abspath(self.data)
-        data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
+        data, data_dir = os.path.abspath(self.data), None  # a path is not looked for anywhere
+        if self.data in NAMES:
+            data = self.data
+            data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
         return dataclasses.replace(
             self, device=device, learning_rate=learning_rate, data=data, data_dir=data_dir
         )

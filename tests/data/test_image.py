@@ -114,6 +114,43 @@ def test_uneven_paper_and_noise_are_not_ink() -> None:
     assert np.corrcoef(to_mnist(photo).ravel(), expected.ravel())[0, 1] > 0.95
 
 
+@pytest.mark.parametrize("sigma", [4, 8, 15])
+@pytest.mark.parametrize(
+    ("side", "ink", "paper", "width"),
+    [
+        (40, 0, 140, 4),
+        (100, 255, 128, 8),
+        (300, 20, 128, 16),
+        (300, 90, 150, 16),
+        (400, 60, 200, 3),
+        (1200, 60, 200, 20),
+    ],
+)
+def test_noise_does_not_shrink_the_digit(
+    sigma: int, side: int, ink: int, paper: int, width: int
+) -> None:
+    picture = drawing((side, side), ink, paper, width)
+    expected = to_mnist(picture)
+    noise = np.random.default_rng(side).normal(0, sigma, (side, side))
+    converted = to_mnist(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
+    assert max(extent(converted)) == 20
+    assert np.corrcoef(converted.ravel(), expected.ravel())[0, 1] > 0.85
+
+
+def test_specks_are_left_out_and_separate_strokes_are_not() -> None:
+    sheet = np.full((200, 200), 220, dtype=np.uint8)
+    sheet[60:140, 60:72] = sheet[60:140, 100:112] = 30  # an eleven
+    expected = to_mnist(sheet)
+    assert extent(expected) == (20, 13)
+    for row, column in ((3, 190), (150, 20), (197, 4)):
+        sheet[row : row + 3, column : column + 3] = 0
+    np.testing.assert_allclose(to_mnist(sheet), expected, atol=1)
+    diagonal = np.eye(60, dtype=np.uint8) * 255  # its pixels touch at corners alone
+    diagonal[30, 45] = 255
+    assert extent(to_mnist(np.pad(diagonal, 20))) == (20, 20)
+    assert to_mnist(np.pad(diagonal, 20))[12, 19] == 0
+
+
 def test_colour_and_transparency() -> None:
     gray = drawing((120, 120), 0, 255, 12)
     expected = to_mnist(gray)

@@ -75,6 +75,24 @@ def test_idx_folder_and_file(small_dir: Path) -> None:
     np.testing.assert_array_equal(single.train.images, splits.test.images)
 
 
+def test_a_path_is_not_looked_for_in_a_data_dir(
+    small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GPUCNN_DATA_DIR", raising=False)
+    with pytest.raises(UsageError, match=f"{small_dir}, a path, and data_dir") as error:
+        load(small_dir, tmp_path)
+    assert error.value.exit_code == 2
+    assert "leave --data-dir out" in (error.value.fix or "")
+    with pytest.raises(DataError, match="mnits is neither"):
+        load("mnits", tmp_path)
+    # The environment is for whatever is loaded, and may have been handed on.
+    monkeypatch.setenv("GPUCNN_DATA_DIR", str(tmp_path))
+    for data_dir in (None, tmp_path):
+        assert len(load(small_dir, data_dir, validation=0).train) == 12
+    with pytest.raises(UsageError):
+        load(small_dir, tmp_path / "other")
+
+
 def test_kaggle_folder(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", 20)
     write_csv(tmp_path / "test.csv", 7, labelled=False)

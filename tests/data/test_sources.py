@@ -151,7 +151,7 @@ def test_no_network_and_no_data(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert error.value.cause == f"{CLOSED}: no connection; {CLOSED}second/: no connection"
     assert "--data-dir" in (error.value.fix or "")
     assert "gpucnn data fetch mnist" in (error.value.fix or "")
-    assert names(cache / "mnist") == []
+    assert not cache.exists()  # nor is an empty folder left
 
 
 def test_mirror_without_the_file(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,6 +264,51 @@ def test_fetch_does_not_touch_another_data_set(mirror: Mirror, tmp_path: Path) -
     assert len(load("mnist", other, validation=0).train) == 12  # DIR/mnist comes before DIR
 
 
+def test_a_failed_fetch_leaves_nothing_that_hides_the_files(
+    mirror: Mirror, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "new" / "data"
+    set_mirrors(monkeypatch, CLOSED)
+    with pytest.raises(DataError, match="could not be downloaded"):
+        sources.fetch("mnist", folder)
+    assert not folder.parent.exists()
+    shutil.copytree(small_dir, folder)
+    with pytest.raises(DataError, match="could not be downloaded"):
+        sources.fetch("mnist", tmp_path)
+    assert not (tmp_path / "mnist").exists()
+    assert len(load("mnist", folder, validation=0).train) == 12
+
+
+@pytest.mark.parametrize(("below", "chosen"), [(0, "."), (1, "."), (4, "mnist")])
+def test_the_folder_with_more_of_the_files(small_dir: Path, below: int, chosen: str) -> None:
+    (small_dir / "mnist").mkdir()
+    (small_dir / "mnist" / ".lock").touch()
+    for file in sources.FILES[:below]:
+        shutil.copy(small_dir / file, small_dir / "mnist")
+    assert sources.path("mnist", small_dir) == small_dir / chosen
+    assert sources.missing("mnist", small_dir) == []
+
+
+@pytest.mark.parametrize("form", ["raw", "gzip", "other gzip"])
+def test_files_of_mnist_are_not_those_of_fashion_mnist(
+    mirror: Mirror, small_dir: Path, form: str
+) -> None:
+    folder = mirror.folder if form == "gzip" else small_dir
+    if form == "other gzip":
+        for path in list(folder.iterdir()):
+            path.with_name(f"{path.name}.gz").write_bytes(
+                gzip.compress(path.read_bytes(), compresslevel=1, mtime=1)
+            )
+            path.unlink()
+    assert sources.missing("mnist", folder) == []
+    assert sources.missing("fashion-mnist", folder) == list(sources.FILES)
+    # A damaged file is there all the same.
+    label = next(folder.glob("t10k-labels*"))
+    label.write_bytes(label.read_bytes()[:-3])
+    assert sources.missing("mnist", folder) == []
+    assert sources.missing("fashion-mnist", folder) == list(sources.FILES)
+
+
 def test_directory_that_cannot_be_written(mirror: Mirror, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written") as error:
@@ -284,7 +329,7 @@ def test_full_disk(
     with pytest.raises(StorageError, match="cannot be written") as error:
         sources.fetch("mnist")
     assert error.value.cause == "No space left on device"
-    assert names(cache / "mnist") == []
+    assert not cache.exists()  # nor is an empty folder left
 
 
 def test_fashion_mnist_is_verified_by_its_gzip_and_raw_only_against_mnist(

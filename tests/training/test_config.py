@@ -124,7 +124,8 @@ def test_resolved_does_not_depend_on_the_folder(
     (tmp_path / "digits").mkdir()
     config = TrainConfig(data="pictures", data_dir="d", model="cnn").resolved("cpu")
     assert config.data == str(tmp_path / "pictures")
-    assert config.data_dir == str(tmp_path / "d")
+    assert config.data_dir is None
+    assert TrainConfig(data="mnist", data_dir="d").resolved("cpu").data_dir == str(tmp_path / "d")
     assert (config.device, config.learning_rate) == ("cpu", 2e-3)
     # A name stays one, whatever lies in the folder.
     assert TrainConfig(data="digits").resolved("cpu").data == "digits"
