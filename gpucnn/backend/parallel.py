@@ -120,7 +120,8 @@ def _start_worker() -> None:
 
 def _limit_own_thread() -> None:
     for library in _blas():
-        if library.threading_layer == "openmp":  # whose limit is each thread's own
+        # Under OpenMP the limit is each thread's own. Not every BLAS says what it runs on.
+        if getattr(library, "threading_layer", None) == "openmp":
             library.set_num_threads(1)
 
 
