@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from gpucnn import backend as backends
+from gpucnn.backend import diagnosis
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
-from gpucnn.errors import DeviceError
+from gpucnn.errors import GpucnnError
 from gpucnn.training.run import describe_environment
 
-_EXTRAS = {"cuda12": "cupy", "image": "PIL"}  # extra of pip -> the module it brings
+_EXTRAS = {"image": "PIL"}  # extra of pip -> the module it brings
 
 
 @click.command()
@@ -21,24 +22,30 @@ _EXTRAS = {"cuda12": "cupy", "image": "PIL"}  # extra of pip -> the module it br
 def command(console: Console) -> None:
     """What this machine can do: versions, devices, data sets, optional packages."""
     chosen, why = backends.choose()
+    problems = list(diagnosis.cuda_problems())
     report: dict[str, Any] = {
         "environment": describe_environment(backends.get("cpu")),
         "devices": {device: _device(device) for device in ("cpu", "cuda", "sim")},
         "auto": {"device": chosen.name, "reason": why},
+        "cuda": diagnosis.cuda_facts(),
+        "sim": diagnosis.simulator_facts(),
         "data": {name: _data(name) for name in sources.SOURCES},
         "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
     }
-    console.event({"event": "end", **report})
+    console.event({"event": "end", **report, "problems": [p._asdict() for p in problems]})
     for topic, found in report.items():
         console.result(f"{topic}:")
         for key, value in found.items():
             console.result(f"  {key}: {value}")
+        if topic == "cuda":
+            for problem in problems:
+                console.result(f"  problem: {problem.cause}\n      fix: {problem.fix}")
 
 
 def _device(name: str) -> str:
     try:
         backends.get(name)
-    except DeviceError as error:
+    except GpucnnError as error:
         return "; ".join(part for part in ("no", error.cause, error.fix) if part)
     return "ok"
 

@@ -18,7 +18,7 @@ from gpucnn.training import SavedModel
     "--split", type=click.Choice(["test", "validation", "train"]), default="test", help="[test]"
 )
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", help="[last]")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1 or auto [auto]")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
 @output_options
 def command(
     run: str,

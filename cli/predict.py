@@ -24,7 +24,7 @@ from gpucnn.training.files import storage_errors, write_atomic
 @click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
 @click.option("--save-input", metavar="DIR", help="save what the model sees as PNG files")
 @click.option("--weights", type=click.Choice(["last", "best"]), default="last", help="[last]")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1 or auto [auto]")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
 @output_options
 def command(
     run: str,

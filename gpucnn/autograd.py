@@ -156,6 +156,10 @@ class Tensor:
             grad = self.backend.xp.ones_like(self.data)
         else:
             _check_gradient("backward", grad, self.data)
+        with self.backend.computing():
+            self._accumulate(grad)
+
+    def _accumulate(self, grad: Array) -> None:
         # Two leaves may be handed one array, or a view of it: each `.grad` gets its own.
         handed_out = {id(grad)}
         # Gradients of the tensors that are waiting for their Function's turn, by identity.

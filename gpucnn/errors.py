@@ -117,6 +117,42 @@ class StorageError(GpucnnError):
     kind = "storage"
 
 
+class KernelError(GpucnnError, RuntimeError):
+    """A kernel does not compile, cannot be launched, or was caught at a fault."""
+
+    kind = "kernel"
+
+
+class OutOfMemoryError(GpucnnError, MemoryError):
+    """The device has no room for an array.
+
+    Args:
+        asked: bytes of the allocation that failed.
+        held: bytes of the arrays alive in this process.
+        free: bytes that the device has left.
+        total: bytes of the device.
+    """
+
+    kind = "memory"
+
+    def __init__(self, message: str, *, asked: int, held: int, free: int, total: int) -> None:
+        super().__init__(
+            message,
+            cause=f"{_megabytes(asked)} were asked for, {_megabytes(free)} of "
+            f"{_megabytes(total)} are free, {_megabytes(held)} are held by arrays",
+            fix="use a smaller batch",
+        )
+        self.asked, self.held, self.free = asked, held, free
+
+    def fitting(self, batch_size: int) -> int:
+        """The largest batch size that may fit, if memory grows in step with it; at least 1."""
+        return max(1, batch_size * (self.held + self.free) // (self.held + self.asked + 1))
+
+
+def _megabytes(number: int) -> str:
+    return f"{number / 1e6:,.0f} MB"
+
+
 class MissingExtraError(GpucnnError, ImportError):
     """An optional package is not installed; ``fix`` is the line to type."""
 

@@ -78,8 +78,9 @@ class Optimizer:
 
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""
-        # Counted from 1; a halted step does not count, so that the state is the last good one.
-        self.step_count += (self.halted == 0).astype("uint32")
+        with backends.of(self.step_count).computing():
+            # Counted from 1; a halted step does not count: the state is the last good one.
+            self.step_count += (self.halted == 0).astype("uint32")
         for path, parameter in self.parameters.items():
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)

@@ -1,8 +1,7 @@
 // Philox4x32-10, the counter-based generator of Salmon, Moraes, Dror and Shaw,
 // "Parallel random numbers: as easy as 1, 2, 3" (SC 2011). The twin of gpucnn/random.py: the same
 // (key, counter) gives the same 128 bits on every device.
-//
-// Shared by every kernel that draws numbers; its text is put in front of theirs.
+#pragma once
 
 struct philox4 {
     unsigned int lane[4];
@@ -23,4 +22,12 @@ __device__ inline philox4 philox4x32(philox4 counter, unsigned int key0, unsigne
         key1 += 0xBB67AE85u;
     }
     return counter;
+}
+
+// The bits of elements 4 * index to 4 * index + 3 of a stream at one step.
+__device__ inline philox4 philox_at(unsigned long long index, unsigned int step, unsigned int key0,
+                                    unsigned int key1) {
+    const philox4 counter = {
+        {static_cast<unsigned int>(index), static_cast<unsigned int>(index >> 32), step, 0u}};
+    return philox4x32(counter, key0, key1);
 }

@@ -1,11 +1,13 @@
 """Fixtures that all tests share: the backends under test, real MNIST, hypothesis' profile.
 
-``pytest --device cpu --device cuda`` runs every test that takes ``backend`` once a device; a
-device that this machine does not have is skipped with its reason.
+A test that takes ``backend`` runs on the CPU and on the simulator, or on the devices named:
+``pytest --device cuda --device cpu``. One that this machine does not have is skipped with its
+reason. The simulator runs the kernels under UBSan, unless GPUCNN_SIM_SANITIZE says otherwise.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from gpucnn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
 
+os.environ.setdefault("GPUCNN_SIM_SANITIZE", "undefined")
+
 hypothesis.settings.register_profile(
     "gpucnn", derandomize=True, deadline=None, max_examples=80, database=None
 )
@@ -30,13 +34,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--device",
         action="append",
         default=None,
-        help="a backend to test: cpu, sim, cuda, cuda:1; may be given several times (cpu)",
+        help="a backend to test: cpu, sim, cuda, cuda:1; may be given several times (cpu and sim)",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "backend" in metafunc.fixturenames:
-        devices = metafunc.config.getoption("--device") or ["cpu"]
+        devices = metafunc.config.getoption("--device") or ["cpu", "sim"]
         metafunc.parametrize("backend", devices, indirect=True, scope="session")
 
 

@@ -450,6 +450,9 @@ def adam(
 ) -> tuple[Array, Array, Array]:
     """Kingma and Ba 2015, algorithm 1; decoupled: Loshchilov and Hutter 2019, algorithm 2."""
     w, g, m, v = f64(w).copy(), f64(g), f64(m).copy(), f64(v).copy()
+    # In float64 these differences lose digits: 1e-14 of themselves at step 1.
+    correction1 = float(1 - np.longdouble(beta1) ** step)
+    correction2 = float(1 - np.longdouble(beta2) ** step)
     for i in np.ndindex(w.shape):
         slope = g[i]
         if decoupled:
@@ -458,7 +461,7 @@ def adam(
             slope += weight_decay * w[i]
         m[i] = beta1 * m[i] + (1 - beta1) * slope
         v[i] = beta2 * v[i] + (1 - beta2) * slope * slope
-        m_hat, v_hat = m[i] / (1 - beta1**step), v[i] / (1 - beta2**step)
+        m_hat, v_hat = m[i] / correction1, v[i] / correction2
         w[i] -= lr * m_hat / (math.sqrt(v_hat) + eps)
     return w, m, v
 

@@ -38,11 +38,12 @@ ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"_
 
 THIRD_PARTY = {
     "click": {"cli"},
+    "cuda": {"backend"},  # cuda-pathfinder, which CuPy brings
     "cupy": {"backend"},
     "filelock": {"data", "training"},
     "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
     "PIL": {"data", "cli"},
-    "platformdirs": {"data"},
+    "platformdirs": {"backend", "data"},
     "pooch": {"data"},
     "rich": {"cli"},
     "safetensors": {"training"},
@@ -156,7 +157,7 @@ def test_third_party_packages_are_in_the_list(module, file):
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_optional_packages_are_imported_late(module, file):
     late = {name for name, _, at_top in imports(module, file) if at_top}
-    assert not {name.partition(".")[0] for name in late} & {"cupy", "PIL"}
+    assert not {name.partition(".")[0] for name in late} & {"cuda", "cupy", "PIL"}
 
 
 @pytest.mark.parametrize(("module", "file"), CASES)

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from gpucnn.backend.base import Backend
 from gpucnn.backend.cpu import CpuBackend, is_plain
+from gpucnn.backend.diagnosis import cuda_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 __all__ = ["Backend", "choose", "get", "of"]
-
-_NO_CUDA = "this version of gpucnn has no CUDA backend"
-
-
-@lru_cache(maxsize=1)
-def _cpu() -> CpuBackend:
-    return CpuBackend()
 
 
 def get(device: str = "cpu") -> Backend:
@@ -32,12 +25,10 @@ def get(device: str = "cpu") -> Backend:
         return choose()[0]
     if device == "cpu":
         return _cpu()
-    if re.fullmatch(r"cuda(:\d+)?", device):
-        cause = f"{_NO_CUDA}; besides, {why}" if (why := _missing_for_cuda()) else _NO_CUDA
-        raise DeviceError(f"device {device} cannot be used", cause=cause, fix="use --device cpu")
     if device == "sim":
-        cause = f"{_NO_CUDA} whose kernels could be simulated"
-        raise DeviceError("device sim cannot be used", cause=cause, fix="use --device cpu")
+        return _sim()
+    if cuda := re.fullmatch(r"cuda(?::(\d{1,4}))?", device):
+        return _cuda(int(cuda[1] or 0))
     raise UsageError(
         f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
         fix="use --device auto",
@@ -46,7 +37,10 @@ def get(device: str = "cpu") -> Backend:
 
 def choose() -> tuple[Backend, str]:
     """The backend that "auto" stands for, and the reason, to be shown to the user."""
-    return _cpu(), _NO_CUDA
+    problem = cuda_problem()
+    if problem is None:
+        return _cuda(0), "CUDA can be used"
+    return _cpu(), f"no CUDA: {problem.cause}"
 
 
 def of(*arrays: Any) -> Backend:
@@ -54,28 +48,57 @@ def of(*arrays: Any) -> Backend:
 
     Raises:
         DtypeError: an argument is no array, or they lie on different devices.
-        DeviceError: they are CuPy arrays, which this version cannot compute on.
     """
     given = [array for array in arrays if array is not None]
     if given and all(map(is_plain, given)):
         return _cpu()
-    modules = {type(array).__module__.partition(".")[0] for array in given}
-    if modules == {"cupy"}:
-        raise DeviceError(
-            "CuPy arrays cannot be computed on", cause=_NO_CUDA, fix="convert with cupy.asnumpy"
+    devices = {_device(array) for array in given}
+    if len(devices) == 1 and (device := devices.pop()) is not None:
+        return get(device)
+    types = ", ".join(
+        sorted(
+            {f"{type(a).__module__}.{type(a).__qualname__} on {_device(a) or 'no'}" for a in given}
         )
-    types = ", ".join(sorted({f"{type(a).__module__}.{type(a).__qualname__}" for a in given}))
+    )
     raise DtypeError(
         f"no backend computes on {types or 'no array at all'}",
-        cause="arguments must all be NumPy arrays, or all CuPy arrays",
-        fix="convert with numpy.asarray",
+        cause="arguments must all be arrays of one device",
+        fix="convert them with the asarray of one backend: gpucnn.backend.get(device).asarray",
     )
 
 
-def _missing_for_cuda() -> str | None:
-    """What this machine lacks for CUDA, beside a version of gpucnn that has it."""
-    if importlib.util.find_spec("cupy") is None:
-        return "CuPy is not installed"
+def _device(array: Any) -> str | None:
+    """The device of an array by its type, which is not imported for that; None for no array."""
+    module = type(array).__module__
+    if is_plain(array):
+        return "cpu"
+    if module.partition(".")[0] == "cupy":
+        return f"cuda:{array.device.id}"
+    return "sim" if module == "gpucnn.backend.simulator.arrays" else None
+
+
+@cache
+def _cpu() -> Backend:
+    return CpuBackend()
+
+
+@cache
+def _cuda(index: int) -> Backend:
+    if problem := cuda_problem(index):
+        raise DeviceError(
+            f"device cuda:{index} cannot be used", cause=problem.cause, fix=problem.fix
+        )
     import cupy
 
-    return None if cupy.is_available() else "CuPy finds no NVIDIA driver or no GPU"
+    from gpucnn.backend.cuda import CudaBackend
+    from gpucnn.backend.launcher import CupyLauncher
+
+    return CudaBackend(f"cuda:{index}", cupy, CupyLauncher(index))
+
+
+@cache
+def _sim() -> Backend:
+    from gpucnn.backend.cuda import CudaBackend
+    from gpucnn.backend.simulator import SimulatorLauncher, xp
+
+    return CudaBackend("sim", xp, SimulatorLauncher())

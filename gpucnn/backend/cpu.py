@@ -289,8 +289,8 @@ class CpuBackend(Backend):
                 f"Adam's step is {t:g}", cause="it is counted from 1", fix="pass step=1"
             )
         beta1, beta2 = betas
-        step_size = rate / (1 - beta1**t)
-        root_correction = (1 - beta2**t) ** 0.5
+        step_size = rate / _bias_correction(beta1, t)
+        root_correction = math.sqrt(_bias_correction(beta2, t))
 
         def update(w: Array, g: Array, m: Array, v: Array) -> None:
             if decoupled:
@@ -337,6 +337,11 @@ def _valid(indices: Array, size: int) -> tuple[Array, Array]:
 
 def _value(scalar: Scalar) -> float:
     return float(scalar[0]) if isinstance(scalar, np.ndarray) else float(scalar)
+
+
+def _bias_correction(beta: float, step: float) -> float:
+    """1 - beta**step, without the digits that the difference of two near numbers loses."""
+    return -math.expm1(step * math.log(beta)) if beta else 1.0
 
 
 def _halts(halted: Scalar | None) -> bool:

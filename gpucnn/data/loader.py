@@ -82,7 +82,11 @@ class Loader:
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")
-        self._begin(epoch)
+        with self.backend.computing():
+            self._begin(epoch)
+            return self._gather(index)
+
+    def _gather(self, index: int) -> Batch:
         xp = self.backend.xp
         indices = self._order[index * self.batch_size : (index + 1) * self.batch_size]
         offset = 0.0
@@ -114,7 +118,7 @@ class Loader:
         else:
             order = np.arange(count)
         if self.shuffle or self._order is None:
-            self._order = self.backend.asarray(order)
+            self._order = self.backend.asarray(order.astype(np.int32))  # as kernels read it
         if self.augment is not None:
             self._motion = self.backend.asarray(self.augment.draw(count, self.seed, epoch))
         self._epoch = epoch

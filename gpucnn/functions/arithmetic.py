@@ -9,6 +9,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gpucnn.autograd import Axis, Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError
@@ -341,7 +343,12 @@ class GetItem(Function):
         if all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts):
             grad_x[self.index] = g
         else:
-            self.xp.add.at(grad_x, self.index, g)  # an index array may name an element twice
+            # An index array may name an element twice, and CuPy adds such in no fixed order.
+            host = self.backend.to_numpy
+            index = tuple(host(part) if self.backend.owns(part) else part for part in parts)
+            total = np.zeros(self.shape, g.dtype)
+            np.add.at(total, index, host(g))
+            grad_x = self.backend.asarray(total)
         return grad_x
 
 

@@ -58,7 +58,7 @@ class TrainConfig:
     data: str = _option("mnist", "mnist, fashion-mnist, digits, or a path to images")
     data_dir: str | None = _option(None, "the only folder to look for the data set in")
     model: str = _option("lenet", ", ".join(models.NAMES), choices=tuple(models.NAMES))
-    device: str = _option("auto", "cpu, cuda, cuda:1, or auto: a GPU if there is one")
+    device: str = _option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = _option(10, "passes over the training images", low=1)
     batch_size: int = _option(64, "images in a training step", low=1)
     learning_rate: float | None = _option(

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
+from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -51,8 +52,12 @@ class TrainStep:
 
     def __call__(self, images: Any, labels: Any) -> None:
         """Train on images (N, ...) and their labels, both arrays of the device."""
-        with self.backend.computing():
-            self._step(images, labels)
+        try:
+            with self.backend.computing():
+                self._step(images, labels)
+        except OutOfMemoryError as error:
+            error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
+            raise
 
     def _step(self, images: Any, labels: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer

@@ -14,7 +14,12 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from gpucnn import backend as backends
+from gpucnn.backend.diagnosis import Problem
 from gpucnn.cli.main import main
+
+KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")  # of no run's options
+NO_GPU = Problem("there is no GPU", "use --device cpu")
 
 
 @dataclass
@@ -36,10 +41,14 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `gpucnn ARGS` in an empty folder."""
+    """Run `gpucnn ARGS` in an empty folder, on a machine without a GPU."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("GPUCNN_")]:
-        monkeypatch.delenv(name)
+        if name not in KEPT:
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # for processes that a test starts
+    monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
+    monkeypatch.setattr(backends, "cuda_problem", lambda index=0: NO_GPU)
 
     def invoke(*args: object) -> Result:
         result = CliRunner().invoke(main, [str(arg) for arg in args])

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from gpucnn import backend as backends
 from gpucnn.cli import progress, train
 from gpucnn.training.config import FIELDS, flag_name
 
@@ -72,6 +73,31 @@ def test_cuda_without_a_gpu(quick: Any) -> None:
     assert result.events[-1]["kind"] == "device"
     assert result.events[-1]["cause"]
     assert "--device cpu" in result.events[-1]["fix"]
+    assert not Path("runs").exists()
+
+
+def test_the_simulator_trains_lenet_on_the_kernels(run: Any) -> None:
+    flags = ("--data", "digits", "--epochs", 1, "--limit-batches", 20, "-b", 16, "--json")
+    result = run("train", "--device", "sim", *flags)
+    if result.code == 3 and "compiler" in result.events[-1]["message"]:
+        pytest.skip(result.events[-1]["message"])
+    assert result.code == 0
+    start, epoch, end = result.events
+    assert (start["device"], start["model"]) == ("sim", "lenet")
+    on_the_cpu = run("train", "--device", "cpu", *flags).events
+    assert epoch["loss"] == pytest.approx(on_the_cpu[1]["loss"], rel=1e-4)
+    assert end["test_accuracy"] == pytest.approx(on_the_cpu[2]["test_accuracy"], abs=0.02)
+    assert run("evaluate", end["run"], "--device", "sim").code == 0
+
+
+def test_the_simulator_without_a_compiler(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(backends, "_sim", backends._sim.__wrapped__)
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.delenv("CXX", raising=False)
+    result = run("train", "--device", "sim", "--data", "digits", "--json")
+    assert result.code == 3
+    assert "compiler" in result.events[-1]["message"]
+    assert "g++" in result.events[-1]["fix"]
     assert not Path("runs").exists()
 
 

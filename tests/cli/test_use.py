@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from gpucnn import data
+from gpucnn.backend import diagnosis
 from gpucnn.data.image import to_mnist
 from gpucnn.errors import UsageError
 from gpucnn.training import SavedModel, checkpoint
@@ -300,9 +301,34 @@ def test_doctor(run: Any) -> None:
     assert event["environment"]["numpy"] == np.__version__
     assert event["devices"]["cpu"] == "ok"
     assert event["auto"]["reason"]
+    assert {"driver", "cupy", "cache"} <= set(event["cuda"])
+    assert set(event["sim"]) == {"compiler", "cache"}
     assert set(event["data"]) == {"mnist", "fashion-mnist"}
     assert event["extras"]["image"] == "ok"
-    assert "numpy" in run("doctor").out
+    text = run("doctor").out
+    assert all(f"\n{topic}:\n" in text for topic in ("devices", "cuda", "sim", "data"))
+
+
+def test_doctor_names_every_problem_with_its_fix(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(diagnosis, "_driver_version", lambda: None)
+    monkeypatch.setattr(
+        diagnosis, "_cupy_packages", lambda: {"cupy-cuda12x": "14.2", "cupy-cuda13x": "14.2"}
+    )
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    result = run("doctor", "--json")
+    assert (result.code, result.err) == (0, "")
+    (event,) = result.events
+    causes = [problem["cause"] for problem in event["problems"]]
+    assert ["driver" in causes[0], "installed together" in causes[1]] == [True, True]
+    assert event["cuda"]["driver"] == "none"
+    assert event["cuda"]["cupy"] == "cupy-cuda12x 14.2, cupy-cuda13x 14.2"
+    assert event["devices"]["cuda"].startswith("no; there is no GPU")
+    assert event["auto"]["device"] == "cpu"
+    assert "no-such-compiler" in event["sim"]["compiler"]
+    text = run("doctor").out
+    for problem in event["problems"]:
+        assert f"  problem: {problem['cause']}\n      fix: {problem['fix']}\n" in text
 
 
 def test_real_mnist(run: Any, mnist_dir: Path) -> None:

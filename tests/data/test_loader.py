@@ -112,7 +112,7 @@ def test_images_stay_bytes_on_the_device(backend: Any, monkeypatch: pytest.Monke
     for epoch in range(2):
         list(loader.epoch(epoch))
     # The images, the labels and one order an epoch; nothing a batch.
-    assert [array.dtype for array in moved] == [np.uint8, np.int32, np.int64, np.int64]
+    assert [array.dtype for array in moved] == [np.uint8, np.int32, np.int32, np.int32]
 
 
 def test_limit_batches(backend: Any) -> None:

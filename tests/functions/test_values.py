@@ -323,6 +323,8 @@ def test_mixed_precision_does_not_leak(backend):
 @pytest.mark.parametrize("targets", [np.eye(3), np.eye(3).tolist()])
 def test_constant_targets_get_the_dtype_of_the_output(backend, loss, targets):
     output = Tensor(backend.asarray(np.ones((3, 3), dtype=np.float32)), requires_grad=True)
+    if isinstance(targets, np.ndarray):
+        targets = backend.asarray(targets)
     value = loss(output, targets)
     value.backward()
     assert value.dtype == output.grad.dtype == np.float32

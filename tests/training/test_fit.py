@@ -14,7 +14,8 @@ import pytest
 
 from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
+from gpucnn.backend.cpu import CpuBackend
+from gpucnn.errors import OutOfMemoryError, UsageError
 from gpucnn.functions import softmax_cross_entropy
 from gpucnn.nn import Sequential
 from gpucnn.optim import SGD
@@ -306,6 +307,18 @@ def test_a_model_with_too_few_outputs(digits: data.Splits, config: TrainConfig, 
     assert evaluate(model, few, loss=loss)["loss"] > 0
     with pytest.raises(UsageError, match="has 9 outputs"):  # of the test set, before any step
         fit(model, replace(digits, train=few, validation=None), replace(config, loss=loss))
+
+
+def test_a_device_that_is_full_says_which_batch_would_fit(
+    digits: data.Splits, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OutOfMemoryError("no room", asked=6, held=2, free=1, total=9)
+
+    monkeypatch.setattr(CpuBackend, "_softmax_cross_entropy_backward", full)
+    with pytest.raises(OutOfMemoryError) as caught:
+        fit(models.get("softmax"), digits, replace(config, batch_size=30, validation=0))
+    assert caught.value.fix == "give --batch-size 10, or less"  # for which 3 bytes are to be had
 
 
 def test_evaluate_does_not_change_the_model(

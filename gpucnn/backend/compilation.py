@@ -1,0 +1,154 @@
+"""Compiling kernels for an architecture with no GPU and no driver, and what a kernel then needs.
+
+NVRTC alone does it; ptxas reports registers, shared memory and spills in the program's log.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from gpucnn.errors import KernelError, MissingExtraError, UsageError
+
+_WARP = 32
+_REGISTER_UNIT = 256  # registers are given to a warp in units of so many
+_PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one
+_REGISTERS = 65536  # of a multiprocessor, on all of them
+
+
+class Resources(NamedTuple):
+    """What one kernel needs on one architecture."""
+
+    registers: int  # of a thread
+    shared: int  # bytes a block, static
+    stack: int  # bytes a thread: local arrays that are indexed by a variable
+    spill_stores: int  # bytes a thread
+    spill_loads: int  # bytes a thread
+
+
+class _Limits(NamedTuple):
+    """Of a multiprocessor."""
+
+    warps: int
+    blocks: int
+    shared: int  # KiB
+    shared_unit: int  # bytes that shared memory is given to a block in
+    shared_system: int  # bytes a block that the system keeps for itself
+
+
+# CUDA C++ Programming Guide, "Technical specifications per compute capability"; the last two
+# columns and the units above: cuda_occupancy.h of CUDA 13.0.
+_LIMITS = {
+    70: _Limits(64, 32, 96, 256, 0),
+    75: _Limits(32, 16, 64, 256, 0),
+    80: _Limits(64, 32, 164, 128, 1024),
+    86: _Limits(48, 16, 100, 128, 1024),
+    89: _Limits(48, 24, 100, 128, 1024),
+    90: _Limits(64, 32, 228, 128, 1024),
+    100: _Limits(64, 32, 228, 128, 1024),
+    120: _Limits(48, 24, 100, 128, 1024),
+}
+ARCHITECTURES = tuple(_LIMITS)  # compute capabilities that kernels are compiled for, 90 for 9.0
+
+
+def supported() -> tuple[int, ...]:
+    """The architectures that the installed NVRTC compiles for.
+
+    Raises:
+        MissingExtraError: there is no NVRTC.
+    """
+    return tuple(_nvrtc().getSupportedArchs())
+
+
+def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[str, Resources]:
+    """Compiles a kernel's text as `CupyLauncher` does; the resources of each kernel in it by name.
+
+    Args:
+        text: CUDA C++ with its includes put in, as `Launcher.text` gives it.
+        options: -DNAME=VALUE and the like.
+        architecture: 90 for compute capability 9.0.
+
+    Raises:
+        MissingExtraError: there is no NVRTC.
+        UsageError: NVRTC does not know the architecture.
+        KernelError: the text does not compile; the cause names the line.
+    """
+    nvrtc = _nvrtc()
+    if architecture not in supported():
+        raise UsageError(
+            f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))} does not know sm_{architecture}",
+            fix=f"choose one of {', '.join(map(str, supported()))}",
+        )
+    program = nvrtc.createProgram(text, "kernels", (), ())
+    try:
+        # -ftz is CuPy's: it rounds denormals to zero, which saves registers.
+        fixed = ("-std=c++17", "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v")
+        nvrtc.compileProgram(program, (*fixed, *options))
+        return parse_log(nvrtc.getProgramLog(program))
+    except nvrtc.NVRTCError as error:
+        raise KernelError(
+            " ".join(("a kernel does not compile for", f"sm_{architecture}", *options)),
+            cause=nvrtc.getProgramLog(program).strip("\0\n ") or str(error),
+        ) from None
+    finally:
+        nvrtc.destroyProgram(program)
+
+
+def parse_log(log: str) -> dict[str, Resources]:
+    """The resources of each kernel from what ``ptxas -v`` says."""
+    found = {}
+    for part in log.split("Compiling entry function ")[1:]:
+        name = part.split("'")[1]
+        numbers = (
+            re.search(rf"(\d+) {word}", part)
+            for word in (
+                "registers",
+                "bytes smem",
+                "bytes stack frame",
+                "bytes spill stores",
+                "bytes spill loads",
+            )
+        )
+        found[name] = Resources(*(int(number[1]) if number else 0 for number in numbers))
+    return found
+
+
+def occupancy(registers: int, shared: int, threads: int, architecture: int) -> float:
+    """The share of a multiprocessor's warps that can be resident, in [0, 1].
+
+    Args:
+        registers: of a thread.
+        shared: bytes a block, static and dynamic.
+        threads: of a block.
+        architecture: one of `ARCHITECTURES`.
+    """
+    limits = _LIMITS[architecture]
+    warps = -(-threads // _WARP)
+    registers_a_warp = _round_up(max(registers, 1) * _WARP, _REGISTER_UNIT)
+    shared_a_block = _round_up(shared + limits.shared_system, limits.shared_unit)
+    blocks = min(
+        limits.blocks,
+        limits.warps // warps,
+        _REGISTERS // _PARTITIONS // registers_a_warp * _PARTITIONS // warps,
+        limits.shared * 1024 // max(shared_a_block, 1),
+    )
+    return blocks * warps / limits.warps
+
+
+def _round_up(number: int, unit: int) -> int:
+    return -(-number // unit) * unit
+
+
+def _nvrtc() -> Any:
+    try:
+        from cupy.cuda import nvrtc
+
+        nvrtc.getVersion()
+    except Exception as error:  # no CuPy, no library, or one that cannot be loaded
+        raise MissingExtraError(
+            "kernels cannot be compiled: there is no NVRTC",
+            cause=str(error).strip().partition("\n")[0],
+            fix='pip install "gpucnn[cuda12]"',
+        ) from None
+    return nvrtc

@@ -1,0 +1,208 @@
+"""Compiles kernels for the CPU, once a machine: objects are kept in a cache by their content.
+
+An object's name is the SHA-256 of all that it is made from: text, headers, flags and
+compiler. It ends with a digest of its own bytes, so what is damaged is compiled again, never
+loaded; and it is written under a temporary name, so processes do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+import platformdirs
+
+from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
+
+_HERE = Path(__file__).parent
+_DIGEST_BYTES = hashlib.sha256().digest_size
+
+_FLAGS = (
+    "-std=c++17",
+    "-shared",
+    "-fPIC",
+    # Two objects in one process must not share the variables that they both define.
+    "-fvisibility=hidden",
+    "-fno-strict-aliasing",  # kernels read float arrays as float4
+    "-fno-math-errno",
+)
+_KERNEL_FLAGS = ("-O2", "-fno-exceptions", "-fno-rtti", "-Wl,--no-undefined")
+_RUNTIME_FLAGS = ("-O2",)
+_GNU_FLAGS = ("-fno-gnu-unique",)  # as for -fvisibility
+_CLANG_FLAGS = ("-fno-sanitize=function",)  # which would need type information
+
+# What a mode adds: to kernels, to the runtime.
+_SANITIZERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "undefined": (
+        # Without the compiler's own runtime library: undefined.h stands in for it.
+        ("-fsanitize=undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=all",
+         "-include", "undefined.h", "-nodefaultlibs", "-lm", "-lc", "-lgcc"),
+        (),
+    ),
+    "address": (
+        ("-fsanitize=address", "-fsanitize-sections=gpucnn_shared", "-g1"),
+        ("-fsanitize=address", "-g1"),
+    ),
+}  # fmt: skip
+
+
+class Compiler:
+    """The C++ compiler of this machine: $CXX, g++ or clang++.
+
+    Args:
+        sanitize: None, "undefined" or "address".
+        portable: whether fibers are switched by ucontext where there is a faster way.
+
+    Raises:
+        DeviceError: there is no compiler.
+        UsageError: no such sanitizer, or the process was not started for it.
+    """
+
+    def __init__(self, sanitize: str | None = None, portable: bool = False) -> None:
+        self.command = _command()
+        if sanitize is not None and sanitize not in _SANITIZERS:
+            raise UsageError(
+                f"unknown sanitizer {sanitize!r}",
+                fix=f"set GPUCNN_SIM_SANITIZE to one of {', '.join(_SANITIZERS)}, or unset it",
+            )
+        is_clang = "clang" in version(self.command)
+        if sanitize == "address":
+            _check_address_sanitizer(is_clang)
+        kernel, runtime = _SANITIZERS.get(sanitize or "", ((), ()))
+        own = _CLANG_FLAGS if is_clang else _GNU_FLAGS
+        self.kernel_flags = (*_FLAGS, *_KERNEL_FLAGS, *kernel, *own)
+        self.runtime_flags = (*_FLAGS, *_RUNTIME_FLAGS, *runtime, *own)
+        if portable:
+            self.runtime_flags += ("-DGPUCNN_UCONTEXT",)
+
+    def kernels(self, text: str, names: Iterable[str], options: tuple[str, ...]) -> ctypes.CDLL:
+        """The object of the kernels of a source.
+
+        Args:
+            text: of the source, with #line directives.
+            names: of the kernels.
+            options: -DNAME=VALUE.
+
+        Raises:
+            KernelError: it does not compile; the cause is what the compiler says.
+        """
+        # Constants behind the header, whose names they might be, and entries behind the kernels.
+        defined = (option.removeprefix("-D").partition("=") for option in options)
+        parts = [
+            '#include "device.h"',
+            *(f"#define {name} {value or 1}" for name, _, value in defined),
+        ]
+        parts += [text, "GPUCNN_OBJECT", *(f"GPUCNN_ENTRY({name})" for name in names), ""]
+        return self._load("\n".join(parts), self.kernel_flags)
+
+    def runtime(self) -> ctypes.CDLL:
+        """The object of the scheduler."""
+        return self._load((_HERE / "runtime.cpp").read_text(), self.runtime_flags)
+
+    def _load(self, text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+        compiler = (*self.command, version(self.command), platform.machine())
+        made_from = repr((compiler, flags, text, _headers()))
+        path = cache_folder() / f"{hashlib.sha256(made_from.encode()).hexdigest()}.so"
+        if not _is_whole(path):
+            self._compile(text, flags, path)
+        return ctypes.CDLL(str(path))
+
+    def _compile(self, text: str, flags: tuple[str, ...], path: Path) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            out = Path(folder) / "object.so"
+            # The sources first: libraries among the flags serve what stands before them.
+            command = [*self.command, "-I", str(_HERE), "-x", "c++", "-", *flags, "-o", str(out)]
+            done = subprocess.run(command, input=text, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise KernelError(
+                    f"{Path(self.command[0]).name} does not compile it",
+                    cause=done.stderr.strip(),
+                    fix="correct the source",
+                )
+            content = out.read_bytes()
+        _write(path, content + hashlib.sha256(content).digest())
+
+
+def _command() -> tuple[str, ...]:
+    given = os.environ.get("CXX")
+    names = [given] if given else ["g++", "clang++"]
+    for name in names:
+        words = shlex.split(name)
+        if words and (program := shutil.which(words[0])):
+            return (program, *words[1:])
+    raise DeviceError(
+        "the simulator needs a C++ compiler",
+        cause=f"$CXX is {given!r}, which is not a program" if given else "no g++ and no clang++",
+        fix="install one: apt-get install g++, dnf install gcc-c++, or conda install gxx",
+    )
+
+
+def _check_address_sanitizer(is_clang: bool) -> None:
+    if is_clang:
+        raise UsageError(
+            "the address sanitizer is not used with clang++",
+            cause="it does not look after variables in a section of their own, as __shared__ is",
+            fix="set CXX=g++",
+        )
+    if not hasattr(ctypes.CDLL(None), "__asan_init"):
+        raise UsageError(
+            "the address sanitizer is not in this process",
+            cause="it has to be there from the start",
+            fix="run LD_PRELOAD=$(g++ -print-file-name=libasan.so) "
+            "ASAN_OPTIONS=detect_leaks=0 GPUCNN_SIM_SANITIZE=address python ...",
+        )
+
+
+@cache
+def version(command: tuple[str, ...]) -> str:
+    """What the compiler calls itself."""
+    done = subprocess.run([*command, "--version"], capture_output=True, text=True)
+    return done.stdout.partition("\n")[0]
+
+
+@cache
+def _headers() -> tuple[str, ...]:
+    return tuple(path.read_text() for path in sorted(_HERE.glob("*.h")))
+
+
+def cache_folder() -> Path:
+    """Where the objects are kept: in $GPUCNN_CACHE_DIR, or the user's cache."""
+    given = os.environ.get("GPUCNN_CACHE_DIR")
+    root = Path(given) if given else Path(platformdirs.user_cache_dir("gpucnn", appauthor=False))
+    return root / "simulator"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether there is an object, as it was written."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(content)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StorageError(
+            f"a compiled kernel cannot be kept in {path.parent}",
+            cause=str(error),
+            fix="make room, or set GPUCNN_CACHE_DIR to a folder that can be written",
+        ) from error

@@ -1,0 +1,157 @@
+"""Launches on the simulated device: kernels compiled for the CPU, arrays that NumPy holds."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher
+from gpucnn.backend.launcher import _signatures as signatures
+from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
+from gpucnn.backend.simulator.build import Compiler, version
+from gpucnn.errors import KernelError, UsageError
+
+ORDERS = ("forward", "reverse", "shuffled")
+
+_MAX_THREADS = 1024  # of a block, as on every GPU
+_MAX_BLOCK = (1024, 1024, 64)
+
+# An argument is 8 bytes wide (runtime.h, Request).
+_SLOTS = {
+    "float": "f4x",
+    "double": "d",
+    "int": "i4x",
+    "unsigned int": "I4x",
+    "long long": "q",
+    "unsigned long long": "Q",
+    "unsigned char": "B7x",
+}
+
+_one_at_a_time = threading.Lock()  # the runtime has one state for all threads of the process
+
+
+class _Handle(NamedTuple):
+    library: ctypes.CDLL  # keeps the addresses valid
+    object: int  # addresses of runtime.h's Object and Entry
+    entry: int
+    request: struct.Struct
+
+
+class SimulatorLauncher(Launcher):
+    """Runs kernels on the CPU and finds faults in them; see runtime.cpp.
+
+    Args:
+        order: of the threads of a block and of the blocks of a grid: "forward", "reverse" or
+            "shuffled"; by default $GPUCNN_SIM_ORDER, else forward. A right kernel does not depend
+            on it.
+        sanitize: "undefined" or "address" to compile kernels with that sanitizer; by default
+            $GPUCNN_SIM_SANITIZE, else None.
+        portable: switch between threads by ucontext, as on processors other than x86-64.
+
+    Raises:
+        DeviceError: there is no C++ compiler.
+        UsageError: no such order or sanitizer.
+    """
+
+    name = "sim"
+    multiprocessors = 4
+
+    def __init__(
+        self, order: str | None = None, sanitize: str | None = None, portable: bool = False
+    ) -> None:
+        super().__init__()
+        self.order = order or os.environ.get("GPUCNN_SIM_ORDER") or ORDERS[0]
+        if self.order not in ORDERS:
+            raise UsageError(
+                f"unknown order of threads {self.order!r}",
+                fix=f"set GPUCNN_SIM_ORDER to one of {', '.join(ORDERS)}, or unset it",
+            )
+        self.sanitize = sanitize or os.environ.get("GPUCNN_SIM_SANITIZE") or None
+        self._compiler = Compiler(self.sanitize, portable)
+
+    # ---- arrays ----------------------------------------------------------------------------
+
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        return device_array(array, dtype)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        return np.array(array, subok=False)
+
+    def owns(self, array: Any) -> bool:
+        return type(array) is DeviceArray
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        return empty(shape, dtype)
+
+    def address(self, array: Array) -> int:
+        return array.ctypes.data
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "device": self.name,
+            "processor": platform.machine(),
+            "compiler": version(self._compiler.command),
+            "flags": " ".join(self._compiler.kernel_flags),
+            "order": self.order,
+            "numpy": np.__version__,
+        }
+
+    def computing(self) -> AbstractContextManager[Any]:
+        return nullcontext()
+
+    # ---- kernels ---------------------------------------------------------------------------
+
+    def _compile(self, kernel: Kernel) -> _Handle:
+        try:
+            # All kernels of the source at once: they would be compiled with it anyway.
+            names = signatures(kernel.text)
+            library = self._compiler.kernels(kernel.text, names, kernel.options)
+        except KernelError as error:
+            raise KernelError(
+                f"kernels/{kernel.source}.cu cannot be run: {error.message}",
+                cause=error.cause,
+                fix=error.fix,
+            ) from None
+        address = ctypes.addressof(ctypes.c_char.in_dll(library, "gpucnn_object"))
+        entry = ctypes.cast(library[f"gpucnn_entry_{kernel.name}"], ctypes.c_void_p).value
+        assert entry is not None
+        slots = "".join("Q" if p.is_pointer else _SLOTS[p.type] for p in kernel.parameters)
+        return _Handle(library, address, entry, struct.Struct("=8I" + slots))
+
+    @cached_property
+    def _start(self) -> Any:
+        """The runtime's function that runs a launch to its end."""
+        start = self._compiler.runtime().gpucnn_launch
+        start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p]
+        start.restype = ctypes.c_char_p
+        return start
+
+    def _run(
+        self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
+    ) -> None:
+        x, y, z = block
+        if not 0 < x * y * z <= _MAX_THREADS or z > _MAX_BLOCK[2]:
+            raise KernelError(
+                f"a block of {block} threads",
+                cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_BLOCK[2]} along z",
+                fix="use a smaller block",
+            )
+        slots = [
+            value.ctypes.data if isinstance(value, DeviceArray) else 0 if value is None else value
+            for value in values
+        ]
+        request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *slots)
+        with _one_at_a_time:
+            error = self._start(handle.object, handle.entry, request)
+        if error is not None:
+            message, cause, fix = error.decode().split("\n")
+            raise KernelError(message, cause=cause or None, fix=fix or None)

@@ -1,0 +1,245 @@
+// Gradient of a convolution by its input.
+//
+//     grad_x[n,c,h,w] = sum over the f, kh, kw, oh, ow with h = oh*s+kh*d-p, w = ow*s+kw*d-p
+//                       of grad_y[n,f,oh,ow] * w[f,c-c0,kh,kw]
+//
+// where f runs over the filters of c's group, and c0 is the first channel of that group.
+//
+// Layouts: grad_y (N, F, OH, OW), w (F, C/groups, KH, KW), grad_x (N, C, H, W).
+//
+// A stride of s leaves most pairs of pixel and tap without an output: h + p - kh*d must be a
+// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in phases,
+// stride_h times stride_w of them; in a phase the taps are an arithmetic progression:
+//
+//     phase h % s, h = phase + s*hh:    kh = first + every*i,   oh = hh + offset - step*i
+//     with every = s / gcd(s, d),  step = d / gcd(s, d)
+//
+//     s = 2, d = 1, 3 taps, p = 1        h:   0     1     2     3     4
+//                                       kh:   1    0,2    1    0,2    1
+//                                       oh:   0    1,0    1    2,1    2
+//
+// In a phase the gradient is a convolution of stride 1, and no product with a zero is ever formed.
+// A phase without taps (a kernel smaller than the stride) gets zeros.
+//
+// The ladder:
+//   naive    One thread, one pixel of grad_x, in float or double; tries every tap. The oracle.
+//   tiled    An implicit matrix product a phase, as in conv2d_forward.cu:
+//
+//                 w (C/groups, K)        columns (K, pixels of the phase)      K = F/groups * taps
+//
+//            gathered from grad_y; k = (f, i_h, i_w), so that taps of one filter lie together.
+//   direct   For 1 to 4 channels a group, where a tile would be 4 rows high: one thread, one pixel
+//            and all channels of a group, over its own valid taps; weights in shared memory.
+//
+// Constants:
+//   tiled    BM, BN (tile.cuh); STRIDE: 1 if both strides are, else 0; KERNEL: 3 or 5 for that
+//            square kernel at stride 1, 1 for 1x1, 0 for any; VECTOR: 1 if C/groups % 4 == 0 and w
+//            is aligned to 16 bytes (which only KERNEL = 1 makes use of), else 0.
+//   direct   CHANNELS: 1, or 4 for 2 to 4.
+// Limits:  F/groups * KH * KW, H * W and padded sizes below 2^30.
+//          direct: KH * KW * CHANNELS <= 4096.
+#include "window.cuh"
+
+#ifndef STRIDE
+#define STRIDE 0
+#endif
+#ifndef CHANNELS
+#define CHANNELS 4
+#endif
+#define DIRECT_THREADS 128
+#define WEIGHTS 4096  // floats of shared memory: the weights of as many filters as fit
+
+// Launch: one-dimensional, N*C*H*W threads or more.
+extern "C" __global__ void conv2d_backward_input_naive(
+    const real *__restrict__ grad_y, const real *__restrict__ w, real *grad_x, int N, int C, int H,
+    int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h, int stride_w, int top,
+    int left, int dilation_h, int dilation_w) {
+    const index_t i = thread_index();
+    if (i >= static_cast<index_t>(N) * C * H * W) return;
+    const int iw = i % W, ih = i / W % H, c = i / W / H % C, n = i / W / H / C;
+    const int channels = C / groups, filters = F / groups, f0 = c / channels * filters;
+    real sum = 0;
+    for (int f = f0; f < f0 + filters; ++f) {
+        const real *const plane = grad_y + (static_cast<index_t>(n) * F + f) * OH * OW;
+        const index_t first = (static_cast<index_t>(f) * channels + c % channels) * KH * KW;
+        for (int kh = 0; kh < KH; ++kh) {
+            const int h = ih + top - kh * dilation_h;  // oh * stride_h, if there is one
+            if (h < 0 || h % stride_h != 0 || h / stride_h >= OH) continue;
+            for (int kw = 0; kw < KW; ++kw) {
+                const int v = iw + left - kw * dilation_w;
+                if (v < 0 || v % stride_w != 0 || v / stride_w >= OW) continue;
+                sum += plane[static_cast<index_t>(h / stride_h) * OW + v / stride_w] *
+                       w[first + kh * KW + kw];
+            }
+        }
+    }
+    grad_x[i] = sum;
+}
+
+// The taps of one axis that reach the pixels of a phase: first + every*i, for i < count. Tap i of
+// pixel phase + stride*hh sees output hh + offset - step*i.
+struct phase_t {
+    int first, every, count, offset, step;
+};
+
+__device__ inline phase_t find_phase(int phase, int taps, int stride, int before, int dilation) {
+    int gcd = stride;
+    for (int rest = dilation; gcd != 1 && rest != 0;) {
+        const int next = gcd % rest;
+        gcd = rest;
+        rest = next;
+    }
+    phase_t found = {0, stride / gcd, 0, 0, dilation / gcd};
+    const int last = min(taps, found.every);
+    while (found.first < last && (phase + before - found.first * dilation) % stride != 0)
+        ++found.first;
+    if (found.first < last) found.count = (taps - 1 - found.first) / found.every + 1;
+    found.offset = (phase + before - found.first * dilation) / stride;
+    return found;
+}
+// The weights of row c and of k = (f, i_h, i_w): 8 lanes read 8 adjacent k, and with one phase
+// adjacent memory.
+__device__ inline void load_weights(float (&next)[LOADS_A], const float *w, index_t start, int rows,
+                                    int channels, int k, int end, int KH, int KW, phase_t h,
+                                    phase_t v) {
+    k += threadIdx.x % BK;
+    const int count_w = KERNEL == 0 ? v.count : KERNEL;
+    const int count = KERNEL == 0 ? h.count * count_w : KERNEL * KERNEL;
+    const int f = k / count, tap = k % count;
+    const int kernel = KERNEL == 0 ? KH * KW : KERNEL * KERNEL;
+    const int kh = h.first + tap / count_w * h.every, kw = v.first + tap % count_w * v.every;
+    start += static_cast<index_t>(f) * channels * kernel + (KERNEL == 0 ? kh * KW + kw : tap);
+#pragma unroll
+    for (int e = 0; e < LOADS_A; ++e) {
+        const int row = threadIdx.x / BK + e * (THREADS / BK);
+        next[e] = row < rows && k < end ? w[start + static_cast<index_t>(row) * kernel] : 0.0f;
+    }
+}
+
+// Part and phase are blockIdx.z = part * phases + phase. Part `part` of K, `depth` long, goes to
+// grad_x + part * (N*C*H*W): with one part grad_x itself, else a workspace.
+// Launch: grid (ceil(N * ceil(H/stride_h) * ceil(W/stride_w) / BN), groups * ceil(C/groups / BM),
+//         phases * parts), THREADS threads.
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_input_tiled(
+    const float *__restrict__ grad_y, const float *__restrict__ w, float *__restrict__ grad_x,
+    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
+    int stride_w, int top, int left, int dilation_h, int dilation_w, int depth) {
+    __shared__ __align__(16) float a[2][BK][BM + PAD];
+    __shared__ __align__(16) float b[2][BK][BN + PAD];
+    if (STRIDE == 1) stride_h = stride_w = 1;
+    const int phases = stride_h * stride_w, phase = blockIdx.z % phases, part = blockIdx.z / phases;
+    const int phase_h = phase / stride_w, phase_w = phase % stride_w;
+    const phase_t h = find_phase(phase_h, KH, stride_h, top, dilation_h);
+    const phase_t v = find_phase(phase_w, KW, stride_w, left, dilation_w);
+    const taps_t taps = {h.count, v.count, -h.step, -v.step};
+    const int height = (H - phase_h + stride_h - 1) / stride_h;  // the pixels of the phase
+    const int width = (W - phase_w + stride_w - 1) / stride_w;
+    const int channels = C / groups, filters = F / groups, K = filters * h.count * v.count;
+    const int tiles = (channels + BM - 1) / BM, group = blockIdx.y / tiles;
+    const int c0 = blockIdx.y % tiles * BM, rows = channels - c0;
+    const int pixels = height * width, begin = part * depth, end = min(K, begin + depth);
+    const index_t column0 = static_cast<index_t>(blockIdx.x) * BN;
+    const index_t columns = static_cast<index_t>(N) * pixels - column0;
+    if (columns <= 0) return;  // the whole block: phases differ in size
+
+    windows_t windows;
+#pragma unroll
+    for (int j = 0; j < COLUMNS; ++j) {
+        const int at = threadIdx.x % WARP + WARP * j;
+        const index_t n = (column0 + at) / pixels;
+        const int pixel = (column0 + at) % pixels;
+        set_window(windows, j, (n * F + group * filters) * OH * OW,
+                   at < columns ? pixel / width + h.offset : FAR, pixel % width + v.offset, OH, OW,
+                   taps);
+    }
+
+    index_t weights = static_cast<index_t>(group) * filters * channels * KH * KW;
+    weights += static_cast<index_t>(c0) * KH * KW;
+    float next_a[LOADS_A], next_b[ROWS][COLUMNS], sum[8][8] = {};
+    const int row = tile_row(), column = tile_column();
+    const auto load = [&](int k) {
+#if KERNEL == 1
+        load_across_k<BM>(next_a, w, weights, channels, rows, k, end);
+#else
+        load_weights(next_a, w, weights, rows, channels, k, end, KH, KW, h, v);
+#endif
+        load_windows(next_b, grad_y, windows, k, end, OH, OW, taps);
+    };
+    const auto store = [&](int buffer) {
+#if KERNEL == 1
+        store_across_k<BM>(a[buffer], next_a);
+#else
+        store_along_k<BM>(a[buffer], next_a);
+#endif
+        store_windows(b[buffer], next_b);
+    };
+    if (begin < end) load(begin), store(0);  // else there is no tap, or the part is empty
+    __syncthreads();
+    for (int k = begin, buffer = 0; k < end; k += BK, buffer ^= 1) {
+        load(k + BK);
+        multiply(sum, a[buffer], b[buffer], row, column);
+        store(buffer ^ 1);
+        __syncthreads();
+    }
+
+    grad_x += static_cast<index_t>(part) * N * C * H * W;
+    write_tile(
+        sum, grad_x, static_cast<index_t>(H) * W, rows, columns,
+        phases == 1 && pixels % 4 == 0 && is_aligned(grad_x),
+        [&](int column) {
+            const index_t n = (column0 + column) / pixels;
+            const int pixel = (column0 + column) % pixels;
+            return ((n * C + group * channels + c0) * H + phase_h + pixel / width * stride_h) * W +
+                   phase_w + pixel % width * stride_w;
+        },
+        [](float v, int, int) { return v; });
+}
+// Launch: grid (ceil(N*H*W / DIRECT_THREADS), groups), DIRECT_THREADS threads.
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 8) conv2d_backward_input_direct(
+    const float *__restrict__ grad_y, const float *__restrict__ w, float *__restrict__ grad_x,
+    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
+    int stride_w, int top, int left, int dilation_h, int dilation_w) {
+    __shared__ __align__(16) float weights[WEIGHTS];  // [filter][tap][CHANNELS], missing channels 0
+    const int channels = C / groups, filters = F / groups, group = blockIdx.y, taps = KH * KW;
+    const int fitting = WEIGHTS / (taps * CHANNELS);
+    const index_t i = thread_index(), plane = static_cast<index_t>(OH) * OW;
+    const bool valid = i < static_cast<index_t>(N) * H * W;
+    const int n = i / W / H, ih = i / W % H, iw = i % W;
+    const phase_t h = find_phase(ih % stride_h, valid ? KH : 0, stride_h, top, dilation_h);
+    const phase_t v = find_phase(iw % stride_w, KW, stride_w, left, dilation_w);
+
+    float sum[CHANNELS] = {};
+    for (int f0 = 0; f0 < filters; f0 += fitting) {
+        const int count = min(fitting, filters - f0);
+        const index_t first = group * filters + f0;
+        __syncthreads();
+        for (int e = threadIdx.x; e < count * taps * CHANNELS; e += DIRECT_THREADS) {
+            const int f = e / CHANNELS / taps, tap = e / CHANNELS % taps, c = e % CHANNELS;
+            weights[e] = c < channels ? w[((first + f) * channels + c) * taps + tap] : 0.0f;
+        }
+        __syncthreads();
+        for (int a = 0; a < h.count; ++a) {
+            const int oh = ih / stride_h + h.offset - a * h.step;
+            if (oh < 0 || oh >= OH) continue;
+            for (int b = 0; b < v.count; ++b) {
+                const int ow = iw / stride_w + v.offset - b * v.step;
+                if (ow < 0 || ow >= OW) continue;
+                const int tap = (h.first + a * h.every) * KW + v.first + b * v.every;
+                const index_t at = (n * static_cast<index_t>(F) + first) * plane +
+                                   static_cast<index_t>(oh) * OW + ow;
+#pragma unroll 4
+                for (int f = 0; f < count; ++f) {
+                    const float grad = grad_y[at + f * plane];
+#pragma unroll
+                    for (int c = 0; c < CHANNELS; ++c)
+                        sum[c] += grad * weights[(f * taps + tap) * CHANNELS + c];
+                }
+            }
+        }
+    }
+    if (!valid) return;
+    const index_t first = static_cast<index_t>(n) * C + group * channels;
+#pragma unroll
+    for (int c = 0; c < CHANNELS; ++c)
+        if (c < channels) grad_x[((first + c) * H + ih) * W + iw] = sum[c];
+}

@@ -1,0 +1,207 @@
+// Convolution (cross-correlation) with bias and ReLU fused.
+//
+//     y[n,f,oh,ow] = act(b[f] + sum_{c,kh,kw} x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p] * w[f,c,kh,kw])
+//
+// where c0 is the first channel of f's group, and pixels in the padding are 0.
+//
+// Layouts: x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or null, y (N, F, OH, OW).
+//
+// The ladder:
+//   naive    One thread, one output, in float or double. Every product reads its x and its w, so
+//            that loads, not arithmetic, set the pace. It is the oracle of the others on a GPU.
+//   tiled    float. An implicit matrix product: no column matrix is ever written.
+//
+//                 w (F/groups, K)          columns (K, N*OH*OW)        K = C/groups * KH * KW
+//                   k ------>                  pixel ------>
+//                 f . . . .               k    . . . . . . . .
+//                   . . . .            c,kh,kw . . . . . . . .    gathered from x: k says which
+//                                              . . . . . . . .    channel and tap, pixel where
+//
+//            A thread computes 64 outputs from 16 values a step, so that each load feeds 8 times as
+//            many multiply-adds. Neighbouring lanes gather neighbouring pixels: coalesced. A lane
+//            keeps to its pixels, so that window positions are computed once, and a warp to its
+//            rows, so that k is taken apart once a row. If there are too few tiles for the device,
+//            K is cut into parts (gridDim.z) that are added by sum_parts.
+//   direct   For 1 to 4 channels a group: K is so short that writing y takes longer than computing
+//            it, and a tile of the depth of BK would stay half empty. A thread computes FILTERS
+//            outputs of PIXELS pixels in registers, with the weights in shared memory.
+//
+// Constants:
+//   KERNEL   1, 3, 5: the size of a square kernel, 0: any.
+//   tiled    BM, BN (tile.cuh); VECTOR: 1 if K % 4 == 0 and w is aligned to 16 bytes, else 0.
+//   direct   FILTERS, PIXELS; TAPS: at least C/groups * KH * KW.
+// Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
+#include "window.cuh"
+
+#ifndef FILTERS
+#define FILTERS 8
+#endif
+#ifndef PIXELS
+#define PIXELS 4
+#endif
+#ifndef TAPS
+#define TAPS 256
+#endif
+#define DIRECT_THREADS 128
+
+// Launch: one-dimensional, N*F*OH*OW threads or more.
+extern "C" __global__ void conv2d_forward_naive(
+    const real *__restrict__ x, const real *__restrict__ w, const real *__restrict__ bias, real *y,
+    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
+    int stride_w, int top, int left, int dilation_h, int dilation_w, int activation) {
+    const index_t i = thread_index();
+    if (i >= static_cast<index_t>(N) * F * OH * OW) return;
+    const int ow = i % OW, oh = i / OW % OH, f = i / OW / OH % F, n = i / OW / OH / F;
+    const int channels = C / groups, c0 = f / (F / groups) * channels;
+    real sum = bias == nullptr ? real(0) : bias[f];
+    for (int c = 0; c < channels; ++c) {
+        const real *const plane = x + (static_cast<index_t>(n) * C + c0 + c) * H * W;
+        const real *const kernel = w + (static_cast<index_t>(f) * channels + c) * KH * KW;
+        for (int kh = 0; kh < KH; ++kh) {
+            const int ih = oh * stride_h + kh * dilation_h - top;
+            if (ih < 0 || ih >= H) continue;
+            for (int kw = 0; kw < KW; ++kw) {
+                const int iw = ow * stride_w + kw * dilation_w - left;
+                if (iw < 0 || iw >= W) continue;
+                sum += plane[static_cast<index_t>(ih) * W + iw] * kernel[kh * KW + kw];
+            }
+        }
+    }
+    y[i] = activation ? relu(sum) : sum;
+}
+
+// Part z of K, `depth` long, goes to y + z * (N*F*OH*OW): with one part y itself, else a workspace.
+// Launch: grid (ceil(N*OH*OW / BN), groups * ceil(F/groups / BM), parts), THREADS threads.
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_forward_tiled(
+    const float *__restrict__ x, const float *__restrict__ w, const float *__restrict__ bias,
+    float *__restrict__ y, int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW,
+    int groups, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
+    int activation, int depth) {
+    __shared__ __align__(16) float a[2][BK][BM + PAD];
+    __shared__ __align__(16) float b[2][BK][BN + PAD];
+    const taps_t taps = {KH, KW, dilation_h, dilation_w};
+    const int channels = C / groups, filters = F / groups;
+    const int K = channels * (KERNEL == 0 ? KH * KW : KERNEL * KERNEL);
+    const int tiles = (filters + BM - 1) / BM, group = blockIdx.y / tiles;
+    const int f0 = blockIdx.y % tiles * BM, rows = filters - f0;
+    const int pixels = OH * OW, begin = blockIdx.z * depth, end = min(K, begin + depth);
+    const index_t column0 = static_cast<index_t>(blockIdx.x) * BN;
+    const index_t columns = static_cast<index_t>(N) * pixels - column0;
+
+    windows_t windows;
+#pragma unroll
+    for (int j = 0; j < COLUMNS; ++j) {
+        const int at = threadIdx.x % WARP + WARP * j;
+        const index_t n = (column0 + at) / pixels;
+        const int pixel = (column0 + at) % pixels;
+        set_window(windows, j, (n * C + group * channels) * H * W,
+                   at < columns ? pixel / OW * stride_h - top : FAR, pixel % OW * stride_w - left,
+                   H, W, taps);
+    }
+
+    const index_t weights = static_cast<index_t>(group * filters + f0) * K;
+    float next_a[LOADS_A], next_b[ROWS][COLUMNS], sum[8][8] = {};
+    const int row = tile_row(), column = tile_column();
+    load_along_k<BM>(next_a, w, weights, K, rows, begin, end);
+    load_windows(next_b, x, windows, begin, end, H, W, taps);
+    store_along_k<BM>(a[0], next_a);
+    store_windows(b[0], next_b);
+    __syncthreads();
+    for (int k = begin, buffer = 0; k < end; k += BK, buffer ^= 1) {
+        load_along_k<BM>(next_a, w, weights, K, rows, k + BK, end);
+        load_windows(next_b, x, windows, k + BK, end, H, W, taps);
+        multiply(sum, a[buffer], b[buffer], row, column);
+        store_along_k<BM>(a[buffer ^ 1], next_a);
+        store_windows(b[buffer ^ 1], next_b);
+        __syncthreads();
+    }
+
+    y += static_cast<index_t>(blockIdx.z) * N * F * pixels;
+    write_tile(
+        sum, y, pixels, rows, columns, pixels % 4 == 0 && is_aligned(y),
+        [&](int column) {
+            const index_t n = (column0 + column) / pixels;
+            return (n * F + group * filters + f0) * pixels + (column0 + column) % pixels;
+        },
+        [&](float v, int row, int) {
+            if (bias != nullptr) v += bias[group * filters + f0 + row];
+            return activation ? relu(v) : v;
+        });
+}
+// Shared memory holds weights[k][filter]; its rows are 4 longer than FILTERS, so that the lanes
+// that fill it, along k, do not all write to one bank.
+//
+// Launch: grid (ceil(N*OH*OW / (DIRECT_THREADS*PIXELS)), groups * ceil(F/groups / FILTERS)),
+//         DIRECT_THREADS threads.
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 4) conv2d_forward_direct(
+    const float *__restrict__ x, const float *__restrict__ w, const float *__restrict__ bias,
+    float *__restrict__ y, int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW,
+    int groups, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
+    int activation) {
+    __shared__ __align__(16) float weights[TAPS][FILTERS + 4];
+    if (KERNEL != 0) KH = KW = KERNEL;
+    const int channels = C / groups, filters = F / groups, K = channels * KH * KW;
+    const int blocks = (filters + FILTERS - 1) / FILTERS, group = blockIdx.y / blocks;
+    const int f0 = blockIdx.y % blocks * FILTERS, rows = min(filters - f0, FILTERS);
+    const int pixels = OH * OW;
+    const index_t columns = static_cast<index_t>(N) * pixels;
+    const index_t plane = static_cast<index_t>(H) * W;
+    // The thread's first column; the others follow at a distance of DIRECT_THREADS.
+    const index_t column0 =
+        static_cast<index_t>(blockIdx.x) * (PIXELS * DIRECT_THREADS) + threadIdx.x;
+
+    const float *const source = w + static_cast<index_t>(group * filters + f0) * K;
+    for (int i = threadIdx.x; i < K * FILTERS; i += DIRECT_THREADS) {
+        const int filter = i / K, k = i % K;
+        weights[k][filter] = filter < rows ? source[i] : 0.0f;
+    }
+    __syncthreads();
+
+    index_t window[PIXELS];
+    int window_h[PIXELS], window_w[PIXELS];
+#pragma unroll
+    for (int j = 0; j < PIXELS; ++j) {
+        const index_t column = column0 + j * DIRECT_THREADS;
+        const int n = column / pixels, pixel = column % pixels;
+        window_h[j] = column < columns ? pixel / OW * stride_h - top : FAR;
+        window_w[j] = pixel % OW * stride_w - left;
+        window[j] = (static_cast<index_t>(n) * C + group * channels) * plane + window_w[j];
+        if (column < columns) window[j] += static_cast<index_t>(window_h[j]) * W;
+    }
+
+    float sum[PIXELS][FILTERS] = {};
+    for (int c = 0, k = 0; c < channels; ++c)
+#pragma unroll 1
+        for (int kh = 0; kh < KH; ++kh)
+#pragma unroll(KERNEL == 0 ? 1 : KERNEL)
+            for (int kw = 0; kw < KW; ++kw, ++k) {
+                const int h = kh * dilation_h, w = kw * dilation_w;
+                const index_t offset = c * plane + static_cast<index_t>(h) * W + w;
+                float seen[PIXELS];
+#pragma unroll
+                for (int j = 0; j < PIXELS; ++j) {
+                    const bool inside =
+                        is_within(window_h[j] + h, H) && is_within(window_w[j] + w, W);
+                    seen[j] = inside ? x[window[j] + offset] : 0.0f;
+                }
+#pragma unroll
+                for (int f = 0; f < FILTERS; ++f)
+#pragma unroll
+                    for (int j = 0; j < PIXELS; ++j) sum[j][f] += seen[j] * weights[k][f];
+            }
+
+#pragma unroll
+    for (int j = 0; j < PIXELS; ++j) {
+        const index_t column = column0 + j * DIRECT_THREADS;
+        if (column >= columns) continue;
+        const index_t n = column / pixels, first = group * filters + f0;
+        float *const out = y + (n * F + first) * pixels + column % pixels;
+#pragma unroll
+        for (int f = 0; f < FILTERS; ++f) {
+            if (f >= rows) continue;
+            float v = sum[j][f];
+            if (bias != nullptr) v += bias[first + f];
+            out[static_cast<index_t>(f) * pixels] = activation ? relu(v) : v;
+        }
+    }
+}

@@ -1,0 +1,33 @@
+// A batch of a uint8 data set as floats.
+//
+//     out[b,p] = dataset[indices[b], p] * scale + offset        NaN if indices[b] is not in [0, M)
+//
+// Layout:  dataset is uint8 (M, P), indices int32 (B,), out float32 (B, P), all contiguous.
+// Owner:   one thread, four neighbouring pixels of a row; the last of a row has what is left.
+// Launch:  one-dimensional, B * ceil(P / 4) threads or more.
+// Floor:   5 bytes an element: one byte read, one float written.
+// Ladder:  one pixel a thread reads 32 bytes a warp; four read 128 bytes, a whole line, and divide
+//          once for all four.
+#include "common.cuh"
+#include "pack.cuh"
+
+extern "C" __global__ void gather(const unsigned char *__restrict__ dataset,
+                                  const int *__restrict__ indices, float *__restrict__ out, int M,
+                                  index_t B, index_t P, float scale, float offset) {
+    const index_t packs = (P + 3) / 4;
+    const index_t thread = thread_index();
+    const index_t b = thread / packs;
+    if (b >= B) return;
+    const index_t first = (thread - b * packs) * 4, count = P - first;
+    const bool whole = P % 4 == 0 && aligned<4>(dataset) && aligned<4>(out);
+    const int index = indices[b];
+    const float nan = static_cast<float>(quiet_nan());
+    pack<float, 4> value = {{nan, nan, nan, nan}};
+    if (index >= 0 && index < M) {
+        const pack<unsigned char, 4> pixels =
+            load_some<4>(dataset + index * P + first, count, whole);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) value.lane[i] = pixels.lane[i] * scale + offset;
+    }
+    store_some(out + b * P + first, value, count, whole);
+}

@@ -1,0 +1,329 @@
+"""Every rung and variant of the convolution and matrix product kernels against the oracles.
+
+The suites of all backends run what the launch code chooses; here each rung is forced, each tile,
+each specialised kernel size, parts of a sum, 64-bit offsets, float4 and scalar loads. On the
+simulator, whose fresh memory is NaN, so that an element that is not written shows; or on the GPUs
+that `--device` names.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import reference
+from checks import assert_close, assert_same_bits
+
+import gpucnn.backend
+from gpucnn.backend import cuda_convolution, cuda_matmul, cuda_tiles
+from gpucnn.backend.cuda_tiles import STEP, TILES, Plan, plan
+from gpucnn.errors import DeviceError, UsageError
+
+
+def pytest_generate_tests(metafunc):
+    if "gpu" in metafunc.fixturenames:
+        asked = metafunc.config.getoption("--device") or []
+        devices = [device for device in asked if device != "cpu"] or ["sim"]
+        metafunc.parametrize("gpu", devices, indirect=True, scope="module")
+
+
+@pytest.fixture(scope="module")
+def gpu(request):
+    try:
+        return gpucnn.backend.get(request.param)
+    except DeviceError as error:
+        pytest.skip(f"{request.param}: {error}")
+
+
+@pytest.fixture
+def force(gpu, monkeypatch):
+    """Sets the rung, 64-bit offsets, and the tile with the number of parts; undone afterwards."""
+
+    def set_to(rung, wide=False, tile=None, parts=1):
+        monkeypatch.setattr(gpu.launcher, "rung", rung)
+        monkeypatch.setattr(gpu.launcher, "wide", wide)
+        if tile is not None:
+            for module in (cuda_convolution, cuda_matmul):
+                monkeypatch.setattr(module, "plan", lambda *args: planned(tile, parts, args[2]))
+
+    return set_to
+
+
+def planned(tile, parts, terms):
+    share = -(-max(terms, 1) // parts)
+    depth = -(-share // STEP) * STEP
+    return Plan(*tile, max(1, -(-terms // depth)), depth)
+
+
+def misaligned(gpu, array):
+    """The array on the device, contiguous, one element behind where a float4 could begin."""
+    behind = np.empty(array.size + 1, array.dtype)
+    behind[1:] = array.ravel()
+    return gpu.asarray(behind)[1:].reshape(array.shape)
+
+
+def check(gpu, rng, x_shape, w_shape, options, dtype="float32", place=None, activation=None):
+    """Forward with bias, and both gradients, against the oracles."""
+    place = place or (lambda array: gpu.asarray(array))
+    y_shape = reference.conv2d_forward(np.zeros(x_shape), np.zeros(w_shape), **options).shape
+    shapes = (x_shape, w_shape, w_shape[:1], y_shape)
+    x, w, b, g = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    lx, lw, lb, lg = map(place, (x, w, b, g))
+    got = gpu.to_numpy(gpu.conv2d_forward(lx, lw, lb, **options, activation=activation))
+    want = reference.conv2d_forward(x, w, b, **options, activation=activation)
+    assert_close(got, want, terms=w[0].size + 1, what="y")
+    got = gpu.to_numpy(gpu.conv2d_backward_input(lg, lw, x_shape, **options))
+    want = reference.conv2d_backward_input(g, w, x_shape, **options)
+    terms = w[:, 0].size // options.get("groups", 1)
+    assert_close(got, want, terms=terms, what="grad_x")
+    got = gpu.to_numpy(gpu.conv2d_backward_weight(lg, lx, w_shape, **options))
+    want = reference.conv2d_backward_weight(g, x, w_shape, **options)
+    assert_close(got, want, terms=g[:, 0].size, what="grad_w")
+
+
+# Name -> x, w, options: up to 4 channels a group, which every rung takes.
+NARROW = {
+    "3x3": ((2, 3, 9, 8), (5, 3, 3, 3), {}),
+    "3x3, padded": ((3, 4, 7, 12), (33, 4, 3, 3), {"padding": ((1, 0), (2, 1))}),
+    "1x1": ((2, 2, 7, 9), (17, 2, 1, 1), {}),
+    "1x1, stride": ((3, 1, 9, 8), (20, 1, 1, 1), {"stride": (3, 2)}),
+    "5x5": ((2, 1, 10, 11), (6, 1, 5, 5), {"padding": 2}),
+    "5x5, stride and dilation": (
+        (2, 2, 17, 20),
+        (9, 2, 5, 5),
+        {"padding": ((3, 1), (0, 2)), "stride": (2, 3), "dilation": (2, 1)},
+    ),
+    "depthwise": ((2, 5, 9, 8), (5, 1, 3, 3), {"groups": 5, "padding": 1, "stride": 2}),
+    "depthwise 7x7": ((2, 3, 9, 10), (3, 1, 7, 7), {"groups": 3, "padding": 3}),
+    "groups": ((2, 6, 6, 8), (18, 3, 3, 3), {"groups": 2, "stride": (1, 2)}),
+    "many images": ((150, 1, 4, 4), (2, 1, 3, 3), {"padding": 1}),
+    "empty batch": ((0, 2, 5, 6), (3, 2, 3, 3), {}),
+}
+# More channels a group.
+WIDER = {
+    "tiles are not filled": ((3, 9, 9, 8), (35, 9, 3, 3), {"padding": 1}),
+    "more than a tile": ((3, 70, 6, 8), (133, 70, 1, 1), {}),
+    "image in quarters": ((2, 8, 8, 8), (8, 8, 5, 5), {"padding": 2}),
+    "any kernel": ((2, 5, 9, 10), (6, 5, 2, 4), {"padding": ((0, 1), (2, 1))}),
+    "strides": ((2, 6, 11, 10), (7, 6, 3, 3), {"padding": 1, "stride": (2, 3)}),
+    "1x1, stride": ((2, 12, 7, 8), (8, 12, 1, 1), {"stride": 2}),
+    "phases without taps": ((2, 5, 10, 9), (5, 5, 2, 1), {"stride": (3, 4)}),
+    "dilation shares a factor with the stride": (
+        (2, 5, 13, 12),
+        (6, 5, 3, 3),
+        {"dilation": (2, 4), "stride": (4, 2), "padding": ((4, 1), (3, 2))},
+    ),
+    "groups": ((2, 18, 7, 6), (10, 9, 3, 3), {"groups": 2, "dilation": (1, 2)}),
+    "1x1 image": ((5, 40, 1, 1), (66, 40, 1, 1), {}),
+    "empty batch": ((0, 5, 5, 6), (3, 5, 3, 3), {}),
+}
+both = {f"narrow, {name}": case for name, case in NARROW.items()} | WIDER
+every_case = pytest.mark.parametrize("case", list(both.values()), ids=list(both))
+narrow = pytest.mark.parametrize("case", list(NARROW.values()), ids=list(NARROW))
+
+
+@every_case
+def test_naive(gpu, rng, force, case, dtype):
+    force("naive")
+    check(gpu, rng, *case, dtype=dtype)
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
+@every_case
+def test_tiled(gpu, rng, force, case, wide):
+    force("tiled", wide)
+    check(gpu, rng, *case)
+
+
+@pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
+@narrow
+def test_direct(gpu, rng, force, case, wide):
+    force(None, wide)  # all of them but the weights of 7x7 with several filters go there
+    check(gpu, rng, *case, activation="relu")
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+def test_every_tile(gpu, rng, force, tile, kernel, parts):
+    """130 filters, 10 channels and 210 pixels: the last tiles are cut both ways."""
+    force("tiled", tile=tile, parts=parts)
+    case = (1, 10, 10 + kernel - 1, 21 + kernel - 1), (130, 10, kernel, kernel), {}
+    check(gpu, rng, *case, activation="relu")
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_a_stride_in_parts(gpu, rng, force, tile):
+    """Phases have different numbers of taps, so some of their parts are empty."""
+    force("tiled", tile=tile, parts=4)
+    check(gpu, rng, (2, 66, 5, 7), (9, 66, 3, 2), {"stride": 2, "padding": 1})
+
+
+@pytest.mark.parametrize("tile", TILES, ids=str)
+@pytest.mark.parametrize("kernel", [1, 3])
+def test_packs_of_four_and_single_elements(gpu, rng, force, tile, kernel):
+    """Memory that is aligned to a float4 and memory that is not; sums of 4 n terms and not."""
+    force("tiled", tile=tile)
+    for channels in (8, 9):
+        case = (2, channels, 6, 8), (36, channels, kernel, kernel), {"padding": kernel // 2}
+        check(gpu, rng, *case)
+        check(gpu, rng, *case, place=lambda array: misaligned(gpu, array))
+
+
+@pytest.mark.parametrize("filters", [1, 7, 16, 40])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (5, 5), (2, 6)], ids=str)
+def test_direct_filters(gpu, rng, force, filters, kernel):
+    force(None)
+    check(gpu, rng, (2, 3, 6, 9), (filters, 3, *kernel), {"padding": (1, 2)})
+
+
+def test_direct_in_several_rounds(gpu, rng, force):
+    """More weights than fit into shared memory at once, and more pixels than one part takes."""
+    force("direct")
+    check(gpu, rng, (2, 2, 5, 5), (45, 2, 5, 5), {"padding": 2})
+    check(gpu, rng, (17, 1, 20, 18), (2, 1, 3, 3), {})
+
+
+def test_naive_and_tiled_sums_are_reproducible(gpu, rng, force):
+    """Split sums are added in a fixed order: the same bits every time."""
+    x, w, g = (
+        gpu.asarray(rng.standard_normal(s).astype("float32"))
+        for s in ((4, 16, 9, 9), (8, 16, 3, 3), (4, 8, 7, 7))
+    )
+    for rung in ("naive", "tiled"):
+        force(rung, tile=(64, 64), parts=5)
+        runs = [
+            (
+                gpu.to_numpy(gpu.conv2d_forward(x, w)),
+                gpu.to_numpy(gpu.conv2d_backward_input(g, w, x.shape)),
+                gpu.to_numpy(gpu.conv2d_backward_weight(g, x, w.shape)),
+            )
+            for _ in range(2)
+        ]
+        for first, second in zip(*runs, strict=True):
+            assert_same_bits(first, second)
+
+
+def test_nan_and_infinity_pass_through_every_rung(gpu, force):
+    x = np.ones((1, 1, 4, 4), dtype=np.float32)
+    x[0, 0, 0, 0], x[0, 0, 3, 3] = np.nan, np.inf
+    w = np.full((1, 1, 2, 2), -1, dtype=np.float32)
+    for rung in ("naive", "tiled", "direct"):
+        force(rung)
+        y = gpu.to_numpy(gpu.conv2d_forward(gpu.asarray(x), gpu.asarray(w), activation="relu"))
+        want = np.zeros((3, 3), dtype=np.float32)
+        want[0, 0] = np.nan
+        np.testing.assert_array_equal(y[0, 0], want)
+
+
+def test_a_rung_that_cannot_take_the_arguments(gpu, force):
+    x, w = gpu.asarray(np.ones((1, 5, 4, 4))), gpu.asarray(np.ones((2, 5, 3, 3)))
+    g = gpu.asarray(np.ones((1, 2, 2, 2)))
+    force("tiled")
+    with pytest.raises(UsageError, match="tiled convolution") as caught:
+        gpu.conv2d_forward(x, w)
+    assert "float64" in str(caught.value)
+    force("direct")
+    x, w, g = (a.astype("float32") for a in (x, w, g))
+    for call in (
+        lambda: gpu.conv2d_forward(x, w),
+        lambda: gpu.conv2d_backward_input(g, w, x.shape),
+        lambda: gpu.conv2d_backward_weight(g, x, w.shape),
+        lambda: gpu.matmul(g[0, 0], g[0, 0]),
+    ):
+        with pytest.raises(UsageError, match="direct"):
+            call()
+
+
+def test_what_is_chosen(gpu, monkeypatch):
+    """float64 is naive, few channels are direct, the rest is tiled."""
+    launched = []
+    monkeypatch.setattr(
+        type(gpu.launcher), "launch", lambda self, *args, **_: launched.append(args)
+    )
+    for dtype, channels, expected in (
+        ("float64", 8, "naive"),
+        ("float32", 4, "direct"),
+        ("float32", 5, "tiled"),
+    ):
+        x, w, g = (
+            gpu.launcher.empty(s, dtype)
+            for s in ((1, channels, 6, 6), (2, channels, 3, 3), (1, 2, 4, 4))
+        )
+        launched.clear()
+        gpu.conv2d_forward(x, w)
+        gpu.conv2d_backward_input(g, w, x.shape)
+        gpu.conv2d_backward_weight(g, x, w.shape)
+        assert [args[1].split("_")[-1] for args in launched] == [expected] * 3
+
+
+# ---- the plan of a tiled product ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("multiprocessors", [1, 4, 46, 132])
+@pytest.mark.parametrize(
+    ("rows", "columns", "terms", "products"),
+    [
+        (64, 128, 9216, 1),
+        (64, 73728, 288, 1),
+        (512, 392, 4608, 1),
+        (1, 1, 1, 1),
+        (3, 0, 5, 2),
+        (5, 4, 0, 1),
+    ],
+)
+def test_a_plan_covers_the_sum(rows, columns, terms, products, multiprocessors):
+    p = plan(rows, columns, terms, products, multiprocessors)
+    assert (p.BM, p.BN) in TILES
+    assert p.depth % STEP == 0
+    assert (p.parts - 1) * p.depth < max(terms, 1) <= p.parts * p.depth
+    assert p.parts <= cuda_tiles.MOST_PARTS
+
+
+def test_a_long_sum_of_few_outputs_gets_blocks_for_all_multiprocessors():
+    p = plan(64, 128, 9216, 1, 132)
+    assert p.parts * -(-64 // p.BM) * -(-128 // p.BN) >= 132
+    assert plan(4096, 4096, 4096, 1, 132).parts == 1
+
+
+# ---- the matrix product ------------------------------------------------------------------------
+
+
+def check_matmul(gpu, rng, sizes, transpose_a, transpose_b, place=None):
+    place = place or gpu.asarray
+    M, K, N = sizes
+    shapes = ((K, M) if transpose_a else (M, K), (N, K) if transpose_b else (K, N), (N,))
+    a, b, bias = (rng.standard_normal(shape).astype("float32") for shape in shapes)
+    options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "activation": "relu"}
+    got = gpu.matmul(place(a), place(b), bias=place(bias), **options)
+    want = (a.T if transpose_a else a).astype(float) @ (b.T if transpose_b else b) + bias
+    assert_close(gpu.to_numpy(got), np.maximum(want, 0), terms=K + 1)
+
+
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("tile", TILES, ids=str)
+def test_matmul(gpu, rng, force, tile, transpose_a, transpose_b):
+    """Sizes that are multiples of four and aligned, sizes that are not, memory that is not."""
+    for parts in (1, 3):
+        force("tiled", tile=tile, parts=parts)
+        for sizes in ((136, 60, 132), (131, 45, 67), (64, 0, 8)):
+            check_matmul(gpu, rng, sizes, transpose_a, transpose_b)
+    place = lambda array: misaligned(gpu, array)  # noqa: E731
+    check_matmul(gpu, rng, (68, 20, 8), transpose_a, transpose_b, place)
+
+
+@pytest.mark.parametrize("rung", ["naive", "tiled"])
+def test_matmul_with_wide_offsets(gpu, rng, force, rung):
+    force(rung, wide=True)
+    for transposes in ((False, False), (True, False), (False, True), (True, True)):
+        check_matmul(gpu, rng, (33, 40, 65), *transposes)
+
+
+def test_a_transposed_view_is_not_copied(gpu, monkeypatch):
+    """The gradients of a dense layer multiply transposes, which lie in memory as they are."""
+    seen = []
+    monkeypatch.setattr(gpu.launcher, "launch", lambda *args, **constants: seen.append(args))
+    a, b = gpu.launcher.empty((8, 12), "float32"), gpu.launcher.empty((16, 12), "float32")
+    gpu.matmul(a, b, transpose_b=True)
+    addresses = [gpu.launcher.address(array) for array in seen[0][4:6]]
+    assert addresses == [gpu.launcher.address(a), gpu.launcher.address(b)]

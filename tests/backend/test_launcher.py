@@ -1,0 +1,299 @@
+"""What the launcher checks before a kernel sees it, and how it specialises; CuPy is a stand-in."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from gpucnn.backend import launcher as launchers
+from gpucnn.backend.launcher import CupyLauncher, Launcher
+from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError
+
+SOURCE = """
+#include "common.cuh"
+typedef TAP tap_t;
+extern "C" __global__ void __launch_bounds__(THREADS, 2) work(
+    const real *__restrict__ x,  // a comment, with a comma
+    tap_t *y, const unsigned int *step, index_t n, float scale, real eps) {
+}
+extern "C" __global__ void odd(wchar_t c) {}
+"""
+CONSTANTS = {"TAP": "unsigned char", "THREADS": 32}
+
+
+class Recorder(Launcher):
+    """Compiles nothing and keeps what it is asked to run; its arrays are NumPy's."""
+
+    name = "recorder"
+    multiprocessors = 4
+
+    def __init__(self):
+        super().__init__()
+        self.compiled, self.runs = [], []
+        self.add_source("mine", SOURCE)
+
+    def asarray(self, array, dtype=None):
+        return np.asarray(array, dtype)
+
+    def to_numpy(self, array):
+        return array
+
+    def owns(self, array):
+        return type(array) is np.ndarray
+
+    def empty(self, shape, dtype):
+        return np.empty(shape, dtype)
+
+    def address(self, array):
+        return array.ctypes.data
+
+    def describe(self):
+        return {}
+
+    def computing(self):
+        raise NotImplementedError
+
+    def _compile(self, kernel):
+        self.compiled.append(kernel)
+        return kernel
+
+    def _run(self, handle, grid, block, values, shared):
+        self.runs.append((handle, grid, block, values))
+
+
+@pytest.fixture
+def recorder():
+    return Recorder()
+
+
+def arguments(dtype="float32", **changed):
+    given = {
+        "x": np.zeros(4, dtype),
+        "y": np.zeros(4, np.uint8),
+        "step": np.zeros(1, np.uint32),
+        "n": 4,
+        "scale": 0.5,
+        "eps": 1e-5,
+    }
+    return list((given | changed).values())
+
+
+def test_numbers_get_the_declared_types(recorder):
+    recorder.launch("mine", "work", 3, (32, 2), *arguments(), **CONSTANTS)
+    ((_, grid, block, values),) = recorder.runs
+    assert (grid, block) == ((3, 1, 1), (32, 2, 1))
+    assert [type(v) for v in values[3:]] == [np.int32, np.float32, np.float32]
+    recorder.launch("mine", "work", 3, 32, *arguments("float64"), **CONSTANTS)
+    assert [type(v) for v in recorder.runs[1][3][3:]] == [np.int32, np.float32, np.float64]
+
+
+def test_a_variant_is_compiled_once(recorder):
+    for scale in (1.0, 2.0):
+        recorder.launch("mine", "work", 1, 32, *arguments(scale=scale), **CONSTANTS)
+    recorder.launch("mine", "work", 1, 32, *arguments("float64"), **CONSTANTS)
+    single, double = recorder.compiled
+    assert "-DREAL=float" in single.options
+    assert "-DREAL=double" in double.options
+    assert {"-DTAP=unsigned char", "-DTHREADS=32"} <= set(single.options)
+
+
+def test_a_typedef_of_a_constant_is_the_type_of_an_array(recorder):
+    args = arguments(y=np.zeros(4, np.int32))
+    recorder.launch("mine", "work", 1, 32, *args, TAP="int", THREADS=32)
+    with pytest.raises(DtypeError, match="work: y is int32"):
+        recorder.launch("mine", "work", 1, 32, *args, **CONSTANTS)
+
+
+def test_offsets_of_large_arrays_have_64_bits(recorder, monkeypatch):
+    monkeypatch.setattr(launchers, "_WIDE_FROM", 4)
+    recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
+    assert "-DWIDE" in recorder.compiled[0].options
+    assert type(recorder.runs[0][3][3]) is np.int64
+    monkeypatch.undo()
+    with pytest.raises(ShapeError, match="work: n is 1099511627776"):
+        recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
+    recorder.wide = True
+    recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
+
+
+def test_an_empty_grid_launches_nothing(recorder):
+    recorder.launch("mine", "work", (4, 0), 32, *arguments(), **CONSTANTS)
+    assert recorder.runs == []
+
+
+def test_none_is_a_null_pointer_and_no_number(recorder):
+    recorder.launch("mine", "work", 1, 32, *arguments(y=None), **CONSTANTS)
+    assert recorder.runs[0][3][1] is None
+    with pytest.raises(TypeError):
+        recorder.launch("mine", "work", 1, 32, *arguments(n=None), **CONSTANTS)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"x": np.zeros((4, 4), np.float32).T[1:]}, ShapeError, "x of shape .* not C-contiguous"),
+        ({"x": np.zeros(4, np.float16)}, DtypeError, "arrays of float16"),
+        ({"x": [1.0]}, DtypeError, "x is a builtins.list"),
+        ({"y": np.zeros(4, np.int8)}, DtypeError, "y is int8"),
+        ({"step": 3}, DtypeError, "step is a builtins.int"),
+        ({"n": 2**31}, ShapeError, "n is 2147483648"),
+        ({"n": 1.5}, ShapeError, "n is 1.5"),
+    ],
+)
+def test_an_argument_that_the_source_does_not_declare(recorder, changed, error, words):
+    with pytest.raises(error, match=words) as caught:
+        recorder.launch("mine", "work", 1, 32, *arguments(**changed), **CONSTANTS)
+    assert caught.value.cause
+    assert caught.value.fix
+    assert recorder.runs == []
+
+
+def test_what_is_wrong_with_a_kernel_itself(recorder):
+    for name, args, words in (
+        ("work", [], "takes 6 arguments, 0 were given"),
+        ("absent", [], "no kernel absent"),
+        ("odd", [1], "parameter c of type wchar_t"),
+    ):
+        with pytest.raises(KernelError, match=words):
+            recorder.launch("mine", name, 1, 32, *args, **CONSTANTS)
+
+
+def test_a_grid_that_no_gpu_takes(recorder):
+    with pytest.raises(KernelError, match="65536") as caught:
+        recorder.launch("mine", "work", (1, 65536), 32, *arguments(), **CONSTANTS)
+    assert "(4,) float32" in caught.value.cause
+
+
+def test_includes_are_put_in_once_and_lines_keep_their_numbers(recorder):
+    recorder.add_source("twice", '#include "philox.cuh"\n#include "common.cuh"\nlast line\n')
+    lines = recorder.text("twice").splitlines()
+    assert sum("typedef REAL real;" in line for line in lines) == 1
+    assert not any(line.startswith(("#include", "#pragma once")) for line in lines)
+    assert lines[-2:] == ['#line 3 "kernels/twice.cu"', "last line"]
+
+
+# ---- CuPy's launcher, on a stand-in for CuPy ------------------------------------------------
+
+
+class FakeArray:
+    def __init__(self, array, device):
+        self.array = array
+        self.data = SimpleNamespace(device_id=device, ptr=256)
+        self.dtype, self.shape, self.size = array.dtype, array.shape, array.size
+        self.flags = SimpleNamespace(c_contiguous=array.flags.c_contiguous)
+
+
+class FakeOutOfMemory(Exception):
+    pass
+
+
+class CompileException(Exception):
+    pass
+
+
+class DriverError(Exception):
+    pass
+
+
+class Device:
+    attributes: dict = {"MultiProcessorCount": 132}  # noqa: RUF012
+
+    def __init__(self, index):
+        self.id = index
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        pass
+
+
+@pytest.fixture
+def cupy(monkeypatch):
+    """A stand-in that keeps what is compiled and launched, and fails on demand."""
+    state = SimpleNamespace(launches=[], options=None, fail=None)
+
+    def function(grid, block, args, shared_mem):
+        if state.fail == "launch":
+            raise DriverError("CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES")
+        state.launches.append((grid, block, args))
+
+    def raw_module(code, options, backend):
+        if state.fail == "compile":
+            raise CompileException("kernels/mine.cu(3): error: expected a ;")
+        state.options = options
+        return SimpleNamespace(get_function=lambda name: function)
+
+    def empty(shape, dtype):
+        if state.fail == "memory":
+            raise FakeOutOfMemory("Out of memory allocating 6,000,000 bytes (allocated so far: 9).")
+        return FakeArray(np.empty(shape, dtype), 0)
+
+    module = SimpleNamespace(
+        ndarray=FakeArray,
+        RawModule=raw_module,
+        empty=empty,
+        get_default_memory_pool=lambda: SimpleNamespace(used_bytes=lambda: 2_000_000),
+        cuda=SimpleNamespace(
+            Device=Device,
+            compiler=SimpleNamespace(CompileException=CompileException),
+            driver=SimpleNamespace(CUDADriverError=DriverError),
+            memory=SimpleNamespace(OutOfMemoryError=FakeOutOfMemory),
+            runtime=SimpleNamespace(
+                CUDARuntimeError=DriverError, memGetInfo=lambda: (1_000_000, 9_000_000)
+            ),
+        ),
+    )
+    monkeypatch.setitem(__import__("sys").modules, "cupy", module)
+    launcher = CupyLauncher(0)
+    launcher.add_source("mine", SOURCE)
+    return state, launcher
+
+
+def fake_arguments(device=0, **changed):
+    return [FakeArray(a, device) if isinstance(a, np.ndarray) else a for a in arguments(**changed)]
+
+
+def test_cupy_gets_arrays_and_numpy_scalars(cupy):
+    state, launcher = cupy
+    args = fake_arguments(step=None)
+    launcher.launch("mine", "work", 2, 32, *args, **CONSTANTS)
+    ((grid, block, values),) = state.launches
+    assert (grid, block) == ((2, 1, 1), (32, 1, 1))
+    assert values[0] is args[0]
+    assert values[2].dtype.itemsize == 8  # a pointer
+    assert values[2] == 0
+    assert state.options[0] == "-std=c++17"
+    assert "-DREAL=float" in state.options
+
+
+def test_an_array_of_another_gpu_is_refused(cupy):
+    state, launcher = cupy
+    with pytest.raises(DtypeError, match="must be an array of cuda:0"):
+        launcher.launch("mine", "work", 2, 32, *fake_arguments(device=1), **CONSTANTS)
+    assert state.launches == []
+
+
+def test_failures_name_the_kernel_the_shapes_and_the_cause(cupy):
+    state, launcher = cupy
+    state.fail = "compile"
+    with pytest.raises(KernelError, match="does not compile") as caught:
+        launcher.launch("mine", "work", 2, 32, *fake_arguments(), **CONSTANTS)
+    assert "kernels/mine.cu(3)" in caught.value.cause
+    state.fail = "launch"
+    with pytest.raises(KernelError, match=r"work on \(4,\) float32") as caught:
+        launcher.launch("mine", "work", 2, 32, *fake_arguments(), **CONSTANTS)
+    assert "OUT_OF_RESOURCES" in caught.value.cause
+
+
+def test_out_of_memory_says_what_was_asked_and_what_would_fit(cupy):
+    state, launcher = cupy
+    state.fail = "memory"
+    with pytest.raises(OutOfMemoryError, match=r"\(64, 5\)") as caught:
+        launcher.empty((64, 5), np.float32)
+    assert "6 MB were asked for, 1 MB of 9 MB are free, 2 MB are held" in caught.value.cause
+    # 3 of the 8 MB that the batch has asked for so far are to be had.
+    assert caught.value.fitting(64) == 23
+    assert isinstance(caught.value, MemoryError)

@@ -1,0 +1,116 @@
+"""The table of kernels/README.md: what each variant needs. It needs NVRTC, and no GPU.
+
+python tests/kernel_report.py            prints it
+python tests/kernel_report.py --write    puts it into kernels/README.md
+python tests/kernel_report.py --check    fails if a variant spills or does not compile
+"""
+
+from __future__ import annotations
+
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+
+from kernel_variants import Variant, in_use
+
+from gpucnn.backend.compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
+from gpucnn.errors import GpucnnError, KernelError, VerificationError
+
+README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"
+BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
+Found = dict[tuple[Variant, int], Resources | KernelError]  # by variant and architecture
+SHOWN = 90
+
+
+def known_architectures() -> tuple[int, ...]:
+    """Those that the kernels are for and the installed NVRTC knows: 13 dropped sm_70."""
+    return tuple(a for a in ARCHITECTURES if a in supported())
+
+
+def compile_all(variants: list[Variant], few: bool = False) -> Found:
+    """Compiles the variants, each text once, on all processors.
+
+    Args:
+        few: each for two of the architectures only, so that each of them sees a quarter.
+    """
+    known = known_architectures()
+    jobs = []
+    for number, variant in enumerate(variants):
+        chosen = [known[(number + i) % len(known)] for i in (0, len(known) // 2)] if few else known
+        jobs += [(variant, architecture) for architecture in chosen]
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        futures = {
+            unit: pool.submit(compile_for, *unit)
+            for unit in sorted({(v.text, v.options, architecture) for v, architecture in jobs})
+        }
+    found: Found = {}
+    for variant, architecture in jobs:
+        future = futures[variant.text, variant.options, architecture]
+        error = future.exception()
+        if isinstance(error, KernelError):
+            found[variant, architecture] = error
+        else:
+            found[variant, architecture] = future.result()[variant.kernel]
+    return found
+
+
+def failures(found: Found) -> list[str]:
+    """What does not compile, and what spills registers; a line each."""
+    lines = set()
+    for (variant, architecture), need in found.items():
+        if isinstance(need, KernelError):
+            lines.add(str(need))
+        elif need.spill_stores or need.spill_loads:
+            lines.add(
+                f"{variant} spills on sm_{architecture}: {need.registers} registers, "
+                f"{need.spill_stores} bytes stored, {need.spill_loads} loaded"
+            )
+    return sorted(lines)
+
+
+def table(found: Found) -> str:
+    """A row for each variant: registers over the architectures, occupancy on `SHOWN`."""
+    rows = [
+        f"| kernel | constants | threads | registers | shared | occupancy on sm_{SHOWN} |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+    ]
+    for variant in sorted({variant for variant, _ in found}):
+        needs = {
+            architecture: need
+            for (v, architecture), need in found.items()
+            if v == variant and isinstance(need, Resources)
+        }
+        registers = sorted({need.registers for need in needs.values()})
+        span = f"{registers[0]}-{registers[-1]}" if len(registers) > 1 else f"{registers[0]}"
+        shared = variant.shared + max(need.shared for need in needs.values())
+        share = occupancy(needs[SHOWN].registers, shared, variant.threads, SHOWN)
+        rows.append(
+            f"| `{variant.kernel}` | {variant.constants} | {variant.threads} | {span} | "
+            f"{shared:,} | {share:.0%} |"
+        )
+    return "\n".join(rows)
+
+
+def write(text: str) -> None:
+    """Put the table between its markers."""
+    before, rest = README.read_text().split(BEGIN)
+    README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+
+
+def main(arguments: list[str]) -> None:
+    found = compile_all(in_use())
+    if wrong := failures(found):
+        raise VerificationError("kernels are not as they should be", cause="\n".join(wrong))
+    if "--write" in arguments:
+        write(table(found))
+    elif "--check" not in arguments:
+        print(table(found))
+
+
+if __name__ == "__main__":
+    try:
+        main(sys.argv[1:])
+    except GpucnnError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)

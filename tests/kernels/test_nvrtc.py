@@ -1,0 +1,147 @@
+"""Every variant in use compiles for every architecture, and none spills registers."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from kernel_report import BEGIN, END, compile_all, failures, known_architectures, table
+from kernel_variants import in_use
+
+from gpucnn.backend import compilation
+from gpucnn.backend.compilation import ARCHITECTURES, Resources, compile_for, occupancy, parse_log
+from gpucnn.errors import KernelError, MissingExtraError, UsageError
+
+
+@pytest.fixture(scope="module")
+def architectures() -> tuple[int, ...]:
+    try:
+        return known_architectures()
+    except MissingExtraError as error:
+        pytest.skip(f"{error.message}: {error.fix}")
+
+
+@pytest.fixture(scope="module")
+def variants() -> Any:
+    return in_use()
+
+
+@pytest.fixture(scope="module")
+def found(architectures: tuple[int, ...], variants: Any) -> Any:
+    return compile_all(variants, few=True)
+
+
+def test_no_variant_spills(found: Any, variants: Any, architectures: tuple[int, ...]) -> None:
+    """Two architectures a variant; `kernel_report.py --check` takes the minutes for all."""
+    assert failures(found) == []
+    assert {architecture for _, architecture in found} == set(architectures)
+    assert {variant for variant, _ in found} == set(variants)
+
+
+def test_the_table_has_a_row_for_a_variant(variants: Any) -> None:
+    need = Resources(40, 2048, 0, 0, 0)
+    one = variants[0]._replace(threads=256, shared=1024)
+    rows = table({(one, 70): need._replace(registers=32), (one, 90): need}).splitlines()
+    assert rows[2:] == [f"| `{one.kernel}` | {one.constants} | 256 | 32-40 | 3,072 | 75% |"]
+
+
+def test_what_is_wrong_is_listed(variants: Any) -> None:
+    need, one = Resources(255, 0, 0, 4, 8), variants[0]
+    spills, broken = failures({(one, 70): need, (one, 90): KernelError("it does not compile")})
+    assert spills == f"{one} spills on sm_70: 255 registers, 4 bytes stored, 8 loaded"
+    assert broken == "it does not compile"
+
+
+def test_every_source_is_in_use(variants: Any, root: Path) -> None:
+    sources = {path.stem for path in (root / "kernels").glob("*.cu")}
+    assert {variant.source for variant in variants} == sources
+
+
+def test_the_table_is_of_the_kernels_there_are(variants: Any, root: Path) -> None:
+    text = (root / "kernels" / "README.md").read_text()
+    for path in (root / "kernels").glob("*.cu*"):
+        assert f"`{path.name}`" in text, "the list of sources lacks one"
+    written = text[text.index(BEGIN) : text.index(END)]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", written, re.MULTILINE)
+    there = sorted((variant.kernel, variant.constants) for variant in variants)
+    assert sorted(rows) == there, "run: python tests/kernel_report.py --write"
+
+
+SPILLING = """
+extern "C" __global__ void __launch_bounds__(1024) spills(float *x) {
+    float v[128];
+    for (int i = 0; i < 128; ++i) v[i] = x[i * 1024 + threadIdx.x];
+    __syncthreads();
+    for (int i = 0; i < 128; ++i) x[i * 1024 + threadIdx.x] = v[127 - i] * v[i] + v[i / 2];
+}
+"""
+
+
+def test_a_spill_is_seen(architectures: tuple[int, ...]) -> None:
+    need = compile_for(SPILLING, (), 90)["spills"]
+    assert need.registers == 64
+    assert need.spill_stores > 0
+    assert need.spill_loads > 0
+
+
+def test_an_error_names_the_line(architectures: tuple[int, ...]) -> None:
+    text = '#line 7 "kernels/wrong.cu"\nextern "C" __global__ void wrong() { return COUNT; }\n'
+    with pytest.raises(KernelError, match=r"kernels/wrong.cu\(7\): error") as caught:
+        compile_for(text, ("-DCOUNT=3",), 90)
+    assert "sm_90 -DCOUNT=3" in caught.value.message
+
+
+def test_an_unknown_architecture_lists_the_known(architectures: tuple[int, ...]) -> None:
+    with pytest.raises(UsageError, match="sm_71") as caught:
+        compile_for("", (), 71)
+    assert "90" in str(caught.value.fix)
+
+
+def test_without_nvrtc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "cupy.cuda", None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(MissingExtraError) as caught:
+        compilation.supported()
+    assert caught.value.fix == 'pip install "gpucnn[cuda12]"'
+
+
+def test_what_ptxas_says_is_read() -> None:
+    log = """kernels/x.cu(2): warning #177-D: 12 registers in a warning
+ptxas info    : Compiling entry function 'b' for 'sm_70'
+ptxas info    : Function properties for b
+ptxas         .     0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 12 registers, used 0 barriers, 360 bytes cmem[0]
+ptxas info    : Compiling entry function 'a' for 'sm_70'
+ptxas info    : Function properties for a
+ptxas         .     800 bytes stack frame, 8 bytes spill stores, 16 bytes spill loads
+ptxas info    : Used 41 registers, used 1 barriers, 1200 bytes smem, 368 bytes cmem[0]
+"""
+    assert parse_log(log) == {
+        "b": Resources(12, 0, 0, 0, 0),
+        "a": Resources(41, 1200, 800, 8, 16),
+    }
+
+
+@pytest.mark.parametrize(
+    ("registers", "shared", "threads", "architecture", "share"),
+    [
+        # Worked out by cuda_occupancy.h of CUDA 13.0.
+        (32, 0, 256, 90, 1.0),
+        (33, 0, 256, 90, 0.75),
+        (128, 0, 256, 90, 0.25),
+        (32, 0, 32, 90, 0.5),
+        (32, 0, 32, 75, 0.5),
+        (64, 40000, 256, 86, 1 / 3),
+        (16, 47000, 128, 90, 0.25),
+        (16, 47000, 128, 70, 0.125),
+        (200, 0, 512, 120, 0.0),
+    ],
+)
+def test_occupancy(
+    registers: int, shared: int, threads: int, architecture: int, share: float
+) -> None:
+    assert occupancy(registers, shared, threads, architecture) == pytest.approx(share)
+    assert architecture in ARCHITECTURES

@@ -1,0 +1,204 @@
+"""The compiler, and the cache of what it made."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from gpucnn.backend.simulator import SimulatorLauncher, build
+from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
+
+SOURCE = """#include "common.cuh"
+extern "C" __global__ void constant(float *y) { y[threadIdx.x] = VALUE; }
+"""
+
+
+@pytest.fixture
+def cache(compiler, tmp_path, monkeypatch):
+    monkeypatch.setenv("GPUCNN_CACHE_DIR", str(tmp_path))
+    return tmp_path / "simulator"
+
+
+@pytest.fixture
+def compiled(monkeypatch):
+    """The texts that were given to the compiler."""
+    texts = []
+    run = subprocess.run
+
+    def recorded(command, **options):
+        if "input" in options:
+            texts.append(options["input"])
+        return run(command, **options)
+
+    monkeypatch.setattr(build.subprocess, "run", recorded)
+    return texts
+
+
+def value_of(text=SOURCE, value="1.0f", **options):
+    """What a fresh launcher writes for a kernel of one constant."""
+    launcher = SimulatorLauncher(**options)
+    launcher.add_source("constant", text)
+    y = launcher.empty((1,), np.float32)
+    launcher.launch("constant", "constant", 1, 1, y, VALUE=value)
+    return float(y[0])
+
+
+def test_objects_are_kept_by_content(cache, compiled, monkeypatch):
+    assert value_of() == 1
+    assert len(compiled) == 2  # the kernel and the runtime
+    assert value_of() == 1
+    assert len(compiled) == 2
+    assert value_of(value="2.0f") == 2
+    assert value_of(SOURCE.replace("= VALUE", "= 3.0f + VALUE")) == 4
+    assert len(compiled) == 4
+    assert value_of(sanitize="undefined") == 1
+    assert len(compiled) == 5
+    version = build.version
+    for what, changed in (
+        ("_headers", lambda: ("// another header",)),
+        ("version", lambda command: f"{version(command)} of tomorrow"),
+    ):
+        before = len(compiled)
+        monkeypatch.setattr(build, what, changed)
+        assert value_of() == 1
+        assert len(compiled) == before + 2, what
+    assert len(list(cache.iterdir())) == len(compiled)
+
+
+RUN = f"""
+import sys
+import numpy as np
+from gpucnn.backend.simulator import SimulatorLauncher
+launcher = SimulatorLauncher()
+launcher.add_source("constant", {SOURCE!r})
+y = launcher.empty((1,), np.float32)
+launcher.launch("constant", "constant", 1, 1, y, VALUE="7.0f")
+print(float(y[0]))
+"""
+
+
+def start():
+    """Another process that compiles, or loads, a kernel and prints 7.0."""
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda content: content[: len(content) // 2], id="truncated"),
+        pytest.param(lambda content: content[:5000] + b"?" + content[5001:], id="altered"),
+        pytest.param(lambda content: b"", id="empty"),
+    ],
+)
+def test_damaged_objects_are_compiled_again(cache, damage):
+    assert start().communicate()[0] == "7.0\n"
+    whole = {path: path.read_bytes() for path in cache.iterdir()}
+    assert len(whole) == 2
+    for path, content in whole.items():
+        path.write_bytes(damage(content))
+        assert path.read_bytes() != content
+    assert start().communicate()[0] == "7.0\n"
+    assert {path: path.read_bytes() for path in cache.iterdir()} == whole
+
+
+def test_processes_at_once(cache):
+    started = [start() for _ in range(3)]
+    assert [process.communicate()[0] for process in started] == ["7.0\n"] * 3
+    assert len(list(cache.iterdir())) == 2  # and nothing temporary
+
+
+def test_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("GPUCNN_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(StorageError, match="GPUCNN_CACHE_DIR"):
+        value_of()
+
+
+@pytest.mark.parametrize("CXX", [None, "no-such-compiler -O2"])
+def test_no_compiler(monkeypatch, tmp_path, CXX):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if CXX is None:
+        monkeypatch.delenv("CXX", raising=False)
+    else:
+        monkeypatch.setenv("CXX", CXX)
+    with pytest.raises(DeviceError, match="apt-get install g") as error:
+        SimulatorLauncher()
+    assert error.value.exit_code == 3
+    assert CXX is None or CXX in str(error.value)
+
+
+def test_compiler_with_options(cache, monkeypatch):
+    monkeypatch.setenv("CXX", "g++ -DVALUE_OF_CXX=5.0f")
+    assert value_of(value="VALUE_OF_CXX") == 5
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("int oops = nothing;", "kernels/constant.cu:2:12: error: "),
+        ("__device__ float undefined(float); "
+         "__device__ float use() { return undefined(VALUE); }", "undefined"),
+    ],
+)  # fmt: skip
+def test_source_that_does_not_compile(cache, line, said):
+    text = SOURCE.replace("extern", f"{line}\nextern", 1)
+    with pytest.raises(KernelError, match="cannot be run") as error:
+        value_of(text)
+    assert said in error.value.cause
+    assert not cache.exists() or len(list(cache.iterdir())) == 0
+
+
+@pytest.mark.parametrize("name", ["GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"])
+def test_unknown_settings(compiler, monkeypatch, name):
+    monkeypatch.setenv(name, "backwards")
+    with pytest.raises(UsageError, match="backwards"):
+        SimulatorLauncher()
+
+
+def test_settings(compiler, monkeypatch):
+    assert SimulatorLauncher().order == "forward"
+    monkeypatch.setenv("GPUCNN_SIM_ORDER", "shuffled")
+    monkeypatch.setenv("GPUCNN_SIM_SANITIZE", "undefined")
+    launcher = SimulatorLauncher()
+    assert (launcher.order, launcher.sanitize) == ("shuffled", "undefined")
+    described = launcher.describe()
+    assert described["order"] == "shuffled"
+    assert "-fsanitize=undefined" in described["flags"]
+
+
+def test_launches_of_several_threads_take_turns(simulator):
+    launcher = simulator()
+    arrays = [launcher.empty((64,), np.float32) for _ in range(8)]
+
+    def work(y):
+        for _ in range(20):
+            launcher.launch("faults", "right", 3, 64, y, 0)
+        return launcher.to_numpy(y)
+
+    with ThreadPoolExecutor(4) as pool:
+        for y in pool.map(work, arrays):
+            np.testing.assert_array_equal(y, np.repeat([32.0, 0.0], 32))
+
+
+def test_two_ways_of_switching_share_an_object(simulator):
+    """A kernel's object serves each launcher's own runtime, in turn."""
+    first, second = simulator(portable=False), simulator(portable=True)
+    y = first.empty((64,), np.float32)
+    for launcher in (first, second, first):
+        y.fill(0)
+        launcher.launch("faults", "right", 1, 64, y, 0)
+        np.testing.assert_array_equal(launcher.to_numpy(y), np.repeat([32.0, 0.0], 32))
+
+
+def test_cache_folder(monkeypatch, tmp_path):
+    monkeypatch.delenv("GPUCNN_CACHE_DIR")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert build.cache_folder() == tmp_path / "gpucnn" / "simulator"
+    assert not os.listdir(tmp_path)
