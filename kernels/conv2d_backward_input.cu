@@ -8,8 +8,8 @@
 // Layouts: grad_y (N, F, OH, OW), w (F, C/groups, KH, KW), grad_x (N, C, H, W).
 //
 // A stride of s leaves most pairs of pixel and tap without an output: h + p - kh*d must be a
-// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in phases,
-// stride_h times stride_w of them; in a phase the taps are an arithmetic progression:
+// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in
+// stride_h times stride_w phases; in a phase the taps are an arithmetic progression:
 //
 //     phase h % s, h = phase + s*hh:    kh = first + every*i,   oh = hh + offset - step*i
 //     with every = s / gcd(s, d),  step = d / gcd(s, d)
@@ -47,6 +47,7 @@
 #define CHANNELS 4
 #endif
 #define DIRECT_THREADS 128
+#define DIRECT_RESIDENT (sizeof(index_t) > 4 ? 4 : 8)  // blocks a multiprocessor at least
 #define WEIGHTS 4096  // floats of shared memory: the weights of as many filters as fit
 
 // Launch: one-dimensional, N*C*H*W threads or more.
@@ -195,7 +196,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_
         [](float v, int, int) { return v; });
 }
 // Launch: grid (ceil(N*H*W / DIRECT_THREADS), groups), DIRECT_THREADS threads.
-extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 8) conv2d_backward_input_direct(
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT)
+conv2d_backward_input_direct(
     const float *__restrict__ grad_y, const float *__restrict__ w, float *__restrict__ grad_x,
     int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
     int stride_w, int top, int left, int dilation_h, int dilation_w) {

@@ -31,7 +31,7 @@
 // Constants:
 //   tiled    BM, BN (tile.cuh).
 //   direct   KERNEL: the size of the square kernel; FILTERS.
-// Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
+// Limits:  C/groups * KH * KW, OH * OW and the padded C/groups * H * W below 2^30.
 #include "tile.cuh"
 
 #ifndef KERNEL
@@ -98,14 +98,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_
     const int first = threadIdx.x / BK;  // of the rows and columns that the thread loads
 
     const index_t plane = static_cast<index_t>(OH) * OW;
-    index_t tap[LOADS_B];  // offset from a window's corner of what the thread's columns see
+    int tap[LOADS_B];  // offset from a window's corner of what the thread's columns see
     int tap_h[LOADS_B], tap_w[LOADS_B];
 #pragma unroll
     for (int e = 0; e < LOADS_B; ++e) {
-        const int at = first + e * (THREADS / BK), k = column0 + at;
+        const int at = first + e * (THREADS / BK), k = at < columns ? column0 + at : 0;
         tap_h[e] = k / KW % KH * dilation_h;
         tap_w[e] = k % KW * dilation_w;
-        tap[e] = (static_cast<index_t>(k / KW / KH) * H + tap_h[e]) * W + tap_w[e];
+        tap[e] = (k / KW / KH * H + tap_h[e]) * W + tap_w[e];
         if (at >= columns) tap_h[e] = FAR;
     }
 

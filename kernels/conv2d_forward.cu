@@ -43,6 +43,8 @@
 #define TAPS 256
 #endif
 #define DIRECT_THREADS 128
+// Blocks a multiprocessor at least: 128 registers a thread hold the sums, but not 5 taps more.
+#define DIRECT_RESIDENT (sizeof(index_t) > 4 ? 2 : KERNEL == 5 ? 3 : 4)
 
 // Launch: one-dimensional, N*F*OH*OW threads or more.
 extern "C" __global__ void conv2d_forward_naive(
@@ -133,7 +135,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_forward_t
 //
 // Launch: grid (ceil(N*OH*OW / (DIRECT_THREADS*PIXELS)), groups * ceil(F/groups / FILTERS)),
 //         DIRECT_THREADS threads.
-extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, 4) conv2d_forward_direct(
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT) conv2d_forward_direct(
     const float *__restrict__ x, const float *__restrict__ w, const float *__restrict__ bias,
     float *__restrict__ y, int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW,
     int groups, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,

@@ -16,10 +16,10 @@
 
 #ifndef GPUCNN_SIMULATOR
 
-// ---- asynchronous copies from global to shared memory; plain ones before sm_80 -------------------
+// ---- asynchronous copies from global to shared memory; plain ones before sm_80 -----------------
 
-// Copies `bytes` (4, 8 or 16; both addresses aligned to that). Of them the first `valid`, a multiple
-// of 4, are read and the others zero: 0 for what lies outside of a tensor.
+// Copies `bytes` (4, 8 or 16; both addresses aligned to that). Of them the first `valid`, a
+// multiple of 4, are read and the others zero: 0 for what lies outside of a tensor.
 template <int bytes>
 __device__ __forceinline__ void copy_async(void *to_shared, const void *from, int valid = bytes) {
     static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async moves 4, 8 or 16 bytes");
@@ -55,7 +55,7 @@ __device__ __forceinline__ void copy_wait() {
 #endif
 }
 
-// ---- tensor cores, from sm_80 on: d += a * b by a warp, whose lanes all take part ----------------
+// ---- tensor cores, from sm_80 on: d += a * b by a warp, whose lanes all take part --------------
 
 // A float with 10 bits of mantissa, rounded to nearest, ties away from zero.
 template <int architecture = __CUDA_ARCH__>
@@ -163,7 +163,8 @@ void resolve_mma(Lane *lanes, unsigned int) {
             const unsigned int k = pair * t + half;
             for (unsigned int i = 0; i < 4; ++i)
                 a[g + 8 * (i % 2)][k + depth / 2 * (i / 2)] = Type::at(given.a[i], half);
-            for (unsigned int i = 0; i < 2; ++i) b[k + depth / 2 * i][g] = Type::at(given.b[i], half);
+            for (unsigned int i = 0; i < 2; ++i)
+                b[k + depth / 2 * i][g] = Type::at(given.b[i], half);
         }
     }
     for (unsigned int lane = 0; lane < WARP_SIZE; ++lane) {

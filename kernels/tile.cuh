@@ -41,8 +41,8 @@
 #define BK 8
 #define PAD 4
 #define WARPS (THREADS / WARP)
-// Blocks a multiprocessor that leave enough registers: more are needed for loading 20 elements a step
-// and thread, and for 64-bit offsets.
+// Blocks a multiprocessor that leave enough registers: a thread needs more of them to load 20
+// elements a step, or with 64-bit offsets.
 #define RESIDENT ((BM == 32 || sizeof(index_t) > 4 ? 256 : 384) / THREADS)
 #define LOADS_A (BM * BK / THREADS)  // elements of a tile that one thread moves in a step
 #define LOADS_B (BN * BK / THREADS)

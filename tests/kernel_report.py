@@ -12,7 +12,7 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from kernel_variants import Variant, in_use
+from kernel_variants import Variant, in_use, wide
 
 from gpucnn.backend.compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
@@ -32,12 +32,16 @@ def compile_all(variants: list[Variant], few: bool = False) -> Found:
     """Compiles the variants, each text once, on all processors.
 
     Args:
-        few: each for two of the architectures only, so that each of them sees a quarter.
+        few: each for the newest architecture and one of the others in turn only, and the wide ones
+            for the newest alone.
     """
     known = known_architectures()
     jobs = []
     for number, variant in enumerate(variants):
-        chosen = [known[(number + i) % len(known)] for i in (0, len(known) // 2)] if few else known
+        chosen = known
+        if few:
+            is_wide = "-DWIDE" in variant.options
+            chosen = known[-1:] if is_wide else (known[number % (len(known) - 1)], known[-1])
         jobs += [(variant, architecture) for architecture in chosen]
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
@@ -69,13 +73,13 @@ def failures(found: Found) -> list[str]:
     return sorted(lines)
 
 
-def table(found: Found) -> str:
+def table(variants: list[Variant], found: Found) -> str:
     """A row for each variant: registers over the architectures, occupancy on `SHOWN`."""
     rows = [
         f"| kernel | constants | threads | registers | shared | occupancy on sm_{SHOWN} |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
-    for variant in sorted({variant for variant, _ in found}):
+    for variant in variants:
         needs = {
             architecture: need
             for (v, architecture), need in found.items()
@@ -99,13 +103,14 @@ def write(text: str) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    found = compile_all(in_use())
+    shown = in_use()
+    found = compile_all(shown + wide())
     if wrong := failures(found):
         raise VerificationError("kernels are not as they should be", cause="\n".join(wrong))
     if "--write" in arguments:
-        write(table(found))
+        write(table(shown, found))
     elif "--check" not in arguments:
-        print(table(found))
+        print(table(shown, found))
 
 
 if __name__ == "__main__":

@@ -78,8 +78,7 @@ def in_use() -> list[Variant]:
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
         with _as_simulator(recorder) as backend, backend.computing():
-            for name in models.NAMES:
-                _train_and_evaluate(name)
+            _train_and_evaluate()
             for dtype in ("float32", "float64"):
                 _primitives(backend, dtype)
             for shape in SHAPES:
@@ -91,6 +90,16 @@ def in_use() -> list[Variant]:
     return sorted(variants)
 
 
+def wide() -> list[Variant]:
+    """Those with offsets of 64 bits, which the models would use if their arrays were so large."""
+    recorder = Recorder(max(GPUS))
+    recorder.wide = True
+    with _as_simulator(recorder) as backend, backend.computing():
+        _train_and_evaluate()
+        _primitives(backend, "float32")
+    return sorted(recorder.variants)
+
+
 @contextmanager
 def _as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
     backend = CudaBackend("sim", xp, recorder)
@@ -98,18 +107,19 @@ def _as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
         yield backend
 
 
-def _train_and_evaluate(model: str) -> None:
-    """A full batch and a short one; afterwards an evaluation."""
+def _train_and_evaluate() -> None:
+    """All models: a full batch and a short one, then an evaluation."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (64 + 24, 1, 28, 28)).astype(np.uint8)
     labels = rng.integers(0, 10, len(images)).astype(np.int32)
     dataset = Dataset("noise", images, labels, 10)
-    config = TrainConfig(model=model, device="sim", batch_size=64)
-    trainer = Trainer(models.get(model, 10), Splits(dataset, test=dataset), config)
-    for batch in trainer.loader.epoch(0):
-        trainer.train_on(*batch)
-    assert trainer.test is not None
-    evaluation.evaluate_batches(trainer.model, trainer.test, config.loss)
+    for name in models.NAMES:
+        config = TrainConfig(model=name, device="sim", batch_size=64)
+        trainer = Trainer(models.get(name, 10), Splits(dataset, test=dataset), config)
+        for batch in trainer.loader.epoch(0):
+            trainer.train_on(*batch)
+        assert trainer.test is not None
+        evaluation.evaluate_batches(trainer.model, trainer.test, config.loss)
 
 
 def _primitives(backend: CudaBackend, dtype: str) -> None:

@@ -215,12 +215,12 @@ class Launcher(ABC):
         return real, wide
 
     def _parameters(self, source: str, kernel: str) -> tuple[Parameter, ...]:
-        parameters = _signatures(self.text(source)).get(kernel)
+        parameters = signatures(self.text(source)).get(kernel)
         if parameters is None:
             raise KernelError(
                 f"kernels/{source}.cu has no kernel {kernel}",
                 cause='it must be declared as: extern "C" __global__ void NAME(...)',
-                fix=f"choose one of {', '.join(_signatures(self.text(source)))}",
+                fix=f"choose one of {', '.join(signatures(self.text(source)))}",
             )
         return parameters
 
@@ -448,7 +448,7 @@ def _expand(text: str, source: str) -> str:
 
 
 @cache
-def _signatures(text: str) -> dict[str, tuple[Parameter, ...]]:
+def signatures(text: str) -> dict[str, tuple[Parameter, ...]]:
     """The parameters of every kernel of a text."""
     bare = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
     declared = re.findall(

@@ -67,6 +67,26 @@ def test_wide_offsets_give_the_same_bits(gpu, dtype, name, monkeypatch):
         assert_same_bits(gpu.to_numpy(got), expected, name)
 
 
+@pytest.mark.parametrize("name", sorted(Calls(np.asarray).calls))
+def test_one_array_alone_is_not_aligned(gpu, name):
+    """A pack of four is read only where all arrays allow it, whichever it is that does not."""
+
+    def results(which):
+        placed = []  # in the same order each time
+
+        def place(array):
+            placed.append((misaligned if len(placed) == which else aligned)(gpu, array))
+            return placed[-1]
+
+        got = [gpu.to_numpy(array) for array in Calls(place).calls[name](gpu)]
+        return got, len(placed)
+
+    want, count = results(None)
+    for which in range(count):
+        for got, expected in zip(results(which)[0], want, strict=True):
+            assert_same_bits(got, expected, f"{name}, array {which}")
+
+
 # ---- passes over flat arrays -------------------------------------------------------------------
 
 SIZES = [1, 2, 3, 4, 5, 7, 8, 1021, 1024]
@@ -172,6 +192,8 @@ def test_adam_counts_from_one(gpu):
 
 OUTSIDE = [("int8", -1), ("int64", 2**32 + 1), ("int64", -(2**32) + 1), ("int64", 3)]
 OUTSIDE += [("uint32", 2**32 - 1), ("uint64", 2**63 + 1), ("uint8", 255), ("int32", -(2**31))]
+# These are not converted: the kernels themselves see them, just outside.
+OUTSIDE += [("int32", 3), ("int32", -1)]
 
 
 @pytest.mark.parametrize(("index_type", "outside"), OUTSIDE)
@@ -198,6 +220,19 @@ def test_gather_of_rows_of_any_length(gpu, place, rng, pixels):
     indices = np.array([6, 0, 7, 3], dtype=np.int32)
     got = gpu.to_numpy(gpu.gather(place(dataset), place(indices), scale=0.5, offset=-3.0))
     want = dataset[[6, 0, 0, 3]] * np.float32(0.5) - 3
+    want[2] = np.nan
+    np.testing.assert_array_equal(got, want)
+
+
+def test_gather_of_more_than_32_bits_count(gpu):
+    """Rows that begin beyond 2 GiB. Memory of zeros that nobody reads costs nothing."""
+    rows, pixels = 2**21 + 2, 1024
+    dataset = gpu.xp.zeros((rows, pixels), np.uint8)
+    dataset[rows - 1, pixels - 3] = 7
+    indices = np.array([0, rows - 1, rows, rows - 1], dtype=np.int32)
+    got = gpu.to_numpy(gpu.gather(dataset, gpu.asarray(indices)))
+    want = np.zeros((4, pixels), dtype=np.float32)
+    want[[1, 3], pixels - 3] = 7
     want[2] = np.nan
     np.testing.assert_array_equal(got, want)
 
@@ -325,8 +360,7 @@ def test_the_shapes_are_cut_in_one_part_and_in_many(gpu):
     assert parts == {False, True}
 
 
-@pytest.mark.parametrize("shape", CHANNELS)
-def test_bias_grad(gpu, place, dtype, rng, shape):
+def check_bias_grad(gpu, place, dtype, rng, shape):
     grad = rng.standard_normal(shape).astype(dtype)
     got = gpu.bias_grad(place(grad))
     want = grad.astype(np.float64).swapaxes(0, 1).reshape(shape[1], -1)
@@ -340,14 +374,18 @@ def test_bias_grad(gpu, place, dtype, rng, shape):
     assert_same_bits(gpu.to_numpy(again), gpu.to_numpy(got), "again")
 
 
+@pytest.mark.parametrize("shape", CHANNELS)
+def test_bias_grad(gpu, place, dtype, rng, shape):
+    check_bias_grad(gpu, place, dtype, rng, shape)
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 4, 4), (0, 3), (2, 3, 0), (5, 0), (2, 0, 3)])
 def test_bias_grad_of_nothing_is_zero(gpu, dtype, shape):
     got = gpu.to_numpy(gpu.bias_grad(gpu.asarray(np.ones(shape, dtype=dtype))))
     assert_same_bits(got, np.zeros(shape[1], dtype=dtype))
 
 
-@pytest.mark.parametrize("shape", CHANNELS)
-def test_batch_norm(gpu, place, dtype, rng, shape):
+def check_batch_norm(gpu, place, dtype, rng, shape):
     x, grad = (1 + 2 * rng.standard_normal(shape).astype(dtype) for _ in range(2))
     gamma, beta = (rng.standard_normal(shape[1]).astype(dtype) for _ in range(2))
     terms = x[:, 0].size
@@ -358,6 +396,20 @@ def test_batch_norm(gpu, place, dtype, rng, shape):
     want = reference.batch_norm_backward(grad, x, gamma)
     for name, got, expected in zip(("grad_x", "gamma", "beta"), grads, want, strict=True):
         assert_close(gpu.to_numpy(got), expected, terms, name)
+
+
+@pytest.mark.parametrize("shape", CHANNELS)
+def test_batch_norm(gpu, place, dtype, rng, shape):
+    check_batch_norm(gpu, place, dtype, rng, shape)
+
+
+@pytest.mark.parametrize("shape", [(6000, 2), (3, 1, 230, 240)])
+@pytest.mark.parametrize("check", [check_bias_grad, check_batch_norm])
+def test_more_parts_than_a_warp_has_lanes(gpu, rng, shape, check, monkeypatch):
+    """As on a large GPU, where a lane of the second stage adds up several parts."""
+    monkeypatch.setattr(gpu.launcher, "multiprocessors", 132)
+    assert gpu._reduction(np.empty(shape, np.uint8)).parts > 32
+    check(gpu, gpu.asarray, "float32", rng, shape)
 
 
 @pytest.mark.parametrize("shape", [(5000, 3), (300, 3, 7, 7), (40, 2, 12, 12)])

@@ -56,6 +56,7 @@ class Stopwatch:
         self.on_gpu = backend.name.startswith("cuda")
         if self.on_gpu:
             self.cupy = backend.xp
+            self.cupy.cuda.Device(backend.launcher.index).use()
             self._module = self.cupy.RawModule(code=_FMA)
             self._hold = self._module.get_function("hold")
             self._flush = self.cupy.empty(_FLUSH_BYTES // 4, np.float32)

@@ -20,8 +20,8 @@ Shape = int | Sequence[int]
 # Of NumPy and CuPy, under one name and with one meaning. All take and give arrays of the device.
 _UFUNCS = """
     abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal
-    invert isfinite isinf isnan less less_equal log log1p logical_and logical_not logical_or
-    maximum minimum mod multiply negative not_equal positive power reciprocal remainder rint sign
+    invert isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not
+    logical_or maximum minimum mod multiply negative not_equal positive power reciprocal remainder rint sign
     sin sqrt square subtract tanh true_divide bitwise_and bitwise_or bitwise_xor left_shift
     right_shift
 """

@@ -35,7 +35,13 @@ _FLAGS = (
     "-fno-strict-aliasing",  # kernels read float arrays as float4
     "-fno-math-errno",
 )
-_KERNEL_FLAGS = ("-O2", "-fno-exceptions", "-fno-rtti", "-Wl,--no-undefined")
+_KERNEL_FLAGS = (
+    "-O2",
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fstack-clash-protection",  # an array larger than the stack faults, and overwrites nothing
+    "-Wl,--no-undefined",
+)
 _RUNTIME_FLAGS = ("-O2",)
 _GNU_FLAGS = ("-fno-gnu-unique",)  # as for -fvisibility
 _CLANG_FLAGS = ("-fno-sanitize=function",)  # which would need type information

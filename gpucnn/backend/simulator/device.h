@@ -260,7 +260,7 @@ inline int __all_sync(unsigned int mask, int predicate, GPUCNN_SITE) {
     return simulator::ballot(mask, predicate == 0, "__all_sync", file, line) == 0;
 }
 
-// ---- atomics: of integers only, as a sum of floats would depend on the order --------------------
+// ---- atomics: of integers only, as a sum of floats would depend on the order -------------------
 
 #define GPUCNN_ATOMIC(name, expression)                            \
     template <class T>                                             \

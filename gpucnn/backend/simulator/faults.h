@@ -1,7 +1,7 @@
 // Faults of the processor while a kernel runs: an address that is not mapped, a division by zero.
 //
-// They would end the process. The handler runs on a stack of its own, since the kernel's may be what
-// overflowed, and leaves it for the launch's, never to return.
+// They would end the process. The handler runs on a stack of its own, since the kernel's may be
+// what overflowed, and leaves it for the launch's, never to return.
 #pragma once
 
 #include <signal.h>

@@ -1,7 +1,7 @@
 // Stacks that can be switched between: the assembly of x86-64, or ucontext anywhere else.
 //
-// ucontext asks the system for the signal mask at every switch, which makes it several times slower.
-// -DGPUCNN_UCONTEXT chooses it where it is not needed, to test it.
+// ucontext asks the system for the signal mask at every switch, which makes it several times
+// slower. -DGPUCNN_UCONTEXT chooses it where it is not needed, to test it.
 #pragma once
 
 #include <sys/mman.h>
@@ -11,7 +11,6 @@
 
 #if defined(__SANITIZE_ADDRESS__)
 #include <pthread.h>
-#include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define GPUCNN_ASAN 1
 #endif
@@ -30,7 +29,7 @@ constexpr std::size_t STACK_BYTES = 512 * 1024;  // ASan's frames are several ti
 #else
 constexpr std::size_t STACK_BYTES = 64 * 1024;
 #endif
-constexpr std::size_t PAGE = 4096;
+constexpr std::size_t GUARD_BYTES = 64 * 1024;  // whole pages, at least what a compiler probes by
 
 struct Fiber {
 #ifdef GPUCNN_UCONTEXT
@@ -42,7 +41,7 @@ struct Fiber {
     std::size_t size = 0;
     void *fake_stack = nullptr;  // ASan's
 
-    // Gives it a stack, with a page below that faults, on which `main` is to run; it never returns.
+    // Gives it a stack, above memory that faults, on which `main` is to run; it never returns.
     void start(void (*main)());
 };
 
@@ -79,15 +78,14 @@ gpucnn_switch:
 
 inline void Fiber::start(void (*main)()) {
     if (stack == nullptr) {
-        void *memory = mmap(nullptr, PAGE + STACK_BYTES, PROT_READ | PROT_WRITE,
+        void *memory = mmap(nullptr, GUARD_BYTES + STACK_BYTES, PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (memory == MAP_FAILED) __builtin_trap();
-        mprotect(memory, PAGE, PROT_NONE);
-        stack = static_cast<char *>(memory) + PAGE;
+        mprotect(memory, GUARD_BYTES, PROT_NONE);
+        stack = static_cast<char *>(memory) + GUARD_BYTES;
         size = STACK_BYTES;
     }
 #ifdef GPUCNN_ASAN
-    __asan_unpoison_memory_region(stack, STACK_BYTES);  // frames that an error left behind
     fake_stack = nullptr;
 #endif
 #ifdef GPUCNN_UCONTEXT

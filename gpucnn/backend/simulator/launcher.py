@@ -14,16 +14,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher
-from gpucnn.backend.launcher import _signatures as signatures
+from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher, signatures
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
 
-_MAX_THREADS = 1024  # of a block, as on every GPU
-_MAX_BLOCK = (1024, 1024, 64)
+# Of a block, as on every GPU.
+_MAX_THREADS = 1024
+_MAX_DEPTH = 64
 
 # An argument is 8 bytes wide (runtime.h, Request).
 _SLOTS = {
@@ -139,10 +139,10 @@ class SimulatorLauncher(Launcher):
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
     ) -> None:
         x, y, z = block
-        if not 0 < x * y * z <= _MAX_THREADS or z > _MAX_BLOCK[2]:
+        if min(block) < 1 or x * y * z > _MAX_THREADS or z > _MAX_DEPTH:
             raise KernelError(
                 f"a block of {block} threads",
-                cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_BLOCK[2]} along z",
+                cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_DEPTH} along z",
                 fix="use a smaller block",
             )
         slots = [

@@ -1,8 +1,8 @@
 // The scheduler of the simulated device.
 //
 // Blocks run one after another. The threads of a block run in turns on fibers: a thread keeps its
-// fiber until it waits at a barrier or in a warp operation, and then the first thread in the order
-// of the launch that can go on does. Threads that never wait share one fiber and cost a call each.
+// fiber until it waits at a barrier or in a warp operation; then the next one in the order of the
+// launch goes on that can. Threads that never wait share one fiber and cost a call each.
 //
 // What a GPU would leave undefined ends the launch with an error that names block and thread.
 #include "runtime.h"
@@ -63,7 +63,7 @@ unsigned int number_of(const Thread &thread) {
     return static_cast<unsigned int>(&thread - threads);
 }
 
-// ---- errors: three lines, what happened, why, and what to do ------------------------------------
+// ---- errors: three lines, what happened, why, and what to do -----------------------------------
 
 __attribute__((format(printf, 1, 2))) void say(const char *format, ...) {
     const std::size_t used = std::strlen(text);
@@ -151,7 +151,9 @@ void begin_error(const Thread &thread) {
                                              "the branch");
         }
     }
-    fail("waits for ever", "?", 0);
+    begin_error(*current);
+    say("waits for ever\n\n");
+    end_launch();
 }
 
 // ---- choosing who goes on ----------------------------------------------------------------------
@@ -194,12 +196,6 @@ void wait() {
     }
     make_current(*next);
     if (next != &me) switch_fiber(*me.fiber, *next->fiber);
-}
-
-// The current thread goes to the end of the round: those before it in the order come first.
-void start_round() {
-    cursor = 0;
-    wait();
 }
 
 // Runs fresh threads until one of other fibers is to go on; then waits for another fresh one.
@@ -248,7 +244,7 @@ unsigned int barrier(bool predicate, const char *file, int line) {
     }
     for (unsigned int i = 0; i < count; ++i) threads[i].status = Status::ready;
     arrived = 0;
-    start_round();
+    wait();  // the others come first: it was the last of its round
     return votes;
 }
 
@@ -288,7 +284,7 @@ void warp(unsigned int mask, Resolve resolve, const char *name, const char *file
     for (unsigned int i = 0; i < WARP_SIZE; ++i)
         if (mask >> i & 1) threads[first + i].status = Status::ready;
     here &= ~mask;
-    start_round();
+    wait();
 }
 
 void poison(void *begin, std::size_t size) {
@@ -317,7 +313,7 @@ void wait_copies(unsigned int still_pending) {
 
 const Services services = {barrier, warp, copy, commit_copies, wait_copies, fail};
 
-// ---- faults of the processor --------------------------------------------------------------------
+// ---- faults of the processor -------------------------------------------------------------------
 
 void on_fault(int signal, const void *address) {
     begin_error(*current);

@@ -22,7 +22,8 @@ extern "C" __global__ void two_barriers(float *y, int n) {
 
 extern "C" __global__ void lanes_missing(float *y, int n) {
     float v = 1.0f;
-    if (static_cast<int>(threadIdx.x) < n) v = __shfl_xor_sync(ALL_LANES, v, 1);  // AT lanes_missing
+    if (static_cast<int>(threadIdx.x) < n)
+        v = __shfl_xor_sync(ALL_LANES, v, 1);  // AT lanes_missing
     y[threadIdx.x] = v;
 }
 
@@ -65,7 +66,7 @@ extern "C" __global__ void stack_overflow(float *y, int n) {
     y[threadIdx.x] = local[n];
 }
 
-// ---- what the sanitizers find --------------------------------------------------------------------
+// ---- what the sanitizers find ------------------------------------------------------------------
 
 extern "C" __global__ void misaligned(const float *x, float *y, int n) {
     const float4 v = *reinterpret_cast<const float4 *>(x + (threadIdx.x == n));  // AT misaligned
