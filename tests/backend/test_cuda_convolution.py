@@ -64,6 +64,13 @@ def misaligned(gpu, array):
     return gpu.asarray(behind)[1:].reshape(array.shape)
 
 
+def surrounded(gpu, array):
+    """The array on the device, aligned, in memory full of NaN: what reads beyond it will show."""
+    room = np.full(array.size + 128, np.nan, array.dtype)
+    room[64:-64] = array.ravel()
+    return gpu.asarray(room)[64:-64].reshape(array.shape)
+
+
 class Problem(NamedTuple):
     """Operands of a convolution and what the oracles make of them."""
 
@@ -94,7 +101,7 @@ def problem(x_shape, w_shape, options, dtype):
 def check(gpu, x_shape, w_shape, options, dtype="float32", place=None, relu=False):
     """Forward with bias, and both gradients, against the oracles."""
     p = problem(x_shape, w_shape, tuple(options.items()), dtype)
-    x, w, b, grad_y = map(place or gpu.asarray, p[:4])
+    x, w, b, grad_y = map(place or (lambda array: surrounded(gpu, array)), p[:4])
     y = gpu.conv2d_forward(x, w, b, **options, activation="relu" if relu else None)
     want = np.maximum(p.y, 0) if relu else p.y
     assert_close(gpu.to_numpy(y), want, terms=p.w[0].size + 1, what="y")
@@ -139,6 +146,7 @@ WIDER = {
     ),
     "groups": ((2, 18, 7, 6), (10, 9, 3, 3), {"groups": 2, "dilation": (1, 2)}),
     "1x1 image": ((5, 40, 1, 1), (66, 40, 1, 1), {}),
+    "many small images": ((21, 5, 2, 1), (6, 5, 1, 1), {}),
     "empty batch": ((0, 5, 5, 6), (3, 5, 3, 3), {}),
 }
 both = {f"narrow, {name}": case for name, case in NARROW.items()} | WIDER
@@ -314,7 +322,7 @@ def test_a_long_sum_of_few_outputs_gets_blocks_for_most_multiprocessors():
 
 
 def check_matmul(gpu, rng, sizes, transpose_a, transpose_b, place=None):
-    place = place or gpu.asarray
+    place = place or (lambda array: surrounded(gpu, array))
     M, K, N = sizes
     shapes = ((K, M) if transpose_a else (M, K), (N, K) if transpose_b else (K, N), (N,))
     a, b, bias = (rng.standard_normal(shape).astype("float32") for shape in shapes)
@@ -335,6 +343,17 @@ def test_matmul(gpu, rng, force, tile, transpose_a, transpose_b):
             check_matmul(gpu, rng, sizes, transpose_a, transpose_b)
     place = lambda array: misaligned(gpu, array)  # noqa: E731
     check_matmul(gpu, rng, (68, 20, 8), transpose_a, transpose_b, place)
+
+
+@pytest.mark.parametrize("which", [0, 1], ids=["a", "b"])
+def test_one_operand_alone_allows_no_packs(gpu, rng, force, which):
+    """It is not aligned, or its rows are no multiple of four; the other one would allow them."""
+    force("tiled", tile=(64, 64))
+    places = [surrounded] * 3
+    places[which] = misaligned
+    turn = iter(places)
+    check_matmul(gpu, rng, (68, 20, 8), False, False, lambda array: next(turn)(gpu, array))
+    check_matmul(gpu, rng, [(8, 9, 20), (8, 20, 9)][which], False, False)
 
 
 @pytest.mark.parametrize("rung", ["naive", "tiled"])
