@@ -85,6 +85,12 @@ BUGS = [
         KERNELS, "dropout_draws",
     ),
     Bug(
+        "dropout: the threshold itself is kept", "kernels/dropout.cu",
+        "bits.lane[i] < threshold;",
+        "bits.lane[i] <= threshold;",
+        KERNELS, "below_the_threshold",
+    ),
+    Bug(
         "dropout: the mask may lie anywhere", "kernels/dropout.cu",
         "aligned<4>(grad_y) && aligned<4>(mask)",
         "aligned<4>(grad_y)",

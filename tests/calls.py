@@ -45,6 +45,7 @@ class Calls:
         rate = asarray(np.array([0.01], dtype=np.float32))
         grad, weight, bias = normal(37, 53), normal(classes, 9), normal(9)
         start = rng.standard_normal((37, 53)).astype(dtype)
+        grad_x, grad_y = normal(*x.shape), normal(*y.shape)
 
         def slots(count: int) -> list[Any]:
             return [asarray(start.copy())] + [asarray(np.abs(start)) for _ in range(count)]
@@ -81,7 +82,7 @@ class Calls:
                 o.matmul(logits, weight, bias=bias, activation="relu"),
                 o.matmul(logits, logits, transpose_a=True),
             ),
-            "relu_backward": lambda o: (o.relu_backward(y, y),),
+            "relu_backward": lambda o: (o.relu_backward(grad_y, y),),
             "softmax_cross_entropy_forward": lambda o: o.softmax_cross_entropy_forward(
                 logits, labels
             ),
@@ -89,7 +90,7 @@ class Calls:
                 o.softmax_cross_entropy_backward(probabilities, labels, losses),
             ),
             "batch_norm_forward": lambda o: o.batch_norm_forward(x, gamma, beta),
-            "batch_norm_backward": lambda o: o.batch_norm_backward(x, x, gamma, mean, var),
+            "batch_norm_backward": lambda o: o.batch_norm_backward(grad_x, x, gamma, mean, var),
             "dropout_forward": lambda o: o.dropout_forward(x, 0.4, key=KEY, step=u32(7)),
             "dropout_backward": lambda o: (o.dropout_backward(x, mask, 0.4),),
             "gather": lambda o: (o.gather(images_u8, indices, scale=1 / 255, offset=-0.5),),

@@ -7,6 +7,7 @@ python tests/kernel_report.py --check    fails if a variant spills or does not c
 
 from __future__ import annotations
 
+import itertools
 import sys
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
@@ -19,7 +20,8 @@ from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
 README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"
 BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
-Found = dict[tuple[Variant, int], Resources | KernelError]  # by variant and architecture
+Job = tuple[Variant, int]  # a variant and an architecture
+Found = dict[Job, Resources | KernelError]
 SHOWN = 90
 
 
@@ -28,21 +30,22 @@ def known_architectures() -> tuple[int, ...]:
     return tuple(a for a in ARCHITECTURES if a in supported())
 
 
-def compile_all(variants: list[Variant], few: bool = False) -> Found:
-    """Compiles the variants, each text once, on all processors.
+def everywhere(variants: list[Variant]) -> list[Job]:
+    """Each variant for each architecture."""
+    return [
+        (variant, architecture) for variant in variants for architecture in known_architectures()
+    ]
 
-    Args:
-        few: each for the newest architecture and one of the others in turn only, and the wide ones
-            for the newest alone.
-    """
-    known = known_architectures()
-    jobs = []
-    for number, variant in enumerate(variants):
-        chosen = known
-        if few:
-            is_wide = "-DWIDE" in variant.options
-            chosen = known[-1:] if is_wide else (known[number % (len(known) - 1)], known[-1])
-        jobs += [(variant, architecture) for architecture in chosen]
+
+def in_turn(variants: list[Variant]) -> list[Job]:
+    """Each variant for the newest architecture, and for one of the others in turn."""
+    *others, newest = known_architectures()
+    jobs = [(variant, others[i % len(others)]) for i, variant in enumerate(variants)]
+    return jobs + [(variant, newest) for variant in variants]
+
+
+def compile_all(jobs: list[Job]) -> Found:
+    """Compiles, each text once, on all processors."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
             unit: pool.submit(compile_for, *unit)
@@ -104,7 +107,7 @@ def write(text: str) -> None:
 
 def main(arguments: list[str]) -> None:
     shown = in_use()
-    found = compile_all(shown + wide())
+    found = compile_all(everywhere(shown + wide()))
     if wrong := failures(found):
         raise VerificationError("kernels are not as they should be", cause="\n".join(wrong))
     if "--write" in arguments:

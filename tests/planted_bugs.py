@@ -32,6 +32,7 @@ SECONDS = 120  # for one run; a bug may also have no end
 
 # Prints where the modules come from that a test would import; see `check_imports`.
 WHERE = """
+import sys
 import gpucnn.backend.cuda, gpucnn.backend.simulator, gpucnn.cli.main, gpucnn.kernels
 print(*(module.__file__ for name, module in sys.modules.items() if name.startswith("gpucnn")))
 """
@@ -119,7 +120,7 @@ class Planter:
             Invalid: it does.
         """
         copy = self.copy()
-        status, output = self.run(copy, "-c", "import sys" + WHERE)
+        status, output = self.run(copy, "-c", WHERE)
         files = [Path(file) for file in output.split()]
         if status != 0 or not files or not all(file.is_relative_to(copy) for file in files):
             raise Invalid(f"not the copy in {copy} is imported, but:\n{output}")
@@ -159,7 +160,8 @@ def plant(bug: Bug, root: Path) -> None:
     """Changes the file.
 
     Raises:
-        Invalid: the text that is to be changed is not there, or not only once.
+        Invalid: the text that is to be changed is not there, or not only once; or what comes out
+            is no Python.
     """
     file = root / bug.file
     text = file.read_text()
@@ -167,7 +169,10 @@ def plant(bug: Bug, root: Path) -> None:
         raise Invalid(f"{bug.file} has its text {text.count(bug.old)} times, not once: {bug.old!r}")
     text = text.replace(bug.old, bug.new)
     if file.suffix == ".py":
-        compile(text, bug.file, "exec")
+        try:
+            compile(text, bug.file, "exec")
+        except SyntaxError as error:
+            raise Invalid(f"it does not compile: {error}") from None
     file.write_text(text)
 
 
@@ -214,7 +219,7 @@ def _run(planter: Planter, pool: ThreadPoolExecutor, bugs: Sequence[Bug]) -> tup
     for future in as_completed(futures):
         try:
             test = future.result()
-        except (Invalid, SyntaxError) as error:
+        except Invalid as error:
             invalid += 1
             outcome = f"invalid: {error}"
         else:

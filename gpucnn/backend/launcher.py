@@ -55,7 +55,7 @@ class Kernel(NamedTuple):
 
     source: str
     name: str
-    text: str
+    text: str  # of the source, without its other kernels
     options: tuple[str, ...]  # -DNAME=VALUE
     parameters: tuple[Parameter, ...]  # types resolved to those of C
 
@@ -255,7 +255,7 @@ class Launcher(ABC):
                     fix="declare it as one of them, or as a typedef of one",
                 )
             parameters.append(parameter._replace(type=type_))
-        return Kernel(source, kernel, text, tuple(options), tuple(parameters))
+        return Kernel(source, kernel, _alone(text, kernel), tuple(options), tuple(parameters))
 
     def _converter(self, kernel: Kernel, parameter: Parameter) -> Callable[[Any], Any]:
         """What checks one argument and gives the value that is passed to the kernel."""
@@ -445,6 +445,19 @@ def _expand(text: str, source: str) -> str:
         return out
 
     return "\n".join(lines(text, f"{source}.cu")) + "\n"
+
+
+@cache
+def _alone(text: str, kernel: str) -> str:
+    """The text without the other kernels, whose compilation would take as long as this one's."""
+
+    def without(found: re.Match[str]) -> str:
+        # Lines keep their numbers.
+        return found[0] if kernel in signatures(found[0]) else "\n" * found[0].count("\n")
+
+    # A kernel ends with its line, or with a brace at the beginning of one.
+    whole = r'^extern "C" __global__(?:[^\n]*\}$|.*?^\}$)'
+    return re.sub(whole, without, text, flags=re.MULTILINE | re.DOTALL)
 
 
 @cache

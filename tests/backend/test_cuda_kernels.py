@@ -128,6 +128,16 @@ def test_dropout_draws_the_bits_of_random(gpu, place, dtype, rng, size, rate):
         assert_same_bits(back, gpu.to_numpy(y), "grad_x")
 
 
+def test_an_element_is_kept_below_the_threshold_only(gpu):
+    """Rates at which the threshold is the very number that an element has drawn."""
+    key = random.stream_key(2026, "dropout/dropout1")
+    x = gpu.asarray(np.ones(8, dtype=np.float32))
+    for element, bits in enumerate(random.bits(8, 2026, "dropout/dropout1", 0)):
+        for threshold, kept in ((int(bits), 0), (int(bits) + 1, 1)):
+            _, mask = gpu.dropout_forward(x, 1 - threshold / 2**32, key=key, step=0)
+            assert gpu.to_numpy(mask)[element] == kept
+
+
 def test_a_dropout_step_beyond_the_counter(gpu):
     x = gpu.asarray(np.ones(4, dtype=np.float32))
     for step in (2**32, -1):

@@ -118,6 +118,50 @@ def test_offsets_of_large_arrays_have_64_bits(recorder, monkeypatch):
     recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
 
 
+def test_a_kernel_is_compiled_alone_and_keeps_its_lines(recorder):
+    recorder.add_source(
+        "two",
+        """
+extern "C" __global__ void first(int n) {
+    if (n) {
+    }
+}
+extern "C" __global__ void short(int n) {}
+#define AFTER
+extern "C" __global__ void __launch_bounds__(32)
+    last(int n) {
+}
+""",
+    )
+    recorder.launch("two", "last", 1, 1, 0)
+    recorder.launch("two", "short", 1, 1, 0)
+    last, short = (kernel.text.splitlines()[1:] for kernel in recorder.compiled)
+    assert last == [
+        "",
+        "",
+        "",
+        "",
+        "",
+        "",
+        "#define AFTER",
+        'extern "C" __global__ void __launch_bounds__(32)',
+        "    last(int n) {",
+        "}",
+    ]
+    assert short == [
+        "",
+        "",
+        "",
+        "",
+        "",
+        'extern "C" __global__ void short(int n) {}',
+        "#define AFTER",
+        "",
+        "",
+        "",
+    ]
+
+
 def test_an_empty_grid_launches_nothing(recorder):
     recorder.launch("mine", "work", (4, 0), 32, *arguments(), **CONSTANTS)
     assert recorder.runs == []
