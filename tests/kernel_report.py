@@ -32,9 +32,7 @@ def known_architectures() -> tuple[int, ...]:
 
 def everywhere(variants: list[Variant]) -> list[Job]:
     """Each variant for each architecture."""
-    return [
-        (variant, architecture) for variant in variants for architecture in known_architectures()
-    ]
+    return list(itertools.product(variants, known_architectures()))
 
 
 def in_turn(variants: list[Variant]) -> list[Job]:
