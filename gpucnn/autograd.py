@@ -153,7 +153,8 @@ class Tensor:
                     cause="only a scalar has a gradient of 1 by itself",
                     fix="reduce it with .sum() or .mean(), or pass grad=",
                 )
-            grad = self.backend.xp.ones_like(self.data)
+            with self.backend.computing():
+                grad = self.backend.xp.ones_like(self.data)
         else:
             _check_gradient("backward", grad, self.data)
         with self.backend.computing():

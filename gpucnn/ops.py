@@ -35,7 +35,8 @@ def _on_arrays(name: str) -> Callable[..., Any]:
                 raise DtypeError(f"{name}: {key} is None", fix="pass an array")
         if "labels" in given:
             scores = next(iter(given.values()))  # logits or probabilities, (N, K)
-            _check_class_ids(given["labels"], scores)
+            with backend.computing():
+                _check_class_ids(given["labels"], scores)
         return getattr(backend, name)(*args, **kwargs)
 
     function.__signature__ = signature  # type: ignore[attr-defined]

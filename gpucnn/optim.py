@@ -74,7 +74,8 @@ class Optimizer:
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Write the learning rate of the next steps into the array on the device."""
-        self.learning_rate.fill(_share("learning_rate", learning_rate, math.inf))
+        with backends.of(self.learning_rate).computing():
+            self.learning_rate.fill(_share("learning_rate", learning_rate, math.inf))
 
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""

@@ -27,7 +27,7 @@
 #define WINDOW 0  // 2: the window is 2x2 at stride 2; 0: any
 #endif
 #ifndef LANES
-#define LANES 1  // threads that share an output
+#define LANES 1  // threads that share an output: 1 or WARP
 #endif
 
 // How many of the `kernel` pixels from `first` on lie in an image of `size`.
@@ -40,7 +40,7 @@ extern "C" __global__ void avg_pool2d_forward(const real *__restrict__ x, real *
                                               int KW, int SH, int SW, int top, int left,
                                               int count_include_pad) {
     if (WINDOW) KH = KW = SH = SW = WINDOW;
-    const index_t i = thread_index() / LANES;
+    const index_t i = LANES == 1 ? thread_index() : warp_index();
     if (i >= outputs) return;
     const index_t row = i / OW, plane = row / OH;
     const int h0 = static_cast<int>(row - plane * OH) * SH - top;

@@ -90,7 +90,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, 4)
 extern "C" __global__ void batch_norm_forward_channels(const real *__restrict__ partial,
                                                        real *__restrict__ mean,
                                                        real *__restrict__ var, int C, int parts) {
-    const index_t channel = thread_index() / WARP;
+    const index_t channel = warp_index();
     if (channel >= C) return;
     const int lane = threadIdx.x % WARP;
     const index_t stride = static_cast<index_t>(C) * parts;
@@ -195,7 +195,7 @@ extern "C" __global__ void batch_norm_backward_channels(const real *__restrict__
                                                         real *__restrict__ grad_gamma,
                                                         real *__restrict__ grad_beta, int C,
                                                         int parts, real eps) {
-    const index_t channel = thread_index() / WARP;
+    const index_t channel = warp_index();
     if (channel >= C) return;
     const int lane = threadIdx.x % WARP;
     gradient_sums sum = {real(0), real(0)};

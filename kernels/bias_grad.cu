@@ -49,7 +49,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 
 extern "C" __global__ void bias_grad_sum(const real *__restrict__ partial,
                                          real *__restrict__ grad_b, int C, int parts) {
-    const index_t channel = thread_index() / WARP;
+    const index_t channel = warp_index();
     if (channel >= C) return;
     const int lane = threadIdx.x % WARP;
     real sum = real(0);

@@ -1,8 +1,8 @@
 // What every kernel shares: the element type, the index type, thread numbering, small arithmetic.
 //
-// The launcher chooses `real` from the arrays (-DREAL=double) and `index_t` from their size (-DWIDE
-// from 2^30 elements on). A source reads `#include "common.cuh"`; the launcher puts this text there,
-// since a compilation cache does not look into included files.
+// The launcher chooses `real` from the arrays (-DREAL=double) and `index_t` from their size
+// (-DWIDE from 2^30 elements on). A source reads `#include "common.cuh"`; the launcher puts this
+// text there, since a compilation cache does not look into included files.
 #pragma once
 
 #ifndef REAL
@@ -28,6 +28,13 @@ typedef int index_t;  // offsets into arrays: half the registers and arithmetic 
 __device__ inline index_t thread_index() {
     return static_cast<index_t>(blockIdx.x) * static_cast<index_t>(blockDim.x) +
            static_cast<index_t>(threadIdx.x);
+}
+
+// The warp's number there. Not thread_index() / WARP: where a warp owns an element, arrays that are
+// small enough for an index_t of 32 bits may need more threads than it can count.
+__device__ inline index_t warp_index() {
+    return static_cast<index_t>(blockIdx.x) * static_cast<index_t>(blockDim.x / WARP) +
+           static_cast<index_t>(threadIdx.x / WARP);
 }
 
 // The number of threads in a one-dimensional grid: the stride of a loop over all elements.

@@ -30,7 +30,8 @@
 //
 // Constants:
 //   tiled    BM, BN (tile.cuh).
-//   direct   KERNEL: the size of the square kernel; FILTERS.
+//   direct   KERNEL: the size of the square kernel; FILTERS; DILATION: 1 if both dilations are, so
+//            that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and the padded C/groups * H * W below 2^30.
 #include "tile.cuh"
 
@@ -39,6 +40,9 @@
 #endif
 #ifndef FILTERS
 #define FILTERS 8
+#endif
+#ifndef DILATION
+#define DILATION 0
 #endif
 #define TAPS (KERNEL * KERNEL)
 #define DIRECT_THREADS 128
@@ -167,12 +171,14 @@ extern "C" __global__ void __launch_bounds__(DIRECT_THREADS) conv2d_backward_wei
     int stride_w, int top, int left, int dilation_h, int dilation_w, index_t depth) {
     __shared__ float totals[DIRECT_THREADS / WARP][FILTERS * TAPS];
     const int channels = C / groups, filters = F / groups;
+    if (DILATION == 1) dilation_h = dilation_w = 1;
     const int blocks = (filters + FILTERS - 1) / FILTERS, c = blockIdx.y / blocks;
     const int first = blockIdx.y % blocks * FILTERS, rows = min(filters - first, FILTERS);
     const int f0 = c / channels * filters + first;
     const index_t pixels = static_cast<index_t>(N) * OH * OW, begin = blockIdx.x * depth;
     const index_t end = begin + min(pixels - begin, depth);
 
+    const index_t plane = static_cast<index_t>(OH) * OW;
     float sum[FILTERS][TAPS] = {};
     index_t pixel = begin + threadIdx.x;
     int n = pixel / (OH * OW), oh = pixel / OW % OH, ow = pixel % OW;
@@ -182,8 +188,7 @@ extern "C" __global__ void __launch_bounds__(DIRECT_THREADS) conv2d_backward_wei
         const index_t corner = ((static_cast<index_t>(n) * C + c) * H + h) * W + w;
         float grad[FILTERS];
 #pragma unroll
-        for (int f = 0; f < FILTERS; ++f)
-            grad[f] = f < rows ? grad_y[at + static_cast<index_t>(f) * OH * OW] : 0.0f;
+        for (int f = 0; f < FILTERS; ++f) grad[f] = f < rows ? grad_y[at + f * plane] : 0.0f;
 #pragma unroll
         for (int tap = 0; tap < TAPS; ++tap) {
             const int down = tap / KERNEL * dilation_h, right = tap % KERNEL * dilation_w;

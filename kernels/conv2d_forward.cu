@@ -29,7 +29,8 @@
 // Constants:
 //   KERNEL   1, 3, 5: the size of a square kernel, 0: any.
 //   tiled    BM, BN (tile.cuh); VECTOR: 1 if K % 4 == 0 and w is aligned to 16 bytes, else 0.
-//   direct   FILTERS, PIXELS; TAPS: at least C/groups * KH * KW.
+//   direct   FILTERS, PIXELS; TAPS: at least C/groups * KH * KW; DILATION: 1 if both dilations are,
+//            so that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
 #include "window.cuh"
 
@@ -41,6 +42,9 @@
 #endif
 #ifndef TAPS
 #define TAPS 256
+#endif
+#ifndef DILATION
+#define DILATION 0
 #endif
 #define DIRECT_THREADS 128
 // Blocks a multiprocessor at least: 128 registers a thread hold the sums, but not 5 taps more.
@@ -142,6 +146,7 @@ extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT) co
     int activation) {
     __shared__ __align__(16) float weights[TAPS][FILTERS + 4];
     if (KERNEL != 0) KH = KW = KERNEL;
+    if (DILATION == 1) dilation_h = dilation_w = 1;
     const int channels = C / groups, filters = F / groups, K = channels * KH * KW;
     const int blocks = (filters + FILTERS - 1) / FILTERS, group = blockIdx.y / blocks;
     const int f0 = blockIdx.y % blocks * FILTERS, rows = min(filters - f0, FILTERS);

@@ -22,7 +22,7 @@ extern "C" __global__ void softmax_cross_entropy_forward(const real *__restrict_
                                                          real *__restrict__ losses,
                                                          real *__restrict__ probabilities, int N,
                                                          int K) {
-    const index_t n = thread_index() / WARP;
+    const index_t n = warp_index();
     if (n >= N) return;
     const int lane = threadIdx.x % WARP;
     const real *row = logits + n * K;

@@ -4,30 +4,39 @@
 //     out[i] = act(bias[i / inner % channels] + sum_part partial[part, i])
 //
 // Layouts: partial (parts, count), out (count,), bias (channels,) or null.
-// Owner:   32 outputs a block. Row r of its 8 rows of threads adds the parts r, r + 8, ... of all
-//          32, reading 128 adjacent bytes a part; then the first row adds the rows up. The order
-//          depends on the number of parts alone, so the same shapes give the same bits.
-// Launch:  ceil(count / 32) blocks of THREADS = 256 threads.
+// Owner:   THREADS / ROWS outputs a block, a column of threads each. Row r of the threads adds the
+//          parts r, r + ROWS, ...; then the first row adds the rows up. ROWS follows from the
+//          number of parts, so the order does too: the same shapes give the same bits.
+// Launch:  ceil(count / (THREADS / ROWS)) blocks of THREADS = 256 threads.
+// Floor:   4 bytes a part and output.
+// Ladder:  1. ROWS = 1: one thread, one output. Few parts of many outputs keep a GPU busy so.
+//          2. ROWS = 8: many parts mostly come with few outputs, so threads share an output. A warp
+//             still reads 128 adjacent bytes a part.
+//
+// Constants: ROWS: 1 or 8.
 #include "common.cuh"
 
-#define ROWS (THREADS / WARP)
+#ifndef ROWS
+#define ROWS 8
+#endif
+#define COLUMNS (THREADS / ROWS)
 
 extern "C" __global__ void __launch_bounds__(THREADS)
     sum_parts(const float *__restrict__ partial, const float *__restrict__ bias,
               float *__restrict__ out, index_t count, int parts, index_t inner, int channels,
               int activation) {
-    __shared__ float sums[ROWS][WARP];
-    const int row = threadIdx.x / WARP, lane = threadIdx.x % WARP;
-    const index_t i = static_cast<index_t>(blockIdx.x) * WARP + lane;
+    __shared__ float sums[ROWS][COLUMNS];
+    const int row = threadIdx.x / COLUMNS, column = threadIdx.x % COLUMNS;
+    const index_t i = static_cast<index_t>(blockIdx.x) * COLUMNS + column;
     float sum = 0.0f;
     if (i < count) {
 #pragma unroll 4
         for (int part = row; part < parts; part += ROWS) sum += partial[part * count + i];
     }
-    sums[row][lane] = sum;
+    sums[row][column] = sum;
     __syncthreads();
     if (row > 0 || i >= count) return;
-    for (int other = 1; other < ROWS; ++other) sum += sums[other][lane];
+    for (int other = 1; other < ROWS; ++other) sum += sums[other][column];
     if (bias != nullptr) sum += bias[i / inner % channels];
     out[i] = activation ? relu(sum) : sum;
 }

@@ -230,6 +230,7 @@ def _run(planter: Planter, pool: ThreadPoolExecutor, bugs: Sequence[Bug]) -> tup
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # cleans up as after Ctrl-C
     try:
         sys.exit(main(sys.argv[1:]))
     except KeyboardInterrupt:

@@ -210,6 +210,10 @@ def test_broadcast_operands_get_gradients_of_their_shape(leaf):
     assert a.grad.shape == (4, 2, 3)
     assert values(b) == [[12], [12]]
     assert values(c) == 24
+    empty, d = leaf(np.ones((0, 3))), leaf(np.ones((1, 3)))
+    (empty * d).sum().backward()
+    assert empty.grad.shape == (0, 3)
+    assert values(d) == [[0, 0, 0]]
 
 
 def test_an_upstream_gradient(backend, leaf):

@@ -6,6 +6,8 @@ import re
 from functools import cache
 from typing import Any
 
+import numpy as np
+
 from gpucnn.backend.base import Backend
 from gpucnn.backend.cpu import CpuBackend, is_plain
 from gpucnn.backend.diagnosis import cuda_problem
@@ -27,7 +29,7 @@ def get(device: str = "cpu") -> Backend:
         return _cpu()
     if device == "sim":
         return _sim()
-    if cuda := re.fullmatch(r"cuda(?::(\d{1,4}))?", device):
+    if cuda := re.fullmatch(r"cuda(?::(\d+))?", device):
         return _cuda(int(cuda[1] or 0))
     raise UsageError(
         f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
@@ -46,12 +48,15 @@ def choose() -> tuple[Backend, str]:
 def of(*arrays: Any) -> Backend:
     """The backend on which all of `arrays` lie; None is passed over.
 
+    A number of NumPy's goes with the arrays of any device, as it does in CuPy.
+
     Raises:
         DtypeError: an argument is no array, or they lie on different devices.
     """
     given = [array for array in arrays if array is not None]
     if given and all(map(is_plain, given)):
         return _cpu()
+    given = [array for array in given if not isinstance(array, np.generic)]
     devices = {_device(array) for array in given}
     if len(devices) == 1 and (device := devices.pop()) is not None:
         return get(device)

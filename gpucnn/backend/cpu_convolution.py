@@ -202,7 +202,9 @@ def _padded_rows(x: Array, g: Conv2dGeometry, chunk: _Chunk) -> Array:
     size = (g.C, images.shape[1], rows.stop - rows.start, left + g.W + right)
     padded = scratch("padded", size, x.dtype)
     padded[...] = 0
-    first, last = max(rows.start - top, 0), min(rows.stop - top, g.H)
+    # A chunk whose rows all lie in the padding sees none of the image.
+    first = min(max(rows.start - top, 0), g.H)
+    last = max(first, min(rows.stop - top, g.H))
     at = first + top - rows.start
     padded[:, :, at : at + last - first, left : left + g.W] = images[:, :, first:last]
     return padded

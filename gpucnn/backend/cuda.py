@@ -7,6 +7,7 @@ reads is made C-contiguous here, what it writes comes from `Launcher.empty`.
 from __future__ import annotations
 
 import math
+import numbers
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -15,7 +16,7 @@ import numpy as np
 from gpucnn.backend import cuda_convolution, cuda_matmul, cuda_pooling
 from gpucnn.backend.base import Array, Backend, Scalar
 from gpucnn.backend.launcher import Launcher
-from gpucnn.errors import UsageError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.random import keep_threshold
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
 
@@ -107,7 +108,8 @@ class CudaBackend(Backend):
 
     def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
         bias = self._contiguous(bias)
-        return cuda_matmul.matmul(self.launcher, self.xp, a, b, bias, activation)
+        with self.computing():  # a copy of what has strides is made on this device
+            return cuda_matmul.matmul(self.launcher, self.xp, a, b, bias, activation)
 
     def _relu_backward(self, grad_y: Array, y: Array) -> Array:
         grad_x = self.launcher.empty(y.shape, y.dtype)
@@ -189,7 +191,7 @@ class CudaBackend(Backend):
         mask = self.launcher.empty(x.shape, np.uint8)
         self._launch_flat(
             "dropout", "dropout_forward", x.size,
-            self._contiguous(x), y, mask, x.size, *key, self._scalar(step, np.uint32),
+            self._contiguous(x), y, mask, x.size, *key, self._scalar("step", step, np.uint32),
             keep_threshold(rate), 1 / (1 - rate),
         )  # fmt: skip
         return y, mask
@@ -228,8 +230,8 @@ class CudaBackend(Backend):
         self._launch_flat(
             "optimizer", "sgd_update", param.size,
             param, self._contiguous(grad), velocity if momentum else None, param.size,
-            self._scalar(learning_rate, np.float32), momentum, nesterov, weight_decay,
-            self._scalar(halted, np.uint32),
+            self._scalar("learning_rate", learning_rate, np.float32), momentum, nesterov,
+            weight_decay, self._halted(halted),
         )  # fmt: skip
 
     def _rmsprop_update(
@@ -246,8 +248,8 @@ class CudaBackend(Backend):
         self._launch_flat(
             "optimizer", "rmsprop_update", param.size,
             param, self._contiguous(grad), square_avg, param.size,
-            self._scalar(learning_rate, np.float32), rho, 1 - rho, eps, weight_decay,
-            self._scalar(halted, np.uint32),
+            self._scalar("learning_rate", learning_rate, np.float32), rho, 1 - rho, eps,
+            weight_decay, self._halted(halted),
         )  # fmt: skip
 
     def _adam_update(
@@ -264,6 +266,7 @@ class CudaBackend(Backend):
         decoupled: bool,
         halted: Scalar | None,
     ) -> None:
+        steps = self._scalar("step", step, np.uint32)
         # A step on the device is not looked at: that would make the host wait.
         if not self.owns(step) and step < 1:
             raise UsageError(
@@ -274,8 +277,8 @@ class CudaBackend(Backend):
         self._launch_flat(
             "optimizer", "adam_update", param.size,
             param, self._contiguous(grad), m, v, param.size,
-            self._scalar(learning_rate, np.float32), self._scalar(step, np.uint32),
-            *beta1, *beta2, eps, weight_decay, decoupled, self._scalar(halted, np.uint32),
+            self._scalar("learning_rate", learning_rate, np.float32), steps,
+            *beta1, *beta2, eps, weight_decay, decoupled, self._halted(halted),
         )  # fmt: skip
 
     # ---- arguments of kernels --------------------------------------------------------------
@@ -302,16 +305,33 @@ class CudaBackend(Backend):
                 indices = self.xp.where(valid, indices.astype(np.int32), np.int32(-1))
         return self._contiguous(indices)
 
-    def _scalar(self, value: Scalar | None, dtype: Any) -> Array | None:
-        """A number as an array (1,) of this device; such an array as it is."""
-        if value is None:
-            return None
+    def _halted(self, halted: Scalar | None) -> Array | None:
+        return None if halted is None else self._scalar("halted", halted, np.uint32)
+
+    def _scalar(self, name: str, value: Scalar, dtype: Any) -> Array:
+        """A number as an array (1,) of this device; such an array as it is.
+
+        Checked to be there and to have an element, as the kernel reads it either way.
+        """
         if not self.owns(value):
-            if dtype is np.uint32 and not 0 <= value < 2**32:
+            is_number = isinstance(value, (numbers.Real, np.bool))
+            if not is_number:
+                raise DtypeError(
+                    f"{name} is a {type(value).__module__}.{type(value).__name__}",
+                    cause=f"it must be a number, or an array (1,) of {self.name}",
+                    fix=f"pass {name} as a number",
+                )
+            if dtype is np.uint32 and not (0 <= value < 2**32 and value == int(value)):
                 raise UsageError(
-                    f"a step is {value}", cause="a kernel takes 32 bits", fix="count from 0 or 1"
+                    f"{name} is {value}",
+                    cause="a kernel takes it as an integer of 32 bits",
+                    fix="count from 0 or 1",
                 )
             return self.asarray(np.array([value], dtype))
+        if value.size != 1:
+            raise ShapeError(
+                f"{name} has shape {value.shape}", cause="it is one number", fix="pass (1,)"
+            )
         if value.dtype != dtype:
             with self.computing():
                 value = value.astype(dtype)

@@ -68,6 +68,8 @@ def forward(
             (-(-columns // (_DIRECT_THREADS * pixels)), blocks), _DIRECT_THREADS,
             x, w, b, y, *_sizes(g), relu,
             FILTERS=few, PIXELS=pixels, KERNEL=kernel,
+            # 32 filters leave no registers that knowing it would take.
+            DILATION=_undilated(g) if few < 32 else 0,
             TAPS=_DIRECT_CHANNELS * kernel**2 or _FORWARD_TAPS,
         )  # fmt: skip
         return y
@@ -114,7 +116,9 @@ def backward_input(launcher: Launcher, grad_y: Array, w: Array, g: Conv2dGeometr
         -(-k // (s // math.gcd(s, d)))
         for k, s, d in zip((g.KH, g.KW), g.stride, g.dilation, strict=True)
     )
-    p = plan(channels, g.N * pixels, filters * taps, g.groups * phases, launcher.multiprocessors)
+    # As many products as the taps of all phases make: at a stride some phases have few, or none.
+    products = g.groups * -(-g.KH * g.KW // taps)
+    p = plan(channels, g.N * pixels, filters * taps, products, launcher.multiprocessors)
     kernel = _square(g, (1, 3, 5) if phases == 1 else (1,))
     vector = kernel == 1 and channels % 4 == 0 and is_aligned(launcher, w)
     grad_x = workspace(launcher, p.parts, g.x_shape, w.dtype)
@@ -153,7 +157,7 @@ def backward_weight(launcher: Launcher, grad_y: Array, x: Array, g: Conv2dGeomet
             "conv2d_backward_weight", "conv2d_backward_weight_direct",
             (parts, blocks), _DIRECT_THREADS,
             grad_y, x, grad_w, *_sizes(g), depth,
-            FILTERS=few, KERNEL=kernel,
+            FILTERS=few, KERNEL=kernel, DILATION=_undilated(g),
         )  # fmt: skip
         return add_parts(launcher, grad_w, parts, g.w_shape)
     p = plan(filters, columns, pixels, g.groups, launcher.multiprocessors)
@@ -175,6 +179,10 @@ def _sizes(g: Conv2dGeometry) -> tuple[int, ...]:
 def _square(g: Conv2dGeometry, sizes: tuple[int, ...]) -> int:
     """The size of a square kernel that has a variant, else 0."""
     return g.KH if g.KH == g.KW and g.KH in sizes else 0
+
+
+def _undilated(g: Conv2dGeometry) -> int:
+    return int(g.dilation == (1, 1))
 
 
 def _naive(launcher: Launcher, name: str, out: Array, *args: Any) -> None:

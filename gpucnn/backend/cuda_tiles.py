@@ -22,6 +22,8 @@ _SHARE = 4  # steps of a part at least
 _RESIDENT_WARPS = 12  # of a multiprocessor: tile.cuh asks for 168 registers a thread at most
 _LANES = 128  # multiply-adds a cycle and multiprocessor
 _START = 4  # steps' worth of time before a block's first
+_SUM_THREADS = 256  # of a block of sum_parts
+_SUM_ROWS = 8  # that share an output, if there are more parts than that
 _SUM_BYTES = 16  # a cycle and multiprocessor, reading and writing parts
 _SUM_START = 3000  # cycles until a second kernel runs
 
@@ -104,10 +106,11 @@ def add_parts(
         return partial
     out = launcher.empty(shape, partial.dtype)
     channels = 1 if bias is None else bias.size
+    rows = 1 if parts <= _SUM_ROWS else _SUM_ROWS
     launcher.launch(
-        "sum_parts", "sum_parts", -(-out.size // 32), 256,
+        "sum_parts", "sum_parts", -(-out.size * rows // _SUM_THREADS), _SUM_THREADS,
         partial, bias, out, out.size, parts, inner, channels, int(activation == "relu"),
-        THREADS=256,
+        THREADS=_SUM_THREADS, ROWS=rows,
     )  # fmt: skip
     return out
 

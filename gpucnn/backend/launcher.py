@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import cache
 from importlib import resources
@@ -18,7 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.errors import DtypeError, GpucnnError, KernelError, OutOfMemoryError, ShapeError
+from gpucnn.errors import (
+    DtypeError,
+    GpucnnError,
+    KernelError,
+    OutOfMemoryError,
+    ShapeError,
+    StorageError,
+)
 
 Array = Any  # of the launcher's device
 Dim3 = tuple[int, int, int]
@@ -330,7 +337,7 @@ class CupyLauncher(Launcher):
         self.multiprocessors = self.device.attributes["MultiProcessorCount"]
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
-        with self._allocating(np.shape(array)), self.device:
+        with self._allocating(f"of shape {np.shape(array)}"), self.device:
             return self.cupy.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:
@@ -341,7 +348,7 @@ class CupyLauncher(Launcher):
         return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        with self._allocating(shape), self.device:
+        with self._allocating(f"of shape {tuple(shape)}"), self.device:
             return self.cupy.empty(shape, dtype)
 
     def address(self, array: Array) -> int:
@@ -364,6 +371,7 @@ class CupyLauncher(Launcher):
     def computing(self) -> AbstractContextManager[Any]:
         # Array expressions run on the current device, so a stretch of them needs it bound.
         stack = ExitStack()
+        stack.enter_context(self._allocating("of an array expression"))
         stack.enter_context(self.cupy.cuda.Device(self.index))
         return stack
 
@@ -379,6 +387,12 @@ class CupyLauncher(Launcher):
                     cause=str(error).strip(),
                     fix="gpucnn doctor says whether NVRTC fits this GPU",
                 ) from None
+            except OSError as error:
+                raise StorageError(
+                    "CuPy cannot keep a compiled kernel",
+                    cause=str(error),
+                    fix="make room, or set CUPY_CACHE_DIR to a folder that can be written",
+                ) from error
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
         arguments = tuple(np.uintp(0) if value is None else value for value in values)
@@ -397,7 +411,7 @@ class CupyLauncher(Launcher):
                 ) from None
 
     @contextmanager
-    def _allocating(self, shape: Sequence[int]) -> Any:
+    def _allocating(self, what: str) -> Iterator[None]:
         try:
             yield
         except self.cupy.cuda.memory.OutOfMemoryError as error:
@@ -406,7 +420,7 @@ class CupyLauncher(Launcher):
                 free, total = self.cupy.cuda.runtime.memGetInfo()
                 held = self.cupy.get_default_memory_pool().used_bytes()
             raise OutOfMemoryError(
-                f"an array of shape {tuple(shape)} does not fit on {self.name}",
+                f"an array {what} does not fit on {self.name}",
                 asked=int(asked[1].replace(",", "")) if asked else 0,
                 held=held,
                 free=free,

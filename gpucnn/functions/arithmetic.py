@@ -21,7 +21,7 @@ def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
     if grad.shape == shape:
         return grad
     leading = grad.ndim - len(shape)
-    repeated = tuple(i + leading for i, n in enumerate(shape) if n == 1 < grad.shape[i + leading])
+    repeated = tuple(i + leading for i, n in enumerate(shape) if n == 1 != grad.shape[i + leading])
     return grad.sum(axis=(*range(leading), *repeated), keepdims=True).reshape(shape)
 
 
@@ -340,7 +340,8 @@ class GetItem(Function):
     def backward(self, g: Array) -> Array:
         grad_x = self.xp.zeros(self.shape, g.dtype)
         parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        if all(part is None or part is ... or isinstance(part, (int, slice)) for part in parts):
+        basic = (int, np.integer, slice)
+        if all(part is None or part is ... or isinstance(part, basic) for part in parts):
             grad_x[self.index] = g
         else:
             # An index array may name an element twice, and CuPy adds such in no fixed order.

@@ -117,7 +117,10 @@ def _pair(output: Operand, targets: Any) -> tuple[Tensor, Tensor]:
     if not isinstance(targets, Tensor):
         if not hasattr(targets, "dtype"):
             targets = output.backend.asarray(targets)
-        targets = Tensor(targets if targets.dtype.kind in "iu" else targets.astype(output.dtype))
+        if targets.dtype.kind not in "iu":
+            with output.backend.computing():
+                targets = targets.astype(output.dtype)
+        targets = Tensor(targets)
     if targets.dtype.kind == "f" and targets.dtype != output.dtype:
         raise DtypeError(
             f"targets of {targets.dtype} for an output of {output.dtype}",

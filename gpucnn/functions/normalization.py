@@ -105,7 +105,9 @@ def batch_norm_inference(
     """gamma * (x - mean) / sqrt(var + eps) + beta of x (N, C, ...), by given statistics (C,)."""
     x, gamma, beta = (v if isinstance(v, Tensor) else Tensor(v) for v in (x, gamma, beta))
     channels = (1, -1) + (1,) * (x.ndim - 2)
-    scale = gamma * (1 / (var + eps) ** 0.5)
+    with x.backend.computing():
+        inverse_std = 1 / (var + eps) ** 0.5
+    scale = gamma * inverse_std
     return x * scale.reshape(channels) + (beta - scale * mean).reshape(channels)
 
 

@@ -257,8 +257,9 @@ class Module:
     def set_step(self, step: int) -> None:
         """Set every counter: dropout's masks are functions of (seed, path, step)."""
         self.require_built()
-        for array in counters(self).values():
-            array.fill(step)
+        with backends.get(self.device).computing():
+            for array in counters(self).values():
+                array.fill(step)
 
     def to(self, device: str) -> Self:
         """Move parameters, buffers and counters to a device; gradients are dropped.

@@ -45,7 +45,8 @@ class Dropout(Module):
             return x
         key = random.stream_key(self.seed, f"dropout/{self.path}")
         y = F.dropout(x, self.rate, key=key, step=self.step)
-        self.step += 1  # on the device: nothing is read by the host
+        with x.backend.computing():
+            self.step += 1  # on the device: nothing is read by the host
         return y
 
 

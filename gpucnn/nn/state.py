@@ -106,7 +106,9 @@ def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: st
     """
     _check_entries(arrays, given, what)
     for name, array in arrays.items():
-        array[...] = backends.of(array).asarray(given[name], dtype=array.dtype)
+        backend = backends.of(array)
+        with backend.computing():
+            array[...] = backend.asarray(given[name], dtype=array.dtype)
 
 
 def _check_entries(expected: Mapping[str, Any], given: Mapping[str, Any], what: str) -> None:

@@ -41,11 +41,12 @@ def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
             found.append(f"{layer.label} is the first layer to give {worst}")
 
     statistics = buffers(model)
-    before = {path: array.copy() for path, array in statistics.items()}
-    with no_grad(), model.observe(look):
-        value = compute_loss(loss, model(Tensor(images)), labels).item()
-    for path, array in statistics.items():
-        array[...] = before[path]
+    with no_grad(), backends.of(images).computing():
+        before = {path: array.copy() for path, array in statistics.items()}
+        with model.observe(look):
+            value = compute_loss(loss, model(Tensor(images)), labels).item()
+        for path, array in statistics.items():
+            array[...] = before[path]
     return found[0] if found else f"every layer is finite, but {loss} of the output is {value}"
 
 

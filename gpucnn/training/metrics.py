@@ -95,7 +95,8 @@ class Totals:
 
     def restart(self) -> None:
         """Forget what was added."""
-        self.sums[...] = 0
+        with self.backend.computing():
+            self.sums[...] = 0
         self.count = 0
 
 

@@ -266,3 +266,20 @@ def test_an_unknown_activation(backend):
     x, w = backend.asarray(np.zeros((1, 1, 4, 4))), backend.asarray(np.zeros((1, 1, 3, 3)))
     with pytest.raises(GpucnnError, match="tanh"):
         backend.conv2d_forward(x, w, activation="tanh")
+
+
+def test_windows_that_lie_wholly_in_the_padding(backend, dtype, rng):
+    x = rng.standard_normal((2, 1, 6, 5)).astype(dtype)
+    w = rng.standard_normal((2, 1, 3, 3)).astype(dtype)
+    x, w = backend.asarray(x), backend.asarray(w)
+    far, near = 200, 2  # further out than a window reaches there is nothing
+    y = backend.to_numpy(backend.conv2d_forward(x, w, padding=far))
+    inner = y[:, :, far - near : near - far, far - near : near - far]
+    K = 9
+    assert_close(inner, backend.to_numpy(backend.conv2d_forward(x, w, padding=near)), K)
+    assert np.count_nonzero(y) == np.count_nonzero(inner) > 0
+    grad_w = backend.conv2d_backward_weight(backend.asarray(y), x, w.shape, padding=far)
+    expected = backend.conv2d_backward_weight(
+        backend.asarray(np.ascontiguousarray(inner)), x, w.shape, padding=near
+    )
+    assert_close(backend.to_numpy(grad_w), backend.to_numpy(expected), y[:, 0].size)

@@ -115,6 +115,7 @@ def check(gpu, x_shape, w_shape, options, dtype="float32", place=None, relu=Fals
 # Name -> x, w, options: up to 4 channels a group, which every rung takes.
 NARROW = {
     "3x3": ((2, 3, 9, 8), (5, 3, 3, 3), {}),
+    "3x3, dilation": ((2, 3, 8, 10), (5, 3, 3, 3), {"dilation": (1, 2)}),
     "3x3, padded": ((3, 4, 7, 12), (33, 4, 3, 3), {"padding": ((1, 0), (2, 1))}),
     "1x1": ((2, 2, 7, 9), (17, 2, 1, 1), {}),
     "1x1, stride": ((3, 1, 9, 8), (20, 1, 1, 1), {"stride": (3, 2)}),
@@ -174,7 +175,7 @@ def test_direct(gpu, force, case, wide):
     check(gpu, *case, relu=True)
 
 
-@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("parts", [1, 3, 11])
 @pytest.mark.parametrize("tile", TILES, ids=str)
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
 def test_every_tile(gpu, force, tile, kernel, parts):

@@ -15,7 +15,7 @@ from checks import UNIT_ROUNDOFF, assert_close, assert_same_bits
 
 import gpucnn.backend
 from gpucnn import random
-from gpucnn.errors import DeviceError, UsageError
+from gpucnn.errors import DeviceError, DtypeError, ShapeError, UsageError
 
 CPU = gpucnn.backend.get("cpu")
 
@@ -454,3 +454,34 @@ def test_a_channel_that_is_not_finite_leaves_the_others_alone(gpu, rng, shape, v
         finite = np.isfinite(gpu.to_numpy(array))
         by_channel = finite if finite.ndim == 1 else finite.swapaxes(0, 1).reshape(3, -1).all(1)
         np.testing.assert_array_equal(by_channel, [True, False, True])
+
+
+@pytest.mark.parametrize("name", ["step", "learning_rate", "halted"])
+@pytest.mark.parametrize(
+    ("make", "error"),
+    [
+        (lambda gpu: None, DtypeError),
+        (lambda gpu: "0.1", DtypeError),
+        (lambda gpu: np.ones(1, np.float32), DtypeError),  # of the host
+        (lambda gpu: gpu.asarray(np.ones(0, np.float32)), ShapeError),
+        (lambda gpu: gpu.asarray(np.ones(2, np.float32)), ShapeError),
+    ],
+    ids=["None", "str", "of the host", "empty", "two"],
+)
+def test_a_kernel_reads_one_number_where_one_is_given(gpu, name, make, error):
+    """What it would read besides lies in memory that is not its own."""
+    value = make(gpu)
+    if name == "halted" and value is None:
+        pytest.skip("that is its default")
+    arrays = [gpu.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(error, match=name):
+        gpu.adam_update(*arrays, **({"learning_rate": 0.1, "step": 1} | {name: value}))
+    for array in arrays:
+        np.testing.assert_array_equal(gpu.to_numpy(array), 1)
+
+
+@pytest.mark.parametrize("step", [1.5, 2**32, float("inf")])
+def test_a_step_that_is_no_integer_of_32_bits(gpu, step):
+    arrays = [gpu.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match="step is"):
+        gpu.adam_update(*arrays, learning_rate=0.1, step=step)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import gpucnn.backend
+from gpucnn import Tensor
 from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 
@@ -30,6 +31,18 @@ def test_arrays_go_in_and_come_out(backend, rng):
 def test_of_takes_several_arrays(backend):
     a, b = backend.asarray(np.ones(2)), backend.asarray(np.ones((3, 3), dtype=np.float32))
     assert gpucnn.backend.of(a, b) is backend
+
+
+def test_of_takes_numbers_of_numpy(backend):
+    a = backend.asarray(np.ones(2, np.float32))
+    assert gpucnn.backend.of(a, np.float32(2)) is backend
+    assert gpucnn.backend.of(np.float32(2)) is gpucnn.backend.get("cpu")
+    x = Tensor(a, requires_grad=True)
+    for y in (x * np.float32(2), np.float32(2) * x):
+        x.zero_grad()
+        y.sum().backward()
+        np.testing.assert_array_equal(y.numpy(), [2, 2])
+        np.testing.assert_array_equal(backend.to_numpy(x.grad), [2, 2])
 
 
 def test_of_passes_over_none(backend):

@@ -9,7 +9,7 @@ import pytest
 
 from gpucnn.backend import launcher as launchers
 from gpucnn.backend.launcher import CupyLauncher, Launcher
-from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError
+from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError, StorageError
 
 SOURCE = """
 #include "common.cuh"
@@ -267,6 +267,8 @@ def cupy(monkeypatch):
     def raw_module(code, options, backend):
         if state.fail == "compile":
             raise CompileException("kernels/mine.cu(3): error: expected a ;")
+        if state.fail == "cache":
+            raise OSError(30, "Read-only file system")
         state.options = options
         return SimpleNamespace(get_function=lambda name: function)
 
@@ -341,3 +343,13 @@ def test_out_of_memory_says_what_was_asked_and_what_would_fit(cupy):
     # 3 of the 8 MB that the batch has asked for so far are to be had.
     assert caught.value.fitting(64) == 23
     assert isinstance(caught.value, MemoryError)
+    with pytest.raises(OutOfMemoryError, match="an array expression"), launcher.computing():
+        launcher.cupy.empty((64, 5), np.float32)
+
+
+def test_a_cache_that_cannot_be_written_is_named(cupy):
+    state, launcher = cupy
+    state.fail = "cache"
+    with pytest.raises(StorageError, match="CUPY_CACHE_DIR") as caught:
+        launcher.launch("mine", "work", 2, 32, *fake_arguments(), **CONSTANTS)
+    assert "Read-only" in caught.value.cause

@@ -121,7 +121,7 @@ def test_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch):
         value_of()
 
 
-@pytest.mark.parametrize("CXX", [None, "no-such-compiler -O2"])
+@pytest.mark.parametrize("CXX", [None, "no-such-compiler -O2", '"g++'])
 def test_no_compiler(monkeypatch, tmp_path, CXX):
     monkeypatch.setenv("PATH", str(tmp_path))
     if CXX is None:
@@ -132,6 +132,45 @@ def test_no_compiler(monkeypatch, tmp_path, CXX):
         SimulatorLauncher()
     assert error.value.exit_code == 3
     assert CXX is None or CXX in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        pytest.param("#!/bin/sh\nprintf '\\377'; exit 7", "exit status is 7", id="no version"),
+        pytest.param("no program at all", "Exec format error", id="not to be run"),
+        pytest.param("#!/bin/sh\necho g++ 12", "exit status is 0", id="makes nothing"),
+        pytest.param(
+            '#!/bin/sh\ncase "$1" in --version) exit;; esac\nprintf "no \\377 space" >&2; exit 1',
+            "no \N{REPLACEMENT CHARACTER} space",
+            id="says what is no text",
+        ),
+        pytest.param(
+            '#!/bin/sh\nwhile [ $# -gt 1 ]; do shift; done; case "$1" in *.so) echo > "$1";; esac',
+            "too short",
+            id="makes no object",
+        ),
+    ],
+)
+def test_compiler_that_does_not_work(cache, tmp_path, monkeypatch, script, said):
+    program = tmp_path / "compiler"
+    program.write_text(script)
+    program.chmod(0o700)
+    monkeypatch.setenv("CXX", str(program))
+    with pytest.raises(DeviceError) as error:
+        SimulatorLauncher()
+    assert said in error.value.cause
+    assert "CXX" in error.value.fix
+
+
+def test_ctrl_c_does_not_reach_the_compiler(cache, tmp_path, monkeypatch):
+    """It is sent to the process group of the terminal, of which the compiler is no part."""
+    program, group = tmp_path / "compiler", tmp_path / "group"
+    program.write_text(f'#!/bin/sh\ncut -d" " -f5 /proc/$$/stat > {group}\nexec g++ "$@"')
+    program.chmod(0o700)
+    monkeypatch.setenv("CXX", str(program))
+    SimulatorLauncher()
+    assert int(group.read_text()) != os.getpgrp()
 
 
 def test_compiler_with_options(cache, monkeypatch):
@@ -152,7 +191,7 @@ def test_source_that_does_not_compile(cache, line, said):
     with pytest.raises(KernelError, match="cannot be run") as error:
         value_of(text)
     assert said in error.value.cause
-    assert not cache.exists() or len(list(cache.iterdir())) == 0
+    assert len(list(cache.iterdir())) == 1  # the runtime
 
 
 @pytest.mark.parametrize("name", ["GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"])

@@ -21,9 +21,9 @@ Shape = int | Sequence[int]
 _UFUNCS = """
     abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal
     invert isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not
-    logical_or maximum minimum mod multiply negative not_equal positive power reciprocal remainder rint sign
-    sin sqrt square subtract tanh true_divide bitwise_and bitwise_or bitwise_xor left_shift
-    right_shift
+    logical_or maximum minimum mod multiply negative not_equal positive power reciprocal
+    remainder rint sign sin sqrt square subtract tanh true_divide bitwise_and bitwise_or
+    bitwise_xor left_shift right_shift
 """
 _FUNCTIONS = """
     all any arange argmax argmin array_equal broadcast_to clip concatenate copyto count_nonzero

@@ -18,12 +18,17 @@ import tempfile
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
 from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
 
 _HERE = Path(__file__).parent
+_OTHER = (
+    "install one: apt-get install g++, dnf install gcc-c++, or conda install gxx; "
+    "CXX can name another"
+)
 _DIGEST_BYTES = hashlib.sha256().digest_size
 
 _FLAGS = (
@@ -69,7 +74,7 @@ class Compiler:
         portable: whether fibers are switched by ucontext where there is a faster way.
 
     Raises:
-        DeviceError: there is no compiler.
+        DeviceError: there is no compiler, or one that does not start.
         UsageError: no such sanitizer, or the process was not started for it.
     """
 
@@ -111,8 +116,17 @@ class Compiler:
         return self._load("\n".join(parts), self.kernel_flags)
 
     def runtime(self) -> ctypes.CDLL:
-        """The object of the scheduler."""
-        return self._load((_HERE / "runtime.cpp").read_text(), self.runtime_flags)
+        """The object of the scheduler.
+
+        Raises:
+            DeviceError: it does not compile, so neither would anything else.
+        """
+        try:
+            return self._load((_HERE / "runtime.cpp").read_text(), self.runtime_flags)
+        except KernelError as error:
+            raise DeviceError(
+                f"the C++ compiler cannot be used: {error.message}", cause=error.cause, fix=_OTHER
+            ) from None
 
     def _load(self, text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
         compiler = (*self.command, version(self.command), platform.machine())
@@ -120,18 +134,26 @@ class Compiler:
         path = cache_folder() / f"{hashlib.sha256(made_from.encode()).hexdigest()}.so"
         if not _is_whole(path):
             self._compile(text, flags, path)
-        return ctypes.CDLL(str(path))
+        try:
+            return ctypes.CDLL(str(path))
+        except OSError as error:
+            raise DeviceError(
+                "a compiled kernel cannot be loaded",
+                cause=str(error),
+                fix="set GPUCNN_CACHE_DIR to a folder that programs may be run from, "
+                "or CXX to a compiler for this machine",
+            ) from error
 
     def _compile(self, text: str, flags: tuple[str, ...], path: Path) -> None:
         with tempfile.TemporaryDirectory() as folder:
             out = Path(folder) / "object.so"
             # The sources first: libraries among the flags serve what stands before them.
             command = [*self.command, "-I", str(_HERE), "-x", "c++", "-", *flags, "-o", str(out)]
-            done = subprocess.run(command, input=text, capture_output=True, text=True)
-            if done.returncode != 0:
+            done = _run(command, input=text, env={**os.environ, "TMPDIR": folder})
+            if done.returncode != 0 or not out.exists():
                 raise KernelError(
                     f"{Path(self.command[0]).name} does not compile it",
-                    cause=done.stderr.strip(),
+                    cause=done.stderr.strip() or f"its exit status is {done.returncode}",
                     fix="correct the source",
                 )
             content = out.read_bytes()
@@ -142,13 +164,16 @@ def _command() -> tuple[str, ...]:
     given = os.environ.get("CXX")
     names = [given] if given else ["g++", "clang++"]
     for name in names:
-        words = shlex.split(name)
+        try:
+            words = shlex.split(name)
+        except ValueError:  # a quotation that does not end
+            words = []
         if words and (program := shutil.which(words[0])):
             return (program, *words[1:])
     raise DeviceError(
         "the simulator needs a C++ compiler",
         cause=f"$CXX is {given!r}, which is not a program" if given else "no g++ and no clang++",
-        fix="install one: apt-get install g++, dnf install gcc-c++, or conda install gxx",
+        fix=_OTHER,
     )
 
 
@@ -170,9 +195,30 @@ def _check_address_sanitizer(is_clang: bool) -> None:
 
 @cache
 def version(command: tuple[str, ...]) -> str:
-    """What the compiler calls itself."""
-    done = subprocess.run([*command, "--version"], capture_output=True, text=True)
+    """What the compiler calls itself.
+
+    Raises:
+        DeviceError: it does not start.
+    """
+    try:
+        done = _run([*command, "--version"])
+        failure = f"its exit status is {done.returncode}" if done.returncode else None
+    except OSError as error:
+        failure = str(error)
+    if failure:
+        raise DeviceError(
+            f"the C++ compiler cannot be used: {shlex.join(command)} --version fails",
+            cause=failure,
+            fix=_OTHER,
+        )
     return done.stdout.partition("\n")[0]
+
+
+def _run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+    """In a process group of its own: Ctrl-C is for this process, and no error of the source."""
+    return subprocess.run(
+        command, capture_output=True, encoding="utf-8", errors="replace", process_group=0, **options
+    )
 
 
 @cache

@@ -9,7 +9,6 @@ import struct
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,7 +57,8 @@ class SimulatorLauncher(Launcher):
         portable: switch between threads by ucontext, as on processors other than x86-64.
 
     Raises:
-        DeviceError: there is no C++ compiler.
+        DeviceError: there is no C++ compiler that works.
+        StorageError: what it makes cannot be kept.
         UsageError: no such order or sanitizer.
     """
 
@@ -77,6 +77,10 @@ class SimulatorLauncher(Launcher):
             )
         self.sanitize = sanitize or os.environ.get("GPUCNN_SIM_SANITIZE") or None
         self._compiler = Compiler(self.sanitize, portable)
+        # Now, so that a compiler that does not work is found before the first launch.
+        self._start = self._compiler.runtime().gpucnn_launch  # runs a launch to its end
+        self._start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p]
+        self._start.restype = ctypes.c_char_p
 
     # ---- arrays ----------------------------------------------------------------------------
 
@@ -126,14 +130,6 @@ class SimulatorLauncher(Launcher):
         assert entry is not None
         slots = "".join("Q" if p.is_pointer else _SLOTS[p.type] for p in kernel.parameters)
         return _Handle(library, address, entry, struct.Struct("=8I" + slots))
-
-    @cached_property
-    def _start(self) -> Any:
-        """The runtime's function that runs a launch to its end."""
-        start = self._compiler.runtime().gpucnn_launch
-        start.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_char_p]
-        start.restype = ctypes.c_char_p
-        return start
 
     def _run(
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
