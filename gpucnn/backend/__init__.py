@@ -96,7 +96,7 @@ def _cuda(index: int) -> Backend:
     import cupy
 
     from gpucnn.backend.cuda import CudaBackend
-    from gpucnn.backend.launcher import CupyLauncher
+    from gpucnn.backend.cupy_launcher import CupyLauncher
 
     return CudaBackend(f"cuda:{index}", cupy, CupyLauncher(index))
 

@@ -1,7 +1,7 @@
 """Kernel launches: read a source, specialise it, check every argument, launch.
 
-`Launcher` does what does not depend on where the kernel runs; `CupyLauncher` compiles with NVRTC
-and launches on a GPU, the simulator's launcher compiles with a C++ compiler and runs on the CPU.
+`Launcher` does what does not depend on where the kernel runs. `cupy_launcher` compiles with NVRTC
+and launches on a GPU; the simulator's launcher compiles with a C++ compiler and runs on the CPU.
 Nothing else in the project touches a raw kernel, which checks neither the number, nor the type,
 nor the layout of what it is given.
 """
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from importlib import resources
 from typing import Any, NamedTuple
@@ -22,9 +22,7 @@ from gpucnn.errors import (
     DtypeError,
     GpucnnError,
     KernelError,
-    OutOfMemoryError,
     ShapeError,
-    StorageError,
 )
 
 Array = Any  # of the launcher's device
@@ -45,7 +43,6 @@ _REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 # From here on offsets have 64 bits. Half of what 32 bits can hold, so that rounding up to a whole
 # block, or adding the stride of a loop, cannot overflow.
 _WIDE_FROM = 1 << 30
-_SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 _MAX_GRID = (2**31 - 1, 65535, 65535)
 
 
@@ -319,115 +316,6 @@ class Launcher(ABC):
         return error
 
 
-class CupyLauncher(Launcher):
-    """Launches on one GPU through CuPy, on CuPy's current stream.
-
-    Variants are compiled by NVRTC once a process, and once a machine: CuPy keeps the compiled code
-    in its cache ($CUPY_CACHE_DIR), checks it by a digest and compiles again what does not fit.
-    """
-
-    def __init__(self, index: int) -> None:
-        import cupy
-
-        super().__init__()
-        self.cupy = cupy
-        self.index = index
-        self.name = f"cuda:{index}"
-        self.device = cupy.cuda.Device(index)
-        self.multiprocessors = self.device.attributes["MultiProcessorCount"]
-
-    def asarray(self, array: Any, dtype: Any = None) -> Array:
-        with self._allocating(f"of shape {np.shape(array)}"), self.device:
-            return self.cupy.asarray(array, dtype=dtype)
-
-    def to_numpy(self, array: Array) -> np.ndarray:
-        with self.device:
-            return self.cupy.asnumpy(array)
-
-    def owns(self, array: Any) -> bool:
-        return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
-
-    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        with self._allocating(f"of shape {tuple(shape)}"), self.device:
-            return self.cupy.empty(shape, dtype)
-
-    def address(self, array: Array) -> int:
-        return array.data.ptr
-
-    def describe(self) -> dict[str, Any]:
-        runtime = self.cupy.cuda.runtime
-        properties = runtime.getDeviceProperties(self.index)
-        return {
-            "device": self.name,
-            "gpu": properties["name"].decode(),
-            "compute_capability": f"{properties['major']}.{properties['minor']}",
-            "driver": _version(runtime.driverGetVersion()),
-            "runtime": _version(runtime.runtimeGetVersion()),
-            "nvrtc": ".".join(map(str, self.cupy.cuda.nvrtc.getVersion())),
-            "cupy": self.cupy.__version__,
-            "numpy": np.__version__,
-        }
-
-    def computing(self) -> AbstractContextManager[Any]:
-        # Array expressions run on the current device, so a stretch of them needs it bound.
-        stack = ExitStack()
-        stack.enter_context(self._allocating("of an array expression"))
-        stack.enter_context(self.cupy.cuda.Device(self.index))
-        return stack
-
-    def _compile(self, kernel: Kernel) -> Any:
-        options = ("-std=c++17", *kernel.options)
-        with self.device:
-            try:
-                module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
-                return module.get_function(kernel.name)
-            except self.cupy.cuda.compiler.CompileException as error:
-                raise KernelError(
-                    f"kernels/{kernel.source}.cu does not compile with {' '.join(options)}",
-                    cause=str(error).strip(),
-                    fix="gpucnn doctor says whether NVRTC fits this GPU",
-                ) from None
-            except OSError as error:
-                raise StorageError(
-                    "CuPy cannot keep a compiled kernel",
-                    cause=str(error),
-                    fix="make room, or set CUPY_CACHE_DIR to a folder that can be written",
-                ) from error
-
-    def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
-        arguments = tuple(np.uintp(0) if value is None else value for value in values)
-        cuda = self.cupy.cuda
-        with self.device:
-            try:
-                if shared > _SHARED_BY_DEFAULT:
-                    handle.max_dynamic_shared_size_bytes = shared
-                handle(grid, block, arguments, shared_mem=shared)
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
-                raise KernelError(
-                    f"a launch of {grid} blocks of {block} threads failed",
-                    cause=str(error),
-                    fix="an error of an earlier kernel may show up here: run with "
-                    "CUDA_LAUNCH_BLOCKING=1, or on --device sim, to find it",
-                ) from None
-
-    @contextmanager
-    def _allocating(self, what: str) -> Iterator[None]:
-        try:
-            yield
-        except self.cupy.cuda.memory.OutOfMemoryError as error:
-            asked = re.search(r"allocating ([\d,]+) bytes", str(error))
-            with self.device:
-                free, total = self.cupy.cuda.runtime.memGetInfo()
-                held = self.cupy.get_default_memory_pool().used_bytes()
-            raise OutOfMemoryError(
-                f"an array {what} does not fit on {self.name}",
-                asked=int(asked[1].replace(",", "")) if asked else 0,
-                held=held,
-                free=free,
-                total=total,
-            ) from None
-
-
 # ---- reading sources -----------------------------------------------------------------------
 
 
@@ -513,7 +401,3 @@ def _shape(array: Any) -> str:
 def _dim3(size: Size) -> Dim3:
     x, y, z, *_ = (*((size,) if isinstance(size, int) else size), 1, 1, 1)
     return x, y, z
-
-
-def _version(number: int) -> str:
-    return f"{number // 1000}.{number % 1000 // 10}"

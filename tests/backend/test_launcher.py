@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from gpucnn.backend import launcher as launchers
-from gpucnn.backend.launcher import CupyLauncher, Launcher
+from gpucnn.backend.cupy_launcher import CupyLauncher
+from gpucnn.backend.launcher import Launcher
 from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError, StorageError
 
 SOURCE = """
@@ -343,7 +344,7 @@ def test_out_of_memory_says_what_was_asked_and_what_would_fit(cupy):
     # 3 of the 8 MB that the batch has asked for so far are to be had.
     assert caught.value.fitting(64) == 23
     assert isinstance(caught.value, MemoryError)
-    with pytest.raises(OutOfMemoryError, match="an array expression"), launcher.computing():
+    with pytest.raises(OutOfMemoryError, match="the result of an expression"), launcher.computing():
         launcher.cupy.empty((64, 5), np.float32)
 
 
