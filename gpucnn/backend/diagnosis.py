@@ -47,7 +47,7 @@ def cuda_problem(index: int = 0) -> Problem | None:
 def cuda_problems(index: int = 0) -> Iterator[Problem]:
     """All that keeps it from being used, as far as one problem does not hide another."""
     if (driver := _driver_version()) is None:
-        yield Problem("there is no NVIDIA driver: libcuda.so.1 cannot be loaded", _NO_DRIVER)
+        yield Problem("there is no NVIDIA driver", _NO_DRIVER)
     if problem := _cupy_problem(driver or 0):
         yield problem
         return
