@@ -7,28 +7,39 @@
 //
 // Layout:  x and grad_x are (planes, H, W), y and grad_y (planes, OH, OW), planes = N*C,
 //          contiguous.
-// Owner:   forward: LANES threads, one output: 1, or a warp for large windows. Backward: one
-//          thread, four neighbouring pixels of a row, which gathers from their windows: nothing is
-//          added atomically, and the order is that of the taps.
-// Launch:  one-dimensional; forward LANES * outputs threads or more, backward planes * H *
-//          ceil(W / 4).
-// Limits:  -DWINDOW=2 is for KH = KW = SH = SW = 2.
+// Owner:   avg_pool2d_forward and _backward take any window. Forward: LANES threads, one output:
+//          1, or a warp for large windows. Backward: one thread, four neighbouring pixels of a row.
+//          The *_stride2 kernels are for 2x2 and 3x3 at stride 2: one thread, two neighbouring
+//          outputs; or a patch of two rows of four pixels, as in max_pool2d.cu.
+//          Backward gathers: nothing is added atomically, and the order is that of the taps.
+// Launch:  one-dimensional; LANES * outputs threads or more; planes * H * ceil(W / 4) backward.
+//          At stride 2 as many as `pairs` and `patches` say: planes * OH * ceil(OW / 2), and
+//          planes * ceil(H / 2) * ceil(W / 4).
+// Limits:  the *_stride2 kernels divide by WINDOW * WINDOW: either there is no padding, or it
+//          counts.
 // Floor:   2x2 at stride 2, bytes an output: 20 (16 of x, 4 of y), the same backward.
 // Ladder:  1. one thread, one output, one thread, one pixel: neighbours read neighbours, which is
 //             enough while a window is small, but finding a pixel's windows takes six divisions.
-//          2. four pixels a thread share the divisions of their row and leave by one store; a
-//             window known to the compiler turns the other divisions into shifts.
-//          3. pooling a whole image to one number leaves few threads, each far from the next: there
+//          2. four pixels a thread share the divisions of their row and leave by one store.
+//          3. a window at stride 2 that the compiler knows: whole patches move as packs, and which
+//             windows hold a pixel is known beforehand. A grad_y is read and divided once a patch.
+//          4. pooling a whole image to one number leaves few threads, each far from the next: there
 //             a warp walks along the window and adds up by shuffles.
 #include "common.cuh"
 #include "pack.cuh"
 
-#ifndef WINDOW
-#define WINDOW 0  // 2: the window is 2x2 at stride 2; 0: any
-#endif
 #ifndef LANES
 #define LANES 1  // threads that share an output: 1 or WARP
 #endif
+#ifndef WINDOW
+#define WINDOW 2  // the square window of the *_stride2 kernels: 2 or 3
+#endif
+#ifndef PAD
+#define PAD 0  // its padding at the top and at the left: 0, or 1 for a window of 3
+#endif
+#define REACH (WINDOW - 2)         // rows and columns of a window beyond its own 2x2 pixels
+#define SIDE (PAD ? -1 : REACH)    // where they lie: -1 before, 1 after; 0: there are none
+static_assert(WINDOW == 3 || PAD == 0, "a padded window of 2 goes through avg_pool2d_forward");
 
 // How many of the `kernel` pixels from `first` on lie in an image of `size`.
 __device__ inline int inside(int first, int kernel, int size) {
@@ -39,7 +50,6 @@ extern "C" __global__ void avg_pool2d_forward(const real *__restrict__ x, real *
                                               index_t outputs, int H, int W, int OH, int OW, int KH,
                                               int KW, int SH, int SW, int top, int left,
                                               int count_include_pad) {
-    if (WINDOW) KH = KW = SH = SW = WINDOW;
     const index_t i = LANES == 1 ? thread_index() : warp_index();
     if (i >= outputs) return;
     const index_t row = i / OW, plane = row / OH;
@@ -77,7 +87,6 @@ extern "C" __global__ void avg_pool2d_backward(const real *__restrict__ grad_y,
                                                real *__restrict__ grad_x, index_t packs, int H,
                                                int W, int OH, int OW, int KH, int KW, int SH,
                                                int SW, int top, int left, int count_include_pad) {
-    if (WINDOW) KH = KW = SH = SW = WINDOW;
     const index_t i = thread_index();
     if (i >= packs) return;
     const int per_row = (W + 3) / 4;
@@ -105,4 +114,95 @@ extern "C" __global__ void avg_pool2d_backward(const real *__restrict__ grad_y,
     }
     const bool whole = W % 4 == 0 && aligned<4>(grad_x);
     store_some(grad_x + row * W + w0, sum, W - w0, whole);
+}
+
+// Columns w to w + N - 1 of row h, and one more on the side that BEYOND says; 0 outside the image.
+template <int N, int BEYOND>
+__device__ inline void load_row(const real *plane, int h, int w, int H, int W, bool packs,
+                                real *seen) {
+    const bool inside = h >= 0 && h < H;
+    const real *row = plane + static_cast<index_t>(h) * W;
+    const index_t count = inside ? W - w : 0;
+    const pack<real, N> middle = load_some<N>(row + w, count, packs && count >= N);
+#pragma unroll
+    for (int i = 0; i < N; ++i) seen[i + (BEYOND < 0)] = middle.lane[i];
+    if (BEYOND) {
+        const int outer = BEYOND < 0 ? w - 1 : w + N;
+        seen[BEYOND < 0 ? 0 : N] = inside && outer >= 0 && outer < W ? row[outer] : real(0);
+    }
+}
+
+// A product spares a float the instructions of a division, for one more rounding (1/4: none). A
+// double is divided: its bits stay those of the CPU.
+__device__ inline real average(real sum) {
+    constexpr int count = WINDOW * WINDOW;
+    return sizeof(real) == sizeof(float) ? sum * (real(1) / count) : sum / count;
+}
+
+extern "C" __global__ void avg_pool2d_forward_stride2(const real *__restrict__ x,
+                                                      real *__restrict__ y, index_t pairs, int H,
+                                                      int W, int OH, int OW) {
+    const index_t i = thread_index();
+    if (i >= pairs) return;
+    const int per_row = (OW + 1) / 2;
+    const index_t row = i / per_row, plane = row / OH;
+    const int oh = static_cast<int>(row - plane * OH);
+    const int ow = static_cast<int>(i - row * per_row) * 2;
+    const bool packs = W % 4 == 0 && aligned<4>(x);
+    real seen[WINDOW][4 + REACH];
+#pragma unroll
+    for (int kh = 0; kh < WINDOW; ++kh)
+        load_row<4, SIDE>(x + plane * H * W, 2 * oh + kh - PAD, 2 * ow, H, W, packs, seen[kh]);
+    pack<real, 2> out;
+#pragma unroll
+    for (int j = 0; j < 2; ++j) {
+        real sum = real(0);
+#pragma unroll
+        for (int k = 0; k < WINDOW * WINDOW; ++k) sum += seen[k / WINDOW][2 * j + k % WINDOW];
+        out.lane[j] = average(sum);
+    }
+    store_some(y + row * OW + ow, out, OW - ow, OW % 2 == 0 && aligned<2>(y));
+}
+
+extern "C" __global__ void avg_pool2d_backward_stride2(const real *__restrict__ grad_y,
+                                                       real *__restrict__ grad_x, index_t patches,
+                                                       int H, int W, int OH, int OW) {
+    const index_t i = thread_index();
+    if (i >= patches) return;
+    const int per_row = (W + 3) / 4, rows = (H + 1) / 2;
+    const index_t row = i / per_row, plane = row / rows;
+    const int r = static_cast<int>(row - plane * rows);
+    const int q = static_cast<int>(i - row * per_row) * 2;
+
+    // Seen from pixel (2r + i, 2q + j), window (r + d - BEFORE, q + e - BEFORE) has its tap
+    // kh = i + PAD - 2 (d - BEFORE), kw = j + PAD - 2 (e - BEFORE) there.
+    constexpr int BEFORE = SIDE > 0, DS = 1 + REACH, ES = 2 + REACH;
+    const bool packs = OW % 2 == 0 && aligned<2>(grad_y);
+    real grad[DS][ES];
+#pragma unroll
+    for (int d = 0; d < DS; ++d) {
+        load_row<2, -SIDE>(grad_y + plane * OH * OW, r + d - BEFORE, q, OH, OW, packs, grad[d]);
+#pragma unroll
+        for (int e = 0; e < ES; ++e) grad[d][e] = average(grad[d][e]);
+    }
+    const bool whole = W % 4 == 0 && aligned<4>(grad_x);
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const int h = 2 * r + i, w = 2 * q;
+        pack<real, 4> sum;
+#pragma unroll
+        for (int j = 0; j < 4; ++j) {
+            real all = real(0);
+#pragma unroll
+            for (int d = DS - 1; d >= 0; --d) {  // falling windows: the pixel's rising taps
+#pragma unroll
+                for (int e = ES - 1; e >= 0; --e) {
+                    const int kh = i + PAD - 2 * (d - BEFORE), kw = j + PAD - 2 * (e - BEFORE);
+                    if (kh >= 0 && kh < WINDOW && kw >= 0 && kw < WINDOW) all += grad[d][e];
+                }
+            }
+            sum.lane[j] = all;
+        }
+        if (h < H) store_some(grad_x + (plane * H + h) * W + w, sum, W - w, whole);
+    }
 }

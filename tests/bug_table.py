@@ -215,8 +215,8 @@ BUGS = [
     ),
     Bug(
         "max_pool2d: a row of an odd image is left out", POOLING_LAUNCHES,
-        "-(-g.H // 2)",
-        "(g.H // 2)",
+        "-(-g.H // 2) * -(-g.W // vector)",
+        "(g.H // 2) * -(-g.W // vector)",
         KERNELS, "max_pooling",
     ),
     Bug(
@@ -242,6 +242,30 @@ BUGS = [
         "sum = warp_sum(sum);",
         "",
         KERNELS, "warp_shares",
+    ),
+    Bug(
+        "avg_pool2d: the window before the patch is forgotten", "kernels/avg_pool2d.cu",
+        "BEFORE = SIDE > 0, DS",
+        "BEFORE = 0, DS",
+        KERNELS, "average",
+    ),
+    Bug(
+        "avg_pool2d: a row of an odd image is left out", POOLING_LAUNCHES,
+        "-(-g.H // 2) * -(-g.W // 4)",
+        "(g.H // 2) * -(-g.W // 4)",
+        KERNELS, "average",
+    ),
+    Bug(
+        "avg_pool2d: no column beyond the pack", "kernels/avg_pool2d.cu",
+        "inside && outer >= 0 && outer < W ?",
+        "false ?",
+        KERNELS, "average",
+    ),
+    Bug(
+        "avg_pool2d: a constant where windows count differently", POOLING_LAUNCHES,
+        "(count_include_pad or not np.any(g.padding))",
+        "(count_include_pad or True)",
+        KERNELS, "average",
     ),
     Bug(
         "pooling: top and left swapped", POOLING_LAUNCHES,

@@ -22,7 +22,6 @@ README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"
 BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
 Job = tuple[Variant, int]  # a variant and an architecture
 Found = dict[Job, Resources | KernelError]
-SHOWN = 90
 
 
 def known_architectures() -> tuple[int, ...]:
@@ -75,26 +74,38 @@ def failures(found: Found) -> list[str]:
 
 
 def table(variants: list[Variant], found: Found) -> str:
-    """A row for each variant: registers over the architectures, occupancy on `SHOWN`."""
+    """A row for each variant; where architectures differ, a figure for each of them, in order."""
     rows = [
-        f"| kernel | constants | threads | registers | shared | occupancy on sm_{SHOWN} |",
-        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| kernel | constants | threads | registers | shared | spills | occupancy, % |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: |",
     ]
     for variant in variants:
         needs = {
             architecture: need
-            for (v, architecture), need in found.items()
+            for (v, architecture), need in sorted(found.items())
             if v == variant and isinstance(need, Resources)
         }
-        registers = sorted({need.registers for need in needs.values()})
-        span = f"{registers[0]}-{registers[-1]}" if len(registers) > 1 else f"{registers[0]}"
-        shared = variant.shared + max(need.shared for need in needs.values())
-        share = occupancy(needs[SHOWN].registers, shared, variant.threads, SHOWN)
+        shared = {a: variant.shared + need.shared for a, need in needs.items()}
+        shares = [
+            round(100 * occupancy(need.registers, shared[a], variant.threads, a))
+            for a, need in needs.items()
+        ]
+        figures = (
+            [need.registers for need in needs.values()],
+            list(shared.values()),
+            [need.spill_stores + need.spill_loads for need in needs.values()],
+            shares,
+        )
         rows.append(
-            f"| `{variant.kernel}` | {variant.constants} | {variant.threads} | {span} | "
-            f"{shared:,} | {share:.0%} |"
+            f"| `{variant.kernel}` | {variant.constants} | {variant.threads} | "
+            + " | ".join(map(_figures, figures))
+            + " |"
         )
     return "\n".join(rows)
+
+
+def _figures(values: list[int]) -> str:
+    return " ".join(map(str, values)) if len(set(values)) > 1 else str(values[0])
 
 
 def write(text: str) -> None:

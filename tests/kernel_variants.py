@@ -173,13 +173,17 @@ def _uncommon(backend: CudaBackend) -> None:
             _convolution(backend, (4, 32, 17, 17), (64, 32 // groups, 3, 3), groups=groups)
         empty = backend.launcher.empty
         x = empty((4, 6, 28, 28), dtype)
-        for kernel, stride in ((2, 2), (3, 2), (3, 1), (7, 7), (20, 20)):
-            y, argmax = backend.max_pool2d_forward(x, kernel, stride=stride)
-            backend.max_pool2d_backward(y, argmax, x.shape, kernel, stride=stride)
+        for kernel, stride, padding in (
+            (2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 0), (7, 7, 0), (20, 20, 0),
+        ):  # fmt: skip
+            options: dict[str, Any] = {"stride": stride, "padding": padding}
+            y, argmax = backend.max_pool2d_forward(x, kernel, **options)
+            backend.max_pool2d_backward(y, argmax, x.shape, kernel, **options)
             for counted in (True, False):
-                options: dict[str, Any] = {"stride": stride, "count_include_pad": counted}
-                y = backend.avg_pool2d_forward(x, kernel, **options)
-                backend.avg_pool2d_backward(y, x.shape, kernel, **options)
+                y = backend.avg_pool2d_forward(x, kernel, count_include_pad=counted, **options)
+                backend.avg_pool2d_backward(
+                    y, x.shape, kernel, count_include_pad=counted, **options
+                )
         for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
             for transpose_a in (False, True):
                 for transpose_b in (False, True):

@@ -56,11 +56,18 @@ def max_backward(launcher: Launcher, grad_y: Array, argmax: Array, g: Pool2dGeom
 def avg_forward(launcher: Launcher, x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
     """See `Backend.avg_pool2d_forward`."""
     y = launcher.empty(g.y_shape, x.dtype)
+    if _divides_by_a_constant(g, count_include_pad):
+        pairs = g.N * g.C * g.OH * -(-g.OW // 2)
+        launcher.launch(
+            "avg_pool2d", "avg_pool2d_forward_stride2", _grid(pairs), _THREADS,
+            x, y, pairs, g.H, g.W, g.OH, g.OW, **_square(g),
+        )  # fmt: skip
+        return y
     # Where large windows overlap, neighbouring threads read neighbouring pixels anyway.
     lanes = 32 if g.KH * g.KW >= _LARGE_WINDOW and g.stride[1] >= g.KW else 1
     launcher.launch(
         "avg_pool2d", "avg_pool2d_forward", _grid(y.size * lanes), _THREADS,
-        x, y, y.size, *_window(g), count_include_pad, WINDOW=_halving(g), LANES=lanes,
+        x, y, y.size, *_window(g), count_include_pad, LANES=lanes,
     )  # fmt: skip
     return y
 
@@ -70,17 +77,19 @@ def avg_backward(
 ) -> Array:
     """See `Backend.avg_pool2d_backward`."""
     grad_x = launcher.empty(g.x_shape, grad_y.dtype)
+    if _divides_by_a_constant(g, count_include_pad):
+        patches = g.N * g.C * -(-g.H // 2) * -(-g.W // 4)
+        launcher.launch(
+            "avg_pool2d", "avg_pool2d_backward_stride2", _grid(patches), _THREADS,
+            grad_y, grad_x, patches, g.H, g.W, g.OH, g.OW, **_square(g),
+        )  # fmt: skip
+        return grad_x
     packs = g.N * g.C * g.H * -(-g.W // 4)
     launcher.launch(
         "avg_pool2d", "avg_pool2d_backward", _grid(packs), _THREADS,
-        grad_y, grad_x, packs, *_window(g), count_include_pad, WINDOW=_halving(g),
+        grad_y, grad_x, packs, *_window(g), count_include_pad,
     )  # fmt: skip
     return grad_x
-
-
-def _halving(g: Pool2dGeometry) -> int:
-    """2 for 2x2 windows at stride 2, which the kernels then know beforehand; 0 for others."""
-    return 2 if (g.KH, g.KW, *g.stride) == (2, 2, 2, 2) else 0
 
 
 def _grid(threads: int) -> int:
@@ -99,8 +108,17 @@ def _is_stride2(g: Pool2dGeometry) -> bool:
     return g.stride == (2, 2) and corner in windows.get((g.KH, g.KW), ())
 
 
+def _divides_by_a_constant(g: Pool2dGeometry, count_include_pad: bool) -> bool:
+    """Whether average pooling is at stride 2 and all its windows count the same."""
+    return _is_stride2(g) and (count_include_pad or not np.any(g.padding))
+
+
+def _square(g: Pool2dGeometry) -> dict[str, Any]:
+    return {"WINDOW": g.KH, "PAD": g.padding[0][0]}
+
+
 def _specialised(g: Pool2dGeometry, argmax: Array, vector: int) -> dict[str, Any]:
-    return {"TAP": _tap(argmax), "WINDOW": g.KH, "PAD": g.padding[0][0], "VECTOR": vector}
+    return _square(g) | {"TAP": _tap(argmax), "VECTOR": vector}
 
 
 def _tap(argmax: Array) -> str:
