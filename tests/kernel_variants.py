@@ -48,16 +48,25 @@ class Variant(NamedTuple):
 
 
 class Recorder(SimulatorLauncher):
-    """Compiles nothing and runs nothing; `variants` is what it was asked to launch."""
+    """Compiles nothing and runs nothing; `variants` is what it was asked to launch.
 
-    def __init__(self, multiprocessors: int) -> None:
+    Args:
+        multiprocessors: of the GPU that it plays.
+        aligned: whether all arrays lie as a GPU allocates them, or none does.
+    """
+
+    def __init__(self, multiprocessors: int, aligned: bool = True) -> None:
         Launcher.__init__(self)  # the simulator's own asks for a C++ compiler
         self.multiprocessors = multiprocessors
+        self.aligned = aligned
         self.variants: set[Variant] = set()
 
     def empty(self, shape: Any, dtype: Any) -> Any:
         # Not filled, so that large arrays cost nothing.
         return np.empty(shape, dtype).view(DeviceArray)
+
+    def address(self, array: Any) -> int:
+        return 0 if self.aligned else array.itemsize
 
     def _compile(self, kernel: Kernel) -> Any:
         return kernel
@@ -79,11 +88,12 @@ def in_use() -> list[Variant]:
         recorder = Recorder(multiprocessors)
         with _as_simulator(recorder) as backend, backend.computing():
             _train_and_evaluate()
-            for dtype in ("float32", "float64"):
-                _primitives(backend, dtype)
             for shape in SHAPES:
                 _convolution(backend, shape.x_shape, shape.w_shape, shape.stride, shape.padding)
-            _uncommon(backend)
+            for recorder.aligned in (True, False):
+                for dtype in ("float32", "float64"):
+                    _primitives(backend, dtype)
+                _uncommon(backend)
         out, step = recorder.empty((8,), "uint32"), recorder.empty((1,), "uint32")
         recorder.launch("philox", "philox_bits", 1, 256, out, out.size, 1, 2, step)
         variants |= recorder.variants
