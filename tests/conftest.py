@@ -39,18 +39,31 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    devices = metafunc.config.getoption("--device") or ["cpu", "sim"]
     if "backend" in metafunc.fixturenames:
-        devices = metafunc.config.getoption("--device") or ["cpu", "sim"]
         metafunc.parametrize("backend", devices, indirect=True, scope="session")
+    if "gpu" in metafunc.fixturenames:
+        kernels = [device for device in devices if device != "cpu"] or ["sim"]
+        metafunc.parametrize("gpu", kernels, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
 def backend(request: pytest.FixtureRequest) -> Any:
     """A backend under test; arrays go in by ``asarray`` and come back by ``to_numpy``."""
+    return _get(request.param)
+
+
+@pytest.fixture(scope="session")
+def gpu(request: pytest.FixtureRequest) -> Any:
+    """A backend that runs the kernels, for tests of theirs alone."""
+    return _get(request.param)
+
+
+def _get(device: str) -> Any:
     try:
-        return gpucnn.backend.get(request.param)
+        return gpucnn.backend.get(device)
     except DeviceError as error:
-        pytest.skip(f"{request.param}: {error}")
+        pytest.skip(f"{device}: {error}")
 
 
 @pytest.fixture

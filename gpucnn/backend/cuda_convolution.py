@@ -18,7 +18,6 @@ import numpy as np
 from gpucnn.backend.base import Array
 from gpucnn.backend.cuda_tiles import MOST_PARTS, add_parts, is_aligned, plan, workspace
 from gpucnn.backend.launcher import Launcher
-from gpucnn.errors import UsageError
 from gpucnn.shapes import Conv2dGeometry
 
 _THREADS = 256  # of a naive block
@@ -203,12 +202,4 @@ def _rung(launcher: Launcher, dtype: Any, direct: bool, blocks: int, phases: int
             possible.insert(0, "tiled")
         if direct:
             possible.insert(0, "direct")
-    if launcher.rung is None:
-        return possible[0]
-    if launcher.rung in possible:
-        return launcher.rung
-    raise UsageError(
-        f"the {launcher.rung} convolution kernel cannot take these arguments",
-        cause=f"for these sizes and {dtype} there is only: {', '.join(possible)}",
-        fix="leave the rung to the backend (None)",
-    )
+    return launcher.choose_rung(possible, f"convolution of these sizes in {dtype}")

@@ -9,7 +9,6 @@ import numpy as np
 from gpucnn.backend.base import Array
 from gpucnn.backend.cuda_tiles import add_parts, is_aligned, plan, workspace
 from gpucnn.backend.launcher import Launcher
-from gpucnn.errors import UsageError
 
 _THREADS = 256
 
@@ -27,7 +26,8 @@ def matmul(
     b, transpose_b = _stored(xp, b)
     transposes = {"TRANSPOSE_A": int(transpose_a), "TRANSPOSE_B": int(transpose_b)}
     relu = int(activation == "relu")
-    if _rung(launcher, a.dtype) == "naive":
+    possible = ("naive",) if a.dtype == np.float64 else ("tiled", "naive")
+    if launcher.choose_rung(possible, f"matrix product in {a.dtype}") == "naive":
         c = launcher.empty((M, N), a.dtype)
         launcher.launch(
             "matmul", "matmul_naive", -(-c.size // _THREADS), _THREADS,
@@ -51,16 +51,3 @@ def _stored(xp: Any, matrix: Array) -> tuple[Array, bool]:
     if not matrix.flags.c_contiguous and matrix.T.flags.c_contiguous:
         return matrix.T, True
     return xp.ascontiguousarray(matrix), False
-
-
-def _rung(launcher: Launcher, dtype: Any) -> str:
-    possible = ("naive",) if dtype == np.float64 else ("tiled", "naive")
-    if launcher.rung is None:
-        return possible[0]
-    if launcher.rung in possible:
-        return launcher.rung
-    raise UsageError(
-        f"a {launcher.rung} matrix product of {dtype}",
-        cause=f"there is only: {', '.join(possible)}",
-        fix="leave the rung to the backend (None)",
-    )

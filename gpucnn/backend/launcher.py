@@ -18,12 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.errors import (
-    DtypeError,
-    GpucnnError,
-    KernelError,
-    ShapeError,
-)
+from gpucnn.errors import DtypeError, GpucnnError, KernelError, ShapeError, UsageError
 
 Array = Any  # of the launcher's device
 Dim3 = tuple[int, int, int]
@@ -167,6 +162,22 @@ class Launcher(ABC):
             self._run(handle, grid, block, values, shared)
         except GpucnnError as error:
             raise self._named(error, kernel, args) from None
+
+    def choose_rung(self, possible: Sequence[str], what: str) -> str:
+        """The rung that `rung` asks for, else the first of those that take the arguments.
+
+        Raises:
+            UsageError: what is asked for does not take them.
+        """
+        if self.rung is None:
+            return possible[0]
+        if self.rung in possible:
+            return self.rung
+        raise UsageError(
+            f"the {self.rung} kernel does not compute a {what}",
+            cause=f"there is only: {', '.join(possible)}",
+            fix="leave the rung to the backend (None)",
+        )
 
     def resolve(self, source: str, kernel: str, args: Sequence[Any], **constants: Any) -> Kernel:
         """The variant of a kernel that `launch` would run on these arguments."""

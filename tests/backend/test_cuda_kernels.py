@@ -15,24 +15,9 @@ from checks import UNIT_ROUNDOFF, assert_close, assert_same_bits
 
 import gpucnn.backend
 from gpucnn import random
-from gpucnn.errors import DeviceError, DtypeError, ShapeError, UsageError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 CPU = gpucnn.backend.get("cpu")
-
-
-def pytest_generate_tests(metafunc):
-    if "gpu" in metafunc.fixturenames:
-        asked = metafunc.config.getoption("--device") or []
-        devices = [device for device in asked if device != "cpu"] or ["sim"]
-        metafunc.parametrize("gpu", devices, indirect=True, scope="module")
-
-
-@pytest.fixture(scope="module")
-def gpu(request):
-    try:
-        return gpucnn.backend.get(request.param)
-    except DeviceError as error:
-        pytest.skip(f"{request.param}: {error}")
 
 
 def misaligned(gpu, array):
