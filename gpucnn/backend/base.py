@@ -550,6 +550,13 @@ class Backend(ABC):
         The other arguments are as in `sgd_update`. AdamW: Loshchilov and Hutter 2019.
         """
         self._check_update(param, grad, m=m, v=v)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise UsageError(
+                    f"{name} is {beta}",
+                    cause="it is the weight of the past: at least 0 and below 1",
+                    fix="give beta1=0.9 and beta2=0.999",
+                )
         self._adam_update(
             param,
             grad,

@@ -178,3 +178,10 @@ def test_sgd_without_momentum_needs_no_velocity(backend):
     param, grad = backend.asarray(np.ones(3)), backend.asarray(np.ones(3))
     backend.sgd_update(param, grad, None, learning_rate=one(backend, 0.5, "float32"))
     np.testing.assert_array_equal(backend.to_numpy(param), [0.5] * 3)
+
+
+@pytest.mark.parametrize("betas", [{"beta1": 1.0}, {"beta2": -0.5}, {"beta2": float("nan")}])
+def test_a_beta_that_is_no_weight(backend, betas):
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match=next(iter(betas))):
+        backend.adam_update(*arrays, learning_rate=0.1, step=1, **betas)
