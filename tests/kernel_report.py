@@ -13,9 +13,9 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
+from compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
 from kernel_variants import Variant, in_use, wide
 
-from gpucnn.backend.compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
 README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"

@@ -179,10 +179,6 @@ class Launcher(ABC):
             fix="leave the rung to the backend (None)",
         )
 
-    def resolve(self, source: str, kernel: str, args: Sequence[Any], **constants: Any) -> Kernel:
-        """The variant of a kernel that `launch` would run on these arguments."""
-        return self._resolve(source, kernel, *self._chosen(source, kernel, args), constants)
-
     def add_source(self, source: str, text: str) -> None:
         """Makes a text known under a name, as if it stood in kernels/."""
         self._texts[source] = _expand(text, source)
@@ -230,12 +226,12 @@ class Launcher(ABC):
         return real, wide
 
     def _parameters(self, source: str, kernel: str) -> tuple[Parameter, ...]:
-        parameters = signatures(self.text(source)).get(kernel)
+        parameters = _signatures(self.text(source)).get(kernel)
         if parameters is None:
             raise KernelError(
                 f"kernels/{source}.cu has no kernel {kernel}",
                 cause='it must be declared as: extern "C" __global__ void NAME(...)',
-                fix=f"choose one of {', '.join(signatures(self.text(source)))}",
+                fix=f"choose one of {', '.join(_signatures(self.text(source)))}",
             )
         return parameters
 
@@ -366,7 +362,7 @@ def _alone(text: str, kernel: str) -> str:
 
     def without(found: re.Match[str]) -> str:
         # Lines keep their numbers.
-        return found[0] if kernel in signatures(found[0]) else "\n" * found[0].count("\n")
+        return found[0] if kernel in _signatures(found[0]) else "\n" * found[0].count("\n")
 
     # A kernel ends with its line, or with a brace at the beginning of one.
     whole = r'^extern "C" __global__(?:[^\n]*\}$|.*?^\}$)'
@@ -374,7 +370,7 @@ def _alone(text: str, kernel: str) -> str:
 
 
 @cache
-def signatures(text: str) -> dict[str, tuple[Parameter, ...]]:
+def _signatures(text: str) -> dict[str, tuple[Parameter, ...]]:
     """The parameters of every kernel of a text."""
     bare = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
     declared = re.findall(

@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import compilation
 import pytest
+from compilation import ARCHITECTURES, Resources, compile_for, occupancy, parse_log
 from kernel_report import (
     BEGIN,
     END,
@@ -20,8 +22,6 @@ from kernel_report import (
 )  # fmt: skip
 from kernel_variants import in_use, of_models, wide
 
-from gpucnn.backend import compilation
-from gpucnn.backend.compilation import ARCHITECTURES, Resources, compile_for, occupancy, parse_log
 from gpucnn.errors import KernelError, MissingExtraError, UsageError
 
 

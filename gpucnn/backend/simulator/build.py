@@ -15,7 +15,6 @@ import shlex
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -95,24 +94,24 @@ class Compiler:
         if portable:
             self.runtime_flags += ("-DGPUCNN_UCONTEXT",)
 
-    def kernels(self, text: str, names: Iterable[str], options: tuple[str, ...]) -> ctypes.CDLL:
-        """The object of the kernels of a source.
+    def kernel(self, text: str, name: str, options: tuple[str, ...]) -> ctypes.CDLL:
+        """The object of a kernel.
 
         Args:
             text: of the source, with #line directives.
-            names: of the kernels.
+            name: of the kernel.
             options: -DNAME=VALUE.
 
         Raises:
             KernelError: it does not compile; the cause is what the compiler says.
         """
-        # Constants behind the header, whose names they might be, and entries behind the kernels.
+        # Constants behind the header, whose names they might be, and the entry behind the kernel.
         defined = (option.removeprefix("-D").partition("=") for option in options)
         parts = [
             '#include "device.h"',
-            *(f"#define {name} {value or 1}" for name, _, value in defined),
+            *(f"#define {constant} {value or 1}" for constant, _, value in defined),
         ]
-        parts += [text, "GPUCNN_OBJECT", *(f"GPUCNN_ENTRY({name})" for name in names), ""]
+        parts += [text, "GPUCNN_OBJECT", f"GPUCNN_ENTRY({name})", ""]
         return self._load("\n".join(parts), self.kernel_flags)
 
     def runtime(self) -> ctypes.CDLL:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher, signatures
+from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
 from gpucnn.errors import KernelError, UsageError
@@ -116,9 +116,7 @@ class SimulatorLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> _Handle:
         try:
-            # All kernels of the source at once: they would be compiled with it anyway.
-            names = signatures(kernel.text)
-            library = self._compiler.kernels(kernel.text, names, kernel.options)
+            library = self._compiler.kernel(kernel.text, kernel.name, kernel.options)
         except KernelError as error:
             raise KernelError(
                 f"kernels/{kernel.source}.cu cannot be run: {error.message}",
