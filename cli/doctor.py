@@ -9,12 +9,13 @@ import click
 
 from gpucnn import backend as backends
 from gpucnn.backend import diagnosis
+from gpucnn.backend.parallel import blas_problem
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
 from gpucnn.errors import GpucnnError
 from gpucnn.training.run import describe_environment
 
-_EXTRAS = {"image": "PIL"}  # extra of pip -> the module it brings
+_EXTRAS = {"image": "PIL", "plot": "matplotlib"}  # extra of pip -> the module it brings
 
 
 @click.command()
@@ -22,7 +23,8 @@ _EXTRAS = {"image": "PIL"}  # extra of pip -> the module it brings
 def command(console: Console) -> None:
     """What this machine can do: versions, devices, data sets, optional packages."""
     chosen, why = backends.choose()
-    problems = list(diagnosis.cuda_problems())
+    blas = blas_problem()
+    problems = {"cuda": list(diagnosis.cuda_problems()), "environment": [blas] if blas else []}
     report: dict[str, Any] = {
         "environment": describe_environment(backends.get("cpu")),
         "devices": {device: _device(device) for device in ("cpu", "cuda", "sim")},
@@ -32,14 +34,14 @@ def command(console: Console) -> None:
         "data": {name: _data(name) for name in sources.SOURCES},
         "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
     }
-    console.event({"event": "end", **report, "problems": [p._asdict() for p in problems]})
+    listed = [problem._asdict() for found in problems.values() for problem in found]
+    console.event({"event": "end", **report, "problems": listed})
     for topic, found in report.items():
         console.result(f"{topic}:")
         for key, value in found.items():
             console.result(f"  {key}: {value}")
-        if topic == "cuda":
-            for problem in problems:
-                console.result(f"  problem: {problem.cause}\n      fix: {problem.fix}")
+        for problem in problems.get(topic, []):
+            console.result(f"  problem: {problem.cause}\n      fix: {problem.fix}")
 
 
 def _device(name: str) -> str:

@@ -27,7 +27,9 @@ COMMANDS = {
     "evaluate": "Loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
     "summary": "Layers, shapes, parameters and cost of a model.",
+    "profile": "Where the time of a training step goes, layer by layer.",
     "data": "List, fetch and verify data sets.",
+    "bench": "Check and time operations and trainings, beside PyTorch.",
     "doctor": "What this machine can do, and what is missing.",
 }
 
@@ -139,7 +141,7 @@ def main() -> None:
     gpucnn train --data mnist --model cnn
 
     Every command has --help; errors end with a code that says their kind: 1 other, 2 usage,
-    3 device, 4 data, 5 diverged, 130 interrupted.
+    3 device, 4 data, 5 diverged, 6 verification, 130 interrupted.
     """
 
 

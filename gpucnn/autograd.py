@@ -291,12 +291,12 @@ class Function:
         return type(self).__name__
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        self.backend = backends.of(*(_array_of(value) for value in inputs))
+        self.backend = backends.of(*map(_array_of, inputs))
         self.xp = self.backend.xp
         dtype = next(value.dtype for value in inputs if hasattr(value, "dtype"))
-        tensors = tuple(self._as_tensor(value, dtype) for value in inputs)
+        tensors = tuple([self._as_tensor(value, dtype) for value in inputs])
         recording = is_grad_enabled()
-        self.needs_input_grad = tuple(recording and t.requires_grad for t in tensors)
+        self.needs_input_grad = tuple([recording and t.requires_grad for t in tensors])
         with self.backend.computing():
             result = Tensor(self.forward(*(t.data for t in tensors)))
         if any(self.needs_input_grad):

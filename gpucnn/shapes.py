@@ -182,11 +182,16 @@ def pool2d_geometry(
 
 
 def _shape(value: Any) -> tuple[int, ...]:
+    if type(value) is tuple and _PLAIN.issuperset(map(type, value)):  # as array.shape is
+        return value
     if isinstance(value, (tuple, list)) and all(map(_is_int, value)):
         return tuple(map(int, value))
     raise ShapeError(
         f"a shape is {value!r}", cause="it must be a tuple of integers", fix="pass array.shape"
     )
+
+
+_PLAIN = {int}
 
 
 class _Wrong(NamedTuple):
@@ -200,6 +205,8 @@ class _Wrong(NamedTuple):
 
 def _key(argument: Any) -> Any:
     """An argument as the key of a cache: a geometry is asked for in every step."""
+    if type(argument) is int:
+        return argument
     if isinstance(argument, (tuple, list)):
         return tuple(_key(a) for a in argument)
     if _is_int(argument):

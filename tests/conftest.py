@@ -1,14 +1,14 @@
 """Fixtures that all tests share: the backends under test, real MNIST, hypothesis' profile.
 
-A test that takes ``backend`` runs on the CPU and on the simulator, or on the devices named:
-``pytest --device cuda --device cpu``. One that this machine does not have is skipped with its
-reason. The simulator runs the kernels under UBSan, unless GPUCNN_SIM_SANITIZE says otherwise.
+A test that takes ``backend`` runs on the CPU with NumPy and with compiled kernels, and on the
+simulator, or on the devices named: ``pytest --device cuda --device cpu``. One that this machine
+does not have is skipped with its reason. The simulator runs the kernels under UBSan, unless GPUCNN_SIM_SANITIZE says otherwise.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 import gpucnn.backend
+from gpucnn.backend.cpu import CpuBackend
 from gpucnn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -34,29 +35,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--device",
         action="append",
         default=None,
-        help="a backend to test: cpu, sim, cuda, cuda:1; may be given several times (cpu and sim)",
+        help="a backend to test: cpu, compiled, sim, cuda, cuda:1; may be given several times",
     )
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    devices = metafunc.config.getoption("--device") or ["cpu", "sim"]
+    devices = metafunc.config.getoption("--device") or ["cpu", "compiled", "sim"]
     if "backend" in metafunc.fixturenames:
         metafunc.parametrize("backend", devices, indirect=True, scope="session")
     if "gpu" in metafunc.fixturenames:
-        kernels = [device for device in devices if device != "cpu"] or ["sim"]
+        kernels = [device for device in devices if device not in _ON_CPU] or ["sim"]
         metafunc.parametrize("gpu", kernels, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
-def backend(request: pytest.FixtureRequest) -> Any:
+def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
     """A backend under test; arrays go in by ``asarray`` and come back by ``to_numpy``."""
-    return _get(request.param)
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param in _ON_CPU:  # NumPy arrays are computed by the one under test
+            on_cpu = _ON_CPU[request.param]()
+            patch.setattr(gpucnn.backend, "_cpu", lambda: on_cpu)
+            yield on_cpu
+        else:
+            yield _get(request.param)
 
 
 @pytest.fixture(scope="session")
 def gpu(request: pytest.FixtureRequest) -> Any:
     """A backend that runs the kernels, for tests of theirs alone."""
     return _get(request.param)
+
+
+def _compiled() -> Any:
+    pytest.importorskip("numba", reason="the extra `fast` is not installed")
+    from gpucnn.backend.compiled.backend import CompiledBackend
+
+    return CompiledBackend()
+
+
+_ON_CPU: dict[str, Callable[[], Any]] = {"cpu": CpuBackend, "compiled": _compiled}
 
 
 def _get(device: str) -> Any:
@@ -86,6 +103,17 @@ def threads() -> Iterator[Any]:
     before = cpu.get_threads()
     yield cpu
     cpu.set_threads(before)
+
+
+@pytest.fixture
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Timing that says nothing and takes no time."""
+    from gpucnn.bench import ceilings, stopwatch
+
+    monkeypatch.setattr(stopwatch, "_SETTLE", 1e-9)
+    monkeypatch.setattr(stopwatch, "_STRETCH", 1e-9)
+    monkeypatch.setattr(ceilings, "_GEMM", 16)
+    monkeypatch.setattr(ceilings, "_COPY_BYTES", 1 << 12)
 
 
 @pytest.fixture(scope="session")

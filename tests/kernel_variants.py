@@ -15,13 +15,15 @@ from unittest import mock
 
 import numpy as np
 from calls import Calls
-from deepbench import SHAPES
 
 from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.backend.cuda import CudaBackend
 from gpucnn.backend.launcher import Dim3, Kernel, Launcher
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
+from gpucnn.bench import ceilings
+from gpucnn.bench.shapes import SHAPES
+from gpucnn.bench.stopwatch import Stopwatch
 from gpucnn.data import Dataset, Splits
 from gpucnn.training import TrainConfig, Trainer, evaluation
 
@@ -96,6 +98,10 @@ def in_use() -> list[Variant]:
                 _uncommon(backend)
         out, step = recorder.empty((8,), "uint32"), recorder.empty((1,), "uint32")
         recorder.launch("philox", "philox_bits", 1, 256, out, out.size, 1, 2, step)
+        watch = Stopwatch(CudaBackend("cuda:0", xp, recorder))
+        for dtype in ("float32", "float64"):
+            ceilings.fma_loop(watch, dtype)[0]()
+        watch.hold()
         variants |= recorder.variants
     return sorted(variants)
 

@@ -32,6 +32,8 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training"},
+    "plots": {"errors"},
+    "bench": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}
@@ -41,7 +43,10 @@ THIRD_PARTY = {
     "cuda": {"backend"},  # cuda-pathfinder, which CuPy brings
     "cupy": {"backend"},
     "filelock": {"data", "training"},
-    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
+    "llvmlite": {"backend"},  # which Numba brings
+    "matplotlib": {"plots"},
+    "numba": {"backend"},
+    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "plots", "__init__"} | {"cli"},
     "PIL": {"data", "cli"},
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
@@ -49,6 +54,7 @@ THIRD_PARTY = {
     "safetensors": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
+    "torch": {"bench"},  # what is set beside ours, where it is installed
 }
 
 
@@ -113,6 +119,7 @@ def unit(name: str) -> str | None:
     return head if head in ALLOWED or head == "kernels" else "__init__"
 
 
+OPTIONAL = {"cuda", "cupy", "matplotlib", "PIL", "torch"}
 CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
 
 
@@ -156,8 +163,10 @@ def test_third_party_packages_are_in_the_list(module, file):
 
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_optional_packages_are_imported_late(module, file):
-    late = {name for name, _, at_top in imports(module, file) if at_top}
-    assert not {name.partition(".")[0] for name in late} & {"cuda", "cupy", "PIL"}
+    if module == "bench.torch_train":  # a program by itself, of PyTorch alone
+        return
+    early = {name for name, _, at_top in imports(module, file) if at_top}
+    assert not {name.partition(".")[0] for name in early} & OPTIONAL
 
 
 @pytest.mark.parametrize(("module", "file"), CASES)
@@ -206,7 +215,18 @@ def loaded_by(statement: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"numpy", "cupy", "rich", "click", "safetensors", "pooch", "PIL", "threadpoolctl"}
+HEAVY = {
+    "matplotlib",
+    "torch",
+    "numpy",
+    "cupy",
+    "rich",
+    "click",
+    "safetensors",
+    "pooch",
+    "PIL",
+    "threadpoolctl",
+}
 
 
 def test_importing_the_package_loads_nothing():
@@ -229,10 +249,21 @@ def test_the_floor_needs_no_numpy(module):
         ("ops", {"autograd", "functions", "nn", "data", "training", "cli"}),
         ("autograd", {"functions", "nn", "optim", "data", "training", "cli"}),
         ("functions", {"nn", "models", "optim", "data", "training", "keras", "cli"}),
+        ("plots", {"backend", "nn", "bench", "cli"}),
+        ("bench", {"cli", "keras", "plots"}),
     ],
 )
 def test_a_layer_loads_nothing_above_it(module, absent):
     loaded = loaded_by(f"import gpucnn.{module}")
     assert f"gpucnn.{module}" in loaded
     assert not {name for name in loaded for a in absent if name.startswith(f"gpucnn.{a}")}
-    assert not loaded & {"cupy", "rich", "click", "PIL", "pooch", "safetensors"}
+    assert not loaded & {
+        "matplotlib",
+        "torch",
+        "cupy",
+        "rich",
+        "click",
+        "PIL",
+        "pooch",
+        "safetensors",
+    }

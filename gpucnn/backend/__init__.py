@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from functools import cache
 from typing import Any
@@ -84,7 +85,26 @@ def _device(array: Any) -> str | None:
 
 @cache
 def _cpu() -> Backend:
-    return CpuBackend()
+    if numba_problem() is not None:
+        return CpuBackend()
+    from gpucnn.backend.compiled.backend import CompiledBackend
+
+    return CompiledBackend()
+
+
+@cache
+def numba_problem() -> str | None:
+    """Why the CPU computes with NumPy alone; None if its kernels are compiled by Numba.
+
+    The extra `fast` brings Numba; $GPUCNN_NUMBA=0 is the way to do without it.
+    """
+    if os.environ.get("GPUCNN_NUMBA") == "0":
+        return "GPUCNN_NUMBA is 0"
+    try:
+        import numba  # noqa: F401
+    except ImportError as error:  # not installed, or not for this NumPy
+        return str(error)
+    return None
 
 
 @cache

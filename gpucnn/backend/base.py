@@ -37,6 +37,9 @@ from gpucnn.shapes import (
 )
 
 Array = Any  # a NumPy or CuPy ndarray
+PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: the kernel), padding
+_FLOATS = {"<f4"}, {"<f8"}  # of one call; "<": native, which byte-swapped arrays are not
+
 Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
 
 
@@ -178,6 +181,82 @@ class Backend(ABC):
         self._check_floats(grad_y=grad_y)
         _check_channels("grad_y", grad_y)
         return self._bias_grad(grad_y)
+
+    def conv2d_block_forward(
+        self,
+        x: Array,
+        w: Array,
+        b: Array | None = None,
+        *,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+        activation: str | None = None,
+        pool: PoolArg | None = None,
+    ) -> tuple[Array, Array | None]:
+        """`conv2d_forward` and, with `pool`, `max_pool2d_forward` of its result, which is not kept.
+
+        Args:
+            pool: (kernel, stride, padding) of the maximum, or None.
+
+        Returns:
+            y, and argmax or None, for `conv2d_block_backward`.
+        """
+        self._check_floats(x=x, w=w, b=b)
+        _check_activation(activation)
+        geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
+        if b is not None:
+            _check_shape("bias", b, (geometry.F,))
+        pooling = None if pool is None else pool2d_geometry(geometry.y_shape, *pool)
+        return self._conv2d_block_forward(x, w, b, geometry, activation, pooling)
+
+    def conv2d_block_backward(
+        self,
+        grad_y: Array,
+        x: Array,
+        w: Array,
+        y: Array | None = None,
+        argmax: Array | None = None,
+        *,
+        stride: PairArg = 1,
+        padding: PaddingArg = 0,
+        dilation: PairArg = 1,
+        groups: int = 1,
+        pool: PoolArg | None = None,
+        needs: tuple[bool, bool, bool] = (True, True, True),
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        """All gradients of `conv2d_block_forward`.
+
+        A pixel that is the maximum of a window has the window's value, so the ReLU's gradient is
+        the same before the pool and after it, where there is less of it.
+
+        Args:
+            grad_y: of the shape of y.
+            y: the result, if it went through a ReLU.
+            argmax: as it was returned, if there is a pool.
+            needs: which of the three are wanted.
+
+        Returns:
+            grad_x, grad_w and grad_b, None for those that are not wanted.
+        """
+        self._check_floats(grad_y=grad_y, x=x, w=w, y=y)
+        geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
+        pooling = None if pool is None else pool2d_geometry(geometry.y_shape, *pool)
+        y_shape = geometry.y_shape if pooling is None else pooling.y_shape
+        _check_shape("grad_y", grad_y, y_shape)
+        if y is not None:
+            _check_shape("y", y, y_shape)
+        if pooling is not None:
+            if argmax is None:
+                raise DtypeError(
+                    "argmax is None",
+                    cause="the gradient of a pool goes to its maxima",
+                    fix="pass the argmax that conv2d_block_forward returned",
+                )
+            self._check_integers(argmax=argmax)
+            _check_shape("argmax", argmax, y_shape)
+        return self._conv2d_block_backward(grad_y, x, w, y, argmax, geometry, pooling, needs)
 
     # ---- pooling ---------------------------------------------------------------------------
 
@@ -585,8 +664,7 @@ class Backend(ABC):
     def _check_floats(self, **arrays: Array | None) -> None:
         self._check_owned(**arrays)
         dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
-        distinct = set(dtypes.values())
-        if len(distinct) == 1 and distinct.pop() in (self.xp.float32, self.xp.float64):
+        if {dtype.str for dtype in dtypes.values()} in _FLOATS:
             return
         raise DtypeError(
             "dtypes do not fit: " + ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items()),
@@ -660,6 +738,41 @@ class Backend(ABC):
 
     @abstractmethod
     def _bias_grad(self, grad_y: Array) -> Array: ...
+
+    # Not abstract: a backend that can do a block at once replaces these two.
+    def _conv2d_block_forward(
+        self,
+        x: Array,
+        w: Array,
+        b: Array | None,
+        g: Conv2dGeometry,
+        activation: str | None,
+        pool: Pool2dGeometry | None,
+    ) -> tuple[Array, Array | None]:
+        y = self._conv2d_forward(x, w, b, g, activation)
+        return (y, None) if pool is None else self._max_pool2d_forward(y, pool)
+
+    def _conv2d_block_backward(
+        self,
+        grad_y: Array,
+        x: Array,
+        w: Array,
+        y: Array | None,
+        argmax: Array | None,
+        g: Conv2dGeometry,
+        pool: Pool2dGeometry | None,
+        needs: tuple[bool, bool, bool],
+    ) -> tuple[Array | None, Array | None, Array | None]:
+        if y is not None:
+            grad_y = self._relu_backward(grad_y, y)
+        if pool is not None:
+            grad_y = self._max_pool2d_backward(grad_y, argmax, pool)
+        need_x, need_w, need_b = needs
+        return (
+            self._conv2d_backward_input(grad_y, w, g) if need_x else None,
+            self._conv2d_backward_weight(grad_y, x, g) if need_w else None,
+            self._bias_grad(grad_y) if need_b else None,
+        )
 
     @abstractmethod
     def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]: ...

@@ -23,7 +23,7 @@ __all__ = ["CpuBackend", "get_threads", "set_threads"]
 
 _BLOCK = 1 << 16  # elements at once of a pass over flat arrays: the operands stay in the cache
 _PARTS = 8  # partial sums of a reduction over the batch: fixed, so that its order is
-_MATMUL_FLOPS = 1 << 22  # a matrix product below this is not worth a second thread
+_MATMUL_FLOPS = 1 << 23  # of a piece of a matrix product: less is not worth another thread
 
 
 def is_plain(array: Any) -> bool:
@@ -51,6 +51,7 @@ class CpuBackend(Backend):
             "device": self.name,
             "processor": platform.machine(),
             "numpy": np.__version__,
+            "kernels": "numpy",
             "blas": blas_description(),
             "threads": get_threads(),
         }
@@ -83,10 +84,12 @@ class CpuBackend(Backend):
     def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
         rows, columns = a.shape[0], b.shape[1]
         c = np.empty((rows, columns), a.dtype)
-        pieces = max(1, min(2 * _PARTS, 2 * rows * columns * a.shape[1] // _MATMUL_FLOPS))
-        # Cut along the longer side of the result; the other operand is read whole by each piece.
-        by_rows = rows >= columns
+        # Cut along the longer side of the result. BLAS packs the other operand anew for each piece,
+        # which costs as much of its time as a piece is narrow.
+        by_rows = rows > columns
         size = max(rows, columns)
+        pieces = min(2 * _PARTS, 2 * rows * columns * a.shape[1] // _MATMUL_FLOPS, size // 64)
+        pieces = max(1, min(pieces, max(4, size // 128)))
 
         def task(part: slice) -> None:
             if by_rows:
@@ -181,7 +184,7 @@ class CpuBackend(Backend):
     ) -> tuple[Array, Array]:
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, np.uint8)
         flat_x, flat_y, flat_mask = _flat(x), _flat(y), _flat(mask)
-        threshold, at = keep_threshold(rate), int(_value(step))
+        threshold, at = keep_threshold(rate), int(scalar_value(step))
 
         def task(part: slice) -> None:
             draw = scratch("draw", (part.stop - part.start,), np.uint32)
@@ -230,7 +233,7 @@ class CpuBackend(Backend):
     ) -> None:
         if _halts(halted):
             return
-        rate = _value(learning_rate)
+        rate = scalar_value(learning_rate)
 
         def update(w: Array, g: Array, v: Array | None = None) -> None:
             if weight_decay:
@@ -256,7 +259,7 @@ class CpuBackend(Backend):
     ) -> None:
         if _halts(halted):
             return
-        rate = _value(learning_rate)
+        rate = scalar_value(learning_rate)
 
         def update(w: Array, g: Array, s: Array) -> None:
             if weight_decay:
@@ -283,7 +286,7 @@ class CpuBackend(Backend):
     ) -> None:
         if _halts(halted):
             return
-        rate, t = _value(learning_rate), _value(step)
+        rate, t = scalar_value(learning_rate), scalar_value(step)
         if t < 1:
             raise UsageError(
                 f"Adam's step is {t:g}", cause="it is counted from 1", fix="pass step=1"
@@ -335,7 +338,7 @@ def _valid(indices: Array, size: int) -> tuple[Array, Array]:
     return valid, np.where(valid, indices, 0).astype(np.int64)
 
 
-def _value(scalar: Scalar) -> float:
+def scalar_value(scalar: Scalar) -> float:
     return float(scalar[0]) if isinstance(scalar, np.ndarray) else float(scalar)
 
 
@@ -345,7 +348,7 @@ def _bias_correction(beta: float, step: float) -> float:
 
 
 def _halts(halted: Scalar | None) -> bool:
-    return halted is not None and _value(halted) != 0
+    return halted is not None and scalar_value(halted) != 0
 
 
 def _update(update: Any, *arrays: Array) -> None:

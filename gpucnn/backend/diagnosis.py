@@ -29,7 +29,7 @@ _NO_DRIVER = (
 
 
 class Problem(NamedTuple):
-    """Why CUDA cannot be used, and what to do."""
+    """What is in the way, and what to do."""
 
     cause: str
     fix: str

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from gpucnn.backend.diagnosis import Problem
 from gpucnn.errors import UsageError
 
 T = TypeVar("T")
@@ -65,6 +66,9 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
 
     If a task raises, so does this, when no thread is at work any more.
     """
+    if len(pieces) == 1:
+        with computing():
+            return [task(pieces[0])]
     results: dict[int, R] = {}
     waiting = deque(enumerate(pieces))
 
@@ -130,8 +134,9 @@ def _blas() -> list[Any]:
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
-_holders = 0
+_holders = 0  # threads that compute
 _before: list[int] = []
+_depth = threading.local()
 
 
 class computing:
@@ -143,6 +148,9 @@ class computing:
 
     def __enter__(self) -> None:
         global _holders, _before
+        _depth.value = getattr(_depth, "value", 0) + 1
+        if _depth.value > 1:
+            return
         self._errors = np.errstate(all="ignore")
         self._errors.__enter__()
         with _state:
@@ -155,6 +163,9 @@ class computing:
 
     def __exit__(self, *exception: object) -> None:
         global _holders
+        _depth.value -= 1
+        if _depth.value:
+            return
         with _state:
             _holders -= 1
             if _holders == 0:
@@ -189,3 +200,36 @@ def blas_description() -> str:
         for library in _blas()
     ]
     return ", ".join(found) or "unknown"
+
+
+# What a CPU can do, NumPy's names for it, and the core types of OpenBLAS that make use of it: the
+# first is one that every such CPU can run.
+_CORE_TYPES = (
+    ("AVX-512", {"X86_V4", "AVX512_SKX"}, ("SkylakeX", "Cooperlake", "SapphireRapids")),
+    ("AVX2", {"X86_V3", "AVX2"}, ("Haswell", "Zen", "Excavator")),
+)
+
+
+def blas_problem() -> Problem | None:
+    """That OpenBLAS computes with narrower vectors than this CPU has; None if it does not.
+
+    The user may have told it so, or it does not know the CPU.
+    """
+    cores = [getattr(b, "architecture", "") for b in _blas() if b.internal_api == "openblas"]
+    simd: Any = np.show_config(mode="dicts").get("SIMD Extensions", {})
+    features = {name for key in ("baseline", "found") for name in simd.get(key, ())}
+    good: set[str] = set()
+    for extension, names, fitting in _CORE_TYPES:
+        good.update(fitting)
+        slow = [core for core in cores if core and core not in good]
+        if features & names and slow:
+            return _core_type_problem(extension, slow[0], fitting[0])
+    return None
+
+
+def _core_type_problem(extension: str, core: str, better: str) -> Problem:
+    remedy = f"set OPENBLAS_CORETYPE={better}, for up to twice the speed"
+    if given := os.environ.get("OPENBLAS_CORETYPE"):
+        cause = f"OPENBLAS_CORETYPE={given} is set, but this CPU has {extension}"
+        return Problem(cause, f"unset it, or {remedy}")
+    return Problem(f"OpenBLAS takes this CPU, which has {extension}, for a {core}", remedy)

@@ -35,12 +35,15 @@ def piece_size(count: int, most: int) -> int:
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """An uninitialised array of this thread, reused by the next call with the same name."""
+    buffer, array = getattr(_scratch, name, (None, None))
+    if array is not None and array.shape == shape and array.dtype == dtype:
+        return array
     size = math.prod(shape) * np.dtype(dtype).itemsize
-    buffer = getattr(_scratch, name, None)
     if buffer is None or buffer.size < size:
         buffer = np.empty(size, dtype=np.uint8)
-        setattr(_scratch, name, buffer)
-    return buffer[:size].view(dtype).reshape(shape)
+    array = buffer[:size].view(dtype).reshape(shape)
+    setattr(_scratch, name, (buffer, array))
+    return array
 
 
 def sum_in_order(partials: list[Array], shape: tuple[int, ...], dtype: Any) -> Array:

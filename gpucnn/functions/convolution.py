@@ -1,18 +1,18 @@
-"""Convolution and the dense layer's affine map, each with bias and ReLU fused into it."""
+"""Convolution and the dense layer's affine map, with what follows fused into them."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array
+from gpucnn.backend.base import Array, PoolArg
 from gpucnn.shapes import PaddingArg, PairArg
 
 
 class Conv2d(Function):
-    """y = activation(x * w + b), where * is the cross-correlation of `Backend.conv2d_forward`.
+    """y = pool(activation(x * w + b)), * being the cross-correlation of `Backend.conv2d_forward`.
 
-    With g the gradient by y, masked by y > 0 if a ReLU was fused:
+    With g the gradient by x * w + b, which a pool hands to its maxima and a ReLU masks by y > 0:
 
         dL/dx = conv2d_backward_input(g, w)    dL/dw = conv2d_backward_weight(g, x)    dL/db = sum g
     """
@@ -24,29 +24,31 @@ class Conv2d(Function):
         dilation: PairArg = 1,
         groups: int = 1,
         activation: str | None = None,
+        pool: PoolArg | None = None,
     ) -> None:
         self.options: dict[str, Any] = {
             "stride": stride,
             "padding": padding,
             "dilation": dilation,
             "groups": groups,
+            "pool": pool,
         }
         self.activation = activation
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        y = self.backend.conv2d_forward(x, w, b, **self.options, activation=self.activation)
-        self.save(x, w, y if self.activation else None)
+        y, argmax = self.backend.conv2d_block_forward(
+            x, w, b, **self.options, activation=self.activation
+        )
+        self.save(x, w, y if self.activation else None, argmax)
         return y
 
     def backward(self, g: Array) -> tuple[Array | None, ...]:
-        x, w, y = self.saved
-        if y is not None:
-            g = self.backend.relu_backward(g, y)
+        x, w, y, argmax = self.saved
         need_x, need_w, *need_b = self.needs_input_grad
-        ops, options = self.backend, self.options
-        grad_x = ops.conv2d_backward_input(g, w, x.shape, **options) if need_x else None
-        grad_w = ops.conv2d_backward_weight(g, x, w.shape, **options) if need_w else None
-        return grad_x, grad_w, *(ops.bias_grad(g) if need else None for need in need_b)
+        gradients = self.backend.conv2d_block_backward(
+            g, x, w, y, argmax, **self.options, needs=(need_x, need_w, any(need_b))
+        )
+        return gradients[: len(self.needs_input_grad)]
 
 
 class Linear(Function):
@@ -86,12 +88,14 @@ def conv2d(
     dilation: PairArg = 1,
     groups: int = 1,
     activation: str | None = None,
+    pool: PoolArg | None = None,
 ) -> Tensor:
     """Cross-correlation of x (N, C, H, W) with w (F, C/groups, KH, KW), plus b (F,).
 
-    Arguments, result and errors are those of `gpucnn.backend.base.Backend.conv2d_forward`.
+    Arguments, result and errors are those of `gpucnn.backend.base.Backend.conv2d_forward`; with
+    `pool`, (kernel, stride, padding), those of `max_pool2d` after it.
     """
-    function = Conv2d(stride, padding, dilation, groups, activation)
+    function = Conv2d(stride, padding, dilation, groups, activation, pool)
     return function(x, w) if b is None else function(x, w, b)
 
 

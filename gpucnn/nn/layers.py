@@ -11,6 +11,7 @@ from typing import Any
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
+from gpucnn.backend.base import PoolArg
 from gpucnn.errors import ShapeError
 from gpucnn.nn import activations, initializers
 from gpucnn.nn.activations import ACTIVATIONS
@@ -48,15 +49,15 @@ class WeightedLayer(Module):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
 
-    def product(self, x: Tensor, activation: str | None) -> Tensor:
+    def product(self, x: Tensor, activation: str | None, **folded: Any) -> Tensor:
         """The product plus bias; `activation` is None or "relu", which is fused into it."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output; `activation` is one that follows the layer and is folded into it."""
+    def forward(self, x: Tensor, activation: str | None = None, **folded: Any) -> Tensor:
+        """The output; `activation`, and what else is `folded` into it, follow the layer."""
         activation = self.activation or activation
         if activation in (None, "relu"):
-            return self.product(x, activation)
+            return self.product(x, activation, **folded)
         return ACTIVATIONS[activation](self.product(x, None))
 
     def new_bias(self, size: int) -> Parameter | None:
@@ -91,7 +92,7 @@ class Dense(WeightedLayer):
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *size)
         self.bias = self.new_bias(self.units)
 
-    def product(self, x: Tensor, activation: str | None) -> Tensor:
+    def product(self, x: Tensor, activation: str | None, **folded: Any) -> Tensor:
         _check_axes(x.shape, "(N, features)", _FLATTEN)
         features = self.weight.shape[0]
         if x.shape[1] != features:
@@ -163,7 +164,9 @@ class Conv2d(WeightedLayer):
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *fans)
         self.bias = self.new_bias(self.filters)
 
-    def product(self, x: Tensor, activation: str | None) -> Tensor:
+    def product(
+        self, x: Tensor, activation: str | None, pool: PoolArg | None = None, **folded: Any
+    ) -> Tensor:
         return F.conv2d(
             x,
             self.weight,
@@ -173,6 +176,7 @@ class Conv2d(WeightedLayer):
             dilation=self.dilation,
             groups=self.groups,
             activation=activation,
+            pool=pool,
         )
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:

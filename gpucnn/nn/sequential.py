@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from itertools import zip_longest
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
+from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn.activations import Activation
-from gpucnn.nn.layers import WeightedLayer
+from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape
 
 
@@ -21,8 +21,9 @@ class Sequential(Module):
     kind: conv1, relu1, conv2. So a ReLU more or less changes no other layer's name, and with it
     neither its initial weights nor its dropout.
 
-    A ReLU that follows a Conv2d or Dense without activation is folded into it: the pair runs as
-    one call and gives the same numbers.
+    A ReLU that follows a Conv2d or Dense without activation is folded into it, and so is a
+    MaxPool2d that follows a Conv2d, with or without a ReLU: they run as one call and give the same
+    numbers.
 
     Raises:
         UsageError: two layers have one name, something is no layer, or there is no list.
@@ -38,7 +39,7 @@ class Sequential(Module):
             )
         super().__init__(name)
         self._layers: dict[str, Module] = {}
-        self._plan: list[tuple[Module, Module | None]] = []
+        self._plan: list[_Stage] = []
         for layer in layers or ():
             self.add(layer)
 
@@ -67,18 +68,23 @@ class Sequential(Module):
         self._plan = self._folded()
 
     def forward(self, x: Tensor) -> Tensor:
-        for layer, relu in self._plan:
-            if relu is None:
+        if self.observer is None:
+            with x.backend.computing():  # once, and not for each function
+                for stage in self._plan:
+                    x = stage(x)
+        else:  # whoever observes sees each layer by itself
+            for layer in self:
                 x = layer(x)
-            elif self.observer is None:
-                x = layer(x, activation="relu")
-            else:  # whoever observes sees each layer by itself
-                x = relu(layer(x))
         return x
 
-    def folded(self) -> list[Module]:
-        """The ReLUs that run as a part of the layer before them."""
-        return [relu for _, relu in self._plan if relu is not None]
+    def stages(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
+        """What runs as one call, in order, with the names of its layers: "conv1+relu1+pool1"."""
+        names = {id(layer): name for name, layer in self._layers.items()}
+        return [("+".join(names[id(layer)] for layer in s.layers), s) for s in self._plan]
+
+    def not_kept(self) -> list[Module]:
+        """The layers whose output is no array of its own, as a part of what they are folded in."""
+        return [layer for stage in self._plan for layer in stage.not_kept]
 
     def children(self) -> dict[str, Module]:
         """Name -> layer, in order."""
@@ -101,14 +107,50 @@ class Sequential(Module):
         """The layer at a position or of a name."""
         return self._layers[key] if isinstance(key, str) else list(self)[key]
 
-    def _folded(self) -> list[tuple[Module, Module | None]]:
-        """Each layer with the ReLU that is folded into it."""
-        plan: list[tuple[Module, Module | None]] = []
-        layers = list(self)
-        for layer, following in zip_longest(layers, layers[1:]):
-            if plan and plan[-1][1] is layer:
-                continue  # folded into the layer before
-            folds = isinstance(layer, WeightedLayer) and layer.activation is None
-            is_relu = isinstance(following, Activation) and following.activation == "relu"
-            plan.append((layer, following if folds and is_relu else None))
+    def _folded(self) -> list[_Stage]:
+        """The layers, with those that are folded into the one before them."""
+        plan: list[_Stage] = []
+        for layer in self:
+            if not (plan and plan[-1].fold(layer)):
+                plan.append(_Stage(layer))
         return plan
+
+
+class _Stage:
+    """A layer and what is folded into it; called, it runs them at once."""
+
+    def __init__(self, layer: Module) -> None:
+        self.layers = [layer]
+        self._options: dict[str, Any] = {}
+
+    def __call__(self, x: Tensor) -> Tensor:
+        try:
+            return self.layers[0](x, **self._options)
+        except ShapeError:
+            for layer in self.layers:  # one by one: the error names the layer that it comes from
+                x = layer(x)
+            raise
+
+    def fold(self, layer: Module) -> bool:
+        """Take in the layer that follows, if that can be."""
+        first = self.layers[0]
+        if not isinstance(first, WeightedLayer) or "pool" in self._options:
+            return False
+        activation = self._options.get("activation", first.activation)
+        if isinstance(layer, Activation) and layer.activation == "relu" and activation is None:
+            self._options["activation"] = "relu"
+        elif (
+            isinstance(layer, MaxPool2d)
+            and (type(first), type(layer)) == (Conv2d, MaxPool2d)  # a subclass may do otherwise
+            and activation in (None, "relu")
+        ):
+            self._options["pool"] = (layer.kernel_size, layer.stride, layer.padding)
+        else:
+            return False
+        self.layers.append(layer)
+        return True
+
+    @property
+    def not_kept(self) -> list[Module]:
+        # A ReLU works in place; before a maximum nothing is kept.
+        return self.layers[:-1] if "pool" in self._options else self.layers[1:]

@@ -54,11 +54,11 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
     model.require_built()
     found: list[Row] = []
     counted: set[int] = set()
-    folded = {
-        id(relu)
+    not_kept = {
+        id(layer)
         for module in model.modules().values()
         if isinstance(module, Sequential)
-        for relu in module.folded()
+        for layer in module.not_kept()
     }
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
@@ -68,7 +68,7 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
         new = [parameter for parameter in own if id(parameter) not in counted]
         counted.update(id(parameter) for parameter in new)
         shape = (batch * output.shape[0], *output.shape[1:])
-        free = isinstance(module, Flatten) or id(module) in folded
+        free = isinstance(module, Flatten) or id(module) in not_kept
         found.append(
             Row(
                 layer=module.path or "",

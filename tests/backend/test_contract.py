@@ -18,6 +18,13 @@ CONTRACT = {
     "conv2d_backward_input": "(grad_y, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1)",
     "conv2d_backward_weight": "(grad_y, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1)",
     "bias_grad": "(grad_y)",
+    "conv2d_block_forward": (
+        "(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None, pool=None)"
+    ),
+    "conv2d_block_backward": (
+        "(grad_y, x, w, y=None, argmax=None, *, stride=1, padding=0, dilation=1, groups=1, "
+        "pool=None, needs=(True, True, True))"
+    ),
     "max_pool2d_forward": "(x, kernel, *, stride=None, padding=0)",
     "max_pool2d_backward": "(grad_y, argmax, x_shape, kernel, *, stride=None, padding=0)",
     "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=True)",

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import reference
 from checks import LAYOUTS, arrange, assert_adjoint, assert_close
+from geometries import convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -156,32 +157,6 @@ def test_results_are_contiguous_and_inputs_untouched(backend, rng):
         assert result.flags.c_contiguous
     for array, original in zip(there, (x, w, b, g), strict=True):
         np.testing.assert_array_equal(backend.to_numpy(array), original)
-
-
-@st.composite
-def convolutions(draw):
-    """Shapes and options of a convolution whose output has a pixel at least."""
-
-    def numbers(low, high):
-        return draw(st.tuples(st.integers(low, high), st.integers(low, high)))
-
-    groups = draw(st.integers(1, 3))
-    kernel, stride, dilation = numbers(1, 4), numbers(1, 3), numbers(1, 3)
-    padding = draw(
-        st.one_of(
-            st.integers(0, 3),
-            st.tuples(st.integers(0, 3), st.integers(0, 3)),
-            st.tuples(*[st.tuples(st.integers(0, 3), st.integers(0, 3))] * 2),
-            st.sampled_from(["same", "valid"]),
-        )
-    )
-    spare = numbers(0, 4)
-    sides = ((0, 0), (0, 0)) if isinstance(padding, str) else reference.sides(padding, (1, 1), 1)
-    H, W = (max(1, dilation[i] * (kernel[i] - 1) + 1 - sum(sides[i])) + spare[i] for i in range(2))
-    x_shape = (draw(st.integers(0, 3)), groups * draw(st.integers(1, 3)), H, W)
-    w_shape = (groups * draw(st.integers(1, 2)), x_shape[1] // groups, *kernel)
-    options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
-    return x_shape, w_shape, options
 
 
 @given(convolutions(), st.sampled_from(LAYOUTS), st.integers(0, 2**32 - 1))

@@ -331,6 +331,17 @@ def test_doctor_names_every_problem_with_its_fix(run: Any, monkeypatch: pytest.M
         assert f"  problem: {problem['cause']}\n      fix: {problem['fix']}\n" in text
 
 
+def test_doctor_says_that_the_blas_is_slow(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    problem = diagnosis.Problem("OpenBLAS is slow here", "set this")
+    monkeypatch.setattr("gpucnn.cli.doctor.blas_problem", lambda: problem)
+    assert problem._asdict() in run("doctor", "--json").events[-1]["problems"]
+    environment, _, rest = run("doctor").out.partition("devices:")
+    assert "  problem: OpenBLAS is slow here\n      fix: set this\n" in environment
+    assert "slow" not in rest
+    monkeypatch.setattr("gpucnn.cli.doctor.blas_problem", lambda: None)
+    assert "slow" not in run("doctor").out
+
+
 def test_real_mnist(run: Any, mnist_dir: Path) -> None:
     at = ["--data", "mnist", "--data-dir", mnist_dir]
     result = run(

@@ -54,6 +54,14 @@ def parts(args: argparse.Namespace) -> dict[str, Part]:
         report = f"--junitxml={args.out / name}.xml"
         return ["-m", "pytest", "-q", "--device", args.device, report, *what]
 
+    def bench(what: str) -> list[str]:
+        options = ["--device", args.device, "--save", str(args.out / f"{what}.json")]
+        options += (
+            ["--suite", "quick"] if args.quick else ["--suite", "deepbench", "--seconds", "0.1"]
+        )
+        options += ["--data-dir", str(args.data)] if args.data else []
+        return ["-m", "gpucnn", "bench", what, *options]
+
     once = [sys.executable, *script("once")]
     sanitize = ["compute-sanitizer", "--error-exitcode", "9", "--tool"]
     small = [*once, "--quick"]
@@ -66,11 +74,10 @@ def parts(args: argparse.Namespace) -> dict[str, Part]:
         "parity": Part("20 training steps against the CPU", 60, script("parity")),
         "mnist": Part("accuracy, and the same bytes twice", 90, script("mnist")),
         "memory": Part("memory over 1,000 steps", 40, script("memory")),
-        "convolution": Part(
-            "convolution beside PyTorch", 150, script("bench_convolution", "--seconds", "135")
-        ),
-        "operations": Part("pools, products and more", 60, script("bench_operations")),
-        "training": Part("training beside PyTorch", 90, script("bench_training")),
+        "ops": Part("primitives against float64, beside PyTorch", 150, bench("ops")),
+        "train": Part("training beside PyTorch", 90, bench("train")),
+        "infer": Part("inference beside PyTorch", 30, bench("infer")),
+        "data": Part("loading beside PyTorch", 30, bench("data")),
         "memcheck": Part(
             "accesses out of bounds", 60, [*sanitize, "memcheck", *small], "compute-sanitizer"
         ),

@@ -25,7 +25,6 @@ def options(description: str) -> argparse.Namespace:
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1; cpu or sim to try it out")
     parser.add_argument("--out", type=Path, default=Path("gpu-record"), help="folder for records")
     parser.add_argument("--data", type=Path, help="folder with the files of MNIST")
-    parser.add_argument("--seconds", type=float, default=120, help="do no more after so long")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try it out")
     return parser.parse_args()
 

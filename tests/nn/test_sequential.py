@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from checks import assert_same_bits
+from checks import assert_close, assert_same_bits
 
 from gpucnn import nn
+from gpucnn.autograd import Tensor
 from gpucnn.errors import ShapeError, UsageError
 
 IMAGE = (2, 8, 8)
@@ -113,7 +114,7 @@ class TestRandomNumbers:
 class TestFolding:
     def test_folds_what_follows_a_layer_without_activation(self):
         model = small([nn.ReLU()])
-        assert model.folded() == [model["relu1"], model["relu3"]]
+        assert model.not_kept() == [model["relu1"], model["relu3"]]
 
     def test_gives_the_same_numbers_and_gradients(self, backend):
         folded, apart = (small(seed=2, device=backend.name).eval() for _ in range(2))
@@ -142,15 +143,161 @@ class TestFolding:
     def test_an_own_activation_comes_first(self):
         model = nn.Sequential([nn.Flatten(), nn.Dense(5, activation="tanh"), nn.ReLU()])
         model.build(IMAGE)
-        assert model.folded() == []
+        assert model.not_kept() == []
         y = model(X).numpy()
         assert ((y >= 0) & (y < 1)).all()
         assert (y == 0).any()
 
     def test_only_relu_is_folded(self):
         model = nn.Sequential([nn.Flatten(), nn.Dense(5), nn.Tanh()]).build(IMAGE)
-        assert model.folded() == []
+        assert model.not_kept() == []
         assert (model(X).numpy() < 0).any()
+
+
+def stages(*layers):
+    return [name for name, _ in nn.Sequential(list(layers)).stages()]
+
+
+class TestFoldingAPool:
+    def test_names_of_the_stages(self):
+        assert [name for name, _ in small().stages()] == [
+            "conv1+relu1+pool1", "flatten1", "dense1+relu2", "dropout1", "dense2",
+        ]  # fmt: skip
+        assert stages(nn.Conv2d(4, 3, name="a"), nn.ReLU(), nn.MaxPool2d(name="b")) == ["a+relu1+b"]
+        assert stages() == []
+
+    def test_with_and_without_a_relu(self):
+        assert stages(nn.Conv2d(4, 3), nn.MaxPool2d()) == ["conv1+pool1"]
+        assert stages(nn.Conv2d(4, 3, activation="relu"), nn.MaxPool2d()) == ["conv1+pool1"]
+        own = nn.Conv2d(4, 3, activation="relu")
+        assert stages(own, nn.ReLU(), nn.MaxPool2d()) == ["conv1", "relu1", "pool1"]
+
+    @pytest.mark.parametrize("activation", ["tanh", "gelu", "leaky_relu"])
+    def test_not_after_another_activation(self, activation):
+        assert stages(nn.Conv2d(4, 3, activation=activation), nn.MaxPool2d()) == ["conv1", "pool1"]
+        found = stages(nn.Conv2d(4, 3), nn.Activation(activation), nn.MaxPool2d())
+        assert len(found) == 3
+
+    def test_what_follows_the_pool_stands_alone(self):
+        assert stages(nn.Conv2d(4, 3), nn.MaxPool2d(), nn.MaxPool2d()) == ["conv1+pool1", "pool2"]
+        assert stages(nn.Conv2d(4, 3), nn.MaxPool2d(), nn.ReLU()) == ["conv1+pool1", "relu1"]
+
+    def test_other_layers_are_not_folded(self):
+        assert stages(nn.Conv2d(4, 3), nn.AvgPool2d()) == ["conv1", "pool1"]
+        assert stages(nn.Dense(4), nn.ReLU(), nn.MaxPool2d()) == ["dense1+relu1", "pool1"]
+        assert stages(nn.MaxPool2d(), nn.ReLU()) == ["pool1", "relu1"]
+        between = nn.Conv2d(4, 3), nn.BatchNorm2d(), nn.ReLU(), nn.MaxPool2d()
+        assert stages(*between) == ["conv1", "batchnorm1", "relu1", "pool1"]
+        inside = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU()]), nn.MaxPool2d()
+        assert stages(*inside) == ["sequential1", "pool1"]
+
+    def test_a_pool_or_a_convolution_of_ones_own_is_called(self):
+        class Doubled(nn.MaxPool2d):
+            def forward(self, x):
+                return 2 * super().forward(x)
+
+        class Plain(nn.Conv2d):
+            def product(self, x, activation):
+                return super().product(x, activation)
+
+        models = [
+            nn.Sequential([layer(4, 3, name="conv"), pool(2)]).build(IMAGE, seed=1)
+            for layer, pool in ((nn.Conv2d, nn.MaxPool2d), (nn.Conv2d, Doubled), (Plain, Doubled))
+        ]
+        once, *twice = (model(X).numpy() for model in models)
+        for y in twice:
+            assert_same_bits(y, 2 * once)
+
+    def test_what_is_not_kept(self):
+        model = small()
+        assert model.not_kept() == [model["conv1"], model["relu1"], model["relu2"]]
+
+    def test_a_layer_added_later_is_folded_too(self):
+        model = nn.Sequential([nn.Conv2d(4, 3)])
+        model.add(nn.ReLU())
+        model.add(nn.MaxPool2d(3, stride=2))
+        assert [name for name, _ in model.stages()] == ["conv1+relu1+pool1"]
+        assert model.build(IMAGE)(X).shape == (3, 4, 2, 2)
+
+    def test_the_stages_one_after_the_other_are_the_model(self):
+        model, x = small(seed=5).eval(), Tensor(X)
+        for _, stage in model.stages():
+            x = stage(x)
+        assert_same_bits(x.numpy(), model(X).numpy())
+
+    @pytest.mark.parametrize("training", [False, True])
+    @pytest.mark.parametrize(
+        "pool",
+        [
+            {"kernel_size": 2},
+            {"kernel_size": 3, "stride": 2},
+            {"kernel_size": (2, 3), "stride": (2, 1), "padding": ((1, 0), (1, 1))},
+            {"kernel_size": 2, "padding": "same"},
+        ],
+    )
+    @pytest.mark.parametrize("relu", [False, True])
+    def test_the_numbers_are_those_of_the_layers_apart(self, backend, pool, relu, training):
+        def model():
+            between = [nn.ReLU()] if relu else []
+            convolution = nn.Conv2d(5, 3, padding=1, stride=(1, 2))
+            layers = [convolution, *between, nn.MaxPool2d(**pool), nn.Flatten(), nn.Dense(3)]
+            return nn.Sequential(layers).build((2, 9, 15), seed=2, device=backend.name)
+
+        rng = np.random.default_rng(3)
+        x = rng.standard_normal((7, 2, 9, 15)).astype(np.float32)
+        g = rng.standard_normal((7, 3)).astype(np.float32)
+        folded, apart = model(), model()
+        for each in (folded, apart):
+            each.train() if training else each.eval()
+        assert len(folded.stages()) == 3
+        a, b = (Tensor(backend.asarray(x.copy()), requires_grad=True) for _ in range(2))
+        together = folded(a)
+        with apart.observe(lambda *_: None):  # every layer by itself
+            alone = apart(b)
+        assert_same_bits(together.numpy(), alone.numpy())
+        together.backward(backend.asarray(g))
+        alone.backward(backend.asarray(g))
+        pairs = zip(folded.named_parameters().items(), apart.parameters(), strict=True)
+        pairs = [("x", a, b)] + [(path, one, other) for (path, one), other in pairs]
+        for path, one, other in pairs:
+            # The sums may be cut in other places.
+            got, want = (backend.to_numpy(tensor.grad) for tensor in (one, other))
+            assert_close(got, want.astype(np.float64), 7 * 9 * 8, path)
+
+    def test_an_observer_sees_every_layer(self):
+        seen = []
+        model = small()
+        with model.observe(lambda module, inputs, output: seen.append((module.path, output.shape))):
+            model(X)
+        assert seen[:3] == [
+            ("conv1", (3, 4, 6, 6)), ("relu1", (3, 4, 6, 6)), ("pool1", (3, 4, 3, 3)),
+        ]  # fmt: skip
+        assert model(X).shape == (3, 3)
+
+    def test_errors_name_the_layer(self):
+        model = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(5)])
+        with pytest.raises(ShapeError, match="pool1"):
+            model.build((2, 6, 6))
+        model = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(2)])
+        with pytest.raises(ShapeError, match="conv1"):
+            model.build((2, 2, 8))
+        model.build(IMAGE)
+        with pytest.raises(ShapeError, match="conv1"):
+            model(np.zeros((3, 3, 8, 8), np.float32))
+
+    def test_an_image_that_only_the_pool_refuses(self):
+        """The layers of a model take images of other sizes than those that it was built for."""
+        model = nn.Sequential([nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(4)]).build(IMAGE)
+        for run in (model, lambda x: _observed(model, x)):
+            with pytest.raises(ShapeError) as caught:
+                run(np.zeros((3, 2, 5, 5), np.float32))
+            assert "pool1" in str(caught.value)
+            assert "conv1" not in caught.value.message
+
+
+def _observed(model, x):
+    with model.observe(lambda *_: None):
+        return model(x)
 
 
 class TestInputShape:

@@ -15,13 +15,13 @@ def test_table():
     assert model.summary(batch=100).splitlines() == [
         "layer               output shape    parameters    FLOPs  activations",
         "--------------------------------------------------------------------",
-        "conv1 (Conv2d)      (100, 4, 6, 6)          40  259,200     56.2 KiB",
+        "conv1 (Conv2d)      (100, 4, 6, 6)          40  259,200          0 B",
         "relu1 (ReLU)        (100, 4, 6, 6)           0        0          0 B",
         "pool1 (MaxPool2d)   (100, 4, 3, 3)           0        0     14.1 KiB",
         "flatten1 (Flatten)  (100, 36)                0        0          0 B",
         "dense1 (Dense)      (100, 10)              370   72,000      3.9 KiB",
         "--------------------------------------------------------------------",
-        "total               batch of 100           410  331,200     74.2 KiB",
+        "total               batch of 100           410  331,200     18.0 KiB",
         "of the parameters 40 are frozen",
     ]
 

@@ -1,6 +1,7 @@
 """Shapes of convolutions in use: DeepBench's training sets (Baidu, 2016), and those of MNIST nets.
 
-Each is stride and padding, image height and width, channels -> filters, window.
+A line is a group, its batch sizes, and its shapes: height and width of the image, channels ->
+filters, window, padding and stride.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+
+from gpucnn.errors import choose
 
 
 @dataclass(frozen=True)
@@ -28,8 +31,12 @@ class Convolution:
     @property
     def name(self) -> str:
         """As in: N64 28x28 1->32 3x3 p0 s1"""
+        return f"N{self.N} {self.without_batch}"
+
+    @property
+    def without_batch(self) -> str:
         return (
-            f"N{self.N} {self.H}x{self.W} {self.C}->{self.F} {self.KH}x{self.KW} "
+            f"{self.H}x{self.W} {self.C}->{self.F} {self.KH}x{self.KW} "
             f"p{self.padding} s{self.stride}"
         )
 
@@ -55,6 +62,7 @@ class Convolution:
 
 
 _TABLE = """
+quick 8: 12x12 1->8 3x3 p0; 11x9 3->5 3x3 s2; 10x10 8->16 5x5 p0; 8x8 16->16 1x1
 MNIST 64,128,1024: 28x28 1->32 3x3 p0; 26x26 32->64 3x3 p0; 28x28 1->6 5x5 p2; 14x14 6->16 5x5 p0
 DeepSpeech 4,8,16,32: 161x700 1->32 5x20 p0 s2; 79x341 32->32 5x10 p0 s2
 OCR 16: 48x480 1->16 3x3; 24x240 16->32 3x3; 12x120 32->64 3x3; 6x60 64->128 3x3
@@ -83,4 +91,23 @@ def _parse() -> Iterator[Convolution]:
                 yield Convolution(group, N, C, H, W, F, KH, KW, int(match[8] or 1), padding)
 
 
-SHAPES = tuple(_parse())
+_ALL = tuple(_parse())
+SHAPES = tuple(shape for shape in _ALL if shape.group != "quick")
+SUITES = ("mnist", "deepbench", "quick")
+
+
+def suite(name: str) -> tuple[Convolution, ...]:
+    """The shapes of a suite: what counts most comes first, for a run that is cut short.
+
+    "deepbench" is all of `SHAPES`: MNIST's, then each with its largest batch, then the rest.
+
+    Raises:
+        UsageError: there is no such suite.
+    """
+    choose(dict.fromkeys(SUITES), name, "suite")
+    if name != "deepbench":
+        return tuple(shape for shape in _ALL if shape.group.lower() == name)
+    largest: dict[str, int] = {}
+    for shape in SHAPES:
+        largest[shape.without_batch] = max(largest.get(shape.without_batch, 0), shape.N)
+    return tuple(sorted(SHAPES, key=lambda s: (s.group != "MNIST", largest[s.without_batch] > s.N)))

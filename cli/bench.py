@@ -1,0 +1,247 @@
+"""gpucnn bench ops | train | infer | data | all"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gpucnn.backend.parallel import blas_problem, set_threads
+from gpucnn.bench import baselines, report
+from gpucnn.bench.record import Change, Record, check_same_machine, compare
+from gpucnn.bench.session import DTYPES, KINDS, Bench, Options
+from gpucnn.bench.shapes import SUITES
+from gpucnn.bench.tables import why_wrong
+from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.rows import RowProgress
+from gpucnn.cli.targets import check_picture, check_target
+from gpucnn.errors import Interrupted, UsageError, VerificationError
+from gpucnn.training.files import write_atomic
+
+_HELP = {
+    "ops": "Every primitive, on the shapes of a suite.",
+    "train": "Training steps of the models, and what a whole training costs.",
+    "infer": "The models on one image, and on a batch.",
+    "data": "Reading, shuffling, gathering and augmenting.",
+    "all": "All of these.",
+}
+_DISTURBED = 0.05  # share of the CPUs' time from which on others are told of
+_FLAGS = (
+    click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]"),
+    click.option("--suite", help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]"),
+    click.option("--dtype", default="float32", help=f"of ops: {', '.join(DTYPES)} [float32]"),
+    click.option("--verify/--no-verify", default=True, help="check results first [yes]"),
+    click.option("--baseline", metavar="NAMES", help="as torch, or none [those installed]"),
+    click.option("--threads", type=click.IntRange(1), help="of the CPU backend [all usable cores]"),
+    click.option("--seconds", type=float, help="on timing a call, about [0.5; quick 0.1]"),
+    click.option("--seed", type=click.IntRange(0), help="of the data [drawn]"),
+    click.option("--data-dir", help="the folder of MNIST [the cache directory]"),
+    click.option("--save", type=Path, metavar="FILE.json", help="keep the results"),
+    click.option("--compare", "old", metavar="OLD.json", help="speed relative to a saved record"),
+    click.option(
+        "--fail-under",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SPEED",
+        help="exit 6 if a row has less than this of its speed in OLD.json",
+    ),
+    click.option("--plot", type=Path, metavar="FILE.png", help="the roofline as a picture"),
+)
+
+
+@click.group("bench")
+def command() -> None:
+    """Check, time, and set beside the roofline and PyTorch.
+
+    Each result is compared with float64 before it is timed; one that is wrong is not timed, and the
+    command ends with exit code 6. The ceilings of the machine are measured in the same call. What
+    is installed of PyTorch takes turns with gpucnn in the same process; a ratio is a speed ratio:
+    above 1 gpucnn is the faster. Ctrl-C keeps what was measured in --save.
+    """
+
+
+def _add(name: str, kinds: tuple[str, ...]) -> None:
+    def measure(console: Console, **flags: Any) -> None:
+        _bench(kinds, console, **flags)
+
+    decorated: Callable[..., None] = output_options(measure)
+    for flag in reversed(_FLAGS):
+        decorated = flag(decorated)
+    command.command(name, help=_HELP[name])(decorated)
+
+
+for _name in KINDS:
+    _add(_name, (_name,))
+_add("all", tuple(KINDS))
+
+
+@command.command("report")
+@click.argument("records", nargs=-1, required=True, metavar="RECORD.json...")
+def _report(records: tuple[str, ...]) -> None:
+    """Print saved records as a page of Markdown."""
+    click.echo(report.page([Record.load(path) for path in records]), nl=False)
+
+
+def _bench(
+    kinds: tuple[str, ...],
+    console: Console,
+    *,
+    threads: int | None,
+    save: Path | None,
+    old: str | None,
+    fail_under: float | None,
+    plot: Path | None,
+    **flags: Any,
+) -> None:
+    if fail_under is not None and old is None:
+        raise UsageError("--fail-under needs a record to compare with", fix="add --compare FILE")
+    if fail_under is not None and math.isnan(fail_under):
+        raise UsageError("--fail-under is nan", fix="give a number such as --fail-under 0.9")
+    options = _options(flags, console)
+    before = None if old is None else Record.load(old)
+    if save is not None:
+        check_target(save, "--save")
+    if plot is not None:
+        check_picture(plot)
+        if options.device == "sim":
+            raise UsageError("the simulator does not time: there is nothing to plot")
+    if threads is not None:
+        set_threads(threads)
+    with RowProgress(console) as progress:
+        bench = Bench(options, progress.now)
+        record = bench.record
+        if before is not None:
+            check_same_machine(before, record.machine, old)
+        _head(bench, console)
+        progress.total = bench.count(kinds)
+        _measure(bench, kinds, console, progress, save)
+    console.result(report.table(record))
+    if plot is not None:
+        _draw(record, plot)
+        console.note(f"plot: {plot}")
+    changes = [] if before is None else compare(before, record)
+    if before is not None:
+        console.result(report.changes(changes))
+    _judge(record, changes, fail_under, old)
+    console.event(
+        {
+            "event": "end",
+            "complete": True,
+            "rows": len(record.rows),
+            "skipped": sum(row.skipped is not None for row in record.rows),
+            "compared": [
+                {"name": c.row.name, "case": c.row.case, "speed": c.speed, "by": c.by}
+                for c in changes
+            ],
+        }
+    )
+
+
+def _options(flags: dict[str, Any], console: Console) -> Options:
+    device = console.device(flags["device"])
+    suite = flags["suite"] or ("quick" if device == "sim" else "mnist")
+    names = flags["baseline"]
+    chosen = baselines.installed() if names is None else [] if names == "none" else names.split(",")
+    return Options(
+        device=device,
+        suite=suite,
+        dtype=flags["dtype"],
+        verify=flags["verify"],
+        baselines=tuple(dict.fromkeys(name.strip() for name in chosen)),
+        data_dir=flags["data_dir"],
+        seconds=(0.1 if suite == "quick" else 0.5)
+        if flags["seconds"] is None
+        else flags["seconds"],
+        seed=random.randrange(2**32) if flags["seed"] is None else flags["seed"],
+    )
+
+
+def _head(bench: Bench, console: Console) -> None:
+    """What is measured on what, and what speaks against it."""
+    record = bench.record
+    console.event(
+        {
+            "event": "start",
+            "machine": record.machine,
+            "commit": record.commit,
+            "date": record.date,
+            "options": record.options,
+            "ceilings": record.ceilings,
+        }
+    )
+    console.note(report.heading(record))
+    if bench.backend.name == "cpu" and (problem := blas_problem()):
+        console.note(f"note: {problem.cause}: {problem.fix}")
+    if not bench.watch.ticks:
+        console.note("note: the simulator does not time: rows are verified and counted")
+
+
+def _measure(
+    bench: Bench, kinds: tuple[str, ...], console: Console, progress: RowProgress, save: Path | None
+) -> None:
+    """Each row is saved when it is there, so that whatever ends the call leaves a record."""
+    record = bench.record
+    try:
+        for row in bench.run(kinds):
+            if save is not None:
+                record.save(save)
+            progress.row(row)
+            console.event({"event": "row", **asdict(row)})
+    except KeyboardInterrupt:
+        kept = f"the {len(record.rows)} rows that were measured are"
+        raise Interrupted(
+            f"interrupted: {kept} in {save}" if save and record.rows else "interrupted",
+            fix=None if save else "to keep what is measured until then, give --save FILE.json",
+        ) from None
+    if (record.others or 0) > _DISTURBED:
+        console.note(
+            f"note: other processes took {record.others:.0%} of the CPUs' time meanwhile: "
+            "measure again when they rest"
+        )
+    if save is not None:
+        record.save(save)
+        console.note(f"saved: {save}")
+
+
+def _draw(record: Record, path: Path) -> None:
+    from gpucnn.plots import roofline
+
+    assert record.ceilings is not None  # `_bench` refuses to plot what is not timed
+    points = []
+    for row in record.rows:
+        if row.seconds is not None and row.flop and row.nbytes:
+            rivals = [peer.seconds for peer in row.baselines.values() if peer.seconds is not None]
+            points += [
+                roofline.Point(row.name, row.flop, row.nbytes, found.median, i > 0)
+                for i, found in enumerate((row.seconds, *rivals))
+            ]
+    flop, nbytes = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
+    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot")
+
+
+def _judge(
+    record: Record, changes: list[Change], fail_under: float | None, old: str | None
+) -> None:
+    """Raise `VerificationError` if a row is wrong, or slower than it may be."""
+    if wrong := record.wrong:
+        raise VerificationError(
+            f"{len(wrong)} of {len(record.rows)} rows are wrong",
+            cause="; ".join(f"{row.title}: {why_wrong(row)}" for row in wrong),
+            fix=f"run again with --seed {record.options['seed']} for the same data",
+        )
+    if fail_under is None:
+        return
+    if not changes:
+        raise UsageError(
+            f"{old} has no row in common with what was measured",
+            fix="compare with a record of the same command, --suite and --dtype",
+        )
+    if slow := [change for change in changes if change.speed < fail_under]:
+        raise VerificationError(
+            f"{len(slow)} of {len(changes)} rows have less than {fail_under:g} of their old speed",
+            cause="; ".join(f"{c.row.title}: {c.speed:.2f}" for c in slow),
+        )

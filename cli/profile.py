@@ -1,0 +1,158 @@
+"""gpucnn profile"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from gpucnn import models
+from gpucnn.backend.parallel import blas_problem
+from gpucnn.bench import profile_table, profiler
+from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.targets import check_picture
+from gpucnn.errors import UsageError
+from gpucnn.nn import Module
+from gpucnn.training import SavedModel, TrainConfig
+from gpucnn.training.config import OPTIMIZERS
+from gpucnn.training.files import write_atomic
+
+_MNIST = (1, 28, 28)
+_BATCH_SIZE = 128
+
+
+@click.command()
+@click.argument("run", required=False)
+@click.option("--model", help=f"{', '.join(models.NAMES)} [cnn]")
+@click.option(
+    "--batch-size",
+    "-b",
+    type=click.IntRange(min=1),
+    help=f"images in a step [of RUN, or {_BATCH_SIZE}]",
+)
+@click.option("--optimizer", help=f"{', '.join(OPTIMIZERS)} [of RUN, or adam]")
+@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
+@click.option("--threads", type=click.IntRange(min=1), help="of the CPU backend [all usable cores]")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1, max=3600),
+    default=6.0,
+    help="to spend on measuring, about [6]",
+)
+@click.option("--plot", metavar="FILE.png", type=Path, help="draw it as bars")
+@output_options
+def command(
+    run: str | None,
+    model: str | None,
+    batch_size: int | None,
+    optimizer: str | None,
+    device: str,
+    threads: int | None,
+    seconds: float,
+    plot: Path | None,
+    console: Console,
+) -> None:
+    """Where the time of a training step goes, in --model or in the model of RUN.
+
+    Layer by layer, forward and backward, and beside each the floor: the least that this machine
+    could take for it. Layers that run as one call stand as one, as in conv1+relu1. The images are
+    random; nothing is saved. With --json one object a part, then the whole step.
+    """
+    if run is not None and model is not None:
+        raise UsageError("a run has a model already", fix="give RUN or --model, not both")
+    if math.isnan(seconds):
+        raise UsageError("--seconds is nan", fix="give a number such as --seconds 6")
+    device = console.device(device)
+    if plot is not None:
+        if device == "sim":
+            raise UsageError("the simulator does not time: there is nothing to plot")
+        check_picture(plot)
+    given = {"batch_size": batch_size, "optimizer": optimizer, "threads": threads}
+    options = {key: value for key, value in given.items() if value is not None}
+    if run is None:
+        network, config, shape = _of_model(model or "cnn", options)
+    else:
+        network, config, shape = _of_run(run, options)
+    trainer = profiler.prepare(network, replace(config, device=device), shape)
+    if device == "cpu" and (problem := blas_problem()):
+        console.note(f"note: {problem.cause}: {problem.fix}")
+    if device == "sim":
+        console.note("note: the simulator does not time; this is what there is to do")
+    else:
+        console.note(f"measuring, for about {seconds:g} s")
+    profile = profiler.measure(trainer, seconds)
+    _show(profile, console)
+    if plot is not None:
+        _draw(profile, plot)
+        console.note(f"plot: {plot}")
+    _end(profile, console)
+
+
+def _of_model(name: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, tuple[int, ...]]:
+    config = TrainConfig(model=name, **{"batch_size": _BATCH_SIZE, **options})
+    return models.get(name), config, _MNIST
+
+
+def _of_run(run: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, tuple[int, ...]]:
+    saved = SavedModel.load(run)
+    config = saved.config
+    if options.get("optimizer", config.optimizer) != config.optimizer:  # they are of the run's
+        options |= {"momentum": None, "nesterov": False, "weight_decay": None}
+    return saved.model, replace(config, **options), saved.image_shape
+
+
+def _show(profile: profiler.Profile, console: Console) -> None:
+    console.result(profile_table.heading(profile))
+    console.result("")
+    console.result(profile_table.table(profile))
+    for row in profile.rows:
+        console.event(
+            {
+                "event": "part",
+                "name": row.name,
+                "direction": row.direction,
+                "seconds": _seconds(row.times),
+                "floor": row.floor,
+                **row.cost._asdict(),
+            }
+        )
+
+
+def _end(profile: profiler.Profile, console: Console) -> None:
+    config = profile.config
+    console.event(
+        {
+            "event": "end",
+            "model": config.model,
+            "batch_size": config.batch_size,
+            "optimizer": config.optimizer,
+            "environment": profile.environment,
+            "ceilings": profile.ceilings and profile.ceilings._asdict(),
+            "seconds": _seconds(profile.step),
+            "rest": profile.rest,
+        }
+    )
+
+
+def _seconds(times: Any) -> dict[str, float] | None:
+    return times and {key: getattr(times, key) for key in ("median", "p10", "p90", "host")}
+
+
+def _draw(profile: profiler.Profile, file: Path) -> None:
+    from gpucnn.plots.profile import Bar, draw
+
+    assert profile.step is not None  # only the simulator does not time
+    bars = [
+        Bar(
+            name,
+            forward.seconds,
+            backward.seconds if backward else 0.0,
+            sum(row.floor or 0.0 for row in (forward, backward) if row),
+        )
+        for name, forward, backward in profile.parts()
+    ]
+    title = profile_table.heading(profile)
+    write_atomic(file, draw(bars, profile.step.median, title), "--plot")

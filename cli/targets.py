@@ -1,0 +1,35 @@
+"""Files that a command will write, checked before it starts on what takes long."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+from gpucnn import plots
+from gpucnn.errors import StorageError, UsageError
+from gpucnn.training.files import storage_errors
+
+
+def check_target(path: Path, option: str) -> None:
+    """Raise `StorageError` if a file cannot be put at `path`, which `option` gave."""
+    if path.exists() and not path.is_file():
+        raise StorageError(
+            f"{path} cannot be written",
+            cause="it is a folder, or a device",
+            fix=f"give {option} the name of a file",
+        )
+    with storage_errors(path, option), tempfile.TemporaryFile(dir=path.parent):
+        pass  # files are renamed into place, so it is the folder that must be writable
+
+
+def check_picture(path: Path, option: str = "--plot") -> None:
+    """`check_target` for a PNG, which Matplotlib must be there for.
+
+    Raises:
+        UsageError: it does not end in .png.
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{option} writes a PNG file, not {path}", fix="give it a name in .png")
+    check_target(path, option)
+    plots.require()

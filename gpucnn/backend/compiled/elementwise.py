@@ -1,0 +1,168 @@
+"""Passes over memory: masks, dropout, sums over the batch, the loss, the optimizers; float32."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numba import njit, uint64, uintp
+
+from gpucnn.backend.base import Array
+from gpucnn.backend.compiled.tile import entry, inner
+from gpucnn.backend.parallel import parallel
+from gpucnn.backend.pieces import blocks, sum_in_order
+
+_BLOCK = 1 << 16  # elements of a piece: fewer are not worth another thread
+_PARTS = 8  # partial sums over the batch: fixed, so that their order is
+
+
+def relu_backward(grad_y: Array, y: Array) -> Array:
+    """See `Backend.relu_backward`; float32."""
+    grad_x = np.empty(y.shape, np.float32)
+    _each(_mask_positive, _flat(grad_y), _flat(y), grad_x.reshape(-1))
+    return grad_x
+
+
+def bias_grad(grad_y: Array) -> Array:
+    """See `Backend.bias_grad`; float32."""
+    N, F = grad_y.shape[:2]
+    grad, pixels = _flat(grad_y), math.prod(grad_y.shape[2:])
+
+    def task(images: slice) -> Array:
+        total = np.zeros(F, np.float32)
+        _sum_channels(grad, total, pixels, images.start, images.stop)
+        return total
+
+    parts = min(_PARTS, grad.size // _BLOCK + 1)
+    return sum_in_order(parallel(task, blocks(N, -(-N // parts) or 1)), (F,), np.float32)
+
+
+def dropout_forward(
+    x: Array, threshold: int, scale: float, key: tuple[int, int], step: int
+) -> tuple[Array, Array]:
+    """See `Backend.dropout_forward`; float32. Kept where a random word is below the threshold."""
+    y, mask = np.empty(x.shape, np.float32), np.empty(x.shape, np.uint8)
+    arrays = _flat(x), y.reshape(-1), mask.reshape(-1)
+    numbers = np.uint64(threshold), np.float32(scale), *map(np.uint64, (*key, step))
+
+    def task(part: slice) -> None:
+        _dropout(*arrays, *numbers, part.start, part.stop)
+
+    parallel(task, blocks(x.size, _BLOCK, multiple=4))  # a counter gives four elements
+    return y, mask
+
+
+def dropout_backward(grad_y: Array, mask: Array, scale: float) -> Array:
+    """See `Backend.dropout_backward`; float32."""
+    grad_x = np.empty(grad_y.shape, np.float32)
+    _each(_mask, _flat(grad_y), _flat(mask), grad_x.reshape(-1), scale=scale)
+    return grad_x
+
+
+def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
+    """See `Backend.softmax_cross_entropy_forward`; float32."""
+    losses, probabilities = np.empty(len(logits), np.float32), np.empty(logits.shape, np.float32)
+    _cross_entropy(np.ascontiguousarray(logits), labels, losses, probabilities)
+    return losses, probabilities
+
+
+def _each(function: Any, *arrays: Array, **numbers: float) -> None:
+    """function(*pieces of the flat arrays, *numbers), by all threads."""
+    constants = [np.float32(number) for number in numbers.values()]
+    parallel(
+        lambda part: function(*(array[part] for array in arrays), *constants),
+        blocks(arrays[0].size, _BLOCK),
+    )
+
+
+def _flat(array: Array) -> Array:
+    return np.ascontiguousarray(array).reshape(-1)
+
+
+@entry
+def _mask_positive(grad_y, y, grad_x):
+    for i in range(y.size):
+        grad_x[i] = grad_y[i] if y[i] > 0 else np.float32(0)
+
+
+@entry
+def _mask(grad_y, mask, grad_x, scale):
+    for i in range(mask.size):
+        grad_x[i] = grad_y[i] * scale if mask[i] else np.float32(0)
+
+
+# A sum over a row in any order of the compiler's, so that it can take vectors: always the same.
+@njit(nogil=True, fastmath={"reassoc"})
+def _sum(row):
+    total = np.float32(0)
+    for i in range(row.size):
+        total += row[i]
+    return total
+
+
+@entry
+def _sum_channels(grad, total, pixels, begin, end):
+    channels = total.size
+    for n in range(begin, end):
+        if pixels == 1:
+            row = grad[n * channels : (n + 1) * channels]
+            for c in range(channels):
+                total[c] += row[c]
+        else:
+            for c in range(channels):
+                at = (n * channels + c) * pixels
+                total[c] += _sum(grad[at : at + pixels])
+
+
+@entry
+def _dropout(x, y, mask, threshold, scale, key0, key1, step, begin, end):
+    """Philox4x32-10 (Salmon et al. 2011), as in `gpucnn.random`: counter (i // 4, step)."""
+    low, half = uint64(0xFFFFFFFF), uint64(32)
+    blocks = (end - begin) // 4
+    kept = mask[begin:end]
+    for i in range(blocks):  # all in 64 bits and without a branch: the compiler takes vectors
+        block = uint64(begin // 4 + i)
+        w0, w1, w2, w3 = _philox(block & low, block >> half, step & low, step >> half, key0, key1)
+        j = uintp(4 * i)
+        kept[j] = w0 < threshold
+        kept[j + uintp(1)] = w1 < threshold
+        kept[j + uintp(2)] = w2 < threshold
+        kept[j + uintp(3)] = w3 < threshold
+    if 4 * blocks < end - begin:
+        block = uint64(begin // 4 + blocks)
+        words = _philox(block & low, block >> half, step & low, step >> half, key0, key1)
+        for i in range(4 * blocks, end - begin):
+            kept[i] = words[i - 4 * blocks] < threshold
+    _mask(x[begin:end], kept, y[begin:end], scale)
+
+
+@inner
+def _philox(c0, c1, c2, c3, k0, k1):
+    low, half = uint64(0xFFFFFFFF), uint64(32)
+    for _ in range(10):
+        a, b = c0 * uint64(0xD2511F53), c2 * uint64(0xCD9E8D57)
+        c0, c1, c2, c3 = (b >> half) ^ c1 ^ k0, b & low, (a >> half) ^ c3 ^ k1, a & low
+        k0, k1 = (k0 + uint64(0x9E3779B9)) & low, (k1 + uint64(0xBB67AE85)) & low
+    return c0, c1, c2, c3
+
+
+@entry
+def _cross_entropy(logits, labels, losses, probabilities):
+    N, classes = logits.shape
+    for n in range(N):
+        row, out = logits[n], probabilities[n]
+        largest = np.float32(-np.inf)
+        for value in row:
+            largest = value if value > largest or value != value else largest
+        total = np.float32(0)
+        for c in range(classes):
+            out[c] = math.exp(row[c] - largest)
+            total += out[c]
+        for c in range(classes):
+            out[c] /= total
+        label = labels[n]
+        if 0 <= label < classes:
+            losses[n] = np.float32(math.log(total)) - (row[label] - largest)
+        else:
+            losses[n] = np.nan

@@ -1,0 +1,273 @@
+"""Where the time of a training step goes, layer by layer, forward and backward.
+
+What is measured is a whole step: the batch, the stages of the `Sequential` (what it runs as one
+call), the loss, backward, the optimizer. The clock is read between them, so that each part finds
+the caches and the memory as the part before has left them. Steps of the real trainer, without a
+clock in them, take turns with these, and show what the parts leave out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn.autograd import Function, Tensor
+from gpucnn.backend import Backend
+from gpucnn.backend.base import Array
+from gpucnn.bench import ceilings as limits
+from gpucnn.bench import costs, memory
+from gpucnn.bench.ceilings import Ceilings
+from gpucnn.bench.costs import BACKWARD, FORWARD, Cost, Part
+from gpucnn.bench.stopwatch import Stopwatch, Times
+from gpucnn.data import Dataset, Splits
+from gpucnn.errors import UsageError
+from gpucnn.nn import Module, Sequential
+from gpucnn.training import TrainConfig, Trainer
+from gpucnn.training.metrics import compute_loss
+
+_IMAGES = 60_000  # of the random data set, as in MNIST: gathering is not to be served by a cache
+_IMAGE_BYTES = 64 << 20  # but no more than this
+_STEPS = 100_000  # until the training begins again, about
+# So small that hundreds of steps on random images leave the weights as they are. The number makes
+# no difference to the time.
+_LEARNING_RATE = 1e-8
+_CALLS = 4  # of the stopwatch: two ceilings, the step, its parts
+
+
+class Row(NamedTuple):
+    """A part of a step in one direction.
+
+    Attributes:
+        name: "batch", the stage ("conv1+relu1"), "loss" or "optimizer".
+        direction: FORWARD or BACKWARD.
+        cost: what must be computed and moved at least.
+        times: None where the device does not time.
+        floor: seconds in which the machine could do `cost`, by its ceilings. What lies in a cache
+            can be faster than that.
+    """
+
+    name: str
+    direction: str
+    cost: Cost
+    times: Times | None
+    floor: float | None
+
+    @property
+    def seconds(self) -> float:
+        """The median."""
+        return self.times.median if self.times else math.nan
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `measure` found.
+
+    Attributes:
+        rows: in the order of the step's forward pass, each stage's backward after its forward.
+        step: a step of the trainer itself.
+        ceilings: of the machine.
+    """
+
+    config: TrainConfig
+    environment: dict[str, Any]
+    rows: list[Row]
+    step: Times | None
+    ceilings: Ceilings | None
+
+    @property
+    def rest(self) -> float | None:
+        """Seconds of a whole step beyond the sum of the rows: metrics, walking the graph, noise."""
+        if self.step is None:
+            return None
+        return self.step.median - sum(row.seconds for row in self.rows)
+
+    def parts(self) -> list[tuple[str, Row, Row | None]]:
+        """(name, forward, backward) of each; a part without a gradient has no backward."""
+        backward = {row.name: row for row in self.rows if row.direction == BACKWARD}
+        forward = [row for row in self.rows if row.direction == FORWARD]
+        return [(row.name, row, backward.get(row.name)) for row in forward]
+
+
+def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) -> Trainer:
+    """A trainer of `model` on random images, which will not change its weights by much.
+
+    Args:
+        model: a Sequential for images of `image_shape` (C, H, W); it gives logits.
+        config: of it count what makes a difference to the time of a step.
+
+    Raises:
+        UsageError: the model is no Sequential.
+        MemoryError: there is too little memory for the batch.
+    """
+    if not isinstance(model, Sequential) or not len(model):
+        raise UsageError(
+            f"{model.label} cannot be profiled layer by layer",
+            cause="only a Sequential of layers says what runs after what",
+            fix="make it of Sequential([...])",
+        )
+    model.build(image_shape, seed=config.seed)
+    batch = config.batch_size
+    most = min(_IMAGES, _IMAGE_BYTES // int(np.prod(image_shape)))
+    rng = np.random.default_rng(0)
+    shape = (batch * max(1, most // batch), *image_shape)
+    calls = costs.calls(model)
+    outputs = sum(call.y.data.nbytes for call in calls if call.layer not in model.not_kept())
+    _require_memory(math.prod(shape) + batch * outputs * (config.device == "cpu"))
+    images = rng.integers(0, 256, shape, dtype=np.uint8)
+    classes = calls[-1].y.shape[-1]
+    labels = rng.integers(0, classes, len(images), dtype=np.int32)
+    config = dataclasses.replace(
+        config,
+        learning_rate=_LEARNING_RATE,
+        schedule="constant",
+        epochs=1 + _STEPS * batch // len(images),
+        validation=0,
+        patience=None,
+        limit_batches=None,
+        overfit_batches=None,
+    )
+    return Trainer(model, Splits(Dataset("random images", images, labels, classes)), config)
+
+
+def _require_memory(needed: int) -> None:
+    """MemoryError where it is certain to be too little: the system may give it, and kill us."""
+    free = memory.available()
+    if free is not None and needed > free:
+        raise MemoryError(
+            f"the step needs more than {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
+        )
+
+
+def measure(trainer: Trainer, seconds: float) -> Profile:
+    """Time a step of what `prepare` gave, and its parts.
+
+    Args:
+        seconds: to spend on it, about.
+    """
+    watch = Stopwatch(trainer.backend, seconds=seconds / _CALLS)
+    found = costs.count(trainer)
+    ceilings, step, times = limits.measure(watch), None, {}
+    if watch.ticks:
+        clocked = _ClockedStep(trainer)
+        step = watch.compare({"step": _steps(trainer), "parts": clocked})["step"]
+        times = clocked.laps.times()
+    rows = [
+        Row(*part, cost, times.get(part), ceilings and ceilings.floor(*cost))
+        for part, cost in found.items()
+    ]
+    return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings)
+
+
+def _steps(trainer: Trainer) -> Callable[[], None]:
+    trainer.model.train()
+
+    def step() -> None:
+        _within_the_table(trainer)
+        trainer.train_on(*_next_batch(trainer))
+
+    return step
+
+
+def _next_batch(trainer: Trainer) -> Any:
+    return trainer.loader.batch(*divmod(trainer.step, trainer.steps_per_epoch))
+
+
+def _within_the_table(trainer: Trainer) -> None:
+    """The training begins again where its learning rates end."""
+    if trainer.step == trainer.total_steps:
+        trainer.step = 0
+        trainer.optimizer.step_count.fill(0)
+
+
+class _Laps:
+    """Takes the time between calls of `mark`: on a GPU by events in its stream."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._event = backend.xp.cuda.Event if backend.name.startswith("cuda") else None
+        self._xp = backend.xp
+        self._marks: list[tuple[Part | None, float, Any]] = []
+
+    def mark(self, ended: Part | None) -> None:
+        """The end of a part; None: what was done since the last mark belongs to no part."""
+        event = self._event and self._event()
+        if event is not None:
+            event.record()
+        self._marks.append((ended, time.perf_counter(), event))
+
+    def times(self) -> dict[Part, Times]:
+        """Of each part, over the steps; without the first step."""
+        taken: dict[Part, list[float]] = {}
+        host: dict[Part, list[float]] = {}
+        for (_, start, begin), (part, stop, end) in zip(self._marks, self._marks[1:], strict=False):
+            if part is not None:
+                host.setdefault(part, []).append(stop - start)
+                taken.setdefault(part, []).append(
+                    stop - start if end is None else self._elapsed(begin, end)
+                )
+        return {part: Times.of(runs[1:], host[part][1:], runs[1:]) for part, runs in taken.items()}
+
+    def _elapsed(self, begin: Any, end: Any) -> float:
+        end.synchronize()
+        return 1e-3 * self._xp.cuda.get_elapsed_time(begin, end)
+
+
+class _Gate(Function):
+    """y = x: takes the time when the gradient comes by, at which `ended` ended."""
+
+    def __init__(self, laps: _Laps, ended: Part) -> None:
+        self.laps = laps
+        self.ended = ended
+
+    def forward(self, x: Array) -> Array:
+        return x
+
+    def backward(self, g: Array) -> Array:
+        self.laps.mark(self.ended)
+        return g
+
+
+class _ClockedStep:
+    """What `TrainStep` does, with a look at the clock after each part."""
+
+    def __init__(self, trainer: Trainer) -> None:
+        assert isinstance(trainer.model, Sequential)
+        self.trainer = trainer
+        self.stages = trainer.model.stages()
+        self.laps = _Laps(trainer.backend)
+
+    def __call__(self) -> None:
+        with self.trainer.backend.computing():
+            self._step()
+
+    def _step(self) -> None:
+        trainer, mark = self.trainer, self.laps.mark
+        _within_the_table(trainer)
+        mark(None)
+        images, labels = _next_batch(trainer)
+        mark(("batch", FORWARD))
+        trainer.optimizer.zero_grad()
+        x = Tensor(images)
+        mark(None)
+        names = [name for name, _ in self.stages]
+        last = ""  # the stage that the gradient comes to last
+        for (name, stage), following in zip(self.stages, [*names[1:], "loss"], strict=True):
+            x = stage(x)
+            mark((name, FORWARD))
+            if x.requires_grad:
+                last = last or name
+                x = _Gate(self.laps, (following, BACKWARD))(x)
+                mark(None)
+        loss = compute_loss(trainer.config.loss, x, labels)
+        mark(("loss", FORWARD))
+        del x
+        loss.backward()
+        mark((last, BACKWARD))
+        trainer.optimizer.step()
+        mark(("optimizer", FORWARD))
+        trainer.step += 1

@@ -1,0 +1,160 @@
+"""Timing calls side by side: A B A B in one process, on a GPU by events."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import statistics
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+
+from gpucnn.backend import Backend
+
+Call = Callable[[], Any]
+Name = TypeVar("Name", bound=Hashable)
+
+_STRETCH = 0.030  # seconds of timed calls before it is the other's turn
+_SETTLE = 0.010  # seconds of untimed calls before those: OpenMP was seen to spin for up to 7 ms
+_MOST = 200  # runs of a call on a GPU
+_FLUSH_BYTES = 256 << 20  # several times the L2 of any GPU
+_HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue up a call
+
+
+class Times(NamedTuple):
+    """Of one call, in seconds."""
+
+    median: float
+    p10: float
+    p90: float
+    host: float  # median until the call returned: the time to launch, where a GPU computes
+    all: list[float]  # by turns, in step with those of the call's rivals: see `speed_ratio`
+
+    @classmethod
+    def of(cls, runs: list[float], host: list[float], turns: list[float]) -> Times:
+        """From the seconds of every run, until every run returned, and of every turn."""
+        p10, median, p90 = np.percentile(runs, [10, 50, 90]).tolist()
+        return cls(median, p10, p90, statistics.median(host), turns)
+
+
+class Stopwatch:
+    """Times calls on the device of a backend.
+
+    Args:
+        backend: whose device is timed.
+        seconds: to spend on a call, about; a call may take longer by itself.
+        least: turns of a call, however long it takes.
+
+    Attributes:
+        ticks: False on the simulator, whose time says nothing about a GPU's.
+    """
+
+    def __init__(self, backend: Backend, *, seconds: float = 0.6, least: int = 5) -> None:
+        self.backend = backend
+        self.seconds = seconds
+        self.least = least
+        self.ticks = backend.name != "sim"
+        self.on_gpu = backend.name.startswith("cuda")
+
+    def compare(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
+        """Each call in turn, again and again: A B A B. Results are dropped at once.
+
+        On a CPU a turn is some untimed calls and then timed ones for 30 ms: the threads of OpenMP,
+        which PyTorch computes with, go on spinning for some milliseconds after a call and would
+        take a core from whoever comes next. Its entry in `all` is the median of the timed calls.
+
+        On a GPU a turn is one call. The L2 is flushed before it, and the time is that between two
+        events, the first of which waits until the call is queued up: launching does not count,
+        unless it takes longer than a call may be held back (`host` tells).
+        """
+        with self.backend.computing(), _no_collection():
+            for call in calls.values():
+                call()  # compiles, chooses its algorithm, takes its memory
+            return self._by_events(calls) if self.on_gpu else self._by_stretches(calls)
+
+    def hold(self) -> None:
+        """Keep a GPU busy for so long that the host can queue up what is timed next."""
+        launcher = self.backend.launcher  # type: ignore[attr-defined]
+        launcher.launch("stopwatch", "hold", 1, 1, _HOLD_CYCLES)
+
+    def _by_stretches(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
+        stretches: dict[Name, list[list[float]]] = {name: [] for name in calls}
+        deadline = time.perf_counter() + self.seconds * len(calls)
+        turns = 0
+        while turns < self.least or time.perf_counter() < deadline:
+            turns += 1
+            for name, call in calls.items():
+                _for_a_while(call, _SETTLE)
+                stretches[name].append(_for_a_while(call, _STRETCH))
+        found = {}
+        for name, parts in stretches.items():
+            runs = [seconds for part in parts for seconds in part]
+            found[name] = Times.of(runs, runs, [statistics.median(part) for part in parts])
+        return found
+
+    def _by_events(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
+        cuda = self.backend.xp.cuda
+        scratch = self.backend.xp.empty(_FLUSH_BYTES // 4, np.float32)
+        events: dict[Name, list[tuple[Any, Any]]] = {name: [] for name in calls}
+        host: dict[Name, list[float]] = {name: [] for name in calls}
+
+        def turn() -> None:
+            for name, call in calls.items():
+                begin, end = cuda.Event(), cuda.Event()
+                scratch.fill(len(host[name]))
+                self.hold()
+                begin.record()
+                start = time.perf_counter()
+                call()
+                host[name].append(time.perf_counter() - start)
+                end.record()
+                events[name].append((begin, end))
+
+        turn()  # untimed: compiles `hold`
+        cuda.Device().synchronize()
+        start = time.perf_counter()
+        turn()
+        cuda.Device().synchronize()
+        within = self.seconds * len(calls) / (time.perf_counter() - start)
+        for _ in range(max(self.least, min(_MOST, round(within)))):
+            turn()
+        cuda.Device().synchronize()
+        found = {}
+        for name in calls:
+            seconds = [1e-3 * cuda.get_elapsed_time(*pair) for pair in events[name][2:]]
+            found[name] = Times.of(seconds, host[name][2:], seconds)
+        return found
+
+
+def speed_ratio(ours: Times, theirs: Times) -> tuple[float, float, float]:
+    """Median, p10 and p90 of theirs / ours, turn by turn: above 1 ours is the faster.
+
+    Both must come from one `compare`.
+    """
+    ratios = [b / a for a, b in zip(ours.all, theirs.all, strict=True)]
+    p10, median, p90 = np.percentile(ratios, [10, 50, 90]).tolist()
+    return median, p10, p90
+
+
+def _for_a_while(call: Call, seconds: float) -> list[float]:
+    """The times of the calls that fit, one at least."""
+    taken = []
+    left = seconds
+    while left > 0:
+        start = time.perf_counter()
+        call()
+        taken.append(time.perf_counter() - start)
+        left -= taken[-1]
+    return taken
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()

@@ -1,0 +1,33 @@
+"""Pictures: numbers in, PNG out. Only here is Matplotlib, which the extra `plot` installs."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+from typing import TYPE_CHECKING
+
+from gpucnn.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_DPI = 160
+
+
+def require() -> None:
+    """To be called before anything is measured for a picture.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtraError(
+            "--plot needs Matplotlib, which is not installed", fix='pip install "gpucnn[plot]"'
+        )
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=_DPI)
+    return file.getvalue()

@@ -1,0 +1,172 @@
+"""Records come back as they were, are refused when they are not, and are compared fairly."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from gpucnn import backend as backends
+from gpucnn.bench.record import (
+    Change,
+    Peer,
+    Ratio,
+    Record,
+    Row,
+    Seconds,
+    check_same_machine,
+    compare,
+)
+from gpucnn.errors import DataError, StorageError, UsageError
+
+
+def row(median: float | None = 1.0, ratio: float | None = None, **more: Any) -> Row:
+    seconds = None if median is None else Seconds(median, 0.9 * median, 1.1 * median, median)
+    peers = {}
+    if ratio is not None:
+        peers["torch"] = Peer("contiguous", seconds, None, Ratio(ratio, ratio, ratio))
+    given = {"bench": "ops", "name": "conv", "case": "N64", "dtype": "float32"} | more
+    return Row(**given, seconds=seconds, baselines=peers)
+
+
+def record(*rows: Row, **machine: Any) -> Record:
+    facts = {"device": "cpu", "cpu": "Z80", "threads": 2, "blas_core": "Haswell"} | machine
+    return Record(facts, "abc", "2026-01-01T00:00:00+00:00", {"suite": "quick"}, None, list(rows))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves a record with what a test puts into its JSON."""
+
+    def save(**changes: Any) -> Any:
+        path = tmp_path / "record.json"
+        record(row(ratio=2.0)).save(path)
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+        return path
+
+    return save
+
+
+def test_it_comes_back_as_it_was(tmp_path):
+    before = record(
+        row(ratio=1.5, ok=True, error=1e-7, bound=1e-6, flop=1e9, nbytes=1e6, floor=0.1, share=0.1),
+        row(None, name="memory", value=468.0, unit="MB", dtype=None),
+        row(None, case="huge", skipped="needs 5 TB"),
+        row(None, case="bad", ok=False, bound=1e-6),
+    )
+    before.ceilings, before.complete = {"flop_per_second": 1e11, "bytes_per_second": 1e10}, True
+    before.save(tmp_path / "a.json")
+    assert Record.load(tmp_path / "a.json") == before
+    assert before.wrong == [before.rows[3]]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_what_is_no_number_is_not_written(tmp_path):
+    path = tmp_path / "a.json"
+    record(row()).save(path)
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match="nan"):
+        record(row(float("nan"))).save(path)
+    assert path.read_bytes() == before
+
+
+def test_where_it_cannot_be_written(tmp_path):
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        record().save(tmp_path / "no" / "folder.json")
+    assert "--save" in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "rows": [{}]}', b"\xff\xfe"],
+)
+def test_what_is_no_record(tmp_path, text):
+    path = tmp_path / "a.json"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(DataError, match=r"a\.json is not") as caught:
+        Record.load(path)
+    assert "--save" in caught.value.fix
+
+
+def test_a_file_that_is_not_there(tmp_path):
+    with pytest.raises(DataError, match="cannot be read"):
+        Record.load(tmp_path / "a.json")
+    with pytest.raises(DataError, match="cannot be read"):
+        Record.load(tmp_path)
+
+
+def test_another_format(saved):
+    with pytest.raises(DataError, match="not a record that this version reads") as caught:
+        Record.load(saved(format=0))
+    assert caught.value.cause == "its format is 0, this version reads 1"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"rows": 3},
+        {"rows": [3]},
+        {"machine": None},
+        {"options": []},
+        {"more": 1},
+        {"rows": [{"bench": "ops", "name": "x", "case": "y"}]},
+    ],
+)
+def test_one_with_other_contents(saved, changes):
+    with pytest.raises(DataError, match="not a whole record"):
+        Record.load(saved(**changes))
+
+
+@pytest.mark.parametrize("median", [0, -1, "fast", None, float("inf"), float("nan")])
+def test_a_time_that_cannot_be(tmp_path, median):
+    path = tmp_path / "a.json"
+    record(row()).save(path)
+    found = json.loads(path.read_text())
+    found["rows"][0]["seconds"]["median"] = median
+    path.write_text(json.dumps(found))
+    with pytest.raises(DataError, match="not a whole record"):
+        Record.load(path)
+
+
+def test_times_are_compared_as_speed():
+    old, new = row(2.0), row(1.0)
+    assert compare(record(old), record(new)) == [Change(new, 2.0, "time")]
+    assert compare(record(new), record(old))[0].speed == 0.5
+
+
+def test_beside_a_baseline_the_ratios_are_compared():
+    """The machine was four times as slow: both sides were."""
+    old, new = row(1.0, ratio=2.0), row(4.0, ratio=1.8)
+    (change,) = compare(record(old), record(new))
+    assert (change.speed, change.by) == (pytest.approx(0.9), "torch")
+    # One of them without the baseline: the times.
+    assert compare(record(row(1.0)), record(new))[0].by == "time"
+
+
+def test_only_rows_of_both_are_compared():
+    old = record(row(case="a"), row(case="b"), row(None, case="c", skipped="memory"))
+    new = record(row(case="b"), row(case="c"), row(case="d"), row(case="b", dtype="float64"))
+    assert [change.row.case for change in compare(old, new)] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("key", "now"),
+    [("device", "cuda:0"), ("cpu", "6502"), ("threads", 4), ("blas_core", "Zen"), ("gpu", "H200")],
+)
+def test_another_machine(key, now):
+    old = record(row())
+    check_same_machine(old, old.machine | {"numpy": "3.0"}, "old.json")  # that may differ
+    with pytest.raises(UsageError, match=r"old\.json cannot be compared") as caught:
+        check_same_machine(old, old.machine | {key: now}, "old.json")
+    assert str(now) in caught.value.cause
+
+
+def test_a_record_says_what_a_time_depends_on():
+    found = Record.begin(backends.get("cpu"), {"suite": "quick"})
+    assert not found.complete
+    assert found.date.endswith("+00:00")
+    keys = {"device", "cpu", "threads", "blas", "blas_core", "memory", "python", "numpy", "gpucnn"}
+    assert keys <= set(found.machine)
+    assert found.machine["blas"].endswith(found.machine["blas_core"])
+    json.dumps(found.machine)

@@ -1,0 +1,147 @@
+"""Calls take turns, what is not to be timed is not, and ratios are pair by pair."""
+
+from __future__ import annotations
+
+import gc
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from gpucnn import backend as backends
+from gpucnn.bench import stopwatch
+from gpucnn.bench.stopwatch import Stopwatch, Times, speed_ratio
+
+
+class Clock:
+    """A clock that calls move on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.log: list[str] = []
+        monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: self.now)
+
+    def call(self, name: str, seconds: float) -> Any:
+        def run() -> None:
+            self.log.append(name)
+            self.now += seconds
+
+        return run
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+def watch(**options: Any) -> Stopwatch:
+    return Stopwatch(backends.get("cpu"), **options)
+
+
+def test_a_stretch_of_one_and_a_stretch_of_the_other(clock, monkeypatch):
+    monkeypatch.setattr(stopwatch, "_SETTLE", 1.0)
+    monkeypatch.setattr(stopwatch, "_STRETCH", 3.0)
+    found = watch(seconds=0, least=2).compare({"a": clock.call("a", 1), "b": clock.call("b", 0.5)})
+    # One each to begin with; then 1 + 3 calls of 1 s, and 2 + 6 of half a second.
+    assert "".join(clock.log) == "ab" + 2 * ("a" * 4 + "b" * 8)
+    assert found["a"].median == 1
+    assert found["b"].all == [0.5, 0.5]
+    assert found["b"].host == found["b"].median
+
+
+def test_a_long_call_is_timed_once_a_stretch(clock):
+    found = watch(seconds=0, least=3).compare({"a": clock.call("a", 2.0)})
+    assert len(clock.log) == 1 + 3 * 2
+    assert found["a"].all == pytest.approx([2.0] * 3)
+
+
+def test_the_budget_is_for_each_call(clock):
+    watch(seconds=1.0, least=1).compare({"a": clock.call("a", 0.04), "b": clock.call("b", 0.04)})
+    # One to begin with each; then rounds of two calls each until 2 seconds are over.
+    assert clock.now == pytest.approx(0.08 + 13 * 0.16)
+
+
+def test_p10_and_p90_are_of_the_single_calls(clock, monkeypatch):
+    monkeypatch.setattr(stopwatch, "_STRETCH", 55.0)
+    lengths = iter([1, 1, *range(1, 11)])  # to begin with, to settle, and a stretch
+
+    def run() -> None:
+        clock.now += next(lengths)
+
+    found = watch(seconds=0, least=1).compare({"a": run})["a"]
+    assert (found.p10, found.median, found.p90) == pytest.approx((1.9, 5.5, 9.1))
+    assert found.all == [5.5]
+
+
+def test_ratios_are_theirs_over_ours_pair_by_pair():
+    ours = Times(2.0, 2.0, 2.0, 2.0, [1.0, 2.0, 4.0])
+    theirs = Times(4.0, 4.0, 4.0, 4.0, [3.0, 4.0, 4.0])
+    assert speed_ratio(ours, theirs) == pytest.approx((2.0, 1.2, 2.8))
+    with pytest.raises(ValueError, match="shorter"):
+        speed_ratio(ours, theirs._replace(all=[1.0]))
+
+
+def test_no_garbage_is_collected_meanwhile(clock):
+    seen = []
+    watch(seconds=0, least=1).compare(
+        {"a": lambda: (seen.append(gc.isenabled()), clock.call("", 1)())}
+    )
+    assert seen
+    assert not any(seen)
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError):
+        watch().compare({"a": lambda: 1 / 0})
+    assert gc.isenabled()
+
+
+def test_the_simulator_does_not_time():
+    assert not Stopwatch(SimpleNamespace(name="sim")).ticks
+    assert watch().ticks
+
+
+class Gpu:
+    """As much of CuPy and of a backend as timing uses; a call takes as long as `queue` is told."""
+
+    def __init__(self) -> None:
+        self.name = "cuda:0"
+        self.log: list[str] = []
+        self.now = 0.0
+        gpu = self
+
+        class Event:
+            def record(self) -> None:
+                gpu.log.append("event")
+                self.at = gpu.now
+
+        self.launcher = SimpleNamespace(launch=lambda *args: gpu.log.append(args[1]))
+        array = SimpleNamespace(fill=lambda value: gpu.log.append("flush"))
+        self.xp = SimpleNamespace(
+            empty=lambda size, dtype: array,
+            cuda=SimpleNamespace(
+                Event=Event,
+                Device=lambda: SimpleNamespace(synchronize=lambda: None),
+                get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
+            ),
+        )
+
+    def computing(self) -> Any:
+        return backends.get("cpu").computing()
+
+    def queue(self, name: str, seconds: float) -> Any:
+        def run() -> None:
+            self.log.append(name)
+            self.now += seconds
+
+        return run
+
+
+def test_on_a_gpu_each_call_stands_between_two_events_after_a_flush():
+    gpu = Gpu()
+    found = Stopwatch(gpu, seconds=0, least=3).compare(  # type: ignore[arg-type]
+        {"a": gpu.queue("a", 3e-6), "b": gpu.queue("b", 5e-6)}
+    )
+    turn = [word for name in "ab" for word in ("flush", "hold", "event", name, "event")]
+    assert gpu.log == ["a", "b"] + (2 + 3) * turn  # two turns are not counted
+    assert found["a"].all == pytest.approx([3e-6] * 3)
+    assert found["b"].median == pytest.approx(5e-6)
+    assert found["b"].host < 1e-3

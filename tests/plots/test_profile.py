@@ -1,0 +1,69 @@
+"""The picture of a profile: bars as long as the times, in a PNG."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+
+import numpy as np
+import pytest
+
+from gpucnn import plots
+from gpucnn.errors import MissingExtraError
+from gpucnn.plots import profile
+from gpucnn.plots.profile import Bar, draw
+
+pytest.importorskip("matplotlib")
+Image = pytest.importorskip("PIL.Image")
+
+
+def pixels_of(png: bytes, colour: str) -> np.ndarray:
+    """Where the picture has this colour."""
+    picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
+    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    return (picture == wanted).all(axis=2)
+
+
+def lengths(png: bytes, colour: str) -> list[int]:
+    """Pixels of the colour in a line of each bar, from top to bottom; not in the small key."""
+    lines = pixels_of(png, colour).sum(axis=1)
+    bars = np.split(lines, np.flatnonzero(lines == 0))
+    return [int(bar.max()) for bar in bars if len(bar) > 20]
+
+
+def test_bars_are_as_long_as_the_times() -> None:
+    bars = [Bar("a", 0.01, 0.02, 0.0), Bar("b", 0.04, 0.03, 0.0), Bar("c", 0.02, 0.0, 0.0)]
+    png = draw(bars, 0.13, "a step")
+    forward, backward = (lengths(png, c) for c in (profile._FORWARD, profile._BACKWARD))
+    a = forward[0]
+    assert a > 60
+    assert forward == pytest.approx([a, 4 * a, 2 * a], abs=4)
+    assert backward == pytest.approx([2 * a, 3 * a], abs=4)
+
+
+def test_the_floor_is_marked() -> None:
+    def mark(floor: float) -> float:
+        png = draw([Bar("a", 0.04, 0.06, floor), Bar("b", 0.1, 0.1, 0.0)], 0.3, "a step")
+        found = pixels_of(png, profile._FLOOR)
+        columns = np.flatnonzero(found[: len(found) // 2].sum(axis=0) > 40)
+        assert 1 <= len(columns) <= 8
+        return float(columns.mean())
+
+    assert mark(0.06) - mark(0.04) == pytest.approx(mark(0.08) - mark(0.06), abs=2)
+    assert mark(0.06) - mark(0.04) > 40
+
+
+@pytest.mark.parametrize("step", [2e-4, 5.0])
+def test_odd_names_and_sizes(step: float) -> None:
+    bars = [Bar(f"{k} $a name^ of {'x' * k}", k * 1e-5, 0.0, 1.0) for k in range(30)]
+    png = draw(bars, step, "100 % $of_it")
+    assert Image.open(io.BytesIO(png)).format == "PNG"
+    assert Image.open(io.BytesIO(png)).width == 1280
+
+
+def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    plots.require()
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError) as error:
+        plots.require()
+    assert error.value.fix == 'pip install "gpucnn[plot]"'

@@ -1,0 +1,75 @@
+"""The roofline as a picture."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+
+from gpucnn.errors import UsageError
+from gpucnn.plots import roofline
+from gpucnn.plots.roofline import Point, draw
+
+POINTS = [
+    Point("conv2d forward", 1e9, 1e7, 0.02),
+    Point("conv2d forward", 1e9, 1e7, 0.01, rival=True),
+    Point("conv2d bias relu", 2e9, 1e7, 0.03),
+    Point("adam", 1e6, 1e7, 0.001),
+]
+
+
+@pytest.fixture
+def figure(monkeypatch):
+    """Draws, and gives what was drawn on."""
+
+    def drawn(points):
+        kept = []
+        monkeypatch.setattr(roofline.plots, "png", lambda figure: kept.append(figure) or b"")
+        draw(points, 4e11, 8e10, "a title")
+        return kept[0]
+
+    return drawn
+
+
+def test_it_is_a_png_of_some_size():
+    png = draw(POINTS, 4e11, 8e10, "a title")
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    assert struct.unpack(">II", png[16:24]) == (1440, 800)
+
+
+def test_points_stand_where_they_belong(figure):
+    axes = figure(POINTS).axes[0]
+    stand = [tuple(map(float, at)) for marks in axes.collections for at in marks.get_offsets()]
+    expected = [(p.flop / p.nbytes, p.flop / p.seconds / 1e9) for p in POINTS]
+    assert len(stand) == len(expected)
+    for found, right in zip(sorted(stand), sorted(expected), strict=True):
+        assert found == pytest.approx(right)
+
+
+def test_the_roof_has_its_ridge_where_both_ceilings_meet(figure):
+    axes = figure(POINTS).axes[0]
+    (roof,) = axes.lines
+    xs, ys = (list(map(float, values)) for values in roof.get_data())
+    assert xs[1] == 5.0  # 400 GFLOP/s over 80 GB/s
+    assert ys == pytest.approx([80 * xs[0], 400, 400])
+    assert {text.get_text() for text in axes.texts} == {"400 GFLOP/s", "80 GB/s"}
+    assert axes.get_title(loc="left") == "a title"
+
+
+def test_names_are_told_apart(figure):
+    """One entry a name, one colour a family, hollow for the rival."""
+    drawn = figure([*POINTS, *(Point(f"family{i} x", 1e6, 1e6, 1.0) for i in range(25))])
+    (legend,) = drawn.legends
+    labels = [text.get_text() for text in legend.get_texts()]
+    assert labels[:3] == ["conv2d forward", "conv2d bias relu", "adam"]
+    assert labels[-1] == "hollow: PyTorch"
+    looks = set()
+    for marks in drawn.axes[0].collections:
+        if len(marks.get_offsets()) and len(marks.get_facecolors()):
+            looks.add((tuple(marks.get_facecolors()[0]), marks.get_paths()[0].vertices.tobytes()))
+    assert len(looks) == len(labels) - 1
+
+
+def test_nothing_to_plot():
+    with pytest.raises(UsageError, match="nothing to plot"):
+        draw([], 1.0, 1.0, "")
