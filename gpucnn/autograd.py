@@ -291,16 +291,20 @@ class Function:
         return type(self).__name__
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        self.backend = backends.of(*map(_array_of, inputs))
+        arrays = [_array_of(value) for value in inputs]
+        self.backend = backends.of(*arrays)
         self.xp = self.backend.xp
-        dtype = next(value.dtype for value in inputs if hasattr(value, "dtype"))
-        tensors = tuple([self._as_tensor(value, dtype) for value in inputs])
+        tensors = [value for value in inputs if isinstance(value, Tensor)]
+        if len(tensors) < len(inputs):
+            dtype = next(array.dtype for array in arrays if array is not None)
+            tensors = [self._as_tensor(value, dtype) for value in inputs]
+            arrays = [tensor.data for tensor in tensors]
         recording = is_grad_enabled()
         self.needs_input_grad = tuple([recording and t.requires_grad for t in tensors])
         with self.backend.computing():
-            result = Tensor(self.forward(*(t.data for t in tensors)))
+            result = Tensor(self.forward(*arrays))
         if any(self.needs_input_grad):
-            self.inputs = tensors
+            self.inputs = tuple(tensors)
             result.requires_grad = True
             result.creator = self
         return result

@@ -26,9 +26,12 @@ _PARTS = 8  # partial sums of a reduction over the batch: fixed, so that its ord
 _MATMUL_FLOPS = 1 << 23  # of a piece of a matrix product: less is not worth another thread
 
 
+_PLAIN = {np.ndarray, np.memmap}
+
+
 def is_plain(array: Any) -> bool:
     """Whether this is a NumPy array or number, and no subclass with rules of its own."""
-    return type(array) in (np.ndarray, np.memmap) or isinstance(array, np.generic)
+    return type(array) in _PLAIN or isinstance(array, np.generic)
 
 
 class CpuBackend(Backend):
@@ -97,7 +100,7 @@ class CpuBackend(Backend):
             else:
                 out = np.matmul(a, b[:, part], out=c[:, part])
             if bias is not None:
-                np.add(out, bias if by_rows else bias[part], out=out)
+                out += bias if by_rows else bias[part]
             if activation == "relu":
                 np.maximum(out, 0, out=out)
 

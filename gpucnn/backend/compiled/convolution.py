@@ -80,8 +80,7 @@ def forward(
             _room(plan, pooled[0] * pooled[1]), units.start, units.stop,
         )  # fmt: skip
 
-    pieces = max(1, min(_PARTS, _flops(g) // _FLOPS))
-    parallel(task, blocks(plan.units, -(-plan.units // pieces) or 1))
+    parallel(task, _pieces(plan.units, g, _PARTS))
     return y, argmax
 
 
@@ -123,9 +122,8 @@ def backward(
         )  # fmt: skip
         return grad_w, grad_b
 
-    units = plan.units // plan.chunks
-    parts = min(_PARTS, _PART_BYTES // (4 * g.F * plan.taps), _flops(g) // _FLOPS)
-    found = parallel(task, blocks(units, -(-units // max(1, parts)) or 1))
+    most = min(_PARTS, _PART_BYTES // (4 * g.F * plan.taps))
+    found = parallel(task, _pieces(plan.units // plan.chunks, g, most))
     grad_w = sum_in_order([part[0] for part in found], g.w_shape, np.float32) if needs[1] else None
     grad_b = sum_in_order([part[1] for part in found], (g.F,), np.float32) if needs[2] else None
     return grad_x, grad_w, grad_b
@@ -152,8 +150,11 @@ def _weights_by_channel(w: Array, g: Conv2dGeometry) -> Array:
     return _flat(taps[0] if len(taps) == 1 else np.concatenate(taps, axis=1))
 
 
-def _flops(g: Conv2dGeometry) -> int:
-    return 2 * g.N * g.F * g.OH * g.OW * (g.C // g.groups) * g.KH * g.KW
+def _pieces(units: int, g: Conv2dGeometry, most: int) -> list[slice]:
+    """The units in 1, 2, 4 or 8 pieces, as there is work."""
+    flops = 2 * g.N * g.F * g.OH * g.OW * (g.C // g.groups) * g.KH * g.KW
+    pieces = 1 << max(0, min(most, flops // _FLOPS).bit_length() - 1)
+    return blocks(units, -(-units // pieces) or 1)
 
 
 def _flat(array: Array) -> Any:
@@ -302,6 +303,20 @@ def _correlate(
                         out_pitch,
                         run,
                     )
+                elif p.M - m >= 4:
+                    tile = 4
+                    _sums_of_4(
+                        packed,
+                        offsets,
+                        taps,
+                        weights,
+                        start,
+                        channel,
+                        least,
+                        product,
+                        out_pitch,
+                        run,
+                    )
                 elif p.M - m >= 2:
                     tile = 2
                     _sums_of_2(
@@ -373,7 +388,7 @@ def _make_sums(count):
     return sums
 
 
-_sums_of_all, _sums_of_2, _sums_of_1 = map(_make_sums, (ROWS, 2, 1))
+_sums_of_all, _sums_of_4, _sums_of_2, _sums_of_1 = map(_make_sums, (ROWS, 4, 2, 1))
 
 
 @inner
@@ -399,6 +414,9 @@ def _weight_gradient(source, grad, at, n, count, row, out, loops, p, packed, gra
             if p.M - f >= LEFT:
                 _products_of_all(gradient, f * g_pitch, g_pitch, packed, offsets, run, out, o_at)
                 f += LEFT
+            elif p.M - f >= 2:
+                _products_of_2(gradient, f * g_pitch, g_pitch, packed, offsets, run, out, o_at)
+                f += 2
             else:
                 _products_of_1(gradient, f * g_pitch, g_pitch, packed, offsets, run, out, o_at)
                 f += 1
@@ -436,4 +454,4 @@ def _make_products(count):
     return products
 
 
-_products_of_all, _products_of_1 = map(_make_products, (LEFT, 1))
+_products_of_all, _products_of_2, _products_of_1 = map(_make_products, (LEFT, 2, 1))

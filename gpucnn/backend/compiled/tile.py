@@ -31,9 +31,8 @@ else:  # as of NEON: 32 registers of 4 floats
 
 # A function that Python calls is kept on disk once it is compiled; one that only such functions
 # call is compiled into them. Neither holds Python's lock, nor checks for a division by zero.
-_OPTIONS: Any = {"nogil": True, "error_model": "numpy", "no_cfunc_wrapper": True}
-entry = njit(cache=True, **_OPTIONS)
-inner = njit(no_cpython_wrapper=True, inline="always", **_OPTIONS)
+entry = njit(cache=True, nogil=True, error_model="numpy")
+inner = njit(inline="always")
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
