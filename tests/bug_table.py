@@ -583,4 +583,11 @@ BUGS = [
         "parts = max(1, pixels // depth)",
         CONVOLUTION, "several_rounds",
     ),
+    # ---- timing ----------------------------------------------------------------------------
+    Bug(
+        "stopwatch: a multiply-add too few", "kernels/stopwatch.cu",
+        "int i = 0; i < turns",
+        "int i = 1; i < turns",
+        "bench/test_ceilings.py", "loop_of_multiply_adds",
+    ),
 ]  # fmt: skip

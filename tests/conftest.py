@@ -2,7 +2,8 @@
 
 A test that takes ``backend`` runs on the CPU with NumPy and with compiled kernels, and on the
 simulator, or on the devices named: ``pytest --device cuda --device cpu``. One that this machine
-does not have is skipped with its reason. The simulator runs the kernels under UBSan, unless GPUCNN_SIM_SANITIZE says otherwise.
+does not have is skipped with its reason. The simulator runs the kernels under UBSan, unless
+GPUCNN_SIM_SANITIZE says otherwise.
 """
 
 from __future__ import annotations

@@ -15,26 +15,37 @@ import threadpoolctl
 from calls import Calls
 
 import gpucnn.backend
+from gpucnn.backend.cpu import CpuBackend
 from gpucnn.backend.parallel import parallel
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20
-CPU = gpucnn.backend.get("cpu")
+
+
+@pytest.fixture(params=["numpy", "compiled"])
+def cpu(request):
+    """The CPU's backend without Numba and with it."""
+    if request.param == "numpy":
+        return CpuBackend()
+    pytest.importorskip("numba", reason="the extra `fast` is not installed")
+    from gpucnn.backend.compiled.backend import CompiledBackend
+
+    return CompiledBackend()
 
 
 @pytest.mark.parametrize("name", sorted(Calls(np.asarray).calls))
 @pytest.mark.parametrize("images", [1, 7, 300])
-def test_bits_do_not_depend_on_the_number_of_threads(threads, name, images):
+def test_bits_do_not_depend_on_the_number_of_threads(cpu, threads, name, images):
     call = Calls(np.asarray, images).calls[name]
     threads.set_threads(1)
-    want = [array.copy() for array in call(CPU)]
+    want = [array.copy() for array in call(cpu)]
     for count in (2, 3, 8):
         threads.set_threads(count)
-        for got, expected in zip(call(CPU), want, strict=True):
+        for got, expected in zip(call(cpu), want, strict=True):
             assert got.tobytes() == expected.tobytes(), f"{name} on {count} threads"
 
 
-def test_bits_of_a_training_sized_convolution(threads):
+def test_bits_of_a_training_sized_convolution(cpu, threads):
     rng = np.random.default_rng(0)
     x = rng.standard_normal((64, 32, 26, 26)).astype(np.float32)
     w = rng.standard_normal((64, 32, 3, 3)).astype(np.float32)
@@ -44,16 +55,17 @@ def test_bits_of_a_training_sized_convolution(threads):
         threads.set_threads(count)
         results.append(
             (
-                CPU.conv2d_forward(x, w).tobytes(),
-                CPU.conv2d_backward_input(g, w, x.shape).tobytes(),
-                CPU.conv2d_backward_weight(g, x, w.shape).tobytes(),
-                CPU.bias_grad(g).tobytes(),
+                cpu.conv2d_forward(x, w).tobytes(),
+                cpu.conv2d_backward_input(g, w, x.shape).tobytes(),
+                cpu.conv2d_backward_weight(g, x, w.shape).tobytes(),
+                cpu.bias_grad(g).tobytes(),
             )
         )
     assert results[0] == results[1] == results[2]
 
 
-def test_bits_of_a_process_with_another_number_of_threads():
+@pytest.mark.parametrize("numba", ["0", "1"])
+def test_bits_of_a_process_with_another_number_of_threads(numba):
     """What is worked out once, at import, must not depend on the threads either."""
     code = """
 import hashlib, numpy as np, gpucnn.backend
@@ -64,35 +76,35 @@ weight = cpu.conv2d_backward_weight(g, x, (4, 4, 3, 3), padding=1)
 forward = cpu.conv2d_forward(x, weight)
 print(hashlib.sha256(weight.tobytes() + forward.tobytes() + cpu.bias_grad(g).tobytes()).hexdigest())
 """
-    digests = {run(code, GPUCNN_THREADS=count)[0] for count in ("1", "2", "5")}
+    digests = {run(code, GPUCNN_THREADS=n, GPUCNN_NUMBA=numba)[0] for n in ("1", "2", "5")}
     assert len(digests) == 1
     assert len(digests.pop()) == 64
 
 
-def test_calls_from_several_threads_do_not_meet(threads):
+def test_calls_from_several_threads_do_not_meet(cpu, threads):
     """Scratch memory is not shared between two calls at once."""
     threads.set_threads(2)
     rng = np.random.default_rng(0)
     w = rng.standard_normal((8, 4, 3, 3)).astype(np.float32)
     batches = [rng.standard_normal((40, 4, 16, 16)).astype(np.float32) for _ in range(8)]
-    want = [CPU.conv2d_forward(x, w, padding=1).tobytes() for x in batches]
+    want = [cpu.conv2d_forward(x, w, padding=1).tobytes() for x in batches]
     with ThreadPoolExecutor(4) as pool:
-        got = list(pool.map(lambda x: CPU.conv2d_forward(x, w, padding=1).tobytes(), batches))
+        got = list(pool.map(lambda x: cpu.conv2d_forward(x, w, padding=1).tobytes(), batches))
     assert got == want
 
 
-def test_another_thread_than_the_first_gets_the_same_bits(threads):
+def test_another_thread_than_the_first_gets_the_same_bits(cpu, threads):
     """The BLAS is held at one thread for every caller: its own threads add in another order."""
     threads.set_threads(1)
     rng = np.random.default_rng(0)
     a = rng.standard_normal((8, 400)).astype(np.float32)
     b = rng.standard_normal((400, 3000)).astype(np.float32)
-    want = CPU.matmul(a, b).tobytes()
+    want = cpu.matmul(a, b).tobytes()
     with ThreadPoolExecutor(1) as pool:
-        assert pool.submit(lambda: CPU.matmul(a, b).tobytes()).result() == want
+        assert pool.submit(lambda: cpu.matmul(a, b).tobytes()).result() == want
 
 
-def test_the_caller_s_blas_is_put_back():
+def test_the_caller_s_blas_is_put_back(cpu):
     def blas_threads():
         return [
             library["num_threads"]
@@ -104,14 +116,14 @@ def test_the_caller_s_blas_is_put_back():
         with threadpoolctl.threadpool_limits(count):
             before = blas_threads()
             assert before
-            CPU.matmul(np.ones((50, 50)), np.ones((50, 50)))
+            cpu.matmul(np.ones((50, 50)), np.ones((50, 50)))
             assert blas_threads() == before
 
 
-def test_threads_are_set_and_read_back(threads):
+def test_threads_are_set_and_read_back(cpu, threads):
     threads.set_threads(3)
     assert threads.get_threads() == 3
-    assert CPU.describe()["threads"] == 3
+    assert cpu.describe()["threads"] == 3
 
 
 @pytest.mark.parametrize("count", [0, -1])
@@ -152,9 +164,9 @@ def test_a_bad_number_in_the_environment_is_named(value):
 
 SCRATCH = {
     # A packing of the whole batch would be 64 * 32*9 * 56*56 floats = 231 MB.
-    "forward": lambda x, w, g: CPU.conv2d_forward(x, w, padding=1),
-    "backward_input": lambda x, w, g: CPU.conv2d_backward_input(g, w, x.shape, padding=1),
-    "backward_weight": lambda x, w, g: CPU.conv2d_backward_weight(g, x, w.shape, padding=1),
+    "forward": lambda cpu, x, w, g: cpu.conv2d_forward(x, w, padding=1),
+    "backward_input": lambda cpu, x, w, g: cpu.conv2d_backward_input(g, w, x.shape, padding=1),
+    "backward_weight": lambda cpu, x, w, g: cpu.conv2d_backward_weight(g, x, w.shape, padding=1),
 }
 
 
@@ -169,24 +181,24 @@ def scratch_of(call, *arrays):
 
 
 @pytest.mark.parametrize("name", SCRATCH)
-def test_scratch_of_a_convolution_is_bounded(name):
+def test_scratch_of_a_convolution_is_bounded(cpu, name):
     x = np.ones((64, 32, 56, 56), dtype=np.float32)
     w = np.ones((32, 32, 3, 3), dtype=np.float32)
-    assert scratch_of(SCRATCH[name], x, w, x) < 64 * MB
+    assert scratch_of(SCRATCH[name], cpu, x, w, x) < 64 * MB
 
 
 @pytest.mark.parametrize("name", SCRATCH)
-def test_scratch_of_a_wide_convolution_is_bounded(name):
+def test_scratch_of_a_wide_convolution_is_bounded(cpu, name):
     """The weight is 2.4 MB here: a copy of its gradient for each image would be 150 MB."""
     x = np.ones((64, 256, 7, 7), dtype=np.float32)
     w = np.ones((256, 256, 3, 3), dtype=np.float32)
-    assert scratch_of(SCRATCH[name], x, w, x) < 64 * MB
+    assert scratch_of(SCRATCH[name], cpu, x, w, x) < 64 * MB
 
 
-def test_scratch_of_many_filters_is_bounded():
+def test_scratch_of_many_filters_is_bounded(cpu):
     """The product is larger than the columns here: 512 MB for the whole batch."""
     x, w = np.ones((64, 1, 64, 64), dtype=np.float32), np.ones((512, 1, 1, 1), dtype=np.float32)
-    assert scratch_of(SCRATCH["forward"], x, w, x) < 32 * MB
+    assert scratch_of(SCRATCH["forward"], cpu, x, w, x) < 32 * MB
 
 
 def test_a_failing_piece_is_waited_for(threads):
@@ -206,20 +218,20 @@ def test_a_failing_piece_is_waited_for(threads):
     assert working <= {1}
 
 
-def test_subclasses_of_arrays_are_refused():
+def test_subclasses_of_arrays_are_refused(cpu):
     for array in (np.ma.ones((2, 2)), np.ones((2, 2)).view(type("Sub", (np.ndarray,), {}))):
         with pytest.raises(DtypeError):
             gpucnn.backend.of(array)
         with pytest.raises(DtypeError):
-            CPU.relu_backward(array, array)
+            cpu.relu_backward(array, array)
 
 
-def test_scratch_does_not_grow_with_the_batch():
+def test_scratch_does_not_grow_with_the_batch(cpu):
     w = np.ones((8, 8, 3, 3), dtype=np.float32)
 
     def scratch(images):
         x = np.ones((images, 8, 28, 28), dtype=np.float32)
-        return scratch_of(SCRATCH["backward_weight"], x, w, x)
+        return scratch_of(SCRATCH["backward_weight"], cpu, x, w, x)
 
     scratch(64)
     assert scratch(512) < scratch(64) + 8 * MB

@@ -18,6 +18,7 @@ rows of a large one, and stays in the second level of the cache. What follows th
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ from gpucnn.backend.compiled.tile import (
     copy,
     copy_rows,
     entry,
+    flat,
     inner,
     inner_products,
     weighted_sum,
@@ -47,6 +49,7 @@ from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
 _PARTS = 8  # partial weight gradients: fixed, so that the order of the sum is
 _PART_BYTES = 32 << 20  # at most so much for all of them
 _FLOPS = 1 << 22  # less is not worth another thread
+_WEIGHTS = 1 << 16  # to be copied: fewer are not
 _NO_FLOATS, _NO_BYTES = np.empty(0, np.float32), np.empty(0, np.uint8)
 _NO_POOL = 0, 0
 
@@ -70,9 +73,9 @@ def forward(
     argmax = None if pool is None else np.empty(y.shape, np.uint8)
     pooled = _NO_POOL if pool is None else y.shape[2:]
     winners = _NO_BYTES if argmax is None else argmax.reshape(-1)
-    start = np.zeros(g.F, np.float32) if b is None else np.ascontiguousarray(b)
+    start = np.zeros(g.F, np.float32) if b is None else flat(b)
     least = np.float32(0 if activation == "relu" else -np.inf)
-    source, weights, target = _flat(x), _flat(w), y.reshape(-1)
+    source, weights, target = flat(x), flat(w), y.reshape(-1)
 
     def task(units: slice) -> None:
         _forward(
@@ -98,9 +101,10 @@ def backward(
     x may be None if grad_w is not wanted, and w if grad_x is not.
     """
     plan, back = forward_plan(g, with_gradient=True), backward_plan(g)
-    given = [_NO_FLOATS if array is None else _flat(array) for array in (x, grad_y, y)]
-    winners = _NO_BYTES if argmax is None else _flat(argmax)
-    grad_x = np.empty(g.x_shape, np.float32) if needs[0] else None
+    given = [_NO_FLOATS if array is None else flat(array) for array in (x, grad_y, y)]
+    winners = _NO_BYTES if argmax is None else flat(argmax, np.uint8)
+    allocate = np.empty if back.is_whole else np.zeros
+    grad_x = allocate(g.x_shape, np.float32) if needs[0] else None
     target = _NO_FLOATS if grad_x is None else grad_x.reshape(-1)
     weights = _NO_FLOATS if w is None or not needs[0] else _weights_by_channel(w, g)
     start, least = np.zeros(g.C, np.float32), np.float32(-np.inf)
@@ -141,13 +145,24 @@ def _room(plan: Plan, pixels: int) -> tuple[Array, ...]:
 
 def _weights_by_channel(w: Array, g: Conv2dGeometry) -> Array:
     """The weights that a pixel of the input meets, phase by phase: flat (C, F/G*KH*KW)."""
-    by_channel = w.reshape(g.groups, g.F // g.groups, -1, g.KH, g.KW).swapaxes(1, 2)
-    taps = [
-        by_channel[:, :, :, rows, :][..., columns].reshape(g.C, -1)
-        for rows in phase_taps(g, 0)
-        for columns in phase_taps(g, 1)
-    ]
-    return _flat(taps[0] if len(taps) == 1 else np.concatenate(taps, axis=1))
+    C = g.C // g.groups
+    by_channel = w.reshape(g.groups, g.F // g.groups, C, g.KH, g.KW).swapaxes(1, 2)
+    found = np.empty((g.groups, C, g.F // g.groups * g.KH * g.KW), np.float32)
+
+    def task(part: slice) -> None:
+        end = 0
+        for rows in map(_slice, phase_taps(g, 0)):
+            for columns in map(_slice, phase_taps(g, 1)):
+                taps = by_channel[:, part, :, rows, columns]
+                start, end = end, end + math.prod(taps.shape[2:])
+                found[:, part, start:end] = taps.reshape(*taps.shape[:2], -1)
+
+    parallel(task, blocks(C, max(1, _WEIGHTS * C // w.size)))
+    return found.reshape(-1)
+
+
+def _slice(indices: range) -> slice:
+    return slice(indices.start, indices.stop, indices.step)
 
 
 def _pieces(units: int, g: Conv2dGeometry, most: int) -> list[slice]:
@@ -155,10 +170,6 @@ def _pieces(units: int, g: Conv2dGeometry, most: int) -> list[slice]:
     flops = 2 * g.N * g.F * g.OH * g.OW * (g.C // g.groups) * g.KH * g.KW
     pieces = 1 << max(0, min(most, flops // _FLOPS).bit_length() - 1)
     return blocks(units, -(-units // pieces) or 1)
-
-
-def _flat(array: Array) -> Any:
-    return np.ascontiguousarray(array).reshape(-1)
 
 
 # ---- compiled: arrays are flat, `p` is the plan's Sizes, `room` what `_room` gave -------------

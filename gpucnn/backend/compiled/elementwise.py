@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit, uint64, uintp
 
 from gpucnn.backend.base import Array
-from gpucnn.backend.compiled.tile import entry, inner
+from gpucnn.backend.compiled.tile import entry, flat, inner
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, sum_in_order
 
@@ -20,14 +20,14 @@ _PARTS = 8  # partial sums over the batch: fixed, so that their order is
 def relu_backward(grad_y: Array, y: Array) -> Array:
     """See `Backend.relu_backward`; float32."""
     grad_x = np.empty(y.shape, np.float32)
-    _each(_mask_positive, _flat(grad_y), _flat(y), grad_x.reshape(-1))
+    _each(_mask_positive, flat(grad_y), flat(y), grad_x.reshape(-1))
     return grad_x
 
 
 def bias_grad(grad_y: Array) -> Array:
     """See `Backend.bias_grad`; float32."""
     N, F = grad_y.shape[:2]
-    grad, pixels = _flat(grad_y), math.prod(grad_y.shape[2:])
+    grad, pixels = flat(grad_y), math.prod(grad_y.shape[2:])
 
     def task(images: slice) -> Array:
         total = np.zeros(F, np.float32)
@@ -43,7 +43,7 @@ def dropout_forward(
 ) -> tuple[Array, Array]:
     """See `Backend.dropout_forward`; float32. Kept where a random word is below the threshold."""
     y, mask = np.empty(x.shape, np.float32), np.empty(x.shape, np.uint8)
-    arrays = _flat(x), y.reshape(-1), mask.reshape(-1)
+    arrays = flat(x), y.reshape(-1), mask.reshape(-1)
     numbers = np.uint64(threshold), np.float32(scale), *map(np.uint64, (*key, step))
 
     def task(part: slice) -> None:
@@ -56,14 +56,15 @@ def dropout_forward(
 def dropout_backward(grad_y: Array, mask: Array, scale: float) -> Array:
     """See `Backend.dropout_backward`; float32."""
     grad_x = np.empty(grad_y.shape, np.float32)
-    _each(_mask, _flat(grad_y), _flat(mask), grad_x.reshape(-1), scale=scale)
+    _each(_mask, flat(grad_y), flat(mask, np.uint8), grad_x.reshape(-1), scale=scale)
     return grad_x
 
 
 def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
     """See `Backend.softmax_cross_entropy_forward`; float32."""
     losses, probabilities = np.empty(len(logits), np.float32), np.empty(logits.shape, np.float32)
-    _cross_entropy(np.ascontiguousarray(logits), labels, losses, probabilities)
+    rows = flat(logits).reshape(logits.shape)
+    _cross_entropy(rows, flat(labels, np.int64), losses, probabilities)
     return losses, probabilities
 
 
@@ -74,10 +75,6 @@ def _each(function: Any, *arrays: Array, **numbers: float) -> None:
         lambda part: function(*(array[part] for array in arrays), *constants),
         blocks(arrays[0].size, _BLOCK),
     )
-
-
-def _flat(array: Array) -> Array:
-    return np.ascontiguousarray(array).reshape(-1)
 
 
 @entry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +12,9 @@ from gpucnn.backend.compiled.tile import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, Pair
 
 _PACKED = 96 << 10  # floats of a packed piece: it stays in the second level of the cache
+# With the gradient beside it: more, as it is read in order, and adding up the lanes of a sum costs
+# as much as some dozens of its products.
+_PACKED_BOTH = 384 << 10
 
 
 class Sizes(NamedTuple):
@@ -44,6 +48,7 @@ class Plan(NamedTuple):
         units: pieces that are packed one after the other: `chunks` of rows, of `images` at once.
         taps: of one output channel.
         outputs: channels of the result, in a group.
+        is_whole: whether all of the result is written; where no tap meets a pixel it is not.
         packed: floats of a packed piece.
         out_pitch: floats from one channel's run of results to the next.
         loops: what the compiled loops need: offsets int64 (taps,), from the first float of the
@@ -57,6 +62,7 @@ class Plan(NamedTuple):
     images: int
     taps: int
     outputs: int
+    is_whole: bool
     packed: int
     out_pitch: int
     loops: tuple[Any, ...]
@@ -102,10 +108,12 @@ def backward_plan(g: Conv2dGeometry) -> Plan:
     return _plan(g, source, (1, 1), (top, left), target, g.stride, phases, False)
 
 
-def phase_taps(g: Conv2dGeometry, axis: int) -> list[list[int]]:
+def phase_taps(g: Conv2dGeometry, axis: int) -> list[range]:
     """For each place in a stride the taps that meet it."""
     taps, stride, dilation = (g.KH, g.KW)[axis], g.stride[axis], g.dilation[axis]
-    return [[k for k in range(taps) if k * dilation % stride == a] for a in range(stride)]
+    step = stride // math.gcd(stride, dilation)
+    met = [[k for k in range(taps) if k * dilation % stride == a] for a in range(stride)]
+    return [range(found[0], taps, step) if found else range(0) for found in met]
 
 
 def _pixels_met(
@@ -139,17 +147,18 @@ def _plan(
     height = max(p.rows for p in phases)
     pitch = max(p.columns for p in phases) + halo_w
     row = (C * len(planes) + M * with_gradient) * pitch
-    chunks = -(-height // max(1, _PACKED // row - halo_h))
+    most = _PACKED_BOTH if with_gradient else _PACKED
+    chunks = -(-height // max(1, most // row - halo_h))
     rows = -(-height // chunks)
     packed_rows = rows + halo_h
     # The gradient by the weights adds up runs, and images after one another make a longer one.
-    images = max(1, min(g.N, _PACKED // (row * packed_rows))) if with_gradient else 1
+    images = max(1, min(g.N, most // (row * packed_rows))) if with_gradient else 1
     plane = images * packed_rows * pitch
     offsets: list[int] = []
     table: list[tuple[int, ...]] = []
     for p in phases:
         taps = C * len(p.taps_h) * len(p.taps_w)
-        if p.rows and p.columns:
+        if p.rows and p.columns and taps:
             table.append((len(offsets), taps, *p[:4]))
         offsets += [
             (c * len(planes) + planes.index((ph, pw))) * plane + dh * pitch + dw
@@ -163,14 +172,17 @@ def _plan(
         rows, packed_rows, pitch, chunks, images, g.N,
     )  # fmt: skip
     tables = (
-        np.array(offsets, np.int64), np.array(planes, np.int64), np.array(table, np.int64)
-    )  # fmt: skip
+        np.array(offsets, np.int64),
+        np.array(planes, np.int64),
+        np.array(table, np.int64).reshape(-1, 6),  # of two axes also if nothing is met
+    )
     return Plan(
         units=-(-g.N // images) * chunks,
         chunks=chunks,
         images=images,
         taps=len(offsets),
         outputs=M,
+        is_whole=all(p.taps_h and p.taps_w for p in phases),
         packed=C * len(planes) * plane + COLUMNS * LANES,
         out_pitch=out_pitch,
         loops=(*tables, out_pitch, tuple(sizes)),

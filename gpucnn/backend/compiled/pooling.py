@@ -5,7 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend.base import Array
-from gpucnn.backend.compiled.tile import LANES, copy, entry, inner, max_pairs, spread_pairs, zero
+from gpucnn.backend.compiled.tile import (
+    LANES,
+    copy,
+    entry,
+    flat,
+    inner,
+    max_pairs,
+    spread_pairs,
+    zero,
+)
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, scratch
 from gpucnn.shapes import Pool2dGeometry
@@ -21,7 +30,7 @@ def is_pairs(g: Pool2dGeometry) -> bool:
 def max_forward(x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
     """See `Backend.max_pool2d_forward`; float32, of what `is_pairs`."""
     y, argmax = np.empty(g.y_shape, np.float32), np.empty(g.y_shape, np.uint8)
-    arrays = np.ascontiguousarray(x).reshape(-1), y.reshape(-1), argmax.reshape(-1)
+    arrays = flat(x), y.reshape(-1), argmax.reshape(-1)
 
     def task(planes: slice) -> None:
         _forward(*arrays, *_room(g), g.H, g.W, planes.start, planes.stop)
@@ -33,7 +42,7 @@ def max_forward(x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
 def max_backward(grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
     """See `Backend.max_pool2d_backward`; float32, of what `is_pairs`."""
     grad_x = np.empty(g.x_shape, np.float32)
-    arrays = np.ascontiguousarray(grad_y).reshape(-1), argmax.reshape(-1), grad_x.reshape(-1)
+    arrays = flat(grad_y), flat(argmax, np.uint8), grad_x.reshape(-1)
 
     def task(planes: slice) -> None:
         _backward(*arrays, *_room(g), g.H, g.W, planes.start, planes.stop)

@@ -13,13 +13,20 @@ them depends on where the arrays lie.
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
+import numba
+import numpy as np
 from llvmlite import binding, ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from gpucnn.backend.storage import cache_folder
 
 _features = binding.get_host_cpu_features()
 if _features.get("avx512f"):  # 32 registers of 16 floats
@@ -29,10 +36,43 @@ elif _features.get("avx"):  # 16 registers of 8 floats
 else:  # as of NEON: 32 registers of 4 floats
     LANES, ROWS, COLUMNS, LEFT, RIGHT = 4, 8, 3, 4, 6
 
-# A function that Python calls is kept on disk once it is compiled; one that only such functions
-# call is compiled into them. Neither holds Python's lock, nor checks for a division by zero.
-entry = njit(cache=True, nogil=True, error_model="numpy")
+
+def entry(function: Any) -> Any:
+    """Compile what Python calls; it holds no lock of Python's and checks for no division by zero.
+
+    It is kept on disk in a folder of these sources: Numba would look at the function's own file,
+    and not at those of what it calls. Where nothing can be written, nothing is kept.
+    """
+    options: Any = {"nogil": True, "error_model": "numpy"}
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, str(_folder())
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:
+        return njit(**options)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+@functools.cache
+def _folder() -> Path:
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
+    return cache_folder("compiled") / digest[:16]
+
+
+# What only such functions call is compiled into them.
 inner = njit(inline="always")
+
+
+def flat(array: Any, dtype: Any = np.float32) -> Any:
+    """The array as compiled code takes it, in 1-D: another layout or type would be compiled anew.
+
+    Read-only arrays are of a type of their own, and Numba takes byte-swapped ones for native.
+    """
+    row = np.ascontiguousarray(array, dtype).reshape(-1)
+    return row if row.flags.writeable else row.copy()
+
 
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
@@ -110,14 +150,22 @@ class _Emitter:
         kind = ir.VectorType(ir.IntType(32), len(order))
         return self.builder.shuffle_vector(a, b, ir.Constant(kind, order))
 
-    def add_lanes(self, vector: Any) -> Any:
-        """The sum of the lanes, by halves."""
-        width = LANES
-        while width > 1:
-            width //= 2
-            upper = [*range(width, 2 * width), *[0] * (LANES - width)]
-            vector = self.builder.fadd(vector, self.shuffle(vector, vector, upper))
-        return self.builder.extract_element(vector, ir.IntType(32)(0))
+    def add_lanes(self, vectors: list[Any]) -> list[Any]:
+        """The sum of each vector's lanes, one after the other in vectors again.
+
+        Two vectors at a time: halves of a and b are added to [a a a a b b b b], those of two such
+        to [a a b b c c d d], and so on.
+        """
+        group = LANES
+        while group > 1:
+            half, found = group // 2, []
+            lower = [i for i in range(2 * LANES) if i % group < half]
+            for i in range(0, len(vectors), 2):
+                a, b = (vectors[i : i + 2] * 2)[:2]  # an odd one goes with itself
+                parts = [self.shuffle(a, b, [lane + at for lane in lower]) for at in (0, half)]
+                found.append(self.builder.fadd(parts[0], parts[1]))
+            vectors, group = found, half
+        return vectors
 
     def variables(self, rows: int, columns: int, start: list[Any]) -> list[list[Any]]:
         """The vectors of the tile, row r at its start value; LLVM keeps them in registers."""
@@ -206,11 +254,12 @@ def inner_products(
                     e.multiply_add(values[r], pixels, total[r][t])
         for r in range(R):
             row = e.address(10, builder.add(o_at, builder.mul(o_pitch, _INT(r))))
+            sums = e.add_lanes([builder.load(vector) for vector in total[r]])
             for t in range(T):
                 place = e.after(row, t)
-                builder.store(
-                    builder.fadd(builder.load(place), e.add_lanes(builder.load(total[r][t]))), place
-                )
+                lane = ir.IntType(32)(t % LANES)
+                value = builder.extract_element(sums[t // LANES], lane)
+                builder.store(builder.fadd(builder.load(place), value), place)
         return context.get_dummy_value()
 
     size = types.intp

@@ -19,8 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
+from gpucnn.backend import storage
 from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
 
 _HERE = Path(__file__).parent
@@ -227,9 +226,7 @@ def _headers() -> tuple[str, ...]:
 
 def cache_folder() -> Path:
     """Where the objects are kept: in $GPUCNN_CACHE_DIR, or the user's cache."""
-    given = os.environ.get("GPUCNN_CACHE_DIR")
-    root = Path(given) if given else Path(platformdirs.user_cache_dir("gpucnn", appauthor=False))
-    return root / "simulator"
+    return storage.cache_folder("simulator")
 
 
 def _is_whole(path: Path) -> bool:
