@@ -289,7 +289,6 @@ def _correlate(
     """Some rows of the result for image n, which starts at source[at]: sums over the taps."""
     offsets, planes, phases, out_pitch, _ = loops
     packed, product, values, places = room
-    zero(packed, packed.size - COLUMNS * LANES, COLUMNS * LANES)
     for group in range(p.groups):
         first_pixel = at + group * p.C * p.H * p.W
         _pack(source, first_pixel, packed, 0, p.packed_rows * p.pitch, planes, row, p)
@@ -406,7 +405,6 @@ _sums_of_all, _sums_of_4, _sums_of_2, _sums_of_1 = map(_make_sums, (ROWS, 4, 2, 
 def _weight_gradient(source, grad, at, n, count, row, out, loops, p, packed, gradient):
     """Adds that of some rows of `count` images from n on, whose grad_y starts at grad[at]."""
     offsets, planes, _, g_pitch, _ = loops
-    zero(packed, packed.size - COLUMNS * LANES, COLUMNS * LANES)
     place, height = p.packed_rows * p.pitch, min(p.rows, p.out_H - row)
     run = (count - 1) * place + (height - 1) * p.pitch + p.out_W
     for group in range(p.groups):

@@ -151,7 +151,7 @@ def _cross_entropy(logits, labels, losses, probabilities):
         row, out = logits[n], probabilities[n]
         largest = np.float32(-np.inf)
         for value in row:
-            largest = value if value > largest or value != value else largest
+            largest = value if value > largest else largest
         total = np.float32(0)
         for c in range(classes):
             out[c] = math.exp(row[c] - largest)

@@ -12,9 +12,11 @@ from gpucnn.backend.compiled.tile import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, Pair
 
 _PACKED = 96 << 10  # floats of a packed piece: it stays in the second level of the cache
-# With the gradient beside it: more, as it is read in order, and adding up the lanes of a sum costs
-# as much as some dozens of its products.
-_PACKED_BOTH = 384 << 10
+_PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as it is read in order
+# Of images one after the other there is a share for each of so many threads; but adding up the
+# lanes of a sum costs as much as some dozens of its products, so that a run is to have this length.
+_SHARES = 8
+_RUN = 256
 
 
 class Sizes(NamedTuple):
@@ -152,7 +154,10 @@ def _plan(
     rows = -(-height // chunks)
     packed_rows = rows + halo_h
     # The gradient by the weights adds up runs, and images after one another make a longer one.
-    images = max(1, min(g.N, most // (row * packed_rows))) if with_gradient else 1
+    images = 1
+    if with_gradient:
+        wanted = max(-(-g.N // _SHARES), -(-_RUN // (packed_rows * pitch)))
+        images = max(1, min(g.N, wanted, most // (row * packed_rows)))
     plane = images * packed_rows * pitch
     offsets: list[int] = []
     table: list[tuple[int, ...]] = []

@@ -77,7 +77,6 @@ def flat(array: Any, dtype: Any = np.float32) -> Any:
 _FLOAT = ir.FloatType()
 _VECTOR = ir.VectorType(_FLOAT, LANES)
 _BYTES = ir.VectorType(ir.IntType(8), LANES)
-_LANES = ir.VectorType(ir.IntType(64), LANES)
 _INT = ir.IntType(64)
 
 
@@ -128,12 +127,6 @@ class _Emitter:
     def spread(self, number: Any) -> Any:
         """A vector with the number in all lanes."""
         empty = ir.Constant(_VECTOR, ir.Undefined)
-        first = self.builder.insert_element(empty, number, ir.IntType(32)(0))
-        return self.shuffle(first, empty, [0] * LANES)
-
-    def spread_int(self, number: Any) -> Any:
-        """The same of an integer."""
-        empty = ir.Constant(_LANES, ir.Undefined)
         first = self.builder.insert_element(empty, number, ir.IntType(32)(0))
         return self.shuffle(first, empty, [0] * LANES)
 
@@ -339,7 +332,8 @@ def spread_pairs(
 ) -> Any:  # fmt: skip
     """The gradient of a row of `max_pairs`: each value goes to its winner, the other three get 0.
 
-    for p in range(columns rounded up to LANES), with zeros from 2 * columns on.
+    for p in range(columns rounded up to LANES): row by row, so that what one leaves behind its end
+    is where the next begins.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -349,21 +343,16 @@ def spread_pairs(
         rows = [e.address(5, o_at), e.address(5, builder.add(o_at, o_pitch))]
         zero = ir.Constant(_VECTOR, [0.0] * LANES)
         steps = builder.sdiv(builder.add(columns, _INT(LANES - 1)), _INT(LANES))
-        # Row by row, as what is written behind the end of one is the start of the next.
         for i, row in enumerate(rows):
             with cgutils.for_range(builder, steps) as loop:
                 p = builder.mul(loop.index, _INT(LANES))
                 value, which = e.load(e.after(grad, p)), e.load(e.after(winner, p), _BYTES)
-                left = builder.sub(columns, p)
-                inside = builder.icmp_signed(
-                    "<", ir.Constant(_LANES, list(range(LANES))), e.spread_int(left)
-                )
                 parts = []
                 for j in (0, 1):
                     won = builder.icmp_unsigned(
                         "==", which, ir.Constant(_BYTES, [2 * i + j] * LANES)
                     )
-                    parts.append(builder.select(builder.and_(won, inside), value, zero))
+                    parts.append(builder.select(won, value, zero))
                 at = e.after(row, builder.mul(p, _INT(2)))
                 for half in (0, 1):
                     lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
