@@ -41,7 +41,7 @@ from gpucnn.backend.compiled.tile import (
     inner_products,
     weighted_sum,
     zero,
-)  # fmt: skip
+)
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, scratch, sum_in_order
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
@@ -299,62 +299,10 @@ def _correlate(
             m = 0
             while m < p.M and height > 0:
                 channel = group * p.M + m
-                if p.M - m >= ROWS:
-                    tile = ROWS
-                    _sums_of_all(
-                        packed,
-                        offsets,
-                        taps,
-                        weights,
-                        start,
-                        channel,
-                        least,
-                        product,
-                        out_pitch,
-                        run,
-                    )
-                elif p.M - m >= 4:
-                    tile = 4
-                    _sums_of_4(
-                        packed,
-                        offsets,
-                        taps,
-                        weights,
-                        start,
-                        channel,
-                        least,
-                        product,
-                        out_pitch,
-                        run,
-                    )
-                elif p.M - m >= 2:
-                    tile = 2
-                    _sums_of_2(
-                        packed,
-                        offsets,
-                        taps,
-                        weights,
-                        start,
-                        channel,
-                        least,
-                        product,
-                        out_pitch,
-                        run,
-                    )
-                else:
-                    tile = 1
-                    _sums_of_1(
-                        packed,
-                        offsets,
-                        taps,
-                        weights,
-                        start,
-                        channel,
-                        least,
-                        product,
-                        out_pitch,
-                        run,
-                    )
+                tile = _sums(
+                    p.M - m, packed, offsets, taps, weights, start, channel, least, product,
+                    out_pitch, run,
+                )  # fmt: skip
                 for r in range(tile):
                     plane, at_product = n * p.groups * p.M + channel + r, r * out_pitch
                     if winners.size:
@@ -399,6 +347,24 @@ def _make_sums(count):
 
 
 _sums_of_all, _sums_of_4, _sums_of_2, _sums_of_1 = map(_make_sums, (ROWS, 4, 2, 1))
+
+
+@inner
+def _sums(left, packed, offsets, taps, weights, start, channel, least, product, pitch, run):
+    """Of as many of the `left` channels as a tile takes; how many these are."""
+    if left >= ROWS:
+        _sums_of_all(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
+        count = ROWS
+    elif left >= 4:
+        _sums_of_4(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
+        count = 4
+    elif left >= 2:
+        _sums_of_2(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
+        count = 2
+    else:
+        _sums_of_1(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
+        count = 1
+    return count
 
 
 @inner
