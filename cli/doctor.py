@@ -15,7 +15,11 @@ from gpucnn.data import sources
 from gpucnn.errors import GpucnnError
 from gpucnn.training.run import describe_environment
 
-_EXTRAS = {"image": "PIL", "plot": "matplotlib"}  # extra of pip -> the module it brings
+_EXTRAS = {
+    "fast": "numba",
+    "image": "PIL",
+    "plot": "matplotlib",
+}  # extra of pip -> the module it brings
 
 
 @click.command()
@@ -23,8 +27,13 @@ _EXTRAS = {"image": "PIL", "plot": "matplotlib"}  # extra of pip -> the module i
 def command(console: Console) -> None:
     """What this machine can do: versions, devices, data sets, optional packages."""
     chosen, why = backends.choose()
-    blas = blas_problem()
-    problems = {"cuda": list(diagnosis.cuda_problems()), "environment": [blas] if blas else []}
+    here = [blas_problem()]
+    if importlib.util.find_spec("numba"):  # otherwise it is an extra that is not installed
+        here.append(backends.numba_problem())
+    problems = {
+        "cuda": list(diagnosis.cuda_problems()),
+        "environment": [problem for problem in here if problem],
+    }
     report: dict[str, Any] = {
         "environment": describe_environment(backends.get("cpu")),
         "devices": {device: _device(device) for device in ("cpu", "cuda", "sim")},

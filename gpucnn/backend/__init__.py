@@ -11,7 +11,7 @@ import numpy as np
 
 from gpucnn.backend.base import Backend
 from gpucnn.backend.cpu import CpuBackend, is_plain
-from gpucnn.backend.diagnosis import cuda_problem
+from gpucnn.backend.diagnosis import Problem, cuda_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 __all__ = ["Backend", "choose", "get", "of"]
@@ -93,17 +93,29 @@ def _cpu() -> Backend:
 
 
 @cache
-def numba_problem() -> str | None:
+def numba_problem() -> Problem | None:
     """Why the CPU computes with NumPy alone; None if its kernels are compiled by Numba.
 
     The extra `fast` brings Numba; $GPUCNN_NUMBA=0 is the way to do without it.
+
+    Raises:
+        UsageError: GPUCNN_NUMBA is neither 0 nor 1.
     """
-    if os.environ.get("GPUCNN_NUMBA") == "0":
-        return "GPUCNN_NUMBA is 0"
+    wanted = os.environ.get("GPUCNN_NUMBA", "1")
+    if wanted not in ("0", "1"):
+        raise UsageError(
+            f"GPUCNN_NUMBA is {wanted!r}",
+            cause="it is 0, for NumPy alone, or 1",
+            fix="unset it: Numba is used where it is installed",
+        )
+    if wanted == "0":
+        return Problem("GPUCNN_NUMBA is 0", "unset it")
     try:
-        import numba  # noqa: F401
-    except ImportError as error:  # not installed, or not for this NumPy
-        return str(error)
+        import numba
+    except (ImportError, OSError) as error:  # not installed, not for this NumPy, or broken
+        return Problem(str(error), 'pip install "gpucnn[fast]"')
+    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
+        return Problem("Numba does not compile: NUMBA_DISABLE_JIT is set", "unset it")
     return None
 
 

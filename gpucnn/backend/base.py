@@ -198,17 +198,21 @@ class Backend(ABC):
         """`conv2d_forward` and, with `pool`, `max_pool2d_forward` of its result, which is not kept.
 
         Args:
+            x: (N, C, H, W).
+            w: (F, C/groups, KH, KW).
+            b: (F,) or None.
             pool: (kernel, stride, padding) of the maximum, or None.
 
         Returns:
-            y, and argmax or None, for `conv2d_block_backward`.
+            y: (N, F, OH, OW), or what the pool makes of that; and argmax of the shape of y, or
+            None without a pool: both for `conv2d_block_backward`.
         """
         self._check_floats(x=x, w=w, b=b)
         _check_activation(activation)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
         if b is not None:
             _check_shape("bias", b, (geometry.F,))
-        pooling = None if pool is None else pool2d_geometry(geometry.y_shape, *pool)
+        pooling = _pooling(geometry, pool)
         return self._conv2d_block_forward(x, w, b, geometry, activation, pooling)
 
     def conv2d_block_backward(
@@ -233,29 +237,39 @@ class Backend(ABC):
 
         Args:
             grad_y: of the shape of y.
+            x, w: as they were.
             y: the result, if it went through a ReLU.
-            argmax: as it was returned, if there is a pool.
+            argmax: as it was returned, if there is a pool; without one it is not looked at.
             needs: which of the three are wanted.
 
         Returns:
-            grad_x, grad_w and grad_b, None for those that are not wanted.
+            grad_x (N, C, H, W), grad_w (F, C/groups, KH, KW) and grad_b (F,); None for those that
+            are not wanted.
         """
         self._check_floats(grad_y=grad_y, x=x, w=w, y=y)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
-        pooling = None if pool is None else pool2d_geometry(geometry.y_shape, *pool)
+        pooling = _pooling(geometry, pool)
         y_shape = geometry.y_shape if pooling is None else pooling.y_shape
         _check_shape("grad_y", grad_y, y_shape)
         if y is not None:
             _check_shape("y", y, y_shape)
-        if pooling is not None:
-            if argmax is None:
-                raise DtypeError(
-                    "argmax is None",
-                    cause="the gradient of a pool goes to its maxima",
-                    fix="pass the argmax that conv2d_block_forward returned",
-                )
+        if pooling is None:
+            argmax = None
+        elif argmax is None:
+            raise DtypeError(
+                "argmax is None",
+                cause="there is a pool, and its gradient goes to the pixels that argmax names",
+                fix="pass what conv2d_block_forward returned beside y",
+            )
+        else:
             self._check_integers(argmax=argmax)
             _check_shape("argmax", argmax, y_shape)
+        if len(needs) != 3:
+            raise UsageError(
+                f"needs is {needs!r}",
+                cause="it says of grad_x, grad_w and grad_b whether they are wanted",
+                fix="give needs=(True, True, True)",
+            )
         return self._conv2d_block_backward(grad_y, x, w, y, argmax, geometry, pooling, needs)
 
     # ---- pooling ---------------------------------------------------------------------------
@@ -886,6 +900,18 @@ def _check_channels(name: str, array: Array) -> None:
             cause="it must have a batch and a channel axis: (N, C) or (N, C, ...)",
             fix="reshape it",
         )
+
+
+def _pooling(geometry: Conv2dGeometry, pool: PoolArg | None) -> Pool2dGeometry | None:
+    if pool is None:
+        return None
+    if not isinstance(pool, tuple) or len(pool) != 3:
+        raise ShapeError(
+            f"pool is {pool!r}",
+            cause="it must be (kernel, stride, padding) or None",
+            fix="give pool=(2, 2, 0), or pool=(2, None, 0) for a stride as large as the kernel",
+        )
+    return pool2d_geometry(geometry.y_shape, *pool)
 
 
 def _check_activation(activation: str | None) -> None:

@@ -24,13 +24,13 @@ def max_forward(x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
     y = np.empty(g.y_shape, x.dtype)
     # The number of the tap that won.
     argmax = np.empty(g.y_shape, np.uint8 if g.KH * g.KW <= 256 else np.int32)
-    first = first_taps(g)
+    first = _first_taps(g)
 
     def task(images: slice) -> None:
         xs, best, index = x[images], y[images], argmax[images]
         best[...] = -np.inf
         index[...] = first
-        for tap in taps(g):
+        for tap in _taps(g):
             seen, winner = best[:, :, tap.oy, tap.ox], index[:, :, tap.oy, tap.ox]
             # Strided pixels are slow to compute with: one copy serves both comparisons.
             pixels = scratch("pixels", seen.shape, x.dtype)
@@ -42,7 +42,7 @@ def max_forward(x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
             np.multiply(wins.view(np.uint8), index.dtype.type(tap.number), out=number)
             np.maximum(winner, number, out=winner)
         if np.isnan(best).any():
-            for tap in reversed(taps(g)):  # the first NaN of a window is written last
+            for tap in reversed(_taps(g)):  # the first NaN of a window is written last
                 nan = np.isnan(xs[:, :, tap.y, tap.x])
                 np.copyto(index[:, :, tap.oy, tap.ox], tap.number, where=nan)
 
@@ -57,7 +57,7 @@ def max_backward(grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
     def task(images: slice) -> None:
         target, grad, index = grad_x[images], grad_y[images], argmax[images]
         target[...] = 0
-        for tap in taps(g):
+        for tap in _taps(g):
             pixels = target[:, :, tap.y, tap.x]
             won = index[:, :, tap.oy, tap.ox] == tap.number
             part = scratch("part", pixels.shape, grad.dtype)
@@ -75,7 +75,7 @@ def avg_forward(x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
     def task(images: slice) -> None:
         total = y[images]
         total[...] = 0
-        for tap in taps(g):
+        for tap in _taps(g):
             total[:, :, tap.oy, tap.ox] += x[images, :, tap.y, tap.x]
         total /= count
 
@@ -92,7 +92,7 @@ def avg_backward(grad_y: Array, g: Pool2dGeometry, count_include_pad: bool) -> A
         target = grad_x[images]
         target[...] = 0
         share = grad_y[images] / count
-        for tap in taps(g):
+        for tap in _taps(g):
             target[:, :, tap.y, tap.x] += share[:, :, tap.oy, tap.ox]
 
     parallel(task, _image_blocks(g))
@@ -113,7 +113,7 @@ class _Tap(NamedTuple):
 
 
 @lru_cache(maxsize=256)
-def taps(g: Pool2dGeometry) -> tuple[_Tap, ...]:
+def _taps(g: Pool2dGeometry) -> tuple[_Tap, ...]:
     """The taps of the window, row by row."""
     found: list[_Tap] = []
     for kh in range(g.KH):
@@ -135,10 +135,10 @@ def _seen(shift: int, stride: int, size: int, outputs: int) -> tuple[slice, slic
 
 
 @lru_cache(maxsize=256)
-def first_taps(g: Pool2dGeometry) -> Array:
+def _first_taps(g: Pool2dGeometry) -> Array:
     """The number of each window's first tap inside the image, int32 (OH, OW)."""
     first = np.zeros((g.OH, g.OW), np.int32)
-    for tap in reversed(taps(g)):
+    for tap in reversed(_taps(g)):
         first[tap.oy, tap.ox] = tap.number
     return first
 
@@ -153,6 +153,6 @@ def _window_counts(g: Pool2dGeometry, count_include_pad: bool) -> Array:
     if count_include_pad:
         return np.full((g.OH, g.OW), g.KH * g.KW)
     counts = np.zeros((g.OH, g.OW), np.int64)
-    for tap in taps(g):
+    for tap in _taps(g):
         counts[tap.oy, tap.ox] += 1
     return counts

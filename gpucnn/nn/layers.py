@@ -49,15 +49,15 @@ class WeightedLayer(Module):
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
 
-    def product(self, x: Tensor, activation: str | None, **folded: Any) -> Tensor:
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
         """The product plus bias; `activation` is None or "relu", which is fused into it."""
         raise NotImplementedError
 
-    def forward(self, x: Tensor, activation: str | None = None, **folded: Any) -> Tensor:
-        """The output; `activation`, and what else is `folded` into it, follow the layer."""
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output; `activation` is one that follows the layer and is folded into it."""
         activation = self.activation or activation
         if activation in (None, "relu"):
-            return self.product(x, activation, **folded)
+            return self.product(x, activation)
         return ACTIVATIONS[activation](self.product(x, None))
 
     def new_bias(self, size: int) -> Parameter | None:
@@ -92,7 +92,7 @@ class Dense(WeightedLayer):
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *size)
         self.bias = self.new_bias(self.units)
 
-    def product(self, x: Tensor, activation: str | None, **folded: Any) -> Tensor:
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
         _check_axes(x.shape, "(N, features)", _FLATTEN)
         features = self.weight.shape[0]
         if x.shape[1] != features:
@@ -164,9 +164,15 @@ class Conv2d(WeightedLayer):
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *fans)
         self.bias = self.new_bias(self.filters)
 
-    def product(
-        self, x: Tensor, activation: str | None, pool: PoolArg | None = None, **folded: Any
+    def forward(
+        self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
+        """The output; a ReLU and a maximum, (kernel, stride, padding), may be folded into it."""
+        if pool is None:
+            return super().forward(x, activation)
+        return self.product(x, self.activation or activation, pool)
+
+    def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
         return F.conv2d(
             x,
             self.weight,

@@ -117,40 +117,51 @@ class Sequential(Module):
 
 
 class _Stage:
-    """A layer and what is folded into it; called, it runs them at once."""
+    """A layer and what is folded into it; called, it runs them at once.
+
+    What the layers say of themselves is read when they are called: it may have been changed.
+    """
 
     def __init__(self, layer: Module) -> None:
         self.layers = [layer]
-        self._options: dict[str, Any] = {}
 
     def __call__(self, x: Tensor) -> Tensor:
+        first, *rest = self.layers
+        if not rest or first.activation not in (None, "relu"):  # type: ignore[attr-defined]
+            return self._one_by_one(x)
+        options: dict[str, Any] = {}
+        for layer in rest:
+            if isinstance(layer, MaxPool2d):
+                options["pool"] = (layer.kernel_size, layer.stride, layer.padding)
+            else:
+                options["activation"] = "relu"
         try:
-            return self.layers[0](x, **self._options)
+            return first(x, **options)
         except ShapeError:
-            for layer in self.layers:  # one by one: the error names the layer that it comes from
-                x = layer(x)
+            self._one_by_one(x)  # the error names the layer that it comes from
             raise
+
+    def _one_by_one(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
+            x = layer(x)
+        return x
 
     def fold(self, layer: Module) -> bool:
         """Take in the layer that follows, if that can be."""
-        first = self.layers[0]
-        if not isinstance(first, WeightedLayer) or "pool" in self._options:
+        first, last = self.layers[0], self.layers[-1]
+        if not isinstance(first, WeightedLayer) or isinstance(last, MaxPool2d):
             return False
-        activation = self._options.get("activation", first.activation)
-        if isinstance(layer, Activation) and layer.activation == "relu" and activation is None:
-            self._options["activation"] = "relu"
-        elif (
-            isinstance(layer, MaxPool2d)
-            and (type(first), type(layer)) == (Conv2d, MaxPool2d)  # a subclass may do otherwise
-            and activation in (None, "relu")
-        ):
-            self._options["pool"] = (layer.kernel_size, layer.stride, layer.padding)
-        else:
-            return False
-        self.layers.append(layer)
-        return True
+        if isinstance(layer, Activation):
+            folds = layer.activation == "relu" and last is first and first.activation is None
+        else:  # a subclass may do otherwise
+            folds = (type(first), type(layer)) == (Conv2d, MaxPool2d) and (
+                last is not first or first.activation in (None, "relu")
+            )
+        if folds:
+            self.layers.append(layer)
+        return folds
 
     @property
     def not_kept(self) -> list[Module]:
         # A ReLU works in place; before a maximum nothing is kept.
-        return self.layers[:-1] if "pool" in self._options else self.layers[1:]
+        return self.layers[:-1] if isinstance(self.layers[-1], MaxPool2d) else self.layers[1:]

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn.backend.base import Array, Scalar
 from gpucnn.backend.compiled import convolution, elementwise, pooling
+from gpucnn.backend.compiled.vectors import LANES
 from gpucnn.backend.cpu import CpuBackend, scalar_value
 from gpucnn.random import keep_threshold
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
@@ -18,7 +19,7 @@ class CompiledBackend(CpuBackend):
     """As `CpuBackend`, and faster: float64, and what is not named here, is computed by NumPy."""
 
     def describe(self) -> dict[str, Any]:
-        return super().describe() | {"kernels": f"numba {numba.__version__}"}
+        return super().describe() | {"kernels": f"numba {numba.__version__}, {LANES} lanes"}
 
     def _conv2d_forward(
         self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None

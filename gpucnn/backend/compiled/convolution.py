@@ -22,26 +22,15 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit
 
 from gpucnn.backend.base import Array
+from gpucnn.backend.compiled.jit import entry, flat, inner
 from gpucnn.backend.compiled.plan import Plan, Sizes, backward_plan, forward_plan, phase_taps
 from gpucnn.backend.compiled.pooling import is_pairs, pool_plane, unpool_plane
-from gpucnn.backend.compiled.tile import (
-    COLUMNS,
-    LANES,
-    LEFT,
-    RIGHT,
-    ROWS,
-    copy,
-    copy_rows,
-    entry,
-    flat,
-    inner,
-    inner_products,
-    weighted_sum,
-    zero,
-)
+from gpucnn.backend.compiled.rows import copy, copy_rows, zero
+from gpucnn.backend.compiled.sums import add_up, mask_positive
+from gpucnn.backend.compiled.tile import inner_products, weighted_sum
+from gpucnn.backend.compiled.vectors import COLUMNS, LANES, LEFT, RIGHT, ROWS
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, scratch, sum_in_order
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
@@ -83,7 +72,7 @@ def forward(
             _room(plan, pooled[0] * pooled[1]), units.start, units.stop,
         )  # fmt: skip
 
-    parallel(task, _pieces(plan.units, g, _PARTS))
+    parallel(task, _pieces(plan.units, g, plan.units))
     return y, argmax
 
 
@@ -166,7 +155,7 @@ def _slice(indices: range) -> slice:
 
 
 def _pieces(units: int, g: Conv2dGeometry, most: int) -> list[slice]:
-    """The units in 1, 2, 4 or 8 pieces, as there is work."""
+    """The units in at most so many pieces, a power of two of them, as there is work."""
     flops = 2 * g.N * g.F * g.OH * g.OW * (g.C // g.groups) * g.KH * g.KW
     pieces = 1 << max(0, min(most, flops // _FLOPS).bit_length() - 1)
     return blocks(units, -(-units // pieces) or 1)
@@ -210,7 +199,7 @@ def _backward(
             dense = grad
         if grad_b.size:
             for i in range(count * F):
-                grad_b[i % F] += _sum(dense, grad_at + i * pixels, pixels)
+                grad_b[i % F] += add_up(dense, grad_at + i * pixels, pixels)
         if grad_w.size:
             for row in range(0, p.out_H, p.rows):
                 _weight_gradient(
@@ -230,28 +219,13 @@ def _unfold(grad, y, winners, plane, size, room, dense, to, p):
     """The gradient of a channel behind ReLU and maximum, from dense[to] on."""
     values, places = room[2], room[3]
     if y.size:
-        _mask(grad, y, plane * size, values, size)
+        mask_positive(grad, y, plane * size, values, 0, size)
     else:
         copy(grad, plane * size, values, 0, size)
     if winners.size:
         unpool_plane(values, winners, plane, places, dense, to, p.out_H, p.out_W)
     else:
         copy(values, 0, dense, to, size)
-
-
-@inner
-def _mask(grad, y, at, out, count):
-    for i in range(count):
-        out[i] = grad[at + i] if y[at + i] > 0 else np.float32(0)
-
-
-@njit(nogil=True, fastmath={"reassoc"})
-def _sum(values, at, count):
-    """In any order that suits the compiler, which is always the same."""
-    total = np.float32(0)
-    for i in range(count):
-        total += values[at + i]
-    return total
 
 
 @inner

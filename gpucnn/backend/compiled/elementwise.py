@@ -1,4 +1,4 @@
-"""Passes over memory: masks, dropout, sums over the batch, the loss, the optimizers; float32."""
+"""Passes over memory: masks, dropout, sums over the batch, the loss; float32."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-from numba import njit, uint64, uintp
+from numba import uint64, uintp
 
 from gpucnn.backend.base import Array
-from gpucnn.backend.compiled.tile import entry, flat, inner
+from gpucnn.backend.compiled.jit import entry, flat, inner
+from gpucnn.backend.compiled.sums import add_up, mask_positive
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, sum_in_order
 
@@ -79,23 +80,13 @@ def _each(function: Any, *arrays: Array, **numbers: float) -> None:
 
 @entry
 def _mask_positive(grad_y, y, grad_x):
-    for i in range(y.size):
-        grad_x[i] = grad_y[i] if y[i] > 0 else np.float32(0)
+    mask_positive(grad_y, y, 0, grad_x, 0, y.size)
 
 
 @entry
 def _mask(grad_y, mask, grad_x, scale):
     for i in range(mask.size):
         grad_x[i] = grad_y[i] * scale if mask[i] else np.float32(0)
-
-
-# A sum over a row in any order of the compiler's, so that it can take vectors: always the same.
-@njit(nogil=True, fastmath={"reassoc"})
-def _sum(row):
-    total = np.float32(0)
-    for i in range(row.size):
-        total += row[i]
-    return total
 
 
 @entry
@@ -108,8 +99,7 @@ def _sum_channels(grad, total, pixels, begin, end):
                 total[c] += row[c]
         else:
             for c in range(channels):
-                at = (n * channels + c) * pixels
-                total[c] += _sum(grad[at : at + pixels])
+                total[c] += add_up(grad, (n * channels + c) * pixels, pixels)
 
 
 @entry

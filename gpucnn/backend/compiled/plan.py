@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.compiled.tile import COLUMNS, LANES
+from gpucnn.backend.compiled.vectors import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, Pair
 
 _PACKED = 96 << 10  # floats of a packed piece: it stays in the second level of the cache

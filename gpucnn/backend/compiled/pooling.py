@@ -5,16 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend.base import Array
-from gpucnn.backend.compiled.tile import (
-    LANES,
-    copy,
-    entry,
-    flat,
-    inner,
-    max_pairs,
-    spread_pairs,
-    zero,
-)
+from gpucnn.backend.compiled.jit import entry, flat, inner
+from gpucnn.backend.compiled.rows import copy, max_pairs, spread_pairs, zero
+from gpucnn.backend.compiled.vectors import LANES
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, scratch
 from gpucnn.shapes import Pool2dGeometry

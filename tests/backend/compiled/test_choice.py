@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[3]
 WHAT = """
 import json, sys, gpucnn.backend as backend
 kernels = backend.get("cpu").describe()["kernels"]
-print(json.dumps([kernels, backend.numba_problem(), "numba" in sys.modules]))
+print(json.dumps([kernels, (backend.numba_problem() or [None])[0], "numba" in sys.modules]))
 """
 COMPUTE = """
 import json, numpy as np, gpucnn.backend

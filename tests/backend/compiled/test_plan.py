@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
 from gpucnn.backend.compiled.plan import Plan, Sizes, backward_plan, forward_plan, phase_taps
-from gpucnn.backend.compiled.tile import COLUMNS, LANES
+from gpucnn.backend.compiled.vectors import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, conv2d_geometry
 
 SIZES = st.sampled_from([1, 40, 300, 96 << 10])

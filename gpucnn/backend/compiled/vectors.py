@@ -1,0 +1,113 @@
+"""Vectors of this CPU, and the LLVM instructions for them that Numba has no Python for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from llvmlite import binding, ir
+from numba.core import cgutils
+
+_features = binding.get_host_cpu_features()
+if _features.get("avx512f"):  # 32 registers of 16 floats
+    LANES, ROWS, COLUMNS, LEFT, RIGHT = 16, 8, 3, 4, 6
+elif _features.get("avx"):  # 16 registers of 8 floats
+    LANES, ROWS, COLUMNS, LEFT, RIGHT = 8, 4, 3, 4, 3
+else:  # as of NEON: 32 registers of 4 floats
+    LANES, ROWS, COLUMNS, LEFT, RIGHT = 4, 8, 3, 4, 6
+
+FLOAT = ir.FloatType()
+VECTOR = ir.VectorType(FLOAT, LANES)
+BYTES = ir.VectorType(ir.IntType(8), LANES)
+INT = ir.IntType(64)
+
+
+class Emitter:
+    """Instructions of one tile; arguments are 1-D arrays and integers of the call."""
+
+    def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
+        self.context, self.builder, self.signature, self.args = context, builder, signature, args
+
+    def address(self, argument: int, index: Any) -> Any:
+        """Of element `index` of an array that was passed."""
+        kind = self.signature.args[argument]
+        array = self.context.make_array(kind)(self.context, self.builder, self.args[argument])
+        return self.builder.gep(array.data, [index])
+
+    def after(self, address: Any, count: Any) -> Any:
+        return self.builder.gep(address, [count if hasattr(count, "type") else INT(count)])
+
+    def load(self, address: Any, kind: ir.Type = VECTOR) -> Any:
+        """A vector from any float's address."""
+        vector = self.builder.load(self.builder.bitcast(address, kind.as_pointer()))
+        vector.align = kind.element.width // 8 if kind is BYTES else 4
+        return vector
+
+    def store(self, vector: Any, address: Any) -> None:
+        place = self.builder.bitcast(address, vector.type.as_pointer())
+        self.builder.store(vector, place).align = 1 if vector.type is BYTES else 4
+
+    def copy(self, width: Any, source: Any, target: Any, lanes: int = LANES) -> None:
+        """Copy `width` floats by vectors; the last one overlaps the one before it."""
+        builder = self.builder
+        kind = ir.VectorType(FLOAT, lanes)
+        fits = builder.icmp_signed(">=", width, INT(lanes))
+        with builder.if_else(fits) as (whole, less):
+            with whole:
+                last = builder.sub(width, INT(lanes))
+                count = builder.sdiv(last, INT(lanes))
+                with cgutils.for_range(builder, count) as loop:
+                    at = builder.mul(loop.index, INT(lanes))
+                    self.store(self.load(self.after(source, at), kind), self.after(target, at))
+                at = builder.mul(count, INT(lanes))
+                self.store(self.load(self.after(source, at), kind), self.after(target, at))
+                self.store(self.load(self.after(source, last), kind), self.after(target, last))
+            with less:
+                if lanes > 1:
+                    self.copy(width, source, target, lanes // 2)
+
+    def spread(self, number: Any) -> Any:
+        """A vector with the number in all lanes."""
+        empty = ir.Constant(VECTOR, ir.Undefined)
+        first = self.builder.insert_element(empty, number, ir.IntType(32)(0))
+        return self.shuffle(first, empty, [0] * LANES)
+
+    def multiply_add(self, a: Any, b: Any, total: Any) -> None:
+        """total += a * b, as one instruction where the CPU has it."""
+        flags = ("contract",)
+        product = self.builder.fmul(a, b, flags=flags)
+        sum_ = self.builder.fadd(self.builder.load(total), product, flags=flags)
+        self.builder.store(sum_, total)
+
+    def shuffle(self, a: Any, b: Any, lanes: Iterable[int]) -> Any:
+        """Lanes of a (from 0) and b (from LANES) in another order."""
+        order = list(lanes)
+        kind = ir.VectorType(ir.IntType(32), len(order))
+        return self.builder.shuffle_vector(a, b, ir.Constant(kind, order))
+
+    def add_lanes(self, vectors: list[Any]) -> list[Any]:
+        """The sum of each vector's lanes, one after the other in vectors again.
+
+        Two vectors at a time: halves of a and b are added to [a a a a b b b b], those of two such
+        to [a a b b c c d d], and so on.
+        """
+        group = LANES
+        while group > 1:
+            half, found = group // 2, []
+            lower = [i for i in range(2 * LANES) if i % group < half]
+            for i in range(0, len(vectors), 2):
+                a, b = (vectors[i : i + 2] * 2)[:2]  # an odd one goes with itself
+                parts = [self.shuffle(a, b, [lane + at for lane in lower]) for at in (0, half)]
+                found.append(self.builder.fadd(parts[0], parts[1]))
+            vectors, group = found, half
+        return vectors
+
+    def variables(self, rows: int, columns: int, start: list[Any]) -> list[list[Any]]:
+        """The vectors of the tile, row r at its start value; LLVM keeps them in registers."""
+        found = [
+            [cgutils.alloca_once(self.builder, VECTOR) for _ in range(columns)] for _ in range(rows)
+        ]
+        for row, value in zip(found, start, strict=True):
+            for variable in row:
+                self.builder.store(value, variable)
+        return found
