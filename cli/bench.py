@@ -13,7 +13,7 @@ import click
 
 from gpucnn.backend.parallel import blas_problem, set_threads
 from gpucnn.bench import baselines, report
-from gpucnn.bench.record import Change, Record, check_same_machine, compare
+from gpucnn.bench.record import Change, Record, Row, check_same_machine, compare, lost
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options
 from gpucnn.bench.shapes import SUITES
 from gpucnn.bench.tables import why_wrong
@@ -98,17 +98,29 @@ def _bench(
     **flags: Any,
 ) -> None:
     if fail_under is not None and old is None:
-        raise UsageError("--fail-under needs a record to compare with", fix="add --compare FILE")
+        raise UsageError(
+            "--fail-under has nothing to compare with",
+            cause="no record was given",
+            fix="add --compare OLD.json",
+        )
     if fail_under is not None and math.isnan(fail_under):
-        raise UsageError("--fail-under is nan", fix="give a number such as --fail-under 0.9")
+        raise UsageError(
+            "--fail-under is nan",
+            cause="it must be a number",
+            fix="give one such as --fail-under 0.9",
+        )
     options = _options(flags, console)
     before = None if old is None else Record.load(old)
     if save is not None:
         check_target(save, "--save")
     if plot is not None:
-        check_picture(plot)
-        if options.device == "sim":
-            raise UsageError("the simulator does not time: there is nothing to plot")
+        check_picture(plot, options.device)
+        if "ops" not in kinds:
+            raise UsageError(
+                "there is nothing for --plot to draw",
+                cause="the roofline is of the operations",
+                fix="use gpucnn bench ops or all",
+            )
     if threads is not None:
         set_threads(threads)
     with RowProgress(console) as progress:
@@ -124,9 +136,10 @@ def _bench(
         _draw(record, plot)
         console.note(f"plot: {plot}")
     changes = [] if before is None else compare(before, record)
+    gone = [] if before is None else lost(before, record)
     if before is not None:
-        console.result(report.changes(changes))
-    _judge(record, changes, fail_under, old)
+        console.result(report.changes(changes, gone))
+    _judge(record, changes, gone, fail_under, old)
     console.event(
         {
             "event": "end",
@@ -136,6 +149,9 @@ def _bench(
             "compared": [
                 {"name": c.row.name, "case": c.row.case, "speed": c.speed, "by": c.by}
                 for c in changes
+            ],
+            "lost": [
+                {"name": row.name, "case": row.case, "why": report.why_lost(row)} for row in gone
             ],
         }
     )
@@ -224,9 +240,9 @@ def _draw(record: Record, path: Path) -> None:
 
 
 def _judge(
-    record: Record, changes: list[Change], fail_under: float | None, old: str | None
+    record: Record, changes: list[Change], gone: list[Row], fail_under: float | None, old: str | None
 ) -> None:
-    """Raise `VerificationError` if a row is wrong, or slower than it may be."""
+    """Raise `VerificationError` if a row is wrong, lost, or slower than it may be."""
     if wrong := record.wrong:
         raise VerificationError(
             f"{len(wrong)} of {len(record.rows)} rows are wrong",
@@ -240,8 +256,15 @@ def _judge(
             f"{old} has no row in common with what was measured",
             fix="compare with a record of the same command, --suite and --dtype",
         )
+    if gone:
+        raise VerificationError(
+            f"{len(gone)} rows of {old} were not measured",
+            cause="; ".join(f"{row.title}: {report.why_lost(row)}" for row in gone),
+            fix="give them what they need, or compare with a record of the same command",
+        )
     if slow := [change for change in changes if change.speed < fail_under]:
         raise VerificationError(
             f"{len(slow)} of {len(changes)} rows have less than {fail_under:g} of their old speed",
             cause="; ".join(f"{c.row.title}: {c.speed:.2f}" for c in slow),
+            fix="measure again on a machine at rest; if it stays, look into them by gpucnn profile",
         )

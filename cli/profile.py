@@ -62,14 +62,16 @@ def command(
     random; nothing is saved. With --json one object a part, then the whole step.
     """
     if run is not None and model is not None:
-        raise UsageError("a run has a model already", fix="give RUN or --model, not both")
+        raise UsageError("--model and RUN were both given", cause="a run has a model already", fix="give RUN or --model, not both")
     if math.isnan(seconds):
-        raise UsageError("--seconds is nan", fix="give a number such as --seconds 6")
+        raise UsageError(
+            "--seconds is nan",
+            cause="it must be a number",
+            fix="give one such as --seconds 6",
+        )
     device = console.device(device)
     if plot is not None:
-        if device == "sim":
-            raise UsageError("the simulator does not time: there is nothing to plot")
-        check_picture(plot)
+        check_picture(plot, device)
     given = {"batch_size": batch_size, "optimizer": optimizer, "threads": threads}
     options = {key: value for key, value in given.items() if value is not None}
     if run is None:

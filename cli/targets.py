@@ -22,14 +22,20 @@ def check_target(path: Path, option: str) -> None:
         pass  # files are renamed into place, so it is the folder that must be writable
 
 
-def check_picture(path: Path, option: str = "--plot") -> None:
-    """`check_target` for a PNG, which Matplotlib must be there for.
+def check_picture(path: Path, device: str, option: str = "--plot") -> None:
+    """`check_target` for a PNG of times on `device`, which Matplotlib must be there for.
 
     Raises:
-        UsageError: it does not end in .png.
+        UsageError: it does not end in .png, or the device does not time.
         MissingExtraError: Matplotlib is not installed.
     """
     if path.suffix.lower() != ".png":
         raise UsageError(f"{option} writes a PNG file, not {path}", fix="give it a name in .png")
+    if device == "sim":
+        raise UsageError(
+            f"there is nothing for {option} to draw",
+            cause="the simulator does not time",
+            fix="give --device cpu or cuda",
+        )
     check_target(path, option)
     plots.require()

@@ -134,6 +134,12 @@ def installed() -> list[str]:
     return [name for name in _KNOWN if importlib.util.find_spec(name) is not None]
 
 
+def check(names: Iterable[str]) -> None:
+    """Raise `UsageError` if no baseline has one of these names; it lists those that there are."""
+    for name in names:
+        choose(_KNOWN, name, "baseline")
+
+
 def load(names: Iterable[str], backend: Backend) -> dict[str, Torch]:
     """The baselines of these names, ready on the device of a backend.
 

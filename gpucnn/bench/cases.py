@@ -64,7 +64,7 @@ def work(
         found = joined(*map(bench.backend.to_numpy, parts))
         return verify.relative_error(found, expected), verify.bound(terms, bench.options.dtype)
 
-    return Work(run, check, _rivals(bench, theirs, arrays) if theirs else {})
+    return Work(run, check, rivals(bench, theirs, arrays) if theirs else {})
 
 
 def joined(*parts: Array) -> Array:
@@ -77,7 +77,8 @@ def named(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-def _rivals(bench: Bench, theirs: Theirs, arrays: tuple[Array, ...]) -> Rivals:
+def rivals(bench: Bench, theirs: Theirs, arrays: tuple[Array, ...]) -> Rivals:
+    """PyTorch's call by layout, of each baseline; images are in both layouts."""
     has_images = any(array.ndim == 4 for array in arrays)
     return {
         name: {

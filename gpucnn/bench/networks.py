@@ -74,6 +74,13 @@ def step_flop(model: Sequential, batch_size: int) -> int:
     return 3 * sum(flops) - flops[0]
 
 
+def nbytes(model: Sequential, batch_size: int) -> int:
+    """Bytes of the images, of what each layer gives for them, and of the weights."""
+    rows = model.summary_rows(batch_size)
+    numbers = batch_size * math.prod(IMAGE_SHAPE) + sum(row.parameters for row in rows)
+    return 4 * numbers + sum(row.activation_bytes for row in rows)
+
+
 def per_second(row: Row, images: int) -> Row:
     """The row with images a second as its value and its baselines'; it is of so many images."""
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -31,7 +32,9 @@ from gpucnn.training.config import FIELDS
 _RUNS = 5  # of each process, in turn with its rival
 _STEPS = 50  # of a training whose memory is looked at
 _SCRIPT = Path(__file__).with_name("torch_train.py")
-_IMPORT = "import time; t = time.perf_counter(); import {}; print(time.perf_counter() - t)"
+_IMPORT = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
+# The package loads nothing until it is used: what computes is asked for, or it is no match.
+_READY = 'import gpucnn.training, gpucnn.backend; gpucnn.backend.get("cpu")'
 # A process that was started by this large one begins with its memory; one that this small one
 # starts does not.
 _PEAK = (
@@ -53,20 +56,21 @@ def rows(bench: Bench) -> Iterator[Row]:
     if not bench.watch.ticks:
         return
     yield from _sizes(bench)
-    for module in ("gpucnn", "gpucnn.training"):
-        bench.progress(f"import {module}")
-        row = Row("train", "import", module)
-        # The package alone loads nothing until it is used: that is no match for anything.
-        rivals = {name: partial(_import, name) for name in bench.baselines if "." in module}
-        yield _timed(row, partial(_import, module), rivals)
+    theirs = {name: partial(_import, f"import {name}") for name in bench.baselines}
+    for case, code, rivals in (
+        ("gpucnn", "import gpucnn", {}),
+        ("gpucnn, ready to train", _READY, theirs),
+    ):
+        row = Row("train", "import", case)
+        yield _tried(bench, row, partial(_timed, ours=partial(_import, code), rivals=rivals))
     if bench.options.suite == "quick":
         return
     for model in ("lenet", "cnn"):
         row = Row("train", "first batch", f"{model}, batch 64")
-        yield _on_mnist(bench, row, partial(_first_batch, model=model))
+        yield _on_mnist(bench, row, partial(_first_batch, bench, model=model))
     for size in (64, 128):
         row = Row("train", "peak memory", f"cnn, batch {size}", unit="MB")
-        yield _on_mnist(bench, row, partial(_memory, size=size))
+        yield _on_mnist(bench, row, partial(_memory, bench, size=size))
 
 
 def _sizes(bench: Bench) -> Iterator[Row]:
@@ -89,15 +93,24 @@ def _sized(row: Row, size: float, theirs: Mapping[str, float]) -> Row:
     return row
 
 
-def _import(module: str) -> float:
-    return float(_output([sys.executable, "-c", _IMPORT.format(module)])[-1])
+def _import(code: str) -> float:
+    return float(_output([sys.executable, "-c", _IMPORT.format(code)])[-1])
 
 
-def _on_mnist(bench: Bench, row: Row, measure: Callable[[Bench, Row], Row]) -> Row:
+def _on_mnist(bench: Bench, row: Row, measure: Callable[[Row], Row]) -> Row:
     if reason := networks.missing_mnist(bench.options.data_dir):
         return replace(row, skipped=reason)
+    return _tried(bench, row, measure)
+
+
+def _tried(bench: Bench, row: Row, measure: Callable[[Row], Row]) -> Row:
+    """The row measured; one whose process fails says so, and the others go on."""
     bench.progress(row.title)
-    return measure(bench, row)
+    try:
+        return measure(replace(row, baselines={}))
+    except GpucnnError as error:
+        last = (error.cause or "").strip().splitlines()[-1:]
+        return replace(row, skipped=": ".join([error.message, *last]))
 
 
 def _first_batch(bench: Bench, row: Row, model: str) -> Row:
@@ -164,7 +177,12 @@ def _until_epoch(command: Command) -> float:
         for line in lines:
             if done is None and json.loads(line)["event"] == "epoch":
                 done = time.perf_counter() - start
-    assert done is not None
+    if done is None:
+        raise GpucnnError(
+            "a training to be measured ended too early",
+            cause="it told of no epoch",
+            fix=f"see what it says: {shlex.join(command)}",
+        )
     return done
 
 
@@ -202,6 +220,7 @@ def _process(command: Command) -> Iterator[Iterable[str]]:
         if code := process.wait():
             errors.seek(0)
             raise GpucnnError(
-                f"a process to be measured ended with {code}: {' '.join(command)}",
+                f"a process to be measured ended with {code}",
                 cause=errors.read().strip()[-400:] or None,
+                fix=f"see what it says: {shlex.join(command)}",
             )

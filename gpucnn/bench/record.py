@@ -155,7 +155,11 @@ class Record:
         try:
             found = json.loads(Path(path).read_text())
         except OSError as error:
-            raise DataError(f"{path} cannot be read", cause=error.strerror) from error
+            raise DataError(
+                f"{path} cannot be read",
+                cause=error.strerror,
+                fix="give a file that gpucnn bench ... --save FILE.json wrote",
+            ) from error
         except ValueError as error:  # no JSON, or no text at all
             raise DataError(
                 f"{path} is not a record of gpucnn bench", cause=str(error), fix=_AGAIN
@@ -187,7 +191,7 @@ class Change(NamedTuple):
 
     row: Row  # of the new one
     speed: float  # relative to the old: above 1 it has become faster
-    by: str  # what was compared: "time", or the baseline that both were set beside
+    by: str  # what was compared: "time", "value", or the baseline that both were set beside
 
 
 def check_same_machine(old: Record, machine: Mapping[str, Any], path: object) -> None:
@@ -208,24 +212,46 @@ def check_same_machine(old: Record, machine: Mapping[str, Any], path: object) ->
 def compare(old: Record, new: Record) -> list[Change]:
     """How fast each row is that both have, relative to the old one.
 
-    Where both were timed beside the same baseline, the ratios to it are compared: what else the
-    machine was doing slows both sides and cancels. Otherwise the times are.
+    Where both were timed beside the same version of a baseline, the ratios to it are compared: what
+    else the machine was doing slows both sides and cancels. Otherwise the times are. Of what is not
+    a time the values are compared.
     """
     before = {row.key: row for row in old.rows}
+    same = {name for name in new.machine if new.machine[name] == old.machine.get(name)}
     return [
         change
         for row in new.rows
-        if row.key in before and (change := _change(before[row.key], row)) is not None
+        if row.key in before and (change := _change(before[row.key], row, same)) is not None
     ]
 
 
-def _change(old: Row, new: Row) -> Change | None:
+def lost(old: Record, new: Record) -> list[Row]:
+    """Rows of `old` that were measured there and that `new` skipped or has not, though it ran
+    their kind; what it skipped is told by its own row.
+    """
+    kinds = {row.bench for row in new.rows}
+    now = {row.key: row for row in new.rows}
+    return [
+        now.get(row.key, row)
+        for row in old.rows
+        if row.bench in kinds
+        and (row.seconds is not None or row.value is not None)
+        and (row.key not in now or now[row.key].skipped is not None)
+    ]
+
+
+def _change(old: Row, new: Row, same: set[str]) -> Change | None:
+    """`same` holds the baselines whose version is the same in both."""
+    if old.seconds is None or new.seconds is None:
+        if not (old.value and new.value and old.unit == new.unit):
+            return None
+        more_is_better = (new.unit or "").endswith("/s")  # less, of bytes and of seconds
+        speed = new.value / old.value if more_is_better else old.value / new.value
+        return Change(new, speed, "value")
     for name, peer in new.baselines.items():
         then = old.baselines.get(name)
-        if then is not None and then.ratio is not None and peer.ratio is not None:
+        if name in same and then is not None and then.ratio is not None and peer.ratio is not None:
             return Change(new, peer.ratio.median / then.ratio.median, name)
-    if old.seconds is None or new.seconds is None:
-        return None
     return Change(new, old.seconds.median / new.seconds.median, "time")
 
 

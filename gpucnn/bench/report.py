@@ -35,9 +35,9 @@ Written by
 
     gpucnn bench report docs/benchmarks/*.json > docs/benchmarks.md
 
-from what `gpucnn bench all --save FILE.json` measured. Every result was compared with float64
-before it was timed: "error" is the relative L2 distance. What is measured and what it is set beside
-take turns in one process, in float32 and with the same number of threads; PyTorch is in the faster
+from what `gpucnn bench all --save FILE.json` measured. A row with an "error" was compared with
+float64 before it was timed; that is the relative L2 distance. What is measured and what it is set
+beside take turns in one process, in float32 and with the same number of threads; PyTorch is in the faster
 of its two layouts, and on a GPU lets cuDNN try its algorithms, without TF32.
 
 "x torch" is a speed ratio, the median over pairs of turns: above 1 gpucnn is the faster. "±" is
@@ -93,17 +93,23 @@ def table(record: Record) -> str:
     return "\n".join(found)
 
 
-def changes(found: Sequence[Change]) -> str:
-    """How fast the rows are, relative to an older record."""
+def changes(found: Sequence[Change], lost: Sequence[Row] = ()) -> str:
+    """How fast the rows are, relative to an older record, and which it had that are not there."""
+    gone = [f"{row.bench}: {row.title}: {why_lost(row)}" for row in lost]
     if not found:
-        return "no row in common with the older record"
+        return "\n".join(["no row in common with the older record", *gone])
     room = WIDTH - 22
     lines = [f"{'speed relative to the older record':{room}} {'speed':>7}  compared by"]
     for change in found:
         title = f"{change.row.bench}: {change.row.title}"
         lines.append(f"{title[:room]:{room}} {change.speed:7.2f}  {change.by}")
     mean = statistics.geometric_mean(change.speed for change in found)
-    return "\n".join([*lines, f"{'geometric mean':{room}} {mean:7.2f}"])
+    return "\n".join([*lines, f"{'geometric mean':{room}} {mean:7.2f}", *gone])
+
+
+def why_lost(row: Row) -> str:
+    """Why a row cannot be compared with what it was; of `record.lost`."""
+    return f"skipped: {row.skipped}" if row.skipped else "is not there any more"
 
 
 def page(records: Sequence[Record]) -> str:
@@ -125,6 +131,8 @@ def _chapter(record: Record) -> str:
         facts.append(f"ceilings: {flop / 1e9:,.0f} GFLOP/s, {moved / 1e9:,.1f} GB/s")
     if record.others is not None:
         facts.append(f"other processes took {record.others:.0%} of the processors' time")
+    if not record.options.get("verify", True):
+        facts.append("not verified: no result was compared with float64")
     if not record.complete:
         facts.append("interrupted: rows are missing")
     chapter = [f"## {name}", "\n".join(f"- {'; '.join(fact.splitlines())}" for fact in facts)]

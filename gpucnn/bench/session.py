@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import backend as backends
+from gpucnn.backend.parallel import blas_description
 from gpucnn.bench import baselines, ceilings, memory
 from gpucnn.bench.others import Others
 from gpucnn.bench.record import Peer, Ratio, Record, Row, Seconds
@@ -92,13 +93,21 @@ class Bench:
         choose(dict.fromkeys(SUITES), options.suite, "suite", " (from --suite)")
         choose(dict.fromkeys(DTYPES), options.dtype, "dtype", " (from --dtype)")
         if not (math.isfinite(options.seconds) and options.seconds >= 0):
-            raise UsageError(f"--seconds {options.seconds} is no time to spend on a call")
+            raise UsageError(
+                f"--seconds {options.seconds} is no time to spend on a call",
+                cause="it must be a number from 0 on",
+                fix="give one such as --seconds 0.5",
+            )
         self.progress = progress
         self.backend = backends.get(options.device)
         self.watch = Stopwatch(self.backend, seconds=options.seconds)
+        baselines.check(options.baselines)
         if not self.watch.ticks:
             options = replace(options, baselines=())
         self.options = options
+        # Finds NumPy's BLAS, once for all: one that PyTorch brings with it is not among them then,
+        # and is not held at one thread while ours computes.
+        blas_description()
         self.baselines = baselines.load(options.baselines, self.backend)
         self.rng = np.random.default_rng(options.seed)
         progress("ceilings")
@@ -128,10 +137,14 @@ class Bench:
         drawn = self.rng.standard_normal(min(size, _DRAWN), dtype=np.dtype(self.options.dtype))
         return np.resize(drawn, shape)
 
-    def guarded(self, row: Row, prepare: Callable[[], Work]) -> Row:
-        """`measure` what `prepare` lays out; a row that memory is too small for says so."""
+    def guarded(self, row: Row, prepare: Callable[[], Work], nbytes: float = 0) -> Row:
+        """`measure` what `prepare` lays out; a row that memory is too small for says so.
+
+        Args:
+            nbytes: that the arrays of a row take which does not count what it moves.
+        """
         self.progress(row.title)
-        needed, free = _COPIES * (row.nbytes or 0), memory.available()
+        needed, free = _COPIES * (row.nbytes or nbytes), memory.available()
         if free is not None and needed > free:
             return replace(row, skipped=f"needs {_gigabytes(needed)}, {_gigabytes(free)} are free")
         try:

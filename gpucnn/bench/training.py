@@ -76,8 +76,9 @@ def _row(bench: Bench, case: Case, images: Dataset) -> Row:
     model = models.get(case.model).build(networks.IMAGE_SHAPE)
     steps = _STEPS_ON_GPU if bench.watch.on_gpu else 1
     flop = steps * networks.step_flop(model, case.batch_size)
+    held = networks.nbytes(model, case.batch_size)
     row = Row("train", case.model, case.title, "float32", flop=flop)
-    row = bench.guarded(row, lambda: _prepare(bench, case, data, steps))
+    row = bench.guarded(row, lambda: _prepare(bench, case, data, steps), held)
     return networks.per_second(_of_one_step(row, steps), case.batch_size)
 
 

@@ -61,7 +61,11 @@ def draw(
         UsageError: there is no point.
     """
     if not points:
-        raise UsageError("there is nothing to plot: no row has both operations and a time")
+        raise UsageError(
+            "there is nothing to plot",
+            cause="no row was timed whose operations and bytes are known",
+            fix="use gpucnn bench ops or all",
+        )
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(9, 5), layout="constrained")
