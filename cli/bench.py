@@ -240,7 +240,11 @@ def _draw(record: Record, path: Path) -> None:
 
 
 def _judge(
-    record: Record, changes: list[Change], gone: list[Row], fail_under: float | None, old: str | None
+    record: Record,
+    changes: list[Change],
+    gone: list[Row],
+    fail_under: float | None,
+    old: str | None,
 ) -> None:
     """Raise `VerificationError` if a row is wrong, lost, or slower than it may be."""
     if wrong := record.wrong:
@@ -258,7 +262,7 @@ def _judge(
         )
     if gone:
         raise VerificationError(
-            f"{len(gone)} rows of {old} were not measured",
+            f"{len(gone)} of the rows of {old} cannot be compared: they were not measured",
             cause="; ".join(f"{row.title}: {report.why_lost(row)}" for row in gone),
             fix="give them what they need, or compare with a record of the same command",
         )

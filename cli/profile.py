@@ -62,7 +62,11 @@ def command(
     random; nothing is saved. With --json one object a part, then the whole step.
     """
     if run is not None and model is not None:
-        raise UsageError("--model and RUN were both given", cause="a run has a model already", fix="give RUN or --model, not both")
+        raise UsageError(
+            "--model and RUN were both given",
+            cause="a run has a model already",
+            fix="give RUN or --model, not both",
+        )
     if math.isnan(seconds):
         raise UsageError(
             "--seconds is nan",

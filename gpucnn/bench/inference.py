@@ -42,7 +42,9 @@ def rows(bench: Bench) -> Iterator[Row]:
         row = Row(
             "infer", name, f"batch {size}", "float32", flop=networks.forward_flop(model, size)
         )
-        row = bench.guarded(row, partial(_prepare, bench, model, size), networks.nbytes(model, size))
+        row = bench.guarded(
+            row, partial(_prepare, bench, model, size), networks.nbytes(model, size)
+        )
         yield networks.per_second(row, size)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from gpucnn.bench import elementwise, pooling, products, updates
+from gpucnn.bench import blocks, elementwise, pooling, products, updates
 from gpucnn.bench.cases import Case
 from gpucnn.bench.record import Row
 
@@ -34,6 +34,7 @@ def _cases(bench: Bench) -> list[Case]:
     suite = bench.options.suite
     return [
         *products.cases(suite),
+        *blocks.cases(suite),
         *pooling.cases(suite),
         *elementwise.cases(suite),
         *updates.cases(suite, bench.options.dtype),

@@ -37,8 +37,8 @@ Written by
 
 from what `gpucnn bench all --save FILE.json` measured. A row with an "error" was compared with
 float64 before it was timed; that is the relative L2 distance. What is measured and what it is set
-beside take turns in one process, in float32 and with the same number of threads; PyTorch is in the faster
-of its two layouts, and on a GPU lets cuDNN try its algorithms, without TF32.
+beside take turns in one process, in float32 and with the same number of threads; PyTorch is in the
+faster of its two layouts, and on a GPU lets cuDNN try its algorithms, without TF32.
 
 "x torch" is a speed ratio, the median over pairs of turns: above 1 gpucnn is the faster. "±" is
 half of what lies between the tenth and the ninetieth percentile of the times. "roof" is the share

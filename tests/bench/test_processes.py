@@ -56,6 +56,20 @@ def test_a_process_that_fails():
         processes._peak(python("raise SystemExit(3)"))
 
 
+def test_a_training_that_tells_of_no_epoch():
+    with pytest.raises(GpucnnError, match="too early"):
+        processes._until_epoch(python("pass"))
+
+
+def test_a_row_whose_process_fails_is_skipped(bench, monkeypatch):
+    monkeypatch.setattr(processes, "_RUNS", 1)
+    monkeypatch.setattr(processes, "_READY", "raise SystemExit('no\\nreason')")
+    first, second = list(processes.rows(bench))[-2:]
+    assert first.seconds is not None
+    assert second.seconds is None
+    assert second.skipped == "a process to be measured ended with 1: reason"
+
+
 def test_options_in_the_environment_are_not_passed_on(monkeypatch):
     monkeypatch.setenv("GPUCNN_EPOCHS", "7")
     monkeypatch.setenv("GPUCNN_CACHE_DIR", "/somewhere")
@@ -88,7 +102,7 @@ def test_rows_of_the_quick_suite(bench, monkeypatch):
 def test_without_mnist_rows_are_skipped(hasty, monkeypatch, tmp_path):
     bench = Bench(Options(suite="mnist", data_dir=str(tmp_path)))
     monkeypatch.setattr(processes, "_RUNS", 1)
-    monkeypatch.setattr(processes, "_import", lambda module: 1.0)
+    monkeypatch.setattr(processes, "_import", lambda code: 1.0)
     rows = list(processes.rows(bench)) + list(accuracy.rows(bench))
     assert len(rows) >= processes.count(bench) + accuracy.count(bench)
     skipped = [row for row in rows if row.skipped]

@@ -17,6 +17,7 @@ from gpucnn.bench.record import (
     Seconds,
     check_same_machine,
     compare,
+    lost,
 )
 from gpucnn.errors import DataError, StorageError, UsageError
 
@@ -138,8 +139,11 @@ def test_times_are_compared_as_speed():
 def test_beside_a_baseline_the_ratios_are_compared():
     """The machine was four times as slow: both sides were."""
     old, new = row(1.0, ratio=2.0), row(4.0, ratio=1.8)
-    (change,) = compare(record(old), record(new))
+    (change,) = compare(record(old, torch="2.13"), record(new, torch="2.13"))
     assert (change.speed, change.by) == (pytest.approx(0.9), "torch")
+    # Another version of the baseline: the times.
+    (change,) = compare(record(old, torch="2.12"), record(new, torch="2.13"))
+    assert (change.speed, change.by) == (0.25, "time")
     # One of them without the baseline: the times.
     assert compare(record(row(1.0)), record(new))[0].by == "time"
 
@@ -148,6 +152,22 @@ def test_only_rows_of_both_are_compared():
     old = record(row(case="a"), row(case="b"), row(None, case="c", skipped="memory"))
     new = record(row(case="b"), row(case="c"), row(case="d"), row(case="b", dtype="float64"))
     assert [change.row.case for change in compare(old, new)] == ["b"]
+
+
+@pytest.mark.parametrize(("unit", "speed"), [("MB", 0.5), ("s", 0.5), ("images/s", 2.0)])
+def test_what_is_no_time_is_compared_by_its_value(unit, speed):
+    old, new = (record(row(None, unit=unit, value=value)) for value in (100.0, 200.0))
+    assert compare(old, new) == [Change(new.rows[0], speed, "value")]
+
+
+def test_rows_that_are_lost():
+    old = record(
+        row(case="a"), row(case="b"), row(None, case="c", value=1.0), row(case="d"),
+        row(None, case="e", skipped="memory"), row(bench="train"),
+    )  # fmt: skip
+    skipped = row(None, case="b", skipped="memory")
+    new = record(row(case="a"), skipped, row(None, case="e", skipped="memory"))
+    assert lost(old, new) == [skipped, old.rows[2], old.rows[3]]
 
 
 @pytest.mark.parametrize(

@@ -174,6 +174,9 @@ def test_the_page_tells_all_rows_and_the_machine(record):
     assert "other processes" not in page
     record.others = 0.034
     assert "- other processes took 3% of the processors' time" in report.page([record])
+    assert "not verified" not in page
+    record.options["verify"] = False
+    assert "- not verified" in report.page([record])
     record.complete = False
     assert "interrupted: rows are missing" in report.page([record])
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.bench import memory, others, session
+from gpucnn.bench import inference, memory, others, session, training
 from gpucnn.bench.record import Row
 from gpucnn.bench.session import Bench, Options, Work
 from gpucnn.bench.stopwatch import Stopwatch, Times
@@ -105,6 +105,15 @@ def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
     assert bench.guarded(row(nbytes=10**12), lambda: Work(nothing)).seconds is not None
 
 
+@pytest.mark.parametrize("module", [training, inference])
+def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
+    monkeypatch.setattr(training, "IMAGES", 300)
+    monkeypatch.setattr(memory, "available", lambda: 2_000_000)
+    rows = list(module.rows(bench))
+    assert rows[0].skipped is None  # softmax, the smaller batch
+    assert rows[-1].skipped.startswith("needs ")
+
+
 def test_memory_of_a_container(monkeypatch, tmp_path):
     monkeypatch.setattr(memory, "_LIMITS", tmp_path)
     free = memory.available()  # of the machine
@@ -141,6 +150,7 @@ def test_the_simulator_verifies_and_counts(gpu):
         ({"seconds": float("nan")}, "--seconds nan"),
         ({"seconds": float("inf")}, "--seconds inf"),
         ({"baselines": ("keras",)}, "unknown baseline 'keras'"),
+        ({"device": "sim", "baselines": ("keras",)}, "unknown baseline 'keras'"),
     ],
 )
 def test_options_that_cannot_be(options, message):

@@ -72,7 +72,14 @@ def test_events_and_the_record(bench, tmp_path):
     assert start["ceilings"]["flop_per_second"] > 0
     assert [row["event"] for row in rows] == ["row"] * 3
     assert all(row["ok"] is True and row["seconds"]["median"] > 0 for row in rows)
-    assert end == {"event": "end", "complete": True, "rows": 3, "skipped": 0, "compared": []}
+    assert end == {
+        "event": "end",
+        "complete": True,
+        "rows": 3,
+        "skipped": 0,
+        "compared": [],
+        "lost": [],
+    }
     record = Record.load(tmp_path / RECORD)
     assert record.complete
     assert [row.name for row in record.rows] == [row["name"] for row in rows]
@@ -150,6 +157,17 @@ def test_slower_than_it_may_be(bench):
     assert "relu" not in result.err.partition("error:")[2]
 
 
+def test_a_row_that_is_lost_fails_the_gate(bench, monkeypatch):
+    assert bench("--save", RECORD).code == 0
+    monkeypatch.setattr(memory, "available", lambda: 50_000)
+    result = bench("--compare", RECORD)
+    assert result.code == 0
+    assert "gather 8x1x28x28: skipped: needs" in result.out
+    result = bench("--compare", RECORD, "--fail-under", 1e-9)
+    assert result.code == 6
+    assert "1 of the rows of found.json cannot be compared" in result.err
+
+
 def test_nothing_in_common(bench):
     assert bench("--save", RECORD).code == 0
     altered(Path(RECORD), rows=[])
@@ -201,6 +219,14 @@ def test_bad_input(bench, args, code, said):
     assert result.err.startswith("error: ")
     assert result.out == ""
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize("kind", ["train", "infer", "data"])
+def test_only_operations_have_a_roofline(run, hasty, monkeypatch, kind):
+    monkeypatch.setattr("gpucnn.bench.session.Bench.run", never)
+    result = run("bench", kind, *QUICK, "--plot", "a.png")
+    assert result.code == 2
+    assert "use gpucnn bench ops or all" in result.err
 
 
 @pytest.mark.usefixtures("nothing_measured")
