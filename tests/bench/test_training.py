@@ -137,7 +137,7 @@ def test_steps_that_are_timed_together(bench, monkeypatch):
     monkeypatch.setattr(bench.watch, "on_gpu", True)
     steps = []
 
-    def measured(row: Any, prepare: Any) -> Any:
+    def measured(row: Any, prepare: Any, *_: Any) -> Any:
         work: Work = prepare()
         monkeypatch.setattr(Trainer, "train_on", lambda self, images, labels: steps.append(1))
         work.run()
