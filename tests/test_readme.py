@@ -36,4 +36,4 @@ def test_test_command_is_what_ci_runs() -> None:
     pattern = re.search(r"grep -m1 -E '(.*?)' README.md", (ROOT / ".ci/run").read_text())
     assert pattern is not None
     commands = [line for line in README.splitlines() if re.search(pattern[1], line)]
-    assert commands == ['python -m pip install -e ".[test]" && python -m pytest']
+    assert commands == ['python -m pip install -e ".[test]" && python -m pytest -n auto']
