@@ -15,7 +15,7 @@ from gpucnn.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS, _MARKERS = 10, ("osD^<>", "vPX*ph")
+_COLOURS, _MARKERS = 10, ("osD^<>", "vPX*", "ph8")
 _GREY = "#555555"
 _NOTE: dict[str, Any] = {
     "xytext": (-7, 3), "textcoords": "offset points", "ha": "right", "color": _GREY, "fontsize": 8
