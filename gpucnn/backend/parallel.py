@@ -11,9 +11,9 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from functools import lru_cache
+from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import numpy as np
@@ -27,7 +27,6 @@ R = TypeVar("R")
 
 _state = threading.Lock()
 _threads: int | None = None
-_pool: ThreadPoolExecutor | None = None
 
 
 def get_threads() -> int:
@@ -47,7 +46,7 @@ def get_threads() -> int:
 
 def set_threads(n: int) -> None:
     """Compute with `n` threads from now on; `UsageError` if n is not an integer of at least 1."""
-    global _threads, _pool
+    global _threads, _workers
     if not isinstance(n, int) or n < 1:
         raise UsageError(
             f"the number of threads is {n!r}",
@@ -55,16 +54,16 @@ def set_threads(n: int) -> None:
             fix="give --threads 2, or unset GPUCNN_THREADS",
         )
     with _state:
-        if _pool is not None:
-            _pool.shutdown()
-        _pool = None
-        _threads = n
+        if _workers is not None:
+            _workers.end()
+        _workers, _threads = None, n
 
 
 def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
     """[task(piece) for piece in pieces], by this thread and the workers, with one BLAS thread each.
 
-    If a task raises, so does this, when no thread is at work any more.
+    This thread takes the first piece, the workers take theirs when they have woken up. If a task
+    raises, so does this, when no thread is at work any more.
     """
     if len(pieces) == 1:
         if getattr(_depth, "value", 0):
@@ -83,45 +82,107 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
             results[index] = task(piece)
 
     with computing():
-        helpers = _start(work, len(pieces) - 1)
+        job = _share(work, len(pieces) - 1)
         try:
             work()
         finally:
             waiting.clear()
-            running = [helper for helper in helpers if not helper.cancel()]
-            _wait_for(running)
-        for helper in running:
-            helper.result()
+            job.end()
+        job.raise_error()
     return [results[index] for index in range(len(pieces))]
 
 
-def _wait_for(running: list[Future[None]]) -> None:
-    """Wait for all, also when Ctrl-C arrives meanwhile: it is raised when they are done."""
-    try:
-        wait(running)
-    except BaseException:
-        wait(running)
-        raise
+class _Job:
+    """A function that some threads run beside the one that made the job, each of them once.
+
+    `concurrent.futures` does the same in twice the time: here one image is cut into pieces that
+    take as long as that.
+    """
+
+    def __init__(self, work: Callable[[], None]) -> None:
+        self._work = work
+        self._lock = threading.Lock()
+        self._ended = False
+        self._started = 0
+        self._outcomes: list[BaseException | None] = []  # of those that are done
+        self._done: SimpleQueue[None] = SimpleQueue()
+
+    def run(self) -> None:
+        """In a worker: do the work, unless the job ended before this thread came to it."""
+        with self._lock:
+            if self._ended:
+                return
+            self._started += 1
+        outcome = None
+        try:
+            self._work()
+        except BaseException as error:
+            outcome = error
+        self._outcomes.append(outcome)
+        self._done.put(None)
+
+    def end(self) -> None:
+        """Nobody starts any more, and all are waited for; if Ctrl-C arrives, it is raised then."""
+        try:
+            self._end()
+        except BaseException:
+            self._end()
+            raise
+
+    def _end(self) -> None:
+        with self._lock:
+            self._ended = True
+        while len(self._outcomes) < self._started:
+            self._done.get()
+
+    def raise_error(self) -> None:
+        """Raise what a worker raised."""
+        for outcome in self._outcomes:
+            if outcome is not None:
+                raise outcome
 
 
-def _start(work: Callable[[], None], most: int) -> list[Future[None]]:
+class _Workers:
+    """Threads that wait for jobs."""
+
+    def __init__(self, count: int) -> None:
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._count = 0
+        with suppress(RuntimeError):  # one that cannot be started leaves its work to the others
+            for _ in range(count):
+                threading.Thread(target=self._serve, name="gpucnn", daemon=True).start()
+                self._count += 1
+
+    def _serve(self) -> None:
+        np.seterr(all="ignore")
+        _limit_own_thread()
+        while (job := self._jobs.get()) is not None:
+            job.run()
+            del job  # and with it the arrays that it computes on
+
+    def share(self, job: _Job, most: int) -> None:
+        for _ in range(min(self._count, most)):
+            self._jobs.put(job)
+
+    def end(self) -> None:
+        for _ in range(self._count):
+            self._jobs.put(None)
+
+
+_workers: _Workers | None = None
+
+
+def _share(work: Callable[[], None], most: int) -> _Job:
     """Has the threads beside the calling one do `work`, at most so many of them."""
-    global _pool
+    global _workers
     others = get_threads() - 1
-    with _state:  # so that `set_threads` does not take the pool away in between
-        if others and most and _pool is None:
-            _pool = ThreadPoolExecutor(others, "gpucnn", initializer=_start_worker)
-        helpers: list[Future[None]] = []
-        # A thread that cannot be started leaves its work to the others.
-        with suppress(RuntimeError):
-            while _pool and len(helpers) < min(others, most):
-                helpers.append(_pool.submit(work))
-        return helpers
-
-
-def _start_worker() -> None:
-    np.seterr(all="ignore")
-    _limit_own_thread()
+    with _state:
+        if _workers is None:
+            _workers = _Workers(others)
+        workers = _workers
+    job = _Job(work)
+    workers.share(job, most)
+    return job
 
 
 def _limit_own_thread() -> None:
@@ -185,14 +246,14 @@ def _set_blas_threads(counts: list[int]) -> None:
         forget(force=True)
 
 
-def _forget_pool() -> None:
+def _forget_workers() -> None:
     # Threads do not survive a fork: the child starts its own when it needs them.
-    global _pool, _state, _holders
-    _pool, _state, _holders = None, threading.Lock(), 0
+    global _workers, _state, _holders
+    _workers, _state, _holders = None, threading.Lock(), 0
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pool)
+    os.register_at_fork(after_in_child=_forget_workers)
 
 
 def blas_description() -> str:
