@@ -24,13 +24,14 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend.base import Array
+from gpucnn.backend.compiled import winograd
 from gpucnn.backend.compiled.jit import entry, flat, inner
 from gpucnn.backend.compiled.plan import Plan, Sizes, backward_plan, forward_plan, phase_taps
-from gpucnn.backend.compiled.pooling import is_pairs, pool_plane, unpool_plane
+from gpucnn.backend.compiled.pooling import is_pairs, pool_rows, unpool_plane
 from gpucnn.backend.compiled.rows import copy, copy_rows, zero
-from gpucnn.backend.compiled.sums import add_up, mask_positive
-from gpucnn.backend.compiled.tile import inner_products, weighted_sum
-from gpucnn.backend.compiled.vectors import COLUMNS, LANES, LEFT, RIGHT, ROWS
+from gpucnn.backend.compiled.sums import add_up, mask_positive, weighted_sums
+from gpucnn.backend.compiled.tile import inner_products
+from gpucnn.backend.compiled.vectors import LANES, LEFT, RIGHT, ROWS
 from gpucnn.backend.parallel import parallel
 from gpucnn.backend.pieces import blocks, scratch, sum_in_order
 from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
@@ -65,14 +66,23 @@ def forward(
     start = np.zeros(g.F, np.float32) if b is None else flat(b)
     least = np.float32(0 if activation == "relu" else -np.inf)
     source, weights, target = flat(x), flat(w), y.reshape(-1)
+    tiles = winograd.forward_plan(g)
+    if tiles is not None:
+        weights = winograd.transform_weights(weights, g)
 
     def task(units: slice) -> None:
+        if tiles is not None:
+            winograd.run(
+                source, weights, start, least, target, winners, pooled, tiles, units
+            )  # fmt: skip
+            return
         _forward(
             source, weights, start, least, target, winners, pooled, plan.loops,
             _room(plan, pooled[0] * pooled[1]), units.start, units.stop,
         )  # fmt: skip
 
-    parallel(task, _pieces(plan.units, g, plan.units))
+    units = plan.units if tiles is None else tiles.units
+    parallel(task, _pieces(units, g, units))
     return y, argmax
 
 
@@ -95,7 +105,11 @@ def backward(
     allocate = np.empty if back.is_whole else np.zeros
     grad_x = allocate(g.x_shape, np.float32) if needs[0] else None
     target = _NO_FLOATS if grad_x is None else grad_x.reshape(-1)
-    weights = _NO_FLOATS if w is None or not needs[0] else _weights_by_channel(w, g)
+    tiles = winograd.backward_plan(g)
+    weights = _NO_FLOATS
+    if w is not None and needs[0]:
+        weights = winograd.transform_weights(flat(w), g) if tiles else _weights_by_channel(w, g)
+    quick = tiles or winograd.NO_PLAN
     start, least = np.zeros(g.C, np.float32), np.float32(-np.inf)
     direct = y is None and argmax is None
     pixels = g.OH * g.OW
@@ -111,7 +125,8 @@ def backward(
         room = _room(back, pixels)
         _backward(
             *given, winners, weights, start, least, target, _NO_BYTES, _NO_POOL, grad_w, grad_b,
-            plan.loops, back.loops, packed, gradient, dense, room, units.start, units.stop,
+            plan.loops, back.loops, quick.loops, packed, gradient, dense, room,
+            winograd.room(quick, 0), units.start, units.stop,
         )  # fmt: skip
         return grad_w, grad_b
 
@@ -180,10 +195,10 @@ def _forward(
 @entry
 def _backward(
     source, grad, y, winners, weights, start, least, grad_x, no_winners, no_pool, grad_w, grad_b,
-    loops, back, packed, gradient, dense, room, begin, end,
+    loops, back, quick, packed, gradient, dense, room, quick_room, begin, end,
 ):  # fmt: skip
     """Some images at once: their gradient behind ReLU and maximum, then the three sums over it."""
-    p, b = Sizes(*loops[-1]), Sizes(*back[-1])
+    p, b, q = Sizes(*loops[-1]), Sizes(*back[-1]), winograd.Sizes(*quick[-1])
     F, pixels = p.groups * p.M, p.out_H * p.out_W
     small = (p.out_H // 2) * (p.out_W // 2) if winners.size else pixels
     zero(packed, 0, packed.size)  # images that are not there count as zeros
@@ -205,7 +220,14 @@ def _backward(
                 _weight_gradient(
                     source, dense, grad_at, n, count, row, grad_w, loops, p, packed, gradient
                 )
-        if grad_x.size:
+        if grad_x.size and q.N:
+            for i in range(0, count, q.images):
+                for row in range(0, q.chunks * q.rows, q.rows):
+                    winograd.correlate(
+                        dense, grad_at + i * F * pixels, n + i, min(q.images, count - i), row,
+                        weights, start, least, grad_x, no_winners, no_pool, quick, q, quick_room,
+                    )  # fmt: skip
+        elif grad_x.size:
             for i in range(count):
                 for row in range(0, b.chunks * b.rows, b.rows):
                     _correlate(
@@ -273,16 +295,17 @@ def _correlate(
             m = 0
             while m < p.M and height > 0:
                 channel = group * p.M + m
-                tile = _sums(
-                    p.M - m, packed, offsets, taps, weights, start, channel, least, product,
-                    out_pitch, run,
+                tile = weighted_sums(
+                    p.M - m, packed, 0, offsets, taps, weights, channel * offsets.size + taps[0],
+                    offsets.size, 1, start, channel, least, product, 0, out_pitch, run,
                 )  # fmt: skip
                 for r in range(tile):
                     plane, at_product = n * p.groups * p.M + channel + r, r * out_pitch
                     if winners.size:
-                        pool_plane(
-                            product, at_product, p.pitch, pooled, target, winners, plane, values,
-                            places,
+                        high, wide = pooled
+                        pool_rows(
+                            product, at_product, p.pitch, high, wide, target, winners,
+                            plane * high * wide, values, places,
                         )  # fmt: skip
                         continue
                     line = plane * p.out_H + phases[i, 4] + row * p.out_step_h
@@ -295,50 +318,6 @@ def _correlate(
                             value = product[at_product + t * p.pitch + j]
                             target[to + t * along + j * p.out_step_w] = value
                 m += tile
-
-
-def _make_sums(count):
-    @inner
-    def sums(packed, offsets, taps, weights, start, channel, least, product, pitch, run):
-        """`count` channels over all pixels of a run."""
-        first, number = taps
-        w_at = channel * offsets.size + first
-        p = 0
-        while run - p > (COLUMNS - 1) * LANES:
-            weighted_sum(
-                count, COLUMNS, packed, p, offsets, first, number, weights, w_at, offsets.size,
-                start, channel, least, product, p, pitch,
-            )  # fmt: skip
-            p += COLUMNS * LANES
-        while p < run:
-            weighted_sum(
-                count, 1, packed, p, offsets, first, number, weights, w_at, offsets.size,
-                start, channel, least, product, p, pitch,
-            )  # fmt: skip
-            p += LANES
-
-    return sums
-
-
-_sums_of_all, _sums_of_4, _sums_of_2, _sums_of_1 = map(_make_sums, (ROWS, 4, 2, 1))
-
-
-@inner
-def _sums(left, packed, offsets, taps, weights, start, channel, least, product, pitch, run):
-    """Of as many of the `left` channels as a tile takes; how many these are."""
-    if left >= ROWS:
-        _sums_of_all(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
-        count = ROWS
-    elif left >= 4:
-        _sums_of_4(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
-        count = 4
-    elif left >= 2:
-        _sums_of_2(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
-        count = 2
-    else:
-        _sums_of_1(packed, offsets, taps, weights, start, channel, least, product, pitch, run)
-        count = 1
-    return count
 
 
 @inner

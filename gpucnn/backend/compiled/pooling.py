@@ -60,14 +60,12 @@ def _room(g: Pool2dGeometry) -> tuple[Array, Array, Array]:
 
 
 @inner
-def pool_plane(source, at, pitch, pooled, y, argmax, plane, values, winner):
-    """The maxima, of shape `pooled`, of a channel whose rows start at source[at + row * pitch]."""
-    height, width = pooled
-    size = height * width
+def pool_rows(source, at, pitch, height, width, y, argmax, to, values, winner):
+    """height x width maxima, from y[to] on, of rows that start at source[at + row * pitch]."""
     for t in range(height):
         max_pairs(width, source, at + 2 * t * pitch, pitch, values, t * width, winner, t * width)
-    copy(values, 0, y, plane * size, size)
-    copy(winner, 0, argmax, plane * size, size)
+    copy(values, 0, y, to, height * width)
+    copy(winner, 0, argmax, to, height * width)
 
 
 @inner
@@ -91,7 +89,9 @@ def unpool_plane(values, argmax, plane, winner, out, at, H, W):
 def _forward(x, y, argmax, pixels, values, winner, H, W, begin, end):
     for plane in range(begin, end):
         copy(x, plane * H * W, pixels, 0, H * W)
-        pool_plane(pixels, 0, W, (H // 2, W // 2), y, argmax, plane, values, winner)
+        height, width = H // 2, W // 2
+        to = plane * height * width
+        pool_rows(pixels, 0, W, height, width, y, argmax, to, values, winner)
 
 
 @entry

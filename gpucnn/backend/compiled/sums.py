@@ -1,4 +1,4 @@
-"""What several primitives do with a stretch of floats."""
+"""Sums over taps or channels, and what several primitives do with a stretch of floats."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import numpy as np
 from numba import njit
 
 from gpucnn.backend.compiled.jit import inner
+from gpucnn.backend.compiled.tile import weighted_sum
+from gpucnn.backend.compiled.vectors import COLUMNS, LANES, ROWS
 
 
 @inner
@@ -22,3 +24,62 @@ def add_up(values, at, count):
     for i in range(count):
         total += values[at + i]
     return total
+
+
+def _make_sums(count):
+    @inner
+    def sums(
+        source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch, run
+    ):  # fmt: skip
+        """`count` channels over all pixels of a run."""
+        first, number = taps
+        p = 0
+        while run - p > (COLUMNS - 1) * LANES:
+            weighted_sum(
+                count, COLUMNS, source, at + p, offsets, first, number, weights, w_at, w_pitch,
+                w_step, start, s_at, least, out, to + p, pitch,
+            )  # fmt: skip
+            p += COLUMNS * LANES
+        while p < run:
+            weighted_sum(
+                count, 1, source, at + p, offsets, first, number, weights, w_at, w_pitch,
+                w_step, start, s_at, least, out, to + p, pitch,
+            )  # fmt: skip
+            p += LANES
+
+    return sums
+
+
+_of_all, _of_4, _of_2, _of_1 = map(_make_sums, (ROWS, 4, 2, 1))
+
+
+@inner
+def weighted_sums(
+    left, source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch, run
+):  # fmt: skip
+    """`weighted_sum` over a run, of as many of the `left` channels as a tile takes; how many."""
+    if left >= ROWS:
+        _of_all(
+            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
+            run,
+        )  # fmt: skip
+        count = ROWS
+    elif left >= 4:
+        _of_4(
+            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
+            run,
+        )  # fmt: skip
+        count = 4
+    elif left >= 2:
+        _of_2(
+            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
+            run,
+        )  # fmt: skip
+        count = 2
+    else:
+        _of_1(
+            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
+            run,
+        )  # fmt: skip
+        count = 1
+    return count

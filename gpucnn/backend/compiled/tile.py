@@ -26,11 +26,11 @@ from gpucnn.backend.compiled.vectors import INT, LANES, VECTOR, Emitter
 @intrinsic(prefer_literal=True)
 def weighted_sum(
     typing: Any, rows: Any, columns: Any, source: Any, at: Any, offsets: Any, first: Any,
-    count: Any, weights: Any, w_at: Any, w_pitch: Any, start: Any, s_at: Any, least: Any, out: Any,
-    o_at: Any, o_pitch: Any,
+    count: Any, weights: Any, w_at: Any, w_pitch: Any, w_step: Any, start: Any, s_at: Any,
+    least: Any, out: Any, o_at: Any, o_pitch: Any,
 ) -> Any:  # fmt: skip
     """out[o_at + r*o_pitch + p] = max(least, start[s_at + r]
-                + sum_k weights[w_at + r*w_pitch + k] * source[at + offsets[first + k] + p])
+                + sum_k weights[w_at + r*w_pitch + k*w_step] * source[at + offsets[first + k] + p])
 
     for r in range(rows), p in range(columns * LANES), k in range(count). `rows` and `columns` are
     constants of the call. `least` is 0 for a ReLU, else -inf; a NaN stays one.
@@ -39,23 +39,24 @@ def weighted_sum(
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(context, builder, signature, args)
-        at, first, count, w_at, w_pitch, s_at, least, o_at, o_pitch = (
-            args[i] for i in (3, 5, 6, 8, 9, 11, 12, 14, 15)
+        at, first, count, w_at, w_pitch, w_step, s_at, least, o_at, o_pitch = (
+            args[i] for i in (3, 5, 6, 8, 9, 10, 12, 13, 15, 16)
         )
-        begin = e.address(10, s_at)
+        begin = e.address(11, s_at)
         total = e.variables(R, V, [e.spread(builder.load(e.after(begin, r))) for r in range(R)])
         source, offset = e.address(2, at), e.address(4, first)
         weight = [e.address(7, builder.add(w_at, builder.mul(w_pitch, INT(r)))) for r in range(R)]
         with cgutils.for_range(builder, count) as loop:
             seen = e.after(source, builder.load(e.after(offset, loop.index)))
             pixels = [e.load(e.after(seen, v * LANES)) for v in range(V)]
+            step = builder.mul(w_step, loop.index)
             for r in range(R):
-                factor = e.spread(builder.load(e.after(weight[r], loop.index)))
+                factor = e.spread(builder.load(e.after(weight[r], step)))
                 for v in range(V):
                     e.multiply_add(factor, pixels[v], total[r][v])
         floor = e.spread(least)
         for r in range(R):
-            row = e.address(13, builder.add(o_at, builder.mul(o_pitch, INT(r))))
+            row = e.address(14, builder.add(o_at, builder.mul(o_pitch, INT(r))))
             for v in range(V):
                 value = builder.load(total[r][v])
                 below = builder.fcmp_ordered("<", value, floor)
@@ -64,7 +65,7 @@ def weighted_sum(
 
     size = types.intp
     return types.void(
-        rows, columns, source, size, offsets, size, size, weights, size, size, start, size,
+        rows, columns, source, size, offsets, size, size, weights, size, size, size, start, size,
         types.float32, out, size, size,
     ), codegen  # fmt: skip
 
