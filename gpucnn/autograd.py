@@ -292,8 +292,8 @@ class Function:
 
     def __call__(self, *inputs: Operand) -> Tensor:
         arrays = [_array_of(value) for value in inputs]
-        self.backend = backends.of(*arrays)
-        self.xp = self.backend.xp
+        backend = self.backend = backends.of(*arrays)
+        self.xp = backend.xp
         tensors = [value for value in inputs if isinstance(value, Tensor)]
         if len(tensors) < len(inputs):
             dtype = next(array.dtype for array in arrays if array is not None)
@@ -301,9 +301,9 @@ class Function:
             arrays = [tensor.data for tensor in tensors]
         recording = is_grad_enabled()
         self.needs_input_grad = tuple([recording and t.requires_grad for t in tensors])
-        with self.backend.computing():
+        with backend.computing():
             result = Tensor(self.forward(*arrays))
-        if any(self.needs_input_grad):
+        if recording and any(self.needs_input_grad):
             self.inputs = tuple(tensors)
             result.requires_grad = True
             result.creator = self

@@ -205,13 +205,15 @@ class _Wrong(NamedTuple):
 
 def _key(argument: Any) -> Any:
     """An argument as the key of a cache: a geometry is asked for in every step."""
-    if type(argument) is int:
+    if type(argument) is int or argument is None:
+        return argument
+    if type(argument) is tuple and _PLAIN.issuperset(map(type, argument)):
         return argument
     if isinstance(argument, (tuple, list)):
         return tuple(_key(a) for a in argument)
     if _is_int(argument):
         return int(argument)
-    return argument if argument is None or isinstance(argument, str) else _Wrong(repr(argument))
+    return argument if isinstance(argument, str) else _Wrong(repr(argument))
 
 
 @lru_cache(maxsize=4096)

@@ -38,7 +38,7 @@ from gpucnn.shapes import (
 
 Array = Any  # a NumPy or CuPy ndarray
 PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: the kernel), padding
-_FLOATS = {"<f4"}, {"<f8"}  # of one call; "<": native, which byte-swapped arrays are not
+_FLOATS = "<f4", "<f8"  # one of them in a call; "<": native, which byte-swapped arrays are not
 
 Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
 
@@ -676,12 +676,20 @@ class Backend(ABC):
                 )
 
     def _check_floats(self, **arrays: Array | None) -> None:
+        dtype = None
+        for array in arrays.values():
+            if array is None:
+                continue
+            if not self.owns(array) or (dtype is not None and array.dtype != dtype):
+                break
+            dtype = array.dtype
+        else:
+            if dtype is not None and dtype.str in _FLOATS:
+                return
         self._check_owned(**arrays)
-        dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
-        if {dtype.str for dtype in dtypes.values()} in _FLOATS:
-            return
+        given = [f"{name} {a.dtype}" for name, a in arrays.items() if a is not None]
         raise DtypeError(
-            "dtypes do not fit: " + ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items()),
+            "dtypes do not fit: " + ", ".join(given),
             cause="all must be float32, or all float64",
             fix="convert with .astype(numpy.float32)",
         )

@@ -24,6 +24,7 @@ __all__ = ["CpuBackend", "get_threads", "set_threads"]
 _BLOCK = 1 << 16  # elements at once of a pass over flat arrays: the operands stay in the cache
 _PARTS = 8  # partial sums of a reduction over the batch: fixed, so that its order is
 _MATMUL_FLOPS = 1 << 23  # of a piece of a matrix product: less is not worth another thread
+_ROW_BYTES = 1 << 21  # of the matrix that one row is multiplied with, for a piece
 
 
 _PLAIN = {np.ndarray, np.memmap}
@@ -86,13 +87,15 @@ class CpuBackend(Backend):
 
     def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
         rows, columns = a.shape[0], b.shape[1]
+        if rows == 1 and b.nbytes >= 2 * _ROW_BYTES and b.flags.c_contiguous:
+            return _row_times_matrix(a, b, bias, activation)
         c = np.empty((rows, columns), a.dtype)
         # Cut along the longer side of the result. BLAS packs the other operand anew for each piece,
         # which costs as much of its time as a piece is narrow.
         by_rows = rows > columns
         size = max(rows, columns)
         pieces = min(2 * _PARTS, 2 * rows * columns * a.shape[1] // _MATMUL_FLOPS, size // 64)
-        pieces = max(1, min(pieces, max(4, size // 128)))
+        pieces = min(pieces, max(4, size // 128)) or 1
 
         def task(part: slice) -> None:
             if by_rows:
@@ -315,6 +318,17 @@ class CpuBackend(Backend):
             w -= denominator
 
         _update(update, param, grad, m, v)
+
+
+def _row_times_matrix(a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
+    """For one image reading the matrix is all the work: each piece reads some of its rows."""
+    pieces = blocks(len(b), -(-len(b) // min(_PARTS, b.nbytes // _ROW_BYTES)))
+    # `matmul` would hold the interpreter's lock for one row; `dot` does not.
+    partials = parallel(lambda part: np.dot(a[:, part], b[part]), pieces)
+    c = sum_in_order(partials, (1, b.shape[1]), a.dtype)
+    if bias is not None:
+        c += bias
+    return np.maximum(c, 0, out=c) if activation == "relu" else c
 
 
 def _flat(array: Array) -> Array:

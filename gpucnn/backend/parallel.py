@@ -11,7 +11,7 @@ import os
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import lru_cache
 from queue import SimpleQueue
 from typing import Any, TypeVar
@@ -66,8 +66,6 @@ def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
     raises, so does this, when no thread is at work any more.
     """
     if len(pieces) == 1:
-        if getattr(_depth, "value", 0):
-            return [task(pieces[0])]
         with computing():
             return [task(pieces[0])]
     results: dict[int, R] = {}
@@ -199,21 +197,23 @@ def _blas() -> list[Any]:
 
 _holders = 0  # threads that compute
 _before: list[int] = []
-_depth = threading.local()
+_inside = threading.local()
+_NOTHING = nullcontext()
 
 
-class computing:
+def computing() -> AbstractContextManager[Any]:
     """A context for a stretch of computation: one BLAS thread, and inf and NaN without a warning.
 
     The first to enter it sets the limit and the last to leave puts the BLAS back, so a long
     stretch, such as a training step, is best entered as a whole.
     """
+    return _NOTHING if getattr(_inside, "value", False) else _Computing()
 
+
+class _Computing:
     def __enter__(self) -> None:
         global _holders, _before
-        _depth.value = getattr(_depth, "value", 0) + 1
-        if _depth.value > 1:
-            return
+        _inside.value = True
         self._errors = np.errstate(all="ignore")
         self._errors.__enter__()
         with _state:
@@ -226,9 +226,7 @@ class computing:
 
     def __exit__(self, *exception: object) -> None:
         global _holders
-        _depth.value -= 1
-        if _depth.value:
-            return
+        _inside.value = False
         with _state:
             _holders -= 1
             if _holders == 0:

@@ -15,11 +15,14 @@ import numpy as np
 from gpucnn.backend.base import Array
 
 _LEAST_PIECES = 4  # to cut work of some size into; not the number of threads
+_LINE = 64  # bytes of a line of the cache: a vector that lies across two takes twice the time
 _scratch = threading.local()
 
 
 def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
     """range(size) in even slices of at most `most`, each but the last a `multiple` long."""
+    if 0 < size <= most:
+        return [slice(0, size)]
     pieces = -(-size // most) or 1
     block = -(-size // (pieces * multiple)) * multiple or 1
     return [slice(start, min(start + block, size)) for start in range(0, size, block)]
@@ -35,14 +38,15 @@ def piece_size(count: int, most: int) -> int:
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
     """An uninitialised array of this thread, reused by the next call with the same name."""
-    buffer, array = getattr(_scratch, name, (None, None))
-    if array is not None and array.shape == shape and array.dtype == dtype:
+    buffer, array, *before = getattr(_scratch, name, (None, None))
+    if before == [shape, dtype]:
         return array
     size = math.prod(shape) * np.dtype(dtype).itemsize
     if buffer is None or buffer.size < size:
-        buffer = np.empty(size, dtype=np.uint8)
+        memory = np.empty(size + _LINE, np.uint8)
+        buffer = memory[-memory.ctypes.data % _LINE :]
     array = buffer[:size].view(dtype).reshape(shape)
-    setattr(_scratch, name, (buffer, array))
+    setattr(_scratch, name, (buffer, array, shape, dtype))
     return array
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array, Scalar
 from gpucnn.errors import ShapeError
+from gpucnn.functions.arithmetic import reshape
 
 
 class BatchNorm(Function):
@@ -132,4 +133,4 @@ def flatten(x: Operand) -> Tensor:
     features = 1
     for n in x.shape[1:]:
         features *= n
-    return x.reshape(x.shape[0], features)  # not -1, which an empty batch leaves undefined
+    return reshape(x, (x.shape[0], features))  # not -1, which an empty batch leaves undefined

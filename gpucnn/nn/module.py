@@ -139,7 +139,7 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
-        tensors = tuple(x if isinstance(x, Tensor) else Tensor(x) for x in inputs)
+        tensors = tuple([x if isinstance(x, Tensor) else Tensor(x) for x in inputs])
         if self.path is None:
             self.build(*(x.shape[1:] for x in tensors), device=tensors[0].backend.name)
         try:

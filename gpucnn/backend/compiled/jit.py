@@ -47,5 +47,7 @@ def flat(array: Any, dtype: Any = np.float32) -> Any:
 
     Read-only arrays are of a type of their own, and Numba takes byte-swapped ones for native.
     """
-    row = np.ascontiguousarray(array, dtype).reshape(-1)
-    return row if row.flags.writeable else row.copy()
+    flags = array.flags
+    if not (flags.c_contiguous and flags.writeable and array.dtype == dtype):
+        array = np.require(array, dtype, ("C", "W"))
+    return array.reshape(-1)

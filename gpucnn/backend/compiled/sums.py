@@ -29,7 +29,8 @@ def add_up(values, at, count):
 def _make_sums(count):
     @inner
     def sums(
-        source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch, run
+        source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to,
+        pitch, run,
     ):  # fmt: skip
         """`count` channels over all pixels of a run."""
         first, number = taps
@@ -40,12 +41,17 @@ def _make_sums(count):
                 w_step, start, s_at, least, out, to + p, pitch,
             )  # fmt: skip
             p += COLUMNS * LANES
-        while p < run:
+        if run - p > LANES:
+            weighted_sum(
+                count, 2, source, at + p, offsets, first, number, weights, w_at, w_pitch, w_step,
+                start, s_at, least, out, to + p, pitch,
+            )  # fmt: skip
+            p += 2 * LANES
+        if p < run:
             weighted_sum(
                 count, 1, source, at + p, offsets, first, number, weights, w_at, w_pitch,
                 w_step, start, s_at, least, out, to + p, pitch,
             )  # fmt: skip
-            p += LANES
 
     return sums
 

@@ -75,15 +75,18 @@ class Plan(NamedTuple):
 
     Attributes:
         units: the pieces.
+        scratch: floats of a piece's transforms of source and result, of a padded channel, and of
+            results before they are cut to size.
         loops: what the compiled loops need: offsets int64 (C,) from the first channel's tiles to
             each; ROWS zeros; and the fields of `Sizes`.
     """
 
     units: int
+    scratch: tuple[int, ...]
     loops: tuple[Any, ...]
 
 
-NO_PLAN = Plan(0, (np.empty(0, np.int64), np.empty(0, np.float32), (0,) * len(Sizes._fields)))
+NO_PLAN = Plan(0, (0, 0, 0, 0), (np.empty(0, np.int64), np.empty(0, np.float32), (0,) * len(Sizes._fields)))
 
 
 @lru_cache(maxsize=1024)
@@ -113,18 +116,26 @@ def _plan(
     ):
         return None
     most = max(_LEAST, _TRANSFORMED // (16 * (C + M)))
-    rows, images = min(_cuts(g.N, tiles_H, tiles_W, most), key=lambda cut: _cost(*cut, tiles_W))
+    size = g.N, tiles_H, tiles_W
+    rows, images = min(_cuts(*size, most), key=lambda cut: _cost(*size, *cut))
     chunks = -(-tiles_H // rows)
-    pitch = -(-images * rows * tiles_W // LANES) * LANES + LANES
+    pitch = _whole(images * rows * tiles_W) + LANES
+    place_C, place_M, result_pitch = _apart(C * pitch), _apart(M * pitch), 2 * _whole(tiles_W)
+    floats = (
+        16 * place_C,
+        16 * place_M,
+        (2 * rows + 2) * (2 * tiles_W + 2) + 3 * LANES,  # vectors reach beyond the end
+        2 * rows * result_pitch,
+    )
     sizes = Sizes(
         g.groups, C, *source[1:], *padding, M, *target[1:],
         tiles_W, rows, chunks, images, g.N, pitch,
-        _apart(C * pitch), _apart(M * pitch), _apart(C * M),
-        int(turned), *((1, M) if turned else (C, 1)), 2 * -(-tiles_W // LANES) * LANES,
+        place_C, place_M, _apart(C * M), int(turned), *((1, M) if turned else (C, 1)),
+        result_pitch,
     )  # fmt: skip
     offsets = np.arange(C, dtype=np.int64) * pitch
     zeros = np.zeros(ROWS, np.float32)
-    return Plan(-(-g.N // images) * chunks, (offsets, zeros, tuple(sizes)))
+    return Plan(-(-g.N // images) * chunks, floats, (offsets, zeros, tuple(sizes)))
 
 
 def _cuts(N: int, height: int, width: int, most: int) -> list[tuple[int, int]]:
@@ -135,39 +146,44 @@ def _cuts(N: int, height: int, width: int, most: int) -> list[tuple[int, int]]:
     return cuts or [(1, 1)]
 
 
-def _cost(rows: int, images: int, width: int) -> float:
-    """Of a tile, in vectors: a register tile of fewer columns takes more time for each."""
+def _cost(N: int, height: int, width: int, rows: int, images: int) -> float:
+    """Of a tile, in vectors.
+
+    A register tile of fewer columns takes more time for each, and the last of an odd number of
+    pieces leaves a thread without.
+    """
     tiles = images * rows * width
     whole, rest = divmod(-(-tiles // LANES), COLUMNS)
-    return (whole * COLUMNS + 1.3 * rest) / tiles
+    pieces = -(-N // images) * -(-height // rows)
+    return (whole * COLUMNS + (0, 1.3, 2.1)[rest]) / tiles * (1 + pieces % 2 / pieces)
 
 
 def _apart(floats: int) -> int:
     """So many floats and some: 16 neighbours far apart are not to fall on one set of the cache."""
-    return -(-floats // LANES) * LANES + LANES + 16
+    return _whole(floats) + LANES + 16
+
+
+def _whole(floats: int) -> int:
+    return -(-floats // LANES) * LANES
 
 
 def room(plan: Plan, pooled: int) -> tuple[Array, ...]:
-    """Scratch: both transforms of a piece, a padded channel, results, and maxima and their places.
-
-    Args:
-        pooled: pixels of a channel behind the maximum.
-    """
-    p = Sizes(*plan.loops[-1])
-    counts = (
-        16 * p.place_C,
-        16 * p.place_M,
-        (2 * p.rows + 2) * (2 * p.tiles_W + 2) + 3 * LANES,
-        2 * p.rows * p.result_pitch,
+    """The scratch of a plan, and of a channel's maxima and their places: `pooled` pixels."""
+    tiles, products, padded, results = plan.scratch
+    return (
+        scratch("tiles", (tiles,), np.float32),
+        scratch("products", (products,), np.float32),
+        scratch("padded", (padded,), np.float32),
+        scratch("results", (results,), np.float32),
+        scratch("values", (pooled + LANES,), np.float32),
+        scratch("places", (pooled + LANES,), np.uint8),
     )
-    names = "tiles", "products", "padded", "results"
-    floats = [scratch(n, (count,), np.float32) for n, count in zip(names, counts, strict=True)]
-    places = (pooled + LANES,)
-    return *floats, scratch("values", places, np.float32), scratch("places", places, np.uint8)
 
 
 def transform_weights(w: Array, g: Conv2dGeometry) -> Array:
     """G w G^T for each pair of channels: flat (groups, 16, F/groups, C/groups), places `_apart`.
+
+    It is scratch of the calling thread: the next call overwrites it.
 
     Turned round, as the gradient by the input sees them, the taps give the same numbers: rows 0
     and 3 of G change places.
@@ -177,7 +193,7 @@ def transform_weights(w: Array, g: Conv2dGeometry) -> Array:
     """
     F, C = g.F // g.groups, g.C // g.groups
     place = _apart(F * C)
-    found = np.empty(16 * g.groups * place, np.float32)
+    found = scratch("weights", (16 * g.groups * place,), np.float32)
 
     def task(filters: slice) -> None:
         _transform(w, found, F, C, place, filters.start, filters.stop)
