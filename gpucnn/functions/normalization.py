@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array, Scalar
 from gpucnn.errors import ShapeError
-from gpucnn.functions.arithmetic import reshape
+from gpucnn.functions.arithmetic import Reshape
 
 
 class BatchNorm(Function):
@@ -130,7 +132,5 @@ def dropout(x: Operand, rate: float, *, key: tuple[int, int], step: Scalar) -> T
 def flatten(x: Operand) -> Tensor:
     """(N, ...) to (N, product of the rest)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
-    features = 1
-    for n in x.shape[1:]:
-        features *= n
-    return reshape(x, (x.shape[0], features))  # not -1, which an empty batch leaves undefined
+    # Not -1, which an empty batch leaves undefined.
+    return Reshape((x.shape[0], math.prod(x.shape[1:])))(x)

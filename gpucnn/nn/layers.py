@@ -93,9 +93,9 @@ class Dense(WeightedLayer):
         self.bias = self.new_bias(self.units)
 
     def product(self, x: Tensor, activation: str | None) -> Tensor:
-        _check_axes(x.shape, "(N, features)", _FLATTEN)
         features = self.weight.shape[0]
-        if x.shape[1] != features:
+        if x.shape[1:] != (features,):
+            _check_axes(x.shape, "(N, features)", _FLATTEN)
             raise ShapeError(
                 f"the input is {x.shape}, the weight {self.weight.shape}",
                 cause=f"the layer was built for {features} features",

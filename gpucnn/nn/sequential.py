@@ -127,7 +127,9 @@ class _Stage:
 
     def __call__(self, x: Tensor) -> Tensor:
         first, *rest = self.layers
-        if not rest or first.activation not in (None, "relu"):  # type: ignore[attr-defined]
+        if not rest:
+            return first(x)
+        if first.activation not in (None, "relu"):  # type: ignore[attr-defined]
             return self._one_by_one(x)
         options: dict[str, Any] = {}
         for layer in rest:

@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from gpucnn.backend.base import Array, Scalar
-from gpucnn.backend.compiled import convolution, elementwise, pooling
+from gpucnn.backend.compiled import convolution, dense, elementwise, pooling
 from gpucnn.backend.compiled.vectors import LANES
 from gpucnn.backend.cpu import CpuBackend, scalar_value
 from gpucnn.random import keep_threshold
@@ -80,6 +80,11 @@ class CompiledBackend(CpuBackend):
         if grad_y.dtype != np.float32 or not pooling.is_pairs(g):
             return super()._max_pool2d_backward(grad_y, argmax, g)
         return pooling.max_backward(grad_y, argmax, g)
+
+    def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
+        if a.dtype != np.float32 or not dense.can_multiply(a, b):
+            return super()._matmul(a, b, bias, activation)
+        return dense.row_times_matrix(a, b, bias, activation)
 
     def _relu_backward(self, grad_y: Array, y: Array) -> Array:
         if y.dtype != np.float32:

@@ -58,7 +58,6 @@ def forward(
     pool: Pool2dGeometry | None = None,
 ) -> tuple[Array, Array | None]:
     """See `Backend.conv2d_block_forward`; float32, with a pool that `can_fuse`."""
-    plan = forward_plan(g)
     y = np.empty(g.y_shape if pool is None else pool.y_shape, np.float32)
     argmax = None if pool is None else np.empty(y.shape, np.uint8)
     pooled = _NO_POOL if pool is None else y.shape[2:]
@@ -66,23 +65,19 @@ def forward(
     start = np.zeros(g.F, np.float32) if b is None else flat(b)
     least = np.float32(0 if activation == "relu" else -np.inf)
     source, weights, target = flat(x), flat(w), y.reshape(-1)
-    tiles = winograd.forward_plan(g)
-    if tiles is not None:
+    quick = winograd.forward_plan(g)
+    plan: Any = quick or forward_plan(g)
+    if quick:
         weights = winograd.transform_weights(weights, g)
+    run, room = (winograd.run, winograd.room) if quick else (_forward, _room)
 
     def task(units: slice) -> None:
-        if tiles is not None:
-            winograd.run(
-                source, weights, start, least, target, winners, pooled, tiles, units
-            )  # fmt: skip
-            return
-        _forward(
+        run(
             source, weights, start, least, target, winners, pooled, plan.loops,
-            _room(plan, pooled[0] * pooled[1]), units.start, units.stop,
+            room(plan, pooled[0] * pooled[1]), units.start, units.stop,
         )  # fmt: skip
 
-    units = plan.units if tiles is None else tiles.units
-    parallel(task, _pieces(units, g, units))
+    parallel(task, _pieces(plan.units, g, plan.units))
     return y, argmax
 
 
@@ -105,11 +100,11 @@ def backward(
     allocate = np.empty if back.is_whole else np.zeros
     grad_x = allocate(g.x_shape, np.float32) if needs[0] else None
     target = _NO_FLOATS if grad_x is None else grad_x.reshape(-1)
-    tiles = winograd.backward_plan(g)
+    quick = winograd.backward_plan(g) or winograd.NO_PLAN
     weights = _NO_FLOATS
     if w is not None and needs[0]:
-        weights = winograd.transform_weights(flat(w), g) if tiles else _weights_by_channel(w, g)
-    quick = tiles or winograd.NO_PLAN
+        by_channel = winograd.transform_weights if quick.units else _weights_by_channel
+        weights = by_channel(flat(w), g)
     start, least = np.zeros(g.C, np.float32), np.float32(-np.inf)
     direct = y is None and argmax is None
     pixels = g.OH * g.OW

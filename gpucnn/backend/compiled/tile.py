@@ -1,11 +1,12 @@
-"""Register tiles: the two inner loops of all convolutions.
+"""Register tiles: the inner loops of convolutions, and of a dense layer for one image.
 
 A tile keeps `rows` x `columns` vectors in registers from the first product to the last, so that
 each value that is loaded takes part in several multiplications. Numba has no way to say so in
-Python; these two functions emit the LLVM instructions themselves.
+Python; these functions emit the LLVM instructions themselves.
 
     weighted_sum   out[r, p] = start[r] + sum_k weights[r, k] * source[offsets[k] + p]
     inner_products out[r, k] = out[r, k] + sum_p left[r, p] * source[offsets[k] + p]
+    row_by_columns out[p] = start[p] + sum_k a[k] * b[k, p]
 
 A vector holds `LANES` neighbouring p. The sums run in the order of k, or of p by lanes; nothing in
 them depends on where the arrays lie.
@@ -21,6 +22,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from gpucnn.backend.compiled.vectors import INT, LANES, VECTOR, Emitter
+
+_AHEAD = 8  # rows that memory is asked for before they are needed
 
 
 @intrinsic(prefer_literal=True)
@@ -111,3 +114,40 @@ def inner_products(
     return types.void(
         rows, columns, left, size, size, source, size, offsets, size, size, out, size, size
     ), codegen
+
+
+@intrinsic(prefer_literal=True)
+def row_by_columns(
+    typing: Any, columns: Any, a: Any, b: Any, n: Any, pitch: Any, count: Any, start: Any,
+    least: Any, out: Any,
+) -> Any:  # fmt: skip
+    """out[n + p] = max(least, start[n + p] + sum_k a[k] * b[k * pitch + n + p])
+
+    for p in range(columns * LANES), k in range(count). A NaN stays one.
+    """
+    V = columns.literal_value
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        e = Emitter(context, builder, signature, args)
+        n, pitch, count, least = (args[i] for i in (3, 4, 5, 7))
+        first, place = e.address(6, n), e.address(8, n)
+        [total] = e.variables(1, V, [e.load(first)])
+        for v in range(1, V):
+            builder.store(e.load(e.after(first, v * LANES)), total[v])
+        factors, matrix = e.address(1, INT(0)), e.address(2, n)
+        with cgutils.for_range(builder, count) as loop:
+            row = e.after(matrix, builder.mul(loop.index, pitch))
+            factor = e.spread(builder.load(e.after(factors, loop.index)))
+            later = e.after(row, builder.mul(pitch, INT(_AHEAD)))
+            for v in range(V):
+                e.prefetch(e.after(later, v * LANES))
+                e.multiply_add(factor, e.load(e.after(row, v * LANES)), total[v])
+        floor = e.spread(least)
+        for v in range(V):
+            value = builder.load(total[v])
+            below = builder.fcmp_ordered("<", value, floor)
+            e.store(builder.select(below, floor, value), e.after(place, v * LANES))
+        return context.get_dummy_value()
+
+    size = types.intp
+    return types.void(columns, a, b, size, size, size, start, types.float32, out), codegen

@@ -47,6 +47,14 @@ class Emitter:
         place = self.builder.bitcast(address, vector.type.as_pointer())
         self.builder.store(vector, place).align = 1 if vector.type is BYTES else 4
 
+    def prefetch(self, address: Any) -> None:
+        """Have a line of the cache fetched, to be read once; it may lie beyond the array."""
+        byte = self.builder.bitcast(address, ir.IntType(8).as_pointer())
+        word = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
+        function = self.builder.module.declare_intrinsic("llvm.prefetch", [byte.type], kind)
+        self.builder.call(function, [byte, word(0), word(0), word(1)])  # to read, once, data
+
     def copy(self, width: Any, source: Any, target: Any, lanes: int = LANES) -> None:
         """Copy `width` floats by vectors; the last one overlaps the one before it."""
         builder = self.builder

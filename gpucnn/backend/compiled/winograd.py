@@ -202,17 +202,6 @@ def transform_weights(w: Array, g: Conv2dGeometry) -> Array:
     return found
 
 
-def run(
-    source: Array, weights: Array, start: Array, least: Any, target: Array, winners: Array,
-    pooled: tuple[int, int], plan: Plan, units: slice,
-) -> None:  # fmt: skip
-    """The results of some units; arrays are flat, `weights` transformed."""
-    _run(
-        source, weights, start, least, target, winners, pooled, plan.loops,
-        room(plan, pooled[0] * pooled[1]), units.start, units.stop,
-    )  # fmt: skip
-
-
 # ---- compiled ---------------------------------------------------------------------------------
 
 
@@ -255,9 +244,10 @@ def _pick(a, b, c, i):
 
 
 @entry
-def _run(
+def run(
     source, weights, start, least, target, winners, pooled, loops, room, begin, end
 ):  # fmt: skip
+    """The results of some units; `weights` are transformed."""
     p = Sizes(*loops[-1])
     for unit in range(begin, end):
         n, row = unit // p.chunks * p.images, unit % p.chunks * p.rows
