@@ -237,20 +237,14 @@ class CpuBackend(Backend):
         weight_decay: float,
         halted: Scalar | None,
     ) -> None:
+        rate = scalar_value(learning_rate)
         if _halts(halted):
             return
-        rate = scalar_value(learning_rate)
-
-        def update(w: Array, g: Array, v: Array | None = None) -> None:
-            if weight_decay:
-                g = g + weight_decay * w
-            if v is not None and momentum:
-                v *= momentum
-                v += g
-                g = g + momentum * v if nesterov else v
-            w -= rate * g
-
-        _update(update, param, grad, *([] if velocity is None else [velocity]))
+        if velocity is None or not momentum:
+            self._update("sgd", [param, grad], (rate, weight_decay))
+        else:
+            numbers = rate, weight_decay, momentum, float(nesterov)
+            self._update("momentum", [param, grad, velocity], numbers)
 
     def _rmsprop_update(
         self,
@@ -263,18 +257,9 @@ class CpuBackend(Backend):
         weight_decay: float,
         halted: Scalar | None,
     ) -> None:
-        if _halts(halted):
-            return
-        rate = scalar_value(learning_rate)
-
-        def update(w: Array, g: Array, s: Array) -> None:
-            if weight_decay:
-                g = g + weight_decay * w
-            s *= rho
-            s += (1 - rho) * (g * g)
-            w -= rate * g / (np.sqrt(s) + eps)
-
-        _update(update, param, grad, square_avg)
+        if not _halts(halted):
+            numbers = scalar_value(learning_rate), weight_decay, rho, 1 - rho, eps
+            self._update("rmsprop", [param, grad, square_avg], numbers)
 
     def _adam_update(
         self,
@@ -298,26 +283,73 @@ class CpuBackend(Backend):
                 f"Adam's step is {t:g}", cause="it is counted from 1", fix="pass step=1"
             )
         beta1, beta2 = betas
-        step_size = rate / _bias_correction(beta1, t)
-        root_correction = math.sqrt(_bias_correction(beta2, t))
+        numbers = (
+            rate / _bias_correction(beta1, t), math.sqrt(_bias_correction(beta2, t)),
+            beta1, 1 - beta1, beta2, 1 - beta2, eps,
+            0.0 if decoupled else weight_decay, 1 - rate * weight_decay if decoupled else 1.0,
+        )  # fmt: skip
+        self._update("adam", [param, grad, m, v], numbers)
 
-        def update(w: Array, g: Array, m: Array, v: Array) -> None:
-            if decoupled:
-                w *= 1 - rate * weight_decay
-            elif weight_decay:
-                g = g + weight_decay * w
-            m *= beta1
-            m += (1 - beta1) * g
-            v *= beta2
-            v += (1 - beta2) * (g * g)
-            denominator = np.sqrt(v)
-            denominator /= root_correction
-            denominator += eps
-            np.divide(m, denominator, out=denominator)
-            denominator *= step_size
-            w -= denominator
+    def _update(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
+        """Applies a rule of `_RULES` to the arrays, in place, by blocks."""
+        flat = [_flat(array) for array in arrays]
+        update = _RULES[rule]
+        parallel(
+            lambda part: update(*(a[part] for a in flat), *numbers), blocks(flat[0].size, _BLOCK)
+        )
 
-        _update(update, param, grad, m, v)
+
+def _sgd(w: Array, g: Array, rate: float, weight_decay: float) -> None:
+    if weight_decay:
+        g = g + weight_decay * w
+    w -= rate * g
+
+
+def _momentum(
+    w: Array, g: Array, v: Array, rate: float, weight_decay: float, momentum: float, nesterov: float
+) -> None:
+    if weight_decay:
+        g = g + weight_decay * w
+    v *= momentum
+    v += g
+    w -= rate * (g + momentum * v if nesterov else v)
+
+
+def _rmsprop(
+    w: Array, g: Array, s: Array, rate: float, weight_decay: float, rho: float, rest: float,
+    eps: float,
+) -> None:  # fmt: skip
+    if weight_decay:
+        g = g + weight_decay * w
+    s *= rho
+    s += rest * (g * g)
+    w -= rate * g / (np.sqrt(s) + eps)
+
+
+def _adam(
+    w: Array, g: Array, m: Array, v: Array, step_size: float, root_correction: float,
+    beta1: float, rest1: float, beta2: float, rest2: float, eps: float,
+    weight_decay: float, kept: float,
+) -> None:  # fmt: skip
+    if kept != 1:  # the decoupled decay of AdamW
+        w *= kept
+    if weight_decay:
+        g = g + weight_decay * w
+    m *= beta1
+    m += rest1 * g
+    v *= beta2
+    v += rest2 * (g * g)
+    denominator = np.sqrt(v)
+    denominator /= root_correction
+    denominator += eps
+    np.divide(m, denominator, out=denominator)
+    denominator *= step_size
+    w -= denominator
+
+
+_RULES: dict[str, Any] = {
+    "sgd": _sgd, "momentum": _momentum, "rmsprop": _rmsprop, "adam": _adam,
+}  # fmt: skip
 
 
 def _row_times_matrix(a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
@@ -366,9 +398,3 @@ def _bias_correction(beta: float, step: float) -> float:
 
 def _halts(halted: Scalar | None) -> bool:
     return halted is not None and scalar_value(halted) != 0
-
-
-def _update(update: Any, *arrays: Array) -> None:
-    """Runs an optimizer's update over blocks of its flat arrays."""
-    flat = [_flat(array) for array in arrays]
-    parallel(lambda part: update(*(a[part] for a in flat)), blocks(flat[0].size, _BLOCK))

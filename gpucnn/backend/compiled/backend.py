@@ -108,3 +108,8 @@ class CompiledBackend(CpuBackend):
         if logits.dtype != np.float32:
             return super()._softmax_cross_entropy_forward(logits, labels)
         return elementwise.softmax_cross_entropy_forward(logits, labels)
+
+    def _update(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
+        if arrays[0].dtype != np.float32:
+            return super()._update(rule, arrays, numbers)
+        return elementwise.update(rule, arrays, numbers)

@@ -291,8 +291,9 @@ def _correlate(
             while m < p.M and height > 0:
                 channel = group * p.M + m
                 tile = weighted_sums(
-                    p.M - m, packed, 0, offsets, taps, weights, channel * offsets.size + taps[0],
-                    offsets.size, 1, start, channel, least, product, 0, out_pitch, run,
+                    p.M - m, packed, 0, offsets, taps, weights,
+                    (channel * offsets.size + taps[0], offsets.size, 1), start, channel, least,
+                    product, 0, out_pitch, run,
                 )  # fmt: skip
                 for r in range(tile):
                     plane, at_product = n * p.groups * p.M + channel + r, r * out_pitch

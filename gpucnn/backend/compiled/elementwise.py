@@ -21,7 +21,7 @@ _PARTS = 8  # partial sums over the batch: fixed, so that their order is
 def relu_backward(grad_y: Array, y: Array) -> Array:
     """See `Backend.relu_backward`; float32."""
     grad_x = np.empty(y.shape, np.float32)
-    _each(_mask_positive, flat(grad_y), flat(y), grad_x.reshape(-1))
+    _each(_mask_positive, [flat(grad_y), flat(y), grad_x.reshape(-1)])
     return grad_x
 
 
@@ -57,7 +57,7 @@ def dropout_forward(
 def dropout_backward(grad_y: Array, mask: Array, scale: float) -> Array:
     """See `Backend.dropout_backward`; float32."""
     grad_x = np.empty(grad_y.shape, np.float32)
-    _each(_mask, flat(grad_y), flat(mask, np.uint8), grad_x.reshape(-1), scale=scale)
+    _each(_mask, [flat(grad_y), flat(mask, np.uint8), grad_x.reshape(-1)], scale)
     return grad_x
 
 
@@ -69,9 +69,14 @@ def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, 
     return losses, probabilities
 
 
-def _each(function: Any, *arrays: Array, **numbers: float) -> None:
+def update(rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
+    """One of the rules of `CpuBackend._update`, with its very bits; float32."""
+    _each(_RULES[rule], [flat(array) for array in arrays], *numbers)
+
+
+def _each(function: Any, arrays: list[Array], *numbers: float) -> None:
     """function(*pieces of the flat arrays, *numbers), by all threads."""
-    constants = [np.float32(number) for number in numbers.values()]
+    constants = [np.float32(number) for number in numbers]
     parallel(
         lambda part: function(*(array[part] for array in arrays), *constants),
         blocks(arrays[0].size, _BLOCK),
@@ -153,3 +158,49 @@ def _cross_entropy(logits, labels, losses, probabilities):
             losses[n] = np.float32(math.log(total)) - (row[label] - largest)
         else:
             losses[n] = np.nan
+
+
+@entry
+def _sgd(w, g, rate, weight_decay):
+    for i in range(w.size):
+        slope = g[i]
+        if weight_decay != 0:
+            slope = slope + weight_decay * w[i]
+        w[i] -= rate * slope
+
+
+@entry
+def _momentum(w, g, v, rate, weight_decay, momentum, nesterov):
+    for i in range(w.size):
+        slope = g[i]
+        if weight_decay != 0:
+            slope = slope + weight_decay * w[i]
+        v[i] = v[i] * momentum + slope
+        w[i] -= rate * (slope + momentum * v[i] if nesterov != 0 else v[i])
+
+
+@entry
+def _rmsprop(w, g, s, rate, weight_decay, rho, rest, eps):
+    for i in range(w.size):
+        slope = g[i]
+        if weight_decay != 0:
+            slope = slope + weight_decay * w[i]
+        s[i] = s[i] * rho + rest * (slope * slope)
+        w[i] -= rate * slope / (math.sqrt(s[i]) + eps)
+
+
+@entry
+def _adam(
+    w, g, m, v, step_size, root_correction, beta1, rest1, beta2, rest2, eps, weight_decay, kept
+):  # fmt: skip
+    for i in range(w.size):
+        value = w[i] * kept
+        slope = g[i]
+        if weight_decay != 0:
+            slope = slope + weight_decay * value
+        m[i] = m[i] * beta1 + rest1 * slope
+        v[i] = v[i] * beta2 + rest2 * (slope * slope)
+        w[i] = value - m[i] / (math.sqrt(v[i]) / root_correction + eps) * step_size
+
+
+_RULES = {"sgd": _sgd, "momentum": _momentum, "rmsprop": _rmsprop, "adam": _adam}

@@ -26,14 +26,15 @@ def add_up(values, at, count):
     return total
 
 
+_FEWER = COLUMNS - 1
+
+
 def _make_sums(count):
     @inner
-    def sums(
-        source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to,
-        pitch, run,
-    ):  # fmt: skip
+    def sums(source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run):
         """`count` channels over all pixels of a run."""
         first, number = taps
+        w_at, w_pitch, w_step = place
         p = 0
         while run - p > (COLUMNS - 1) * LANES:
             weighted_sum(
@@ -43,11 +44,10 @@ def _make_sums(count):
             p += COLUMNS * LANES
         if run - p > LANES:
             weighted_sum(
-                count, 2, source, at + p, offsets, first, number, weights, w_at, w_pitch, w_step,
-                start, s_at, least, out, to + p, pitch,
+                count, _FEWER, source, at + p, offsets, first, number, weights, w_at, w_pitch,
+                w_step, start, s_at, least, out, to + p, pitch,
             )  # fmt: skip
-            p += 2 * LANES
-        if p < run:
+        elif run > p:
             weighted_sum(
                 count, 1, source, at + p, offsets, first, number, weights, w_at, w_pitch,
                 w_step, start, s_at, least, out, to + p, pitch,
@@ -61,31 +61,22 @@ _of_all, _of_4, _of_2, _of_1 = map(_make_sums, (ROWS, 4, 2, 1))
 
 @inner
 def weighted_sums(
-    left, source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch, run
+    left, source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run
 ):  # fmt: skip
-    """`weighted_sum` over a run, of as many of the `left` channels as a tile takes; how many."""
+    """`weighted_sum` over a run, of as many of the `left` channels as a tile takes; how many.
+
+    `taps` are the first and the number of them, `place` is (w_at, w_pitch, w_step).
+    """
     if left >= ROWS:
-        _of_all(
-            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
-            run,
-        )  # fmt: skip
+        _of_all(source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run)
         count = ROWS
     elif left >= 4:
-        _of_4(
-            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
-            run,
-        )  # fmt: skip
+        _of_4(source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run)
         count = 4
     elif left >= 2:
-        _of_2(
-            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
-            run,
-        )  # fmt: skip
+        _of_2(source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run)
         count = 2
     else:
-        _of_1(
-            source, at, offsets, taps, weights, w_at, w_pitch, w_step, start, s_at, least, out, to, pitch,
-            run,
-        )  # fmt: skip
+        _of_1(source, at, offsets, taps, weights, place, start, s_at, least, out, to, pitch, run)
         count = 1
     return count

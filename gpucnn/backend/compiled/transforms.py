@@ -125,7 +125,7 @@ def join_tiles(
                 at = e.after(row, builder.mul(p, INT(2)))
                 for half in (0, 1):
                     lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
-                    e.store(e.shuffle(*values, lanes), e.after(at, half * LANES))
+                    e.store(e.shuffle(values[0], values[1], lanes), e.after(at, half * LANES))
         return context.get_dummy_value()
 
     size = types.intp

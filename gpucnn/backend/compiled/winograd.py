@@ -86,7 +86,9 @@ class Plan(NamedTuple):
     loops: tuple[Any, ...]
 
 
-NO_PLAN = Plan(0, (0, 0, 0, 0), (np.empty(0, np.int64), np.empty(0, np.float32), (0,) * len(Sizes._fields)))
+NO_PLAN = Plan(
+    0, (0, 0, 0, 0), (np.empty(0, np.int64), np.empty(0, np.float32), (0,) * len(Sizes._fields))
+)
 
 
 @lru_cache(maxsize=1024)
@@ -142,7 +144,8 @@ def _cuts(N: int, height: int, width: int, most: int) -> list[tuple[int, int]]:
     """(rows, images) of pieces of at most so many tiles, or as small as they can be."""
     found = {-(-height // chunks) for chunks in range(1, height + 1)}
     cuts = [(rows, 1) for rows in found if rows * width <= most]
-    cuts += [(height, images) for images in range(2, N // _LEAST_PIECES + 1) if images * height * width <= most]
+    shared = min(N // _LEAST_PIECES, most // (height * width))
+    cuts += [(height, images) for images in range(2, shared + 1)]
     return cuts or [(1, 1)]
 
 
@@ -281,7 +284,7 @@ def correlate(
             while m < p.M:
                 m += weighted_sums(
                     p.M - m, tiles, k * p.place_C, offsets, (0, p.C), weights,
-                    place + m * p.w_pitch, p.w_pitch, p.w_step, zeros, 0, np.float32(-np.inf),
+                    (place + m * p.w_pitch, p.w_pitch, p.w_step), zeros, 0, np.float32(-np.inf),
                     products, k * p.place_M + m * p.pitch, p.pitch, run,
                 )  # fmt: skip
         for m in range(p.M):
@@ -324,4 +327,3 @@ def _split(source, at, place, row, rows, tiles, padded, p):
                 p.tiles_W, padded, 2 * t * pitch, pitch, tiles,
                 c * p.pitch + place + t * p.tiles_W, p.place_C,
             )  # fmt: skip
-
