@@ -49,14 +49,19 @@ class Console:
                 click.echo(text, err=True)
 
     def device(self, device: str) -> str:
-        """The device that ``--device`` says; what "auto" comes down to, and why, is shown."""
-        if device != "auto":
-            return device
+        """The device that ``--device`` says; what "auto" comes down to, and why, is shown.
+
+        So is what will take seconds before anything else is.
+        """
         from gpucnn import backend
 
-        chosen, why = backend.choose()
-        self.note(f"device: {chosen.name} (auto: {why})")
-        return chosen.name
+        if device == "auto":
+            chosen, why = backend.choose()
+            device = chosen.name
+            self.note(f"device: {device} (auto: {why})")
+        if preparation := backend.get(device).preparation():
+            self.note(preparation)
+        return device
 
     def error(self, error: GpucnnError) -> None:
         """What happened, why, and what to do: on stderr, and with --json as an event too."""

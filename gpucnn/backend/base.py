@@ -72,6 +72,10 @@ class Backend(ABC):
     def describe(self) -> dict[str, Any]:
         """What the bits of a result depend on: device, versions, BLAS core type, threads."""
 
+    def preparation(self) -> str | None:
+        """What the first calls will take seconds for, as a line for the user; None if nothing."""
+        return None
+
     @abstractmethod
     def computing(self) -> AbstractContextManager[Any]:
         """A context for a stretch of computation, in which inf and NaN arise without a warning."""

@@ -41,7 +41,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `gpucnn ARGS` in an empty folder, on a machine without a GPU."""
+    """Run `gpucnn ARGS` in an empty folder, on a machine without a GPU, all kernels compiled."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("GPUCNN_")]:
         if name not in KEPT:
@@ -49,6 +49,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")  # for processes that a test starts
     monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
     monkeypatch.setattr(backends, "cuda_problem", lambda index=0: NO_GPU)
+    monkeypatch.setattr(type(backends.get("cpu")), "preparation", lambda backend: None)
 
     def invoke(*args: object) -> Result:
         result = CliRunner().invoke(main, [str(arg) for arg in args])

@@ -67,6 +67,14 @@ def test_an_explicit_device_is_not_commented_on(quick: Any) -> None:
     assert "auto" not in quick("--device", "cpu").err
 
 
+def test_seconds_of_preparation_are_announced(quick: Any, monkeypatch: Any) -> None:
+    cpu = type(backends.get("cpu"))
+    monkeypatch.setattr(cpu, "preparation", lambda backend: "compiling the kernels")
+    for device in ("cpu", "auto"):
+        assert "compiling the kernels" in quick("--device", device).err.splitlines()
+        assert quick("--device", device, "--quiet").err == ""
+
+
 def test_cuda_without_a_gpu(quick: Any) -> None:
     result = quick("--device", "cuda", "--json")
     assert result.code == 3

@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn.backend.base import Array, Scalar
 from gpucnn.backend.compiled import convolution, dense, elementwise, pooling
+from gpucnn.backend.compiled.jit import is_compiled
 from gpucnn.backend.compiled.vectors import LANES
 from gpucnn.backend.cpu import CpuBackend, scalar_value
 from gpucnn.random import keep_threshold
@@ -20,6 +21,11 @@ class CompiledBackend(CpuBackend):
 
     def describe(self) -> dict[str, Any]:
         return super().describe() | {"kernels": f"numba {numba.__version__}, {LANES} lanes"}
+
+    def preparation(self) -> str | None:
+        if is_compiled():
+            return None
+        return "compiling the kernels for this CPU: some 10 seconds, the first time only"
 
     def _conv2d_forward(
         self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None

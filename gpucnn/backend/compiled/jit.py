@@ -31,6 +31,11 @@ def entry(function: Any) -> Any:
         config.CACHE_DIR = before
 
 
+def is_compiled() -> bool:
+    """Whether something compiled from these sources is on disk."""
+    return next(_folder().rglob("*.nbi"), None) is not None
+
+
 @functools.cache
 def _folder() -> Path:
     sources = sorted(Path(__file__).parent.glob("*.py"))

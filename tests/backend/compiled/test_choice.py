@@ -28,6 +28,13 @@ gradient = gpucnn.backend.get("cpu").relu_backward(np.ones(3, "float32"), np.one
 assert gradient.tolist() == [1, 1, 1]
 print(json.dumps(sum(elementwise._mask_positive.stats.cache_hits.values())))
 """
+PREPARE = """
+import json, numpy as np, gpucnn.backend
+cpu = gpucnn.backend.get("cpu")
+said = [cpu.preparation()]
+cpu.relu_backward(np.ones(3, "float32"), np.ones(3, "float32"))
+print(json.dumps([*said, cpu.preparation()]))
+"""
 # No folder can be written, as Numba sees it.
 NOWHERE = """
 import numba.core.caching as caching
@@ -51,6 +58,14 @@ def test_numba_is_used_where_it_is():
     kernels, problem, _ = run(WHAT)
     assert kernels.startswith("numba ")
     assert problem is None
+
+
+def test_the_first_time_is_told_from_the_others(tmp_path):
+    before, after = run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path))
+    assert before.startswith("compiling the kernels")
+    assert after is None
+    assert run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path)) == [None, None]
+    assert run(PREPARE, GPUCNN_NUMBA="0") == [None, None]
 
 
 def test_numba_can_be_declined():
