@@ -294,17 +294,17 @@ class Function:
         arrays = [_array_of(value) for value in inputs]
         backend = self.backend = backends.of(*arrays)
         self.xp = backend.xp
-        tensors = [value for value in inputs if isinstance(value, Tensor)]
-        if len(tensors) < len(inputs):
+        tensors: Any = inputs
+        if not all([isinstance(value, Tensor) for value in inputs]):
             dtype = next(array.dtype for array in arrays if array is not None)
-            tensors = [self._as_tensor(value, dtype) for value in inputs]
+            tensors = tuple(self._as_tensor(value, dtype) for value in inputs)
             arrays = [tensor.data for tensor in tensors]
-        recording = is_grad_enabled()
-        self.needs_input_grad = tuple([recording and t.requires_grad for t in tensors])
+        needed = is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
+        self.needs_input_grad = tuple([needed and tensor.requires_grad for tensor in tensors])
         with backend.computing():
             result = Tensor(self.forward(*arrays))
-        if recording and any(self.needs_input_grad):
-            self.inputs = tuple(tensors)
+        if needed:
+            self.inputs = tensors
             result.requires_grad = True
             result.creator = self
         return result

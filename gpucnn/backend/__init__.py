@@ -55,7 +55,7 @@ def of(*arrays: Any) -> Backend:
         DtypeError: an argument is no array, or they lie on different devices.
     """
     given = [array for array in arrays if array is not None]
-    if given and all([is_plain(array) for array in given]):
+    if given and all(map(is_plain, given)):
         return _cpu()
     given = [array for array in given if not isinstance(array, np.generic)]
     devices = {_device(array) for array in given}

@@ -40,15 +40,13 @@ class CpuBackend(Backend):
 
     name = "cpu"
     xp = np
+    owns = staticmethod(is_plain)
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         return np.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Array) -> Any:
         return np.asarray(array)
-
-    def owns(self, array: Any) -> bool:
-        return is_plain(array)
 
     def describe(self) -> dict[str, Any]:
         return {

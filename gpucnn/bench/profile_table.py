@@ -65,7 +65,8 @@ def _times(profile: Profile) -> str:
             "floor: the least that this machine could take, by what it was seen to do:",
             f"       {ceilings.flop_per_second / 1e9:,.0f} GFLOP/s in matrix products, "
             f"{ceilings.bytes_per_second / 1e9:,.1f} GB/s in a large copy",
-            "roof:  floor / time; above 100% where the data is still in a cache",
+            "roof:  floor / time; above 100% where the data is still in a cache, or fewer",
+            "       multiplications are made than the definition of a convolution has",
             "step:  share of the whole step, which is one of the trainer without clocks in it",
         ]
     )

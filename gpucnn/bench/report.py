@@ -44,8 +44,9 @@ faster of its two layouts, and on a GPU lets cuDNN try its algorithms, without T
 half of what lies between the tenth and the ninetieth percentile of the times. "roof" is the share
 of what the machine's two ceilings allow, which were measured in the same call: the arithmetic of
 large matrix products (on a GPU of a loop of multiply-adds) and the bytes of a large copy. For a
-whole network the roof is that of the arithmetic of its matrix products alone. What lies in a cache
-can be faster than the copy, so that a share may be above 100 %."""
+whole network the roof is that of the arithmetic of its matrix products alone. Shares
+may be above 100 %: what lies in a cache can be faster than the copy, and operations are counted as
+the definition takes them, of which minimal filtering, here and in cuDNN, leaves some out."""
 
 
 def heading(record: Record) -> str:
