@@ -11,7 +11,8 @@ For all of them:
 - inputs may have any strides; results are C-contiguous and share no memory with an input;
 - results are deterministic: every output element has one owner, and a sum over the batch is taken
   in a fixed order that does not depend on the number of threads;
-- inf and NaN propagate silently, as on a GPU; training looks for them.
+- inf and NaN propagate silently, as on a GPU (an infinity perhaps as a NaN): training looks for
+  them.
 
 `stride`, `dilation` and `kernel` are an int or (h, w); `padding` is an int, (h, w),
 ((top, bottom), (left, right)), "same" or "valid" (`gpucnn.shapes`). `activation` is None or "relu".

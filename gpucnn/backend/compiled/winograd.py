@@ -13,8 +13,8 @@ the tiles of a piece, which is some rows of tiles of an image, or some images.
           0 -1  1  0            1/2 -1/2  1/2
           0  1  0 -1            0    0    1
 
-Where the definition gives an infinity this may give a NaN; a finite result stays one, as each sees
-the very pixels that it sees in the definition.
+Each result is made of the very pixels that it sees in the definition, so NaN and inf go nowhere
+else; but an infinity may come out as a NaN, and so may numbers near the largest of float32.
 """
 
 from __future__ import annotations
@@ -38,7 +38,8 @@ from gpucnn.shapes import Conv2dGeometry
 _CHANNELS = 16  # of source and result, in a group: with fewer the transforms cost too much
 _TILES = 64  # of the whole batch: with fewer the weights' transform does
 _TRANSFORMED = 256 << 10  # floats of a piece in both transforms: the second level of the cache
-_LEAST = 200  # tiles of a piece, also if they do not fit in there
+_LEAST = 200  # tiles of a piece, also if they do not fit in there,
+_MOST = 4 << 20  # unless they come to so many floats
 _LEAST_PIECES = 4  # of a batch, if a piece is made of images
 _WEIGHTS = 1 << 14  # pairs of channels to be transformed: fewer are not worth another thread
 
@@ -117,9 +118,12 @@ def _plan(
         or g.N * tiles_H * tiles_W < _TILES
     ):
         return None
-    most = max(_LEAST, _TRANSFORMED // (16 * (C + M)))
+    tile = 16 * (C + M)
     size = g.N, tiles_H, tiles_W
-    rows, images = min(_cuts(*size, most), key=lambda cut: _cost(*size, *cut))
+    cuts = _cuts(*size, min(max(_LEAST, _TRANSFORMED // tile), _MOST // tile))
+    if not cuts:
+        return None
+    rows, images = min(cuts, key=lambda cut: _cost(*size, *cut))
     chunks = -(-tiles_H // rows)
     pitch = _whole(images * rows * tiles_W) + LANES
     place_C, place_M, result_pitch = _apart(C * pitch), _apart(M * pitch), 2 * _whole(tiles_W)
@@ -141,12 +145,10 @@ def _plan(
 
 
 def _cuts(N: int, height: int, width: int, most: int) -> list[tuple[int, int]]:
-    """(rows, images) of pieces of at most so many tiles, or as small as they can be."""
-    found = {-(-height // chunks) for chunks in range(1, height + 1)}
-    cuts = [(rows, 1) for rows in found if rows * width <= most]
-    shared = min(N // _LEAST_PIECES, most // (height * width))
-    cuts += [(height, images) for images in range(2, shared + 1)]
-    return cuts or [(1, 1)]
+    """(rows, images) of pieces of at most so many tiles."""
+    rows = {-(-height // chunks) for chunks in range(1, height + 1)}
+    images = range(2, min(N // _LEAST_PIECES, most // (height * width)) + 1)
+    return [(r, 1) for r in sorted(rows) if r * width <= most] + [(height, i) for i in images]
 
 
 def _cost(N: int, height: int, width: int, rows: int, images: int) -> float:
