@@ -53,7 +53,7 @@ CONTRACT = {
         "weight_decay=0.0, decoupled=False, halted=None)"
     ),
 }
-SERVICES = {"asarray", "to_numpy", "owns", "describe", "computing"}
+SERVICES = {"preparation", "asarray", "to_numpy", "owns", "describe", "computing"}
 
 
 def bare(function):

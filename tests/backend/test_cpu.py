@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +12,10 @@ import numpy as np
 import pytest
 import threadpoolctl
 from calls import Calls
+from checks import assert_close
 
 import gpucnn.backend
-from gpucnn.backend.cpu import CpuBackend
-from gpucnn.backend.parallel import parallel
+from gpucnn.backend.cpu import _ROW_BYTES, CpuBackend
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20
@@ -201,21 +200,33 @@ def test_scratch_of_many_filters_is_bounded(cpu):
     assert scratch_of(SCRATCH["forward"], cpu, x, w, x) < 32 * MB
 
 
-def test_a_failing_piece_is_waited_for(threads):
-    """No piece is at work any more when the error arrives."""
-    threads.set_threads(4)
-    working = set()
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(("K", "N"), [(4_500, 500), (2_000_000, 2), (1, 3_000_000)])
+def test_one_row_by_a_large_matrix(cpu, threads, dtype, K, N):
+    """Its rows are shared out; the sums of the parts are added up in one order."""
+    rng = np.random.default_rng(0)
+    a, b, bias = (rng.standard_normal(s).astype(dtype) for s in ((1, K), (K, N), (N,)))
+    assert b.nbytes >= 2 * _ROW_BYTES
+    want = (a.astype(np.float64) @ b)[0] + bias
+    found = []
+    for count in (1, 2, 3):
+        threads.set_threads(count)
+        plain, biased = cpu.matmul(a, b), cpu.matmul(a, b, bias=bias)
+        fused = cpu.matmul(a, b, bias=bias, activation="relu")
+        assert plain.dtype == dtype
+        assert_close(biased, want[None], K + 1)
+        np.testing.assert_array_equal(biased, plain + bias)
+        np.testing.assert_array_equal(fused, np.maximum(biased, 0))
+        found.append(fused.tobytes())
+    assert found[0] == found[1] == found[2]
 
-    def task(piece):
-        working.add(piece)
-        if piece == 1:
-            raise KeyError(piece)
-        time.sleep(0.05)
-        working.discard(piece)
 
-    with pytest.raises(KeyError):
-        parallel(task, [0, 1, 2, 3])
-    assert working <= {1}
+def test_nan_survives_the_relu_of_one_row_by_a_large_matrix(cpu):
+    a, b = np.ones((1, 3000)), -np.ones((3000, 400))
+    b[1000, 7] = np.nan
+    want = np.zeros((1, 400))
+    want[0, 7] = np.nan
+    np.testing.assert_array_equal(cpu.matmul(a, b, activation="relu"), want)
 
 
 def test_subclasses_of_arrays_are_refused(cpu):

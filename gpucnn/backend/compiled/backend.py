@@ -115,6 +115,13 @@ class CompiledBackend(CpuBackend):
             return super()._softmax_cross_entropy_forward(logits, labels)
         return elementwise.softmax_cross_entropy_forward(logits, labels)
 
+    def _softmax_cross_entropy_backward(
+        self, probabilities: Array, labels: Array, grad: Array
+    ) -> Array:
+        if probabilities.dtype != np.float32:
+            return super()._softmax_cross_entropy_backward(probabilities, labels, grad)
+        return elementwise.softmax_cross_entropy_backward(probabilities, labels, grad)
+
     def _update(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         if arrays[0].dtype != np.float32:
             return super()._update(rule, arrays, numbers)

@@ -69,6 +69,14 @@ def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, 
     return losses, probabilities
 
 
+def softmax_cross_entropy_backward(probabilities: Array, labels: Array, grad: Array) -> Array:
+    """See `Backend.softmax_cross_entropy_backward`; float32."""
+    grad_logits = np.empty(probabilities.shape, np.float32)
+    rows = flat(probabilities).reshape(probabilities.shape)
+    _cross_entropy_backward(rows, flat(labels, np.int64), flat(grad), grad_logits)
+    return grad_logits
+
+
 def update(rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
     """One of the rules of `CpuBackend._update`, with its very bits; float32."""
     _each(_RULES[rule], [flat(array) for array in arrays], *numbers)
@@ -158,6 +166,19 @@ def _cross_entropy(logits, labels, losses, probabilities):
             losses[n] = np.float32(math.log(total)) - (row[label] - largest)
         else:
             losses[n] = np.nan
+
+
+@entry
+def _cross_entropy_backward(probabilities, labels, grad, grad_logits):
+    N, classes = probabilities.shape
+    for n in range(N):
+        label = labels[n]
+        for c in range(classes):
+            grad_logits[n, c] = probabilities[n, c] * grad[n]
+        if 0 <= label < classes:
+            grad_logits[n, label] = (probabilities[n, label] - np.float32(1)) * grad[n]
+        else:
+            grad_logits[n, :] = np.nan
 
 
 @entry

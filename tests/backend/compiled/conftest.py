@@ -20,24 +20,31 @@ def compiled() -> Any:
 
 @pytest.fixture(scope="session")
 def pieces(compiled: Any) -> Callable[..., AbstractContextManager[None]]:
-    """`with pieces(floats):` packs so many floats at once, and shares out all work."""
-    from gpucnn.backend.compiled import convolution, elementwise, plan, pooling
+    """`with pieces(floats):` packs so many floats at once, and shares out all work.
+
+    Whatever minimal filtering can compute it computes, also for a few channels and tiles, with
+    `transformed` floats of a piece, if they are to be others.
+    """
+    from gpucnn.backend.compiled import convolution, elementwise, plan, pooling, winograd
 
     @contextmanager
-    def of(floats: int) -> Iterator[None]:
+    def of(floats: int, transformed: int | None = None) -> Iterator[None]:
         smaller = [
             (plan, "_PACKED", floats), (plan, "_PACKED_BOTH", floats), (convolution, "_FLOPS", 1),
-            (elementwise, "_BLOCK", 64), (pooling, "_PIXELS", 64),
+            (elementwise, "_BLOCK", 64), (pooling, "_PIXELS", 64), (winograd, "_CHANNELS", 1),
+            (winograd, "_TILES", 1), (winograd, "_LEAST", 24), (winograd, "_WEIGHTS", 1),
+            (winograd, "_TRANSFORMED", floats if transformed is None else transformed),
         ]  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
             for module, name, value in smaller:
                 patch.setattr(module, name, value)
-            forget(plan)
+            forget()
             yield
-        forget(plan)
+        forget()
 
-    def forget(plan: Any) -> None:
-        plan.forward_plan.cache_clear()
-        plan.backward_plan.cache_clear()
+    def forget() -> None:
+        for module in (plan, winograd):
+            module.forward_plan.cache_clear()
+            module.backward_plan.cache_clear()
 
     return of

@@ -120,6 +120,7 @@ def blocks(backend: Any, x: Any, w: Any, g: Any, **options: Any) -> list[Any]:
 
 SHAPES = [
     ((3, 9, 20, 33), (13, 9, 3, 3), {}),
+    ((3, 9, 20, 33), (13, 9, 3, 2), {}),
     ((2, 3, 8, 9), (5, 3, 3, 3), {"padding": 1}),
     ((5, 4, 9, 7), (6, 2, 2, 3), {"groups": 2, "stride": (2, 1), "padding": 2}),
     ((7, 1, 5, 6), (3, 1, 2, 2), {"stride": 2, "padding": ((1, 0), (0, 1))}),

@@ -29,7 +29,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("edge", ["end", "start"])
 def test_nothing_beyond_an_array_is_touched(edge):
-    done = run(edge, "150")
+    done = run(edge, "100")
     assert done.returncode == 0, done.stdout[-300:] + done.stderr[-2000:]
     assert done.stdout.endswith("done\n")
 

@@ -98,6 +98,7 @@ def test_all_remainders_of_the_tiles(compiled, rng, channels, width):
     ("x_shape", "w_shape", "options"),
     [
         ((20, 16, 14, 14), (20, 8, 3, 3), {"groups": 2, "padding": 1}),
+        ((20, 16, 14, 14), (20, 8, 3, 2), {"groups": 2, "padding": 1}),
         ((3, 8, 60, 50), (9, 8, 5, 5), {"stride": 2, "padding": 2}),
     ],
 )
