@@ -743,7 +743,15 @@ class Backend(ABC):
             if array is not None:
                 _check_shape(name, array, param.shape)
         for name, array in {"param": param, **slots}.items():
-            if array is not None and not array.flags.c_contiguous:
+            if array is None:
+                continue
+            if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are
+                raise UsageError(
+                    f"{name} is read-only",
+                    cause="an update works in place",
+                    fix=f"pass a copy: {name}.copy()",
+                )
+            if not array.flags.c_contiguous:
                 raise ShapeError(
                     f"{name} is not C-contiguous",
                     cause="an update in place works on the memory of the array itself",

@@ -117,6 +117,7 @@ class _Job:
         except BaseException as error:
             outcome = error
         self._outcomes.append(outcome)
+        outcome = None  # or the error's traceback would hold the error
         self._done.put(None)
 
     def end(self) -> None:
@@ -134,10 +135,14 @@ class _Job:
             self._done.get()
 
     def raise_error(self) -> None:
-        """Raise what a worker raised."""
-        for outcome in self._outcomes:
-            if outcome is not None:
-                raise outcome
+        """Raise what a worker raised, and do not hold on to it."""
+        errors = [outcome for outcome in self._outcomes if outcome is not None]
+        self._outcomes.clear()
+        try:
+            if errors:
+                raise errors[0]
+        finally:
+            errors.clear()
 
 
 class _Workers:
@@ -173,10 +178,10 @@ _workers: _Workers | None = None
 def _share(work: Callable[[], None], most: int) -> _Job:
     """Has the threads beside the calling one do `work`, at most so many of them."""
     global _workers
-    others = get_threads() - 1
+    get_threads()  # sets it
     with _state:
         if _workers is None:
-            _workers = _Workers(others)
+            _workers = _Workers((_threads or 1) - 1)
         workers = _workers
     job = _Job(work)
     workers.share(job, most)
@@ -247,7 +252,8 @@ def _set_blas_threads(counts: list[int]) -> None:
 def _forget_workers() -> None:
     # Threads do not survive a fork: the child starts its own when it needs them.
     global _workers, _state, _holders
-    _workers, _state, _holders = None, threading.Lock(), 0
+    _workers, _state = None, threading.Lock()
+    _holders = int(getattr(_inside, "value", False))
 
 
 if hasattr(os, "register_at_fork"):

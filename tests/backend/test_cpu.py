@@ -246,3 +246,13 @@ def test_scratch_does_not_grow_with_the_batch(cpu):
 
     scratch(64)
     assert scratch(512) < scratch(64) + 8 * MB
+
+
+@pytest.mark.parametrize("which", [0, 2], ids=["parameter", "slot"])
+def test_an_update_of_what_is_read_only_is_an_error(cpu, which):
+    """And not one of a copy, silently."""
+    arrays = [np.ones(3, np.float32) for _ in range(3)]
+    arrays[which].flags.writeable = False
+    with pytest.raises(UsageError, match="read-only"):
+        cpu.rmsprop_update(*arrays, learning_rate=0.1)
+    assert all((array == 1).all() for array in arrays)

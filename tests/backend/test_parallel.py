@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import faulthandler
+import gc
 import os
 import signal
 import subprocess
@@ -308,3 +310,49 @@ print(parallel(abs, [-1, -2]))
 """
     )
     assert (done.stdout, done.stderr) == ("interrupted 1\n[1, 2]\n", "")
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_fork_inside_of_a_computation():
+    """The child leaves it as its parent does: the BLAS is held at one thread again by the next."""
+    done = run(
+        """
+import warnings
+warnings.simplefilter("ignore")
+from gpucnn.backend import parallel as module
+with computing():
+    child = os.fork()
+if child:
+    os.waitpid(child, 0)
+else:
+    print(module._holders, flush=True)
+    os._exit(0)
+"""
+    )
+    assert (done.stdout, done.stderr) == ("0\n", "")
+
+
+@pytest.mark.parametrize("who", ["caller", "worker"])
+def test_an_error_keeps_no_arrays_alive(threads, who):
+    threads.set_threads(2)
+    meet = together(2)
+    array = np.ones(1000)
+    alive = weakref.ref(array)
+
+    def task(piece: int, array: Any = array) -> None:
+        meet()
+        if by_caller() == (who == "caller"):
+            raise KeyError
+
+    gc.collect()
+    gc.disable()
+    try:
+        with contextlib.suppress(KeyError):
+            parallel(task, [0, 1])
+        del array, task
+        deadline = time.monotonic() + SECONDS  # the worker lets go of the job
+        while alive() is not None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -39,6 +39,7 @@ from gpucnn.shapes import Conv2dGeometry, Pool2dGeometry
 _PARTS = 8  # partial weight gradients: fixed, so that the order of the sum is
 _PART_BYTES = 32 << 20  # at most so much for all of them
 _FLOPS = 1 << 22  # less is not worth another thread
+_SHARED = 16  # pieces of a batch at most: each of them costs some 8 us of Python
 _WEIGHTS = 1 << 16  # to be copied: fewer are not
 _NO_FLOATS, _NO_BYTES = np.empty(0, np.float32), np.empty(0, np.uint8)
 _NO_POOL = 0, 0
@@ -77,7 +78,7 @@ def forward(
             room(plan, pooled[0] * pooled[1]), units.start, units.stop,
         )  # fmt: skip
 
-    parallel(task, _pieces(plan.units, g, plan.units))
+    parallel(task, _pieces(plan.units, g, min(plan.units, _SHARED)))
     return y, argmax
 
 

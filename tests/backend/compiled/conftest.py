@@ -32,7 +32,7 @@ def pieces(compiled: Any) -> Callable[..., AbstractContextManager[None]]:
         smaller = [
             (plan, "_PACKED", floats), (plan, "_PACKED_BOTH", floats), (convolution, "_FLOPS", 1),
             (elementwise, "_BLOCK", 64), (pooling, "_PIXELS", 64), (winograd, "_CHANNELS", 1),
-            (winograd, "_TILES", 1), (winograd, "_LEAST", 24), (winograd, "_WEIGHTS", 1),
+            (winograd, "_TILES", 1), (winograd, "_LEAST", 24), (winograd, "_WEIGHTS", 40),
             (winograd, "_TRANSFORMED", floats if transformed is None else transformed),
         ]  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:

@@ -119,9 +119,12 @@ def convolve(backend: CompiledBackend, rng: np.random.Generator, edge: Any) -> N
     padding = tuple(tuple(map(int, rng.integers(0, 5 if filtered else 7, 2))) for _ in range(2))
     if rng.random() < 0.5:
         padding = ((0, 0), (0, 0))
+    spare = 9, 60
+    if filtered and rng.random() < 0.3:  # of so many, several make a piece
+        N, spare = int(rng.integers(8, 16)), (9, 12)
     H, W = (
         max(1, d * (k - 1) + 1 - sum(sides)) + int(rng.integers(0, more))
-        for k, d, sides, more in zip(kernel, dilation, padding, (9, 60), strict=True)
+        for k, d, sides, more in zip(kernel, dilation, padding, spare, strict=True)
     )
     x_shape, w_shape = (N, groups * C, H, W), (groups * F, C, *kernel)
     options = {"stride": stride, "padding": padding, "dilation": dilation, "groups": groups}
