@@ -14,7 +14,6 @@ import pytest
 
 from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
-from gpucnn.backend.cpu import CpuBackend
 from gpucnn.errors import OutOfMemoryError, UsageError
 from gpucnn.functions import softmax_cross_entropy
 from gpucnn.nn import Sequential
@@ -315,7 +314,7 @@ def test_a_device_that_is_full_says_which_batch_would_fit(
     def full(*_: Any) -> None:
         raise OutOfMemoryError("no room", asked=6, held=2, free=1, total=9)
 
-    monkeypatch.setattr(CpuBackend, "_softmax_cross_entropy_backward", full)
+    monkeypatch.setattr(type(backend.get("cpu")), "_softmax_cross_entropy_backward", full)
     with pytest.raises(OutOfMemoryError) as caught:
         fit(models.get("softmax"), digits, replace(config, batch_size=30, validation=0))
     assert caught.value.fix == "give --batch-size 10, or less"  # for which 3 bytes are to be had
