@@ -306,6 +306,15 @@ def test_nan_and_inf_reach_what_sees_them_and_nothing_else(compiled, rng, arrays
             check(found, clean, reached)
 
 
+def test_a_nan_survives_the_fused_relu(compiled, arrays):
+    x, w, _, options = arrays
+    x.ravel()[x.size // 2] = np.nan
+    y = compiled.conv2d_forward(x, w, **options)
+    fused = compiled.conv2d_forward(x, w, **options, activation="relu")
+    assert_same_bits(fused, np.maximum(y, 0))
+    assert np.isnan(fused).any()
+
+
 def test_bits_do_not_depend_on_threads_or_on_the_rest_of_the_batch(compiled, threads, arrays):
     """Where the pieces end depends on the batch; the sums for one image do not."""
     x, w, g, options = arrays
