@@ -55,9 +55,7 @@ def max_pairs(
             p = builder.mul(loop.index, INT(LANES))
             pixels = []
             for row in rows:
-                at = e.after(row, builder.mul(p, INT(2)))
-                left, right = e.load(at), e.load(e.after(at, LANES))
-                pixels += [e.shuffle(left, right, range(i, 2 * LANES, 2)) for i in (0, 1)]
+                pixels += e.load_pairs(e.after(row, builder.mul(p, INT(2))))
             best, which = pixels[0], ir.Constant(BYTES, [0] * LANES)
             for i in (1, 2, 3):
                 value = pixels[i]
@@ -105,9 +103,7 @@ def spread_pairs(
                     )
                     parts.append(builder.select(won, value, zero))
                 at = e.after(row, builder.mul(p, INT(2)))
-                for half in (0, 1):
-                    lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
-                    e.store(e.shuffle(parts[0], parts[1], lanes), e.after(at, half * LANES))
+                e.store_pairs(parts[0], parts[1], at)
         return context.get_dummy_value()
 
     size = types.intp

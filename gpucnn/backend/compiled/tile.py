@@ -61,9 +61,7 @@ def weighted_sum(
         for r in range(R):
             row = e.address(14, builder.add(o_at, builder.mul(o_pitch, INT(r))))
             for v in range(V):
-                value = builder.load(total[r][v])
-                below = builder.fcmp_ordered("<", value, floor)
-                e.store(builder.select(below, floor, value), e.after(row, v * LANES))
+                e.store(e.at_least(builder.load(total[r][v]), floor), e.after(row, v * LANES))
         return context.get_dummy_value()
 
     size = types.intp
@@ -144,9 +142,7 @@ def row_by_columns(
                 e.multiply_add(factor, e.load(e.after(row, v * LANES)), total[v])
         floor = e.spread(least)
         for v in range(V):
-            value = builder.load(total[v])
-            below = builder.fcmp_ordered("<", value, floor)
-            e.store(builder.select(below, floor, value), e.after(place, v * LANES))
+            e.store(e.at_least(builder.load(total[v]), floor), e.after(place, v * LANES))
         return context.get_dummy_value()
 
     size = types.intp

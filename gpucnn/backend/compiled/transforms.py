@@ -11,8 +11,6 @@ from numba.extending import intrinsic
 
 from gpucnn.backend.compiled.vectors import INT, LANES, VECTOR, Emitter
 
-_EVEN, _ODD = range(0, 2 * LANES, 2), range(1, 2 * LANES, 2)
-
 
 @intrinsic
 def transform_taps(
@@ -79,8 +77,7 @@ def split_tiles(
                 pixels = []
                 for first in (0, 2):
                     at = e.after(row, builder.add(builder.mul(p, INT(2)), INT(first)))
-                    left, right = e.load(at), e.load(e.after(at, LANES))
-                    pixels += [e.shuffle(left, right, lanes) for lanes in (_EVEN, _ODD)]
+                    pixels += e.load_pairs(at)
                 by_row.append(_differences(builder, pixels))
             for j in range(4):
                 for i, value in enumerate(_differences(builder, [row[j] for row in by_row])):
@@ -117,15 +114,8 @@ def join_tiles(
             ]
             by_column = [_sums(builder, [row[j] for row in by_row]) for j in range(2)]
             for row, pair in zip(rows, zip(*by_column, strict=True), strict=True):
-                values = []
-                for total in pair:
-                    value = builder.fadd(total, begin)
-                    below = builder.fcmp_ordered("<", value, floor)
-                    values.append(builder.select(below, floor, value))
-                at = e.after(row, builder.mul(p, INT(2)))
-                for half in (0, 1):
-                    lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
-                    e.store(e.shuffle(values[0], values[1], lanes), e.after(at, half * LANES))
+                even, odd = (e.at_least(builder.fadd(total, begin), floor) for total in pair)
+                e.store_pairs(even, odd, e.after(row, builder.mul(p, INT(2))))
         return context.get_dummy_value()
 
     size = types.intp

@@ -47,6 +47,22 @@ class Emitter:
         place = self.builder.bitcast(address, vector.type.as_pointer())
         self.builder.store(vector, place).align = 1 if vector.type is BYTES else 4
 
+    def load_pairs(self, address: Any) -> list[Any]:
+        """Of two vectors that follow one another the even lanes, and the odd ones."""
+        left, right = self.load(address), self.load(self.after(address, LANES))
+        return [self.shuffle(left, right, range(i, 2 * LANES, 2)) for i in (0, 1)]
+
+    def store_pairs(self, even: Any, odd: Any, address: Any) -> None:
+        """The two as lanes of two vectors that follow one another."""
+        for half in (0, 1):
+            lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
+            self.store(self.shuffle(even, odd, lanes), self.after(address, half * LANES))
+
+    def at_least(self, value: Any, floor: Any) -> Any:
+        """The greater of the two, lane by lane; a NaN stays one."""
+        below = self.builder.fcmp_ordered("<", value, floor)
+        return self.builder.select(below, floor, value)
+
     def prefetch(self, address: Any) -> None:
         """Have a line of the cache fetched, to be read once; it may lie beyond the array."""
         byte = self.builder.bitcast(address, ir.IntType(8).as_pointer())
