@@ -164,7 +164,8 @@ def _cost(N: int, height: int, width: int, rows: int, images: int) -> float:
 
 
 def _apart(floats: int) -> int:
-    """So many floats and some: 16 neighbours far apart are not to fall on one set of the cache."""
+    """So many floats, room for a vector, and a line: that far apart, 16 places would often fall on
+    one set of the cache, and evict each other."""
     return _whole(floats) + LANES + 16
 
 
