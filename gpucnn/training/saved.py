@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn import data, models
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.data.image import fit_image, to_mnist
+from gpucnn.data.image import fit_image
+from gpucnn.data.mnist_form import to_mnist
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
 from gpucnn.training import checkpoint, evaluation

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from gpucnn.data import load
-from gpucnn.data.image import fit_image, open_image, read_images, to_mnist
+from gpucnn.data.image import fit_image, open_image, read_images
+from gpucnn.data.mnist_form import to_mnist
 from gpucnn.data.resample import resize
 from gpucnn.errors import DataError
 
