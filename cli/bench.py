@@ -17,7 +17,8 @@ from gpucnn.bench.record import Change, Record, Row, check_same_machine, compare
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options
 from gpucnn.bench.shapes import SUITES
 from gpucnn.bench.tables import why_wrong
-from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.group import Group
+from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.rows import RowProgress
 from gpucnn.cli.targets import check_picture, check_target
 from gpucnn.errors import Interrupted, UsageError, VerificationError
@@ -31,6 +32,7 @@ _HELP = {
     "all": "All of these.",
 }
 _DISTURBED = 0.05  # share of the CPUs' time from which on others are told of
+_KEEP = "to keep what is measured until then, give --save FILE.json"
 _FLAGS = (
     click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]"),
     click.option("--suite", help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]"),
@@ -53,7 +55,7 @@ _FLAGS = (
 )
 
 
-@click.group("bench")
+@click.group("bench", cls=Group)
 def command() -> None:
     """Check, time, and set beside the roofline and PyTorch.
 
@@ -128,9 +130,13 @@ def _bench(
         record = bench.record
         if before is not None:
             check_same_machine(before, record.machine, old)
-        _head(bench, console)
-        progress.total = bench.count(kinds)
-        _measure(bench, kinds, console, progress, save)
+        try:
+            _head(bench, console)
+            progress.total = bench.count(kinds)
+            _measure(bench, kinds, console, progress, save)
+        except OutputError as error:
+            error.fix = f"the rows that were measured are in {save}" if save else _KEEP
+            raise
     console.result(report.table(record))
     if plot is not None:
         _draw(record, plot)
@@ -211,7 +217,7 @@ def _measure(
         kept = f"the {len(record.rows)} rows that were measured are"
         raise Interrupted(
             f"interrupted: {kept} in {save}" if save and record.rows else "interrupted",
-            fix=None if save else "to keep what is measured until then, give --save FILE.json",
+            fix=None if save else _KEEP,
         ) from None
     if (record.others or 0) > _DISTURBED:
         console.note(

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import click
 
+from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
 
 _DATA_DIR = click.option("--data-dir", help="the only folder to look in [the cache directory]")
 
 
-@click.group("data")
+@click.group("data", cls=Group)
 def command() -> None:
     """Data sets: what there is, where it lies, and whether it is intact."""
 

@@ -2,47 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import click
 
-from gpucnn import data as datasets
-from gpucnn.cli.output import Console, output_options
-from gpucnn.errors import DataError
+from gpucnn.cli.options import device_option, offer, reading_options, saved_options
+from gpucnn.cli.output import Console, loss_text, output_options
+from gpucnn.data import NAMES, Reading
 from gpucnn.training import SavedModel
+from gpucnn.training.report import Report
+
+_LARGEST = 20  # classes up to which the whole matrix is shown; of more, only the errors
+_ERRORS = 10  # that are shown of a larger matrix
+_SPLITS = ["test", "validation", "train", "all"]
 
 
 @click.command()
-@click.argument("run")
-@click.option("--data", help="data set or path [what the run was trained on]")
+@saved_options
+@click.option(
+    "--data",
+    help="data set or path [what the run was trained on]",
+    shell_complete=offer(*NAMES, files=True),
+)
 @click.option("--data-dir", help="the only folder to look for the data set in")
 @click.option(
-    "--split", type=click.Choice(["test", "validation", "train"]), default="test", help="[test]"
+    "--split", type=click.Choice(_SPLITS), help="[test if there is such a part, else all]"
 )
-@click.option("--weights", type=click.Choice(["last", "best"]), default="last", help="[last]")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
+@reading_options
+@device_option
 @output_options
 def command(
-    run: str,
+    load: Callable[[str], SavedModel],
     data: str | None,
     data_dir: str | None,
-    split: str,
-    weights: str,
+    split: str | None,
+    reading: Reading,
     device: str,
     console: Console,
 ) -> None:
-    """Loss and accuracy of RUN: a run directory, or a .safetensors file of one."""
-    saved = SavedModel.load(run, weights, console.device(device))
-    config = saved.config
-    splits = datasets.load(
-        data or config.data,
-        data_dir or (None if data else config.data_dir),
-        validation=None if data else config.validation,
-    )
-    dataset = getattr(splits, split)
-    if dataset is None:
-        raise DataError(f"{splits.name} has no {split} set", fix="choose another part with --split")
-    result = saved.evaluate(dataset)
-    console.event({"event": "end", **result})
+    """How RUN does on labelled data: loss, accuracy, and for each class precision and recall.
+
+    RUN is a run directory, or a .safetensors file of one. The data are read as those were that it
+    was trained on, and classes are matched by name.
+    """
+    saved = load(console.device(device))
+    dataset, split, text, notes = saved.dataset(data, split, data_dir, reading)
+    console.data(text, notes)
+    if data is None and split in ("all", "train"):
+        console.note("note: the model was trained on these images, or on some of them")
+    report = saved.report(dataset)
+    _events(report, console)
     console.result(
-        f"{split} accuracy {result['accuracy']:.2%}, loss {result['loss']:.4f} "
+        f"{split} accuracy {report.accuracy:.2%}, loss {loss_text(report.loss)} "
         f"({len(dataset):,} images, {saved.path})"
+    )
+    console.result(_scores(report))
+    console.result(_confusion(report))
+
+
+def _events(report: Report, console: Console) -> None:
+    for score in report.scores:
+        console.event({"event": "class", **score._asdict()})
+    console.event(
+        {
+            "event": "confusion",
+            "labels": list(report.class_names),
+            "matrix": report.confusion.tolist(),
+        }
+    )
+    console.event({"event": "end", "loss": report.loss, "accuracy": report.accuracy})
+
+
+def _scores(report: Report) -> str:
+    """A line a class."""
+    rows: list[tuple[str, ...]] = [("class", "images", "precision", "recall", "F1")]
+    for label, images, *shares in report.scores:
+        rows.append((label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in shares)))
+    return _table(rows)
+
+
+def _confusion(report: Report) -> str:
+    """The matrix, or the most frequent errors of a large one."""
+    used = [k for k in range(len(report.class_names)) if _occurs(report, k)]
+    if len(used) > _LARGEST:
+        rows: list[tuple[str, ...]] = [("class", "taken for", "images")]
+        rows += [(true, taken, f"{n:,}") for true, taken, n in report.confused[:_ERRORS]]
+        return "\n" + _table(rows)
+    names = [report.class_names[k] for k in used]
+    head = ("true \\ answered", *names)
+    lines = [(report.class_names[i], *(str(report.confusion[i, j]) for j in used)) for i in used]
+    return "\n" + _table([head, *lines])
+
+
+def _occurs(report: Report, k: int) -> bool:
+    return bool(report.confusion[k].any() or report.confusion[:, k].any())
+
+
+def _table(rows: list[tuple[str, ...]]) -> str:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(
+        "  ".join(
+            cell.rjust(width) if place else cell.ljust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
     )

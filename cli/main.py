@@ -10,6 +10,7 @@ from gpucnn.cli import signals  # first: it is in charge while the others are im
 # isort: split
 import contextlib
 import importlib
+import io
 import os
 import signal
 import sys
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import gpucnn
+from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
 from gpucnn.errors import GpucnnError, Interrupted, UsageError
 
@@ -34,7 +36,7 @@ COMMANDS = {
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Commands by the name of their module, and one place for all errors."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -50,12 +52,13 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def main(  # type: ignore[override]
+    def main(
         self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
     ) -> NoReturn:
         """Run a command and leave with its exit code."""
         arguments = list(sys.argv[1:] if args is None else args)
         debug = "--debug" in arguments
+        _print_any_name()
         try:
             with _sigterm_as_interrupt(to_the_end=args is None):
                 result = super().main(
@@ -78,6 +81,13 @@ class Commands(click.Group):
         sys.exit(code)
 
 
+def _print_any_name() -> None:
+    """Let a stream show what its encoding has no letters for, as \\u65e5: a name stops nothing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
 def _drop_unwritten() -> None:
     """What cannot be written is lost by now: Python is not to try again when it ends."""
     for stream in (sys.stdout, sys.stderr):
@@ -95,7 +105,8 @@ def _as_gpucnn_error(error: BaseException) -> GpucnnError:
         return Interrupted("interrupted")
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gpucnn"
-        return UsageError(error.format_message(), fix=f"see {command} --help")
+        hint = getattr(error, "hint", None) or f"see {command} --help"
+        return UsageError(error.format_message(), fix=hint)
     if isinstance(error, MemoryError):
         return GpucnnError(
             "out of memory", cause=str(error) or None, fix="use a smaller --batch-size"
@@ -140,7 +151,9 @@ def main() -> None:
     gpucnn train --data digits             needs no network
     gpucnn train --data mnist --model cnn
 
-    Every command has --help; errors end with a code that says their kind: 1 other, 2 usage,
+    Every command has --help. A shell completes commands, options and their values after
+    eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)", or zsh_source or fish_source.
+    Errors end with a code that says their kind: 1 other, 2 usage,
     3 device, 4 data, 5 diverged, 6 verification, 130 interrupted.
     """
 

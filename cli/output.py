@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ class OutputError(GpucnnError):
 
     def __init__(self, error: OSError) -> None:
         super().__init__("standard output cannot be written", cause=error.strerror)
+        self.is_closed = error.errno == errno.EPIPE
 
 
 class Console:
@@ -48,6 +50,12 @@ class Console:
             with contextlib.suppress(OSError):
                 click.echo(text, err=True)
 
+    def data(self, text: str, notes: Iterable[str]) -> None:
+        """How data were read, and what else the user should know, each on a line of stderr."""
+        self.note(f"data: {text}")
+        for note in notes:
+            self.note(f"note: {note}")
+
     def device(self, device: str) -> str:
         """The device that ``--device`` says; what "auto" comes down to, and why, is shown.
 
@@ -64,7 +72,13 @@ class Console:
         return device
 
     def error(self, error: GpucnnError) -> None:
-        """What happened, why, and what to do: on stderr, and with --json as an event too."""
+        """What happened, why, and what to do: on stderr, and with --json as an event too.
+
+        Nothing where the reader of stdout has gone, as in `gpucnn doctor | head`, unless there is
+        something to do.
+        """
+        if isinstance(error, OutputError) and error.is_closed and error.fix is None:
+            return
         with contextlib.suppress(OSError):
             click.echo(f"error: {error}".replace("\n", "\n  "), err=True)
         with contextlib.suppress(OutputError):  # the exit code still says it
@@ -76,6 +90,11 @@ def _print(text: str) -> None:
         click.echo(text)
     except OSError as error:
         raise OutputError(error) from error
+
+
+def loss_text(loss: float) -> str:
+    """A loss in four decimals, or in scientific notation where it is large."""
+    return f"{loss:.4f}" if abs(loss) < 1e4 else f"{loss:.3e}"
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:

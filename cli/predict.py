@@ -2,56 +2,139 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import itertools
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.cli.options import device_option, offer, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
-from gpucnn.data.image import SUFFIXES, read_images
-from gpucnn.errors import MissingExtraError
+from gpucnn.cli.targets import check_target
+from gpucnn.data import Reading
+from gpucnn.errors import DataError, GpucnnError, MissingExtraError
 from gpucnn.training import SavedModel
+from gpucnn.training.evaluation import BATCH_SIZE
 from gpucnn.training.files import storage_errors, write_atomic
 
 
+class Input(NamedTuple):
+    """An image as the model sees it.
+
+    Attributes:
+        name: what to call it.
+        stem: of the file that it is from.
+        number: of the image in that file; None if it holds one.
+        image: uint8 (C, H, W).
+        row: (name of the column, what it holds) that tells its row of a table from the others; None
+            if there is no such column.
+        is_picture: whether it is a picture, and no row or array.
+    """
+
+    name: str
+    stem: str
+    number: int | None
+    image: NDArray[np.uint8]
+    row: tuple[str, str] | None
+    is_picture: bool
+
+
 @click.command()
-@click.argument("run")
-@click.argument("files", nargs=-1, required=True, metavar="FILE...")
+@saved_options
+@click.argument(
+    "files", nargs=-1, required=True, metavar="FILE...", shell_complete=offer(files=True)
+)
 @click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
 @click.option("--save-input", metavar="DIR", help="save what the model sees as PNG files")
-@click.option("--weights", type=click.Choice(["last", "best"]), default="last", help="[last]")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
+@click.option(
+    "--csv",
+    "table",
+    type=Path,
+    metavar="FILE.csv",
+    help="write the answers as Kaggle takes them: ImageId,Label, or with the table's own ids",
+)
+@reading_options
+@device_option
 @output_options
 def command(
-    run: str,
+    load: Callable[[str], SavedModel],
     files: tuple[str, ...],
     top: int,
     save_input: str | None,
-    weights: str,
+    table: Path | None,
+    reading: Reading,
     device: str,
     console: Console,
 ) -> None:
     """Classify the images in each FILE with RUN: a run directory, or a .safetensors file of one.
 
-    A FILE is a picture (PNG, JPEG) of any size, an array (.npy), an idx file or a CSV table. What
-    stands beside a class is its probability; of a model that was trained with mean_squared_error it
-    is the output itself.
+    A FILE is a picture, a folder of pictures, a CSV table, an npz or npy file, or an idx file. They
+    are read as the data were that RUN was trained on. What stands beside a class is its
+    probability; of a model that was trained with mean_squared_error it is the output itself.
     """
-    saved = SavedModel.load(run, weights, console.device(device))
+    if table is not None:
+        check_target(table, "--csv")
+    saved = load(console.device(device))
+    console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     taken: set[str] = set()
-    for file in files:
-        path = Path(file)
-        picture = path.suffix.lower() in SUFFIXES
-        images = read_images(path)
-        inputs = np.stack([saved.prepare(image, name, picture=picture) for name, image in images])
+    answers: list[tuple[Input, str]] = []
+    failed: list[GpucnnError] = []
+    # In the batches of an evaluation, across files: the same numbers to the last bit.
+    inputs = _inputs(saved, files, reading, console, failed)
+    while batch := list(itertools.islice(inputs, BATCH_SIZE)):
         if save_input is not None:
-            _save(Path(save_input), path.stem, inputs, taken)
-        for (name, _), classes in zip(images, saved.classify(inputs, top), strict=True):
-            _show(console, name, classes)
+            _save(Path(save_input), batch, taken)
+        found = saved.classify(np.stack([each.image for each in batch]), top)
+        for each, classes in zip(batch, found, strict=True):
+            _show(console, each.name, classes)
+            answers.append((each, classes[0]["label"]))
+    if failed:
+        raise failed[0]
+    if table is not None:
+        write_atomic(table, _submission(answers).encode(), "--csv")
+        console.note(f"answers: {table}")
+
+
+def _inputs(
+    saved: SavedModel,
+    files: tuple[str, ...],
+    reading: Reading,
+    console: Console,
+    failed: list[GpucnnError],
+) -> Iterator[Input]:
+    """The images of all files, until one cannot be read: that error is `failed` then."""
+    for file in files:
+        try:
+            found = saved.find(file, reading=reading)
+            for part in found.parts:
+                saved.check_shape(part.images, part.where)
+        except DataError as error:
+            if not reading.skip_broken:
+                failed.append(error)
+                return
+            console.note(f"left out: {error}".replace("\n", "\n  "))
+            continue
+        except GpucnnError as error:
+            failed.append(error)
+            return
+        count = sum(len(part.images) for part in found.parts)
+        if count > 1 or found.said:
+            text = f"{count:,} image{'s' * (count > 1)} of {file}"
+            console.data(", ".join([text, *found.said]), found.notes)
+        single = count == 1
+        for part in found.parts:
+            for k, image in enumerate(part.images):
+                name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
+                row = (part.id_name or "id", part.ids[k]) if part.ids else None
+                is_picture = found.noun == "pictures"
+                stem = Path(name if is_picture else file).stem
+                number = None if single or is_picture else k
+                yield Input(name, stem, number, image, row, is_picture)
 
 
 def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
@@ -60,8 +143,28 @@ def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.result(f"{name}: {shown}")
 
 
-def _save(folder: Path, stem: str, inputs: NDArray[np.uint8], taken: set[str]) -> None:
-    """Write what the model sees of one file as FOLDER/STEM.input.png, further ones numbered.
+def _submission(answers: list[tuple[Input, str]]) -> str:
+    """The answers as a table that Kaggle takes."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    rows = [each.row for each, _ in answers]
+    if answers and all(rows):
+        writer.writerow([rows[0][0], "label"])  # type: ignore[index]
+        keys = [row[1] for row in rows if row]
+    elif any(each.is_picture for each, _ in answers):
+        writer.writerow(["filename", "label"])
+        names = [Path(each.name).name for each, _ in answers]
+        unique = len(set(names)) == len(names)
+        keys = names if unique else [each.name for each, _ in answers]
+    else:
+        writer.writerow(["ImageId", "Label"])
+        keys = [str(number) for number in range(1, len(answers) + 1)]
+    writer.writerows([key, label] for key, (_, label) in zip(keys, answers, strict=True))
+    return text.getvalue()
+
+
+def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
+    """Write what the model sees as FOLDER/STEM.input.png; of a file with many, the number as well.
 
     A name that is `taken` by another file of the same stem gets a -2, -3, ...
     """
@@ -73,9 +176,9 @@ def _save(folder: Path, stem: str, inputs: NDArray[np.uint8], taken: set[str]) -
         ) from error
     with storage_errors(folder, "--save-input"):
         folder.mkdir(parents=True, exist_ok=True)
-        for number, image in enumerate(inputs):
-            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            name = f"{stem}.{number}" if len(inputs) > 1 else stem
+        for each in batch:
+            pixels = each.image[0] if len(each.image) == 1 else each.image.transpose(1, 2, 0)
+            name = each.stem if each.number is None else f"{each.stem}.{each.number}"
             names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
             free = next(each for each in names if each not in taken)
             taken.add(free)

@@ -12,6 +12,7 @@ import click
 from gpucnn import models
 from gpucnn.backend.parallel import blas_problem
 from gpucnn.bench import profile_table, profiler
+from gpucnn.cli.options import device_option, offer, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_picture
 from gpucnn.errors import UsageError
@@ -25,8 +26,10 @@ _BATCH_SIZE = 128
 
 
 @click.command()
-@click.argument("run", required=False)
-@click.option("--model", help=f"{', '.join(models.NAMES)} [cnn]")
+@run_argument(required=False)
+@click.option(
+    "--model", help=f"{', '.join(models.NAMES)} [cnn]", shell_complete=offer(*models.NAMES)
+)
 @click.option(
     "--batch-size",
     "-b",
@@ -34,7 +37,7 @@ _BATCH_SIZE = 128
     help=f"images in a step [of RUN, or {_BATCH_SIZE}]",
 )
 @click.option("--optimizer", help=f"{', '.join(OPTIMIZERS)} [of RUN, or adam]")
-@click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]")
+@device_option
 @click.option("--threads", type=click.IntRange(min=1), help="of the CPU backend [all usable cores]")
 @click.option(
     "--seconds",
@@ -43,6 +46,7 @@ _BATCH_SIZE = 128
     help="to spend on measuring, about [6]",
 )
 @click.option("--plot", metavar="FILE.png", type=Path, help="draw it as bars")
+@click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps")
 @output_options
 def command(
     run: str | None,
@@ -53,6 +57,7 @@ def command(
     threads: int | None,
     seconds: float,
     plot: Path | None,
+    trust_code: bool,
     console: Console,
 ) -> None:
     """Where the time of a training step goes, in --model or in the model of RUN.
@@ -81,7 +86,7 @@ def command(
     if run is None:
         network, config, shape = _of_model(model or "cnn", options)
     else:
-        network, config, shape = _of_run(run, options)
+        network, config, shape = _of_run(run, trust_code, options)
     trainer = profiler.prepare(network, replace(config, device=device), shape)
     if device == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
@@ -102,8 +107,10 @@ def _of_model(name: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, 
     return models.get(name), config, _MNIST
 
 
-def _of_run(run: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, tuple[int, ...]]:
-    saved = SavedModel.load(run)
+def _of_run(
+    run: str, trust_code: bool, options: dict[str, Any]
+) -> tuple[Module, TrainConfig, tuple[int, ...]]:
+    saved = SavedModel.load(run, trust_code=trust_code)
     config = saved.config
     if options.get("optimizer", config.optimizer) != config.optimizer:  # they are of the run's
         options |= {"momentum": None, "nesterov": False, "weight_decay": None}

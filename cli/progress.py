@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from gpucnn.cli.output import Console
+from gpucnn.cli.output import Console, loss_text
 from gpucnn.training import Callback, History, Trainer
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class JsonEvents(Callback):
             {
                 "event": "end",
                 "run": str(trainer.run.path) if trainer.run else None,
-                "reason": history.reason,
+                "reason": history.outcome,
                 "epochs": len(history.records),
                 "seconds": history.seconds,
                 "test_loss": test["loss"],
@@ -89,7 +89,7 @@ class ProgressBar(EpochLines):
             )
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
-        self._bar.update(self._task, figures=f"loss {loss:.4f}")
+        self._bar.update(self._task, figures=f"loss {loss_text(loss)}")
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=trainer.step)
@@ -117,11 +117,11 @@ def heading(trainer: Trainer) -> str:
 def epoch_line(trainer: Trainer, record: dict[str, Any]) -> str:
     """An epoch's record in a line of 80 columns."""
     text = (
-        f"epoch {record['epoch']}/{trainer.config.epochs}: loss {record['loss']:.4f}, "
+        f"epoch {record['epoch']}/{trainer.config.epochs}: loss {loss_text(record['loss'])}, "
         f"accuracy {record['accuracy']:.2%}"
     )
     if record["val_loss"] is not None:
-        text += f"; val {record['val_loss']:.4f}, {record['val_accuracy']:.2%}"
+        text += f"; val {loss_text(record['val_loss'])}, {record['val_accuracy']:.2%}"
     return text + f"; {record['images_per_second']:,.0f} img/s, {record['seconds']:.1f} s"
 
 

@@ -7,33 +7,52 @@ import dataclasses
 import click
 
 from gpucnn import models
+from gpucnn.cli.options import offer, run_argument
 from gpucnn.cli.output import Console, output_options
+from gpucnn.data.reading import parse_shape
 from gpucnn.errors import UsageError
 from gpucnn.training import SavedModel
-
-_MNIST = (1, 28, 28)
+from gpucnn.training.code import network
 
 
 @click.command()
-@click.argument("run", required=False)
-@click.option("--model", help=f"{', '.join(models.NAMES)} [lenet]")
+@run_argument(required=False)
+@click.option(
+    "--model",
+    help=f"{', '.join(models.NAMES)}, or your own as my_net.py:build [lenet]",
+    shell_complete=offer(*models.NAMES, files=True),
+)
 @click.option("--classes", type=click.IntRange(min=1), default=10, help="outputs of --model [10]")
+@click.option("--image-shape", default="28x28", help="what --model takes, as 32x32x3 [28x28]")
 @click.option("--batch", type=click.IntRange(min=1), default=1, help="images in the batch [1]")
+@click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps")
 @output_options
-def command(run: str | None, model: str | None, classes: int, batch: int, console: Console) -> None:
+def command(
+    run: str | None,
+    model: str | None,
+    classes: int,
+    image_shape: str,
+    batch: int,
+    trust_code: bool,
+    console: Console,
+) -> None:
     """Layers of --model, or of the model in RUN: shapes, parameters, FLOPs, memory.
 
-    With --json one object a layer, then the totals.
+    Of a run also how its data were read. With --json one object a layer, then the totals.
     """
     if run is not None and model is not None:
         raise UsageError("a run has a model already", fix="give RUN or --model, not both")
     if run is not None:
-        network = SavedModel.load(run).model
+        saved = SavedModel.load(run, trust_code=trust_code)
+        built = saved.model
+        if saved.description.read:
+            console.note(f"data: {saved.description.read}")
     else:
-        network = models.get(model or "lenet", classes).build(_MNIST)
-    console.result(network.summary(batch))
-    rows = [dataclasses.asdict(row) for row in network.summary_rows(batch)]
+        shape, _ = parse_shape(image_shape)
+        built = network(model or "lenet", shape, classes).build(shape)
+    console.result(built.summary(batch))
+    rows = [dataclasses.asdict(row) for row in built.summary_rows(batch)]
     for row in rows:
         console.event({"event": "layer", **row})
     totals = {key: sum(row[key] for row in rows) for key in ("flops", "activation_bytes")}
-    console.event({"event": "end", "batch": batch, "parameters": network.num_parameters, **totals})
+    console.event({"event": "end", "batch": batch, "parameters": built.num_parameters, **totals})

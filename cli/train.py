@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import click
 
-from gpucnn import backend as backends
 from gpucnn import data as datasets
 from gpucnn import models
-from gpucnn.cli.output import Console, OutputError, output_options
+from gpucnn.cli.options import config_option
+from gpucnn.cli.output import Console, OutputError, loss_text, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import UsageError
-from gpucnn.training import Callback, History, Run, TrainConfig, Trainer, fit_trainer
-from gpucnn.training.config import FIELDS, field_type, flag_name
+from gpucnn.training import Callback, History, Run, TrainConfig, Trainer, checkpoint, fit_trainer
+from gpucnn.training.callbacks import best_epoch
+from gpucnn.training.code import COPY, Code
+from gpucnn.training.config import FIELDS, flag_name
+from gpucnn.training.metrics import guessing
 from gpucnn.training.run import describe_environment
 
 NEWEST = ""  # what --resume without a value gives
@@ -25,23 +30,14 @@ _RESUMABLE = ("data_dir", "device", "log_interval", "runs_dir", "threads")
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """An option for each field of TrainConfig, which holds its help text and its default."""
-    for key, field in reversed(FIELDS.items()):
-        kind, _ = field_type(key)
-        default = field.default
-        shown = "" if default is None or default is False else f" [{default}]"
-        names = [flag_name(key), key]
-        if key == "batch_size":
-            names.insert(1, "-b")
-        if kind is bool:
-            names[0] += f"/--no-{key}"
-        # The default is None: only what was typed overrides the TOML file and the environment.
-        option = click.option(*names, type=kind, default=None, help=field.metadata["help"] + shown)
-        command = option(command)
+    """An option for each field of TrainConfig."""
+    for key in reversed(FIELDS):
+        command = config_option(key, ("-b",) if key == "batch_size" else ())(command)
     return command
 
 
 @click.command()
+@click.argument("stray", nargs=-1, metavar="")
 @_config_options
 @click.option("--config", "config_file", metavar="FILE", help="TOML file with these options")
 @click.option(
@@ -49,14 +45,18 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="[RUN]",
     is_flag=False,
     flag_value=NEWEST,
-    help="go on with a run that was cut short; the newest if none is named",
+    help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
+    " finished run as a new one",
 )
+@click.option("--trust-code", is_flag=True, help="with --resume: run the model's code in the run")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
+    stray: tuple[str, ...],
     config_file: str | None,
     resume: str | None,
+    trust_code: bool,
     dry_run: bool,
     print_config: bool,
     console: Console,
@@ -67,46 +67,91 @@ def command(
     Options come from --config, over it the environment (GPUCNN_EPOCHS=3), over it the flags.
     Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
     """
-    run = None
-    if resume is None:
-        config = TrainConfig.load(config_file, flags=flags)
-    else:
+    if stray:
+        raise _stray(stray[0])
+    if resume is not None:
         if config_file or dry_run or print_config:
             raise UsageError(
                 "--resume goes with none of --config, --dry-run and --print-config",
                 cause="a run is resumed with the options that it was started with",
             )
-        run = _run_to_resume(resume, flags)
-        config = _resumed_config(run, flags)
+        _resume(_run_to_resume(resume, flags), flags, trust_code, console)
+        return
+    config = TrainConfig.load(config_file, flags=flags)
     if print_config:
         click.echo(config.resolved(config.device).to_toml(), nl=False)
         return
     if dry_run:
         config = replace(config, epochs=1, limit_batches=1)
-    history = _train(config, run, dry_run, console)
-    console.result(_summary(history))
+    trainer, code = _trainer(config, Code.parse(config.model), console)
+    if config.weights is not None:
+        console.note(trainer.start_from(config.weights))
+    run = None if dry_run else Run.create(config, trainer.backend, code)
+    _fit(trainer, run, console)
 
 
-def _train(config: TrainConfig, run: Run | None, dry_run: bool, console: Console) -> History:
+def _resume(run: Run, flags: dict[str, Any], trust_code: bool, console: Console) -> None:
+    """Go on with a run; with more epochs than a finished one has, as a new run."""
+    longer = flags.pop("epochs")
+    before = run.config()
+    config = _resumed_config(run, flags)
+    if longer is not None and longer != before.epochs:
+        config = _longer(run, config, longer)
+    elif longer is None:
+        longer = before.epochs
+    code = Code.parse(config.model)
+    if code is not None:
+        code = run.code(code.function, trust_code)
+    trainer, code = _trainer(config, code, console)
+    _note_changes(run, describe_environment(trainer.backend), console)
+    if longer == before.epochs:
+        if config.weights is not None and not run.has_checkpoint():
+            console.note(trainer.start_from(config.weights))
+        _fit(trainer, run, console, resume=True)
+        return
+    trainer.restore(checkpoint.load(run.weights), longer=True)
+    new = Run.create(config, trainer.backend, code)
+    new.keep_best(run)
+    console.note(
+        f"going on with {run.path} as {new.path}, from epoch {trainer.epochs_done} to {longer}; the"
+        f" learning rates are those of schedule {config.schedule} over {longer} epochs"
+    )
+    _fit(trainer, new, console)
+
+
+def _trainer(
+    config: TrainConfig, code: Code | None, console: Console
+) -> tuple[Trainer, Code | None]:
+    """The training that the options ask for, its data read, its model built."""
     config = replace(config, device=console.device(config.device))
-    backend = backends.get(config.device)
-    data = datasets.load(config.data, config.data_dir, validation=config.validation)
-    trainer = Trainer(models.get(config.model, data.classes), data, config)
-    resume = run is not None
-    if run is not None:
-        _note_changes(run, describe_environment(backend), console)
-    elif not dry_run:
-        run = Run.create(config, backend)
+    data = datasets.load(
+        config.data, config.data_dir, validation=config.validation, reading=config.reading
+    )
+    console.data(data.text, data.notes)
+    if code is None:
+        return Trainer(models.get(config.model, data.classes), data, config), None
+    network = code.build(data.image_shape, data.classes)
+    about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
+    return Trainer(network, data, config, about=about), code
+
+
+def _fit(trainer: Trainer, run: Run | None, console: Console, resume: bool = False) -> None:
     callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
     if not console.quiet:
         callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
     try:
-        return fit_trainer(trainer, callbacks, run=run, resume=resume)
+        history = fit_trainer(trainer, callbacks, run=run, resume=resume)
+        console.result(_summary(history))
     except OutputError as error:
         # All is saved by then: what happens in a run is printed after its checkpoint is written.
         if run is not None:
             error.fix = f"go on with: {run.resume_command}"
         raise
+    if history.outcome == "learned nothing" and run is not None:
+        console.note(_why_nothing(history, trainer))
+    elif run is not None:
+        trust = " --trust-code" if run.has_code else ""
+        console.note(f"next: gpucnn predict {shlex.quote(str(run.path))}{trust} FILE")
 
 
 def _on_terminal() -> bool:
@@ -139,10 +184,59 @@ def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
             console.note(f"note: {key} was {then[key]} when the run was started, now it is {value}")
 
 
+def _longer(run: Run, config: TrainConfig, epochs: int) -> TrainConfig:
+    """The options to go on with a finished run as a new one, for more epochs."""
+    records = run.records()
+    done, best = len(records), best_epoch(records)
+    early = config.patience is not None and best is not None and done - best >= config.patience
+    if done < config.epochs or early or epochs <= done:
+        raise UsageError(
+            f"--epochs {epochs} cannot be given to go on with {run.path}",
+            cause=f"it has {done} of {config.epochs} epochs"
+            + (", and stopped early for its --patience" if early else ""),
+            fix=f"start another from its weights: gpucnn train --config {run.path}/config.toml"
+            f" --weights {run.path} --epochs {epochs}"
+            if early
+            else f"give more than {done} epochs"
+            if done >= config.epochs
+            else f"finish it first: {run.resume_command}",
+        )
+    return replace(config, epochs=epochs)
+
+
+def _stray(word: str) -> UsageError:
+    """The error for a word that is no option, and the option that it may be the value of."""
+    option = "--model" if word in models.NAMES or Code.parse(word) else "--data"
+    known = option == "--model" or word in datasets.NAMES or Path(word).exists()
+    return UsageError(
+        f"train takes options only, and was given {word!r}",
+        fix=f"did you mean gpucnn train {option} {word}?" if known else "see gpucnn train --help",
+    )
+
+
 def _summary(history: History) -> str:
     epochs = len(history.records)
-    text = f"{history.reason}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
+    text = f"{history.outcome}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
     if history.test is not None:
         accuracy, loss = history.test["accuracy"], history.test["loss"]
-        text += f", test accuracy {accuracy:.2%}, test loss {loss:.4f}"
+        text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
     return text
+
+
+def _why_nothing(history: History, trainer: Trainer) -> str:
+    """What a training that learned nothing gave, and what may help."""
+    labels = trainer.loader.dataset.labels
+    loss, accuracy = guessing(trainer.config.loss, labels)
+    last = history.records[-1]
+    rate = float(trainer.learning_rates.max())
+    usual = replace(trainer.config, learning_rate=None).resolved("cpu").learning_rate or rate
+    lower = usual if usual < rate else rate / 10
+    advice = f"lower the learning rate, now {rate:g}, as in --lr {lower:.2g}"
+    if last["loss"] < 2 * loss:
+        advice = (
+            f"try more --epochs, another --lr than {rate:g}, and see whether the labels are right"
+        )
+    return (
+        f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"
+        f" {loss_text(last['loss'])}; guessing gives {accuracy:.2%} and {loss:.4f}\n  fix: {advice}"
+    )

@@ -7,7 +7,7 @@ a caller in Python catches `GpucnnError` or the built-in type that a kind also i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
 Entry = TypeVar("Entry")
@@ -166,6 +166,40 @@ class Interrupted(GpucnnError):
     kind = "interrupted"
 
 
+#: What other libraries and habits call it -> our name.
+_SYNONYMS = {
+    "gpu": "cuda",
+    "nvidia": "cuda",
+    "simulator": "sim",
+    "mse": "mean_squared_error",
+    "l2": "mean_squared_error",
+    "bce": "binary_cross_entropy",
+    "binary_crossentropy": "binary_cross_entropy",
+    "cross_entropy": "softmax_cross_entropy",
+    "crossentropy": "softmax_cross_entropy",
+    "categorical_crossentropy": "softmax_cross_entropy",
+    "sparse_categorical_crossentropy": "softmax_cross_entropy",
+    "nll": "softmax_cross_entropy",
+    "logistic": "softmax",
+    "le-net": "lenet",
+    "lenet5": "lenet",
+    "fashion": "fashion-mnist",
+    "fashion_mnist": "fashion-mnist",
+}
+
+
+def similar(table: Iterable[str], name: str) -> str | None:
+    """The name in a table that a name which is not in it may stand for, or None."""
+    lower = name.lower()
+    names = {each.lower(): each for each in table}
+    if lower in names:
+        return names[lower]
+    if _SYNONYMS.get(lower) in names:
+        return _SYNONYMS[lower]
+    close = difflib.get_close_matches(lower, names, n=1)
+    return names[close[0]] if close else None
+
+
 def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = "") -> Entry:
     """The entry of a name.
 
@@ -180,8 +214,8 @@ def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = ""
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    close = difflib.get_close_matches(str(name), table, n=1)
-    hint = f"did you mean {close[0]}? " if close else ""
+    close = similar(table, str(name))
+    hint = f"did you mean {close}? " if close else ""
     raise UsageError(
         f"unknown {what} {name!r}{origin}", fix=f"{hint}choose one of {', '.join(table)}"
     )

@@ -12,7 +12,7 @@ import numpy as np
 from gpucnn.backend.base import Backend
 from gpucnn.backend.cpu import CpuBackend, is_plain
 from gpucnn.backend.diagnosis import Problem, cuda_problem
-from gpucnn.errors import DeviceError, DtypeError, UsageError
+from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
 
 __all__ = ["Backend", "choose", "get", "of"]
 
@@ -32,10 +32,12 @@ def get(device: str = "cpu") -> Backend:
         return _sim()
     if cuda := re.fullmatch(r"cuda(?::(\d+))?", device):
         return _cuda(int(cuda[1] or 0))
+    close = similar(("cpu", "cuda", "sim", "auto"), device)
     raise UsageError(
-        f"unknown device {device!r}", cause="it is none of cpu, cuda, cuda:N, sim, auto",
-        fix="use --device auto",
-    )  # fmt: skip
+        f"unknown device {device!r}",
+        cause="it is none of cpu, cuda, cuda:N, sim, auto",
+        fix=f"did you mean --device {close}?" if close else "use --device auto",
+    )
 
 
 def choose() -> tuple[Backend, str]:

@@ -1,143 +1,222 @@
-"""CSV tables of images, in the form of Kaggle's "Digit Recognizer".
+"""Tables: CSV and TSV files with a row for each image, as spreadsheets, pandas, R and Kaggle write.
 
-A line is an image: its label (0..9) if the table has labels, then its pixels (0..255) row by row,
-of a square. A header line (``label,pixel0,...``) may come first.
+A row holds the pixels of an image, or the name of a picture file, and perhaps its label. What each
+column is, `gpucnn.data.columns` tells by the header. Cells are separated by commas, semicolons,
+tabs or spaces, and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
 """
 
 from __future__ import annotations
 
-import io
-import math
+import csv
+import re
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gpucnn.data.dataset import Dataset
+from gpucnn.data.columns import Columns, is_number, understand
 from gpucnn.data.files import read_bytes
+from gpucnn.data.labels import Labels, as_labels
 from gpucnn.errors import DataError
 
-CLASSES = 10
+SUFFIXES = (".csv", ".tsv")
+_NAME = re.compile(
+    r"(?P<set>(.*[-_. ])?)(?P<role>train|val|valid|validation|test)\.(csv|tsv)(\.gz)?",
+    re.IGNORECASE,
+)
+_ROLES = {"train": "train", "test": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
+_SAMPLE = 1000  # rows that are looked at to tell what the columns are
+_WIDEST = 100  # characters of a label, or of an id
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
-_CELL_FIX = f"labels are 0 to {CLASSES - 1} and pixels 0 to 255; correct or remove the line"
-_OTHER_MARKS = ((";", "semicolons"), ("\t", "tabs"))
-_BYTE_ORDER_MARK = b"\xef\xbb\xbf"  # spreadsheets put it first
 
 
-def read_csv(path: Path) -> Dataset:
-    """The images of a CSV file, raw or gzip, with labels if it has them.
+@dataclass(frozen=True, eq=False)
+class Table:
+    """What a table holds.
 
-    Whether it has is told by the number of columns: a square of pixels, or one more.
+    Args:
+        columns: what the columns are.
+        pixels: numbers (N, P), uint8 where they are written as such; or None.
+        files: the name of each row's picture; or None.
+        labels: as `gpucnn.data.labels.as_labels` gives them; or None.
+        ids: what tells the rows from each other, as it is written; or None.
+    """
+
+    columns: Columns
+    pixels: NDArray[Any] | None
+    files: list[str] | None
+    labels: Labels | None
+    ids: list[str] | None
+
+
+def read_table(path: Path, label_column: str | None = None, pixels: int | None = None) -> Table:
+    """The rows of a table, raw or gzip.
+
+    Args:
+        path: the file.
+        label_column: what the user says of it: see `gpucnn.data.columns.understand`.
+        pixels: how many an image has, if that is known.
 
     Raises:
-        DataError: it is no such table; the message names the line.
+        DataError: it is no such table, or it cannot be told with certainty what its columns are;
+            the message names the line, or the option that says it.
     """
-    content = read_bytes(path).removeprefix(_BYTE_ORDER_MARK)
-    if b"\0" in content[:100]:
-        raise DataError(
-            f"{path} is not a table in UTF-8",
-            cause="it has zero bytes, as UTF-16 has and files that are no text",
-            fix="save it as CSV in UTF-8",
-        )
-    with _text(content) as lines:
-        first = lines.readline()
-        fields = [field.strip().strip('"') for field in first.split(",")]
-        header = fields[0].lower() == "label" or not any(map(_is_number, fields))
-        filled = not header or any(line.strip() for line in lines)
-    if not filled:
-        raise DataError(
-            f"{path} has no images", cause="it is empty or only a header", fix=_LINE_FIX
-        )
-    columns = len(fields)
-    side = math.isqrt(columns)
-    labelled = side * side != columns
-    if columns - labelled != side * side or side < 2:
-        raise DataError(
-            f"{path}, line 1: {columns} columns are neither the pixels of a square image nor a"
-            " label and those",
-            cause=next(
-                (
-                    f"columns are separated by {name}"
-                    for mark, name in _OTHER_MARKS
-                    if mark in first
-                ),
-                None,
-            ),
-            fix=_LINE_FIX,
-        )
-    try:
-        with _text(content) as lines:
-            table = np.loadtxt(
-                lines, np.uint8, comments=None, delimiter=",", skiprows=int(header), ndmin=2
+    lines = _lines(read_bytes(path), path)
+    start = next((k for k, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
+    separator = _separator(lines[start])
+    filled = (line for line in lines[start:] if line.strip())
+    rows = list(islice(_cells(filled, separator), _SAMPLE))
+    if not rows or rows[0] == [""]:
+        raise DataError(f"{path} has no images", cause="it is empty", fix=_LINE_FIX)
+    columns = understand(rows, str(path), label_column, pixels)
+    body = [k for k in range(start + columns.header, len(lines)) if lines[k].strip()]
+    if not body:
+        raise DataError(f"{path} has no images", cause="it is only a header", fix=_LINE_FIX)
+    found = _parse([lines[k] for k in body], columns, separator)
+    if found is None:
+        _explain(lines, body, path, columns, separator)
+    numbers = None
+    if columns.pixels:
+        numbers = _merged(found, columns.pixels)
+        if (wrong := _first_wrong(numbers)) is not None:
+            row, number = wrong
+            _refuse_pixel(lines, body[row], number, path, columns, separator)
+    labels = None
+    if columns.label is not None:
+        labels = as_labels(found[columns.label], str(path), lambda row: f"line {body[row] + 1}")
+    files, ids = (
+        None if place is None else found[place].tolist() for place in (columns.file, columns.ids)
+    )
+    return Table(columns, numbers, files, labels, ids)
+
+
+def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
+    """The tables to train on in a directory, and those beside them: data set -> role -> file.
+
+    ``train.csv`` goes with ``val.csv`` and ``test.csv``, ``sign_train.csv`` with ``sign_test.csv``.
+    """
+    sets: dict[str, dict[str, Path]] = {}
+    for file in sorted(directory.iterdir()):
+        if (found := _NAME.fullmatch(file.name)) and file.is_file():
+            sets.setdefault(found["set"], {}).setdefault(_ROLES[found["role"].lower()], file)
+    return {name: files for name, files in sets.items() if "train" in files}
+
+
+def _lines(content: bytes, path: Path) -> list[str]:
+    encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
+    if encoding is None and b"\0" in content[:100]:  # UTF-16 of plain letters, without its mark
+        halves = content[0:100:2], content[1:100:2]
+        if set(halves[1]) == {0} or set(halves[0]) == {0}:
+            encoding = "utf-16-le" if set(halves[1]) == {0} else "utf-16-be"
+        else:
+            raise DataError(
+                f"{path} is no table", cause="it has zero bytes, which text has not", fix=_LINE_FIX
             )
-    except ValueError as error:
-        _explain(content, path, header, columns, labelled, str(error))
-    if table.shape[1] != columns or (labelled and table[:, 0].max() >= CLASSES):
-        _explain(content, path, header, columns, labelled, "")
-    labels = table[:, 0].astype(np.int32) if labelled else None
-    # Contiguous: a copy of bytes, which lets go of the column of labels.
-    pixels = np.ascontiguousarray(table[:, int(labelled) :])
-    return Dataset(str(path), pixels.reshape(-1, 1, side, side), labels, CLASSES)
+    text = content.decode(encoding or "utf-8", errors="replace")
+    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
 
 
-def read_labelled(path: Path) -> Dataset:
-    """`read_csv` of a table that must have labels."""
-    dataset = read_csv(path)
-    if dataset.labels is None:
-        raise DataError(
-            f"{path} has no labels: its {dataset.images[0].size} columns are all pixels",
-            fix=_LINE_FIX,
-        )
-    return dataset
+def _separator(line: str) -> str:
+    counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
+    best = max(counts, key=counts.__getitem__)
+    return best if counts[best] else " " if len(line.split()) > 1 else ","
 
 
-def find_file(directory: Path, name: str) -> Path | None:
-    """The CSV file of that name in a directory, or its .gz."""
-    for candidate in (name, f"{name}.gz"):
-        if (directory / candidate).is_file():
-            return directory / candidate
+def _cells(lines: Any, separator: str) -> Any:
+    if separator == " ":
+        return (line.split() for line in lines)
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True)
+
+
+def _parse(body: list[str], columns: Columns, separator: str) -> dict[int, NDArray[Any]] | None:
+    """Column by its place -> its cells: text, or for the first of some pixels all of them (N, P).
+
+    None if a row has another number of columns, or a pixel is no number.
+    """
+    pixels, text = set(columns.pixels), {columns.label, columns.ids, columns.file}
+    width = len(columns.names)
+    for number in (np.uint8, np.float64):
+        fields: list[Any] = []
+        for place in range(width + columns.blank):
+            is_pixel = place in pixels
+            if is_pixel and place - 1 in pixels:
+                first, kind, count = fields[-1]
+                fields[-1] = (first, kind, (count[0] + 1,))
+            elif is_pixel:
+                fields.append((f"{place}", number, (1,)))
+            else:
+                fields.append((f"{place}", f"U{_WIDEST if place in text else 1}"))
+        try:
+            table = np.loadtxt(
+                body,
+                np.dtype(fields),
+                comments=None,
+                delimiter=None if separator == " " else separator,
+                quotechar='"',
+                ndmin=1,
+            )
+        except ValueError:
+            continue
+        return {int(name): table[name] for name in table.dtype.names or ()}
     return None
 
 
-def _text(content: bytes) -> io.TextIOWrapper:
-    return io.TextIOWrapper(io.BytesIO(content), encoding="utf-8", errors="replace")
+def _merged(found: dict[int, NDArray[Any]], pixels: Any) -> NDArray[Any]:
+    """The pixels in their order, (N, P), C-contiguous."""
+    runs = [np.asarray(found[place]) for place in sorted(found) if place in set(pixels)]
+    array = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
+    if list(pixels) != sorted(pixels):
+        array = array[:, np.argsort(np.argsort(pixels))]
+    return np.ascontiguousarray(array)
 
 
-def _is_number(field: str) -> bool:
-    try:
-        float(field)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_whole(field: str, highest: int) -> bool:
-    digits = field.lstrip("0") or field[-1:]
-    return digits.isascii() and digits.isdigit() and len(digits) <= 3 and int(digits) <= highest
+def _first_wrong(pixels: NDArray[Any]) -> tuple[int, int] | None:
+    """(row, pixel) of the first number that is no pixel: neither 0 to 255 nor 0 to 1."""
+    if pixels.dtype == np.uint8:
+        return None
+    wrong = ~((pixels >= 0) & (pixels <= 255))  # NaN as well
+    if not wrong.any():
+        broken, large = pixels != np.rint(pixels), pixels > 1
+        if not (broken.any() and large.any()):
+            return None
+        wrong = broken if broken.sum() <= large.sum() else large  # the fewer are the mistake
+    row, number = np.argwhere(wrong)[0]
+    return int(row), int(number)
 
 
 def _explain(
-    content: bytes, path: Path, header: bool, columns: int, labelled: bool, reason: str
+    lines: list[str], body: list[int], path: Path, columns: Columns, separator: str
 ) -> NoReturn:
     """Raise the DataError of the first line that is wrong, found by going through it in Python."""
-    with _text(content) as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip() or (header and number == 1):
-                continue
-            fields = [field.strip() for field in line.split(",")]
-            if len(fields) != columns:
-                raise DataError(
-                    f"{path}, line {number}: {len(fields)} columns, where line 1 has {columns}",
-                    fix="get the file again if it was cut short; every line must be as long",
-                )
-            for column, field in enumerate(fields):
-                is_label = labelled and column == 0
-                highest = CLASSES - 1 if is_label else 255
-                if not _is_whole(field, highest):
-                    what = "label" if is_label else f"pixel {column - labelled}"
-                    raise DataError(
-                        f"{path}, line {number}: the {what} is {field[:20]!r}, which is no whole"
-                        f" number from 0 to {highest}",
-                        fix="write the numbers without quotes" if '"' in field else _CELL_FIX,
-                    )
-    raise DataError(f"{path} is not a table of images", cause=reason, fix=_LINE_FIX)
+    width = len(columns.names) + columns.blank
+    for line in body:
+        fields = next(_cells([lines[line]], separator))
+        if len(fields) != width:
+            raise DataError(
+                f"{path}, line {line + 1}: {len(fields)} columns, where line"
+                f" {body[0] + 1 - columns.header} has {width}",
+                fix="get the file again if it was cut short; every line must be as long",
+            )
+        for number, place in enumerate(columns.pixels):
+            if not is_number(fields[place]):
+                _refuse_pixel(lines, line, number, path, columns, separator)
+    raise DataError(f"{path} is not a table of images", fix=_LINE_FIX)
+
+
+def _refuse_pixel(
+    lines: list[str], line: int, number: int, path: Path, columns: Columns, separator: str
+) -> NoReturn:
+    place = columns.pixels[number]
+    cell = next(_cells([lines[line]], separator))[place].strip()
+    column = f" (column `{columns.names[place]}`)" if columns.header else ""
+    raise DataError(
+        f"{path}, line {line + 1}: the pixel {number}{column} is {cell[:20]!r}, which is no whole"
+        " number from 0 to 255",
+        fix="pixels are 0 to 255, or all of them 0 to 1; correct or remove the line",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import random
+from gpucnn.data.labels import listing
+from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError
 
 
@@ -24,6 +27,12 @@ class Dataset:
             (N, ...) as targets.
         classes: number of classes.
         class_names: a name for each class; without, their numbers.
+        label_values: the labels as files have them, in the order of the classes; without, the
+            names.
+        items: what each image is called, as by its file; without, the name of the data set and a
+            number.
+        ids: what tells the rows of a table from each other, as it is written there; or None.
+        places: of a subset, the place of each image in `items`, `ids` and the whole; or None.
 
     Raises:
         DataError: a label outside [0, classes), or not one label an image.
@@ -34,10 +43,16 @@ class Dataset:
     labels: NDArray[Any] | None
     classes: int
     class_names: list[str] = field(default_factory=list)
+    label_values: list[str] = field(default_factory=list)
+    items: Sequence[str] | None = None
+    ids: Sequence[str] | None = None
+    places: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names:
             object.__setattr__(self, "class_names", [str(k) for k in range(self.classes)])
+        if not self.label_values:
+            object.__setattr__(self, "label_values", self.class_names)
         labels = self.labels
         if labels is None:
             return
@@ -64,19 +79,39 @@ class Dataset:
         """The shape of one image: (C, H, W)."""
         return tuple(self.images.shape[1:])
 
+    def item(self, index: int) -> str:
+        """What an image is called, by its number counted from 0."""
+        place = self._place(index)
+        return f"{self.name}[{place}]" if self.items is None else self.items[place]
+
+    def row_id(self, index: int) -> str | None:
+        """What tells an image's row of a table from the others; None if nothing does."""
+        return None if self.ids is None else self.ids[self._place(index)]
+
     def subset(self, indices: Any) -> Dataset:
         """The images at `indices` (a slice, or integers), in that order."""
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, images=self.images[indices], labels=labels)
+        places = np.arange(len(self)) if self.places is None else self.places
+        return replace(self, images=self.images[indices], labels=labels, places=places[indices])
+
+    def _place(self, index: int) -> int:
+        return index if self.places is None else int(self.places[index])
 
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set cut for training; `validation` and `test` are None where there is no such part."""
+    """A data set cut for training; `validation` and `test` are None where there is no such part.
+
+    `reading` says how files became these arrays, `text` the same in words, and `notes` what else
+    the user should know.
+    """
 
     train: Dataset
     validation: Dataset | None = None
     test: Dataset | None = None
+    reading: Reading = field(default_factory=Reading)
+    text: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def name(self) -> str:
@@ -94,6 +129,47 @@ class Splits:
     def image_shape(self) -> tuple[int, ...]:
         """The shape of one image: (C, H, W)."""
         return self.train.image_shape
+
+
+def match_classes(dataset: Dataset, names: Sequence[str], values: Sequence[str]) -> Dataset:
+    """The same images, their labels numbered as the classes of a model are: matched by name.
+
+    A class is matched by its name, or else by the label that stands for it in files. Classes that
+    no image is of need no match.
+
+    Args:
+        dataset: with class ids for labels.
+        names: the classes of the model.
+        values: the labels that stood for them in the files that it was trained on.
+
+    Raises:
+        DataError: the model does not know a class.
+    """
+    assert dataset.labels is not None
+    by_name = {name: place for place, name in enumerate(names)}
+    by_value = {value: place for place, value in enumerate(values)}
+    table = np.full(dataset.classes, -1, np.int32)
+    unknown = []
+    for place in np.unique(dataset.labels):
+        name, value = dataset.class_names[place], dataset.label_values[place]
+        found = by_name.get(name, by_value.get(value))
+        if found is None:
+            unknown.append(name)
+        else:
+            table[place] = found
+    if unknown:
+        raise DataError(
+            f"{dataset.name} has classes that the model does not know: {listing(unknown)}",
+            cause=f"the model knows {listing(list(names))}",
+            fix="give data of these classes, or name them alike",
+        )
+    return replace(
+        dataset,
+        labels=table[dataset.labels],
+        classes=len(names),
+        class_names=list(names),
+        label_values=list(values),
+    )
 
 
 def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:

@@ -1,117 +1,218 @@
-"""A folder of images, one subfolder a class."""
+"""A folder of pictures, one subfolder a class."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
-from gpucnn.data.dataset import Dataset
-from gpucnn.data.image import SUFFIXES, open_image
+from gpucnn.data.found import Found
+from gpucnn.data.image import is_picture
+from gpucnn.data.labels import in_order, listing
+from gpucnn.data.pictures import Listed, read_listed
+from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 
-_VALIDATION_NAMES = ("val", "valid", "validation")
-_SPLIT_NAMES = ("train", "test", *_VALIDATION_NAMES)
+_ROLES = {
+    "train": ("train", "training", "trn"),
+    "validation": ("val", "valid", "validate", "validation", "dev", "eval"),
+    "test": ("test", "tests", "testing", "tst"),
+}
+#: What operating systems, archives and notebooks leave behind, and texts about the data.
+_JUNK = re.compile(
+    r"\..*|__macosx|__pycache__|(eh)?thumbs\.db|desktop\.ini|icon\r|@eadir|\$recycle\.bin"
+    r"|system volume information|(readme|license|licence|copying|attribution)(\..*)?",
+    re.IGNORECASE,
+)
+_ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+_CLASS_FIX = "put the images of each class in a folder of its own: CLASS/IMAGE.png"
+
+Classes = dict[str, list[Path]]  # the name of a class, and its pictures
 
 
-def read_folder(path: Path) -> tuple[Dataset, Dataset | None, Dataset | None]:
-    """(training, validation or None, test or None) of a folder of images.
+def read_folder(path: Path, reading: Reading | None = None) -> Found:
+    """The pictures in a folder.
 
-    Either its subfolders are the classes, or they are ``train`` and perhaps ``val`` and ``test``,
-    each with classes as subfolders. Classes are sorted by name, as numbers if all names are
-    numbers. All images have one size; they are gray (C = 1) if every one of them is, else RGB
-    (C = 3). What has a name that begins with a dot is passed over.
+    Either its subfolders are the classes. Or they are parts, as ``train`` and perhaps ``val`` and
+    ``test``, each with classes as subfolders: capitals and the usual other names (``Training``,
+    ``valid``, ``dev``) are taken as well. Or it holds pictures alone, which have no labels then.
+    Classes are sorted by name, as numbers if all names are numbers. The pictures of a class may lie
+    in folders below its own. What systems leave behind, and folders without pictures, are passed
+    over, and noted. `gpucnn.data.pictures.read_pictures` says how pictures become images.
 
     Raises:
-        DataError: a part has no images or no classes, a file is no image, or the sizes differ.
+        DataError: a part has no pictures or no classes, a folder beside the parts is none of them,
+            a file is no picture, or as `read_pictures`.
         MissingExtraError: Pillow is not installed.
     """
-    parts = _subfolders(path)
-    if "train" in parts and _subfolders(parts["train"]):
-        validation = next((parts[name] for name in _VALIDATION_NAMES if name in parts), None)
-        folders = [parts["train"], validation, parts.get("test")]
-    elif parts and all(name.lower() in _SPLIT_NAMES for name in parts):
-        raise DataError(
-            f"{path} has {', '.join(parts)}, but no classes to train on",
-            cause="the images are not in folders by class, such as train/CLASS",
-            fix="put the images of each class in a folder of its own: train/CLASS/IMAGE.png",
-        )
+    scan = _Scan()
+    folders, files = scan.entries(path)
+    if parts := _parts(path, folders):
+        classes = {role: scan.classes(*scan.entries(folder)) for role, folder in parts.items()}
+        scan.empty += [str(each) for each in folders.values() if each not in parts.values()]
+        scan.unread += map(str, files)
     else:
-        folders = [path, None, None]
-    names = list(_subfolders(folders[0] or path))
-    listings = [None if folder is None else _list_files(folder, names) for folder in folders]
-    for folder, listing in zip(folders, listings, strict=True):
-        if listing is not None and not listing:
-            raise DataError(
-                f"{folder} holds no images in subfolders, nor idx files, nor train.csv",
-                fix="put the images of each class in a folder of its own: CLASS/IMAGE.png",
-            )
-    pictures = _open_all([file for listing in listings for file, _ in listing or []])
-    datasets: list[Dataset | None] = []
-    start = 0
-    for listing in listings:
-        if listing is None:
-            datasets.append(None)
-            continue
-        images = pictures[start : start + len(listing)]
-        start += len(listing)
-        labels = np.array([label for _, label in listing], dtype=np.int32)
-        datasets.append(Dataset(str(path), images, labels, len(names), names))
-    train, held, test = datasets
-    assert train is not None
-    return train, held, test
-
-
-def _subfolders(path: Path) -> dict[str, Path]:
-    """The folders in a folder by name: sorted, as numbers if all names are."""
-    found = {
-        item.name: item
-        for item in path.iterdir()
-        if item.is_dir() and not item.name.startswith(".")
+        pictures = [file for file in files if is_picture(file.name)]
+        if pictures and not any(map(_has_pictures, folders.values())):
+            listed: Listed = [(file, None) for file in pictures]
+            scan.unread += [str(file) for file in files if file not in pictures]
+            return read_listed(path, {"all": listed}, {"all": path}, reading, None, scan.notes())
+        parts, classes = {"all": path}, {"all": scan.classes(folders, files)}
+    names = _class_names(classes, parts, scan)
+    by_role: dict[str, Listed] = {
+        role: [(file, name) for name in names for file in found.get(name, ())]
+        for role, found in classes.items()
     }
-    numbered = all(name.isdecimal() for name in found)
-    return {name: found[name] for name in sorted(found, key=int if numbered else str)}
+    return read_listed(path, by_role, parts, reading, names, scan.notes())
 
 
-def _list_files(folder: Path, names: list[str]) -> list[tuple[Path, int]]:
-    """(file, class) of every image in the class folders of `folder`."""
-    listing = []
-    for name, subfolder in _subfolders(folder).items():
-        if name not in names:
+class _Scan:
+    """A walk through folders that keeps what it passes over.
+
+    Attributes:
+        junk: name -> how many files or folders.
+        empty: folders without pictures.
+        unread: files that lie beside folders of classes.
+    """
+
+    def __init__(self) -> None:
+        self.junk: Counter[str] = Counter()
+        self.empty: list[str] = []
+        self.unread: list[str] = []
+
+    def entries(self, folder: Path) -> tuple[dict[str, Path], list[Path]]:
+        """The folders in a folder by name, and the files; sorted, numbers as numbers."""
+        folders, files = {}, []
+        for item in sorted(folder.iterdir()):
+            if _JUNK.fullmatch(item.name):
+                self.junk["._*" if item.name.startswith("._") else item.name] += 1
+            elif item.is_dir():
+                folders[item.name] = item
+            else:
+                files.append(item)
+        if all(map(str.isdecimal, folders)):
+            folders = dict(sorted(folders.items(), key=lambda pair: in_order(pair[0])))
+        return folders, files
+
+    def classes(self, folders: Mapping[str, Path], files: Sequence[Path]) -> Classes:
+        """The classes that folders are, those without pictures as well; files are none."""
+        self.unread += map(str, files)
+        return {name: self.pictures(each) for name, each in folders.items()}
+
+    def pictures(self, folder: Path) -> list[Path]:
+        """The pictures in a folder and in those below it.
+
+        Raises:
+            DataError: there is a file that is no picture by its name.
+        """
+        folders, files = self.entries(folder)
+        others = [file for file in files if not is_picture(file.name)]
+        if others:
             raise DataError(
-                f"{subfolder} is a class that the training images do not have",
-                cause=f"those have {', '.join(names)}",
-                fix="name the folders alike in every part, or take this one out",
+                f"{others[0]} is no image by its name",
+                cause=f"there are {len(others)} such files in {folder}" if others[1:] else None,
+                fix="take it out of the folder, or save it as PNG or JPEG",
             )
-        for file in sorted(subfolder.iterdir()):
-            if file.name.startswith("."):
-                continue
-            if file.suffix.lower() not in SUFFIXES:
+        return files + [file for each in folders.values() for file in self.pictures(each)]
+
+    def notes(self) -> list[str]:
+        """What was passed over, a sentence for each kind."""
+        notes = []
+        if self.junk:
+            names = [name if n == 1 else f"{n:,} {name}" for name, n in self.junk.items()]
+            notes.append(f"passed over files that are no data: {listing(names)}")
+        if self.empty:
+            notes.append(f"passed over folders without pictures: {listing(self.empty)}")
+        if self.unread:
+            notes.append(f"not read, as they are in no folder of a class: {listing(self.unread)}")
+        return notes
+
+
+def _role(name: str) -> str | None:
+    """The part that a folder is by its name; None if it is none."""
+    plain = re.sub(r"[ _-]?(set|data|images)$", "", name.lower())
+    return next((role for role, names in _ROLES.items() if plain in names), None)
+
+
+def _parts(path: Path, folders: Mapping[str, Path]) -> dict[str, Path]:
+    """Role -> folder, if the folders are parts that have classes in them; otherwise empty.
+
+    Raises:
+        DataError: parts have no classes, or it is not certain which folder is which part.
+    """
+    roles = {name: _role(name) for name in folders}
+    nested = [name for name in folders if roles[name] and _has_classes(folders[name])]
+    filled = [name for name in folders if _has_pictures(folders[name])]
+    if not nested:
+        if filled and all(roles.values()):
+            raise DataError(
+                f"{path} has {', '.join(folders)}, but no classes to train on",
+                cause="the images are not in folders by class, such as train/CLASS",
+                fix="put the images of each class in a folder of its own: train/CLASS/IMAGE.png",
+            )
+        return {}
+    for name in filled:
+        if roles[name] is None:
+            raise DataError(
+                f"{path} has the folder {name} beside {', '.join(nested)}",
+                cause="it is neither a training, nor a validation, nor a test part by its name",
+                fix="name the parts train, val and test, and take other folders out",
+            )
+    parts: dict[str, Path] = {}
+    for role in _ROLES:
+        names = [name for name in folders if roles[name] == role]
+        if len(names) > 1:
+            raise DataError(
+                f"{path} has several folders that may be its {role} part: {', '.join(names)}",
+                fix="rename all but one of them, or take them out",
+            )
+        if names:
+            parts[role] = folders[names[0]]
+    return parts
+
+
+def _has_classes(folder: Path) -> bool:
+    """Whether folders in it have pictures in them."""
+    return any(item.is_dir() and _has_pictures(item) for item in folder.iterdir())
+
+
+def _has_pictures(folder: Path) -> bool:
+    return not _JUNK.fullmatch(folder.name) and any(
+        is_picture(file.name) and not _JUNK.fullmatch(file.name) for file in folder.rglob("*.*")
+    )
+
+
+def _class_names(
+    classes: Mapping[str, Classes], parts: Mapping[str, Path], scan: _Scan
+) -> list[str]:
+    """The classes that have pictures in some part; the training part has a folder for each.
+
+    Raises:
+        DataError: a part has no pictures, or a class that the training part has not.
+    """
+    for role, found in classes.items():
+        if not any(found.values()):
+            packed = [file for file in scan.unread if file.lower().endswith(_ARCHIVES)]
+            raise DataError(
+                f"{parts[role]} holds no images in subfolders, nor idx files, nor train.csv",
+                cause=f"it holds {listing(packed)}, which is not unpacked" if packed else None,
+                fix="unpack it" if packed else _CLASS_FIX,
+            )
+    first = classes.get("train", {name: [] for found in classes.values() for name in found})
+    for role, found in classes.items():
+        for name, files in found.items():
+            if files and name not in first:
                 raise DataError(
-                    f"{file} is no image by its name",
-                    fix=f"take it out of the folder; images end in {', '.join(SUFFIXES)}",
+                    f"{parts[role] / name} is a class that the training images do not have",
+                    cause=f"those have {listing(list(first))}",
+                    fix="name the folders alike in every part, or take this one out",
                 )
-            listing.append((file, names.index(name)))
-    return listing
-
-
-def _open_all(files: list[Path]) -> NDArray[np.uint8]:
-    """uint8 (N, C, H, W) of image files of one size: C is 1 if all are gray, else 3."""
-    pictures: list[NDArray[np.uint8]] = []
-    for file in files:
-        picture = open_image(file)
-        if pictures and picture.shape[:2] != pictures[0].shape[:2]:
-            (height, width), (first_height, first_width) = picture.shape[:2], pictures[0].shape[:2]
-            raise DataError(
-                f"{file} is {width}x{height} pixels, but {files[0]} is"
-                f" {first_width}x{first_height}",
-                fix="scale all images to one size",
-            )
-        pictures.append(picture)
-    channels = 3 if any(picture.ndim == 3 for picture in pictures) else 1
-    images = np.empty((len(pictures), channels, *pictures[0].shape[:2]), dtype=np.uint8)
-    for image, picture in zip(images, pictures, strict=True):
-        # (H, W, 3) -> (3, H, W); a gray (H, W) fills every channel.
-        image[:] = picture.transpose(2, 0, 1) if picture.ndim == 3 else picture
-    return images
+    names = [name for name in first if any(found.get(name) for found in classes.values())]
+    scan.empty += [
+        str(parts[role] / name)
+        for role, found in classes.items()
+        for name, files in found.items()
+        if not files
+    ]
+    return names

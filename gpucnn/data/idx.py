@@ -7,6 +7,8 @@ in 4 bytes, then the values in row-major order. Images have 3 dimensions, labels
 from __future__ import annotations
 
 import math
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +22,15 @@ IMAGES, LABELS = 3, 1  # dimensions
 CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_TABLE_OF_INTS = bytes([0, 0, 12, 2])  # QMNIST's labels: int32 (N, 8), the first is the digit
 _GET_AGAIN = "get the file again; it was cut short or altered"
+_IMAGES_NAME = re.compile(
+    r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE
+)
+_ROLES = {"train": "train", "t10k": "test", "test": "test"}
 
 
-def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
+def parse_idx(content: bytes, path: Path, dimensions: int, dtype: str = "u1") -> NDArray[np.uint8]:
     """The array in the uncompressed bytes of an idx file; a view of them, so read-only.
 
     Args:
@@ -36,29 +43,46 @@ def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
             are none or have no pixels.
     """
     magic = bytes([0, 0, 8, dimensions])
-    header = 4 + 4 * dimensions
     if content[:4] != magic:
         raise DataError(
             f"{path} begins with 0x{content[:4].hex()}, where an idx file of"
             f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
             fix="give an idx file, whole; other kinds are told by suffixes like .png, .csv, .npy",
         )
+    array = _values(content, path, dimensions, np.dtype(np.uint8))
+    if dimensions == IMAGES:
+        refuse_empty(array.shape, str(path))
+    return array
+
+
+def parse_labels(content: bytes, path: Path) -> NDArray[np.int64]:
+    """The labels in the uncompressed bytes of an idx file, int64 (N,).
+
+    Raises:
+        DataError: as `parse_idx`.
+    """
+    if content[:4] == _TABLE_OF_INTS:
+        return _values(content, path, 2, np.dtype(">i4"))[:, 0].astype(np.int64)
+    return parse_idx(content, path, LABELS).astype(np.int64)
+
+
+def _values(content: bytes, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
+    """What comes after the magic number: the sizes, and the values."""
+    header = 4 + 4 * dimensions
     if len(content) < header:
         raise DataError(
             f"{path} has {len(content)} bytes, fewer than its header of {header}",
             fix=_GET_AGAIN,
         )
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
-    expected = header + math.prod(shape)
+    expected = header + math.prod(shape) * dtype.itemsize
     if len(content) != expected:
         raise DataError(
             f"{path} has {len(content):,} bytes; its header says {expected:,}",
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
             fix=_GET_AGAIN,
         )
-    if dimensions == IMAGES:
-        refuse_empty(shape, str(path))
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, dtype, offset=header).reshape(shape)
 
 
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -84,20 +108,55 @@ def find_file(directory: Path, name: str) -> Path | None:
     return None
 
 
-def read_pair(images_path: Path) -> Dataset:
-    """A file of images together with its labels, which lie beside it under the same name.
+@dataclass(frozen=True)
+class Names:
+    """A file of images by its name.
+
+    Args:
+        prefix: what comes before "train-images": the data set, as in "emnist-letters-".
+        role: "train" or "test".
+    """
+
+    prefix: str
+    role: str
+
+
+def parse_name(name: str) -> Names | None:
+    """What the name of a file of images says; None if it is not one like MNIST's."""
+    found = _IMAGES_NAME.fullmatch(name)
+    return Names(found["set"], _ROLES[found["part"].lower()]) if found else None
+
+
+def find_images(directory: Path, prefix: str | None = None) -> dict[str, dict[str, Path]]:
+    """The files of images in a directory: data set -> role -> file.
+
+    Args:
+        prefix: only of this data set.
+    """
+    sets: dict[str, dict[str, Path]] = {}
+    for file in sorted(directory.iterdir()):
+        names = parse_name(file.name)
+        if names and file.is_file() and prefix in (None, names.prefix):
+            sets.setdefault(names.prefix, {}).setdefault(names.role, file)
+    return sets
+
+
+def find_labels(images_path: Path) -> Path:
+    """The file of labels beside a file of images.
 
     ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte``, either of them raw or
-    gzip. Labels must be in 0..9.
+    gzip, and QMNIST's with ``qmnist-train-labels-idx2-int``.
+
+    Raises:
+        DataError: there is none.
     """
-    images = read_idx(images_path, IMAGES)
     stem = images_path.name.removesuffix(".gz").replace(".idx", "-idx")
     wanted = stem.replace("images", "labels").replace("idx3", "idx1")
-    labels_path = find_file(images_path.parent, wanted)
-    if labels_path is None:
-        raise DataError(
-            f"{images_path} has no labels beside it",
-            cause=f"{wanted} (or .gz) is not in {images_path.parent}",
-            fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
-        )
-    return from_pair(images, read_idx(labels_path, LABELS), str(images_path))
+    for name in (wanted, wanted.replace("idx1-ubyte", "idx2-int")):
+        if (found := find_file(images_path.parent, name)) is not None:
+            return found
+    raise DataError(
+        f"{images_path} has no labels beside it",
+        cause=f"{wanted} (or .gz) is not in {images_path.parent}",
+        fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
+    )

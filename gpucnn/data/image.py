@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data import csv, idx, npz
 from gpucnn.data.files import describe
 from gpucnn.data.resample import resize
 from gpucnn.errors import DataError, MissingExtraError
@@ -16,12 +17,35 @@ from gpucnn.errors import DataError, MissingExtraError
 if TYPE_CHECKING:
     from PIL import Image
 
-SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif")
+_USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # which Pillow knows, but cannot read itself
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
+_VISIBLE = 0.05  # of the range from black to white: less contrast is none
+
+
+@cache
+def suffixes() -> frozenset[str]:
+    """The suffixes, in small letters, of the files that are pictures: those that Pillow reads."""
+    try:
+        from PIL import Image
+    except ImportError:
+        return frozenset(_USUAL)
+    Image.init()
+    kinds = set(Image.OPEN) - set(_NO_PICTURES)
+    return frozenset(
+        suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds
+    )
+
+
+def is_picture(name: str) -> bool:
+    """Whether a file is a picture by its name."""
+    return Path(name).suffix.lower() in suffixes()
 
 
 def open_image(path: Path) -> NDArray[np.uint8]:
-    """A picture as uint8 (H, W) if it is gray, else (H, W, 3); upright, on white if transparent.
+    """A picture as uint8 (H, W) if it is gray, else (H, W, 3), upright.
+
+    What is transparent shows white; or black, where nothing could be seen on white.
 
     Raises:
         DataError: it is no picture, is damaged, or has more than 8 bits a channel.
@@ -35,8 +59,10 @@ def open_image(path: Path) -> NDArray[np.uint8]:
             fix='pip install "gpucnn[image]"',
         ) from error
     try:
-        with Image.open(path) as picture:
-            return pixels(ImageOps.exif_transpose(picture), str(path))
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(path) as picture:
+                return pixels(ImageOps.exif_transpose(picture), str(path))
     except DataError:
         raise
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
@@ -45,35 +71,6 @@ def open_image(path: Path) -> NDArray[np.uint8]:
             cause=describe(error),
             fix="give a picture that opens in other programs; save it anew as PNG if it does",
         ) from error
-
-
-def read_images(path: Path) -> list[tuple[str, NDArray[np.uint8]]]:
-    """The images in a file: (what to call it, uint8 (H, W) or (H, W, 3)) of each.
-
-    A picture holds one, and so does an .npy file of (H, W) or (H, W, 3). Other .npy files, CSV
-    tables and idx files of images (raw or gzip) may hold many, then called ``FILE[0]``, ...
-
-    Raises:
-        DataError: the file is missing, damaged, empty, or none of these.
-        MissingExtraError: it is a picture, and Pillow is not installed.
-    """
-    plain = path.name.lower().removesuffix(".gz")
-    if path.suffix.lower() == ".npy":
-        array = npz.load_numpy(path).get("")
-        if array is None:
-            raise DataError(f"{path} is an archive of arrays, not one array", fix="use np.save")
-        single = array.ndim == 2 or (array.ndim == 3 and array.shape[2] == 3)
-        stack = npz.as_images(array[np.newaxis] if single else array, str(path))
-    elif plain.endswith(".csv"):
-        stack = csv.read_csv(path).images
-    elif path.suffix.lower() in SUFFIXES:
-        return [(str(path), open_image(path))]
-    else:
-        stack = idx.read_idx(path, idx.IMAGES)[:, np.newaxis]
-    images = [image[0] if len(image) == 1 else image.transpose(1, 2, 0) for image in stack]
-    if len(images) == 1:
-        return [(str(path), images[0])]
-    return [(f"{path}[{number}]", image) for number, image in enumerate(images)]
 
 
 def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
@@ -93,17 +90,26 @@ def gray(image: NDArray[np.uint8]) -> NDArray[np.float64]:
 
 
 def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
-    """uint8 (H, W) or (H, W, 3) of a Pillow image."""
-    from PIL import Image
-
+    """uint8 (H, W) or (H, W, 3) of a Pillow image; see `open_image`."""
     if picture.mode[0] in "IF":
         raise DataError(
             f"{name} has more than 8 bits a pixel (mode {picture.mode})",
             fix="save it with 8 bits a channel",
         )
-    gray = picture.mode in ("1", "L", "LA")
+    is_gray = picture.mode in ("1", "L", "LA")
     if picture.has_transparency_data:
-        picture = picture.convert("RGBA")
-        white = Image.new("RGBA", picture.size, "white")
-        picture = Image.alpha_composite(white, picture)
-    return np.asarray(picture.convert("L" if gray else "RGB"))
+        picture = _on_ground(picture.convert("RGBA"))
+    return np.asarray(picture.convert("L" if is_gray else "RGB"))
+
+
+def _on_ground(picture: Image.Image) -> Image.Image:
+    """An RGBA picture on white; or on black, if it holds nothing that can be seen on white."""
+    from PIL import Image
+
+    on = {
+        ground: Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
+        for ground in ("white", "black")
+    }
+    contrast = {ground: np.ptp(np.asarray(image.convert("L"))) for ground, image in on.items()}
+    blank = contrast["white"] < _VISIBLE * 255 < contrast["black"]
+    return on["black" if blank else "white"]

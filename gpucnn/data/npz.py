@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import zipfile
 from pathlib import Path
 from typing import IO, Any
@@ -10,13 +11,26 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.dataset import Dataset
-from gpucnn.data.files import describe, refuse_empty
+from gpucnn.data.files import describe
+from gpucnn.data.found import Found, Part
+from gpucnn.data.labels import as_labels
+from gpucnn.data.pixels import as_images
+from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 
-_TRAIN_KEYS = (("x_train", "y_train"), ("x", "y"), ("images", "labels"))
-_TEST_KEYS = ("x_test", "y_test")
-_MOST_CLASSES = 2**16  # beyond it a label is a mistake, and would cost memory for every class below
+_ROLES = {
+    "train": ("train", "tr"),
+    "validation": ("val", "valid", "validation", "dev"),
+    "test": ("test", "te"),
+}
+_IMAGES = ("x", "images", "imgs", "image", "data", "features")
+_LABELS = ("y", "labels", "label", "target", "targets", "class", "classes")
+#: Words end at a sign, and in "xtrain" and "trainx".
+_WORDS = re.compile(
+    r"[^a-z0-9]+|(?<=^[xy])(?=t|v)|(?<=train|valid)(?=[xy]$)|(?<=test)(?=[xy]$)"
+    r"|(?<=val|dev)(?=[xy]$)"
+)
+_LONE = "arr_0"  # what np.savez calls an array that was given no name
 
 
 def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
@@ -41,7 +55,8 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
         raise DataError(
             f"{path} is not a file of plain NumPy arrays",
             cause=str(error),
-            fix="save numeric arrays with np.save or np.savez; pickled objects are never loaded",
+            fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
+            " an array of objects is made one of text by y.astype(str)",
         ) from error
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         raise DataError(
@@ -66,86 +81,116 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
     return array
 
 
-def as_images(array: NDArray[Any], where: str) -> NDArray[np.uint8]:
-    """An array in one of the usual layouts as uint8 (N, C, H, W).
+def read_npz(path: Path, reading: Reading | None = None) -> Found:
+    """The images and labels of an .npz file, as Keras, MedMNIST, scikit-learn or a user names them.
 
-    (N, H, W), (N, C, H, W), (N, H, W, C) with C of 1 or 3, and (N, H*W) of square images are taken,
-    in any integer type.
-
-    Raises:
-        DataError: another layout, values that are no integers in 0..255, or no pixels at all.
-    """
-    if array.dtype == np.bool_ or not np.issubdtype(array.dtype, np.integer):
-        raise DataError(
-            f"{where} has values of type {array.dtype}, where pixels are integers from 0 to 255",
-            fix="save the pixels as uint8",
-        )
-    if array.size and not (array.min() >= 0 and array.max() <= 255):
-        bad = int(array.min() if array.min() < 0 else array.max())
-        raise DataError(
-            f"{where} has a pixel of {bad}, which is not in 0..255",
-            fix="scale the pixels to integers from 0 to 255",
-        )
-    images = _arrange(array.astype(np.uint8, copy=False))
-    if images is None:
-        raise DataError(
-            f"{where} has the shape {array.shape}, which is not one of images",
-            fix="save them as (N, H, W), (N, C, H, W) or (N, H, W, C), with C of 1 or 3",
-        )
-    refuse_empty(images.shape, where)
-    return images
-
-
-def _arrange(pixels: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
-    """Images in any of the layouts as (N, C, H, W); None if they are in none."""
-    if pixels.ndim == 2 and math.isqrt(pixels.shape[1]) ** 2 == pixels.shape[1] > 0:
-        side = math.isqrt(pixels.shape[1])
-        return pixels.reshape(-1, 1, side, side)
-    if pixels.ndim == 3:
-        return pixels[:, np.newaxis]
-    if pixels.ndim == 4 and pixels.shape[1] in (1, 3):
-        return pixels
-    if pixels.ndim == 4 and pixels.shape[3] in (1, 3):
-        return np.ascontiguousarray(pixels.transpose(0, 3, 1, 2))
-    return None
-
-
-def _as_labels(array: NDArray[Any], where: str) -> NDArray[np.int32]:
-    flat = array.reshape(-1)
-    if array.shape not in ((flat.size,), (flat.size, 1)) or array.dtype.kind not in "iu":
-        raise DataError(
-            f"{where} is {array.dtype} of shape {array.shape}, where labels are integers (N,)",
-            fix="save the number of each image's class; of one-hot rows that is y.argmax(axis=1)",
-        )
-    if flat.size and not (flat.min() >= 0 and flat.max() < _MOST_CLASSES):
-        bad = int(flat.min() if flat.min() < 0 else flat.max())
-        raise DataError(
-            f"{where} has the label {bad}, which is not in 0..{_MOST_CLASSES - 1}",
-            fix="number the classes from 0 without gaps",
-        )
-    return flat.astype(np.int32)
-
-
-def read_npz(path: Path) -> tuple[Dataset, Dataset | None]:
-    """(training, test or None) of an .npz file.
-
-    It holds ``x_train, y_train``, or ``x, y``, or ``images, labels``, and perhaps
-    ``x_test, y_test``; images as in `as_images`. ``x_test`` alone is a test set without labels.
-    The labels are 0..K-1 with K, at most 65,536, from the file.
+    The names say images or labels (x, images, data, ...; y, labels, target, ...), and perhaps the
+    part (train, val, test), in any order and case: ``x_train, y_train``; ``train_images,
+    train_labels, val_images``; ``X, y``. Images are as in `as_images`, labels as in `as_labels`.
+    A file with one nameless array (KMNIST's ``kmnist-train-imgs.npz``) has its labels beside it.
 
     Raises:
         DataError: it is no such file.
     """
     arrays = load_numpy(path)
-    pairs = [keys for keys in _TRAIN_KEYS if set(keys) <= arrays.keys()]
-    if not pairs:
+    if set(arrays) == {_LONE}:
+        return _read_beside(path, arrays[_LONE], reading or Reading())
+    names = _by_meaning(path, arrays)
+    if not any(images for images, _ in names.values()):
         raise DataError(
-            f"{path} holds {', '.join(sorted(arrays)) or 'no arrays'}, no images with labels",
+            f"{path} holds {_shapes(arrays)}, no images with labels",
             fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
         )
-    parts = [pairs[0]] + ([_TEST_KEYS] if _TEST_KEYS[0] in arrays else [])
-    images = [as_images(arrays[x], f"{x} of {path}") for x, _ in parts]
-    labels = [_as_labels(arrays[y], f"{y} of {path}") if y in arrays else None for _, y in parts]
-    classes = 1 + max(int(part.max(initial=-1)) for part in labels if part is not None)
-    train, *rest = (Dataset(str(path), x, y, classes) for x, y in zip(images, labels, strict=True))
-    return train, (rest[0] if rest else None)
+    parts, said = [], []
+    for role, (images_name, labels_name) in names.items():
+        if images_name is None:
+            continue
+        where = f"{images_name} of {path}"
+        images, reading, how = as_images(arrays[images_name], where, reading)
+        said += [words for words in how if words not in said]
+        labels = None
+        if labels_name is not None:
+            labels = as_labels(arrays[labels_name], f"{labels_name} of {path}")
+        parts.append(Part(role, images, labels, where))
+    if len(parts) == 1:
+        parts[0] = _renamed(parts[0], str(path))
+    return Found(path, parts, reading or Reading(), "images", said)
+
+
+def read_npy(path: Path, reading: Reading | None = None) -> Found:
+    """The images of an .npy file, which has no labels.
+
+    Besides the layouts of `as_images` it may hold one image: (H, W), (H, W, 3), or, where the shape
+    of an image is known, that. A single image is called as the file is.
+
+    Raises:
+        DataError: it is no such file.
+    """
+    array = load_numpy(path).get("")
+    if array is None:
+        raise DataError(f"{path} is an archive of arrays, not one array", fix="call it FILE.npz")
+    known = reading.image_shape if reading else None
+    if array.ndim == 2:
+        single = known is None or array.shape[1] != math.prod(known)  # otherwise it holds rows
+    else:
+        color = array.ndim == 3 and array.shape[2] == 3 and known != (1, *array.shape[1:])
+        single = color or array.shape == known
+    images, found, said = as_images(array[np.newaxis] if single else array, str(path), reading)
+    items = [str(path)] if len(images) == 1 else None
+    return Found(path, [Part("all", images, None, str(path), items)], found, "images", said)
+
+
+def _read_beside(path: Path, array: NDArray[Any], reading: Reading) -> Found:
+    """Images whose labels are in a file beside them, by KMNIST's names."""
+    stem, suffix = path.name[: -len(path.suffix)], path.suffix
+    wanted = re.sub(r"(imgs|images)$", "labels", stem)
+    labels_path = path.with_name(f"{wanted}{suffix}")
+    if wanted == stem or not labels_path.is_file():
+        raise DataError(
+            f"{path} holds {_LONE} of shape {array.shape}, an array without a name",
+            cause="it may be images or labels, and there is no file of labels beside it",
+            fix="save it as np.savez(FILE, x=images, y=labels); a pair of files is named"
+            " NAME-imgs.npz and NAME-labels.npz",
+        )
+    images, reading, said = as_images(array, str(path), reading)
+    (labels,) = load_numpy(labels_path).values()
+    part = Part("all", images, as_labels(labels, str(labels_path)), str(path))
+    return Found(path, [part], reading, "images", said)
+
+
+def _by_meaning(
+    path: Path, arrays: dict[str, NDArray[Any]]
+) -> dict[str, tuple[str | None, str | None]]:
+    """Role -> the names of its images and of its labels."""
+    found: dict[str, list[list[str]]] = {}
+    for name in arrays:
+        words = [word for word in _WORDS.split(name.lower()) if word]
+        roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
+        rest = [word for word in words if not any(word in known for known in _ROLES.values())]
+        kinds = [kind for kind, known in enumerate((_IMAGES, _LABELS)) if rest and rest[0] in known]
+        if len(rest) == 1 and len(roles) <= 1 and kinds:
+            role = roles[0] if roles else "all"
+            found.setdefault(role, [[], []])[kinds[0]].append(name)
+    for pair in found.values():
+        for several in pair:
+            if len(several) > 1:
+                raise DataError(
+                    f"{path} has several arrays that may be the same: {', '.join(several)}",
+                    fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
+                )
+    order = [role for role in ("all", "train", "validation", "test") if role in found]
+    if "all" in found and "train" not in found and len(order) > 1:
+        found["train"] = found.pop("all")  # x, y, x_test, y_test
+        order[0] = "train"
+    return {
+        role: (next(iter(found[role][0]), None), next(iter(found[role][1]), None)) for role in order
+    }
+
+
+def _shapes(arrays: dict[str, NDArray[Any]]) -> str:
+    listed = [f"{name} {array.shape}" for name, array in sorted(arrays.items())]
+    return ", ".join(listed) or "no arrays"
+
+
+def _renamed(part: Part, where: str) -> Part:
+    return Part(part.role, part.images, part.labels, where)

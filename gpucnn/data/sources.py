@@ -45,6 +45,7 @@ class Source:
         packed: SHA-256 of each .gz file of the mirrors, in the order of `FILES`.
         unpacked: SHA-256 of the uncompressed files; None where only those of the .gz are known.
         class_names: the classes in the order of their labels.
+        convert: what makes a picture like its images, as in `gpucnn.data.reading.Reading`.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Source:
     packed: tuple[str, ...]
     unpacked: tuple[str, ...] | None
     class_names: list[str]
+    convert: str | None = None
 
 
 SOURCES = {
@@ -78,6 +80,7 @@ SOURCES = {
                 "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
             ),
             class_names=[str(digit) for digit in range(10)],
+            convert="mnist",
         ),
         Source(
             name="fashion-mnist",
@@ -121,6 +124,16 @@ def get(name: str) -> Source:
             fix=f"give one of: {', '.join(SOURCES)}",
         )
     return SOURCES[name]
+
+
+def identify(labels: Path) -> Source | None:
+    """The data set that a file of labels is of, told by its SHA-256; None if it is of none."""
+    raw = read_raw(labels)
+    hashes = {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, labels))}
+    for source in SOURCES.values():
+        if hashes & {*source.packed, *(source.unpacked or ())}:
+            return source
+    return None
 
 
 def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucnn.training import checkpoint
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.evaluation import evaluate
@@ -17,6 +18,7 @@ __all__ = [
     "SavedModel",
     "TrainConfig",
     "Trainer",
+    "checkpoint",
     "evaluate",
     "fit",
     "fit_trainer",

@@ -13,22 +13,30 @@ import os
 import tomllib
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpucnn import models, optim, schedules
-from gpucnn.data import NAMES
+from gpucnn.data import NAMES, Reading
+from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose
 from gpucnn.training import metrics
+from gpucnn.training.code import Code
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
 LOSSES = tuple(metrics.LOSSES)
+#: The fields that say how files become arrays.
+READING = (
+    "label_column", "image_shape", "channels", "transpose", "image_size", "convert", "skip_broken"
+)  # fmt: skip
 #: The fields that do not decide the weights: they say where things lie and how often to look. What
-#: `data` comes down to does decide them; a checkpoint knows it by the digest of the images.
+#: `data` comes down to does decide them; a checkpoint knows it by the digest of the images. The
+#: weights to start from are in the first checkpoint.
 INCIDENTAL = (
-    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name"
+    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
+    "weights", *READING
 )  # fmt: skip
 
 
@@ -37,12 +45,16 @@ def _option(
     help: str,
     *,
     choices: tuple[str, ...] | None = None,
+    others: Callable[[str], object] | None = None,
     low: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
-    """A field with its help text and limits; ``low`` itself is allowed, the others are not."""
-    limits = {"choices": choices, "low": low, "above": above, "below": below}
+    """A field with its help text and limits; ``low`` itself is allowed, the others are not.
+
+    `others` tells by its truth what is allowed besides the choices.
+    """
+    limits = {"choices": choices, "others": others, "low": low, "above": above, "below": below}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -57,13 +69,40 @@ class TrainConfig:
 
     data: str = _option("mnist", "mnist, fashion-mnist, digits, or a path to images")
     data_dir: str | None = _option(None, "the only folder to look for the data set in")
-    model: str = _option("lenet", ", ".join(models.NAMES), choices=tuple(models.NAMES))
+    label_column: str | None = _option(
+        None, "of a CSV: the label's column by its name or number (-1: the last), or none"
+    )
+    image_shape: str | None = _option(
+        None, "of rows of pixels: 28x28, 32x32x3 (channels last) or 3x32x32 (channels first)"
+    )
+    channels: str | None = _option(
+        None, "where arrays have the channels: first or last", choices=CHANNELS
+    )
+    transpose: bool | None = _option(
+        None, "swap rows and columns of each image of an array, as EMNIST needs it"
+    )
+    image_size: str | None = _option(None, "scale pictures to this: 64, or height x width")
+    convert: str | None = _option(
+        None, "what is done to pictures: mnist (cut out, centered, light on dark) or none",
+        choices=CONVERT,
+    )  # fmt: skip
+    skip_broken: bool = _option(False, "leave out pictures that cannot be read, and name them")
+    model: str = _option(
+        "lenet",
+        f"{', '.join(models.NAMES)}, or a function of your own: my_net.py:build",
+        choices=tuple(models.NAMES),
+        others=Code.parse,
+    )
+    weights: str | None = _option(
+        None, "start from these: a run or a .safetensors file; for other classes a new last layer"
+    )
     device: str = _option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = _option(10, "passes over the training images", low=1)
     batch_size: int = _option(64, "images in a training step", low=1)
     learning_rate: float | None = _option(
         None,
-        "peak learning rate (adam and adamw: 2e-3 for cnn, else 3e-3; rmsprop: 1e-3; sgd: 1e-2)",
+        "peak learning rate (adam and adamw: 2e-3 for cnn, 3e-3 for the others and 1e-3 for a model"
+        " of your own; rmsprop: 1e-3; sgd: 1e-2)",
         above=0,
     )
     optimizer: str = _option("adam", ", ".join(OPTIMIZERS), choices=OPTIMIZERS)
@@ -106,8 +145,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for key in FIELDS:
             object.__setattr__(self, key, _checked(key, getattr(self, key)))
-        for key in ("data", "data_dir", "runs_dir"):
+        for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
+        _ = self.reading  # refuses what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -157,6 +197,30 @@ class TrainConfig:
                 values[key] = _checked(key, value, flag_name(key))
         return cls(**values)
 
+    @property
+    def reading(self) -> Reading:
+        """What is said of how files become arrays.
+
+        Raises:
+            UsageError: the options contradict each other, or one cannot be understood.
+        """
+        shape, channels = parse_shape(self.image_shape) if self.image_shape else (None, None)
+        if channels and self.channels and channels != self.channels:
+            raise UsageError(
+                f"image_shape is {self.image_shape}, which has the channels {channels}, and"
+                f" channels is {self.channels}",
+                fix="leave one of them out",
+            )
+        return Reading(
+            label_column=self.label_column,
+            image_shape=shape,
+            channels=channels or self.channels,
+            transpose=self.transpose,
+            image_size=parse_size(self.image_size) if self.image_size else None,
+            convert=self.convert,
+            skip_broken=self.skip_broken,
+        )
+
     def to_toml(self) -> str:
         """The configuration as TOML; fields that are None are left out."""
         import tomli_w
@@ -179,8 +243,15 @@ class TrainConfig:
         if self.data in NAMES:
             data = self.data
             data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
+        code = Code.parse(self.model)
         return dataclasses.replace(
-            self, device=device, learning_rate=learning_rate, data=data, data_dir=data_dir
+            self,
+            device=device,
+            learning_rate=learning_rate,
+            data=data,
+            data_dir=data_dir,
+            model=f"{os.path.abspath(code.file)}:{code.function}" if code else self.model,
+            weights=os.path.abspath(self.weights) if self.weights else None,
         )
 
     def deciding(self, device: str) -> dict[str, Any]:
@@ -189,7 +260,7 @@ class TrainConfig:
         return {key: value for key, value in values.items() if key not in INCIDENTAL}
 
     def _default_learning_rate(self) -> float:
-        if self.optimizer in ("adam", "adamw"):
+        if self.optimizer in ("adam", "adamw") and self.model in models.NAMES:
             return models.default_learning_rate(self.model)
         return optim.default_learning_rate(self.optimizer)
 
@@ -253,7 +324,7 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
-    if limits["choices"]:
+    if limits["choices"] and not (limits["others"] and limits["others"](value)):
         choose(dict.fromkeys(limits["choices"]), value, key, source)
     if isinstance(value, (int, float)) and not (
         math.isfinite(value)

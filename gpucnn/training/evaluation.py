@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
@@ -22,6 +25,7 @@ def evaluate(
     loss: str = "softmax_cross_entropy",
     scale: float = 1.0 / 255.0,
     offset: float = 0.0,
+    outputs: list[Any] | None = None,
 ) -> dict[str, float]:
     """{"loss", "accuracy"} of a built model on a data set with labels, in evaluation mode.
 
@@ -31,6 +35,7 @@ def evaluate(
         batch_size: images at a time; of no influence on the accuracy.
         loss: name of a loss of `TrainConfig`.
         scale, offset: a pixel x is given to the model as x * scale + offset.
+        outputs: gets the outputs of each batch, NumPy arrays (B, K).
 
     Raises:
         UsageError: the model has fewer outputs than there are classes.
@@ -38,18 +43,29 @@ def evaluate(
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
-    return evaluate_batches(model, loader, loss)
+    return evaluate_batches(model, loader, loss, outputs)
 
 
-def evaluate_batches(model: Module, loader: Loader, loss: str) -> dict[str, float]:
+def evaluate_batches(
+    model: Module, loader: Loader, loss: str, outputs: list[Any] | None = None
+) -> dict[str, float]:
     """`evaluate` on the batches of a loader."""
     totals = Totals(loader.backend)
     with model.evaluating(), no_grad(), loader.backend.computing():
         for images, labels in loader.epoch(0):
             output = model(Tensor(images))
             totals.add(compute_loss(loss, output, labels).data, output.data, labels)
+            if outputs is not None:
+                outputs.append(output.numpy())
     mean_loss, accuracy = totals.read()
     return {"loss": mean_loss, "accuracy": accuracy}
+
+
+def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
+    """The outputs (N, K) of a built model for the images of a loader, in evaluation mode."""
+    with model.evaluating(), no_grad(), loader.backend.computing():
+        outputs = [model(Tensor(images)).numpy() for images, _ in loader.epoch(0)]
+    return np.concatenate(outputs)
 
 
 def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:

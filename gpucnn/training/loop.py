@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from gpucnn.errors import Interrupted, UsageError
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.metrics import guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
 
@@ -27,12 +29,21 @@ class History:
         reason: why it ended: "finished", "early-stopping", or what a callback said.
         seconds: how long it took, with the sessions before an interruption.
         test: loss and accuracy on the test set with the last weights; None without one.
+        learned: whether its last epoch was better than guessing.
     """
 
     records: list[dict[str, Any]]
     reason: str
     seconds: float
     test: dict[str, float] | None
+    learned: bool = True
+
+    @property
+    def outcome(self) -> str:
+        """The reason; or "learned nothing" in place of "finished" if that is so."""
+        if self.reason == "finished" and not self.learned:
+            return "learned nothing"
+        return self.reason
 
 
 def fit(
@@ -136,10 +147,25 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
         reason=trainer.stop or "finished",
         test=trainer.evaluate(trainer.test),
         seconds=trainer.seconds,
+        learned=_has_learned(trainer),
     )
     for callback in chain:
         callback.on_train_end(trainer, history)
     return history
+
+
+def _has_learned(trainer: Trainer) -> bool:
+    """Whether the last epoch was better than answers that do not look at the image.
+
+    By the loss, or by an accuracy that chance does not explain: three deviations above.
+    """
+    labels = trainer.loader.dataset.labels
+    if not trainer.records or labels is None or labels.dtype.kind != "i":
+        return True
+    loss, accuracy = guessing(trainer.config.loss, labels)
+    last, count = trainer.records[-1], len(labels)
+    deviation = math.sqrt(accuracy * (1 - accuracy) / count)
+    return last["loss"] < 0.98 * loss or last["accuracy"] > accuracy + 3 * deviation
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:

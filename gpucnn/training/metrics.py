@@ -71,6 +71,27 @@ def count_correct(xp: Any, output: Any, labels: Any) -> Any:
     return (xp.argmax(output, axis=1) == classes).sum()
 
 
+def guessing(name: str, labels: Any) -> tuple[float, float]:
+    """(loss, accuracy) of the best answer that does not look at the image.
+
+    It is the shares of the classes among the labels, and the most frequent class.
+
+    Args:
+        name: of `LOSSES`.
+        labels: class ids, integers (N,).
+    """
+    shares = np.bincount(labels) / len(labels)
+    present = shares[shares > 0]
+    others = 1 - present[present < 1]
+    entropy = -(present * np.log(present)).sum()
+    losses = {
+        "softmax_cross_entropy": entropy,
+        "binary_cross_entropy": (entropy - (others * np.log(others)).sum()) / len(shares),
+        "mean_squared_error": (shares * (1 - shares)).sum() / len(shares),
+    }
+    return float(choose(losses, name, "loss")), float(shares.max())
+
+
 class Totals:
     """Sums over the images seen: their loss and how many were right, float64 (2,) on the device."""
 

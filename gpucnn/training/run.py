@@ -4,6 +4,7 @@ runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
     environment.json    versions, device, BLAS and threads: the bits are promised for these
     metrics.jsonl       an object an epoch
+    model.py            the code of a model of one's own
     weights/            last.safetensors and best.safetensors, the optimizer's state beside them
 """
 
@@ -28,6 +29,7 @@ import gpucnn
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, StorageError, UsageError
 from gpucnn.training import checkpoint
+from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.files import remove_temporaries, storage_errors, write_atomic
 
@@ -41,10 +43,11 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, config: TrainConfig, backend: Backend) -> Run:
+    def create(cls, config: TrainConfig, backend: Backend, code: Code | None = None) -> Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
-        It appears with its config.toml in it, or not at all.
+        It appears with its config.toml in it, or not at all; and with a copy of the code of a model
+        of one's own.
 
         Raises:
             UsageError: `config.name` is taken.
@@ -58,6 +61,8 @@ class Run:
             (draft / "weights").mkdir(parents=True)
         try:
             write_atomic(draft / CONFIG, written.to_toml().encode())
+            if code is not None:
+                write_atomic(draft / COPY, code.source)
             environment = json.dumps(describe_environment(backend), indent=2)
             write_atomic(draft / "environment.json", environment.encode() + b"\n")
             with storage_errors(runs_dir):
@@ -109,6 +114,25 @@ class Run:
     def best(self) -> Path:
         return self.weights / checkpoint.BEST
 
+    def weights_file(self, which: str | None = None) -> Path:
+        """The file of its "last" or "best" weights, which need not exist.
+
+        By default those that a prediction is made with: the best of a run with `patience`, which
+        has gone on past them; otherwise the last.
+
+        Raises:
+            DataError: the best are asked for, and there are none.
+        """
+        if which is None:
+            return self.best if self.config().patience and self.best.exists() else self.last
+        if which == "best" and not self.best.exists():
+            raise DataError(
+                f"{self.path} has no best weights",
+                cause="it was trained without a validation set",
+                fix="use --weights last",
+            )
+        return self.best if which == "best" else self.last
+
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
@@ -116,7 +140,47 @@ class Run:
     @property
     def resume_command(self) -> str:
         """What to type to go on with the run."""
-        return f"gpucnn train --resume {shlex.quote(str(self.path))}"
+        trust = " --trust-code" if self.has_code else ""
+        return f"gpucnn train --resume {shlex.quote(str(self.path))}{trust}"
+
+    @property
+    def has_code(self) -> bool:
+        """Whether its model is code of its author's, of which it keeps a copy."""
+        return (self.path / COPY).exists()
+
+    def code(self, function: str, trust_code: bool) -> Code:
+        """The copy of the code of its model.
+
+        Raises:
+            UsageError: there is none, or `trust_code` does not allow to run it.
+        """
+        copy = Code(self.path / COPY, function)
+        if not self.has_code:
+            raise UsageError(
+                f"the model in {self.path} is code of its author's, and there is no copy of it",
+                fix="give the file and the function as --model my_net.py:build",
+            )
+        if not trust_code:
+            raise UsageError(
+                f"the model in {self.path} is code of its author's",
+                cause="it is not run without being asked",
+                fix=f"read {copy.file}, and add --trust-code if you trust it",
+            )
+        return copy
+
+    def records(self) -> list[dict[str, Any]]:
+        """The objects of metrics.jsonl, one an epoch; as far as they can be read."""
+        found = []
+        with contextlib.suppress(OSError, ValueError):
+            for line in self.metrics.read_text().splitlines():
+                found.append(json.loads(line))
+        return found
+
+    def keep_best(self, other: Run) -> None:
+        """Take over the best weights of another run, if it has any."""
+        if other.best.exists():
+            with storage_errors(self.best):
+                write_atomic(self.best, other.best.read_bytes())
 
     def config(self) -> TrainConfig:
         """The options that it was started with.

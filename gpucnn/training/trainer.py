@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import time
+from collections.abc import Mapping
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +25,7 @@ from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
+from gpucnn.training.transfer import start_from
 
 MOST_STEPS = 10**8  # of a training: the table of their learning rates takes 400 MB
 _PROGRESS = {
@@ -39,6 +41,7 @@ class Trainer:
         data: what `gpucnn.data.load` gives.
         config: of it, `data` and `data_dir` are only put on record here; so is `model`, but for
             the default learning rate of adam and adamw, which is that of the model it names.
+        about: what else the description of its weights is to say, as JSON values.
 
     Attributes:
         step: steps done so far, `total_steps` in the end.
@@ -51,11 +54,19 @@ class Trainer:
         UsageError: the options do not go together with each other or with the data.
     """
 
-    def __init__(self, model: Module, data: Splits, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        model: Module,
+        data: Splits,
+        config: TrainConfig,
+        *,
+        about: Mapping[str, Any] | None = None,
+    ) -> None:
         if config.threads is not None:
             cpu.set_threads(config.threads)
         self.config = config
         self.data = data
+        self._about = dict(about or {})
         self.backend = backends.get(config.device)
         self.model = model.build(data.image_shape, seed=config.seed, device=self.backend.name)
         self.model.to(self.backend.name)
@@ -291,14 +302,33 @@ class Trainer:
             "validation": config.validation,
             "image_shape": list(data.image_shape),
             "class_names": data.class_names,
+            "label_values": data.train.label_values,
+            "reading": data.reading.as_dict(),
+            "read": data.text,
             "scale": self.scale,
             "offset": self.offset,
             "step": self.step,
             "epoch": self.epochs_done,
+            **self._about,
         }
 
-    def restore(self, checkpoint: Checkpoint) -> None:
+    def start_from(self, path: str) -> str:
+        """Begin with trained weights, as `gpucnn.training.transfer` says; what was done, in words.
+
+        Raises:
+            DataError, WeightsMismatchError: there are none, or they are of another model.
+        """
+        description, said = start_from(path, self.model, self.data.class_names)
+        if (description.scale, description.offset) != (self.scale, self.offset):
+            said += f"; they were trained on pixels * {description.scale:.3g}"
+            said += f" {description.offset:+.3g}, and now get * {self.scale:.3g} {self.offset:+.3g}"
+        return said
+
+    def restore(self, checkpoint: Checkpoint, longer: bool = False) -> None:
         """Go to where a snapshot was taken, in a training with the same options and data.
+
+        Args:
+            longer: whether this training may have another number of epochs.
 
         Raises:
             WeightsMismatchError: it is of another model.
@@ -311,7 +341,7 @@ class Trainer:
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
-        changed = [key for key in now if now[key] != then[key]]
+        changed = [key for key in now if now[key] != then[key] and not (longer and key == "epochs")]
         if changed:
             raise UsageError(
                 f"{', '.join(changed)} cannot be changed when a run is resumed",

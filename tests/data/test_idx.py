@@ -14,7 +14,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucnn.data.idx import IMAGES, LABELS, parse_idx, read_idx, read_pair
+from gpucnn.data.idx import (
+    IMAGES,
+    LABELS,
+    find_images,
+    find_labels,
+    parse_idx,
+    parse_labels,
+    read_idx,
+)
 from gpucnn.errors import DataError
 
 NAME = Path("some-file")
@@ -129,53 +137,40 @@ def test_only_the_right_length_is_taken(
             read_idx(path, IMAGES)
 
 
-def test_pair_takes_either_spelling_and_packing(
+def test_labels_beside_images_take_either_spelling_and_packing(
     tmp_path: Path, to_idx: Callable[[Any], bytes]
 ) -> None:
-    images = np.arange(3 * 4, dtype=np.uint8).reshape(3, 2, 2)
-    path = tmp_path / "train-images.idx3-ubyte"
-    path.write_bytes(to_idx(images))
-    (tmp_path / "train-labels-idx1-ubyte.gz").write_bytes(
-        gzip.compress(to_idx(np.array([9, 0, 4])))
-    )
-    dataset = read_pair(path)
-    np.testing.assert_array_equal(dataset.images, images[:, np.newaxis])
-    assert dataset.labels is not None
-    assert dataset.labels.tolist() == [9, 0, 4]
-    assert (dataset.labels.dtype, dataset.images.dtype) == (np.int32, np.uint8)
+    images = tmp_path / "train-images.idx3-ubyte"
+    images.write_bytes(to_idx(np.zeros((3, 2, 2))))
+    labels = tmp_path / "train-labels-idx1-ubyte.gz"
+    labels.write_bytes(gzip.compress(to_idx(np.array([9, 0, 4]))))
+    assert find_labels(images) == labels
+    assert parse_labels(gzip.decompress(labels.read_bytes()), labels).tolist() == [9, 0, 4]
+    labels.unlink()
+    with pytest.raises(DataError, match="has no labels beside it") as error:
+        find_labels(images)
+    assert "train-labels-idx1-ubyte" in (error.value.cause or "")
+
+
+def test_labels_in_a_table_of_integers(tmp_path: Path) -> None:
+    """QMNIST's: int32 (N, 8), of which the first is the digit."""
+    rows = np.array([[7, 4, 9, 0, 5, 1, 0, 0], [2, 4, 9, 0, 5, 1, 0, 0]], ">i4")
+    content = bytes([0, 0, 12, 2]) + struct.pack(">2I", *rows.shape) + rows.tobytes()
+    assert parse_labels(content, NAME).tolist() == [7, 2]
+    with pytest.raises(DataError, match=r"has 75 bytes; its header says 76"):
+        parse_labels(content[:-1], NAME)
 
 
 @pytest.mark.parametrize(
-    ("labels", "message"),
+    ("name", "prefix", "role"),
     [
-        ([1, 10, 2], r"label 10 of image 1 is not in 0\.\.9"),
-        ([1, 2], "3 images but 2 labels"),
-        (None, "has no labels beside it"),
+        ("train-images-idx3-ubyte", "", "train"),
+        ("t10k-images.idx3-ubyte.gz", "", "test"),
+        ("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-", "train"),
+        ("qmnist-test-images-idx3-ubyte", "qmnist-", "test"),
     ],
 )
-def test_pair_with_wrong_labels(
-    tmp_path: Path, to_idx: Callable[[Any], bytes], labels: list[int] | None, message: str
-) -> None:
-    path = tmp_path / "train-images-idx3-ubyte"
-    path.write_bytes(to_idx(np.zeros((3, 2, 2), dtype=np.uint8)))
-    if labels is not None:
-        (tmp_path / "train-labels-idx1-ubyte").write_bytes(to_idx(np.array(labels)))
-    with pytest.raises(DataError, match=message) as error:
-        read_pair(path)
-    assert str(path) in error.value.message
-    assert error.value.exit_code == 4
-
-
-@pytest.mark.parametrize(
-    ("shape", "message"), [((0, 28, 28), "has no images"), ((5, 0, 0), "images without pixels")]
-)
-def test_empty_images(
-    tmp_path: Path, to_idx: Callable[[Any], bytes], shape: tuple[int, ...], message: str
-) -> None:
-    path = tmp_path / "t10k-images-idx3-ubyte"
-    path.write_bytes(to_idx(np.zeros(shape, dtype=np.uint8)))
-    (tmp_path / "t10k-labels-idx1-ubyte").write_bytes(to_idx(np.zeros(shape[0])))
-    with pytest.raises(DataError, match=message) as error:
-        read_pair(path)
-    assert error.value.message.startswith(str(path))
-    assert error.value.exit_code == 4
+def test_names_of_files_of_images(tmp_path: Path, name: str, prefix: str, role: str) -> None:
+    (tmp_path / name).touch()
+    (tmp_path / name.replace("images", "labels")).touch()
+    assert find_images(tmp_path) == {prefix: {role: tmp_path / name}}

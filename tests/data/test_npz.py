@@ -1,4 +1,4 @@
-"""NumPy archives: layouts that are taken, and that nothing is ever unpickled."""
+"""NumPy archives: names that are taken, and that nothing is ever unpickled."""
 
 from __future__ import annotations
 
@@ -10,95 +10,107 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.data.npz import as_images, load_numpy, read_npz
+from gpucnn.data.npz import load_numpy, read_npy, read_npz
+from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 
 IMAGES = np.arange(4 * 3 * 3, dtype=np.uint8).reshape(4, 3, 3)
 LABELS = np.array([0, 2, 1, 2])
 
 
-def test_keras_form_with_a_test_set(tmp_path: Path) -> None:
-    path = tmp_path / "mnist.npz"
-    np.savez(path, x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:2], y_test=np.array([3, 0]))
-    train, test = read_npz(path)
-    assert test is not None
-    np.testing.assert_array_equal(train.images, IMAGES[:, np.newaxis])
-    assert train.labels is not None
-    assert train.labels.tolist() == LABELS.tolist()
-    assert (len(test), test.classes, train.classes) == (2, 4, 4)  # 3 occurs in the test set only
-
-
-def test_test_images_without_labels(tmp_path: Path) -> None:
-    np.savez(tmp_path / "set.npz", x_train=IMAGES, y_train=LABELS, x_test=IMAGES[:2])
-    train, test = read_npz(tmp_path / "set.npz")
-    assert test is not None
-    assert test.labels is None
-    assert (len(test), test.classes) == (2, train.classes)
-
-
-@pytest.mark.parametrize("keys", [("x", "y"), ("images", "labels")])
-def test_one_set(tmp_path: Path, keys: tuple[str, str]) -> None:
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("x", "y"),
+        ("X", "y"),
+        ("images", "labels"),
+        ("imgs", "labels"),
+        ("data", "target"),
+        ("features", "label"),
+        ("labels", "images")[::-1],
+    ],
+)
+def test_one_set(tmp_path: Path, names: tuple[str, str]) -> None:
     path = tmp_path / "set.npz"
-    arrays: Any = {keys[0]: IMAGES.astype(np.int64), keys[1]: LABELS.reshape(-1, 1)}
-    np.savez_compressed(path, **arrays)
-    train, test = read_npz(path)
-    assert test is None
-    assert train.images.dtype == np.uint8
-    assert train.classes == 3
+    arrays: Any = {names[0]: IMAGES.astype(np.int64), names[1]: LABELS.reshape(-1, 1)}
+    np.savez_compressed(path, **arrays, note=np.array("anything"))
+    (part,) = read_npz(path).parts
+    assert part.role == "all"
+    np.testing.assert_array_equal(part.images, IMAGES[:, np.newaxis])
+    assert part.labels is not None
+    assert part.labels.tolist() == LABELS.tolist()
 
 
 @pytest.mark.parametrize(
-    ("shape", "expected"),
-    [
-        ((5, 28, 28), (5, 1, 28, 28)),
-        ((5, 1, 4, 6), (5, 1, 4, 6)),
-        ((5, 3, 4, 6), (5, 3, 4, 6)),
-        ((5, 4, 6, 3), (5, 3, 4, 6)),
-        ((5, 4, 6, 1), (5, 1, 4, 6)),
-        ((5, 49), (5, 1, 7, 7)),
-    ],
-)
-def test_layouts(shape: tuple[int, ...], expected: tuple[int, ...]) -> None:
-    array = np.random.default_rng(0).integers(0, 256, shape)
-    images = as_images(array, "x")
-    assert images.shape == expected
-    if shape[-1] == 3:
-        np.testing.assert_array_equal(images[:, 2], array[..., 2])
+    "pattern",
+    ["x_train y_train", "X_train y_train", "train_images train_labels", "train_x train_y",
+     "xtrain ytrain", "trainX trainY", "images_train labels_train", "x-train y-train"],
+)  # fmt: skip
+@pytest.mark.parametrize("validation", ["val", "valid", "dev"])
+def test_parts(tmp_path: Path, pattern: str, validation: str) -> None:
+    path = tmp_path / "set.npz"
+    arrays: Any = {}
+    for count, part in ((4, "train"), (3, validation), (2, "test")):
+        if validation == "dev" and pattern[1] == "t":
+            part = part.replace("dev", "val")
+        x, y = pattern.replace("train", part).split()
+        arrays |= {x: IMAGES[:count], y: LABELS[:count, np.newaxis]}
+    np.savez(path, **arrays)
+    found = {part.role: part for part in read_npz(path).parts}
+    assert list(found) == ["train", "validation", "test"]
+    for (role, part), count in zip(found.items(), (4, 3, 2), strict=True):
+        assert len(part.images) == count, role
+        assert part.labels is not None
+        assert part.labels.tolist() == LABELS[:count].tolist()
 
 
-@pytest.mark.parametrize(
-    ("array", "message"),
-    [
-        (np.zeros((2, 3, 3), dtype=np.float32), "values of type float32"),
-        (np.full((2, 3, 3), 300), "a pixel of 300"),
-        (np.full((2, 3, 3), -1), "a pixel of -1"),
-        (np.zeros((2, 5), dtype=np.uint8), r"shape \(2, 5\)"),
-        (np.zeros((2, 4, 4, 4), dtype=np.uint8), r"shape \(2, 4, 4, 4\)"),
-        (np.zeros((2,), dtype=np.uint8), r"shape \(2,\)"),
-        (np.zeros((0, 28, 28), dtype=np.uint8), "no images"),
-        (np.zeros((20, 0, 0), dtype=np.uint8), "images without pixels"),
-        (np.zeros((20, 1, 0, 28), dtype=np.uint8), "images without pixels"),
-        (np.zeros((2, 3, 0, 5), dtype=np.uint8), "images without pixels"),
-        (np.zeros((20, 0), dtype=np.uint8), r"shape \(20, 0\)"),
-    ],
-)
-def test_arrays_that_are_no_images(array: Any, message: str) -> None:
-    with pytest.raises(DataError, match=message) as error:
-        as_images(array, "x_train of f.npz")
-    assert error.value.message.startswith("x_train of f.npz has")
-    assert error.value.exit_code == 4
+def test_parts_without_labels(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", x=IMAGES, y=LABELS, x_test=IMAGES[:2])
+    train, test = read_npz(tmp_path / "set.npz").parts
+    assert (train.role, test.role) == ("train", "test")
+    assert test.labels is None
+    np.savez(tmp_path / "set.npz", x_test=IMAGES[:2])
+    (test,) = read_npz(tmp_path / "set.npz").parts
+    assert (test.role, test.labels) == ("test", None)
+
+
+def test_channels_last_is_said(tmp_path: Path) -> None:
+    colour = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "cifar.npz", x_train=colour, y_train=LABELS.repeat(2)[:6], x_test=colour)
+    found = read_npz(tmp_path / "cifar.npz")
+    for part in found.parts:
+        np.testing.assert_array_equal(part.images, colour.transpose(0, 3, 1, 2))
+    assert found.said == ["channels last, moved to the front"]
+    assert found.reading.channels == "last"
+
+
+def test_a_pair_of_files(tmp_path: Path) -> None:
+    """KMNIST and Kuzushiji-49 are published so."""
+    np.savez(tmp_path / "kmnist-train-imgs.npz", IMAGES)
+    np.savez(tmp_path / "kmnist-train-labels.npz", LABELS)
+    (part,) = read_npz(tmp_path / "kmnist-train-imgs.npz").parts
+    np.testing.assert_array_equal(part.images[:, 0], IMAGES)
+    assert part.labels is not None
+    assert part.labels.tolist() == LABELS.tolist()
+    for name in ("kmnist-train-labels.npz", "other.npz"):
+        np.savez(tmp_path / name, LABELS)
+        with pytest.raises(DataError, match="an array without a name") as error:
+            read_npz(tmp_path / name)
+        assert "np.savez(FILE, x=images, y=labels)" in (error.value.fix or "")
 
 
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
-        ({"a": IMAGES}, "holds a, no images with labels"),
-        ({"x": IMAGES, "y": LABELS[:3]}, "4 images but 3 labels"),
-        ({"x": IMAGES, "y": LABELS - 1}, "has the label -1"),
-        ({"x": IMAGES, "y": LABELS + 65_534}, "has the label 65536, which is not in 0..65535"),
+        ({"a": IMAGES}, r"holds a \(4, 3, 3\), no images with labels"),
+        ({"y": LABELS}, r"holds y \(4,\), no images with labels"),
+        ({"x": IMAGES, "images": IMAGES, "y": LABELS}, "may be the same: x, images"),
+        ({"x": IMAGES, "y": LABELS - 1}, r"y of .*, image 0: the label is -1"),
+        ({"x": IMAGES, "y": LABELS + 65_534}, "image 1: the label is 65536"),
         ({"x": IMAGES, "y": LABELS, "x_test": IMAGES[:0]}, "x_test of .* has no images"),
-        ({"x": IMAGES, "y": LABELS * 1.0}, r"y of .* is float64 of shape \(4,\)"),
-        ({"x": IMAGES, "y": np.eye(4, dtype=int)}, r"shape \(4, 4\)"),
+        ({"x": IMAGES, "y": np.ones((4, 3))}, "not one-hot"),
+        ({"x": IMAGES * np.nan, "y": LABELS}, "image 0 of x of .* holds NaN"),
+        ({"x": IMAGES, "y": LABELS, "x_test": IMAGES[:, :2]}, "has images of 1x2x3, not of 1x3x3"),
     ],
 )
 def test_archives_that_do_not_fit(tmp_path: Path, arrays: Any, message: str) -> None:
@@ -107,6 +119,51 @@ def test_archives_that_do_not_fit(tmp_path: Path, arrays: Any, message: str) -> 
     with pytest.raises(DataError, match=message) as error:
         read_npz(path)
     assert str(path) in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("shape", "known", "count"),
+    [
+        ((28, 28), None, 1),
+        ((16, 25), None, 1),
+        ((28, 28, 3), None, 1),
+        ((7, 28, 28), None, 7),
+        ((7, 28, 28, 1), None, 7),
+        ((28, 28), (1, 28, 28), 1),
+        ((1, 28, 28), (1, 28, 28), 1),
+        ((7, 784), (1, 28, 28), 7),
+        ((784, 784), (1, 28, 28), 784),
+        ((3, 8, 8), (3, 8, 8), 1),
+        ((8, 8, 3), (3, 8, 8), 1),
+        ((5, 8, 3), (1, 8, 3), 5),
+    ],
+)
+def test_npy(
+    tmp_path: Path,
+    shape: tuple[int, ...],
+    known: tuple[int, int, int] | None,
+    count: int,
+) -> None:
+    array = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    np.save(tmp_path / "a.npy", array)
+    (part,) = read_npy(tmp_path / "a.npy", Reading(image_shape=known)).parts
+    assert len(part.images) == count
+    assert part.labels is None
+    assert part.items == ([str(tmp_path / "a.npy")] if count == 1 else None)
+    assert sorted(part.images.ravel()) == sorted(array.ravel())
+    if count == 1 and shape[-1] == 3:
+        np.testing.assert_array_equal(part.images[0], array.transpose(2, 0, 1))
+    elif shape[-1] != 1:
+        np.testing.assert_array_equal(part.images.reshape(shape), array)
+
+
+@pytest.mark.parametrize(
+    "shape", [(0, 28, 28), (5, 0, 0), (0, 0), (0, 28), (0, 0, 3), (2, 3, 0, 5)]
+)
+def test_empty_npy(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    np.save(tmp_path / "a.npy", np.zeros(shape, np.uint8))
+    with pytest.raises(DataError, match=r"a\.npy"):
+        read_npy(tmp_path / "a.npy")
 
 
 class _Bomb:
@@ -213,3 +270,6 @@ def test_members_that_are_no_arrays(tmp_path: Path) -> None:
         archive.writestr("y", b"text")
     with pytest.raises(DataError, match="holds no arrays"):
         read_npz(tmp_path / "a.npz")
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    with pytest.raises(DataError, match="an archive of arrays"):
+        read_npy(tmp_path / "a.npy")

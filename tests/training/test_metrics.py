@@ -15,6 +15,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.nn import Flatten
 from gpucnn.training import SavedModel, TrainConfig, config
+from gpucnn.training.description import Description
 from gpucnn.training.metrics import LOSSES, Totals, compute_loss, count_correct
 
 OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
@@ -60,7 +61,8 @@ def test_a_single_output_takes_labels_of_either_shape() -> None:
 )
 def test_a_saved_model_predicts_as_its_loss_has_it(loss: str, prediction: np.ndarray) -> None:
     identity, options = Flatten().build((3,)), TrainConfig(loss=loss)
-    saved = SavedModel(identity, Path("w"), options, ["a", "b", "c"], (3,), scale=1.0, offset=0.0)
+    described = {"image_shape": [3], "class_names": ["a", "b", "c"], "scale": 1.0, "offset": 0.0}
+    saved = SavedModel(identity, Path("w"), options, Description.of(described, Path("w")))
     images = OUTPUT.astype(np.uint8)
     np.testing.assert_allclose(saved.predict(images), prediction, rtol=1e-6)
     (first, second) = saved.classify(images, 2)

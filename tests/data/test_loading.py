@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from gpucnn.data import load
+from gpucnn.data import Reading, load
 from gpucnn.errors import DataError, UsageError
 
 CSV = "label," + ",".join(f"pixel{i}" for i in range(4)) + "\n"
@@ -131,8 +132,11 @@ def test_neither_name_nor_path(name: str, fix: str) -> None:
 def test_parts_of_different_shape(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", 3)
     (tmp_path / "test.csv").write_text(",".join("0" * 9) + "\n")
-    with pytest.raises(DataError, match=r"test\.csv: its images are \(1, 3, 3\)"):
+    with pytest.raises(DataError, match=r"test\.csv, line 1: 9 columns are neither the 4 pixels"):
         load(tmp_path)
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 5, 5)), y=np.arange(9), x_test=np.ones((9, 4, 4)))
+    with pytest.raises(DataError, match=r"x_test of .* has images of 1x4x4, not of 1x5x5"):
+        load(tmp_path / "a.npz")
 
 
 def test_no_training_images(tmp_path: Path) -> None:
@@ -154,12 +158,128 @@ def test_empty_name() -> None:
     assert "mnist" in (error.value.fix or "")
 
 
-@pytest.mark.parametrize("name", ["photo.png", "x.npy", "config.toml"])
+@pytest.mark.parametrize("name", ["config.toml", "notes", "x.bin"])
 def test_files_of_another_kind(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(b"anything")
     with pytest.raises(DataError, match=f"{name} is not a kind of file") as error:
         load(tmp_path / name)
     assert all(kind in (error.value.fix or "") for kind in (".npz", ".csv", "idx", "folder"))
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("digit-recognizer.zip", "unpack it"),
+        ("x.tar.gz", "unpack it"),
+        ("mnist.pkl", "pickles run code"),
+        ("mnist.pkl.gz", "pickles run code"),
+        ("digits.mat", "scipy.io.loadmat"),
+        ("m.h5", "h5py"),
+        ("t.parquet", "pandas.read_parquet"),
+        ("t.arff", "save it as CSV"),
+        ("weights.pt", "np.savez"),
+        ("book.xlsx", "save it as CSV"),
+    ],
+)
+def test_files_of_other_software(tmp_path: Path, name: str, fix: str) -> None:
+    (tmp_path / name).write_bytes(b"anything")
+    with pytest.raises(DataError, match="is not a kind of file that is read") as error:
+        load(tmp_path / name)
+    assert fix in (error.value.fix or "")
+
+
+@pytest.mark.parametrize("name", ["x.npy", "photo.png"])
+def test_files_without_labels(tmp_path: Path, name: str) -> None:
+    image = np.zeros((8, 8), np.uint8)
+    if name.endswith(".npy"):
+        np.save(tmp_path / name, image)
+    else:
+        Image.fromarray(image).save(tmp_path / name)
+    with pytest.raises(DataError, match=f"{name} has no labels") as error:
+        load(tmp_path / name)
+    assert error.value.fix
+
+
+def test_one_class_is_said_and_not_trained_on(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("label,p0,p1,p2,p3\n" + "7,0,1,2,3\n" * 9)
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 5, 5)), y=np.zeros(9))
+    for name, label in (("t.csv", 7), ("a.npz", 0)):
+        message = f"has one class only: all of its 9 labels are {label}"
+        with pytest.raises(DataError, match=message) as error:
+            load(tmp_path / name)
+        assert ("--label-column" in (error.value.fix or "")) == (name == "t.csv")
+
+
+def test_a_test_set_alone_cannot_be_trained_on(tmp_path: Path) -> None:
+    np.savez(tmp_path / "a.npz", x_test=np.ones((9, 5, 5)), y_test=np.arange(9))
+    with pytest.raises(DataError, match="has test images, and none to train on"):
+        load(tmp_path / "a.npz")
+
+
+def test_classes_of_all_parts(tmp_path: Path) -> None:
+    x = np.arange(200, 200 + 4 * 9).reshape(4, 3, 3)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=[0, 2, 2, 1], x_test=x[:2], y_test=[4, 0])
+    splits = load(tmp_path / "a.npz", validation=0)
+    assert splits.class_names == ["0", "1", "2", "3", "4"]
+    assert splits.notes == ["classes without images to train on: 4"]
+    np.savez(tmp_path / "b.npz", x=x, y=["b", "a", "b", "c"], x_val=x[:2], y_val=["a", "d"])
+    splits = load(tmp_path / "b.npz")
+    assert splits.class_names == ["a", "b", "c", "d"]
+    assert splits.train.labels is not None
+    assert splits.train.labels.tolist() == [1, 0, 1, 2]
+    assert splits.validation is not None
+    assert splits.validation.labels is not None
+    assert splits.validation.labels.tolist() == [0, 3]
+
+
+def test_what_is_said(tmp_path: Path) -> None:
+    write_csv(tmp_path / "digits.csv", 50)
+    assert load(tmp_path / "digits.csv").text == (
+        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, 10 % held"
+        " out"
+    )
+    assert load("digits", validation=7).text == (
+        "1,437 images of digits: 10 classes 0-9, 1x28x28, 7 held out, 360 for test"
+    )
+    x = np.random.default_rng(0).random((20, 8, 8, 3))
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=np.arange(20) % 2 * 2, x_test=x)
+    assert load(tmp_path / "a.npz").text == (
+        "20 images of a.npz: 3 classes 0-2 (1 without images), channels last, moved to the front, 0"
+        " to 1 as 0 to 255, rounded to 256 levels, 3x8x8, 10 % held out, 20 for test without labels"
+    )
+
+
+def test_doubts(tmp_path: Path) -> None:
+    x = np.full((30, 3, 3), 16)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(30))
+    assert load(tmp_path / "a.npz").notes == [
+        "30 images have 30 classes: are these the labels?",
+        "no pixel is above 16 of 255: --standardise scales them",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "reading", "flag"),
+    [
+        ("a.npz", Reading(label_column="y"), "--label-column"),
+        ("a.npz", Reading(image_size=(8, 8)), "--image-size"),
+        ("t.csv", Reading(skip_broken=True), "--skip-broken"),
+        ("digits", Reading(transpose=True), "--transpose"),
+        ("digits", Reading(image_shape=(1, 28, 28)), "--image-shape"),
+        ("pets", Reading(channels="last"), "--channels"),
+    ],
+)
+def test_what_is_said_and_does_not_matter_is_refused(
+    tmp_path: Path, name: str, reading: Reading, flag: str
+) -> None:
+    np.savez(tmp_path / "a.npz", x=np.ones((9, 5, 5)), y=np.arange(9))
+    write_csv(tmp_path / "t.csv", 9)
+    for label in "ab":
+        (tmp_path / "pets" / label).mkdir(parents=True)
+        Image.new("L", (5, 5)).save(tmp_path / "pets" / label / "x.png")
+    with pytest.raises(UsageError, match=f"{flag} does not matter for") as error:
+        load(name if name == "digits" else tmp_path / name, reading=reading)
+    assert error.value.exit_code == 2
 
 
 def test_capital_suffixes(tmp_path: Path) -> None:

@@ -1,0 +1,133 @@
+"""Options that several commands share, and what a shell offers for their values."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from gpucnn import models
+from gpucnn.data import NAMES, Reading
+from gpucnn.training import SavedModel
+from gpucnn.training.config import FIELDS, READING, field_type, flag_name
+from gpucnn.training.run import CONFIG
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
+_WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
+
+
+def offer(*names: str, files: bool = False) -> Complete:
+    """What a shell completes a value with: some names, and perhaps files and folders."""
+
+    def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+        items = [CompletionItem(name) for name in names if name.startswith(begun)]
+        return [*items, CompletionItem(begun, type="file")] if files else items
+
+    return complete
+
+
+def _offer_runs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    runs = sorted(str(config.parent) for config in Path().glob(f"runs/*/{CONFIG}"))
+    return [
+        *(CompletionItem(run) for run in runs if run.startswith(begun)),
+        CompletionItem(begun, type="file"),
+    ]
+
+
+_OFFERS = {
+    "data": offer(*NAMES, files=True),
+    "device": offer(*DEVICES),
+    "model": offer(*models.NAMES, files=True),
+    "weights": _offer_runs,
+    "data_dir": offer(files=True),
+    "runs_dir": offer(files=True),
+}
+
+
+def config_option(key: str, short: Sequence[str] = ()) -> Callable[..., Any]:
+    """The option for a field of TrainConfig, which holds its help text and its default."""
+    field = FIELDS[key]
+    kind, _ = field_type(key)
+    default = field.default
+    shown = "" if default is None or default is False else f" [{default}]"
+    flag = flag_name(key) + (f"/--no-{key.replace('_', '-')}" if kind is bool else "")
+    choices = field.metadata["choices"] or ()
+    # The default is None: only what was typed overrides the TOML file and the environment.
+    return click.option(
+        flag,
+        *short,
+        key,
+        type=kind,
+        default=None,
+        help=field.metadata["help"] + shown,
+        shell_complete=_OFFERS.get(key, offer(*choices)),
+    )
+
+
+def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --device."""
+    return click.option(
+        "--device",
+        default="auto",
+        help="cpu, cuda, cuda:1, sim or auto [auto]",
+        shell_complete=_OFFERS["device"],
+    )(command)
+
+
+def run_argument(required: bool = True) -> Callable[..., Any]:
+    """Adds the argument RUN."""
+    return click.argument("run", required=required, shell_complete=_offer_runs)
+
+
+def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds RUN and what chooses its weights and its device; the command gets `load`.
+
+    That is a function from the name of the device to the `SavedModel`.
+    """
+
+    @functools.wraps(command)
+    def with_saved(
+        run: str, weights: str | None, own_model: str | None, trust_code: bool, **options: Any
+    ) -> Any:
+        load = functools.partial(
+            SavedModel.load, run, weights, model=own_model, trust_code=trust_code
+        )
+        return command(load=load, **options)
+
+    for decorate in (
+        click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps"),
+        click.option(
+            "--model",
+            "own_model",
+            metavar="FILE.py:NAME",
+            help="the code of its model, if that is of your own",
+            shell_complete=offer(files=True),
+        ),
+        click.option(
+            "--weights",
+            type=click.Choice(["last", "best"]),
+            help="[best of a run with --patience, else last]",
+        ),
+        run_argument(),
+    ):
+        with_saved = decorate(with_saved)
+    return with_saved
+
+
+def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds what can be said of how files become arrays; the command gets `reading`."""
+
+    @functools.wraps(command)
+    def with_reading(**options: Any) -> Any:
+        said = {key: options.pop(key) for key in _WITH_RUN}
+        given = {key: value for key, value in said.items() if value is not None}
+        return command(reading=Reading(**given), **options)
+
+    for key in reversed(_WITH_RUN):
+        with_reading = config_option(key)(with_reading)
+    return with_reading

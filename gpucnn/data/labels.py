@@ -1,0 +1,148 @@
+"""Labels as files have them: numbers, words or one-hot rows, made class ids with names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.errors import DataError
+
+MOST_CLASSES = 2**16  # beyond it a number is a mistake, and would cost an output for each below
+_MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
+
+Labels = NDArray[Any]  # int64 (N,), or str (N,)
+
+
+def as_labels(
+    array: NDArray[Any], where: str, name: Callable[[int], str] = "image {}".format
+) -> Labels:
+    """The labels in an array: int64 (N,) if all of them are whole numbers, else str (N,).
+
+    Args:
+        array: (N,) or (N, 1) of integers, booleans, floats that are whole, or text; or (N, K)
+            one-hot rows of zeros with a single one, which become the place of the one.
+        where: what it is, for messages: "y of digits.npz".
+        name: what to call one of the images, for messages, by its number counted from 0.
+
+    Raises:
+        DataError: another shape or type, or a label that is missing, negative, not whole or above
+            65,535; the message names the first of them.
+    """
+    if array.ndim == 2 and array.shape[1] > 1:
+        return _from_one_hot(array, where)
+    flat = array.reshape(-1)
+    if array.ndim not in (1, 2) or array.dtype.kind not in "biufUSO":
+        raise DataError(
+            f"{where} is {array.dtype} of shape {array.shape}, where labels are (N,)",
+            fix="save one label for each image: the number or the name of its class",
+        )
+    if flat.dtype.kind in "biuf":
+        return _whole(flat, flat, where, name)
+    if flat.dtype.kind == "S":
+        flat = np.char.decode(flat, "utf-8", "replace")
+    elif flat.dtype.kind == "O":
+        flat = np.array([str(label) for label in flat])
+    words = np.char.strip(flat)
+    distinct, inverse = np.unique(words, return_inverse=True)
+    missing = np.isin(np.char.lower(distinct), _MISSING)
+    _refuse(words, missing[inverse], where, name, "the label is missing")
+    try:
+        numbers = distinct.astype(np.float64)
+    except ValueError:  # at least one is a word
+        return words
+    return _whole(numbers[inverse], words, where, name)
+
+
+def _whole(
+    labels: NDArray[Any], shown: NDArray[Any], where: str, name: Callable[[int], str]
+) -> Labels:
+    """Numbers as int64; `shown` are the labels as they are written."""
+    if labels.dtype.kind == "f":
+        _refuse(shown, ~np.isfinite(labels), where, name, "the label is missing")
+        _refuse(shown, labels != np.trunc(labels), where, name, "the number of a class is whole")
+    _refuse(shown, labels < 0, where, name, "classes are numbered from 0")
+    above = f"the number of a class is below {MOST_CLASSES:,}"
+    _refuse(shown, labels >= MOST_CLASSES, where, name, above)
+    return labels.astype(np.int64)
+
+
+def _from_one_hot(array: NDArray[Any], where: str) -> Labels:
+    rows_of_one = array.dtype.kind in "biuf" and bool(
+        np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()
+    )
+    if not rows_of_one:
+        raise DataError(
+            f"{where} is {array.dtype} of shape {array.shape}, and not one-hot",
+            cause="a row must have a single 1, at the place of the image's class",
+            fix="save one label for each image: the number of its class; several labels for an"
+            " image are not supported",
+        )
+    return array.argmax(axis=1).astype(np.int64)
+
+
+def _refuse(
+    labels: NDArray[Any],
+    wrong: NDArray[np.bool_],
+    where: str,
+    name: Callable[[int], str],
+    cause: str,
+) -> None:
+    if not wrong.any():
+        return
+    index = int(np.argmax(wrong))
+    raise DataError(
+        f"{where}, {name(index)}: the label is {labels[index].item()!r}",
+        cause=cause,
+        fix="correct it, or leave the image out",
+    )
+
+
+def class_names(parts: Sequence[Labels]) -> list[str]:
+    """A name for each class that some labels need: 0 to the highest number, or the words, sorted.
+
+    Numbers among words come first, in their order.
+    """
+    if all(labels.dtype.kind == "i" for labels in parts):
+        highest = max((int(labels.max(initial=-1)) for labels in parts), default=-1)
+        return [str(number) for number in range(highest + 1)]
+    words = {str(word) for labels in parts for word in np.unique(labels)}
+    return sorted(words, key=in_order)
+
+
+def in_order(name: str) -> tuple[bool, int, str]:
+    """The key that sorts names: numbers first, by their value; then words."""
+    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
+
+
+def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.int32]:
+    """Each label's place among the names, int32 (N,).
+
+    Raises:
+        DataError: a label is none of the names.
+    """
+    distinct, inverse = np.unique(labels, return_inverse=True)
+    places = {name: place for place, name in enumerate(names)}
+    unknown = [str(each) for each in distinct if str(each) not in places]
+    if unknown:
+        raise DataError(
+            f"{where} has labels that are no class: {listing(unknown)}",
+            cause=f"the classes are {listing(names)}",
+            fix="correct the labels, or leave these images out",
+        )
+    table = np.array([places[str(each)] for each in distinct], dtype=np.int32)
+    return table[inverse.reshape(-1)] if len(table) else np.zeros(0, np.int32)
+
+
+def listing(names: Sequence[str], most: int = 8) -> str:
+    """Names in a line, at most so many of them, and "..." where there are more.
+
+    Numbers that follow each other are a range: "0-9".
+    """
+    numbers = [int(name) for name in names if name.isdecimal()]
+    if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
+        return f"{numbers[0]}-{numbers[-1]}"
+    shown = ", ".join(names[:most])
+    return f"{shown}, ..." if len(names) > most else shown

@@ -1,0 +1,173 @@
+"""Many picture files as one array of images, all in the same way."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data.found import Found, Part
+from gpucnn.data.image import fit_image, open_image
+from gpucnn.data.mnist_form import to_mnist
+from gpucnn.data.reading import Reading
+from gpucnn.errors import DataError
+
+Listed = list[tuple[Path, str | None]]  # files and their labels
+
+
+@dataclass(frozen=True, eq=False)
+class Pictures:
+    """What `read_pictures` gives.
+
+    Args:
+        images: uint8 (N, C, H, W).
+        kept: for each image the place of its file in the list.
+        reading: with what was found out.
+        said: how pictures became images, in words.
+        notes: what the user should know.
+    """
+
+    images: NDArray[np.uint8]
+    kept: list[int]
+    reading: Reading
+    said: list[str]
+    notes: list[str]
+
+
+def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Pictures:
+    """Picture files as images of one shape.
+
+    Without more being said, all of them have one size; they are gray (C = 1) if every one of them
+    is, else RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with
+    `image_size`, or an `image_shape` that is known, each is scaled to it.
+
+    Args:
+        files: at least one.
+        reading: what is said of them; see `Reading`.
+        name: of the data, for messages.
+
+    Raises:
+        DataError: files cannot be read (all of them are named), or their sizes differ.
+        MissingExtraError: Pillow is not installed.
+    """
+    opened: list[NDArray[np.uint8]] = []
+    kept: list[int] = []
+    broken: list[DataError] = []
+    scaled = 0
+    size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
+    for place, file in enumerate(files):
+        try:
+            picture = open_image(file)
+            if reading.convert == "mnist":
+                picture = to_mnist(picture, str(file))
+        except DataError as error:
+            broken.append(error)
+            continue
+        if size is not None and picture.shape[:2] != size:
+            # Here, so that not all of them are held at once in the size that they were taken in.
+            channels = 3 if picture.ndim == 3 else 1
+            picture = _as_opened(fit_image(picture, (channels, *size)))
+            scaled += 1
+        opened.append(picture)
+        kept.append(place)
+    notes = _refuse_broken(broken, len(files), reading, name)
+    if size is None:
+        _refuse_sizes(opened, [files[place] for place in kept])
+    channels = 3 if any(picture.ndim == 3 for picture in opened) else 1
+    if reading.image_shape is not None:
+        channels = reading.image_shape[0]
+    shape = (channels, *opened[0].shape[:2])
+    images = np.empty((len(opened), *shape), dtype=np.uint8)
+    for image, picture in zip(images, opened, strict=True):
+        if channels == 1 or picture.ndim == 2:
+            image[:] = fit_image(picture, shape) if picture.ndim == 3 else picture
+        else:
+            image[:] = picture.transpose(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+    said = ["converted as MNIST's images were"] if reading.convert == "mnist" else []
+    if scaled:
+        what = "all of them" if scaled == len(opened) else f"{scaled:,} of them"
+        said.append(f"{what} scaled to {shape[1]}x{shape[2]}")
+    known = reading.replace(image_shape=shape, convert=reading.convert or "none")
+    return Pictures(images, kept, known, said, notes)
+
+
+def read_listed(
+    path: Path,
+    listed: Mapping[str, Listed],
+    where: Mapping[str, Path],
+    reading: Reading | None,
+    classes: list[str] | None,
+    notes: list[str],
+) -> Found:
+    """Pictures of which it is known where they lie, and which label each has.
+
+    Args:
+        path: of the data.
+        listed: role -> [(file, label)]; without labels, each is None.
+        where: role -> the folder or file that they are from.
+        reading: what is said of the pictures.
+        classes: their names; by default those of the labels.
+        notes: what is noted by now.
+
+    Raises: as `read_pictures`.
+    """
+    files = [file for found in listed.values() for file, _ in found]
+    pictures = read_pictures(files, reading or Reading(), str(path))
+    parts, first, start = [], 0, 0  # the first file of a part, and its first image
+    for role, found in listed.items():
+        places = [place - first for place in pictures.kept if 0 <= place - first < len(found)]
+        labels = [found[place][1] for place in places]
+        parts.append(
+            Part(
+                role,
+                pictures.images[start : start + len(places)],
+                None if None in labels else np.array(labels, dtype=str),
+                str(where[role]),
+                [str(found[place][0]) for place in places],
+            )
+        )
+        first, start = first + len(found), start + len(places)
+    notes = [*notes, *pictures.notes]
+    return Found(path, parts, pictures.reading, "pictures", pictures.said, notes, classes)
+
+
+def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """(C, H, W) as `open_image` gives it: (H, W) or (H, W, 3)."""
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
+def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: str) -> list[str]:
+    """Raise for files that cannot be read; or, if they are to be left out, notes that name them."""
+    if not broken:
+        return []
+    left_out = "leave them out with --skip-broken"
+    if len(broken) == 1 and not reading.skip_broken:
+        error = broken[0]
+        error.fix = f"{error.fix}; or {left_out}" if count > 1 else error.fix
+        raise error
+    reasons = [error.message + (f" ({error.cause})" if error.cause else "") for error in broken]
+    if not reading.skip_broken or len(broken) == count:
+        raise DataError(
+            f"{len(broken)} of the {count} pictures of {name} cannot be used",
+            cause="\n".join(reasons),
+            fix=f"mend them, or {left_out}" if len(broken) < count else "give other pictures",
+        )
+    return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
+
+
+def _refuse_sizes(opened: Sequence[NDArray[Any]], files: Sequence[Path]) -> None:
+    first = opened[0]
+    for picture, file in zip(opened, files, strict=True):
+        if picture.shape[:2] != first.shape[:2]:
+            (height, width), (first_height, first_width) = picture.shape[:2], first.shape[:2]
+            raise DataError(
+                f"{file} is {width}x{height} pixels, but {files[0]} is"
+                f" {first_width}x{first_height}",
+                cause="a model takes images of one size",
+                fix=f"scale all of them with --image-size {first_height}x{first_width} (height x"
+                " width), or another size",
+            )

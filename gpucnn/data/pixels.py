@@ -1,0 +1,189 @@
+"""Arrays and rows of numbers as images: uint8 (N, C, H, W), in whatever layout they come."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data.files import refuse_empty
+from gpucnn.data.reading import COLORS, Reading
+from gpucnn.errors import DataError
+
+Images = NDArray[np.uint8]
+
+
+def as_images(
+    array: NDArray[Any], where: str, reading: Reading | None = None
+) -> tuple[Images, Reading, list[str]]:
+    """An array in one of the usual layouts as images.
+
+    Args:
+        array: (N, H, W), (N, C, H, W), (N, H, W, C) with C of 1 or 3, or (N, C*H*W); integers from
+            0 to 255, booleans, or floats that are whole numbers from 0 to 255 or lie in [0, 1].
+        where: what it is, for messages: "x_train of digits.npz".
+        reading: what is said of it already.
+
+    Returns:
+        images: uint8 (N, C, H, W), C-contiguous.
+        reading: with what was found out.
+        said: what was done to the array, in words; empty if nothing was.
+
+    Raises:
+        DataError: another layout, a layout that is not certain, or other values; the message names
+            the first image that is wrong, counted from 0.
+    """
+    reading = (reading or Reading()).replace(image_size=None)  # which is of pictures
+    images, reading, how = _arrange(array, where, reading)
+    refuse_empty(images.shape, where)
+    images, white, scaling = to_bytes(images, where, reading.white)
+    said = [words for words in (how, scaling) if words]
+    reading = reading.replace(white=white)
+    if reading.transpose:
+        images = images.swapaxes(-1, -2)
+        said.append("rows and columns of each image swapped")
+    shape = images.shape[1:]
+    if reading.image_shape is not None and shape != reading.image_shape:
+        raise DataError(
+            f"{where} has images of {_times(shape)}, not of {_times(reading.image_shape)}"
+            " (channels x height x width)",
+            fix="give images of that shape",
+        )
+    return np.ascontiguousarray(images), reading.replace(image_shape=shape), said
+
+
+def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:
+    """Numbers as uint8, whatever their scale.
+
+    Args:
+        array: (N, ...), as for `as_images`.
+        where: for messages.
+        white: of an array of zeros and ones alone, the value that is white: 1 or 255; None if that
+            is not known yet.
+
+    Returns:
+        The array as uint8; the white of it; and what was done to it, in words, or "".
+    """
+    if array.dtype == np.bool_:
+        return array.astype(np.uint8) * np.uint8(255), 1, "true as 255"
+    if array.dtype.kind not in "iuf":
+        raise DataError(
+            f"{where} has values of type {array.dtype}, where pixels are numbers from 0 to 255",
+            fix="save the pixels as uint8",
+        )
+    is_float = array.dtype.kind == "f"
+    if is_float:
+        _refuse(array, ~np.isfinite(array), where, "a pixel is a number from 0 to 255")
+    if array.dtype != np.uint8:
+        _refuse(array, (array < 0) | (array > 255), where, "pixels are 0 to 255, or 0 to 1")
+    whole = not is_float or bool((array == np.rint(array)).all())
+    highest = float(array.max(initial=0))
+    if highest <= 1 and not whole:
+        scaled = np.multiply(array, 255, dtype=np.float32)
+        levels = np.rint(scaled)
+        rounding = "" if (np.abs(levels - scaled) < 0.01).all() else ", rounded to 256 levels"
+        return levels.astype(np.uint8), white or 1, f"0 to 1 as 0 to 255{rounding}"
+    if not whole:
+        _refuse(array, array != np.rint(array), where, "pixels are whole from 0 to 255, or 0 to 1")
+    if highest == 1 and (white is None or white == 1):
+        return array.astype(np.uint8) * np.uint8(255), 1, "zeros and ones as black and white"
+    return array.astype(np.uint8, copy=False), white or 255, ""
+
+
+def _refuse(array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: str) -> None:
+    if not wrong.any():
+        return
+    value = array[wrong][0]
+    image = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
+    raise DataError(
+        f"image {image} of {where} holds {'NaN' if np.isnan(value) else value}",
+        cause=cause,
+        fix="correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())",
+    )
+
+
+def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:
+    """Images (N, C, H, W) as a view if that can be; the reading; and what was done, in words."""
+    if array.ndim == 2:
+        return _from_rows(array, where, reading)
+    if array.ndim == 3:
+        return array[:, np.newaxis], reading, ""
+    if array.ndim == 4 and (places := _places(array, reading)):
+        if len(places) == 2:
+            raise DataError(
+                f"{where} has the shape {array.shape}, with channels perhaps first, perhaps last",
+                cause=f"both {array.shape[1]} and {array.shape[3]} are numbers of channels",
+                fix="say where they are: --channels first or --channels last",
+            )
+        reading = reading.replace(channels=places[0])
+        if places == ["first"]:
+            return array, reading, ""
+        return array.transpose(0, 3, 1, 2), reading, "channels last, moved to the front"
+    wanted = f" of {_times(reading.image_shape)}" if reading.image_shape else ""
+    if array.ndim == 4 and array.shape[3] == 4:
+        raise DataError(
+            f"{where} has the shape {array.shape}, which is not one of images{wanted}",
+            cause="four channels are red, green, blue and alpha, which is no color",
+            fix="save x[..., :3]",
+        )
+    raise DataError(
+        f"{where} has the shape {array.shape}, which is not one of images{wanted}",
+        fix="save them as (N, H, W), (N, C, H, W) or (N, H, W, C), with C of 1 or 3; the first axis"
+        " is the number of the image",
+    )
+
+
+def _places(array: NDArray[Any], reading: Reading) -> list[str]:
+    """Where (N, C, H, W) or (N, H, W, C) may have its channels: "first", "last", or both."""
+    shapes = {"first": array.shape[1:], "last": (array.shape[3], *array.shape[1:3])}
+    if array.shape[1:] == (1, 1, 1):
+        return ["first"]  # it is all the same
+    if reading.image_shape is None:
+        fitting = [place for place, shape in shapes.items() if shape[0] in COLORS]
+    else:
+        fitting = [place for place, shape in shapes.items() if shape == reading.image_shape]
+        if len(fitting) == 1:
+            return fitting
+    return [place for place in fitting if reading.channels in (None, place)]
+
+
+def _from_rows(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:
+    """Images out of rows (N, pixels): of the shape that is known, or else gray squares."""
+    pixels = array.shape[1]
+    shape = reading.image_shape
+    if shape is None:
+        side = math.isqrt(pixels)
+        if side * side != pixels or side == 0:
+            raise DataError(
+                f"{where} has rows of {pixels} pixels, which are no square",
+                cause=f"its shape is {array.shape}",
+                fix="say what an image is, as in --image-shape 28x28x3 (height x width x channels)",
+            )
+        shape = (1, side, side)
+    channels, height, width = shape
+    if channels * height * width != pixels:
+        raise DataError(
+            f"{where} has rows of {pixels} pixels, not of {channels * height * width}",
+            cause=f"an image is {_times(shape)} (channels x height x width)",
+            fix="give images of that shape",
+        )
+    said = f"{pixels:,} pixels as {_times(shape)}"
+    if channels == 1:
+        return array.reshape(-1, *shape), reading, said
+    if reading.channels is None:
+        raise DataError(
+            f"{where} has rows of {pixels} pixels in {channels} channels, in an order that is not"
+            " known",
+            fix="say where the channels are: --channels first (all of red, then green, then blue)"
+            " or --channels last (red, green and blue of each pixel)",
+        )
+    if reading.channels == "first":
+        return array.reshape(-1, *shape), reading, f"{said}, channel after channel"
+    images = array.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
+    return images, reading, f"{said}, the channels of each pixel together"
+
+
+def _times(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,189 @@
+"""How files become arrays: what a user says of it, and what a run keeps of it."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from gpucnn.errors import DataError, UsageError
+
+Shape = tuple[int, int, int]  # (C, H, W)
+
+CHANNELS = ("first", "last")
+CONVERT = ("mnist", "none")
+COLORS = (1, 3)  # channels of an image: gray, or red, green and blue
+_MATTERS = {
+    "rows": ("label_column", "image_shape", "channels", "transpose", "convert"),
+    "images": ("image_shape", "channels", "transpose", "convert"),
+    "pictures": ("label_column", "image_size", "convert", "skip_broken"),
+    "named": ("convert",),
+}
+_KINDS = {
+    "rows": "a table",
+    "images": "arrays",
+    "pictures": "pictures",
+    "named": "images of a known form",
+}
+_SHAPE = re.compile(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){0,2}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How files become uint8 images (N, C, H, W) and labels.
+
+    A field that is None is left to the file: what the file does not say with certainty is refused.
+    A reader fills in what it found, and the description of a run keeps that. So whatever is read
+    for the run later becomes arrays in the same way.
+
+    Args:
+        label_column: of a table: its name, or its place ("1" is the first, "-1" the last), or
+            "none".
+        image_shape: (C, H, W) of an image.
+        channels: where an array or a row of a table has the channels of an image: "first" or
+            "last".
+        transpose: whether rows and columns of each image of an array are swapped, as EMNIST's are.
+        white: 1 if an array of zeros and ones alone is black and white, else 255.
+        image_size: (H, W) that pictures are scaled to.
+        convert: what is done to a picture: "mnist" (`gpucnn.data.mnist_form`) or "none". A picture
+            is a PNG, JPEG or the like, as against an array.
+        skip_broken: whether pictures that cannot be read are left out; otherwise they are an error.
+
+    Raises:
+        UsageError: a value is none of these, or two of them contradict each other.
+    """
+
+    label_column: str | None = None
+    image_shape: Shape | None = None
+    channels: str | None = None
+    transpose: bool | None = None
+    white: int | None = None
+    image_size: tuple[int, int] | None = None
+    convert: str | None = None
+    skip_broken: bool = False
+
+    def __post_init__(self) -> None:
+        for key, choices in (("channels", CHANNELS), ("convert", CONVERT)):
+            if getattr(self, key) not in (*choices, None):
+                raise UsageError(
+                    f"{key} is {getattr(self, key)!r}", fix=f"give {' or '.join(choices)}"
+                )
+        shape, size = self.image_shape, self.image_size
+        if self.convert == "mnist" and (
+            size not in (None, (28, 28)) or shape not in (None, (1, 28, 28))
+        ):
+            raise UsageError(
+                f"images of {_times(size or shape or ())} are to be converted as MNIST's were",
+                cause="that conversion makes gray images of 28x28",
+                fix="give --convert none",
+            )
+        if shape and size and shape[1:] != size:
+            raise UsageError(
+                f"the image shape is {_times(shape)}, the size of the images {_times(size)}",
+                fix="leave one of them out",
+            )
+
+    def refuse_unused(self, noun: str, name: str) -> None:
+        """Raise a UsageError if something is said that does not matter for data of a kind.
+
+        Args:
+            noun: what the images are in the files, as `gpucnn.data.found.Found` says it.
+            name: of the data, for the message.
+        """
+        unused = [key for key in self.as_dict() if key not in _MATTERS[noun]]
+        if unused:
+            flags = ", ".join(f"--{key.replace('_', '-')}" for key in unused)
+            raise UsageError(
+                f"{flags} does not matter for {name}",
+                cause=f"it holds {_KINDS[noun]}",
+                fix="leave it out",
+            )
+
+    def replace(self, **changes: Any) -> Reading:
+        """A copy with other values."""
+        return dataclasses.replace(self, **changes)
+
+    def over(self, other: Reading) -> Reading:
+        """This, with what it leaves open taken from `other`."""
+        return other.replace(**self.as_dict())
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields that say something, as JSON values."""
+        fields = dict(vars(self), skip_broken=self.skip_broken or None)
+        return {key: value for key, value in fields.items() if value is not None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: object) -> Reading:
+        """What `as_dict` gave.
+
+        Raises:
+            DataError: the values are not of that kind; the message names `where`.
+        """
+        try:
+            sizes = {
+                key: tuple(_whole(size) for size in values[key])
+                for key in ("image_shape", "image_size")
+                if values.get(key) is not None
+            }
+            return cls(**{**values, **sizes})
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{where} does not say how its data were read",
+                cause=str(error),
+                fix="use an intact copy of the run, or train again",
+            ) from error
+
+
+def parse_shape(text: str) -> tuple[Shape, str | None]:
+    """(C, H, W) of an image, and where a row has its channels, from HxW, HxWxC or CxHxW.
+
+    Raises:
+        UsageError: it is none of these, or both of the last two.
+    """
+    sizes = _sizes(text)
+    if len(sizes) == 2:
+        return (1, *sizes), None
+    if len(sizes) == 3:
+        first, last = sizes[0] in COLORS, sizes[2] in COLORS
+        if first != last:
+            return (sizes, "first") if first else ((sizes[2], *sizes[:2]), "last")
+    raise UsageError(
+        f"the image shape is {text!r}",
+        cause="it is height x width, with 1 or 3 channels before or behind them",
+        fix="write it as 28x28, 32x32x3 (channels last) or 3x32x32 (channels first)",
+    )
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(H, W) from HxW, or from one number for both.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    sizes = _sizes(text)
+    if len(sizes) == 1:
+        return sizes[0], sizes[0]
+    if len(sizes) == 2:
+        return sizes
+    raise UsageError(
+        f"the size of the images is {text!r}",
+        cause="it is height x width in pixels, or one number for both",
+        fix="write it as 64 or 48x64",
+    )
+
+
+def _sizes(text: str) -> tuple[int, ...]:
+    plain = text.lower().replace(" ", "").replace(",", "x").strip("()")
+    return tuple(map(int, plain.split("x"))) if _SHAPE.fullmatch(plain) else ()
+
+
+def _whole(size: Any) -> int:
+    if type(size) is not int or size < 1:
+        raise ValueError(f"a size is {size!r}")
+    return size
+
+
+def _times(sizes: tuple[int, ...]) -> str:
+    return "x".join(map(str, sizes))

@@ -1,0 +1,141 @@
+"""A network of one's own: a function in a Python file, which a run keeps a copy of."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+
+from gpucnn import models
+from gpucnn.errors import GpucnnError, UsageError
+from gpucnn.nn import Module
+
+COPY = "model.py"  # its name in the directory of a run
+
+
+@dataclass(frozen=True)
+class Code:
+    """A network of one's own: a function in a Python file, given as ``my_net.py:build``.
+
+    The function takes `image_shape`, (C, H, W), and the number of `classes`, and returns a `Module`
+    that gives one logit a class. To load it is to run the file.
+
+    Args:
+        file: the Python file.
+        function: the name of the function in it.
+    """
+
+    file: Path
+    function: str
+
+    @classmethod
+    def parse(cls, text: str) -> Code | None:
+        """The file and function in ``my_net.py:build``; None if the text is not of that form."""
+        found = re.fullmatch(r"(.+\.py):([^\W\d]\w*)", text)
+        return cls(Path(found[1]), found[2]) if found else None
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.function}"
+
+    @cached_property
+    def source(self) -> bytes:
+        """The source as it was when it was first asked for.
+
+        Raises:
+            UsageError: the file cannot be read.
+        """
+        try:
+            return self.file.read_bytes()
+        except OSError as error:
+            raise UsageError(
+                f"{self.file} cannot be read",
+                cause=error.strerror,
+                fix="give the file and the function as --model my_net.py:build",
+            ) from error
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the source, in hexadecimal digits."""
+        return hashlib.sha256(self.source).hexdigest()
+
+    def build(self, image_shape: tuple[int, ...], classes: int) -> Module:
+        """Run the file, and call the function; the network is not built yet.
+
+        Raises:
+            UsageError: the file or the function fails, or what it returns is no `Module`.
+        """
+        module = self._run()
+        function = getattr(module, self.function, None)
+        if not callable(function):
+            names = [
+                name
+                for name, value in vars(module).items()
+                if getattr(value, "__module__", None) == module.__name__
+            ]
+            raise UsageError(
+                f"{self.file} has no function {self.function}",
+                cause=f"it has {', '.join(names) or 'none'}",
+                fix=f"define it: def {self.function}(image_shape, classes): return a Module",
+            )
+        try:
+            network = function(tuple(image_shape), classes)
+        except GpucnnError:
+            raise
+        except (Exception, SystemExit) as error:
+            raise UsageError(
+                f"{self} failed with {type(error).__name__}: {error}",
+                cause=_place(error, self.file),
+                fix=f"it is called as {self.function}({tuple(image_shape)}, {classes}): the shape"
+                " of an image, and the number of classes",
+            ) from error
+        if not isinstance(network, Module):
+            raise UsageError(
+                f"{self} returned a {type(network).__name__}, no Module",
+                fix="return a gpucnn.nn.Module, such as nn.Sequential([...])",
+            )
+        return network
+
+    def _run(self) -> ModuleType:
+        name = f"gpucnn_model_{self.sha256[:12]}"
+        module = ModuleType(name)
+        module.__file__ = str(self.file)
+        sys.modules[name] = module  # where dataclasses and pickle look for it
+        try:
+            exec(compile(self.source, str(self.file), "exec"), vars(module))
+        except GpucnnError:
+            raise
+        except (Exception, SystemExit) as error:
+            alone = isinstance(error, ImportError)
+            raise UsageError(
+                f"{self.file} failed with {type(error).__name__}: {error}",
+                cause=_place(error, self.file),
+                fix="put what it needs into the file: a run keeps a copy of it alone"
+                if alone
+                else f"try it: python {self.file}",
+            ) from error
+        return module
+
+
+def _place(error: BaseException, file: Path) -> str | None:
+    """The line of a file in which an error arose, in words."""
+    line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename == str(file):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return f"line {line} of {file}" if line else None
+
+
+def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
+    """The network that ``--model`` names, not built yet; that of a file is run.
+
+    Raises:
+        UsageError: there is no such network, or as `Code.build`.
+    """
+    code = Code.parse(model)
+    return models.get(model, classes) if code is None else code.build(image_shape, classes)

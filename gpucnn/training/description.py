@@ -1,0 +1,117 @@
+"""What a weights file says of itself: which model it is of, and how data became what it takes."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpucnn.data import Reading
+from gpucnn.errors import DataError, UsageError
+from gpucnn.training.checkpoint import require
+from gpucnn.training.config import TrainConfig
+
+_KINDS = {"image_shape": list, "class_names": list, "scale": float, "offset": float}
+
+
+@dataclass(frozen=True)
+class Description:
+    """The metadata of a weights file, checked.
+
+    Args:
+        image_shape: of what the model takes, without the batch axis; (C, H, W) of images.
+        class_names: of its outputs.
+        label_values: the labels that stood for them in the files that it was trained on.
+        scale, offset: it takes pixel * scale + offset.
+        reading: how those files became arrays.
+        read: the same in words; "" if it was trained on arrays.
+        epoch: how many it was trained for.
+        data: the name of the data set that it was trained on; None for one that has none.
+        code_sha256: of the Python file that defines the model; None for one of gpucnn's.
+    """
+
+    image_shape: tuple[int, ...]
+    class_names: list[str]
+    label_values: list[str]
+    scale: float
+    offset: float
+    reading: Reading
+    read: str
+    epoch: int
+    data: str | None
+    code_sha256: str | None
+
+    @classmethod
+    def of(cls, metadata: dict[str, Any], file: Path) -> Description:
+        """The description in the metadata of `gpucnn.training.checkpoint.load_weights`.
+
+        Raises:
+            DataError: they describe no model that can be built; the message names `file`.
+        """
+        require(metadata, _KINDS, file)
+        values = {
+            "label_values": metadata["class_names"],
+            "read": "",
+            "epoch": 0,
+            "data": None,
+            "code_sha256": None,
+            **metadata,
+        }
+        shape, names = values["image_shape"], values["class_names"]
+        sound = {
+            "image_shape": shape and all(type(size) is int and size > 0 for size in shape),
+            "class_names": names and _are_texts(names),
+            "label_values": _are_texts(values["label_values"])
+            and len(values["label_values"]) == len(names),
+            "scale": math.isfinite(values["scale"]),
+            "offset": math.isfinite(values["offset"]),
+            "read": isinstance(values["read"], str),
+            "epoch": isinstance(values["epoch"], int),
+            "data": isinstance(values["data"], str | None),
+            "code_sha256": isinstance(values["code_sha256"], str | None),
+        }
+        for key, is_sound in sound.items():
+            if not is_sound:
+                raise DataError(
+                    f"{file} describes no model", cause=f"its {key} is {values.get(key)}"
+                )
+        return cls(
+            tuple(shape),
+            names,
+            values["label_values"],
+            values["scale"],
+            values["offset"],
+            _reading(values, file),
+            values["read"],
+            values["epoch"],
+            values["data"],
+            values["code_sha256"],
+        )
+
+
+def _reading(metadata: dict[str, Any], file: Path) -> Reading:
+    if isinstance(metadata.get("reading"), dict):
+        return Reading.from_dict(metadata["reading"], file)
+    # Weights from before this was kept.
+    known = {"convert": "mnist"} if metadata.get("data") in ("mnist", "digits") else {}
+    shape = metadata["image_shape"]
+    return Reading.from_dict({"image_shape": shape, **known} if len(shape) == 3 else known, file)
+
+
+def _are_texts(values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+
+
+def config_of(metadata: dict[str, Any], file: Path) -> TrainConfig:
+    """What a weights file says about how it was trained.
+
+    Raises:
+        DataError: that is not acceptable.
+    """
+    keys = ("model", "loss", "data", "validation", "seed")
+    known = {key: metadata[key] for key in keys if metadata.get(key) is not None}
+    try:
+        return TrainConfig(**known)
+    except UsageError as error:
+        raise DataError(f"{file} describes no model", cause=error.message) from error

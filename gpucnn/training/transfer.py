@@ -1,0 +1,52 @@
+"""Starting from trained weights: all of them, or for other classes all but the last layer's."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from gpucnn.nn import Module
+from gpucnn.nn.state import copy_in, entries
+from gpucnn.training import checkpoint
+from gpucnn.training.description import Description
+from gpucnn.training.run import Run
+
+
+def start_from(
+    path: str | os.PathLike[str], model: Module, class_names: Sequence[str]
+) -> tuple[Description, str]:
+    """Copy trained weights into a built model of the same layers.
+
+    The last layer stays new if the weights are of other classes: by their names, their number or
+    their order.
+
+    Args:
+        path: a run, whose best weights are taken if it has `patience`, or a .safetensors file.
+        model: built.
+        class_names: of its outputs.
+
+    Returns:
+        What the weights file says of itself, and what was copied, in words.
+
+    Raises:
+        DataError: there are no such weights.
+        WeightsMismatchError: they are of other layers; it lists what differs.
+    """
+    file = Path(path)
+    if not file.is_file():
+        file = Run.open(file).weights_file()
+    arrays, metadata = checkpoint.load_weights(file)
+    description = Description.of(metadata, file)
+    own = entries(model)
+    kept: list[str] = []
+    last = list(model.named_parameters())[-1].rpartition(".")[0]
+    if description.class_names != list(class_names):
+        kept = [name for name in own if name.rpartition(".")[0] == last]
+    copy_in(
+        {name: array for name, array in own.items() if name not in kept},
+        {name: array for name, array in arrays.items() if name not in kept},
+        f"the weights in {file}",
+    )
+    new = f"; the last layer, {last}, is new, for other classes" if kept else ""
+    return description, f"starting from {file} (epoch {description.epoch}){new}"

@@ -1,0 +1,109 @@
+"""Labels of every kind that files hold."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn.data.labels import as_labels, class_ids, class_names, listing
+from gpucnn.errors import DataError
+
+WORDS = ["cat", "dog", "cat"]
+
+
+@pytest.mark.parametrize(
+    ("array", "expected"),
+    [
+        (np.array([2, 0, 1], np.uint8), [2, 0, 1]),
+        (np.array([2, 0, 1], ">i8"), [2, 0, 1]),
+        (np.array([[2], [0], [1]]), [2, 0, 1]),
+        (np.array([2.0, 0.0, 1.0], np.float32), [2, 0, 1]),
+        (np.array([[2.0], [0.0], [1.0]]), [2, 0, 1]),
+        (np.array([True, False, True]), [1, 0, 1]),
+        (np.eye(3)[[2, 0, 1]], [2, 0, 1]),
+        (np.eye(3, dtype=np.uint8)[[2, 0, 1]], [2, 0, 1]),
+        (np.eye(3, dtype=bool)[[2, 0, 1]], [2, 0, 1]),
+        (np.array(WORDS), WORDS),
+        (np.array([b"cat", b"dog", b"cat"]), WORDS),
+        (np.array(WORDS, dtype=object), WORDS),
+        (np.array([" cat", "dog ", "cat"]), WORDS),
+        (np.array(["2", "0", "1"]), [2, 0, 1]),
+        (np.array(["2.0", "0.000e+00", "1"]), [2, 0, 1]),
+        (np.array(["a", "7", "10"]), ["a", "7", "10"]),
+        (np.array([], np.int64), []),
+    ],
+)
+def test_labels(array: Any, expected: list[Any]) -> None:
+    labels = as_labels(array, "y")
+    assert labels.tolist() == expected
+    assert labels.dtype.kind in ("i" if array.size == 0 or expected[0] in (0, 1, 2) else "U")
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.array([0, 1, -1]), "y, image 2: the label is -1"),
+        (np.array([0, 65536]), "y, image 1: the label is 65536"),
+        (np.array([0, 1.5]), r"y, image 1: the label is 1\.5"),
+        (np.array([0, np.nan]), "y, image 1: the label is nan"),
+        (np.array([np.inf, 0]), "y, image 0: the label is inf"),
+        (np.array(["a", ""]), "y, image 1: the label is ''"),
+        (np.array(["a", "NaN"]), "y, image 1: the label is 'NaN'"),
+        (np.array(["1", "-2"]), "y, image 1: the label is '-2'"),
+        (np.array([[0, 1, 1], [1, 0, 0]]), "not one-hot"),
+        (np.array([[0.2, 0.8], [1, 0]]), "not one-hot"),
+        (np.array([["a", "b"]]), "not one-hot"),
+        (np.zeros((2, 1, 1)), r"shape \(2, 1, 1\)"),
+        (np.array([1j]), "complex128"),
+        (np.array(["2020-01-01"], "M8[D]"), "datetime64"),
+    ],
+)
+def test_labels_that_are_refused(array: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message) as error:
+        as_labels(array, "y")
+    assert error.value.exit_code == 4
+
+
+def test_what_an_image_is_called() -> None:
+    with pytest.raises(DataError, match=r"t\.csv, line 5: the label is '-3'"):
+        as_labels(np.array(["1", "-3"]), "t.csv", lambda k: f"line {k + 4}")
+
+
+def test_class_names() -> None:
+    assert class_names([np.array([0, 3]), np.array([5, 1])]) == ["0", "1", "2", "3", "4", "5"]
+    assert class_names([np.array(["dog", "10", "9"]), np.array(["cat"])]) == [
+        "9", "10", "cat", "dog"
+    ]  # fmt: skip
+    assert class_names([np.array([1, 0]), np.array(["x"])]) == ["0", "1", "x"]
+    assert class_names([]) == []
+
+
+def test_class_ids() -> None:
+    labels = np.array(["b", "a", "b", "c"])
+    assert class_ids(labels, ["a", "b", "c"], "y").tolist() == [1, 0, 1, 2]
+    assert class_ids(labels, ["c", "b", "a"], "y").tolist() == [1, 2, 1, 0]
+    assert class_ids(np.array([26, 1, 26]), [str(k) for k in range(1, 27)], "y").tolist() == [
+        25, 0, 25
+    ]  # fmt: skip
+    assert class_ids(np.array([], np.int64), ["a"], "y").dtype == np.int32
+    with pytest.raises(DataError, match="y has labels that are no class: c") as error:
+        class_ids(labels, ["a", "b"], "y")
+    assert error.value.cause == "the classes are a, b"
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        (["0", "1", "2", "3"], "0-3"),
+        (["7", "8"], "7, 8"),
+        (["1", "2", "4"], "1, 2, 4"),
+        (["a"], "a"),
+        ([], ""),
+        (list("abcdefghij"), "a, b, c, d, e, f, g, h, ..."),
+        (["0", "1", "x"], "0, 1, x"),
+    ],
+)
+def test_listing(names: list[str], text: str) -> None:
+    assert listing(names) == text
