@@ -49,8 +49,11 @@ _OFFERS = {
 }
 
 
-def config_option(key: str, short: Sequence[str] = ()) -> Callable[..., Any]:
-    """The option for a field of TrainConfig, which holds its help text and its default."""
+def config_option(key: str, others: Sequence[str] = ()) -> Callable[..., Any]:
+    """The option for a field of TrainConfig, which holds its help text and its default.
+
+    `others` are spellings beside that of `flag_name`.
+    """
     field = FIELDS[key]
     kind, _ = field_type(key)
     default = field.default
@@ -60,7 +63,7 @@ def config_option(key: str, short: Sequence[str] = ()) -> Callable[..., Any]:
     # The default is None: only what was typed overrides the TOML file and the environment.
     return click.option(
         flag,
-        *short,
+        *others,
         key,
         type=kind,
         default=None,

@@ -31,8 +31,9 @@ _RESUMABLE = ("data_dir", "device", "log_interval", "runs_dir", "threads")
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """An option for each field of TrainConfig."""
+    others = {"batch_size": ("-b",), "learning_rate": ("--learning-rate",)}
     for key in reversed(FIELDS):
-        command = config_option(key, ("-b",) if key == "batch_size" else ())(command)
+        command = config_option(key, others.get(key, ()))(command)
     return command
 
 
@@ -48,7 +49,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
     " finished run as a new one",
 )
-@click.option("--trust-code", is_flag=True, help="with --resume: run the model's code in the run")
+@click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
@@ -83,7 +84,13 @@ def command(
         return
     if dry_run:
         config = replace(config, epochs=1, limit_batches=1)
-    trainer, code = _trainer(config, Code.parse(config.model), console)
+    code = Code.parse(config.model)
+    if code is not None and config_file and flags["model"] is None and not trust_code:
+        raise UsageError(
+            f"{config_file} names code as its model, which is not run without being asked",
+            fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
+        )
+    trainer, code = _trainer(config, code, console)
     if config.weights is not None:
         console.note(trainer.start_from(config.weights))
     run = None if dry_run else Run.create(config, trainer.backend, code)

@@ -145,7 +145,7 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
     if not broken:
         return []
     left_out = "leave them out with --skip-broken"
-    if len(broken) == 1 and not reading.skip_broken:
+    if count == 1 or (len(broken) == 1 and not reading.skip_broken):
         error = broken[0]
         error.fix = f"{error.fix}; or {left_out}" if count > 1 else error.fix
         raise error

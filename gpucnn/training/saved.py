@@ -111,9 +111,11 @@ class SavedModel:
             if model is None:
                 code = Run(folder).code(code.function if code else "", trust_code)
             model = str(_checked(code, description.code_sha256))
-        elif model is not None:
+        elif model is not None or Code.parse(config.model):
             raise UsageError(
-                f"{given} has a model by its name, {config.model}", fix="leave out --model"
+                f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
+                cause=f"{model or config.model} is the code of another",
+                fix="leave out --model" if model else "put config.toml back as it was",
             )
         built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)

@@ -50,8 +50,10 @@ def test_text_goes_to_stdout_and_progress_to_stderr(quick: Any) -> None:
     assert result.out.startswith("finished: 2 epochs in ")
     assert "test accuracy" in result.out
     assert len(result.out.splitlines()) == 1
-    device, heading, run, *epochs = result.err.splitlines()
+    device, data, heading, run, *epochs, following = result.err.splitlines()
     assert device.startswith("device: cpu (auto: ")
+    assert data == "data: 1,437 images of digits: 10 classes 0-9, 1x28x28, 360 for test"
+    assert following == "next: gpucnn predict runs/train-1 FILE"
     assert "7,850 parameters" in heading
     assert run.startswith("run: ")
     assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
@@ -246,7 +248,7 @@ def test_resuming_a_finished_run(quick: Any, run: Any) -> None:
 
 @pytest.mark.parametrize(
     ("flags", "named"),
-    [(["--epochs", "9"], "--epochs"), (["--lr", "1"], "--lr"), (["--dry-run"], "--dry-run")],
+    [(["--epochs", "1"], "--epochs"), (["--lr", "1"], "--lr"), (["--dry-run"], "--dry-run")],
 )
 def test_options_cannot_change_when_resuming(
     quick: Any, run: Any, flags: list[str], named: str

@@ -1,0 +1,163 @@
+"""Starting from trained weights, and going on with a finished run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn import data
+from gpucnn.training import checkpoint
+
+OPTIONS = ["--data", "digits", "--limit-batches", 8]
+
+
+def weights(run: str, which: str = "last") -> tuple[dict[str, Any], dict[str, Any]]:
+    return checkpoint.load_weights(Path(run) / "weights" / f"{which}.safetensors")
+
+
+@pytest.fixture
+def letters() -> Path:
+    """The digits 0 to 3 as an npz with words for labels, and the words are no digits."""
+    train = data.load("digits").train
+    assert train.labels is not None
+    few = train.labels < 4
+    words = np.array(["zero", "one", "two", "three"])[train.labels[few]]
+    np.savez("letters.npz", x=train.images[few], y=words)
+    return Path("letters.npz")
+
+
+def test_the_same_classes_take_all_weights(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 2)
+    before, _ = weights("runs/train-1")
+    for source in ("runs/train-1", "runs/train-1/weights/last.safetensors"):
+        result = run("train", *OPTIONS, "--weights", source, "--lr", "1e-30", "--name", "next")
+        assert result.code == 0, result.err
+        assert "starting from runs/train-1/weights/last.safetensors (epoch 2)" in result.err
+        assert "is new" not in result.err
+        after, _ = weights("runs/next")
+        for name, array in before.items():
+            np.testing.assert_allclose(after[name], array, rtol=1e-6, atol=1e-20)
+        for file in sorted(Path("runs/next").rglob("*"), reverse=True):
+            file.rmdir() if file.is_dir() else file.unlink()
+        Path("runs/next").rmdir()
+
+
+def test_other_classes_get_a_new_last_layer(run: Any, letters: Path) -> None:
+    run("train", *OPTIONS, "--epochs", 2)
+    before, _ = weights("runs/train-1")
+    result = run(
+        "train", "--data", letters, "--epochs", 1, "--weights", "runs/train-1", "--lr", "1e-30"
+    )
+    assert result.code == 0, result.err
+    assert "the last layer, dense3, is new, for other classes" in result.err
+    after, description = weights("runs/train-2")
+    assert description["class_names"] == ["one", "three", "two", "zero"]
+    assert after["dense3.weight"].shape == (84, 4)
+    for name in before:
+        if not name.startswith("dense3"):
+            np.testing.assert_allclose(after[name], before[name], rtol=1e-6, atol=1e-20)
+
+
+def test_fine_tuning_learns_faster(run: Any, letters: Path) -> None:
+    run("train", "--data", "digits", "--epochs", 15)
+    args = ["train", "--data", letters, "--epochs", 3, "--json"]
+    alone, tuned = (
+        run(*args, *weights).events[3]["loss"] for weights in ([], ["--weights", "runs/train-1"])
+    )
+    assert tuned < 0.6 * alone
+
+
+def test_as_many_classes_by_other_names_are_other_classes(run: Any) -> None:
+    digits = data.load("digits").train
+    assert digits.labels is not None
+    names = np.array([f"class {9 - k}" for k in range(10)])
+    np.savez("renamed.npz", x=digits.images, y=names[digits.labels])
+    run("train", *OPTIONS, "--epochs", 1)
+    result = run("train", "--data", "renamed.npz", "--epochs", 1, "--weights", "runs/train-1")
+    assert "the last layer, dense3, is new" in result.err
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "says"),
+    [
+        (["--model", "cnn", "--weights", "runs/train-1"], 1, "do not fit"),
+        (["--model", "softmax", "--weights", "runs/train-1"], 1, "do not fit"),
+        (["--weights", "nowhere"], 4, "there is no run in nowhere"),
+        (["--weights", "junk.safetensors"], 4, "junk.safetensors"),
+    ],
+)
+def test_weights_that_do_not_fit(run: Any, args: list[str], code: int, says: str) -> None:
+    run("train", *OPTIONS, "--epochs", 1)
+    Path("junk.safetensors").write_bytes(b"junk")
+    result = run("train", *OPTIONS, "--epochs", 1, *args)
+    assert result.code == code, result.err
+    assert says in result.err
+    assert not Path("runs/train-2").exists()
+
+
+def test_a_change_of_scale_is_said(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 1, "--standardise")
+    result = run("train", *OPTIONS, "--epochs", 1, "--weights", "runs/train-1")
+    assert "they were trained on pixels * " in result.err
+
+
+def test_a_resumed_run_does_not_start_again(run: Any) -> None:
+    """The weights to start from may be gone by then."""
+    run("train", *OPTIONS, "--epochs", 1)
+    run("train", *OPTIONS, "--epochs", 2, "--weights", "runs/train-1")
+    Path("runs/train-1").rename("elsewhere")
+    before = Path("runs/train-2/weights/last.safetensors").read_bytes()
+    assert run("train", "--resume", "runs/train-2").code == 0
+    assert Path("runs/train-2/weights/last.safetensors").read_bytes() == before
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+def test_more_epochs_go_on_to_what_they_would_have_given(run: Any, optimizer: str) -> None:
+    """With a constant learning rate, to the very bits."""
+    args = [*OPTIONS, "--schedule", "constant", "--optimizer", optimizer, "--model", "mlp"]
+    args += ["--validation", 100]
+    run("train", *args, "--epochs", 4, "--name", "whole")
+    run("train", *args, "--epochs", 2)
+    half = Path("runs/train-1/weights/last.safetensors").read_bytes()
+    result = run("train", "--resume", "runs/train-1", "--epochs", 4, "--json")
+    assert result.code == 0, result.err
+    assert "going on with runs/train-1 as runs/train-2, from epoch 2 to 4" in result.err
+    assert [e["epoch"] for e in result.events if e["event"] == "epoch"] == [3, 4]
+    for which in ("last", "best"):
+        (one, _), (other, _) = weights("runs/whole", which), weights("runs/train-2", which)
+        for name, array in one.items():
+            np.testing.assert_array_equal(array, other[name])
+    assert Path("runs/train-1/weights/last.safetensors").read_bytes() == half
+    lines = Path("runs/train-2/metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert "epochs = 4" in Path("runs/train-2/config.toml").read_text()
+
+
+def test_a_run_that_went_on_can_be_resumed(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 1)
+    run("train", "--resume", "--epochs", 3)
+    assert run("train", "--resume", "runs/train-2").code == 0
+
+
+def test_epochs_that_cannot_be_given(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 3)
+    result = run("train", "--resume", "runs/train-1", "--epochs", 2)
+    assert (result.code, "more than 3" in result.err) == (2, True)
+    assert run("train", "--resume", "runs/train-1", "--epochs", 3).code == 0
+    metrics = Path("runs/train-1/metrics.jsonl")
+    metrics.write_text(metrics.read_text().splitlines()[0] + "\n")
+    result = run("train", "--resume", "runs/train-1", "--epochs", 9)
+    assert result.code == 2
+    assert "finish it first: gpucnn train --resume runs/train-1" in result.err
+
+
+def test_a_run_that_stopped_early(run: Any) -> None:
+    idle = ["--validation", 100, "--patience", 1, "--epochs", 9, "--lr", "1e-30"]
+    run("train", *OPTIONS, *idle)
+    result = run("train", "--resume", "runs/train-1", "--epochs", 20)
+    assert result.code == 2
+    assert "--weights runs/train-1" in result.err

@@ -1,0 +1,327 @@
+"""How data are read belongs to a run: it is said, kept, and used again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn import data
+from gpucnn.training import SavedModel, checkpoint
+
+Image = pytest.importorskip("PIL.Image")
+
+
+def digits(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    train = data.load("digits").train
+    assert train.labels is not None
+    return train.images[:count, 0], train.labels[:count]
+
+
+def folder(root: str, images: np.ndarray, labels: Any) -> Path:
+    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
+        (Path(root) / str(label)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(Path(root) / str(label) / f"{k}.png")
+    return Path(root)
+
+
+def table(file: str, images: np.ndarray, labels: Any) -> Path:
+    names = ",".join(f"pixel{k}" for k in range(images[0].size))
+    rows = [
+        ",".join(map(str, [label, *image.ravel()]))
+        for image, label in zip(images, labels, strict=True)
+    ]
+    Path(file).write_text("\n".join([f"label,{names}", *rows]) + "\n")
+    return Path(file)
+
+
+def train(run: Any, path: Any, *options: Any) -> Any:
+    result = run("train", "--data", path, "--model", "softmax", "--epochs", 3, *options)
+    assert result.code == 0, result.err
+    return result
+
+
+def test_it_is_said_and_kept(run: Any) -> None:
+    images, labels = digits()
+    said = (
+        "200 rows of mine.csv: label column `label`, 10 classes 0-9, 784 pixels as 1x28x28, 10 %"
+        " held out"
+    )
+    result = train(run, table("mine.csv", images, labels))
+    assert f"data: {said}\n" in result.err
+    _, description = checkpoint.load_weights(Path("runs/train-1/weights/last.safetensors"))
+    assert description["read"] == said
+    assert description["reading"] == {"image_shape": [1, 28, 28], "white": 255}
+    assert f"data: {said}" in run("summary", "runs/train-1").err
+    assert "data" not in run("summary", "runs/train-1", "--quiet").err
+
+
+def test_options_of_reading_are_kept_for_a_run_like_it(run: Any) -> None:
+    np.savez("a.npz", x=digits()[0], y=digits()[1])
+    train(run, "a.npz", "--transpose", "--convert", "mnist")
+    config = Path("runs/train-1/config.toml").read_text()
+    assert "transpose = true" in config
+    assert run("train", "--config", "runs/train-1/config.toml").code == 0
+    one, other = (Path(f"runs/train-{k}/weights/last.safetensors") for k in (1, 2))
+    assert one.read_bytes() == other.read_bytes()
+
+
+def test_pictures_of_digits_by_their_classes_alone_are_not_converted(run: Any) -> None:
+    """Gray, 28x28 and called 0 to 9, but dark on light: what `evaluate` gives, `predict` gives."""
+    images, labels = digits(400)
+    path = folder("dark", 255 - images, labels)
+    train(run, path, "--epochs", 30, "--standardise")
+    accuracy = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
+    assert accuracy > 0.9
+    files = sorted(path.rglob("*.png"))
+    events = run("predict", "runs/train-1", *files, "--json").events
+    right = [
+        event["top"][0]["label"] == file.parent.name
+        for event, file in zip(events, files, strict=True)
+    ]
+    assert np.mean(right) == accuracy
+
+
+def test_convert_overrides_what_a_run_keeps(run: Any) -> None:
+    images, _ = digits()
+    run("train", "--data", "digits", "--epochs", 5)
+    dark = 255 - np.kron(images[0], np.ones((4, 4), np.uint8))
+    Image.fromarray(dark).save("seven.png")
+    seen = {}
+    for convert in ([], ["--convert", "mnist"], ["--convert", "none"]):
+        name = convert[-1] if convert else "kept"
+        result = run("predict", "runs/train-1", "seven.png", *convert, "--save-input", name)
+        assert result.code == 0, result.err
+        with Image.open(f"{name}/seven.input.png") as picture:
+            seen[name] = np.asarray(picture)
+    np.testing.assert_array_equal(seen["kept"], seen["mnist"])
+    assert seen["mnist"][0, 0] == 0
+    assert seen["none"][0, 0] == 255
+    assert run("predict", "runs/train-1", "seven.png", "--convert", "invert").code == 2
+
+
+def test_pictures_for_a_model_of_gray_arrays_are_refused(run: Any) -> None:
+    """Whether such arrays are light on dark is not known: the answers might be calm and wrong."""
+    images, labels = digits()
+    train(run, table("mine.csv", images, labels))
+    Image.fromarray(255 - images[0]).save("x.png")
+    result = run("predict", "runs/train-1", "x.png")
+    assert result.code == 4
+    assert "--convert none" in result.err
+    assert "--convert mnist" in result.err
+    for convert in ("none", "mnist"):
+        assert run("predict", "runs/train-1", "x.png", "--convert", convert).code == 0
+    train(run, "mine.csv", "--convert", "mnist")  # said when it was trained
+    assert run("predict", "runs/train-2", "x.png").code == 0
+
+
+def test_pictures_for_a_model_of_colored_arrays_are_scaled_and_that_is_said(run: Any) -> None:
+    rng = np.random.default_rng(0)
+    np.savez("c.npz", x=rng.integers(0, 256, (40, 16, 12, 3), np.uint8), y=np.arange(40) % 3)
+    train(run, "c.npz")
+    Image.fromarray(rng.integers(0, 256, (50, 40, 3), np.uint8)).save("a.png")
+    result = run("predict", "runs/train-1", "a.png", "--save-input", "seen")
+    assert result.code == 0
+    assert "all of them scaled to 16x12" in result.err
+    with Image.open("seen/a.input.png") as picture:
+        assert picture.size == (12, 16)
+
+
+def test_arrays_are_taken_as_they_are_or_not_at_all(run: Any) -> None:
+    run("train", "--data", "digits", "--epochs", 1)
+    for shape in ((30, 30), (200, 300), (28, 28, 3)):
+        np.save("a.npy", np.full(shape, 9, np.uint8))
+        result = run("predict", "runs/train-1", "a.npy")
+        assert result.code == 4, shape
+        assert "28" in result.err
+
+
+def test_classes_are_matched_by_name(run: Any) -> None:
+    """Folders whose names sort otherwise than those of the data of training."""
+    images, labels = digits(400)
+    words = np.array(["m", "z", "a", "q", "b", "y", "c", "x", "d", "w"])
+    train(run, folder("train", images, words[labels]), "--epochs", 20)
+    whole = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
+    assert whole > 0.9
+    for chosen in ("zq", "aw", "ym"):
+        picked = np.isin(words[labels], list(chosen))
+        path = folder(f"only-{chosen}", images[picked], words[labels][picked])
+        *classes, _, end = run("evaluate", "runs/train-1", "--data", path, "--json").events
+        assert end["accuracy"] > 0.8
+        with_images = {score["label"] for score in classes if score["images"]}
+        assert with_images == set(chosen)
+
+
+def test_classes_that_the_model_does_not_know(run: Any) -> None:
+    images, labels = digits()
+    train(run, folder("few", images[labels < 3], labels[labels < 3]))
+    for name, path in (
+        ("3, 4", folder("more", images[labels < 5], labels[labels < 5])),
+        ("3, 4", table("more.csv", images[labels < 5], labels[labels < 5])),
+        ("cat", table("cats.csv", images[:3], ["cat", "1", "2"])),
+    ):
+        result = run("evaluate", "runs/train-1", "--data", path)
+        assert result.code == 4, result.err
+        assert f"classes that the model does not know: {name}" in result.err
+
+
+def test_numbers_stand_for_the_classes_of_a_published_set(run: Any, tmp_path: Path) -> None:
+    """A model whose classes have names knows the numbers that they have in its files."""
+    rng = np.random.default_rng(0)
+    records = b"".join(
+        bytes([k % 10]) + rng.integers(0, 256, 3072, np.uint8).tobytes() for k in range(60)
+    )
+    Path("data_batch_1.bin").write_bytes(records)
+    train(run, "data_batch_1.bin")
+    array = np.frombuffer(records, np.uint8).reshape(60, 3073)
+    np.savez("same.npz", x=array[:, 1:].reshape(60, 3, 32, 32), y=array[:, 0])
+    one, other = (
+        run("evaluate", "runs/train-1", *options, "--json").events[-1]
+        for options in ([], ["--data", "same.npz"])
+    )
+    assert one == other
+
+
+def test_a_file_of_weights_does_not_guess_where_its_data_are(run: Any) -> None:
+    train(run, table("mine.csv", *digits()))
+    Path("w.safetensors").write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
+    result = run("evaluate", "w.safetensors")
+    assert result.code == 2
+    assert "--data" in result.err
+    assert run("evaluate", "w.safetensors", "--data", "mine.csv").code == 0
+
+
+@pytest.mark.parametrize(
+    ("path", "split", "count"),
+    [("whole.csv", "all", 200), ("parts", "test", 50), ("tables", "all", 150)],
+)
+def test_the_part_that_is_evaluated(run: Any, path: str, split: str, count: int) -> None:
+    images, labels = digits()
+    table("whole.csv", images, labels)
+    for part, chosen in (("train", slice(150)), ("test", slice(150, None))):
+        folder(f"parts/{part}", images[chosen], labels[chosen])
+    Path("tables").mkdir()
+    table("tables/train.csv", images[:150], labels[:150])
+    rows = table("tables/test.csv", images[150:], labels[150:]).read_text().splitlines()
+    Path("tables/test.csv").write_text("\n".join(row.partition(",")[2] for row in rows))
+    train(run, path)
+    result = run("evaluate", "runs/train-1")
+    assert result.out.startswith(f"{split} accuracy ")
+    assert f"({count} images, " in result.out
+    assert ("was trained on these images" in result.err) == (split == "all")
+
+
+def test_the_report(run: Any) -> None:
+    train(run, table("mine.csv", *digits()), "--epochs", 10)
+    result = run("evaluate", "runs/train-1", "--data", "mine.csv", "--json")
+    *classes, confusion, end = result.events
+    assert [list(event) for event in classes] == [
+        ["event", "label", "images", "precision", "recall", "f1"]
+    ] * 10
+    matrix = np.array(confusion["matrix"])
+    assert matrix.sum() == 200
+    assert np.trace(matrix) / 200 == pytest.approx(end["accuracy"])
+    assert list(end) == ["event", "loss", "accuracy"]
+    lines = run("evaluate", "runs/train-1", "--data", "mine.csv").out.splitlines()
+    assert lines[1].split() == ["class", "images", "precision", "recall", "F1"]
+    shown = [line.split() for line in lines[-10:]]
+    assert [[int(cell) for cell in line[1:]] for line in shown] == matrix.tolist()
+
+
+def test_the_report_of_many_classes(run: Any) -> None:
+    rng = np.random.default_rng(0)
+    np.savez("a.npz", x=rng.integers(0, 256, (80, 5, 5)), y=np.arange(80) % 40)
+    train(run, "a.npz")
+    text = run("evaluate", "runs/train-1").out
+    assert "taken for" in text
+    assert max(map(len, text.splitlines())) < 100
+
+
+def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
+    images, labels = digits(30)
+    train(run, table("train.csv", *digits()))
+    names = ",".join(f"pixel{k}" for k in range(784))
+    rows = [",".join(map(str, image.ravel())) for image in images]
+    Path("test.csv").write_text("\n".join([names, *rows]))
+    ids = [f"{k + 70},{row}" for k, row in enumerate(rows)]
+    Path("with-ids.csv").write_text("\n".join([f"id,{names}", *ids]))
+    result = run("predict", "runs/train-1", "test.csv", "--json", "--csv", "out.csv")
+    assert result.code == 0, result.err
+    answers = [event["top"][0]["label"] for event in result.events]
+    lines = Path("out.csv").read_text().splitlines()
+    assert lines == ["ImageId,Label", *(f"{k + 1},{label}" for k, label in enumerate(answers))]
+    assert result.events[3]["file"] == "test.csv[3]"
+    run("predict", "runs/train-1", "with-ids.csv", "--csv", "out.csv")
+    lines = Path("out.csv").read_text().splitlines()
+    assert lines == ["id,label", *(f"{k + 70},{label}" for k, label in enumerate(answers))]
+    path = folder("pictures", images, labels)
+    run("predict", "runs/train-1", path, "--convert", "none", "--csv", "out.csv")
+    lines = Path("out.csv").read_text().splitlines()
+    assert lines[0] == "filename,label"
+    assert sorted(lines[1:]) == sorted(f"{k}.png,{label}" for k, label in enumerate(answers))
+
+
+def test_predict_takes_a_folder_without_classes(run: Any) -> None:
+    images, labels = digits(20)
+    run("train", "--data", "digits", "--epochs", 3)
+    Path("flat").mkdir()
+    for k, image in enumerate(images):
+        Image.fromarray(image).save(f"flat/{k:02}.png")
+    (Path("flat") / ".DS_Store").write_bytes(b"\0")
+    result = run("predict", "runs/train-1", "flat", "--json")
+    assert [event["file"] for event in result.events] == [f"flat/{k:02}.png" for k in range(20)]
+    right = [
+        event["top"][0]["label"] == str(label)
+        for event, label in zip(result.events, labels, strict=True)
+    ]
+    assert np.mean(right) > 0.6
+
+
+def test_what_comes_before_a_broken_file_is_answered(run: Any) -> None:
+    images, _ = digits(3)
+    run("train", "--data", "digits", "--epochs", 1)
+    for k in range(3):
+        Image.fromarray(images[k]).save(f"{k}.png")
+    Path("1.png").write_bytes(b"x")
+    result = run("predict", "runs/train-1", "0.png", "1.png", "2.png", "--json")
+    assert result.code == 4
+    assert [event.get("file") for event in result.events[:-1]] == ["0.png"]
+    assert "1.png" in result.events[-1]["message"]
+    result = run("predict", "runs/train-1", "0.png", "1.png", "2.png", "--json", "--skip-broken")
+    assert result.code == 0
+    assert [event["file"] for event in result.events] == ["0.png", "2.png"]
+    assert "left out: 1.png" in result.err
+
+
+def test_the_best_weights_of_a_run_with_patience(run: Any) -> None:
+    args = ["--data", "digits", "--validation", 100, "--patience", 3, "--epochs", 4]
+    run("train", *args, "--model", "softmax", "--limit-batches", 3)
+    run("train", *args[:4], "--epochs", 4, "--model", "softmax", "--limit-batches", 3)
+    np.save("a.npy", digits(1)[0])
+    for name, which in (("train-1", "best"), ("train-2", "last")):
+        records = Path(f"runs/{name}/metrics.jsonl").read_text().splitlines()
+        accuracies = [json.loads(line)["val_accuracy"] for line in records]
+        epoch = accuracies.index(max(accuracies)) + 1 if which == "best" else len(accuracies)
+        note = f"weights: runs/{name}/weights/{which}.safetensors, of epoch {epoch}\n"
+        assert note in run("predict", f"runs/{name}", "a.npy").err
+        assert f"{which}.safetensors" in run("evaluate", f"runs/{name}").out
+        other = "last" if which == "best" else "best"
+        assert f"{other}.safet" in run("predict", f"runs/{name}", "a.npy", "--weights", other).err
+
+
+def test_pythons_loader_reads_as_the_run_does(run: Any) -> None:
+    images, labels = digits()
+    path = folder("dark", 255 - images, labels)
+    train(run, path, "--convert", "mnist")
+    saved = SavedModel.load("runs/train-1")
+    dataset, split, text, _ = saved.dataset(str(path))
+    assert split == "all"
+    assert "converted as MNIST's images were" in text
+    assert dataset.images[:, 0, 0, 0].max() == 0
+    assert saved.evaluate(dataset) == {
+        key: run("evaluate", "runs/train-1", "--json").events[-1][key]
+        for key in ("loss", "accuracy")
+    }
