@@ -108,7 +108,7 @@ def test_a_console_that_cannot_show_a_name(
             ["predict", "runs/train-1", "手書き/数字/0.png", "--json"],
             ["evaluate", "runs/train-1"],
         ):
-            process = spawn(*args, encoding=encoding)
+            process = spawn(*args, encoding=encoding, errors="replace")
             _, err = process.communicate(timeout=60)
             assert process.returncode == 0, err
     finally:
