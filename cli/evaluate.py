@@ -9,6 +9,7 @@ import click
 from gpucnn.cli.options import device_option, offer, reading_options, saved_options
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import NAMES, Reading
+from gpucnn.data.labels import on_one_line
 from gpucnn.training import SavedModel
 from gpucnn.training.report import Report
 
@@ -99,6 +100,7 @@ def _occurs(report: Report, k: int) -> bool:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
+    rows = [tuple(map(on_one_line, row)) for row in rows]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(
         "  ".join(

@@ -17,6 +17,7 @@ from gpucnn.cli.options import device_option, offer, reading_options, saved_opti
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_target
 from gpucnn.data import Reading
+from gpucnn.data.labels import on_one_line
 from gpucnn.errors import DataError, GpucnnError, MissingExtraError
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
@@ -108,9 +109,12 @@ def _inputs(
     failed: list[GpucnnError],
 ) -> Iterator[Input]:
     """The images of all files, until one cannot be read: that error is `failed` then."""
+    said: list[str] = []
     for file in files:
         try:
-            found = saved.find(file, reading=reading)
+            if not Path(file).exists():
+                raise DataError(f"there is no file {file}", fix="check its name")
+            found = saved.find(Path(file), reading=reading)
             for part in found.parts:
                 saved.check_shape(part.images, part.where)
         except DataError as error:
@@ -123,9 +127,12 @@ def _inputs(
             failed.append(error)
             return
         count = sum(len(part.images) for part in found.parts)
-        if count > 1 or found.said:
+        if count > 1 or found.said != said:  # of many pictures, once
             text = f"{count:,} image{'s' * (count > 1)} of {file}"
-            console.data(", ".join([text, *found.said]), found.notes)
+            console.note(f"data: {', '.join([text, *found.said])}")
+            said = found.said
+        for note in found.notes:
+            console.note(f"note: {note}")
         single = count == 1
         for part in found.parts:
             for k, image in enumerate(part.images):
@@ -140,7 +147,7 @@ def _inputs(
 def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.event({"file": name, "top": classes})
     shown = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in classes)
-    console.result(f"{name}: {shown}")
+    console.result(on_one_line(f"{name}: {shown}"))
 
 
 def _submission(answers: list[tuple[Input, str]]) -> str:

@@ -240,9 +240,7 @@ def _why_nothing(history: History, trainer: Trainer) -> str:
     lower = usual if usual < rate else rate / 10
     advice = f"lower the learning rate, now {rate:g}, as in --lr {lower:.2g}"
     if last["loss"] < 2 * loss:
-        advice = (
-            f"try more --epochs, another --lr than {rate:g}, and see whether the labels are right"
-        )
+        advice = f"try more --epochs or another --lr than {rate:g}, and look at the labels"
     return (
         f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"
         f" {loss_text(last['loss'])}; guessing gives {accuracy:.2%} and {loss:.4f}\n  fix: {advice}"

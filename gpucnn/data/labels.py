@@ -13,6 +13,8 @@ from gpucnn.errors import DataError
 MOST_CLASSES = 2**16  # beyond it a number is a mistake, and would cost an output for each below
 _MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
 
+_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
+
 Labels = NDArray[Any]  # int64 (N,), or str (N,)
 
 
@@ -136,6 +138,11 @@ def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.in
     return table[inverse.reshape(-1)] if len(table) else np.zeros(0, np.int32)
 
 
+def on_one_line(text: str) -> str:
+    """A name with its control characters written as escapes: a file may be called "a\\nb"."""
+    return text.translate(_ESCAPES)
+
+
 def listing(names: Sequence[str], most: int = 8) -> str:
     """Names in a line, at most so many of them, and "..." where there are more.
 
@@ -144,5 +151,5 @@ def listing(names: Sequence[str], most: int = 8) -> str:
     numbers = [int(name) for name in names if name.isdecimal()]
     if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]}-{numbers[-1]}"
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(on_one_line, names[:most]))
     return f"{shown}, ..." if len(names) > most else shown

@@ -75,7 +75,7 @@ def load(
 
 
 def find(
-    name: str,
+    name: str | Path,
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
     known: Reading | None = None,
@@ -83,6 +83,7 @@ def find(
     """What is in a data set, before anything is held out; `load` says the rest.
 
     Args:
+        name: of a data set, or a path; a `Path` is never a name.
         reading: what is said of it now.
         known: what is known of it from elsewhere, as from a run, and gives way to `reading`.
 
@@ -90,10 +91,10 @@ def find(
         UsageError: also if `reading` says what does not matter for data of this kind.
     """
     reading = reading or Reading()
-    if not name:
+    if not str(name):
         raise UsageError("the data set has no name", fix=f"give {', '.join(NAMES)}, or a path")
     if name in NAMES:
-        found = _named(name, data_dir, reading)
+        found = _named(str(name), data_dir, reading)
     else:
         path = Path(os.path.expanduser(name))
         if data_dir and path.exists() and not _of_environment(data_dir):
@@ -110,7 +111,7 @@ def find(
                 cause=describe(error),
                 fix="check its name and permissions",
             ) from error
-    reading.refuse_unused(found.noun, name)
+    reading.refuse_unused(found.noun, str(name))
     return found
 
 
@@ -176,8 +177,10 @@ def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading)
         parts.append(Part(role, dataset.images, dataset.labels.astype(np.int64), name))
     known = Reading(image_shape=(1, 28, 28), convert=reading.convert or convert)
     values = [str(number) for number in range(train.classes)]
-    noun = "named"
-    return Found(Path(name), parts, known, noun, [], [], train.class_names, values)
+    notes = []
+    if Path(name).exists():
+        notes.append(f"{name} is the data set of that name; what lies here is ./{name}")
+    return Found(Path(name), parts, known, "named", [], notes, train.class_names, values)
 
 
 def _refuse_untrainable(found: Found, parts: dict[str, Dataset]) -> None:

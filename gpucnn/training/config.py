@@ -316,10 +316,14 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
     if isinstance(value, int) and not -_HUGE < value < _HUGE:
         # It may be too long to be shown.
         raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
-    if isinstance(value, str) and (
-        "\0" in value or value != value.encode(errors="ignore").decode()
-    ):
+    if isinstance(value, str) and "\0" in value:
         raise UsageError(f"{key} is {value!r}{source}, which is no text in UTF-8", fix=fix)
+    if isinstance(value, str) and value != value.encode(errors="ignore").decode():
+        raise UsageError(
+            f"{key} is {value!r}{source}, which is no text in UTF-8",
+            cause="the locale has no such letters, or the name has bytes of another encoding",
+            fix="set LC_ALL=C.UTF-8 if the name is in UTF-8; otherwise rename it",
+        )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):

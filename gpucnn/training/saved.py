@@ -131,14 +131,15 @@ class SavedModel:
 
     def find(
         self,
-        name: str | None = None,
+        name: str | Path | None = None,
         data_dir: str | None = None,
         reading: Reading | None = None,
     ) -> Found:
         """Data read as those were that the model was trained on: images as the model takes them.
 
         Args:
-            name: of a data set, or a path; by default what it was trained on.
+            name: of a data set, or a path (a `Path` is never a name); by default what it was
+                trained on.
             data_dir: for a named data set, the only place to look in.
             reading: what is said of them in place of what the run says.
 
@@ -315,7 +316,7 @@ class SavedModel:
             )
         return name, data_dir or self.config.data_dir
 
-    def _refuse_gray(self, name: str) -> None:
+    def _refuse_gray(self, name: str | Path) -> None:
         """Raise a DataError for pictures, if they may be dark on light or light on dark."""
         channels, height, width = self.image_shape
         if channels != 1:

@@ -312,6 +312,30 @@ def test_the_best_weights_of_a_run_with_patience(run: Any) -> None:
         assert f"{other}.safet" in run("predict", f"runs/{name}", "a.npy", "--weights", other).err
 
 
+def test_a_name_of_two_lines_is_shown_on_one(run: Any) -> None:
+    images, labels = digits()
+    path = folder("odd", images, np.array(["new\nline", "it's"])[labels % 2])
+    train(run, path)
+    assert "2 classes it's, new\\nline, 1x28x28" in run("summary", "runs/train-1").err
+    result = run("predict", "runs/train-1", path, "--top", 2)
+    assert len(result.out.splitlines()) == 200
+    assert "new\\nline/" in result.out
+    events = run("predict", "runs/train-1", path, "--json").events
+    assert {event["top"][0]["label"] for event in events} <= {"new\nline", "it's"}
+    assert len(run("evaluate", "runs/train-1").out.splitlines()) == 1 + 3 + 1 + 3
+
+
+def test_a_folder_called_as_a_data_set_is(run: Any) -> None:
+    """`--data digits` is the data set; what lies here is a path, and `predict` takes paths."""
+    images, labels = digits(20)
+    path = folder("digits", images, labels)
+    result = run("train", "--data", "digits", "--epochs", 1)
+    assert "note: digits is the data set of that name; what lies here is ./digits" in result.err
+    assert len(run("predict", "runs/train-1", path).out.splitlines()) == 20
+    train(run, "./digits")
+    assert "20 pictures of digits" in run("evaluate", "runs/train-2").err
+
+
 def test_pythons_loader_reads_as_the_run_does(run: Any) -> None:
     images, labels = digits()
     path = folder("dark", 255 - images, labels)

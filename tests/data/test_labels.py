@@ -103,6 +103,7 @@ def test_class_ids() -> None:
         ([], ""),
         (list("abcdefghij"), "a, b, c, d, e, f, g, h, ..."),
         (["0", "1", "x"], "0, 1, x"),
+        (["new\nline", "tab\t"], "new\\nline, tab\\t"),
     ],
 )
 def test_listing(names: list[str], text: str) -> None:
