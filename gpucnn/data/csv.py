@@ -68,14 +68,14 @@ def read_table(path: Path, label_column: str | None = None, pixels: int | None =
             the message names the line, or the option that says it.
     """
     lines = _lines(read_bytes(path), path)
-    start = next((k for k, line in enumerate(lines) if line.strip() and line[0] != "#"), 0)
-    separator = _separator(lines[start])
-    filled = (line for line in lines[start:] if line.strip())
-    rows = list(islice(_cells(filled, separator), _SAMPLE))
-    if not rows or rows[0] == [""]:
+    start = next((k for k, line in enumerate(lines) if _is_filled(line) and line[0] != "#"), None)
+    if start is None:
         raise DataError(f"{path} has no images", cause="it is empty", fix=_LINE_FIX)
+    separator = _separator(lines[start])
+    filled = filter(_is_filled, islice(lines, start, None))
+    rows = list(islice(_cells(filled, separator), _SAMPLE))
     columns = understand(rows, str(path), label_column, pixels)
-    body = [k for k in range(start + columns.header, len(lines)) if lines[k].strip()]
+    body = [k for k in range(start + columns.header, len(lines)) if _is_filled(lines[k])]
     if not body:
         raise DataError(f"{path} has no images", cause="it is only a header", fix=_LINE_FIX)
     found = _parse([lines[k] for k in body], columns, separator)
@@ -119,7 +119,13 @@ def _lines(content: bytes, path: Path) -> list[str]:
                 f"{path} is no table", cause="it has zero bytes, which text has not", fix=_LINE_FIX
             )
     text = content.decode(encoding or "utf-8", errors="replace")
-    return text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.split("\n")
+
+
+def _is_filled(line: str) -> bool:
+    return bool(line) and not line.isspace()
 
 
 def _separator(line: str) -> str:

@@ -47,15 +47,15 @@ def as_labels(
         flat = np.char.decode(flat, "utf-8", "replace")
     elif flat.dtype.kind == "O":
         flat = np.array([str(label) for label in flat])
+    try:
+        return _whole(flat.astype(np.float64), flat, where, name)
+    except ValueError:  # at least one is a word, or empty
+        pass
     words = np.char.strip(flat)
     distinct, inverse = np.unique(words, return_inverse=True)
     missing = np.isin(np.char.lower(distinct), _MISSING)
     _refuse(words, missing[inverse], where, name, "the label is missing")
-    try:
-        numbers = distinct.astype(np.float64)
-    except ValueError:  # at least one is a word
-        return words
-    return _whole(numbers[inverse], words, where, name)
+    return words
 
 
 def _whole(
