@@ -27,9 +27,9 @@ CONTRACT = {
     ),
     "max_pool2d_forward": "(x, kernel, *, stride=None, padding=0)",
     "max_pool2d_backward": "(grad_y, argmax, x_shape, kernel, *, stride=None, padding=0)",
-    "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=True)",
+    "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=None)",
     "avg_pool2d_backward": (
-        "(grad_y, x_shape, kernel, *, stride=None, padding=0, count_include_pad=True)"
+        "(grad_y, x_shape, kernel, *, stride=None, padding=0, count_include_pad=None)"
     ),
     "matmul": "(a, b, *, transpose_a=False, transpose_b=False, bias=None, activation=None)",
     "relu_backward": "(grad_y, y)",
