@@ -16,7 +16,7 @@ from gpucnn import backend as backends
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, foreign_arguments
 
 _local = threading.local()
 
@@ -80,6 +80,12 @@ class Tensor(ArrayMethods):
 
     # ---- backward --------------------------------------------------------------------------
 
+    @foreign_arguments(
+        {
+            "gradient": "gradient is grad here",
+            "retain_graph": "a backward frees the graph: run the forward computation again",
+        }
+    )
     def backward(self, grad: Array | None = None) -> None:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
 

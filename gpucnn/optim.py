@@ -41,6 +41,7 @@ _foreign = foreign_arguments(
         "decay": "a learning rate that decays is set by set_learning_rate; see gpucnn.schedules",
         "epsilon": "epsilon is eps here",
         "params": "params is parameters here",
+        "set_to_none": "zero_grad always sets them to None",
     }
 )
 
@@ -139,6 +140,7 @@ class Optimizer:
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)
 
+    @_foreign
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters.values():

@@ -12,7 +12,7 @@ import pytest
 from gpucnn import autograd
 from gpucnn import functions as F
 from gpucnn.autograd import Function, Tensor, is_grad_enabled, no_grad
-from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError
 
 
 @pytest.fixture
@@ -265,6 +265,13 @@ def test_backward_twice(leaf):
         y.backward()
     assert caught.value.fix
     assert values(x) == [2, 4]
+
+
+def test_a_backward_as_in_pytorch_shows_ours(leaf):
+    for options, hint in (({"retain_graph": True}, "again"), ({"gradient": None}, "grad here")):
+        with pytest.raises(SignatureError, match="backward: ") as caught:
+            leaf(2.0).backward(**options)
+        assert hint in caught.value.fix
 
 
 def test_backward_through_a_part_that_was_used(leaf):

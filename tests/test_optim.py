@@ -307,6 +307,9 @@ def test_a_call_as_elsewhere_shows_ours(backend, name, args, options, hint):
 
 def test_names_of_other_optimizers_say_ours(backend):
     optimizer = optim.SGD(two_parameters(backend))
+    with pytest.raises(SignatureError, match="zero_grad: ") as caught:
+        optimizer.zero_grad(set_to_none=True)
+    assert "always" in caught.value.fix
     for name, hint in {
         "param_groups": "set_learning_rate",
         "lr": "learning_rate",

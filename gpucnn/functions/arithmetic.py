@@ -5,8 +5,6 @@ Below each forward stands its backward. `g` is the gradient of the loss by the r
 
 from __future__ import annotations
 
-from typing import Any
-
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
@@ -105,37 +103,26 @@ class Maximum(_Elementwise):
     """y = max(a, b): g goes to the larger of the two; equal ones share it evenly."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
-        return self.xp.maximum(a, b)
+        y = self.xp.maximum(a, b)
+        self.save(a, b, y)
+        return y
 
-    def backward(self, g: Array) -> tuple[Array | None, Array | None]:
-        a, b = self.saved
-        need_a, need_b = self.needs_input_grad
-        return (
-            _unbroadcast(_to_winner(self.xp, g, a > b, a == b), a.shape) if need_a else None,
-            _unbroadcast(_to_winner(self.xp, g, b > a, a == b), b.shape) if need_b else None,
+    def backward(self, g: Array) -> tuple[Array | None, ...]:
+        *operands, y = self.saved
+        where, tie = self.xp.where, operands[0] == operands[1]
+        return tuple(
+            _unbroadcast(where(tie, g / 2, where(x == y, g, 0)), x.shape) if needed else None
+            for x, needed in zip(operands, self.needs_input_grad, strict=True)
         )
 
 
-class Minimum(_Elementwise):
+class Minimum(Maximum):
     """y = min(a, b): g goes to the smaller of the two; equal ones share it evenly."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
-        return self.xp.minimum(a, b)
-
-    def backward(self, g: Array) -> tuple[Array | None, Array | None]:
-        a, b = self.saved
-        need_a, need_b = self.needs_input_grad
-        return (
-            _unbroadcast(_to_winner(self.xp, g, a < b, a == b), a.shape) if need_a else None,
-            _unbroadcast(_to_winner(self.xp, g, b < a, a == b), b.shape) if need_b else None,
-        )
-
-
-def _to_winner(xp: Any, g: Array, wins: Array, ties: Array) -> Array:
-    """The part of a gradient that an operand gets: all of it, half of it, or nothing."""
-    return xp.where(ties, g / 2, xp.where(wins, g, 0))
+        y = self.xp.minimum(a, b)
+        self.save(a, b, y)
+        return y
 
 
 class Neg(Function):
