@@ -7,18 +7,16 @@ applies the chain rule at each Function (Rumelhart, Hinton and Williams 1986; Ba
 
 from __future__ import annotations
 
-import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import ContextDecorator
-from typing import Any, ClassVar
+from typing import Any
 
 from gpucnn import backend as backends
+from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, GraphError, ShapeError
-
-Axis = int | tuple[int, ...] | None
+from gpucnn.errors import DtypeError, GraphError, ShapeError, foreign_arguments
 
 _local = threading.local()
 
@@ -41,8 +39,8 @@ class no_grad(ContextDecorator):
         _local.enabled = _local.stack.pop()
 
 
-class Tensor:
-    """An array that knows how it was computed.
+class Tensor(ArrayMethods):
+    """An array that knows how it was computed. Its operators and methods are in `ArrayMethods`.
 
     Args:
         array: a NumPy or CuPy array; a number or a list becomes a float32 NumPy array.
@@ -55,14 +53,11 @@ class Tensor:
         creator: the Function that made it, or None for a leaf.
     """
 
-    # NumPy defers to the reflected operators here instead of looping over a Tensor's elements.
-    __array_ufunc__: ClassVar[None] = None
-
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if isinstance(array, Tensor):
             array = array.data
         if not hasattr(array, "dtype"):
-            array = _as_array(backends.get("cpu"), array, "float32")
+            array = as_array(backends.get("cpu"), array, "float32")
         if requires_grad and array.dtype.kind != "f":
             raise GraphError(
                 f"an array of {array.dtype} cannot require a gradient",
@@ -75,52 +70,6 @@ class Tensor:
         self.name = name
         self.creator: Function | None = None
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.data.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.data.ndim
-
-    @property
-    def size(self) -> int:
-        return self.data.size
-
-    @property
-    def dtype(self) -> Any:
-        return self.data.dtype
-
-    @property
-    def backend(self) -> Backend:
-        return backends.of(self.data)
-
-    def __len__(self) -> int:
-        return len(self.data)
-
-    def __array__(self, *_: Any, **__: Any) -> Any:
-        # NumPy would make an array of objects, element by element.
-        raise DtypeError("a Tensor is not an array", fix="use tensor.numpy(), or tensor.data")
-
-    def __repr__(self) -> str:
-        made_by = f", creator={self.creator.label}" if self.creator else ""
-        name = f", name={self.name!r}" if self.name else ""
-        return f"Tensor(shape={self.shape}, dtype={self.dtype}{name}{made_by})"
-
-    def numpy(self) -> Any:
-        """The values as a NumPy array."""
-        return self.backend.to_numpy(self.data)
-
-    def item(self) -> float:
-        """The value of a Tensor of one element. Waits for the device."""
-        if self.size != 1:
-            raise ShapeError(
-                f"item of a tensor of shape {self.shape}",
-                cause="it has not exactly one element",
-                fix="reduce it first, for example with .mean()",
-            )
-        return self.numpy().reshape(-1)[0].item()
-
     def detach(self) -> Tensor:
         """The same array, cut off from the graph."""
         return Tensor(self.data, name=self.name)
@@ -131,6 +80,12 @@ class Tensor:
 
     # ---- backward --------------------------------------------------------------------------
 
+    @foreign_arguments(
+        {
+            "gradient": "gradient is grad here",
+            "retain_graph": "a backward frees the graph: run the forward computation again",
+        }
+    )
     def backward(self, grad: Array | None = None) -> None:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
 
@@ -177,78 +132,6 @@ class Tensor:
                 before = waiting.get(id(source))
                 # a + b makes a new array: an incoming gradient may be shared, so never add to it.
                 waiting[id(source)] = source_grad if before is None else before + source_grad
-
-    # ---- operators: the mathematics is in gpucnn.functions ---------------------------------
-
-    def __add__(self, other: Operand) -> Tensor:
-        return _functions().add(self, other)
-
-    def __radd__(self, other: Operand) -> Tensor:
-        return _functions().add(other, self)
-
-    def __sub__(self, other: Operand) -> Tensor:
-        return _functions().sub(self, other)
-
-    def __rsub__(self, other: Operand) -> Tensor:
-        return _functions().sub(other, self)
-
-    def __mul__(self, other: Operand) -> Tensor:
-        return _functions().mul(self, other)
-
-    def __rmul__(self, other: Operand) -> Tensor:
-        return _functions().mul(other, self)
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        return _functions().div(self, other)
-
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        return _functions().div(other, self)
-
-    def __pow__(self, exponent: float) -> Tensor:
-        return _functions().power(self, exponent)
-
-    def __neg__(self) -> Tensor:
-        return _functions().neg(self)
-
-    def __matmul__(self, other: Operand) -> Tensor:
-        return _functions().matmul(self, other)
-
-    def __rmatmul__(self, other: Operand) -> Tensor:
-        return _functions().matmul(other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return _functions().getitem(self, index)
-
-    def __iter__(self) -> Iterator[Tensor]:
-        return (self[i] for i in range(len(self)))
-
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().sum(self, axis, keepdims)
-
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().mean(self, axis, keepdims)
-
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().max(self, axis, keepdims)
-
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        return _functions().reshape(self, *shape)
-
-    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        return _functions().transpose(self, *axes)
-
-    @property
-    def T(self) -> Tensor:
-        return self.transpose()
-
-    def exp(self) -> Tensor:
-        return _functions().exp(self)
-
-    def log(self) -> Tensor:
-        return _functions().log(self)
-
-    def sqrt(self) -> Tensor:
-        return _functions().sqrt(self)
 
 
 Operand = Tensor | Array | float
@@ -316,7 +199,7 @@ class Function:
             # A number takes the dtype of the arrays it meets, or of its kind beside integers.
             if isinstance(value, (int, float)):
                 dtype = self.xp.result_type(dtype, value)
-            value = _as_array(self.backend, value, dtype)
+            value = as_array(self.backend, value, dtype)
         return Tensor(value)
 
     def input_gradients(self, grad: Array) -> Iterator[tuple[Tensor, Array]]:
@@ -354,7 +237,7 @@ def _check_gradient(where: str, grad: Array, array: Array) -> None:
         )
 
 
-def _as_array(backend: Backend, values: Any, dtype: Any) -> Array:
+def as_array(backend: Backend, values: Any, dtype: Any) -> Array:
     """A number or a (nested) list of numbers as an array."""
     try:
         if values is None:  # of which NumPy would make a NaN
@@ -393,11 +276,6 @@ def _from_result_to_leaves(result: Tensor) -> list[Tensor]:
                 inputs = zip(tensor.creator.inputs, tensor.creator.needs_input_grad, strict=False)
                 stack.extend((source, False) for source, needed in inputs if needed)
     return order[::-1]
-
-
-def _functions() -> Any:
-    # Late, as gpucnn.functions is built on this module.
-    return importlib.import_module("gpucnn.functions")
 
 
 def to_dot(result: Tensor) -> str:

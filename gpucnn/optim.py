@@ -6,54 +6,96 @@ step count, whether training is halted) lies in arrays on the device, so a step 
 
 from __future__ import annotations
 
-import inspect
-import math
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn.errors import UsageError, choose
-from gpucnn.nn import Module, Parameter
+from gpucnn.autograd import Tensor
+from gpucnn.errors import UsageError, choose, foreign_arguments, foreign_attribute, foreign_names
 from gpucnn.nn.state import copy_in, copy_out
+from gpucnn.parameters import Parameters, check_number, clip_grad_norm, named
+
+__all__ = [
+    "OPTIMIZERS",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Optimizer",
+    "RMSprop",
+    "clip_grad_norm",
+    "default_learning_rate",
+    "get",
+]
+
+#: The arguments of PyTorch and Keras, and ours.
+_foreign = foreign_arguments(
+    {
+        "alpha": "alpha is rho here",
+        "amsgrad": "there is no AMSGrad",
+        "beta_1": "beta_1 is beta1 here",
+        "beta_2": "beta_2 is beta2 here",
+        "betas": "betas=(b1, b2) is beta1=b1, beta2=b2 here",
+        "clipnorm": "clip by clip_grad_norm before each step",
+        "decay": "a learning rate that decays is set by set_learning_rate; see gpucnn.schedules",
+        "epsilon": "epsilon is eps here",
+        "params": "params is parameters here",
+        "set_to_none": "zero_grad always sets them to None",
+    }
+)
+
+#: Names of PyTorch and Keras that their optimizers have, and what to write instead.
+_FOREIGN_ATTRIBUTES = {
+    "add_param_group": "make a second optimizer for the other parameters",
+    "apply_gradients": "set parameter.grad and use step()",
+    "defaults": "the options are attributes, such as weight_decay",
+    "lr": "use learning_rate, an array on the device, and set_learning_rate",
+    "minimize": "use loss.backward() and then step()",
+    "param_groups": "use parameters, and set_learning_rate for the learning rate",
+}
 
 
 class Optimizer:
     """Base of the optimizers. A subclass names its `slots` and defines `update`.
 
     Args:
-        parameters: a built module, or its `named_parameters()`. They must stay on their device.
-        learning_rate: at least 0.
+        parameters: a built module, a list of parameters such as `module.parameters()`, or a mapping
+            of names to parameters. They must stay on their device.
+        learning_rate: at least 0; by default `default_learning_rate` of the class.
+        lr: the same by its name in PyTorch; one of the two.
         weight_decay: at least 0; times the parameter it is added to the gradient.
 
     Attributes:
+        parameters: path or name -> parameter.
         learning_rate: float32 (1,) on the device.
         step_count: uint32 (1,) on the device, the number of steps done.
         halted: uint32 (1,) on the device; while it is not zero a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
 
     Raises:
-        UsageError: a number is negative or not finite, or there are no parameters.
+        UsageError: a number is negative or not finite, there are no parameters, or the call does
+            not fit the signature.
     """
 
     slots: tuple[str, ...] = ()
+    default_learning_rate: ClassVar[float] = 1e-3
 
     def __init__(
         self,
-        parameters: Module | Mapping[str, Parameter],
-        learning_rate: float,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
         weight_decay: float = 0.0,
     ) -> None:
-        if isinstance(parameters, Module):
-            parameters = parameters.named_parameters()
-        self.parameters = dict(parameters)
+        self.parameters = named(parameters)
         if not self.parameters:
             raise UsageError(
                 "an optimizer without parameters",
-                fix="pass a model that has some, or model.named_parameters()",
+                fix="pass a model that has some, or model.parameters()",
             )
-        self.weight_decay = _share("weight_decay", weight_decay, math.inf)
+        self.weight_decay = check_number("weight_decay", weight_decay)
         # By the backend: the array module would put them on the current one of several devices.
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self.learning_rate = backend.asarray(np.zeros(1, np.float32))
@@ -66,16 +108,28 @@ class Optimizer:
             }
             for slot in self.slots
         }
-        self.set_learning_rate(learning_rate)
+        if lr is not None and learning_rate is not None:
+            raise UsageError(
+                f"learning_rate is {learning_rate!r} and lr is {lr!r}",
+                cause="they are two names of one number",
+                fix="leave one of them out",
+            )
+        rate = lr if learning_rate is None else learning_rate
+        self.set_learning_rate(self.default_learning_rate if rate is None else rate)
 
-    def update(self, path: str, parameter: Parameter) -> None:
+    if not TYPE_CHECKING:  # which would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            raise foreign_attribute(self, name, _FOREIGN_ATTRIBUTES)
+
+    def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Write the learning rate of the next steps into the array on the device."""
         with backends.of(self.learning_rate).computing():
-            self.learning_rate.fill(_share("learning_rate", learning_rate, math.inf))
+            self.learning_rate.fill(check_number("learning_rate", learning_rate))
 
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""
@@ -86,6 +140,7 @@ class Optimizer:
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)
 
+    @_foreign
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters.values():
@@ -117,26 +172,34 @@ class SGD(Optimizer):
     """Stochastic gradient descent with momentum, in PyTorch's form; see `Backend.sgd_update`.
 
     Args:
+        learning_rate: 0.01 by default.
         momentum: in [0, 1).
         nesterov: look ahead by the momentum (Sutskever et al. 2013); needs momentum.
     """
 
+    default_learning_rate = 0.01
+
+    @_foreign
     def __init__(
         self,
-        parameters: Module | Mapping[str, Parameter],
-        learning_rate: float = 0.01,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
         momentum: float = 0.0,
         nesterov: bool = False,
         weight_decay: float = 0.0,
     ) -> None:
-        self.momentum = _share("momentum", momentum)
-        self.nesterov = nesterov
+        self.momentum = check_number("momentum", momentum, below=1)
+        if nesterov not in (False, True):
+            raise UsageError(f"nesterov is {nesterov!r}", fix="give True or False")
+        self.nesterov = bool(nesterov)
         if nesterov and not momentum:
             raise UsageError("nesterov without momentum", fix="give momentum=0.9 as well")
         self.slots = ("velocity",) if momentum else ()
-        super().__init__(parameters, learning_rate, weight_decay)
+        super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Parameter) -> None:
+    def update(self, path: str, parameter: Tensor) -> None:
         backends.of(parameter.data).sgd_update(
             parameter.data,
             parameter.grad,
@@ -153,25 +216,29 @@ class RMSprop(Optimizer):
     """Tieleman and Hinton 2012; see `Backend.rmsprop_update`.
 
     Args:
+        learning_rate: 1e-3 by default.
         rho: how much of the mean square is kept, in [0, 1).
         eps: added to its root.
     """
 
     slots = ("square_avg",)
 
+    @_foreign
     def __init__(
         self,
-        parameters: Module | Mapping[str, Parameter],
-        learning_rate: float = 1e-3,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
         rho: float = 0.9,
         eps: float = 1e-7,
         weight_decay: float = 0.0,
     ) -> None:
-        self.rho = _share("rho", rho)
-        self.eps = _share("eps", eps, math.inf)
-        super().__init__(parameters, learning_rate, weight_decay)
+        self.rho = check_number("rho", rho, below=1)
+        self.eps = check_number("eps", eps)
+        super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Parameter) -> None:
+    def update(self, path: str, parameter: Tensor) -> None:
         backends.of(parameter.data).rmsprop_update(
             parameter.data,
             parameter.grad,
@@ -188,6 +255,7 @@ class Adam(Optimizer):
     """Kingma and Ba, "Adam" (ICLR 2015); see `Backend.adam_update`.
 
     Args:
+        learning_rate: 1e-3 by default.
         beta1, beta2: how much of the mean and of the mean square is kept, in [0, 1).
         eps: added to the root of the corrected mean square.
     """
@@ -195,20 +263,24 @@ class Adam(Optimizer):
     slots = ("m", "v")
     decoupled: ClassVar[bool] = False
 
+    @_foreign
     def __init__(
         self,
-        parameters: Module | Mapping[str, Parameter],
-        learning_rate: float = 1e-3,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        self.beta1, self.beta2 = _share("beta1", beta1), _share("beta2", beta2)
-        self.eps = _share("eps", eps, math.inf)
-        super().__init__(parameters, learning_rate, weight_decay)
+        self.beta1 = check_number("beta1", beta1, below=1)
+        self.beta2 = check_number("beta2", beta2, below=1)
+        self.eps = check_number("eps", eps)
+        super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Parameter) -> None:
+    def update(self, path: str, parameter: Tensor) -> None:
         backends.of(parameter.data).adam_update(
             parameter.data,
             parameter.grad,
@@ -230,16 +302,27 @@ class AdamW(Adam):
 
     decoupled = True
 
+    @_foreign
     def __init__(
         self,
-        parameters: Module | Mapping[str, Parameter],
-        learning_rate: float = 1e-3,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__(parameters, learning_rate, beta1, beta2, eps, weight_decay)
+        super().__init__(
+            parameters,
+            learning_rate,
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            eps=eps,
+            weight_decay=weight_decay,
+        )
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {
@@ -250,9 +333,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {
 }
 
 
-def get(
-    name: str, parameters: Module | Mapping[str, Parameter], learning_rate: float, **options: Any
-) -> Optimizer:
+def get(name: str, parameters: Parameters, learning_rate: float, **options: Any) -> Optimizer:
     """The optimizer of a name.
 
     Args:
@@ -270,17 +351,19 @@ def default_learning_rate(name: str) -> float:
     Raises:
         UsageError: no optimizer has this name; it lists those that there are.
     """
-    arguments = inspect.signature(choose(OPTIMIZERS, name, "optimizer")).parameters
-    return float(arguments["learning_rate"].default)
+    return choose(OPTIMIZERS, name, "optimizer").default_learning_rate
 
 
-def _share(name: str, value: float, below: float = 1.0) -> float:
-    """`value` as a float, which must be in [0, below)."""
-    if not 0 <= value < below:
-        limit = "" if below == math.inf else f" and below {below:g}"
-        raise UsageError(
-            f"{name} is {value}",
-            cause=f"it must be a finite number of at least 0{limit}",
-            fix=f"give {name}=0.001" if below == math.inf else f"give {name}=0.9",
-        )
-    return float(value)
+if not TYPE_CHECKING:
+    __getattr__ = foreign_names(
+        __name__,
+        {
+            name: "choose one of SGD, RMSprop, Adam, AdamW"
+            for name in ("Adadelta", "Adagrad", "Adamax", "ASGD", "Ftrl", "LBFGS", "Nadam", "NAdam")
+        }
+        | {
+            "RMSProp": "use RMSprop",
+            "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
+            "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
+        },
+    )

@@ -11,7 +11,8 @@ KH x KW kernel, OH x OW output pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import operator
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -20,16 +21,22 @@ from gpucnn.errors import ShapeError
 Pair = tuple[int, int]
 Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
 PairArg = int | Sequence[int]
+AxisPaddingArg = int | str | Sequence[int]  # of one axis; a pair is (before, after)
 PaddingArg = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 
 def _is_int(value: Any) -> bool:
     # NumPy's integers count too, and are recognised without importing NumPy; a bool does not.
-    return hasattr(value, "__index__") and not isinstance(value, bool)
+    if type(value) is int:
+        return True
+    try:
+        return not isinstance(value, bool) and operator.index(value) is not None
+    except TypeError:
+        return False
 
 
-def pair(value: PairArg, name: str = "kernel", minimum: int = 1) -> Pair:
-    """An int or an (h, w) pair as (h, w); `ShapeError` if it is neither or below `minimum`."""
+def pair(value: PairArg, name: str = "kernel", minimum: int = 1, form: str = "(h, w)") -> Pair:
+    """An int or a pair as a pair of ints; `ShapeError` if it is neither or below `minimum`."""
     values: Any = (value, value) if _is_int(value) else value
     if (
         isinstance(values, (tuple, list))
@@ -40,24 +47,52 @@ def pair(value: PairArg, name: str = "kernel", minimum: int = 1) -> Pair:
         return int(values[0]), int(values[1])
     raise ShapeError(
         f"{name} is {value!r}",
-        cause=f"it must be an integer of at least {minimum}, or a pair (h, w) of such",
+        cause=f"it must be an integer of at least {minimum}, or a pair {form} of such",
         fix=f"give {name}={max(minimum, 1)} or {name}=({max(minimum, 1)}, {max(minimum, 1)})",
     )
 
 
+def _check_count(name: str, value: Any) -> None:
+    if not _is_int(value) or value < 1:
+        raise ShapeError(
+            f"{name} is {value!r}",
+            cause="it must be an integer of at least 1",
+            fix=f"give {name}=1",
+        )
+
+
 def conv_output_size(
-    size: int, kernel: int, stride: int = 1, padding: Pair = (0, 0), dilation: int = 1
+    size: int, kernel: int, stride: int = 1, padding: AxisPaddingArg = 0, dilation: int = 1
 ) -> int:
     """Output size along one axis: floor((size - dilation*(kernel-1) - 1 + padding) / stride) + 1.
 
     Args:
         size: input pixels along the axis.
-        padding: (before, after), in pixels.
+        kernel, stride, dilation: integers of at least 1.
+        padding: pixels on each side; (before, after); "same", for ceil(size / stride) output
+            pixels; or "valid", for none.
 
     Returns:
         The number of output pixels; below 1 if the kernel does not fit.
+
+    Raises:
+        ShapeError: an argument is none of these.
     """
-    return (size + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
+    _check_count("size", size)
+    _check_count("kernel", kernel)
+    _check_count("stride", stride)
+    _check_count("dilation", dilation)
+    if isinstance(padding, str):
+        axes = ((value, value) for value in (size, kernel, stride, dilation))
+        sides, _ = resolve_padding(padding, *axes)
+    else:
+        sides = pair(padding, "padding", 0, "(before, after)")
+    return (size + sum(sides) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def is_same(padding: PaddingArg) -> bool:
+    """Whether padding is given as "same"."""
+    return isinstance(padding, str) and padding == "same"
 
 
 def resolve_padding(
@@ -168,6 +203,81 @@ def conv2d_geometry(
     )
 
 
+def conv2d_transpose_shape(
+    x_shape: Sequence[int],
+    w_shape: Sequence[int],
+    stride: PairArg = 1,
+    padding: PaddingArg = 0,
+    output_padding: PairArg = 0,
+    dilation: PairArg = 1,
+    groups: int = 1,
+) -> tuple[int, int, int, int]:
+    """Shape of a transposed convolution, as in PyTorch: (N, F, OH, OW) with
+
+        OH = (H - 1)*stride - padding + dilation*(KH - 1) + 1 + output_padding
+
+    pixels. A convolution with the same options turns an image of this size into one of H x W. With
+    a stride it does so for several sizes: `output_padding`, below the stride, says which is meant.
+
+    Args:
+        x_shape: (N, C, H, W).
+        w_shape: (C, F/groups, KH, KW).
+        padding: as in a convolution; "same" gives OH = H * stride, as in Keras.
+
+    Raises:
+        ShapeError: the shapes and options do not fit together.
+    """
+    x_shape, w_shape = _shape(x_shape), _shape(w_shape)
+    both = f"input {x_shape} and weight {w_shape}"
+    _check_axes("transposed convolution", x_shape, w_shape, "(C, F/groups, KH, KW)")
+    _check_not_empty("transposed convolution", (*x_shape[1:], *w_shape), both)
+    _check_count("groups", groups)
+    N, C, H, W = x_shape
+    if w_shape[0] != C:
+        raise ShapeError(
+            f"transposed convolution of {both}",
+            cause=f"the weight takes {w_shape[0]} channels, the input has {C}",
+            fix=_transposition(x_shape, w_shape, lambda x, w: x[1] == w[0])
+            or f"give a weight of shape {(C, *w_shape[1:])}",
+        )
+    if C % groups:
+        raise ShapeError(
+            f"transposed convolution of {both} in {groups} groups",
+            cause=f"groups must divide the {C} input channels",
+            fix=f"choose groups from {_common_divisors(C, C)}",
+        )
+    steps, taps = pair(stride, "stride"), pair(dilation, "dilation")
+    extra = pair(output_padding, "output_padding", 0)
+    if extra[0] >= steps[0] or extra[1] >= steps[1]:
+        raise ShapeError(
+            f"output_padding is {output_padding!r}",
+            cause=f"it must be smaller than the stride, {steps}",
+            fix="give output_padding=0",
+        )
+    if is_same(padding):
+        if any(extra):
+            raise ShapeError(
+                f'output_padding is {output_padding!r}, with padding="same"',
+                cause="that says the output size already: input size times stride",
+                fix="leave output_padding out",
+            )
+        OH, OW = H * steps[0], W * steps[1]
+    else:
+        kernel = pair(w_shape[2:], "kernel size")
+        pads = resolve_padding(padding, (H, W), kernel)
+        OH, OW = (
+            (n - 1) * s - sum(p) + d * (k - 1) + 1 + e
+            for n, s, p, d, k, e in zip((H, W), steps, pads, taps, kernel, extra, strict=True)
+        )
+    if min(OH, OW) < 1:
+        raise ShapeError(
+            f"transposed convolution of {both}",
+            cause=f"the output would have {OH}x{OW} pixels",
+            fix="use less padding, or a larger kernel",
+        )
+    return N, w_shape[1] * groups, OH, OW
+
+
 def pool2d_geometry(
     x_shape: Sequence[int],
     kernel: PairArg,
@@ -226,30 +336,28 @@ def _conv2d_geometry(
     groups: Any,
 ) -> Conv2dGeometry:
     both = f"input {x_shape} and weight {w_shape}"
-    if len(x_shape) != 4 or len(w_shape) != 4:
-        raise ShapeError(
-            f"convolution of {both}",
-            cause="both must have four axes: (N, C, H, W) and (F, C/groups, KH, KW)",
-            fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
-        )
+    _check_axes("convolution", x_shape, w_shape, "(F, C/groups, KH, KW)")
     N, C, H, W = x_shape
     F, C_group, KH, KW = w_shape
     _check_not_empty("convolution", (C, H, W, F), both)
-    if not _is_int(groups) or groups < 1:
-        raise ShapeError(
-            f"groups is {groups!r}", cause="it must be at least 1", fix="give groups=1"
-        )
+    _check_count("groups", groups)
+
+    def fits(x: tuple[int, ...], w: tuple[int, ...]) -> bool:
+        return x[1] == w[1] * groups and w[0] % groups == 0 and w[2] <= x[2] and w[3] <= x[3]
+
     if C % groups or F % groups:
         raise ShapeError(
             f"convolution of {both} in {groups} groups",
             cause=f"groups must divide the {C} input channels and the {F} filters",
-            fix=f"choose groups from {_common_divisors(C, F)}",
+            fix=_transposition(x_shape, w_shape, fits)
+            or f"choose groups from {_common_divisors(C, F)}",
         )
     if C_group != C // groups:
         raise ShapeError(
             f"convolution of {both} in {groups} groups",
             cause=f"the weight takes {C_group} channels a group, the input has {C // groups}",
-            fix=f"give a weight of shape {(F, C // groups, KH, KW)}, "
+            fix=_transposition(x_shape, w_shape, fits)
+            or f"give a weight of shape {(F, C // groups, KH, KW)}, "
             f"or an input with {C_group * groups} channels",
         )
     stride, dilation = pair(stride, "stride"), pair(dilation, "dilation")
@@ -285,8 +393,48 @@ def _pool2d_geometry(
         )
     OH = conv_output_size(H, KH, stride[0], pads[0])
     OW = conv_output_size(W, KW, stride[1], pads[1])
-    _check_output(both, (H, W), (KH, KW), (OH, OW), pads, (1, 1))
+    may_be_channels_last = W in (1, 3, 4) and KH <= C and KW <= H
+    _check_output(both, (H, W), (KH, KW), (OH, OW), pads, (1, 1), may_be_channels_last)
     return Pool2dGeometry(N, C, H, W, KH, KW, OH, OW, stride, pads)
+
+
+def _check_axes(
+    operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], w_axes: str
+) -> None:
+    if len(x_shape) != 4 or len(w_shape) != 4:
+        raise ShapeError(
+            f"{operation} of input {x_shape} and weight {w_shape}",
+            cause=f"both must have four axes: (N, C, H, W) and {w_axes}",
+            fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
+        )
+
+
+_TRANSPOSE_X = "if the input is channels-last, (N, H, W, C), pass x.transpose(0, 3, 1, 2)"
+_TRANSPOSE_W = "if the weight is channels-last, as in Keras, pass w.transpose(3, 2, 0, 1)"
+
+
+def _transposition(
+    x_shape: tuple[int, ...],
+    w_shape: tuple[int, ...],
+    fits: Callable[[tuple[int, ...], tuple[int, ...]], bool],
+) -> str | None:
+    """What to write if arrays do not fit as they are, but do when read with the channels last.
+
+    A weight is read so only if that does not make a square kernel oblong. Of several readings that
+    fit, one with a square kernel is the likely one.
+    """
+    images = tuple(x_shape[i] for i in (0, 3, 1, 2))
+    filters = tuple(w_shape[i] for i in (3, 2, 0, 1))
+    readings = (
+        (images, w_shape, _TRANSPOSE_X),
+        (x_shape, filters, _TRANSPOSE_W),
+        (images, filters, f"{_TRANSPOSE_X}; {_TRANSPOSE_W}"),
+    )
+    oblong = w_shape[2] != w_shape[3]
+    fitting = [
+        (w[2] != w[3], fix) for x, w, fix in readings if fits(x, w) and (oblong or w[2] == w[3])
+    ]
+    return min(fitting, key=lambda reading: reading[0])[1] if fitting else None
 
 
 def _check_not_empty(operation: str, sizes: tuple[int, ...], both: str) -> None:
@@ -299,7 +447,13 @@ def _check_not_empty(operation: str, sizes: tuple[int, ...], both: str) -> None:
 
 
 def _check_output(
-    both: str, size: Pair, kernel: Pair, output: Pair, pads: Padding, dilation: Pair
+    both: str,
+    size: Pair,
+    kernel: Pair,
+    output: Pair,
+    pads: Padding,
+    dilation: Pair,
+    may_be_channels_last: bool = False,
 ) -> None:
     if min(output) >= 1:
         return
@@ -309,7 +463,8 @@ def _check_output(
         f"the kernel does not fit: {both}",
         cause=f"it covers {extent[0]}x{extent[1]} pixels, the padded input has "
         f"{padded[0]}x{padded[1]}",
-        fix="use a smaller kernel or dilation, more padding, or fewer poolings before this layer",
+        fix=f"{_TRANSPOSE_X}; else " * may_be_channels_last
+        + "use a smaller kernel or dilation, more padding, or fewer poolings before this layer",
     )
 
 

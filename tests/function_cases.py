@@ -41,7 +41,11 @@ def unary(function: Callable[[Any], Any], *inputs: Array) -> list[Case]:
     return [(lambda at, x: function(x), [x]) for x in inputs]
 
 
-def binary(function: Callable[[Any, Any], Any], b: Callable[..., Array]) -> list[Case]:
+def binary(
+    function: Callable[[Any, Any], Any],
+    b: Callable[..., Array],
+    a: Callable[..., Array] = normal,
+) -> list[Case]:
     """Equal shapes, every way to broadcast, a number on either side, both operands the same."""
     shapes = [
         ((2, 3), (2, 3)),
@@ -53,14 +57,19 @@ def binary(function: Callable[[Any, Any], Any], b: Callable[..., Array]) -> list
         ((), (2, 3)),
         ((1,), (4, 1)),
     ]
-    both: list[Case] = [(lambda at, x, y: function(x, y), [normal(*m), b(*n)]) for m, n in shapes]
+    both: list[Case] = [(lambda at, x, y: function(x, y), [a(*m), b(*n)]) for m, n in shapes]
     return [
         *both,
-        (lambda at, x: function(x, 1.5), [normal(2, 3)]),
+        (lambda at, x: function(x, 1.5), [a(2, 3)]),
         (lambda at, x: function(1.5, x), [b(2, 3)]),
         (lambda at, x: function(x, x), [b(2, 3)]),
-        (lambda at, x: function(x, at(np.full((2, 3), 1.25))), [normal(2, 3)]),
+        (lambda at, x: function(x, at(np.full((2, 3), 1.25))), [a(2, 3)]),
     ]
+
+
+def between(*shape: int) -> Array:
+    """Numbers that lie between those of `distinct`."""
+    return distinct(*shape) + 0.05
 
 
 def reduction(function: Callable[..., Any], make: Callable[..., Array]) -> list[Case]:
@@ -243,4 +252,40 @@ CASES: dict[str, list[Case]] = {
         *reductions_of_loss(F.mean_squared_error, lambda: normal(3, 4), lambda: normal(3, 4)),
         (lambda at, x, t: F.mean_squared_error(x, t, half=True), [normal(5), normal(5)]),
     ],
+    # Below those above, so that these keep their random numbers.
+    "abs": unary(F.abs, off_zero(3, 4)),
+    "clip": [
+        (lambda at, x, o=o: F.clip(x, **o), [between(3, 4)])
+        for o in ({"low": -0.5}, {"high": -0.3}, {"low": -0.7, "high": -0.2})
+    ],
+    "maximum": binary(F.maximum, between, distinct),
+    "minimum": binary(F.minimum, between, distinct),
+    "min": reduction(F.min, distinct),
+    "concat": [
+        (lambda at, x, y: F.concat([x, y]), [normal(2, 3), normal(4, 3)]),
+        (lambda at, x, y, z: F.concat((x, y, z), axis=-1), [normal(2, n) for n in (1, 3, 2)]),
+        (lambda at, x, y: F.concat([x, y], 1), [normal(2, 0, 3), normal(2, 2, 3)]),
+        (lambda at, x: F.concat([x, at(np.ones((1, 3))), x]), [normal(2, 3)]),
+        (lambda at, x: F.concat([x]), [normal(3)]),
+    ],
+    "stack": [
+        (lambda at, x, y, a=axis: F.stack([x, y], a), [normal(2, 3), normal(2, 3)])
+        for axis in (0, 1, 2, -1)
+    ]
+    + [(lambda at, x, y: F.stack([x, y, x]), [normal(), normal()])],
 }
+CASES["matmul"] += [
+    (lambda at, a, b: F.matmul(a, b), [normal(3, 4), normal(4)]),
+    (lambda at, a, b: F.matmul(a, b), [normal(3), normal(3, 4)]),
+    (lambda at, a, b: F.matmul(a, b), [normal(5), normal(5)]),
+    (lambda at, a: F.matmul(a, a), [normal(5)]),
+    (lambda at, a: F.matmul(at(np.arange(6.0).reshape(2, 3)), a), [normal(3)]),
+    (lambda at, a: F.matmul(a, at(np.arange(3.0))), [normal(1, 3)]),
+]
+CASES["softmax"] += unary(F.softmax, normal(4))
+CASES["log_softmax"] += unary(F.log_softmax, normal(4))
+CASES["softmax_cross_entropy"] += [
+    *reductions_of_loss(F.softmax_cross_entropy, lambda: normal(4), constant=np.array(2)),
+    *reductions_of_loss(F.softmax_cross_entropy, lambda: normal(4), lambda: positive(4)),
+]
+CASES["avg_pool2d"] += images(F.avg_pool2d, {"kernel": (2, 3), "padding": "same", "stride": (2, 1)})

@@ -157,6 +157,39 @@ def conv2d_backward_weight(
     return grad_w
 
 
+def conv2d_transpose(
+    x: Any,
+    w: Any,
+    b: Any = None,
+    *,
+    stride: Any = 1,
+    padding: Any = 0,
+    output_padding: Any = 0,
+    dilation: Any = 1,
+    groups: int = 1,
+) -> Array:
+    """Each input pixel adds w times itself to an image, whose border is then cut off.
+
+    For padding that is given in pixels. `output_padding` leaves that much more at the bottom and
+    the right; what is left beyond the image that was added to is zero.
+    """
+    x, w = f64(x), f64(w)
+    (N, C, H, W), (KH, KW) = x.shape, w.shape[2:]
+    (sh, sw), (dh, dw), (eh, ew) = as_pair(stride), as_pair(dilation), as_pair(output_padding)
+    (top, bottom), (left, right) = sides(padding, (H, W), (KH, KW))
+    height = (H - 1) * sh + dh * (KH - 1) + 1
+    width = (W - 1) * sw + dw * (KW - 1) + 1
+    image = np.zeros((N, w.shape[1] * groups, height + eh, width + ew))
+    for n, c, h, v in np.ndindex(x.shape):
+        first = c // (C // groups) * w.shape[1]
+        for f, kh, kw in np.ndindex(w.shape[1:]):
+            image[n, first + f, h * sh + kh * dh, v * sw + kw * dw] += (
+                x[n, c, h, v] * w[c, f, kh, kw]
+            )
+    y = image[:, :, top : height + eh - bottom, left : width + ew - right]
+    return y if b is None else y + f64(b)[:, None, None]
+
+
 def bias_grad(grad_y: Any) -> Array:
     grad_y = f64(grad_y)
     grad_b = np.zeros(grad_y.shape[1])
@@ -229,7 +262,7 @@ def max_pool2d_backward(
 
 
 def avg_pool2d_forward(
-    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, count_include_pad: bool = True
+    x: Any, kernel: Any, *, stride: Any = None, padding: Any = 0, count_include_pad: bool
 ) -> Array:
     x = f64(x)
     area = math.prod(as_pair(kernel))
@@ -248,7 +281,7 @@ def avg_pool2d_backward(
     *,
     stride: Any = None,
     padding: Any = 0,
-    count_include_pad: bool = True,
+    count_include_pad: bool,
 ) -> Array:
     grad_y = f64(grad_y)
     area = math.prod(as_pair(kernel))

@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
 FLOOR = {"errors", "shapes", "random"}
-GRAPH = FLOOR | {"backend", "ops", "autograd"}
+GRAPH = FLOOR | {"backend", "ops", "array_methods", "autograd"}
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -23,12 +23,15 @@ ALLOWED: dict[str, set[str]] = {
     "random": {"errors"},
     "backend": FLOOR | {"kernels"},
     "ops": FLOOR | {"backend"},
-    "autograd": FLOOR | {"backend", "functions"},  # functions: for the operators, see below
+    # The methods of a Tensor, its base; functions: for the operators, see below.
+    "array_methods": FLOOR | {"backend", "autograd", "functions"},
+    "autograd": FLOOR | {"backend", "array_methods"},
     "functions": GRAPH - {"ops"},
     "nn": GRAPH | {"functions"},
     "models": NETS,
     "schedules": FLOOR,
-    "optim": NETS | {"schedules"},
+    "parameters": NETS,
+    "optim": NETS | {"schedules", "parameters"},
     "data": FLOOR | {"backend"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training"},
@@ -140,14 +143,25 @@ def test_imports_flow_one_way(module, file):
     assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
-def test_autograd_knows_the_functions_late_and_in_one_place():
+def test_a_tensor_knows_the_functions_late_and_in_one_place():
     """The one arrow back: a Tensor's operators are functions; never when autograd is imported."""
     found = [
         at_top
-        for name, _, at_top in imports("autograd", MODULES["autograd"])
+        for module in ("array_methods", "autograd")
+        for name, _, at_top in imports(module, MODULES[module])
         if unit(name) == "functions"
     ]
     assert found == [False]
+
+
+def test_the_methods_of_a_tensor_know_it_only_for_type_checkers():
+    found = [
+        at_top
+        for name, _, at_top in imports("array_methods", MODULES["array_methods"])
+        if unit(name) == "autograd"
+    ]
+    assert found
+    assert not any(found)
 
 
 @pytest.mark.parametrize(("module", "file"), CASES)

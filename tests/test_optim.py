@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import inspect
+import math
 from contextlib import nullcontext
 from types import SimpleNamespace
 
@@ -10,7 +13,8 @@ import pytest
 import reference
 
 from gpucnn import nn, optim
-from gpucnn.errors import UsageError, WeightsMismatchError
+from gpucnn.autograd import Tensor
+from gpucnn.errors import SignatureError, UnknownNameError, UsageError, WeightsMismatchError
 
 RATE = float(np.float32(0.05))  # what the float32 array on the device holds
 STEPS = 12
@@ -210,6 +214,139 @@ def test_unknown_name_lists_those_there_are(backend):
     with pytest.raises(UsageError, match="sgd, rmsprop, adam, adamw") as caught:
         optim.get("adm", two_parameters(backend), 0.1)
     assert "'adm'" in caught.value.message
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_come_in_any_form(name):
+    model = nn.Sequential([nn.Dense(3), nn.Dense(2)]).build((5,), seed=0)
+    cls = optim.OPTIMIZERS[name]
+    paths = ["dense1.weight", "dense1.bias", "dense2.weight", "dense2.bias"]
+    for form in (
+        model,
+        model.named_parameters(),
+        model.named_parameters().items(),
+        model.parameters(),
+        tuple(model.parameters()),
+        iter(model.parameters()),
+        (p for p in model.parameters()),
+    ):
+        optimizer = cls(form, lr=0.1)
+        assert list(optimizer.parameters) == paths
+        assert [*map(id, optimizer.parameters.values())] == [*map(id, model.parameters())]
+
+
+def test_a_list_of_parameters_trains_to_the_same_bits(backend):
+    def trained(form):
+        model = nn.Sequential([nn.Dense(4), nn.ReLU(), nn.Dense(1)])
+        model.build((3,), seed=1, device=backend.name)
+        optimizer = optim.Adam(form(model), 0.01)
+        x = backend.asarray(np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3))
+        for _ in range(3):
+            optimizer.zero_grad()
+            (model(x) ** 2).mean().backward()
+            optimizer.step()
+        return optimizer.state_dict() | model.state_dict()
+
+    by_model, by_list = trained(lambda m: m), trained(lambda m: m.parameters())
+    assert list(by_model) == list(by_list)
+    for key, array in by_model.items():
+        assert array.tobytes() == by_list[key].tobytes(), key
+
+
+def test_a_leaf_of_the_graph_is_a_parameter(backend):
+    w = Tensor(backend.asarray(np.array([1.0, -2.0])), requires_grad=True, name="w")
+    optimizer = optim.SGD([w], lr=0.5)
+    (w * w).sum().backward()
+    optimizer.step()
+    assert w.numpy().tolist() == [0, 0]
+    assert list(optimizer.parameters) == ["w"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_lr_is_the_learning_rate(backend, name):
+    cls = optim.OPTIMIZERS[name]
+
+    def rate(*args, **options):
+        return float(cls(two_parameters(backend), *args, **options).learning_rate[0])
+
+    assert rate(0.25) == rate(lr=0.25) == rate(learning_rate=0.25) == 0.25
+    assert rate() == np.float32(optim.default_learning_rate(name))
+    for both in ({"learning_rate": 0.1, "lr": 0.1}, {"learning_rate": 0.0, "lr": 0.1}):
+        with pytest.raises(UsageError, match="two names") as caught:
+            rate(**both)
+        assert "learning_rate is" in caught.value.message
+        assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("name", "args", "options", "hint"),
+    [
+        ("adam", (), {"betas": (0.9, 0.99)}, "beta1=b1, beta2=b2"),
+        ("adamw", (), {"betas": (0.9, 0.99)}, "beta1=b1, beta2=b2"),
+        ("adam", (), {"beta_1": 0.9}, "beta1"),
+        ("adam", (), {"epsilon": 1e-7}, "epsilon is eps here"),
+        ("adam", (), {"amsgrad": True}, "AMSGrad"),
+        ("rmsprop", (), {"epsilon": 1e-7}, "epsilon is eps here"),
+        ("rmsprop", (), {"alpha": 0.9}, "alpha is rho here"),
+        ("sgd", (), {"clipnorm": 1.0}, "clip_grad_norm"),
+        ("sgd", (), {"decay": 1e-6}, "gpucnn.schedules"),
+        ("sgd", (), {"momentun": 0.9}, "momentum=0.0"),
+        ("sgd", (0.1, 0.9), {}, "*, lr=None, momentum=0.0"),
+        ("adam", (1e-3, (0.9, 0.99)), {}, "*, lr=None, beta1=0.9"),
+        ("rmsprop", (1e-3, 0.9), {}, "*, lr=None, rho=0.9"),
+        ("adamw", (1e-3, 0.9, 0.999), {}, "weight_decay=0.01"),
+    ],
+)
+def test_a_call_as_elsewhere_shows_ours(backend, name, args, options, hint):
+    cls = optim.OPTIMIZERS[name]
+    with pytest.raises(SignatureError, match=f"^{cls.__name__}: ") as caught:
+        cls(two_parameters(backend), *args, **options)
+    assert hint in caught.value.fix
+    assert f"write {cls.__name__}(parameters, learning_rate=None, *, lr=None" in caught.value.fix
+
+
+def test_names_of_other_optimizers_say_ours(backend):
+    optimizer = optim.SGD(two_parameters(backend))
+    with pytest.raises(SignatureError, match="zero_grad: ") as caught:
+        optimizer.zero_grad(set_to_none=True)
+    assert "always" in caught.value.fix
+    for name, hint in {
+        "param_groups": "set_learning_rate",
+        "lr": "learning_rate",
+        "add_param_group": "second optimizer",
+        "minimize": "backward",
+    }.items():
+        with pytest.raises(UnknownNameError, match=f"a SGD has no {name}") as caught:
+            getattr(optimizer, name)
+        assert hint in caught.value.fix
+    with pytest.raises(AttributeError, match="'SGD' object has no attribute 'momentums'"):
+        optimizer.momentums  # noqa: B018
+    with pytest.raises(UnknownNameError, match=r"gpucnn.optim has no Adagrad") as caught:
+        optim.Adagrad  # noqa: B018
+    assert "RMSprop" in caught.value.fix
+    assert copy.deepcopy(optimizer).momentum == optimizer.momentum
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("wrong", [-1, math.nan, math.inf, "0.1", True, None, [0.1], 1e39, 1j])
+def test_numbers_that_are_none(backend, name, wrong):
+    cls = optim.OPTIMIZERS[name]
+    for key in ("lr", "eps", "weight_decay", "momentum", "rho", "beta1", "beta2"):
+        if key in inspect.signature(cls).parameters and (key, wrong) != ("lr", None):
+            with pytest.raises(UsageError, match=f"{'learning_rate' if key == 'lr' else key} is"):
+                cls(two_parameters(backend), **{key: wrong})
+    optimizer = cls(two_parameters(backend), np.float64(0.1), weight_decay=np.float32(0.5))
+    with pytest.raises(UsageError, match="learning_rate is"):
+        optimizer.set_learning_rate(wrong)
+
+
+@pytest.mark.parametrize("key", ["rho", "beta1", "beta2", "momentum"])
+def test_shares_are_below_one(backend, key):
+    cls = next(c for c in optim.OPTIMIZERS.values() if key in inspect.signature(c).parameters)
+    with pytest.raises(UsageError, match=f"{key} is 1"):
+        cls(two_parameters(backend), **{key: 1})
+    with pytest.raises(UsageError, match="nesterov is 'yes'"):
+        optim.SGD(two_parameters(backend), momentum=0.9, nesterov="yes")
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import reference
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gpucnn.errors import ShapeError
 from gpucnn.shapes import (
     conv2d_geometry,
+    conv2d_transpose_shape,
     conv_output_size,
     pair,
     pool2d_geometry,
@@ -42,10 +43,47 @@ def test_output_size_counts_the_positions_of_the_window(size, kernel, stride, si
         ((7, 2, 2), 3),
         ((7, 3, 1, (0, 0), 3), 1),
         ((5, 5), 1),
+        ((28, 5, 1, 2), 28),
+        ((28, 5, 1, np.int64(2)), 28),
+        ((28, 5, 1, (0, 3)), 27),
+        ((28, 5, 1, [1, 1]), 26),
+        ((28, 5, 1, "same"), 28),
+        ((28, 5, 3, "same"), 10),
+        ((5, 2, 2, "same"), 3),
+        ((28, 5, 1, "valid"), 24),
+        ((28, 3, 2, "same", 4), 14),
     ],
 )
 def test_known_output_sizes(arguments, expected):
     assert conv_output_size(*arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [
+        ((28.0, 5), "size"),
+        ((0, 5), "size"),
+        (((28, 28), 5), "size"),
+        ((28, 0), "kernel"),
+        ((28, -5), "kernel"),
+        ((28, "5"), "kernel"),
+        ((28, np.array(1.5)), "kernel"),
+        ((28, 5, 0), "stride"),
+        ((28, 5, True), "stride"),
+        ((28, 5, None), "stride"),
+        ((28, 5, 1, -1), "padding"),
+        ((28, 5, 1, (1, -1)), "padding"),
+        ((28, 5, 1, ((1, 1), (1, 1))), "padding"),
+        ((28, 5, 1, 1.5), "padding"),
+        ((28, 5, 1, "full"), "padding"),
+        ((28, 5, 1, None), "padding"),
+        ((28, 5, 1, 0, 0), "dilation"),
+    ],
+)
+def test_an_output_size_of_nonsense_is_an_error_that_names_the_argument(arguments, name):
+    with pytest.raises(ShapeError, match=f"{name} is") as caught:
+        conv_output_size(*arguments)
+    assert caught.value.fix
 
 
 @given(
@@ -182,6 +220,103 @@ def test_validity_does_not_depend_on_what_was_asked_before(bad):
     pool2d_geometry((1, 2, 8, 8), (2, 1), (1, 1))
     with pytest.raises(ShapeError, match="stride"):
         pool2d_geometry((1, 2, 8, 8), (2, 1), (1, bad))
+
+
+X_FIX, W_FIX = "x.transpose(0, 3, 1, 2)", "w.transpose(3, 2, 0, 1)"
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "groups", "fixes"),
+    [
+        ((8, 28, 28, 3), (16, 3, 3, 3), 1, [X_FIX]),
+        ((8, 28, 28, 1), (6, 1, 5, 5), 1, [X_FIX]),
+        ((8, 32, 30, 64), (16, 64, 3, 3), 1, [X_FIX]),
+        ((8, 28, 28, 4), (8, 2, 3, 3), 2, [X_FIX]),
+        ((8, 27, 27, 4), (8, 2, 3, 3), 2, [X_FIX]),  # groups do not divide 27
+        ((8, 1, 28, 28), (5, 5, 1, 32), 1, [W_FIX]),
+        ((8, 3, 32, 32), (7, 7, 3, 64), 1, [W_FIX]),
+        ((8, 28, 28, 1), (5, 5, 1, 32), 1, [X_FIX, W_FIX]),
+        ((8, 28, 28, 3), (3, 3, 3, 16), 1, [X_FIX, W_FIX]),  # (3, 16) would fit as a kernel, too
+        ((8, 3, 28, 28), (1, 7, 3, 16), 1, [W_FIX]),
+        ((8, 28, 28, 1), (5, 5, 1, 6), 1, [X_FIX, W_FIX]),
+        ((8, 3, 28, 28), (16, 4, 3, 3), 1, []),  # not of a kernel of 16 x 4
+        ((8, 28, 28, 5), (16, 3, 3, 3), 1, []),
+        ((8, 4, 4, 3), (16, 3, 7, 7), 1, []),  # the kernel would not fit
+    ],
+)
+def test_channels_last_arrays_are_recognised(x_shape, w_shape, groups, fixes):
+    with pytest.raises(ShapeError) as caught:
+        conv2d_geometry(x_shape, w_shape, groups=groups)
+    assert [fix for fix in (X_FIX, W_FIX) if fix in caught.value.fix] == fixes
+    if fixes:  # what it says works
+        if X_FIX in fixes:
+            x_shape = np.empty(x_shape).transpose(0, 3, 1, 2).shape
+        if W_FIX in fixes:
+            w_shape = np.empty(w_shape).transpose(3, 2, 0, 1).shape
+        assert conv2d_geometry(x_shape, w_shape, groups=groups).KH in (1, 3, 5, 7)
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "kernel", "recognised"),
+    [
+        ((8, 28, 28, 1), 2, True),
+        ((8, 28, 28, 3), 4, True),
+        ((8, 14, 15, 1), (2, 3), True),
+        ((8, 1, 28, 1), 2, False),
+        ((8, 28, 28, 2), 3, False),
+    ],
+)
+def test_a_pooling_of_channels_last_arrays_is_recognised(x_shape, kernel, recognised):
+    with pytest.raises(ShapeError, match="does not fit") as caught:
+        pool2d_geometry(x_shape, kernel)
+    assert (X_FIX in caught.value.fix) == recognised
+
+
+def test_the_shape_of_a_transposed_convolution_is_that_of_pytorch():
+    assert conv2d_transpose_shape((2, 16, 7, 7), (16, 8, 3, 3), 2, 1, 1) == (2, 8, 14, 14)
+    assert conv2d_transpose_shape((2, 16, 7, 7), (16, 8, 4, 4), 2, 1) == (2, 8, 14, 14)
+    assert conv2d_transpose_shape((0, 4, 1, 1), (4, 3, 5, 2), groups=2) == (0, 6, 5, 2)
+    assert conv2d_transpose_shape((2, 4, 5, 6), (4, 3, 3, 3), (3, 2), "same") == (2, 3, 15, 12)
+
+
+@given(
+    st.integers(1, 9), small, st.integers(1, 4), st.tuples(st.integers(0, 2), st.integers(0, 2)),
+    small, st.integers(0, 3),
+)  # fmt: skip
+def test_a_convolution_undoes_the_size_of_a_transposed_one(
+    size, kernel, stride, sides, dilation, extra
+):
+    extra %= stride
+    expected = (size - 1) * stride + dilation * (kernel - 1) + 1 - sum(sides) + extra
+    assume(expected >= 1)
+    options = {"stride": stride, "padding": (sides, (0, 0)), "dilation": dilation}
+    x_shape, w_shape = (1, 2, size, 1), (2, 1, kernel, 1)
+    y_shape = conv2d_transpose_shape(x_shape, w_shape, **options, output_padding=(extra, 0))
+    assert y_shape == (1, 1, expected, 1)
+    assert conv2d_geometry(y_shape, w_shape, **options).y_shape == x_shape
+
+
+@pytest.mark.parametrize(
+    ("x_shape", "w_shape", "options", "fix"),
+    [
+        ((2, 16, 7, 7), (8, 16, 3, 3), {}, "(16, 16, 3, 3)"),
+        ((2, 7, 7, 16), (16, 8, 3, 3), {}, X_FIX),
+        ((2, 16, 7, 7), (3, 3, 8, 16), {}, W_FIX),
+        ((2, 4, 1, 1), (4, 8, 3, 3), {"padding": 2}, "less padding"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"stride": 2, "output_padding": 2}, "output_padding=0"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"output_padding": 1}, "output_padding=0"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"output_padding": -1}, "output_padding"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"stride": 2, "padding": "same", "output_padding": 1}, "out"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"groups": 3}, "[1, 2, 4]"),
+        ((2, 4, 7, 7), (4, 8, 3, 3), {"groups": 0}, "groups=1"),
+        ((4, 7, 7), (4, 8, 3, 3), {}, "(N, 1, H, W)"),
+        ((2, 4, 7, 7), (4, 0, 3, 3), {}, "check the shapes"),
+    ],
+)
+def test_a_transposed_convolution_that_does_not_fit(x_shape, w_shape, options, fix):
+    with pytest.raises(ShapeError) as caught:
+        conv2d_transpose_shape(x_shape, w_shape, **options)
+    assert fix in caught.value.fix
 
 
 def test_a_layer_s_name_is_put_in_front_once():

@@ -27,19 +27,36 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gpucnn.errors import DtypeError, ShapeError, UsageError
+from gpucnn.errors import DataError, DtypeError, ShapeError, UsageError, foreign_arguments
 from gpucnn.shapes import (
     Conv2dGeometry,
     PaddingArg,
     PairArg,
     Pool2dGeometry,
     conv2d_geometry,
+    is_same,
     pool2d_geometry,
 )
 
 Array = Any  # a NumPy or CuPy ndarray
 PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: the kernel), padding
 _FLOATS = "<f4", "<f8"  # one of them in a call; "<": native, which byte-swapped arrays are not
+
+#: A decorator for the functions built on the primitives: arguments of other libraries, and ours.
+names_of_windows = foreign_arguments(
+    {
+        "bias": "bias is b here",
+        "ceil_mode": 'padding="same" rounds the output size up',
+        "data_format": "arrays are (N, C, H, W): pass x.transpose(0, 3, 1, 2)",
+        "dilation_rate": "dilation_rate is dilation here",
+        "dilations": "dilations is dilation here",
+        "input": "input is x here",
+        "kernel_size": "kernel_size is kernel here",
+        "pool_size": "pool_size is kernel here",
+        "strides": "strides is stride here",
+        "weight": "weight is w here",
+    }
+)
 
 Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
 
@@ -105,9 +122,20 @@ class Backend(ABC):
             x: (N, C, H, W).
             w: (F, C/groups, KH, KW).
             b: (F,) or None.
+            stride: pixels from one window to the next; an int or (h, w).
+            padding: zeros around the image: an int, (h, w), ((top, bottom), (left, right)), "valid"
+                for none, or "same" for OH = ceil(H / stride), the odd one at the bottom and right.
+            dilation: pixels from one tap of the kernel to the next; an int or (h, w).
+            groups: channels and filters are split into so many parts; a filter takes the channels
+                of its own part only.
+            activation: None, or "relu" for max(y, 0).
 
         Returns:
             y: (N, F, OH, OW), sizes by `gpucnn.shapes.conv_output_size`.
+
+        Raises:
+            ShapeError: the shapes and options do not fit together.
+            DtypeError: the arrays are not all float32, or all float64.
         """
         self._check_floats(x=x, w=w, b=b)
         _check_activation(activation)
@@ -136,6 +164,7 @@ class Backend(ABC):
             grad_y: (N, F, OH, OW).
             w: (F, C/groups, KH, KW).
             x_shape: (N, C, H, W) of the input, which stride leaves open.
+            stride, padding, dilation, groups: as in `conv2d_forward`, where they are explained.
 
         Returns:
             grad_x: (N, C, H, W).
@@ -165,6 +194,7 @@ class Backend(ABC):
             grad_y: (N, F, OH, OW).
             x: (N, C, H, W).
             w_shape: (F, C/groups, KH, KW) of the weight.
+            stride, padding, dilation, groups: as in `conv2d_forward`, where they are explained.
 
         Returns:
             grad_w: (F, C/groups, KH, KW).
@@ -206,6 +236,8 @@ class Backend(ABC):
             x: (N, C, H, W).
             w: (F, C/groups, KH, KW).
             b: (F,) or None.
+            stride, padding, dilation, groups, activation: as in `conv2d_forward`, where they are
+                explained.
             pool: (kernel, stride, padding) of the maximum, or None.
 
         Returns:
@@ -245,6 +277,7 @@ class Backend(ABC):
             x, w: as they were.
             y: the result, if it went through a ReLU.
             argmax: as it was returned, if there is a pool; without one it is not looked at.
+            stride, padding, dilation, groups, pool: as they were.
             needs: which of the three are wanted.
 
         Returns:
@@ -294,6 +327,10 @@ class Backend(ABC):
 
         Args:
             x: (N, C, H, W).
+            kernel: pixels of the window, an int or (h, w).
+            stride: pixels from one window to the next; None for the kernel, so that they touch.
+            padding: around the image: an int, (h, w), ((top, bottom), (left, right)), "valid" for
+                none, or "same" for OH = ceil(H / stride). It must be smaller than the kernel.
 
         Returns:
             y: (N, C, OH, OW), and argmax: an opaque array for `max_pool2d_backward`.
@@ -317,6 +354,7 @@ class Backend(ABC):
             grad_y: (N, C, OH, OW).
             argmax: what `max_pool2d_forward` returned.
             x_shape: (N, C, H, W) of the input.
+            kernel, stride, padding: as in `max_pool2d_forward`.
 
         Returns:
             grad_x: (N, C, H, W).
@@ -335,21 +373,25 @@ class Backend(ABC):
         *,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
-        count_include_pad: bool = True,
+        count_include_pad: bool | None = None,
     ) -> Array:
         """Mean of each window: y[n,c,oh,ow] = sum_{kh,kw} x[n,c,oh*s+kh-p,ow*s+kw-p] / count.
 
-        `count` is KH*KW, or with count_include_pad=False the window's pixels inside the image.
+        `count` is KH*KW, or without the padding the window's pixels inside the image.
 
         Args:
             x: (N, C, H, W).
+            kernel, stride, padding: as in `max_pool2d_forward`.
+            count_include_pad: whether the padding counts, as zeros. None: not with padding="same",
+                as in Keras, TensorFlow and ONNX; otherwise yes, as in PyTorch.
 
         Returns:
             y: (N, C, OH, OW).
         """
         self._check_floats(x=x)
         geometry = pool2d_geometry(x.shape, kernel, stride, padding)
-        return self._avg_pool2d_forward(x, geometry, count_include_pad)
+        counted = _counts_padding(padding, count_include_pad)
+        return self._avg_pool2d_forward(x, geometry, counted)
 
     def avg_pool2d_backward(
         self,
@@ -359,13 +401,14 @@ class Backend(ABC):
         *,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
-        count_include_pad: bool = True,
+        count_include_pad: bool | None = None,
     ) -> Array:
-        """Each output's gradient is shared out evenly over its window.
+        """Each output's gradient is shared out evenly over the pixels that its window counted.
 
         Args:
             grad_y: (N, C, OH, OW).
             x_shape: (N, C, H, W) of the input.
+            kernel, stride, padding, count_include_pad: as in `avg_pool2d_forward`.
 
         Returns:
             grad_x: (N, C, H, W).
@@ -373,7 +416,8 @@ class Backend(ABC):
         self._check_floats(grad_y=grad_y)
         geometry = pool2d_geometry(x_shape, kernel, stride, padding)
         _check_shape("grad_y", grad_y, geometry.y_shape)
-        return self._avg_pool2d_backward(grad_y, geometry, count_include_pad)
+        counted = _counts_padding(padding, count_include_pad)
+        return self._avg_pool2d_backward(grad_y, geometry, counted)
 
     # ---- dense, activation, loss -----------------------------------------------------------
 
@@ -393,6 +437,7 @@ class Backend(ABC):
             a: (M, K), or (K, M) with transpose_a.
             b: (K, N), or (N, K) with transpose_b.
             bias: (N,) or None, added to every row.
+            activation: None, or "relu" for max(c, 0).
 
         Returns:
             c: (M, N).
@@ -466,8 +511,8 @@ class Backend(ABC):
 
         Args:
             x: (N, C) or (N, C, ...), with at least one element a channel.
-            gamma: (C,).
-            beta: (C,).
+            gamma, beta: (C,).
+            eps: added to the variance.
 
         Returns:
             y: shape of x; mean: (C,); var: (C,), biased (divided by the count).
@@ -494,8 +539,9 @@ class Backend(ABC):
 
         Args:
             grad_y: shape of x.
-            mean: (C,), of the forward call.
-            var: (C,), of the forward call.
+            x, gamma: as they were.
+            mean, var: (C,), which the forward call returned.
+            eps: as it was.
 
         Returns:
             grad_x: shape of x; grad_gamma: (C,); grad_beta: (C,).
@@ -692,9 +738,13 @@ class Backend(ABC):
             if dtype is not None and dtype.str in _FLOATS:
                 return
         self._check_owned(**arrays)
-        given = [f"{name} {a.dtype}" for name, a in arrays.items() if a is not None]
+        dtypes = {name: array.dtype for name, array in arrays.items() if array is not None}
+        (name, first), *others = dtypes.items()
+        weights = {dtype for _, dtype in others if dtype.str in _FLOATS}
+        if name in ("x", "a") and len(weights) == 1:
+            check_input(first, weights.pop())
         raise DtypeError(
-            "dtypes do not fit: " + ", ".join(given),
+            "dtypes do not fit: " + ", ".join(f"{name} {dtype}" for name, dtype in dtypes.items()),
             cause="all must be float32, or all float64",
             fix="convert with .astype(numpy.float32)",
         )
@@ -721,10 +771,21 @@ class Backend(ABC):
             raise DtypeError(
                 f"labels are {labels.dtype}",
                 cause="class ids are integers",
-                fix="convert with .astype(numpy.int32), or pass one-hot targets to "
+                fix="number the names: numpy.unique(labels, return_inverse=True)[1]"
+                if labels.dtype.kind in "SUO"
+                else "convert with .astype(numpy.int32), or pass one-hot targets to "
                 "gpucnn.functions.softmax_cross_entropy",
             )
-        _check_shape("labels", labels, (logits.shape[0],))
+        if labels.shape != logits.shape[:1]:
+            fixes = {
+                (logits.shape[0], 1): "a column of class ids: pass labels[:, 0]",
+                logits.shape: "one-hot rows: pass labels.argmax(axis=1)",
+            }
+            raise ShapeError(
+                f"labels have shape {labels.shape}, logits {logits.shape}",
+                cause="each row of the logits needs one class id",
+                fix=fixes.get(labels.shape, f"pass labels of shape {logits.shape[:1]}"),
+            )
 
     def _check_batch_norm(self, x: Array, **per_channel: Array) -> None:
         _check_channels("x", x)
@@ -905,6 +966,37 @@ class Backend(ABC):
     ) -> None: ...
 
 
+def check_input(given: Any, expected: Any) -> None:
+    """`DtypeError` if the dtype of an input is not that of the weights."""
+    if given != expected:
+        scaling = " / 255" if given == "uint8" else ""
+        raise DtypeError(
+            f"the input is {given}, the weights are {expected}",
+            cause="both must be float32, or both float64",
+            fix=f"convert the input, as in x.astype(numpy.{expected}){scaling}",
+        )
+
+
+def check_class_ids(labels: Array, classes: int) -> None:
+    """Check that integer class ids are in [0, classes). Waits for the device.
+
+    Raises:
+        DataError: one is not; it is named.
+    """
+    wrong = (labels < 0) | (labels >= classes)
+    if not wrong.any():
+        return
+    label = int(labels[wrong][0])
+    raise DataError(
+        f"label {label} is out of range",
+        cause=f"the logits have {classes} classes: 0 to {classes - 1}"
+        + "; -100 is what PyTorch ignores, and here nothing is ignored" * (label == -100),
+        fix="leave those examples out: x[y != -100], y[y != -100]"
+        if label == -100
+        else "check the labels, or give the last layer more units",
+    )
+
+
 def _check_shape(name: str, array: Array, shape: Sequence[int]) -> None:
     if tuple(array.shape) != tuple(shape):
         raise ShapeError(
@@ -933,6 +1025,17 @@ def _pooling(geometry: Conv2dGeometry, pool: PoolArg | None) -> Pool2dGeometry |
             fix="give pool=(2, 2, 0), or pool=(2, None, 0) for a stride as large as the kernel",
         )
     return pool2d_geometry(geometry.y_shape, *pool)
+
+
+def _counts_padding(padding: PaddingArg, count_include_pad: bool | None) -> bool:
+    """Whether an average counts the pixels of the padding; see `Backend.avg_pool2d_forward`."""
+    if count_include_pad not in (None, False, True):
+        raise UsageError(
+            f"count_include_pad is {count_include_pad!r}",
+            cause="it says whether the padding is counted",
+            fix='give True, False, or None, which is False with padding="same" and else True',
+        )
+    return not is_same(padding) if count_include_pad is None else bool(count_include_pad)
 
 
 def _check_activation(activation: str | None) -> None:

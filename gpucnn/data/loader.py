@@ -21,6 +21,9 @@ Batch = tuple[Any, Any]
 class Loader:
     """The batches of a data set, epoch by epoch, as a function of (seed, epoch, index).
 
+    Each `for images, labels in loader` gives the batches of the next epoch: the first those of
+    `loader.epoch(0)`, the second those of `loader.epoch(1)`.
+
     The images are copied to the device once, as uint8; a batch is gathered there, and nothing
     is read back. The last batch of an epoch is short if the batch size does not divide the data.
 
@@ -67,12 +70,17 @@ class Loader:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
         self._images = backend.asarray(dataset.images)
         self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
+        self._passes = 0  # how often it was iterated over
         self._epoch: int | None = None
         self._order: Any = None  # device, (N,): the image at each place of the epoch
         self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
 
     def __len__(self) -> int:
         return self.steps_per_epoch
+
+    def __iter__(self) -> Iterator[Batch]:
+        self._passes += 1
+        return self.epoch(self._passes - 1)
 
     def batch(self, epoch: int, index: int) -> Batch:
         """Batch `index` of `epoch`, both counted from 0.

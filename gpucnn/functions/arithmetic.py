@@ -1,19 +1,13 @@
-"""Arithmetic, reductions and changes of shape.
+"""Arithmetic, element by element, and the matrix product.
 
 Below each forward stands its backward. `g` is the gradient of the loss by the result.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-
-from gpucnn.autograd import Axis, Function, Operand, Tensor
+from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 
 def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -29,25 +23,25 @@ class _Elementwise(Function):
     """Of two operands, which NumPy's rules broadcast against each other."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        shapes = [getattr(value, "shape", ()) for value in inputs]
-        if not _broadcastable(*shapes):
-            raise ShapeError(
-                f"{self.label} of shapes {shapes[0]} and {shapes[1]}",
-                cause="they cannot be broadcast: sizes must agree from the last axis on, or be 1",
-                fix="reshape one of them",
-            )
-        dtypes = [str(value.dtype) for value in inputs if hasattr(value, "dtype")]
+        check_broadcast(self.label, *(getattr(value, "shape", ()) for value in inputs))
+        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
         if len(set(dtypes)) > 1:
             raise DtypeError(
                 f"{self.label} of {dtypes[0]} and {dtypes[1]}",
                 cause="the gradient of each operand must have its dtype, so both must have one",
-                fix="convert one with .astype(numpy.float32)",
+                fix="convert one of the arrays with .astype(numpy.float32)",
             )
         return super().__call__(*inputs)
 
 
-def _broadcastable(a: tuple[int, ...], b: tuple[int, ...]) -> bool:
-    return all(m == n or 1 in (m, n) for m, n in zip(a[::-1], b[::-1], strict=False))
+def check_broadcast(label: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
+    """`ShapeError` if two shapes do not broadcast against each other."""
+    if not all(m == n or 1 in (m, n) for m, n in zip(a[::-1], b[::-1], strict=False)):
+        raise ShapeError(
+            f"{label} of shapes {a} and {b}",
+            cause="they cannot be broadcast: sizes must agree from the last axis on, or be 1",
+            fix="reshape one of them",
+        )
 
 
 class Add(_Elementwise):
@@ -105,6 +99,32 @@ class Div(_Elementwise):
         )
 
 
+class Maximum(_Elementwise):
+    """y = max(a, b): g goes to the larger of the two; equal ones share it evenly."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        y = self.xp.maximum(a, b)
+        self.save(a, b, y)
+        return y
+
+    def backward(self, g: Array) -> tuple[Array | None, ...]:
+        *operands, y = self.saved
+        where, tie = self.xp.where, operands[0] == operands[1]
+        return tuple(
+            _unbroadcast(where(tie, g / 2, where(x == y, g, 0)), x.shape) if needed else None
+            for x, needed in zip(operands, self.needs_input_grad, strict=True)
+        )
+
+
+class Minimum(Maximum):
+    """y = min(a, b): g goes to the smaller of the two; equal ones share it evenly."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        y = self.xp.minimum(a, b)
+        self.save(a, b, y)
+        return y
+
+
 class Neg(Function):
     """y = -x."""
 
@@ -113,6 +133,44 @@ class Neg(Function):
 
     def backward(self, g: Array) -> Array:
         return -g
+
+
+class Abs(Function):
+    """y = |x|: dy/dx = sign(x), which is 0 at 0."""
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return self.xp.abs(x)
+
+    def backward(self, g: Array) -> Array:
+        (x,) = self.saved
+        return g * self.xp.sign(x)
+
+
+class Clip(Function):
+    """y = min(max(x, low), high): dy/dx = 1 where low <= x <= high, else 0."""
+
+    def __init__(self, low: float | None, high: float | None) -> None:
+        if low is None and high is None:
+            raise UsageError("clip without a bound", fix="give low, high or both")
+        if low is not None and high is not None and not low <= high:
+            raise UsageError(
+                f"clip from {low} to {high}",
+                cause="the lower bound is above the upper one",
+                fix="swap them",
+            )
+        self.low = low
+        self.high = high
+
+    def forward(self, x: Array) -> Array:
+        y = x if self.low is None else self.xp.maximum(x, self.low)
+        y = y if self.high is None else self.xp.minimum(y, self.high)
+        self.save(x == y)
+        return y
+
+    def backward(self, g: Array) -> Array:
+        (inside,) = self.saved
+        return g * inside
 
 
 class Power(Function):
@@ -133,19 +191,42 @@ class Power(Function):
 
 
 class MatMul(Function):
-    """y = a @ b of matrices (M, K) and (K, N): dL/da = g @ b^T, dL/db = a^T @ g."""
+    """y = a @ b of matrices (M, K) and (K, N): dL/da = g @ b^T, dL/db = a^T @ g.
+
+    A vector (K,) counts as one row on the left and as one column on the right; y lacks that axis.
+    """
 
     def forward(self, a: Array, b: Array) -> Array:
+        self.shapes = a.shape, b.shape
+        vectors = a.ndim < 2 or b.ndim < 2
+        if vectors:
+            a, b = _matrices(a, b)
         self.save(a, b)
-        return self.backend.matmul(a, b)
+        y = self.backend.matmul(a, b)
+        return y.reshape(self.shapes[0][:-1] + self.shapes[1][1:]) if vectors else y
 
     def backward(self, g: Array) -> tuple[Array | None, Array | None]:
         a, b = self.saved
         need_a, need_b = self.needs_input_grad
-        return (
-            self.backend.matmul(g, b, transpose_b=True) if need_a else None,
-            self.backend.matmul(a, g, transpose_a=True) if need_b else None,
+        g = g.reshape(a.shape[0], b.shape[1])
+        grad_a = self.backend.matmul(g, b, transpose_b=True) if need_a else None
+        grad_b = self.backend.matmul(a, g, transpose_a=True) if need_b else None
+        return _shaped(grad_a, self.shapes[0]), _shaped(grad_b, self.shapes[1])
+
+
+def _matrices(a: Array, b: Array) -> tuple[Array, Array]:
+    """Two factors with a vector as a row on the left, as a column on the right."""
+    if 0 in (a.ndim, b.ndim) or a.shape[-1] != b.shape[0]:
+        raise ShapeError(
+            f"matmul of {a.shape} and {b.shape}",
+            cause="the last axis of the first must be as long as the first axis of the second",
+            fix="transpose or reshape one of them; a number is multiplied with *",
         )
+    return a.reshape(1, -1) if a.ndim == 1 else a, b.reshape(-1, 1) if b.ndim == 1 else b
+
+
+def _shaped(grad: Array | None, shape: tuple[int, ...]) -> Array | None:
+    return grad if grad is None or grad.shape == shape else grad.reshape(shape)
 
 
 class Exp(Function):
@@ -210,149 +291,6 @@ class Cos(Function):
         return -g * self.xp.sin(x)
 
 
-def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
-    """The axes counted from 0, all of them for None; `ShapeError` if there is no such axis."""
-    if axis is None:
-        return tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
-    inside = all(-ndim <= a < ndim for a in axes)
-    if not inside or len({a % ndim for a in axes}) < len(axes):
-        raise ShapeError(
-            f"{label} over axis {axis} of a tensor of {ndim} axes",
-            cause="an axis is named twice" if inside else "there is no such axis",
-            fix=f"choose from {-ndim} to {ndim - 1}" if ndim else "reshape it first",
-        )
-    return tuple(a % ndim for a in axes)
-
-
-class _Reduction(Function):
-    """Over `axis` (None for all); `keepdims` leaves axes of size 1 in their place."""
-
-    def __init__(self, axis: Axis = None, keepdims: bool = False) -> None:
-        self.axis = axis
-        self.keepdims = keepdims
-
-    def _axes(self, ndim: int) -> tuple[int, ...]:
-        return check_axes(self.label, self.axis, ndim)
-
-    def _expand(self, array: Array, shape: tuple[int, ...]) -> Array:
-        """A reduced array with the reduced axes put back as size 1."""
-        axes = self._axes(len(shape))
-        return array.reshape([1 if i in axes else n for i, n in enumerate(shape)])
-
-
-class Sum(_Reduction):
-    """y = sum of x: every summand gets g."""
-
-    def forward(self, x: Array) -> Array:
-        self.shape = x.shape
-        return x.sum(axis=self._axes(x.ndim), keepdims=self.keepdims)
-
-    def backward(self, g: Array) -> Array:
-        return self.xp.broadcast_to(self._expand(g, self.shape), self.shape)
-
-
-class Mean(_Reduction):
-    """y = sum of x / n: every summand gets g / n."""
-
-    def forward(self, x: Array) -> Array:
-        self.shape = x.shape
-        self.count = math.prod(x.shape[a] for a in self._axes(x.ndim))
-        return x.mean(axis=self._axes(x.ndim), keepdims=self.keepdims)
-
-    def backward(self, g: Array) -> Array:
-        return self.xp.broadcast_to(self._expand(g / self.count, self.shape), self.shape)
-
-
-class Max(_Reduction):
-    """y = maximum of x: g is shared evenly by the elements that equal the maximum."""
-
-    def forward(self, x: Array) -> Array:
-        y = x.max(axis=self._axes(x.ndim), keepdims=self.keepdims)
-        self.save(x, y)
-        return y
-
-    def backward(self, g: Array) -> Array:
-        x, y = self.saved
-        hit = (x == self._expand(y, x.shape)).astype(x.dtype)
-        return hit * (self._expand(g, x.shape) / hit.sum(axis=self._axes(x.ndim), keepdims=True))
-
-
-class Reshape(Function):
-    """The same elements in another shape; one size may be -1."""
-
-    def __init__(self, shape: tuple[int, ...]) -> None:
-        self.new_shape = shape
-
-    def forward(self, x: Array) -> Array:
-        self.shape = x.shape
-        try:
-            return x.reshape(self.new_shape)
-        except ValueError as error:
-            raise ShapeError(
-                f"reshape of {x.shape} to {self.new_shape}",
-                cause="the number of elements differs",
-                fix=f"choose sizes whose product is {x.size}, or one of them as -1",
-            ) from error
-
-    def backward(self, g: Array) -> Array:
-        return g.reshape(self.shape)
-
-
-class Transpose(Function):
-    """The axes in another order, or reversed."""
-
-    def __init__(self, axes: tuple[int, ...] | None) -> None:
-        self.axes = axes
-
-    def forward(self, x: Array) -> Array:
-        axes = tuple(range(x.ndim))[::-1] if self.axes is None else self.axes
-        if sorted(a % x.ndim for a in axes) != list(range(x.ndim)):
-            raise ShapeError(
-                f"transpose of {x.shape} by axes {axes}",
-                cause="the axes must be a permutation",
-                fix=f"name each of 0 to {x.ndim - 1} once",
-            )
-        self.inverse = sorted(range(x.ndim), key=lambda i: axes[i] % x.ndim)
-        return x.transpose(axes)
-
-    def backward(self, g: Array) -> Array:
-        return g.transpose(self.inverse)
-
-
-class GetItem(Function):
-    """y = x[index], by slices, integers or an integer array: g goes back to where y came from."""
-
-    def __init__(self, index: Any) -> None:
-        self.index = index
-
-    def forward(self, x: Array) -> Array:
-        self.shape = x.shape
-        try:
-            return x[self.index]
-        except IndexError as error:
-            raise ShapeError(
-                f"index {self.index!r} into a tensor of shape {x.shape}",
-                cause=str(error),
-                fix="index within the shape",
-            ) from error
-
-    def backward(self, g: Array) -> Array:
-        grad_x = self.xp.zeros(self.shape, g.dtype)
-        parts = self.index if isinstance(self.index, tuple) else (self.index,)
-        basic = (int, np.integer, slice)
-        if all(part is None or part is ... or isinstance(part, basic) for part in parts):
-            grad_x[self.index] = g
-        else:
-            # An index array may name an element twice, and CuPy adds such in no fixed order.
-            host = self.backend.to_numpy
-            index = tuple(host(part) if self.backend.owns(part) else part for part in parts)
-            total = np.zeros(self.shape, g.dtype)
-            np.add.at(total, index, host(g))
-            grad_x = self.backend.asarray(total)
-        return grad_x
-
-
 def add(a: Operand, b: Operand) -> Tensor:
     """a + b, broadcast."""
     return Add()(a, b)
@@ -373,9 +311,41 @@ def div(a: Operand, b: Operand) -> Tensor:
     return Div()(a, b)
 
 
+def maximum(a: Operand, b: Operand) -> Tensor:
+    """The larger of a and b, element by element, broadcast; equal ones share the gradient.
+
+    A NaN in one of them gives NaN, and passes no gradient on.
+    """
+    return Maximum()(a, b)
+
+
+def minimum(a: Operand, b: Operand) -> Tensor:
+    """The smaller of a and b, element by element, broadcast; equal ones share the gradient.
+
+    A NaN in one of them gives NaN, and passes no gradient on.
+    """
+    return Minimum()(a, b)
+
+
 def neg(x: Operand) -> Tensor:
     """-x."""
     return Neg()(x)
+
+
+def abs(x: Operand) -> Tensor:
+    """|x|; the gradient at 0 is 0."""
+    return Abs()(x)
+
+
+def clip(x: Operand, low: float | None = None, high: float | None = None) -> Tensor:
+    """x where it is in [low, high], elsewhere the nearer bound; None is no bound.
+
+    The gradient passes where x is in [low, high].
+
+    Raises:
+        UsageError: there is no bound, or low is above high.
+    """
+    return Clip(low, high)(x)
 
 
 def power(x: Operand, exponent: float) -> Tensor:
@@ -384,7 +354,10 @@ def power(x: Operand, exponent: float) -> Tensor:
 
 
 def matmul(a: Operand, b: Operand) -> Tensor:
-    """Matrix product (M, K) @ (K, N) -> (M, N)."""
+    """Matrix product (M, K) @ (K, N) -> (M, N).
+
+    Either may be a vector: (M, K) @ (K,) -> (M,), (K,) @ (K, N) -> (N,), (K,) @ (K,) -> ().
+    """
     return MatMul()(a, b)
 
 
@@ -411,39 +384,3 @@ def sin(x: Operand) -> Tensor:
 def cos(x: Operand) -> Tensor:
     """Cosine of radians."""
     return Cos()(x)
-
-
-def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Sum over `axis`, an int, several, or None for all."""
-    return Sum(axis, keepdims)(x)
-
-
-def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Mean over `axis`, an int, several, or None for all."""
-    return Mean(axis, keepdims)(x)
-
-
-def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Maximum over `axis`; equal maxima share the gradient."""
-    return Max(axis, keepdims)(x)
-
-
-def reshape(x: Operand, *shape: int | Sequence[int]) -> Tensor:
-    """The same elements in another shape: reshape(x, 2, -1) or reshape(x, (2, -1))."""
-    return Reshape(_flat_ints(shape))(x)
-
-
-def transpose(x: Operand, *axes: int | Sequence[int]) -> Tensor:
-    """The axes in the order given, or reversed: transpose(x), transpose(x, 1, 0)."""
-    return Transpose(_flat_ints(axes) or None)(x)
-
-
-def getitem(x: Operand, index: Any) -> Tensor:
-    """x[index]."""
-    return GetItem(index)(x)
-
-
-def _flat_ints(values: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
-    if len(values) == 1 and isinstance(values[0], Sequence):
-        return tuple(values[0])
-    return tuple(values)  # type: ignore[arg-type]

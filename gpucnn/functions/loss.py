@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.autograd import Function, Operand, Tensor, as_array
+from gpucnn.backend.base import Array, check_class_ids
+from gpucnn.backend.cpu import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
+from gpucnn.functions.reduction import Mean, Sum
 
 
 class SoftmaxCrossEntropy(Function):
@@ -82,15 +87,58 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
     """Cross-entropy of softmax(logits) against the targets; stable for logits of any size.
 
     Args:
-        logits: (N, K) raw scores.
-        targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K).
+        logits: (N, K) raw scores, or (K,) of a single example.
+        targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K). Of a single
+            example one integer, or (K,).
         reduction: "mean" or "sum" over the batch, or "none" for (N,).
+
+    Raises:
+        ShapeError, DtypeError: the targets are of none of these forms.
+        DataError: a class id is not in [0, K). On a GPU it gives a loss of NaN instead, as the host
+            does not wait for it.
     """
-    logits, targets = _pair(logits, targets)
-    if targets.dtype.kind in "iu":
-        return _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
-    _check_same_shape("softmax_cross_entropy", logits, targets)
-    return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
+    logits, targets = _pair(logits, targets, class_ids=True)
+    if logits.ndim == 1:
+        return _of_one_example(logits, targets, reduction)
+    if targets.dtype.kind not in "iu":
+        _check_soft_targets(logits, targets)
+        return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
+    loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
+    # A class id out of range gives NaN: as long as the loss is a number, none is to be looked for.
+    if is_plain(targets.data) and np.isnan(loss.data).any():
+        check_class_ids(targets.data, logits.shape[1])
+    return loss
+
+
+def _of_one_example(logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    """The loss of logits (K,): that of a batch of one, without its axis."""
+    is_id = targets.dtype.kind in "iu"
+    if targets.size != 1 if is_id else targets.shape != logits.shape:
+        raise ShapeError(
+            f"logits have shape {logits.shape}, targets {targets.shape}",
+            cause="logits without a batch axis are the scores of one example",
+            fix="give logits (N, K); for one score an example, yes or no, use "
+            "binary_cross_entropy_with_logits",
+        )
+    batch = targets.reshape(1) if is_id else targets.reshape(1, -1)
+    loss = softmax_cross_entropy(logits.reshape(1, -1), batch, reduction=reduction)
+    return loss.reshape(()) if loss.ndim else loss
+
+
+def _check_soft_targets(logits: Tensor, targets: Tensor) -> None:
+    if targets.shape == logits.shape:
+        return
+    if targets.shape in (logits.shape[:1], (*logits.shape[:1], 1)):
+        raise DtypeError(
+            f"the targets, of shape {targets.shape}, are not integers",
+            cause="class ids are integers",
+            fix="convert with .astype(numpy.int32)" + "[:, 0]" * (targets.ndim - 1),
+        )
+    raise ShapeError(
+        f"softmax_cross_entropy of logits {logits.shape} and targets {targets.shape}",
+        cause="one-hot targets have a row for each row of the logits, and a column for each class",
+        fix="give the last layer as many units as there are columns, or class ids (N,) as integers",
+    )
 
 
 def binary_cross_entropy_with_logits(
@@ -111,13 +159,20 @@ def mean_squared_error(
     return _reduce(SquaredError(half)(prediction, target), reduction)
 
 
-def _pair(output: Operand, targets: Any) -> tuple[Tensor, Tensor]:
-    """Both as Tensors; targets that are constants get the dtype of the output."""
+def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tensor, Tensor]:
+    """Both as Tensors; targets that are constants get the dtype of the output.
+
+    Args:
+        class_ids: whether targets that are integers are class ids.
+    """
     output = output if isinstance(output, Tensor) else Tensor(output)
     if not isinstance(targets, Tensor):
         if not hasattr(targets, "dtype"):
-            targets = output.backend.asarray(targets)
-        if targets.dtype.kind not in "iu":
+            targets = as_array(backends.get("cpu"), targets, None)
+            if class_ids and targets.dtype.kind in "iu" and output.ndim:
+                check_class_ids(targets, output.shape[-1])  # now, as it is on the host
+            targets = output.backend.asarray(_numbers(targets))
+        if _numbers(targets).dtype.kind not in "iu":
             with output.backend.computing():
                 targets = targets.astype(output.dtype)
         targets = Tensor(targets)
@@ -128,6 +183,17 @@ def _pair(output: Operand, targets: Any) -> tuple[Tensor, Tensor]:
             fix="convert one with .astype(numpy.float32)",
         )
     return output, targets
+
+
+def _numbers(targets: Array) -> Array:
+    """The targets, which must be numbers; `DtypeError` if they are names or objects."""
+    if targets.dtype.kind in "SUO":
+        raise DtypeError(
+            f"the targets are {targets.dtype}",
+            cause="they must be numbers",
+            fix="number class names: numpy.unique(labels, return_inverse=True)[1]",
+        )
+    return targets
 
 
 def _check_same_shape(loss: str, a: Operand, b: Operand) -> None:
@@ -142,9 +208,9 @@ def _check_same_shape(loss: str, a: Operand, b: Operand) -> None:
 
 def _reduce(losses: Tensor, reduction: str) -> Tensor:
     if reduction == "mean":
-        return losses.mean()
+        return Mean()(losses)
     if reduction == "sum":
-        return losses.sum()
+        return Sum()(losses)
     if reduction == "none":
         return losses
     raise UsageError(

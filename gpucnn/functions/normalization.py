@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array, Scalar
+from gpucnn.backend.base import Array, Scalar, check_input
 from gpucnn.errors import ShapeError
-from gpucnn.functions.arithmetic import Reshape
+from gpucnn.functions.shaping import Reshape
 
 
 class BatchNorm(Function):
@@ -42,6 +42,7 @@ class LayerNorm(Function):
         self.eps = eps
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
+        check_input(x.dtype, gamma.dtype)
         for name, array in (("gamma", gamma), ("beta", beta)):
             if array.shape != x.shape[-1:]:
                 raise ShapeError(

@@ -30,14 +30,14 @@ class MaxPool2d(Function):
 
 
 class AvgPool2d(Function):
-    """y = mean of each window: g is shared out evenly over the window."""
+    """y = mean of each window: g is shared out evenly over the pixels that were counted."""
 
     def __init__(
         self,
         kernel: PairArg,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
-        count_include_pad: bool = True,
+        count_include_pad: bool | None = None,
     ) -> None:
         self.kernel = kernel
         self.options: dict[str, Any] = {
@@ -67,9 +67,14 @@ def avg_pool2d(
     *,
     stride: PairArg | None = None,
     padding: PaddingArg = 0,
-    count_include_pad: bool = True,
+    count_include_pad: bool | None = None,
 ) -> Tensor:
-    """Mean of each window of x (N, C, H, W); stride defaults to the kernel."""
+    """Mean of each window of x (N, C, H, W); stride defaults to the kernel.
+
+    Args:
+        count_include_pad: whether pixels of the padding count as zeros, or not at all. By default
+            they do not with padding="same", as in Keras, and do otherwise, as in PyTorch.
+    """
     return AvgPool2d(kernel, stride, padding, count_include_pad)(x)
 
 

@@ -220,7 +220,8 @@ class AvgPool2d(Pool2d):
     """x (N, C, H, W) -> the mean of each window (N, C, OH, OW).
 
     Args:
-        count_include_pad: whether pixels of the padding count as zeros, or not at all.
+        count_include_pad: whether pixels of the padding count as zeros, or not at all. By default
+            they do not with padding="same", as in Keras, and do otherwise, as in PyTorch.
     """
 
     def __init__(
@@ -228,7 +229,7 @@ class AvgPool2d(Pool2d):
         kernel_size: PairArg = 2,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
-        count_include_pad: bool = True,
+        count_include_pad: bool | None = None,
         name: str | None = None,
     ) -> None:
         super().__init__(kernel_size, stride, padding, name)

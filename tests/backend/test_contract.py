@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
+import re
 
 import pytest
 from calls import Calls
@@ -27,9 +29,9 @@ CONTRACT = {
     ),
     "max_pool2d_forward": "(x, kernel, *, stride=None, padding=0)",
     "max_pool2d_backward": "(grad_y, argmax, x_shape, kernel, *, stride=None, padding=0)",
-    "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=True)",
+    "avg_pool2d_forward": "(x, kernel, *, stride=None, padding=0, count_include_pad=None)",
     "avg_pool2d_backward": (
-        "(grad_y, x_shape, kernel, *, stride=None, padding=0, count_include_pad=True)"
+        "(grad_y, x_shape, kernel, *, stride=None, padding=0, count_include_pad=None)"
     ),
     "matmul": "(a, b, *, transpose_a=False, transpose_b=False, bias=None, activation=None)",
     "relu_backward": "(grad_y, y)",
@@ -99,7 +101,16 @@ def test_a_backend_says_what_it_is(backend):
     assert all(isinstance(key, str) for key in record)
 
 
-def test_ops_has_every_primitive_and_nothing_else():
+COMPOSED = {
+    "conv2d_transpose": (
+        "(x, w, b=None, *, stride=1, padding=0, output_padding=0, dilation=1, groups=1)"
+    ),
+    "relu_forward": "(x)",
+    "softmax": "(x, axis=-1)",
+}
+
+
+def test_ops_has_every_primitive_and_what_is_made_of_them():
     names = {
         name
         for name, value in vars(ops).items()
@@ -107,8 +118,30 @@ def test_ops_has_every_primitive_and_nothing_else():
         and not name.startswith("_")
         and value.__module__ == ops.__name__
     }
-    assert names == set(CONTRACT)
-    assert {name: bare(getattr(ops, name)) for name in names} == CONTRACT
+    assert names == set(CONTRACT) | set(COMPOSED)
+    assert sorted(ops.__all__) == sorted(names)
+    assert {name: bare(getattr(ops, name)) for name in names} == CONTRACT | COMPOSED
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in ops.__all__ if name.startswith(("conv2d", "max_pool", "avg_pool"))]
+)
+def test_the_help_names_every_argument(name):
+    listed = inspect.getdoc(getattr(ops, name)).split("Args:")[1].split("Returns:")[0]
+    for key in inspect.signature(getattr(ops, name)).parameters:
+        assert re.search(rf"\b{key}\b", listed), key
+
+
+def test_the_help_of_a_convolution_explains_its_options():
+    text = pydoc.plain(pydoc.render_doc(ops.conv2d_forward))
+    for words in (
+        "stride: pixels from one window to the next",
+        '"same" for OH = ceil(H / stride)',
+        "dilation: pixels from one tap",
+        "groups: channels and filters are split",
+        'activation: None, or "relu"',
+    ):
+        assert words in text
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))

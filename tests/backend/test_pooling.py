@@ -12,7 +12,7 @@ from checks import LAYOUTS, arrange, assert_adjoint, assert_close
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 CASES = {
     "plain": ((2, 3, 6, 8), 2, {}),
@@ -143,6 +143,66 @@ def test_average_counts_the_padding_or_not(backend):
     np.testing.assert_array_equal(y[0, 0], [[0.5], [1.0]])
     y = backend.to_numpy(backend.avg_pool2d_forward(x, 2, **options, count_include_pad=False))
     np.testing.assert_array_equal(y[0, 0], [[1.0], [1.0]])
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "options", "counted"),
+    [
+        ((2, 3, 5, 5), 2, {"padding": "same"}, False),
+        ((2, 3, 5, 7), 3, {"padding": "same", "stride": 1}, False),
+        ((2, 2, 7, 6), (3, 2), {"padding": "same", "stride": (2, 3)}, False),
+        ((2, 2, 6, 9), (2, 4), {"padding": "same", "stride": (1, 2)}, False),
+        ((2, 2, 9, 9), 3, {"padding": "same", "stride": 2}, False),
+        ((2, 2, 5, 6), 3, {"padding": 1, "stride": 2}, True),
+        ((2, 2, 5, 6), (3, 2), {"padding": (1, 1)}, True),
+        ((2, 2, 5, 5), 2, {"padding": ((0, 1), (0, 1))}, True),  # as "same" resolves to
+    ],
+)
+def test_by_default_padding_counts_unless_it_is_same(
+    backend, dtype, rng, shape, kernel, options, counted
+):
+    x = rng.standard_normal(shape).astype(dtype)
+    terms = math.prod(reference.as_pair(kernel))
+    wants = {c: reference.avg_pool2d_forward(x, kernel, **options, count_include_pad=c)
+             for c in (False, True)}  # fmt: skip
+    assert not np.allclose(wants[False], wants[True])
+    for default in ({}, {"count_include_pad": None}):
+        y = backend.avg_pool2d_forward(backend.asarray(x), kernel, **options, **default)
+        assert_close(backend.to_numpy(y), wants[counted], terms)
+        g = rng.standard_normal(y.shape).astype(dtype)
+        grad = backend.avg_pool2d_backward(backend.asarray(g), shape, kernel, **options, **default)
+        want = reference.avg_pool2d_backward(g, shape, kernel, **options, count_include_pad=counted)
+        assert_close(backend.to_numpy(grad), want, terms)
+    y = backend.avg_pool2d_forward(backend.asarray(x), kernel, **options, count_include_pad=True)
+    assert_close(backend.to_numpy(y), wants[True], terms)
+
+
+def test_the_average_with_same_padding_as_in_keras(backend):
+    x = np.arange(25, dtype=np.float32).reshape(1, 1, 5, 5)
+    y = backend.avg_pool2d_forward(backend.asarray(x), 2, padding="same")
+    want = [[3, 5, 6.5], [13, 15, 16.5], [20.5, 22.5, 24]]
+    np.testing.assert_array_equal(backend.to_numpy(y)[0, 0], want)
+    ones = backend.avg_pool2d_forward(backend.asarray(np.ones_like(x)), 3, padding="same", stride=2)
+    np.testing.assert_array_equal(backend.to_numpy(ones), np.ones((1, 1, 3, 3)))
+
+
+@pytest.mark.parametrize(("size", "kernel"), [((5, 5), 2), ((7, 9), 2), ((6, 8), 2), ((8, 6), 3)])
+def test_same_padding_is_pytorchs_ceil_mode_where_that_pads_the_end(backend, rng, size, kernel):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+    x = rng.standard_normal((2, 3, *size))
+    padding = "valid" if not any(n % kernel for n in size) else "same"
+    ours = backend.avg_pool2d_forward(backend.asarray(x), kernel, padding=padding)
+    there = torch.nn.functional.avg_pool2d(torch.tensor(x), kernel, ceil_mode=True)
+    np.testing.assert_allclose(backend.to_numpy(ours), there.numpy(), rtol=1e-14)
+
+
+@pytest.mark.parametrize("wrong", ["False", 2, "same"])
+def test_count_include_pad_is_yes_no_or_none(backend, wrong):
+    x = backend.asarray(np.ones((1, 1, 4, 4), dtype=np.float32))
+    with pytest.raises(UsageError, match="count_include_pad"):
+        backend.avg_pool2d_forward(x, 2, count_include_pad=wrong)
+    with pytest.raises(UsageError, match="count_include_pad"):
+        backend.avg_pool2d_backward(x, (1, 1, 8, 8), 2, count_include_pad=wrong)
 
 
 @st.composite

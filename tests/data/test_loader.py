@@ -82,9 +82,32 @@ def test_without_shuffling_the_order_is_the_data_sets(backend: Any) -> None:
     assert seen(loader, 0) == seen(loader, 3) == list(range(10))
 
 
-def test_a_loader_says_of_which_epoch_it_gives_batches(backend: Any) -> None:
-    with pytest.raises(TypeError, match="not iterable"):
-        iter(Loader(numbered(10), 4, backend))  # type: ignore[call-overload]
+def labels_of(backend: Any, batches: Any) -> list[list[int]]:
+    return [backend.to_numpy(labels).tolist() for _, labels in batches]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+def test_each_iteration_is_the_next_epoch(backend: Any, shuffle: bool) -> None:
+    def make() -> Loader:
+        return Loader(numbered(50), 8, backend, seed=1, shuffle=shuffle)
+
+    loader, other = make(), make()
+    epochs = [labels_of(backend, other.epoch(epoch)) for epoch in range(3)]
+    assert (epochs[0] != epochs[1]) == shuffle
+    for epoch in epochs:
+        assert labels_of(backend, loader) == epoch
+    assert labels_of(backend, loader.epoch(0)) == epochs[0]  # which counts nothing
+    assert len(list(loader)) == len(loader)
+
+
+def test_iterations_side_by_side_are_epochs_of_their_own(backend: Any) -> None:
+    loader = Loader(numbered(20), 6, backend, seed=1)
+    first, second = iter(loader), iter(loader)
+    both = list(zip(first, second, strict=True))
+    assert labels_of(backend, (batch for batch, _ in both)) == labels_of(backend, loader.epoch(0))
+    assert labels_of(backend, (batch for _, batch in both)) == labels_of(backend, loader.epoch(1))
+    next(iter(loader))  # a look at one batch is an epoch, too
+    assert labels_of(backend, loader) == labels_of(backend, loader.epoch(3))
 
 
 def test_pixels_are_scaled_in_float32(backend: Any) -> None:

@@ -12,7 +12,7 @@ from checks import assert_close
 from gpucnn import functions as F
 from gpucnn import random
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DtypeError, ShapeError, UsageError
+from gpucnn.errors import DataError, DtypeError, ShapeError, UsageError
 
 RNG = np.random.default_rng(3)
 X = RNG.standard_normal((3, 4, 5))
@@ -28,6 +28,12 @@ ELEMENTWISE = {
     "tanh": (F.tanh, math.tanh, X),
     "power": (lambda x: F.power(x, 2.5), lambda v: v**2.5, POSITIVE),
     "leaky_relu": (F.leaky_relu, lambda v: v if v > 0 else 0.01 * v, X),
+    "abs": (F.abs, lambda v: v if v > 0 else -v, X),
+    "clip": (lambda x: F.clip(x, -0.5, 1), lambda v: -0.5 if v < -0.5 else 1 if v > 1 else v, X),
+    "clip from below": (lambda x: F.clip(x, 0.25), lambda v: v if v > 0.25 else 0.25, X),
+    "clip from above": (lambda x: F.clip(x, high=0.25), lambda v: v if v < 0.25 else 0.25, X),
+    "maximum": (lambda x: F.maximum(x, 0.5), lambda v: v if v > 0.5 else 0.5, X),
+    "minimum": (lambda x: F.minimum(-0.5, x), lambda v: v if v < -0.5 else -0.5, X),
 }
 LIKE = {
     "relu": (F.relu, reference.relu),
@@ -95,6 +101,12 @@ def test_arithmetic(backend):
         (F.sum(a, axis=(0, 2)), X.sum(axis=(0, 2))),
         (F.mean(a, axis=1, keepdims=True), X.mean(axis=1, keepdims=True)),
         (F.max(a, axis=-1), X.max(axis=-1)),
+        (F.min(a, axis=(0, 2)), X.min(axis=(0, 2))),
+        (F.maximum(a, b), np.where(X > POSITIVE, X, POSITIVE)),
+        (F.minimum(a, b[0]), np.where(POSITIVE[0] > X, X, POSITIVE[0])),
+        (F.concat([a, b], axis=1), np.block([[[X], [POSITIVE]]]).reshape(3, 8, 5)),
+        (F.stack([a, b], axis=1)[:, 1], POSITIVE),
+        (F.stack([a, b, a], axis=-1)[..., 2], X),
         (F.reshape(a, 12, 5), X.reshape(12, 5)),
         (F.transpose(a, 2, 0, 1), X.transpose(2, 0, 1)),
         (F.getitem(a, (slice(1), 2)), X[:1, 2]),
@@ -115,6 +127,133 @@ def test_equal_maxima_share_the_gradient(backend):
     np.testing.assert_allclose(
         backend.to_numpy(x.grad), [[0, 0.5, 0.5], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-15
     )
+
+
+def test_equal_operands_share_the_gradient(backend):
+    a, b = (
+        Tensor(backend.asarray(np.array(v)), requires_grad=True)
+        for v in ([1.0, 2.0, 3.0, np.nan], [2.0, 2.0, 1.0, 1.0])
+    )
+    for function, larger in ((F.maximum, [0, 0.5, 1, 0]), (F.minimum, [1, 0.5, 0, 0])):
+        a.zero_grad()
+        b.zero_grad()
+        y = function(a, b)
+        y.backward(backend.asarray(np.array([1.0, 1, 1, 1])))
+        np.testing.assert_array_equal(backend.to_numpy(a.grad), larger)
+        np.testing.assert_array_equal(
+            backend.to_numpy(b.grad), [1 - larger[0], 0.5, 1 - larger[2], 0]
+        )
+        assert np.isnan(y.numpy()).tolist() == [False, False, False, True]
+
+
+def test_equal_minima_share_the_gradient(backend):
+    x = Tensor(backend.asarray(np.array([[1.0, 3.0, 1.0], [2.0, 2.0, 2.0]])), requires_grad=True)
+    F.min(x, axis=1).backward(backend.asarray(np.array([1.0, 1.0])))
+    np.testing.assert_allclose(
+        backend.to_numpy(x.grad), [[0.5, 0, 0.5], [1 / 3, 1 / 3, 1 / 3]], rtol=1e-15
+    )
+
+
+def test_slopes_at_the_kinks(backend):
+    x = Tensor(backend.asarray(np.array([-1.0, 0.0, 1.0, 2.0])), requires_grad=True)
+    F.abs(x).sum().backward()
+    np.testing.assert_array_equal(backend.to_numpy(x.grad), [-1, 0, 1, 1])
+    x.zero_grad()
+    F.clip(x, 0, 1).sum().backward()
+    np.testing.assert_array_equal(backend.to_numpy(x.grad), [0, 1, 1, 0])
+
+
+@pytest.mark.parametrize("shapes", [((3, 4), (4,)), ((3,), (3, 4)), ((4,), (4,)), ((1, 4), (4,))])
+def test_products_with_vectors(backend, dtype, rng, shapes):
+    a, b = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
+    there = [Tensor(backend.asarray(v), requires_grad=True) for v in (a, b)]
+    y = there[0] @ there[1]
+    want = np.einsum({1: "k", 2: "mk"}[a.ndim] + "," + {1: "k", 2: "kn"}[b.ndim], a, b)
+    assert_close(y.numpy(), want.astype(np.float64), terms=4)
+    assert y.dtype == dtype
+    y.backward(backend.asarray(np.ones(y.shape, dtype)))
+    assert [t.grad.shape for t in there] == list(shapes)
+    assert_close(backend.to_numpy(there[0].grad), np.broadcast_to(
+        b if b.ndim == 1 else b.sum(axis=1), a.shape).astype(np.float64), terms=4)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda x: x @ np.ones(2),
+        lambda x: np.ones(3) @ x,
+        lambda x: x @ 2.0,
+        lambda x: x[0] @ np.ones(4),
+        lambda x: x @ np.ones((2, 3, 4)),
+    ],
+)
+def test_products_that_do_not_fit(call):
+    with pytest.raises(ShapeError, match="matmul of") as caught:
+        call(Tensor(np.zeros((2, 3))))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda x: F.concat([x, x[:1]], axis=1), ShapeError),
+        (lambda x: F.concat([x, x[0]]), ShapeError),
+        (lambda x: F.concat([x, x], axis=2), ShapeError),
+        (lambda x: F.concat([x, x], axis="0"), ShapeError),
+        (lambda x: F.concat([x, x], axis=None), ShapeError),
+        (lambda x: F.concat([x[0][0]]), ShapeError),
+        (lambda x: F.concat([]), UsageError),
+        (lambda x: F.concat(x), UsageError),
+        (lambda x: F.concat(x, x), UsageError),
+        (lambda x: F.concat([x, np.zeros((2, 3), np.float32)]), DtypeError),
+        (lambda x: F.concat([x, "x"]), DtypeError),
+        (lambda x: F.concat([x, x], dim=1), UsageError),
+        (lambda x: F.stack([x, x[0]]), ShapeError),
+        (lambda x: F.stack([x, x], axis=3), ShapeError),
+        (lambda x: F.stack([x, x.numpy().astype(int)]), DtypeError),
+        (lambda x: F.stack(()), UsageError),
+        (lambda x: F.clip(x), UsageError),
+        (lambda x: F.clip(x, 2, 1), UsageError),
+        (lambda x: F.clip(x, float("nan"), 1), UsageError),
+        (lambda x: F.maximum(x, np.zeros(2)), ShapeError),
+        (lambda x: F.maximum(x, np.zeros(3, np.float32)), DtypeError),
+        (lambda x: F.min(x[:0]), ShapeError),
+        (lambda x: F.max(x[:0], axis=0), ShapeError),
+        (lambda x: F.sum(x, axis="rows"), ShapeError),
+        (lambda x: F.softmax(x, dim=1), UsageError),
+        (lambda x: F.max(x, dim=1), UsageError),
+    ],
+)
+def test_what_new_and_old_functions_refuse(call, error):
+    with pytest.raises(error) as caught:
+        call(Tensor(np.zeros((2, 3))))
+    assert caught.value.fix
+
+
+@pytest.mark.parametrize("dtype", ["float64", "int64", "uint8", "float16"])
+def test_an_input_that_has_not_the_dtype_of_the_weight(dtype):
+    images, rows = np.ones((2, 1, 5, 5), dtype), np.ones((2, 4), dtype)
+    w, single = np.ones((1, 1, 3, 3), np.float32), np.ones((4, 4), np.float32)
+    for call in (
+        lambda: F.conv2d(images, w),
+        lambda: F.linear(rows, single, single[0]),
+        lambda: F.layer_norm(rows, single[0], single[0]),
+        lambda: F.batch_norm(rows, single[0], single[0]),
+    ):
+        with pytest.raises(
+            DtypeError, match=f"the input is {dtype}, the weights are float32"
+        ) as caught:
+            call()
+        assert "x.astype(numpy.float32)" in caught.value.fix
+        assert caught.value.fix.endswith(" / 255") == (dtype == "uint8")
+
+
+def test_weights_of_a_type_that_no_input_should_have():
+    x, w = np.ones((2, 1, 5, 5), np.float32), np.ones((1, 1, 3, 3), np.int64)
+    for arrays in ((x, w), (w, w)):
+        with pytest.raises(DtypeError, match="dtypes do not fit") as caught:
+            F.conv2d(*arrays)
+        assert "numpy.float32" in caught.value.fix
 
 
 def test_convolution_is_the_primitive(backend, rng):
@@ -271,6 +410,102 @@ def test_an_unknown_reduction(backend):
     a = tensor(backend, np.zeros((4, 3)))
     with pytest.raises(UsageError, match="median"):
         F.mean_squared_error(a, a, reduction="median")
+
+
+# --- labels ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("label", [3, -1, 255, -100, 1000])
+@pytest.mark.parametrize("make", [np.int64, np.int32, list])
+def test_a_label_out_of_range_raises_on_the_host(label, reduction, make):
+    labels = [0, label, 2]
+    labels = labels if make is list else np.array(labels, dtype=make)
+    logits = Tensor(np.zeros((3, 3), np.float32), requires_grad=True)
+    with pytest.raises(DataError, match=f"label {label} is out of range") as caught:
+        F.softmax_cross_entropy(logits, labels, reduction=reduction)
+    assert "0 to 2" in caught.value.cause
+    assert ("PyTorch" in caught.value.cause) == (label == -100)
+    assert ("y != -100" in caught.value.fix) == (label == -100)
+
+
+def test_a_list_of_labels_is_checked_before_it_is_moved(backend):
+    logits = Tensor(backend.asarray(np.zeros((2, 3))))
+    with pytest.raises(DataError, match="label 3"):
+        F.softmax_cross_entropy(logits, [0, 3])
+    assert F.softmax_cross_entropy(logits, [0, 2]).item() == pytest.approx(math.log(3))
+
+
+def test_labels_on_a_device_are_not_waited_for(gpu):
+    logits, labels = (gpu.asarray(np.array(v)) for v in ([[0.0, 0.0], [0.0, 0.0]], [0, 2]))
+    losses = F.softmax_cross_entropy(logits, labels, reduction="none")
+    np.testing.assert_array_equal(np.isnan(losses.numpy()), [False, True])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+def test_a_loss_that_is_nan_for_another_reason_is_a_loss(reduction):
+    logits = np.array([[0.0, np.nan], [1.0, 2.0]])
+    loss = F.softmax_cross_entropy(logits, np.array([0, 1]), reduction=reduction)
+    assert np.isnan(loss.numpy()).any()
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("targets", [2, [2], np.array(2), np.array([2]), np.array([0, 0.25, 0.75])])
+def test_logits_of_one_example(backend, rng, reduction, targets):
+    row = rng.standard_normal(3)
+    x = Tensor(backend.asarray(row), requires_grad=True)
+    there = backend.asarray(targets) if isinstance(targets, np.ndarray) else targets
+    loss = F.softmax_cross_entropy(x, there, reduction=reduction)
+    batch = np.asarray(targets).reshape(-1)
+    batch = batch[None] if batch.dtype.kind == "f" else batch
+    want = reference.softmax_cross_entropy_forward(row[None], batch)[0]
+    assert_close(np.asarray(loss.numpy()), np.asarray(want[0]), terms=3)
+    loss.backward()
+    one_hot = np.eye(3)[2] if batch.ndim == 1 else batch[0]
+    probabilities = np.exp(reference.log_softmax(row))
+    assert_close(backend.to_numpy(x.grad), probabilities - one_hot, terms=9)
+
+
+@pytest.mark.parametrize(
+    ("targets", "error", "fix"),
+    [
+        (np.array([[0], [1]]), ShapeError, "labels[:, 0]"),
+        (np.array([[0.0], [1.0]]), DtypeError, ".astype(numpy.int32)[:, 0]"),
+        (np.array([0.0, 1.0]), DtypeError, ".astype(numpy.int32)"),
+        ([0.0, 1.0], DtypeError, ".astype(numpy.int32)"),
+        (np.array([True, False]), DtypeError, ".astype(numpy.int32)"),
+        (np.eye(4, dtype=np.float32)[:2], ShapeError, "columns"),
+        (np.eye(3, dtype=np.float32), ShapeError, "class ids (N,)"),
+        (np.eye(3, dtype=np.int64)[:2], ShapeError, "labels.argmax(axis=1)"),
+        (np.array([0, 1, 2]), ShapeError, "(2,)"),
+        (np.array(1), ShapeError, "(2,)"),
+        (np.array(["cat", "dog"]), DtypeError, "return_inverse=True)[1]"),
+        (["cat", "dog"], DtypeError, "return_inverse=True)[1]"),
+        (np.array([b"a", b"b"]), DtypeError, "return_inverse=True)[1]"),
+        (np.array(["cat", None], dtype=object), DtypeError, "return_inverse=True)[1]"),
+        (None, DtypeError, "list of numbers"),
+        ([[0], [1, 2]], DtypeError, "list of numbers"),
+    ],
+)
+def test_targets_of_another_form_say_what_to_pass(targets, error, fix):
+    with pytest.raises(error) as caught:
+        F.softmax_cross_entropy(np.zeros((2, 3), np.float32), targets)
+    assert fix in caught.value.fix
+
+
+@pytest.mark.parametrize(
+    ("logits", "targets"),
+    [
+        (np.zeros(3), np.array([0, 1, 0])),  # a score an example, yes or no
+        (np.zeros(3), np.array([0.0, 1.0])),
+        (np.array(1.0), np.array(0)),
+        (np.zeros((2, 2, 2)), np.array([0, 1])),
+    ],
+)
+def test_logits_that_are_no_rows(logits, targets):
+    with pytest.raises(ShapeError, match="logits have shape") as caught:
+        F.softmax_cross_entropy(logits, targets)
+    assert caught.value.fix
 
 
 # --- what is refused ------------------------------------------------------------------------

@@ -125,6 +125,12 @@ class TestPools:
         expected = reference.avg_pool2d_forward(IMAGES, (2, 3), padding=1, count_include_pad=count)
         assert_close(y, expected, terms=6)
 
+    @pytest.mark.parametrize(("padding", "counted"), [("same", False), (1, True), ("valid", True)])
+    def test_average_counts_padding_unless_it_is_same(self, backend, padding, counted):
+        y = run(nn.AvgPool2d((2, 3), stride=2, padding=padding), IMAGES, backend)
+        options = {"stride": 2, "padding": padding, "count_include_pad": counted}
+        assert_close(y, reference.avg_pool2d_forward(IMAGES, (2, 3), **options), terms=6)
+
     def test_global(self, backend):
         y = run(nn.GlobalAvgPool2d(), IMAGES, backend)
         assert_close(y, IMAGES.astype(np.float64).mean(axis=(2, 3)), terms=72)

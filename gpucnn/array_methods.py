@@ -1,0 +1,324 @@
+"""What a Tensor has in common with NumPy's arrays: operators, methods, conversions, printing.
+
+The mathematics is in `gpucnn.functions`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.backend import Backend
+from gpucnn.backend.base import Array
+from gpucnn.errors import (
+    DtypeError,
+    ShapeError,
+    UnknownNameError,
+    foreign_arguments,
+    foreign_attribute,
+)
+
+if TYPE_CHECKING:
+    from gpucnn.autograd import Operand, Tensor
+
+Axis = int | tuple[int, ...] | None
+
+#: Names of PyTorch and NumPy, and what to write instead.
+_FOREIGN = {
+    "abs": "use gpucnn.functions.abs(x)",
+    "argmin": "use (-x).argmax(axis)",
+    "astype": "use Tensor(x.data.astype(dtype)), through which no gradient passes",
+    "clamp": "use gpucnn.functions.clip(x, low, high)",
+    "clip": "use gpucnn.functions.clip(x, low, high)",
+    "clone": "use x + 0, or Tensor(x.data.copy()) outside of the graph",
+    "copy": "use x + 0, or Tensor(x.data.copy()) outside of the graph",
+    "cpu": "use x.numpy() for a NumPy array, or Tensor(x.numpy())",
+    "cuda": 'use Tensor(gpucnn.backend.get("cuda").asarray(x.numpy()))',
+    "device": "use x.backend.name",
+    "dim": "use x.ndim",
+    "flatten": "use x.reshape(-1), or gpucnn.functions.flatten(x), which keeps the batch axis",
+    "float": "use Tensor(x.data.astype(numpy.float32)), through which no gradient passes",
+    "grad_fn": "use x.creator",
+    "is_leaf": "use x.creator is None",
+    "long": "use Tensor(x.data.astype(numpy.int64))",
+    "mm": "use x @ y",
+    "permute": "use x.transpose(0, 2, 3, 1)",
+    "pow": "use x ** 2",
+    "relu": "use gpucnn.functions.relu(x)",
+    "requires_grad_": "set x.requires_grad = True",
+    "sigmoid": "use gpucnn.functions.sigmoid(x)",
+    "softmax": "use gpucnn.functions.softmax(x, axis)",
+    "squeeze": "use x[:, 0], or x.reshape",
+    "tanh": "use gpucnn.functions.tanh(x)",
+    "to": 'use Tensor(gpucnn.backend.get("cuda").asarray(x.numpy()))',
+    "tolist": "use x.numpy().tolist()",
+    "unsqueeze": "use x[:, None], or x.reshape",
+    "view": "use x.reshape",
+    "zero_": "use x.data[...] = 0, or x.zero_grad() for the gradient",
+}
+
+#: A decorator for functions of an axis.
+names_of_axis = foreign_arguments({"dim": "dim is axis here", "keepdim": "use keepdims"})
+
+
+class _Count(int):
+    """The number of elements, which says so where PyTorch's method `size` is meant."""
+
+    def __call__(self, *_: object) -> None:
+        raise UnknownNameError(
+            "size is the number of elements, not a method", fix="use x.shape, or x.shape[0]"
+        )
+
+
+class ArrayMethods:
+    """The part of `gpucnn.autograd.Tensor` that behaves as an array does."""
+
+    data: Array
+    name: str | None
+    creator: Any
+
+    # NumPy defers to the reflected operators here instead of looping over a Tensor's elements.
+    __array_ufunc__: ClassVar[None] = None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.data.shape
+
+    @property
+    def ndim(self) -> int:
+        return self.data.ndim
+
+    @property
+    def size(self) -> int:
+        return _Count(self.data.size)
+
+    @property
+    def dtype(self) -> Any:
+        return self.data.dtype
+
+    @property
+    def backend(self) -> Backend:
+        return backends.of(self.data)
+
+    if not TYPE_CHECKING:  # which would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            raise foreign_attribute(self, name, _FOREIGN)
+
+    # ---- conversions -----------------------------------------------------------------------
+
+    def numpy(self) -> Any:
+        """The values as a NumPy array. Waits for the device."""
+        return self.backend.to_numpy(self.data)
+
+    def item(self) -> float:
+        """The value of a Tensor of one element as a number of Python. Waits for the device."""
+        return self._only("item", "reduce it first, for example with .mean()")
+
+    def _only(self, what: str, fix: str) -> Any:
+        """The one element as a number of Python; `ShapeError` if there are more, or none."""
+        if self.size != 1:
+            raise ShapeError(
+                f"{what} of a tensor of shape {self.shape}",
+                cause="it has not exactly one element",
+                fix=fix,
+            )
+        return self.numpy().reshape(-1)[0].item()
+
+    def __bool__(self) -> bool:
+        return bool(
+            self._only("the truth value", "use .any() or .all(), or .item() of one element")
+        )
+
+    def __float__(self) -> float:
+        return float(self._only("float", "reduce it first, for example with .mean()"))
+
+    def __int__(self) -> int:
+        return int(self._only("int", "reduce it first, for example with .sum()"))
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.ndim:
+            raise DtypeError(
+                f"a tensor of {self.dtype} and shape {self.shape} where an integer is needed",
+                cause="only an integer without axes is one",
+                fix="use int(x), or index an array: x.numpy()",
+            )
+        return self.numpy().item()
+
+    def __round__(self, digits: int | None = None) -> float:
+        return round(self._only("round", "round x.numpy() instead"), digits)
+
+    def __format__(self, spec: str) -> str:
+        if not spec:
+            return str(self)
+        return format(self._only(f"format {spec!r}", "reduce it first, or print it as it is"), spec)
+
+    def __len__(self) -> int:
+        if not self.ndim:
+            raise DtypeError(
+                "a tensor without axes has no length, and cannot be iterated over",
+                cause="it is a single number",
+                fix="use .item() for the number",
+            )
+        return len(self.data)
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __contains__(self, value: object) -> bool:
+        found = self == value
+        return found is not False and bool(found.any())
+
+    def __array__(self, *_: Any, **__: Any) -> Any:
+        # NumPy would make an array of objects, element by element.
+        raise DtypeError(
+            "a Tensor is not an array",
+            fix="use tensor.numpy(), or tensor.data; join Tensors with gpucnn.functions.stack",
+        )
+
+    def __array_function__(self, function: Any, _: Any, args: Any, kwargs: Any) -> Any:
+        if function in (np.shape, np.ndim, np.size):
+            return function(self.data, *args[1:], **kwargs)
+        raise DtypeError(
+            f"numpy.{function.__name__} of a Tensor",
+            cause="a Tensor is not an array",
+            fix="use tensor.numpy(); for a result with a gradient, a method of the tensor or "
+            "gpucnn.functions",
+        )
+
+    def __repr__(self) -> str:
+        values = self.numpy()
+        parts = [np.array2string(values, separator=", ", prefix="Tensor(", suffix=", ")]
+        if not values.size or values.size > np.get_printoptions()["threshold"]:
+            parts.append(f"shape={self.shape}")  # which the values do not show
+        parts.append(f"dtype={self.dtype}")
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        if self.creator:
+            parts.append(f"creator={self.creator.label}")
+        return f"Tensor({', '.join(parts)})"
+
+    # ---- comparisons: element by element, without a gradient -----------------------------------
+
+    # Two Tensors are the same key of a dict if they are the same object.
+    __hash__ = object.__hash__
+
+    def __eq__(self, other: object) -> Any:
+        return _functions().comparison.compare("equal", self, other)
+
+    def __ne__(self, other: object) -> Any:
+        return _functions().comparison.compare("not_equal", self, other)
+
+    def __lt__(self, other: Operand) -> Tensor:
+        return _functions().comparison.compare("less", self, other)
+
+    def __le__(self, other: Operand) -> Tensor:
+        return _functions().comparison.compare("less_equal", self, other)
+
+    def __gt__(self, other: Operand) -> Tensor:
+        return _functions().comparison.compare("greater", self, other)
+
+    def __ge__(self, other: Operand) -> Tensor:
+        return _functions().comparison.compare("greater_equal", self, other)
+
+    @names_of_axis
+    def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().comparison.any(self, axis, keepdims)
+
+    @names_of_axis
+    def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().comparison.all(self, axis, keepdims)
+
+    @names_of_axis
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        return _functions().comparison.argmax(self, axis, keepdims)
+
+    # ---- arithmetic ------------------------------------------------------------------------
+
+    def __add__(self, other: Operand) -> Tensor:
+        return _functions().add(self, other)
+
+    def __radd__(self, other: Operand) -> Tensor:
+        return _functions().add(other, self)
+
+    def __sub__(self, other: Operand) -> Tensor:
+        return _functions().sub(self, other)
+
+    def __rsub__(self, other: Operand) -> Tensor:
+        return _functions().sub(other, self)
+
+    def __mul__(self, other: Operand) -> Tensor:
+        return _functions().mul(self, other)
+
+    def __rmul__(self, other: Operand) -> Tensor:
+        return _functions().mul(other, self)
+
+    def __truediv__(self, other: Operand) -> Tensor:
+        return _functions().div(self, other)
+
+    def __rtruediv__(self, other: Operand) -> Tensor:
+        return _functions().div(other, self)
+
+    def __pow__(self, exponent: float) -> Tensor:
+        return _functions().power(self, exponent)
+
+    def __neg__(self) -> Tensor:
+        return _functions().neg(self)
+
+    def __abs__(self) -> Tensor:
+        return _functions().abs(self)
+
+    def __matmul__(self, other: Operand) -> Tensor:
+        return _functions().matmul(self, other)
+
+    def __rmatmul__(self, other: Operand) -> Tensor:
+        return _functions().matmul(other, self)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return _functions().getitem(self, index)
+
+    @names_of_axis
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().sum(self, axis, keepdims)
+
+    @names_of_axis
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().mean(self, axis, keepdims)
+
+    @names_of_axis
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().max(self, axis, keepdims)
+
+    @names_of_axis
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return _functions().min(self, axis, keepdims)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        return _functions().reshape(self, *shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        return _functions().transpose(self, *axes)
+
+    @property
+    def T(self) -> Tensor:
+        return self.transpose()
+
+    def exp(self) -> Tensor:
+        return _functions().exp(self)
+
+    def log(self) -> Tensor:
+        return _functions().log(self)
+
+    def sqrt(self) -> Tensor:
+        return _functions().sqrt(self)
+
+
+@functools.cache
+def _functions() -> Any:
+    # Late, as gpucnn.functions is built on Tensors.
+    return importlib.import_module("gpucnn.functions")

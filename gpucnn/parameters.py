@@ -1,0 +1,108 @@
+"""The parameters that an optimizer changes, by name, and the clipping of their gradients."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from numbers import Real
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.autograd import Tensor
+from gpucnn.backend.base import Array
+from gpucnn.errors import UsageError
+from gpucnn.nn import Module
+
+#: What an optimizer takes: a built module, or parameters with or without their names.
+Parameters = Module | Mapping[str, Tensor] | Iterable[Tensor]
+
+_LARGEST = float(np.finfo(np.float32).max)  # numbers go to kernels and arrays as float32
+
+
+def named(parameters: Parameters) -> dict[str, Tensor]:
+    """Parameters by their names, each once and in their order.
+
+    A parameter of a built module knows its path. In a list, one without a name, or with a name that
+    an earlier one has, gets its number: "parameter.3", "dense1.weight.5".
+
+    Raises:
+        UsageError: one of them is no parameter.
+    """
+    if isinstance(parameters, Module):
+        return dict(parameters.named_parameters())
+    if isinstance(parameters, Mapping):
+        pairs = list(parameters.items())
+    elif isinstance(parameters, Iterable) and not isinstance(parameters, (Tensor, str)):
+        pairs = [p if isinstance(p, tuple) else (getattr(p, "name", None), p) for p in parameters]
+    else:
+        raise _not_parameters(f"one value of type {type(parameters).__name__}")
+    found: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for number, (name, parameter) in enumerate(pairs):
+        if not isinstance(parameter, Tensor):
+            raise _not_parameters(f"a {type(parameter).__name__} among them")
+        if parameter.creator is not None:
+            raise _not_parameters("a tensor among them that was computed from others")
+        if id(parameter) not in seen:
+            seen.add(id(parameter))
+            label = name or f"parameter.{number}"
+            while label in found:
+                label = f"{label}.{number}"
+            found[label] = parameter
+    return found
+
+
+def _not_parameters(found: str) -> UsageError:
+    return UsageError(
+        f"expected parameters, got {found}",
+        cause="an optimizer changes parameters, all of them in the same way",
+        fix="pass a built model, model.parameters(), or a list of nn.Parameter",
+    )
+
+
+def clip_grad_norm(parameters: Parameters, max_norm: float) -> Tensor:
+    """Scale all gradients together so that their joint L2 norm is at most `max_norm`.
+
+        grad = grad * min(1, max_norm / (norm + 1e-6))      norm = sqrt(sum of all grad**2)
+
+    as in PyTorch (Pascanu, Mikolov and Bengio 2013, section 3.2). Call it between `backward` and
+    `step`. Each `.grad` becomes a new array. Nothing is read back from the device, so a norm that
+    is not finite is not refused: a NaN makes every gradient NaN; an infinite one makes them 0, or
+    NaN where they were infinite. Check the result, as in `math.isfinite(float(norm))`.
+
+    Args:
+        parameters: as an optimizer takes them. Frozen ones, and those without a gradient, are
+            passed over.
+        max_norm: at least 0.
+
+    Returns:
+        The norm before scaling, float64 (); the sums are taken in float64 and in a fixed order.
+    """
+    check_number("max_norm", max_norm)
+    trained: list[tuple[Tensor, Array]] = [
+        (p, p.grad) for p in named(parameters).values() if p.requires_grad and p.grad is not None
+    ]
+    if not trained:
+        return Tensor(np.zeros(()))
+    backend = backends.of(*(grad for _, grad in trained))
+    with backend.computing():
+        squares = [(grad.astype("float64") ** 2).sum() for _, grad in trained]
+        norm = sum(squares[1:], squares[0]) ** 0.5
+        scale = backend.xp.minimum(max_norm / (norm + 1e-6), 1)
+        for parameter, grad in trained:
+            parameter.grad = grad * scale.astype(grad.dtype)
+    return Tensor(norm)
+
+
+def check_number(name: str, value: float, below: float = math.inf) -> float:
+    """`value` as a float, which must be in [0, below)."""
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if is_number and 0 <= value <= _LARGEST and value < below:
+        return float(value)
+    limit = "" if below == math.inf else f" and below {below:g}"
+    raise UsageError(
+        f"{name} is {value!r}",
+        cause=f"it must be a number of at least 0{limit}, and finite as a float32",
+        fix=f"give {name}=0.001" if below == math.inf else f"give {name}=0.9",
+    )
