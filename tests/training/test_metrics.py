@@ -16,7 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.nn import Flatten
 from gpucnn.training import SavedModel, TrainConfig, config
 from gpucnn.training.description import Description
-from gpucnn.training.metrics import LOSSES, Totals, compute_loss, count_correct
+from gpucnn.training.metrics import LOSSES, Totals, compute_loss, count_correct, guessing
 
 OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
 LABELS = np.array([0, 2], np.int32)
@@ -101,3 +101,28 @@ def test_totals_weigh_batches_by_their_size() -> None:
     totals.restart()
     totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])
     assert totals.read() == (4.0, 1.0)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_what_guessing_gives(loss: str) -> None:
+    """No constant answer is better than the shares of the classes, for any of the losses."""
+    rng = np.random.default_rng(0)
+    labels = rng.choice(4, 500, p=[0.5, 0.3, 0.2, 0.0]).astype(np.int32)
+    labels[0] = 3
+    shares = np.bincount(labels) / 500
+    best, accuracy = guessing(loss, labels)
+    assert accuracy == shares.max()
+
+    def constant(answer: Any) -> float:
+        logits = {
+            "softmax_cross_entropy": np.log(answer),
+            "binary_cross_entropy": np.log(answer / (1 - answer)),
+            "mean_squared_error": answer,
+        }[loss]
+        rows = np.repeat(logits[np.newaxis], 500, axis=0)
+        return compute_loss(loss, Tensor(rows), labels).item()
+
+    assert best == pytest.approx(constant(shares), rel=1e-9)
+    for _ in range(20):
+        other = np.abs(shares + rng.normal(0, 0.05, 4)) + 1e-3
+        assert constant(other / other.sum()) > best
