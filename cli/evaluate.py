@@ -49,8 +49,6 @@ def command(
     saved = load(console.device(device))
     dataset, split, text, notes = saved.dataset(data, split, data_dir, reading)
     console.data(text, notes)
-    if data is None and split in ("all", "train"):
-        console.note("note: the model was trained on these images, or on some of them")
     report = saved.report(dataset)
     _events(report, console)
     console.result(

@@ -18,7 +18,7 @@ from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_target
 from gpucnn.data import Reading
 from gpucnn.data.labels import on_one_line
-from gpucnn.errors import DataError, GpucnnError, MissingExtraError
+from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
 from gpucnn.training.files import storage_errors, write_atomic
@@ -80,6 +80,10 @@ def command(
     """
     if table is not None:
         check_target(table, "--csv")
+        if table.exists() and any(table.samefile(file) for file in files if Path(file).exists()):
+            raise UsageError(
+                f"--csv {table} is one of the files to predict on", fix="give it another name"
+            )
     saved = load(console.device(device))
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     taken: set[str] = set()

@@ -21,6 +21,7 @@ from gpucnn.training import Callback, History, Run, TrainConfig, Trainer, checkp
 from gpucnn.training.callbacks import best_epoch
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import FIELDS, flag_name
+from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.metrics import guessing
 from gpucnn.training.run import describe_environment
 
@@ -139,7 +140,14 @@ def _trainer(
         return Trainer(models.get(config.model, data.classes), data, config), None
     network = code.build(data.image_shape, data.classes)
     about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
-    return Trainer(network, data, config, about=about), code
+    trainer = Trainer(network, data, config, about=about)
+    outputs = count_outputs(network, data.image_shape)
+    if outputs != data.classes:
+        raise UsageError(
+            f"the model of {code} has {outputs} outputs, and the data have {data.classes} classes",
+            fix=f"give it an output for each: {code.function} gets their number second",
+        )
+    return trainer, code
 
 
 def _fit(trainer: Trainer, run: Run | None, console: Console, resume: bool = False) -> None:
@@ -237,9 +245,10 @@ def _why_nothing(history: History, trainer: Trainer) -> str:
     last = history.records[-1]
     rate = float(trainer.learning_rates.max())
     usual = replace(trainer.config, learning_rate=None).resolved("cpu").learning_rate or rate
-    lower = usual if usual < rate else rate / 10
-    advice = f"lower the learning rate, now {rate:g}, as in --lr {lower:.2g}"
-    if last["loss"] < 2 * loss:
+    advice = f"lower the learning rate, now {rate:g}, as in --lr {min(usual, rate / 10):.2g}"
+    if rate < usual:
+        advice = f"raise the learning rate, now {rate:g}, as in --lr {usual:.2g}"
+    elif last["loss"] < 2 * loss:
         advice = f"try more --epochs or another --lr than {rate:g}, and look at the labels"
     return (
         f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"

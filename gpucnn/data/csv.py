@@ -1,15 +1,16 @@
 """Tables: CSV and TSV files with a row for each image, as spreadsheets, pandas, R and Kaggle write.
 
 A row holds the pixels of an image, or the name of a picture file, and perhaps its label. What each
-column is, `gpucnn.data.columns` tells by the header. Cells are separated by commas, semicolons,
-tabs or spaces, and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
+column is, `gpucnn.data.columns` tells. Cells are separated by commas, semicolons, tabs or spaces,
+and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
 """
 
 from __future__ import annotations
 
 import csv
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,7 +18,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.columns import Columns, is_number, understand
+from gpucnn.data.columns import Columns, Known, is_header, is_number, refuse_doubtful, understand
 from gpucnn.data.files import read_bytes
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.errors import DataError
@@ -31,7 +32,7 @@ _ROLES = {"train": "train", "test": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
 )
 _SAMPLE = 1000  # rows that are looked at to tell what the columns are
-_WIDEST = 100  # characters of a label, or of an id
+_WIDEST = 100  # characters of a cell that NumPy reads; wider ones are read once more
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
 
@@ -55,45 +56,74 @@ class Table:
     ids: list[str] | None
 
 
-def read_table(path: Path, label_column: str | None = None, pixels: int | None = None) -> Table:
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """The text of a table.
+
+    Args:
+        path: of the file.
+        lines: all of them.
+        filled: the numbers, counted from 0, of those that hold rows.
+        separator: of the cells.
+    """
+
+    path: Path
+    lines: list[str]
+    filled: list[int]
+    separator: str
+
+    def cells(self, numbers: Iterable[int]) -> Iterator[list[str]]:
+        """The cells of lines, by their numbers."""
+        chosen = (self.lines[number] for number in numbers)
+        if self.separator == " ":
+            return (line.split() for line in chosen)
+        return csv.reader(chosen, delimiter=self.separator, skipinitialspace=True)
+
+    def of(self, number: int) -> list[str]:
+        """The cells of one line."""
+        return next(self.cells([number]))
+
+
+def read_table(path: Path, known: Known | None = None) -> Table:
     """The rows of a table, raw or gzip.
 
     Args:
         path: the file.
-        label_column: what the user says of it: see `gpucnn.data.columns.understand`.
-        pixels: how many an image has, if that is known.
+        known: what is known of it beforehand.
 
     Raises:
         DataError: it is no such table, or it cannot be told with certainty what its columns are;
             the message names the line, or the option that says it.
     """
-    lines = _lines(read_bytes(path), path)
-    start = next((k for k, line in enumerate(lines) if _is_filled(line) and line[0] != "#"), None)
-    if start is None:
-        raise DataError(f"{path} has no images", cause="it is empty", fix=_LINE_FIX)
-    separator = _separator(lines[start])
-    filled = filter(_is_filled, islice(lines, start, None))
-    rows = list(islice(_cells(filled, separator), _SAMPLE))
-    columns = understand(rows, str(path), label_column, pixels)
-    body = [k for k in range(start + columns.header, len(lines)) if _is_filled(lines[k])]
+    known = known or Known()
+    text = _lines(path)
+    rows = list(text.cells(islice(text.filled, _SAMPLE)))
+    columns = understand(rows, str(path), known)
+    body = text.filled[columns.header :]
     if not body:
         raise DataError(f"{path} has no images", cause="it is only a header", fix=_LINE_FIX)
-    found = _parse([lines[k] for k in body], columns, separator)
+    found = _parse(text, body, columns)
     if found is None:
-        _explain(lines, body, path, columns, separator)
-    numbers = None
+        _explain(text, body, columns)
+    pixels = None
     if columns.pixels:
-        numbers = _merged(found, columns.pixels)
-        if (wrong := _first_wrong(numbers)) is not None:
-            row, number = wrong
-            _refuse_pixel(lines, body[row], number, path, columns, separator)
+        pixels = _merged(found, columns.pixels)
+        if (wrong := _first_wrong(pixels)) is not None:
+            _refuse_pixel(text, body[wrong[0]], wrong[1], columns)
+    texts = {
+        place: _text(found[place], text, body, place)
+        for place in (columns.label, columns.ids, columns.file)
+        if place is not None
+    }
     labels = None
-    if columns.label is not None:
-        labels = as_labels(found[columns.label], str(path), lambda row: f"line {body[row] + 1}")
-    files, ids = (
-        None if place is None else found[place].tolist() for place in (columns.file, columns.ids)
-    )
-    return Table(columns, numbers, files, labels, ids)
+    if columns.label is not None and known.labelled:
+        cells = np.array(texts[columns.label])
+        if columns.guessed and pixels is not None:
+            last = [f"{number:g}" for number in np.unique(pixels[:, -1])]
+            refuse_doubtful([cell.strip() for cell in texts[columns.label]], last, str(path))
+        labels = as_labels(cells, str(path), lambda row: f"line {body[row] + 1}")
+    files, ids = (None if place is None else texts[place] for place in (columns.file, columns.ids))
+    return Table(columns, pixels, files, labels, ids)
 
 
 def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
@@ -108,7 +138,32 @@ def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
     return {name: files for name, files in sets.items() if "train" in files}
 
 
-def _lines(content: bytes, path: Path) -> list[str]:
+def _lines(path: Path) -> _Lines:
+    """The lines of a table that hold its rows; a header that is a comment is made one of them."""
+    lines = _decoded(read_bytes(path), path).split("\n")
+    filled = [k for k, line in enumerate(lines) if line and not line.isspace()]
+    separator = None
+    if filled and (excel := re.fullmatch(r"sep=(.)", lines[filled[0]].strip())):
+        separator, filled = excel[1], filled[1:]
+    comments = 0
+    while comments < len(filled) and lines[filled[comments]].startswith("#"):
+        comments += 1
+    if comments == len(filled):
+        raise DataError(f"{path} has no images", cause="it is empty", fix=_LINE_FIX)
+    first = filled[comments]
+    separator = separator or _separator(lines[first])
+    lines = _plain(lines, filled, separator, path)
+    text = _with_points(_Lines(path, lines, filled[comments:], separator))
+    if comments:  # as np.savetxt writes a header
+        last = filled[comments - 1]
+        lines[last] = lines[last].lstrip("# ")
+        both = list(text.cells([last, first]))
+        if len(both[0]) == len(both[1]) and is_header(both):
+            return replace(text, filled=[last, *text.filled])
+    return text
+
+
+def _decoded(content: bytes, path: Path) -> str:
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is None and b"\0" in content[:100]:  # UTF-16 of plain letters, without its mark
         halves = content[0:100:2], content[1:100:2]
@@ -118,38 +173,66 @@ def _lines(content: bytes, path: Path) -> list[str]:
             raise DataError(
                 f"{path} is no table", cause="it has zero bytes, which text has not", fix=_LINE_FIX
             )
-    text = content.decode(encoding or "utf-8", errors="replace")
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.split("\n")
-
-
-def _is_filled(line: str) -> bool:
-    return bool(line) and not line.isspace()
+    # What is no UTF-8 is refused where it matters, by `as_labels` and for a pixel.
+    text = content.decode(encoding or "utf-8", errors="surrogateescape")
+    return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _separator(line: str) -> str:
+    """What stands between the cells of a line.
+
+    Between semicolons and tabs commas may be in numbers (0,5) and in names.
+    """
     counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
-    best = max(counts, key=counts.__getitem__)
-    return best if counts[best] else " " if len(line.split()) > 1 else ","
+    for mark in ("\t", ";"):
+        if counts[mark] and 2 * counts[mark] >= counts[","]:
+            return mark
+    return "," if counts[","] or len(line.split()) < 2 else " "
 
 
-def _cells(lines: Any, separator: str) -> Any:
-    if separator == " ":
-        return (line.split() for line in lines)
-    return csv.reader(lines, delimiter=separator, skipinitialspace=True)
+def _plain(lines: list[str], filled: list[int], separator: str, path: Path) -> list[str]:
+    """The lines without blanks before quotes, and without a last separator if all have one.
+
+    Raises:
+        DataError: a quoted cell goes on in the next line.
+    """
+    if any('"' in lines[k] for k in filled):
+        for k in filled:
+            if lines[k].count('"') % 2:
+                raise DataError(
+                    f"{path}, line {k + 1}: a quoted cell goes on in the next line",
+                    fix="write each row on one line",
+                )
+        lines = [line.replace(f'{separator} "', f'{separator}"') for line in lines]
+    if separator != " " and all(
+        lines[k].rstrip(" ").endswith(separator) or lines[k].startswith("#") for k in filled
+    ):
+        lines = [line.rstrip(" ").removesuffix(separator) for line in lines]
+    return lines
 
 
-def _parse(body: list[str], columns: Columns, separator: str) -> dict[int, NDArray[Any]] | None:
+def _with_points(text: _Lines) -> _Lines:
+    """The same table with decimal points in its numbers, where they have decimal commas."""
+    if text.separator not in (";", "\t"):
+        return text
+    cell = re.compile(
+        rf'((?:^|{text.separator})"?\d*),(\d+(?:[eE][-+]?\d+)?)(?="?(?:{text.separator}|$))'
+    )
+    if not any(cell.search(text.lines[k]) for k in text.filled[:_SAMPLE]):
+        return text
+    return replace(text, lines=[cell.sub(r"\1.\2", line) for line in text.lines])
+
+
+def _parse(text: _Lines, body: list[int], columns: Columns) -> dict[int, NDArray[Any]] | None:
     """Column by its place -> its cells: text, or for the first of some pixels all of them (N, P).
 
     None if a row has another number of columns, or a pixel is no number.
     """
-    pixels, text = set(columns.pixels), {columns.label, columns.ids, columns.file}
-    width = len(columns.names)
+    pixels, texts = set(columns.pixels), {columns.label, columns.ids, columns.file}
+    rows = [text.lines[k] for k in body]
     for number in (np.uint8, np.float64):
         fields: list[Any] = []
-        for place in range(width + columns.blank):
+        for place in range(len(columns.names)):
             is_pixel = place in pixels
             if is_pixel and place - 1 in pixels:
                 first, kind, count = fields[-1]
@@ -157,13 +240,13 @@ def _parse(body: list[str], columns: Columns, separator: str) -> dict[int, NDArr
             elif is_pixel:
                 fields.append((f"{place}", number, (1,)))
             else:
-                fields.append((f"{place}", f"U{_WIDEST if place in text else 1}"))
+                fields.append((f"{place}", f"U{_WIDEST if place in texts else 1}"))
         try:
             table = np.loadtxt(
-                body,
+                rows,
                 np.dtype(fields),
                 comments=None,
-                delimiter=None if separator == " " else separator,
+                delimiter=None if text.separator == " " else text.separator,
                 quotechar='"',
                 ndmin=1,
             )
@@ -173,7 +256,14 @@ def _parse(body: list[str], columns: Columns, separator: str) -> dict[int, NDArr
     return None
 
 
-def _merged(found: dict[int, NDArray[Any]], pixels: Any) -> NDArray[Any]:
+def _text(cells: NDArray[Any], text: _Lines, body: list[int], place: int) -> list[str]:
+    """The cells of a column of text, none of them cut off."""
+    if np.char.str_len(cells).max() < _WIDEST:
+        return [str(cell) for cell in cells]
+    return [row[place] for row in text.cells(body)]
+
+
+def _merged(found: dict[int, NDArray[Any]], pixels: Sequence[int]) -> NDArray[Any]:
     """The pixels in their order, (N, P), C-contiguous."""
     runs = [np.asarray(found[place]) for place in sorted(found) if place in set(pixels)]
     array = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
@@ -196,33 +286,33 @@ def _first_wrong(pixels: NDArray[Any]) -> tuple[int, int] | None:
     return int(row), int(number)
 
 
-def _explain(
-    lines: list[str], body: list[int], path: Path, columns: Columns, separator: str
-) -> NoReturn:
+def _explain(text: _Lines, body: list[int], columns: Columns) -> NoReturn:
     """Raise the DataError of the first line that is wrong, found by going through it in Python."""
-    width = len(columns.names) + columns.blank
+    width = len(columns.names)
     for line in body:
-        fields = next(_cells([lines[line]], separator))
+        fields = text.of(line)
         if len(fields) != width:
             raise DataError(
-                f"{path}, line {line + 1}: {len(fields)} columns, where line"
-                f" {body[0] + 1 - columns.header} has {width}",
+                f"{text.path}, line {line + 1}: {len(fields)} columns, where line"
+                f" {text.filled[0] + 1} has {width}",
                 fix="get the file again if it was cut short; every line must be as long",
             )
         for number, place in enumerate(columns.pixels):
             if not is_number(fields[place]):
-                _refuse_pixel(lines, line, number, path, columns, separator)
-    raise DataError(f"{path} is not a table of images", fix=_LINE_FIX)
+                _refuse_pixel(text, line, number, columns)
+    raise DataError(
+        f"{text.path} is not a table of images",
+        cause="NumPy cannot read it as numbers",
+        fix=_LINE_FIX,
+    )
 
 
-def _refuse_pixel(
-    lines: list[str], line: int, number: int, path: Path, columns: Columns, separator: str
-) -> NoReturn:
+def _refuse_pixel(text: _Lines, line: int, number: int, columns: Columns) -> NoReturn:
     place = columns.pixels[number]
-    cell = next(_cells([lines[line]], separator))[place].strip()
+    cell = text.of(line)[place].strip()
     column = f" (column `{columns.names[place]}`)" if columns.header else ""
     raise DataError(
-        f"{path}, line {line + 1}: the pixel {number}{column} is {cell[:20]!r}, which is no whole"
-        " number from 0 to 255",
+        f"{text.path}, line {line + 1}: the pixel {number}{column} is {cell[:20]!r}, which is no"
+        " whole number from 0 to 255",
         fix="pixels are 0 to 255, or all of them 0 to 1; correct or remove the line",
     )

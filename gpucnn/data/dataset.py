@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -32,6 +33,7 @@ class Dataset:
         items: what each image is called, as by its file; without, the name of the data set and a
             number.
         ids: what tells the rows of a table from each other, as it is written there; or None.
+        numbered: whether classes are known by their numbers alone.
         places: of a subset, the place of each image in `items`, `ids` and the whole; or None.
 
     Raises:
@@ -46,11 +48,13 @@ class Dataset:
     label_values: list[str] = field(default_factory=list)
     items: Sequence[str] | None = None
     ids: Sequence[str] | None = None
+    numbered: bool = False
     places: NDArray[Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names:
             object.__setattr__(self, "class_names", [str(k) for k in range(self.classes)])
+            object.__setattr__(self, "numbered", True)
         if not self.label_values:
             object.__setattr__(self, "label_values", self.class_names)
         labels = self.labels
@@ -131,45 +135,69 @@ class Splits:
         return self.train.image_shape
 
 
-def match_classes(dataset: Dataset, names: Sequence[str], values: Sequence[str]) -> Dataset:
+def digest(parts: Sequence[Dataset]) -> str:
+    """SHA-256 over the images and labels of some data sets, in hexadecimal digits."""
+    sha = hashlib.sha256()
+    for part in parts:
+        for array in (part.images, part.labels):
+            if array is not None:
+                sha.update(f"{array.dtype.str}{array.shape}".encode())
+                sha.update(array.tobytes())
+    return sha.hexdigest()
+
+
+def match_classes(
+    dataset: Dataset, names: Sequence[str], values: Sequence[str]
+) -> tuple[Dataset, str]:
     """The same images, their labels numbered as the classes of a model are: matched by name.
 
-    A class is matched by its name, or else by the label that stands for it in files. Classes that
-    no image is of need no match.
+    Labels that are numbers, and have no names, are also matched by the labels that stood for the
+    classes in the files that the model was trained on. Classes that no image is of need no match.
 
     Args:
         dataset: with class ids for labels.
         names: the classes of the model.
         values: the labels that stood for them in the files that it was trained on.
 
+    Returns:
+        The data set; and, if numbers were matched so, that in words, else "".
+
     Raises:
         DataError: the model does not know a class.
     """
     assert dataset.labels is not None
     by_name = {name: place for place, name in enumerate(names)}
-    by_value = {value: place for place, value in enumerate(values)}
+    by_value = {value: place for place, value in enumerate(values)} if dataset.numbered else {}
     table = np.full(dataset.classes, -1, np.int32)
-    unknown = []
-    for place in np.unique(dataset.labels):
+    used = np.unique(dataset.labels)
+    unknown, numbers = [], []
+    for place in used:
         name, value = dataset.class_names[place], dataset.label_values[place]
-        found = by_name.get(name, by_value.get(value))
-        if found is None:
-            unknown.append(name)
+        if name in by_name:
+            table[place] = by_name[name]
+        elif value in by_value:
+            table[place] = by_value[value]
+            numbers.append(place)
         else:
-            table[place] = found
+            unknown.append(name)
     if unknown:
         raise DataError(
             f"{dataset.name} has classes that the model does not know: {listing(unknown)}",
             cause=f"the model knows {listing(list(names))}",
             fix="give data of these classes, or name them alike",
         )
-    return replace(
+    matched = replace(
         dataset,
         labels=table[dataset.labels],
         classes=len(names),
         class_names=list(names),
         label_values=list(values),
+        numbered=False,
     )
+    if not numbers:
+        return matched, ""
+    labels = listing([dataset.label_values[place] for place in numbers])
+    return matched, f"labels {labels} are taken for {listing([names[table[k]] for k in numbers])}"
 
 
 def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:

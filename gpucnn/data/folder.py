@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gpucnn.data.found import Found
 from gpucnn.data.image import is_picture
-from gpucnn.data.labels import in_order, listing
+from gpucnn.data.labels import composed, in_order, listing
 from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -54,7 +55,7 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
         scan.unread += map(str, files)
     else:
         pictures = [file for file in files if is_picture(file.name)]
-        if pictures and not any(map(_has_pictures, folders.values())):
+        if pictures and not any(map(has_pictures, folders.values())):
             listed: Listed = [(file, None) for file in pictures]
             scan.unread += [str(file) for file in files if file not in pictures]
             return read_listed(path, {"all": listed}, {"all": path}, reading, None, scan.notes())
@@ -88,7 +89,7 @@ class _Scan:
             if _JUNK.fullmatch(item.name):
                 self.junk["._*" if item.name.startswith("._") else item.name] += 1
             elif item.is_dir():
-                folders[item.name] = item
+                folders[composed(item.name)] = item
             else:
                 files.append(item)
         if all(map(str.isdecimal, folders)):
@@ -100,21 +101,35 @@ class _Scan:
         self.unread += map(str, files)
         return {name: self.pictures(each) for name, each in folders.items()}
 
-    def pictures(self, folder: Path) -> list[Path]:
+    def pictures(
+        self, folder: Path, others: bool = False, above: tuple[str, ...] = ()
+    ) -> list[Path]:
         """The pictures in a folder and in those below it.
+
+        Args:
+            others: whether other files are passed over, and noted.
+            above: the folders that it lies in, to which a link may lead back.
 
         Raises:
             DataError: there is a file that is no picture by its name.
         """
-        folders, files = self.entries(folder)
-        others = [file for file in files if not is_picture(file.name)]
+        place = os.path.realpath(folder)
+        if place in above:
+            return []
+        folders, found = self.entries(folder)
+        files = [file for file in found if is_picture(file.name)]
+        strange = [file for file in found if not is_picture(file.name)]
         if others:
+            self.unread += map(str, strange)
+        elif strange:
             raise DataError(
-                f"{others[0]} is no image by its name",
-                cause=f"there are {len(others)} such files in {folder}" if others[1:] else None,
+                f"{strange[0]} is no image by its name",
+                cause=f"there are {len(strange)} such files in {folder}" if strange[1:] else None,
                 fix="take it out of the folder, or save it as PNG or JPEG",
             )
-        return files + [file for each in folders.values() for file in self.pictures(each)]
+        for each in folders.values():
+            files += self.pictures(each, others, (*above, place))
+        return files
 
     def notes(self) -> list[str]:
         """What was passed over, a sentence for each kind."""
@@ -125,7 +140,7 @@ class _Scan:
         if self.empty:
             notes.append(f"passed over folders without pictures: {listing(self.empty)}")
         if self.unread:
-            notes.append(f"not read, as they are in no folder of a class: {listing(self.unread)}")
+            notes.append(f"files not read: {listing(self.unread)}")
         return notes
 
 
@@ -143,7 +158,7 @@ def _parts(path: Path, folders: Mapping[str, Path]) -> dict[str, Path]:
     """
     roles = {name: _role(name) for name in folders}
     nested = [name for name in folders if roles[name] and _has_classes(folders[name])]
-    filled = [name for name in folders if _has_pictures(folders[name])]
+    filled = [name for name in folders if has_pictures(folders[name])]
     if not nested:
         if filled and all(roles.values()):
             raise DataError(
@@ -174,13 +189,42 @@ def _parts(path: Path, folders: Mapping[str, Path]) -> dict[str, Path]:
 
 def _has_classes(folder: Path) -> bool:
     """Whether folders in it have pictures in them."""
-    return any(item.is_dir() and _has_pictures(item) for item in folder.iterdir())
+    return any(item.is_dir() and has_pictures(item) for item in folder.iterdir())
 
 
-def _has_pictures(folder: Path) -> bool:
+def has_pictures(folder: Path) -> bool:
+    """Whether there are pictures in a folder, or in those below it."""
     return not _JUNK.fullmatch(folder.name) and any(
-        is_picture(file.name) and not _JUNK.fullmatch(file.name) for file in folder.rglob("*.*")
+        is_picture(name) and not _JUNK.fullmatch(name)
+        for _, _, names in _walk(folder)
+        for name in names
     )
+
+
+def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`os.walk` that follows links, but enters no folder a second time."""
+    seen = set()
+    for top, folders, files in os.walk(folder, followlinks=True):
+        place = os.path.realpath(top)
+        if place in seen:
+            folders.clear()
+            continue
+        seen.add(place)
+        yield top, folders, files
+
+
+def read_pictures_in(path: Path, reading: Reading) -> Found:
+    """All pictures in a folder and in those below it, without labels.
+
+    Raises:
+        DataError: there are none, or as `read_pictures`.
+    """
+    scan = _Scan()
+    files = scan.pictures(path, others=True)
+    if not files:
+        raise DataError(f"{path} holds no pictures", fix="give a folder of pictures")
+    listed: Listed = [(file, None) for file in files]
+    return read_listed(path, {"all": listed}, {"all": path}, reading, None, scan.notes())
 
 
 def _class_names(

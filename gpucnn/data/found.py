@@ -51,9 +51,9 @@ class Found:
             "pictures"; or "named", of a data set known by its name.
         said: how they became arrays, in words.
         notes: what else the user should know, a sentence each.
-        classes: their names where the files, or what is known of them, say them; by default they
-            are those of the labels.
-        values: the labels in the files, in the order of `classes`; by default the same.
+        classes: their names where the files, or what is known of them, say them; by default the
+            `values`.
+        values: the labels in the files, one for each class; by default those that there are.
         label_column: the name of the label's column in a table with a header.
     """
 

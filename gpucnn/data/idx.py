@@ -141,6 +141,11 @@ def find_images(directory: Path, prefix: str | None = None) -> dict[str, dict[st
     return sets
 
 
+def has_labels(images_path: Path) -> bool:
+    """Whether `find_labels` finds some."""
+    return _labels_of(images_path) is not None
+
+
 def find_labels(images_path: Path) -> Path:
     """The file of labels beside a file of images.
 
@@ -150,13 +155,23 @@ def find_labels(images_path: Path) -> Path:
     Raises:
         DataError: there is none.
     """
-    stem = images_path.name.removesuffix(".gz").replace(".idx", "-idx")
-    wanted = stem.replace("images", "labels").replace("idx3", "idx1")
+    if (found := _labels_of(images_path)) is not None:
+        return found
+    raise DataError(
+        f"{images_path} has no labels beside it",
+        cause=f"{_labels_name(images_path)} (or .gz) is not in {images_path.parent}",
+        fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
+    )
+
+
+def _labels_of(images_path: Path) -> Path | None:
+    wanted = _labels_name(images_path)
     for name in (wanted, wanted.replace("idx1-ubyte", "idx2-int")):
         if (found := find_file(images_path.parent, name)) is not None:
             return found
-    raise DataError(
-        f"{images_path} has no labels beside it",
-        cause=f"{wanted} (or .gz) is not in {images_path.parent}",
-        fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
-    )
+    return None
+
+
+def _labels_name(images_path: Path) -> str:
+    stem = images_path.name.removesuffix(".gz").replace(".idx", "-idx")
+    return stem.replace("images", "labels").replace("idx3", "idx1")

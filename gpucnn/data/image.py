@@ -96,10 +96,18 @@ def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
             f"{name} has more than 8 bits a pixel (mode {picture.mode})",
             fix="save it with 8 bits a channel",
         )
-    is_gray = picture.mode in ("1", "L", "LA")
+    is_gray = _is_gray(picture)
     if picture.has_transparency_data:
         picture = _on_ground(picture.convert("RGBA"))
     return np.asarray(picture.convert("L" if is_gray else "RGB"))
+
+
+def _is_gray(picture: Image.Image) -> bool:
+    """Whether a picture is gray by its mode; one with a palette, by its colors."""
+    if picture.mode != "P":
+        return picture.mode in ("1", "L", "LA")
+    colors = np.asarray(picture.convert("RGB"))
+    return bool((colors == colors[..., :1]).all())
 
 
 def _on_ground(picture: Image.Image) -> Image.Image:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -11,7 +13,11 @@ from numpy.typing import NDArray
 from gpucnn.errors import DataError
 
 MOST_CLASSES = 2**16  # beyond it a number is a mistake, and would cost an output for each below
-_MISSING = ("", "?", "-", "na", "n/a", "nan", "null", "none")
+_MISSING = ("", "?", "na", "<na>", "nan", "null")
+#: Text that is a number: 7, 7.0, 7.000e+00; 07, 1_1 and 1e1 are names.
+_NUMBER = re.compile(
+    r"-?(0|[1-9]\d*)(\.\d*)?|-?\d\.\d+e[+-]\d+|-?nan|-?inf", re.ASCII | re.IGNORECASE
+)
 
 _ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
 
@@ -43,19 +49,34 @@ def as_labels(
         )
     if flat.dtype.kind in "biuf":
         return _whole(flat, flat, where, name)
-    if flat.dtype.kind == "S":
-        flat = np.char.decode(flat, "utf-8", "replace")
-    elif flat.dtype.kind == "O":
-        flat = np.array([str(label) for label in flat])
-    try:
-        return _whole(flat.astype(np.float64), flat, where, name)
-    except ValueError:  # at least one is a word, or empty
-        pass
-    words = np.char.strip(flat)
+    words = _as_text(flat)
     distinct, inverse = np.unique(words, return_inverse=True)
+    if all(map(_NUMBER.fullmatch, distinct)):
+        return _whole(distinct.astype(np.float64)[inverse], words, where, name)
     missing = np.isin(np.char.lower(distinct), _MISSING)
-    _refuse(words, missing[inverse], where, name, "the label is missing")
+    stands = "it stands for a label that is missing; a class must be called otherwise"
+    _refuse(words, missing[inverse], where, name, stands)
+    broken = np.array([not _is_text(word) for word in distinct], bool)
+    _refuse(words, broken[inverse], where, name, "it is no text in UTF-8")
     return words
+
+
+def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
+    """Text (N,), each without blanks around it and with composed letters (Unicode's NFC)."""
+    if array.dtype.kind == "S":
+        texts = [item.decode("utf-8", "surrogateescape") for item in array.tolist()]
+    else:
+        texts = [str(item) for item in array.tolist()]
+    return np.array([composed(text.strip()) for text in texts], dtype=str)
+
+
+def composed(text: str) -> str:
+    """A name with composed letters: systems write "é" as one sign or as two."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
+def _is_text(word: str) -> bool:
+    return word == word.encode(errors="ignore").decode()
 
 
 def _whole(
@@ -83,6 +104,11 @@ def _from_one_hot(array: NDArray[Any], where: str) -> Labels:
             " image are not supported",
         )
     return array.argmax(axis=1).astype(np.int64)
+
+
+def one_hot_width(array: NDArray[Any]) -> int:
+    """How many classes one-hot rows (N, K) are of; 0 for labels of another form."""
+    return array.shape[1] if array.ndim == 2 and array.shape[1] > 1 else 0
 
 
 def _refuse(
@@ -116,7 +142,12 @@ def class_names(parts: Sequence[Labels]) -> list[str]:
 
 def in_order(name: str) -> tuple[bool, int, str]:
     """The key that sorts names: numbers first, by their value; then words."""
-    return (False, int(name), name) if name.isdecimal() else (True, 0, name)
+    return (False, int(name), name) if _is_plain(name) else (True, 0, name)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a name is a number as it is usually written: 7, not 07."""
+    return name.isascii() and name.isdecimal() and str(int(name)) == name
 
 
 def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.int32]:
@@ -148,7 +179,7 @@ def listing(names: Sequence[str], most: int = 8) -> str:
 
     Numbers that follow each other are a range: "0-9".
     """
-    numbers = [int(name) for name in names if name.isdecimal()]
+    numbers = [int(name) for name in names if _is_plain(name)]
     if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]}-{numbers[-1]}"
     shown = ", ".join(map(on_one_line, names[:most]))

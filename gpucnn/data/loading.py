@@ -20,7 +20,6 @@ from gpucnn.errors import DataError, UsageError
 
 NAMES = (*sources.SOURCES, "digits")
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
-_DIM = 64  # of 255: images that are darker than this everywhere are worth a note
 
 
 def load(
@@ -79,6 +78,7 @@ def find(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
     known: Reading | None = None,
+    labelled: bool = True,
 ) -> Found:
     """What is in a data set, before anything is held out; `load` says the rest.
 
@@ -86,6 +86,7 @@ def find(
         name: of a data set, or a path; a `Path` is never a name.
         reading: what is said of it now.
         known: what is known of it from elsewhere, as from a run, and gives way to `reading`.
+        labelled: whether the labels matter.
 
     Raises:
         UsageError: also if `reading` says what does not matter for data of this kind.
@@ -104,7 +105,7 @@ def find(
                 fix=f"leave --data-dir out, or give {' or '.join(sources.SOURCES)} as --data",
             )
         try:
-            found = read(path, reading.over(known) if known else reading)
+            found = read(path, reading.over(known) if known else reading, labelled)
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read",
@@ -147,8 +148,10 @@ def cut(parts: dict[str, Dataset], name: str, validation: int | None) -> dict[st
 def datasets(found: Found, name: str) -> dict[str, Dataset]:
     """Role -> data set, with class ids for labels."""
     labels = [part.labels for part in found.parts if part.labels is not None]
-    names = found.classes or class_names(labels)
-    values = found.values or names
+    values = found.values or found.classes or class_names(labels)
+    names = found.classes or values
+    # Labels that are numbers and have no names: a model may know names for them.
+    numbered = found.classes is None and all(label.dtype.kind == "i" for label in labels)
     return {
         part.role: Dataset(
             name if len(found.parts) == 1 else part.where,
@@ -159,6 +162,7 @@ def datasets(found: Found, name: str) -> dict[str, Dataset]:
             values,
             part.items,
             part.ids,
+            numbered=numbered,
         )
         for part in sorted(found.parts, key=lambda part: ROLES.index(part.role))
     }
@@ -260,9 +264,6 @@ def _doubts(parts: dict[str, Dataset]) -> list[str]:
         notes.append(f"classes without images to train on: {listing(names)}")
     if len(train) >= 20 and 2 * len(trained) > len(train):
         notes.append(f"{len(train):,} images have {len(trained):,} classes: are these the labels?")
-    highest = int(train.images.max(initial=0))
-    if 1 < highest < _DIM:
-        notes.append(f"no pixel is above {highest} of 255: --standardise scales them")
     return notes
 
 

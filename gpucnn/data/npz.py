@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from gpucnn.data.files import describe
 from gpucnn.data.found import Found, Part
-from gpucnn.data.labels import as_labels
+from gpucnn.data.labels import as_labels, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -81,7 +82,7 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
     return array
 
 
-def read_npz(path: Path, reading: Reading | None = None) -> Found:
+def read_npz(path: Path, reading: Reading | None = None, labelled: bool = True) -> Found:
     """The images and labels of an .npz file, as Keras, MedMNIST, scikit-learn or a user names them.
 
     The names say images or labels (x, images, data, ...; y, labels, target, ...), and perhaps the
@@ -89,32 +90,36 @@ def read_npz(path: Path, reading: Reading | None = None) -> Found:
     train_labels, val_images``; ``X, y``. Images are as in `as_images`, labels as in `as_labels`.
     A file with one nameless array (KMNIST's ``kmnist-train-imgs.npz``) has its labels beside it.
 
+    Args:
+        labelled: whether the labels matter.
+
     Raises:
         DataError: it is no such file.
     """
     arrays = load_numpy(path)
     if set(arrays) == {_LONE}:
-        return _read_beside(path, arrays[_LONE], reading or Reading())
+        return _read_beside(path, arrays[_LONE], reading or Reading(), labelled)
     names = _by_meaning(path, arrays)
-    if not any(images for images, _ in names.values()):
+    if not names:
         raise DataError(
             f"{path} holds {_shapes(arrays)}, no images with labels",
             fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
         )
-    parts, said = [], []
+    parts, said, width = [], [], 0
     for role, (images_name, labels_name) in names.items():
-        if images_name is None:
-            continue
         where = f"{images_name} of {path}"
         images, reading, how = as_images(arrays[images_name], where, reading)
         said += [words for words in how if words not in said]
         labels = None
-        if labels_name is not None:
+        if labels_name is not None and labelled:
             labels = as_labels(arrays[labels_name], f"{labels_name} of {path}")
+            width = max(width, one_hot_width(arrays[labels_name]))
         parts.append(Part(role, images, labels, where))
     if len(parts) == 1:
-        parts[0] = _renamed(parts[0], str(path))
-    return Found(path, parts, reading or Reading(), "images", said)
+        parts[0] = replace(parts[0], where=str(path))
+    # One-hot rows have a place for each class, also for one that no image is of.
+    numbers = [str(number) for number in range(width)] or None
+    return Found(path, parts, reading or Reading(), "images", said, values=numbers)
 
 
 def read_npy(path: Path, reading: Reading | None = None) -> Found:
@@ -140,11 +145,14 @@ def read_npy(path: Path, reading: Reading | None = None) -> Found:
     return Found(path, [Part("all", images, None, str(path), items)], found, "images", said)
 
 
-def _read_beside(path: Path, array: NDArray[Any], reading: Reading) -> Found:
+def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labelled: bool) -> Found:
     """Images whose labels are in a file beside them, by KMNIST's names."""
     stem, suffix = path.name[: -len(path.suffix)], path.suffix
     wanted = re.sub(r"(imgs|images)$", "labels", stem)
     labels_path = path.with_name(f"{wanted}{suffix}")
+    if wanted != stem and not labelled:
+        images, reading, said = as_images(array, str(path), reading)
+        return Found(path, [Part("all", images, None, str(path))], reading, "images", said)
     if wanted == stem or not labels_path.is_file():
         raise DataError(
             f"{path} holds {_LONE} of shape {array.shape}, an array without a name",
@@ -158,39 +166,53 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading) -> Found:
     return Found(path, [part], reading, "images", said)
 
 
-def _by_meaning(
-    path: Path, arrays: dict[str, NDArray[Any]]
-) -> dict[str, tuple[str | None, str | None]]:
-    """Role -> the names of its images and of its labels."""
-    found: dict[str, list[list[str]]] = {}
+def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[str, str | None]]:
+    """Role -> the names of its images and, if it has some, of its labels.
+
+    Raises:
+        DataError: several arrays may be the same.
+    """
+    found: dict[str, tuple[list[str], list[str]]] = {}
     for name in arrays:
         words = [word for word in _WORDS.split(name.lower()) if word]
         roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
         rest = [word for word in words if not any(word in known for known in _ROLES.values())]
-        kinds = [kind for kind, known in enumerate((_IMAGES, _LABELS)) if rest and rest[0] in known]
-        if len(rest) == 1 and len(roles) <= 1 and kinds:
-            role = roles[0] if roles else "all"
-            found.setdefault(role, [[], []])[kinds[0]].append(name)
-    for pair in found.values():
-        for several in pair:
-            if len(several) > 1:
-                raise DataError(
-                    f"{path} has several arrays that may be the same: {', '.join(several)}",
-                    fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
-                )
-    order = [role for role in ("all", "train", "validation", "test") if role in found]
-    if "all" in found and "train" not in found and len(order) > 1:
-        found["train"] = found.pop("all")  # x, y, x_test, y_test
-        order[0] = "train"
-    return {
-        role: (next(iter(found[role][0]), None), next(iter(found[role][1]), None)) for role in order
-    }
+        if len(rest) == 1 and len(roles) <= 1:
+            images, labels = found.setdefault(roles[0] if roles else "all", ([], []))
+            if rest[0] in _IMAGES:
+                images.append(name)
+            elif rest[0] in _LABELS:
+                labels.append(name)
+    chosen = {}
+    for role, (images, labels) in found.items():
+        if images:
+            count = len(arrays[images[0]])
+            labels = [name for name in labels if len(arrays[name]) == count] or labels[:1]
+            if _are_equal([arrays[name] for name in images]):
+                images = images[:1]  # as scikit-learn has them: images, and as rows
+            for several in (images, labels):
+                _refuse_several(path, several)
+            chosen[role] = images[0], next(iter(labels), None)
+    if "all" in chosen and "train" in chosen:
+        _refuse_several(path, [chosen["all"][0], chosen["train"][0]])
+    if "all" in chosen and len(chosen) > 1:
+        chosen["train"] = chosen.pop("all")  # x, y, x_test, y_test
+    return {role: chosen[role] for role in ("all", "train", "validation", "test") if role in chosen}
+
+
+def _are_equal(arrays: list[NDArray[Any]]) -> bool:
+    rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays if array.ndim]
+    return all(np.array_equal(other, rows[0]) for other in rows[1:])
+
+
+def _refuse_several(path: Path, names: list[str]) -> None:
+    if len(names) > 1:
+        raise DataError(
+            f"{path} has several arrays that may be the same: {', '.join(names)}",
+            fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
+        )
 
 
 def _shapes(arrays: dict[str, NDArray[Any]]) -> str:
     listed = [f"{name} {array.shape}" for name, array in sorted(arrays.items())]
     return ", ".join(listed) or "no arrays"
-
-
-def _renamed(part: Part, where: str) -> Part:
-    return Part(part.role, part.images, part.labels, where)

@@ -14,6 +14,9 @@ from gpucnn.errors import DataError
 
 Images = NDArray[np.uint8]
 
+_DIM = 64  # of 255: images without a brighter pixel are worth a word
+_ROUNDING = 1e-4  # by which a float may be beyond 1, or beyond a whole number
+
 
 def as_images(
     array: NDArray[Any], where: str, reading: Reading | None = None
@@ -36,22 +39,35 @@ def as_images(
             the first image that is wrong, counted from 0.
     """
     reading = (reading or Reading()).replace(image_size=None)  # which is of pictures
-    images, reading, how = _arrange(array, where, reading)
+    if reading.swapped_in is not None and reading.transpose is None:
+        raise DataError(
+            f"it is not known whether rows and columns of each image of {where} are swapped",
+            cause=f"in the files of {reading.swapped_in} they are, and this is none by its name",
+            fix="say it: --transpose if they are swapped, --no-transpose if they are upright",
+        )
+    wanted = reading.image_shape
+    stored = reading
+    if reading.transpose and wanted is not None:
+        stored = reading.replace(image_shape=(wanted[0], wanted[2], wanted[1]))
+    images, found, how = _arrange(array, where, stored)
     refuse_empty(images.shape, where)
     images, white, scaling = to_bytes(images, where, reading.white)
     said = [words for words in (how, scaling) if words]
-    reading = reading.replace(white=white)
     if reading.transpose:
         images = images.swapaxes(-1, -2)
         said.append("rows and columns of each image swapped")
     shape = images.shape[1:]
-    if reading.image_shape is not None and shape != reading.image_shape:
+    if wanted is not None and shape != wanted:
         raise DataError(
-            f"{where} has images of {_times(shape)}, not of {_times(reading.image_shape)}"
+            f"{where} has images of {_times(shape)}, not of {_times(wanted)}"
             " (channels x height x width)",
             fix="give images of that shape",
         )
-    return np.ascontiguousarray(images), reading.replace(image_shape=shape), said
+    highest = int(images.max())
+    if 0 < highest < _DIM:
+        said.append(f"no pixel above {highest} of 255")
+    found = found.replace(white=white, image_shape=shape)
+    return np.ascontiguousarray(images), found, said
 
 
 def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:
@@ -73,23 +89,33 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
             f"{where} has values of type {array.dtype}, where pixels are numbers from 0 to 255",
             fix="save the pixels as uint8",
         )
-    is_float = array.dtype.kind == "f"
-    if is_float:
-        _refuse(array, ~np.isfinite(array), where, "a pixel is a number from 0 to 255")
+    if array.dtype.kind == "f":
+        return _floats_to_bytes(array, where, white)
     if array.dtype != np.uint8:
         _refuse(array, (array < 0) | (array > 255), where, "pixels are 0 to 255, or 0 to 1")
-    whole = not is_float or bool((array == np.rint(array)).all())
-    highest = float(array.max(initial=0))
-    if highest <= 1 and not whole:
-        scaled = np.multiply(array, 255, dtype=np.float32)
+    if int(array.max(initial=0)) == 1 and white in (None, 1):
+        return array.astype(np.uint8) * np.uint8(255), 1, "zeros and ones as black and white"
+    return array.astype(np.uint8, copy=False), white or 255, ""
+
+
+def _floats_to_bytes(
+    array: NDArray[np.floating], where: str, white: int | None
+) -> tuple[Images, int, str]:
+    """`to_bytes` of floats, which are from 0 to 1 if none is above 1."""
+    scales = "pixels are whole from 0 to 255, or 0 to 1"
+    _refuse(array, ~np.isfinite(array), where, "a pixel is a number from 0 to 255")
+    _refuse(array, (array < -_ROUNDING) | (array > 255 + _ROUNDING), where, scales)
+    above = array > 1 + _ROUNDING
+    if not above.any():
+        scaled = np.clip(array, 0, 1, dtype=np.float32) * np.float32(255)
         levels = np.rint(scaled)
         rounding = "" if (np.abs(levels - scaled) < 0.01).all() else ", rounded to 256 levels"
         return levels.astype(np.uint8), white or 1, f"0 to 1 as 0 to 255{rounding}"
-    if not whole:
-        _refuse(array, array != np.rint(array), where, "pixels are whole from 0 to 255, or 0 to 1")
-    if highest == 1 and (white is None or white == 1):
-        return array.astype(np.uint8) * np.uint8(255), 1, "zeros and ones as black and white"
-    return array.astype(np.uint8, copy=False), white or 255, ""
+    levels = np.rint(array)
+    broken = np.abs(levels - array) > _ROUNDING
+    if broken.any():  # the fewer are the mistake
+        _refuse(array, broken if broken.sum() <= above.sum() else above, where, scales)
+    return levels.astype(np.uint8), white or 255, ""
 
 
 def _refuse(array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: str) -> None:

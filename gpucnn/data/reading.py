@@ -41,11 +41,15 @@ class Reading:
     Args:
         label_column: of a table: its name, or its place ("1" is the first, "-1" the last), or
             "none".
+        label_was: the label's column in the table that was read; another table may have it
+            elsewhere.
         image_shape: (C, H, W) of an image.
         channels: where an array or a row of a table has the channels of an image: "first" or
             "last".
         transpose: whether rows and columns of each image of an array are swapped, as EMNIST's are.
-        white: 1 if an array of zeros and ones alone is black and white, else 255.
+        swapped_in: the published data set, known by the name of a file, whose images are swapped in
+            its files. Whether they are in another file, that name or `transpose` says.
+        white: 1 if integers that are zeros and ones alone are black and white, else 255.
         image_size: (H, W) that pictures are scaled to.
         convert: what is done to a picture: "mnist" (`gpucnn.data.mnist_form`) or "none". A picture
             is a PNG, JPEG or the like, as against an array.
@@ -56,9 +60,11 @@ class Reading:
     """
 
     label_column: str | None = None
+    label_was: str | None = None
     image_shape: Shape | None = None
     channels: str | None = None
     transpose: bool | None = None
+    swapped_in: str | None = None
     white: int | None = None
     image_size: tuple[int, int] | None = None
     convert: str | None = None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from gpucnn.data import cifar, csv, folder, idx, npz, sources
+from gpucnn.data.columns import Known
 from gpucnn.data.files import read_bytes
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import as_labels, listing
-from gpucnn.data.pictures import read_listed
+from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.pixels import as_images
 from gpucnn.data.published import Published, by_name
 from gpucnn.data.reading import Reading
@@ -46,10 +46,15 @@ _OTHERS = {
 }
 
 
-def read(path: Path, reading: Reading | None = None) -> Found:
+def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> Found:
     """What is in a file or folder: see `gpucnn.data.load` for what is taken.
 
     Single pictures and arrays without labels are taken as well.
+
+    Args:
+        reading: what is said or known of it.
+        labelled: whether the labels matter. Without them a folder of pictures is all that are in
+            it, by whatever folders.
 
     Raises:
         DataError: there is no such file, or it is of no kind that is known.
@@ -57,15 +62,17 @@ def read(path: Path, reading: Reading | None = None) -> Found:
     """
     reading = reading or Reading()
     if path.is_dir():
-        return _read_directory(path, reading)
+        return _read_directory(path, reading, labelled)
     if not path.exists():
-        return _read_set(path, reading)
+        return _read_set(path, reading, labelled)
     name = path.name.lower()
     plain = name.removesuffix(".gz")
     if plain.endswith(csv.SUFFIXES):
-        return read_csv(path, reading)
+        return read_csv(path, reading, labelled=labelled)
     if name.endswith(".npz"):
-        return _npz_pair(path, reading)
+        published = by_name(path.name)
+        found = npz.read_npz(path, _known(published, reading), labelled)
+        return _published(found, published)
     if name.endswith(".npy"):
         return npz.read_npy(path, reading)
     if cifar.is_batch(name):
@@ -78,32 +85,40 @@ def read(path: Path, reading: Reading | None = None) -> Found:
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
     if "images" in name or "idx3" in name:
-        return _read_idx(path, {"all": path}, reading)
+        return _read_idx(path, {"all": path}, reading, labelled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
 
-def read_csv(path: Path, reading: Reading, role: str = "all") -> Found:
+def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = True) -> Found:
     """A table of images, or of picture files, with labels if it has them."""
-    size = reading.image_shape
-    table = csv.read_table(path, reading.label_column, int(np.prod(size)) if size else None)
+    published = by_name(path.name)
+    known = _known(published, reading)
+    table = csv.read_table(
+        path,
+        Known(
+            label_column=known.label_column,
+            label_was=known.label_was,
+            pixels=math.prod(known.image_shape) if known.image_shape else None,
+            labelled=labelled,
+        ),
+    )
     columns = table.columns
+    known = known.replace(label_column=None, label_was=columns.label_name or known.label_was)
     notes = [f"columns not read: {listing(list(columns.unread))}"] if columns.unread else []
+    label_column = columns.label_name if columns.header else None
     if table.files is not None:
         labels = [None] * len(table.files) if table.labels is None else table.labels.astype(str)
-        listed = [
-            (path.parent / file, label) for file, label in zip(table.files, labels, strict=True)
-        ]
-        found = read_listed(path, {role: listed}, {role: path}, reading, None, notes)
-        return replace(found, label_column=columns.label_name)
+        pairs = zip(table.files, labels, strict=True)
+        listed: Listed = [(path.parent / file, label) for file, label in pairs]
+        found = read_listed(path, {role: listed}, {role: path}, known, None, notes)
+        return replace(found, label_column=label_column)
     assert table.pixels is not None  # a table has either
-    published = by_name(path.name)
-    images, reading, said = as_images(table.pixels, str(path), _known(published, reading))
+    images, known, said = as_images(table.pixels, str(path), known)
     if columns.reordered:
         said.append("pixels in the order of their names")
     id_name = None if columns.ids is None else columns.names[columns.ids]
     part = Part(role, images, table.labels, str(path), None, table.ids, id_name)
-    label_column = columns.label_name if columns.header else None
-    found = Found(path, [part], reading, "rows", said, notes, label_column=label_column)
+    found = Found(path, [part], known, "rows", said, notes, label_column=label_column)
     return _published(found, published)
 
 
@@ -111,22 +126,40 @@ def _known(published: Published | None, reading: Reading) -> Reading:
     """What is known of a published data set, below what was said of it."""
     if published is None:
         return reading
-    return reading.over(Reading(transpose=published.transpose or None, convert=published.convert))
+    known = Reading(convert=published.convert)
+    if published.transpose:
+        # It is of these files alone: `swapped_in` says so to those who read others for a run.
+        upright = reading.transpose is False
+        known = Reading(
+            transpose=not upright,
+            swapped_in=None if upright else published.name,
+            convert=None if upright else published.convert,
+        )
+    return reading.replace(swapped_in=None).over(known)
 
 
 def _published(found: Found, published: Published | None) -> Found:
     if published is None:
         return found
+    reading = found.reading
+    if reading.swapped_in is not None:
+        reading = reading.replace(transpose=None)
     said = [f"known as {published.name} by its name", *found.said]
-    return replace(found, said=said, classes=published.classes, values=published.values)
+    return replace(
+        found,
+        reading=reading,
+        said=said,
+        classes=published.classes or found.classes,
+        values=published.values or found.values,
+    )
 
 
-def _read_set(path: Path, reading: Reading) -> Found:
+def _read_set(path: Path, reading: Reading, labelled: bool) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if path.parent.is_dir():
         for prefix, files in idx.find_images(path.parent).items():
             if prefix.rstrip("-_") == path.name:
-                return _read_idx(path, files, reading)
+                return _read_idx(path, files, reading, labelled)
     names = (*sources.SOURCES, "digits")
     close = similar(names, str(path))
     raise DataError(
@@ -135,7 +168,7 @@ def _read_set(path: Path, reading: Reading) -> Found:
     )
 
 
-def _read_directory(path: Path, reading: Reading) -> Found:
+def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
     if sets := idx.find_images(path):
         if len(sets) > 1:
             names = [prefix.rstrip("-_") or idx.TRAIN[0] for prefix in sets]
@@ -144,9 +177,9 @@ def _read_directory(path: Path, reading: Reading) -> Found:
                 fix=f"give one of them, as in {path / names[0]}",
             )
         (files,) = sets.values()
-        return _read_idx(path, files, reading)
+        return _read_idx(path, files, reading, labelled)
     if tables := csv.find_tables(path):
-        return _read_tables(path, tables, reading)
+        return _read_tables(path, tables, reading, labelled)
     if batches := cifar.find_batches(path):
         return cifar.read_cifar(path, batches, reading)
     if any(path.glob("data_batch_[1-5]")):
@@ -155,29 +188,38 @@ def _read_directory(path: Path, reading: Reading) -> Found:
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
         )
-    return folder.read_folder(path, reading)
+    if labelled:
+        return folder.read_folder(path, reading)
+    return folder.read_pictures_in(path, reading)
 
 
-def _read_tables(path: Path, sets: dict[str, dict[str, Path]], reading: Reading) -> Found:
+def _read_tables(
+    path: Path, sets: dict[str, dict[str, Path]], reading: Reading, labelled: bool
+) -> Found:
     """``train.csv``, and ``val.csv`` and ``test.csv`` if they are there, as Kaggle has them."""
-    if len(sets) > 1:
-        names = [str(files["train"]) for files in sets.values()]
+    names = [str(files["train"]) for files in sets.values()]
+    if len(names) > 1:
         raise DataError(
             f"{path} holds several tables to train on: {', '.join(names)}", fix="give one of them"
         )
     (files,) = sets.values()
-    first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all")
+    first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all", labelled)
+    if first.noun == "rows" and folder.has_pictures(path):
+        raise DataError(
+            f"{path} holds pictures and {names[0]}, which does not list them",
+            fix=f"give one of both: {names[0]}, or a folder of the pictures alone",
+        )
     parts, notes = [*first.parts], [*first.notes]
-    known = first.reading.replace(label_column=first.label_column or reading.label_column)
+    known = first.reading
     for role in ("validation", "test"):
         if role in files:
-            other = read_csv(files[role], known, role)
+            other = read_csv(files[role], known, role, labelled)
             parts += other.parts
             notes += [note for note in other.notes if note not in notes]
     return replace(first, path=path, parts=parts, notes=notes)
 
 
-def _read_idx(path: Path, files: dict[str, Path], reading: Reading) -> Found:
+def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labelled: bool) -> Found:
     """Files of images by their roles, each with its labels beside it."""
     first = next(iter(files.values()))
     published = by_name(first.name)
@@ -186,13 +228,14 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading) -> Found:
     parts, said, source = [], [], None
     known = _known(published, reading)
     for role, file in sorted(files.items(), reverse=True):  # train before test
-        array = idx.read_idx(file, idx.IMAGES)
-        labels_path = idx.find_labels(file)
-        content = read_bytes(labels_path)
-        labels = as_labels(idx.parse_labels(content, labels_path), str(labels_path))
-        source = source or sources.identify(labels_path)
+        array, labels = idx.read_idx(file, idx.IMAGES), None
+        if labelled or idx.has_labels(file):
+            labels_path = idx.find_labels(file)
+            source = source or sources.identify(labels_path)
+            content = idx.parse_labels(read_bytes(labels_path), labels_path)
+            labels = as_labels(content, str(labels_path)) if labelled else None
         if source is not None:
-            known = known.over(Reading(convert=source.convert))
+            known = known.replace(swapped_in=None).over(Reading(convert=source.convert))
         images, known, how = as_images(array, str(file), known)
         said += [words for words in how if words not in said]
         parts.append(Part(role, images, labels, str(file)))
@@ -202,8 +245,3 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading) -> Found:
         values = [str(number) for number in range(len(source.class_names))]
         return replace(found, classes=source.class_names, values=values)
     return _published(found, published)
-
-
-def _npz_pair(path: Path, reading: Reading) -> Found:
-    published = by_name(path.name)
-    return _published(npz.read_npz(path, _known(published, reading)), published)

@@ -164,7 +164,9 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(f"{path} is cut short or altered", cause=str(error), fix=again) from error
+        raise DataError(
+            f"{path} is cut short or altered, or is no weights file", cause=str(error), fix=again
+        ) from error
     if not isinstance(metadata, dict) or "format" not in metadata:
         raise DataError(
             f"{path} was not written by gpucnn",

@@ -28,6 +28,8 @@ class Description:
         read: the same in words; "" if it was trained on arrays.
         epoch: how many it was trained for.
         data: the name of the data set that it was trained on; None for one that has none.
+        data_sha256: of the images to train and to validate on, and their labels; None if it is not
+            known.
         code_sha256: of the Python file that defines the model; None for one of gpucnn's.
     """
 
@@ -40,6 +42,7 @@ class Description:
     read: str
     epoch: int
     data: str | None
+    data_sha256: str | None
     code_sha256: str | None
 
     @classmethod
@@ -55,6 +58,7 @@ class Description:
             "read": "",
             "epoch": 0,
             "data": None,
+            "data_sha256": None,
             "code_sha256": None,
             **metadata,
         }
@@ -68,8 +72,10 @@ class Description:
             "offset": math.isfinite(values["offset"]),
             "read": isinstance(values["read"], str),
             "epoch": isinstance(values["epoch"], int),
-            "data": isinstance(values["data"], str | None),
-            "code_sha256": isinstance(values["code_sha256"], str | None),
+            **{
+                key: isinstance(values[key], str | None)
+                for key in ("data", "data_sha256", "code_sha256")
+            },
         }
         for key, is_sound in sound.items():
             if not is_sound:
@@ -86,6 +92,7 @@ class Description:
             values["read"],
             values["epoch"],
             values["data"],
+            values["data_sha256"],
             values["code_sha256"],
         )
 

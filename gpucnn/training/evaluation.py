@@ -77,9 +77,7 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     labels = dataset.labels
     if labels is None or labels.dtype.kind != "i" or not labels.size:
         return  # float targets: the losses compare their shape with that of the outputs
-    zeros = np.zeros((1, *dataset.image_shape), np.float32)
-    with model.evaluating(), no_grad():
-        outputs = model(Tensor(backends.get(model.device).asarray(zeros))).shape[-1]
+    outputs = count_outputs(model, dataset.image_shape)
     # A single output says yes or no, or is a number, unless a softmax is taken of it.
     needed = int(labels.max()) + 1
     if outputs < needed and (outputs > 1 or loss == "softmax_cross_entropy"):
@@ -88,3 +86,10 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
             cause=f"its labels go up to {needed - 1}",
             fix=f"give the last layer {needed} outputs or more",
         )
+
+
+def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
+    """How many outputs a built model has for an image."""
+    zeros = np.zeros((1, *image_shape), np.float32)
+    with model.evaluating(), no_grad():
+        return model(Tensor(backends.get(model.device).asarray(zeros))).shape[-1]

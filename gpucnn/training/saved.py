@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading
-from gpucnn.data.dataset import match_classes
+from gpucnn.data.dataset import digest, match_classes
 from gpucnn.data.found import Found
-from gpucnn.data.loading import cut, datasets, describe_data, find
+from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError
 from gpucnn.nn import Module
 from gpucnn.training import checkpoint, evaluation
@@ -95,7 +95,7 @@ class SavedModel:
             raise UsageError(f"there are no {weights!r} weights", fix='choose "last" or "best"')
         given = Path(path)
         if given.is_file():
-            file, folder = given, given.parent.parent
+            file, folder = given, _run_of(given)
         else:
             run = Run.open(given)
             file, folder = run.weights_file(weights), run.path
@@ -103,13 +103,12 @@ class SavedModel:
         description = Description.of(metadata, file)
         if bad := first_bad(arrays):
             raise DivergedError(f"{file} is of no use", cause=f"{bad} is not finite", fix=_OTHERS)
-        in_run = (folder / CONFIG).is_file()
-        config = Run(folder).config() if in_run else config_of(metadata, file)
+        config = config_of(metadata, file) if folder is None else Run(folder).config()
         shape, classes = description.image_shape, len(description.class_names)
         if description.code_sha256 is not None:
             code = Code.parse(model or config.model)
             if model is None:
-                code = Run(folder).code(code.function if code else "", trust_code)
+                code = Run(folder or file.parent).code(code.function if code else "", trust_code)
             model = str(_checked(code, description.code_sha256))
         elif model is not None or Code.parse(config.model):
             raise UsageError(
@@ -119,6 +118,12 @@ class SavedModel:
             )
         built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)
+        outputs = evaluation.count_outputs(built, shape)
+        if outputs != classes:
+            raise DataError(
+                f"{file} describes no model",
+                cause=f"it has {outputs} outputs for {classes} classes",
+            )
         return cls(built.eval(), file, config, description)
 
     @property
@@ -134,6 +139,8 @@ class SavedModel:
         name: str | Path | None = None,
         data_dir: str | None = None,
         reading: Reading | None = None,
+        *,
+        labelled: bool = False,
     ) -> Found:
         """Data read as those were that the model was trained on: images as the model takes them.
 
@@ -142,16 +149,18 @@ class SavedModel:
                 trained on.
             data_dir: for a named data set, the only place to look in.
             reading: what is said of them in place of what the run says.
+            labelled: whether the labels matter.
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
             UsageError: a name is needed.
         """
+        known = self.description.reading.replace(skip_broken=False)
         if name is None:
             name, data_dir = self._own_data(data_dir)
+            known = known.replace(skip_broken=self.config.skip_broken)
         given = reading or Reading()
-        known = self.description.reading.replace(skip_broken=False)
-        found = find(name, data_dir, given, known)
+        found = find(name, data_dir, given, known, labelled)
         if found.noun == "pictures" and given.over(known).convert is None:
             self._refuse_gray(name)
         return found
@@ -175,23 +184,48 @@ class SavedModel:
                 not know, or as `find`.
         """
         own = name is None
-        found = self.find(name, data_dir, reading)
+        found = self.find(name, data_dir, reading, labelled=True)
         name = name or self.config.data
         parts = datasets(found, name)
+        notes = [*found.notes]
         labelled = {role: part for role, part in parts.items() if part.labels is not None}
         split = split or ("test" if "test" in labelled else "all")
+        if own or self._is_own(name):
+            notes += self._notes_of_own(parts, name, split)
+        splits = cut(parts, name, self.config.validation) if own else parts
         if split == "all":
             chosen = _joined(list(labelled.values()), name)
-        else:
-            splits = cut(parts, name, self.config.validation if own else None)
-            if split not in splits:
-                raise DataError(
-                    f"{name} has no {split} set", fix="choose another part with --split, or all"
-                )
+        elif split in splits and "all" not in splits:
             chosen = splits[split]
+        else:
+            raise DataError(
+                f"{name} has no {split} set",
+                cause=None if own else "it is not the data of the run, which held images out",
+                fix="choose another part with --split, or all",
+            )
         self.check_shape(chosen.images, chosen.name)
-        text = describe_data(found, parts)
-        return LabelledPart(self._matched(chosen), split, text, found.notes)
+        dataset, matched = self._matched(chosen)
+        notes += [matched] if matched else []
+        return LabelledPart(dataset, split, describe_data(found, parts), notes)
+
+    def _is_own(self, name: str) -> bool:
+        """Whether data are those that the model was trained on, by their place."""
+        return name == self.config.data or (
+            self.config.data not in NAMES
+            and os.path.abspath(name) == os.path.abspath(self.config.data)
+        )
+
+    def _notes_of_own(self, parts: dict[str, Dataset], name: str, split: str) -> list[str]:
+        """What is to be said of an evaluation on the data that the model was trained on."""
+        notes = []
+        splits = cut(parts, name, self.config.validation)
+        used = [splits[role] for role in ("train", "validation") if role in splits]
+        expected = self.description.data_sha256
+        if expected is not None and digest(used) != expected:
+            notes.append("the data have changed since the model was trained on them")
+        if split in ("all", "train"):
+            notes.append("the model was trained on these images, or on some of them")
+        return notes
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; `report` says more, and the same errors."""
@@ -206,7 +240,7 @@ class SavedModel:
             DivergedError: the loss is not finite.
         """
         self.check_shape(dataset.images, dataset.name)
-        dataset = self._matched(dataset)
+        dataset, _ = self._matched(dataset)
         outputs: list[Any] = []
         result = evaluation.evaluate(
             self.model,
@@ -287,7 +321,7 @@ class SavedModel:
             fix=_OTHERS,
         )
 
-    def _matched(self, dataset: Dataset) -> Dataset:
+    def _matched(self, dataset: Dataset) -> tuple[Dataset, str]:
         if dataset.labels is None:
             raise _no_labels(dataset.name)
         return match_classes(dataset, self.class_names, self.description.label_values)
@@ -308,7 +342,7 @@ class SavedModel:
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
         """What it was trained on: the name, and the folder to look in."""
         name = self.config.data
-        if self.description.data is None and not (self.path.parent.parent / CONFIG).is_file():
+        if self.description.data is None and _run_of(self.path) is None:
             raise UsageError(
                 f"{self.path} does not say where the data lie that it was trained on",
                 cause="it is not in the directory of its run",
@@ -328,6 +362,13 @@ class SavedModel:
             fix=f"give --convert none (gray, scaled to {height}x{width}, otherwise as it is)"
             " or --convert mnist (a digit, cut out, centered, light on dark)",
         )
+
+
+def _run_of(file: Path) -> Path | None:
+    """The directory of the run that a weights file lies in; None if it lies elsewhere."""
+    folder = file.absolute().parent.parent
+    in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
+    return file.parent.parent if in_run else None
 
 
 def _checked(code: Code | None, sha256: str) -> Code:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from gpucnn import backend as backends
 from gpucnn import optim, schedules
 from gpucnn.backend import cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
+from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
@@ -278,14 +278,7 @@ class Trainer:
     @cached_property
     def _data_sha256(self) -> str:
         """SHA-256 over the images to train on, those to validate on, and their labels."""
-        sha = hashlib.sha256()
-        for loader in (self.loader, self.validation):
-            if loader is not None:
-                for array in (loader.dataset.images, loader.dataset.labels):
-                    assert array is not None  # `_prepare_data` refuses it
-                    sha.update(f"{array.dtype.str}{array.shape}".encode())
-                    sha.update(array.tobytes())
-        return sha.hexdigest()
+        return digest([part.dataset for part in (self.loader, self.validation) if part])
 
     def _state(self) -> dict[str, Any]:
         """What a checkpoint holds beside the weights: arrays on the device by name."""
@@ -305,6 +298,7 @@ class Trainer:
             "label_values": data.train.label_values,
             "reading": data.reading.as_dict(),
             "read": data.text,
+            "data_sha256": self._data_sha256,
             "scale": self.scale,
             "offset": self.offset,
             "step": self.step,

@@ -6,6 +6,8 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from gpucnn.data.labels import listing
+from gpucnn.errors import WeightsMismatchError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, entries
 from gpucnn.training import checkpoint
@@ -43,6 +45,13 @@ def start_from(
     last = list(model.named_parameters())[-1].rpartition(".")[0]
     if description.class_names != list(class_names):
         kept = [name for name in own if name.rpartition(".")[0] == last]
+    if len(kept) == len(own):
+        raise WeightsMismatchError(
+            f"there is nothing to start from in {file}",
+            cause=f"its classes are others ({listing(description.class_names)}), and the model has"
+            f" no layer but the last, {last}",
+            fix="leave --weights out",
+        )
     copy_in(
         {name: array for name, array in own.items() if name not in kept},
         {name: array for name, array in arrays.items() if name not in kept},

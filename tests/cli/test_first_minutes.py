@@ -56,8 +56,13 @@ def test_did_you_mean(run: Any, args: str, says: str) -> None:
     assert not Path("runs").exists()
 
 
-@pytest.mark.parametrize(("rate", "advice"), [("1000", "lower the learning rate, now 1000"),
-                                              ("1e-30", "try more --epochs")])  # fmt: skip
+@pytest.mark.parametrize(
+    ("rate", "advice"),
+    [
+        ("1000", "lower the learning rate, now 1000"),
+        ("1e-30", "raise the learning rate, now 1e-30"),
+    ],
+)
 def test_a_training_that_learned_nothing(run: Any, rate: str, advice: str) -> None:
     args = ["--data", "digits", "--epochs", 2, "--lr", rate, "--optimizer", "sgd"]
     result = run("train", *args)

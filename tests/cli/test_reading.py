@@ -54,7 +54,11 @@ def test_it_is_said_and_kept(run: Any) -> None:
     assert f"data: {said}\n" in result.err
     _, description = checkpoint.load_weights(Path("runs/train-1/weights/last.safetensors"))
     assert description["read"] == said
-    assert description["reading"] == {"image_shape": [1, 28, 28], "white": 255}
+    assert description["reading"] == {
+        "label_was": "label",
+        "image_shape": [1, 28, 28],
+        "white": 255,
+    }
     assert f"data: {said}" in run("summary", "runs/train-1").err
     assert "data" not in run("summary", "runs/train-1", "--quiet").err
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gpucnn.data.columns import Known
 from gpucnn.data.csv import find_tables, read_table
 from gpucnn.errors import DataError
 
@@ -103,7 +104,12 @@ def test_table_without_labels(tmp_path: Path, text: str, ids: list[str] | None) 
     ("labels", "expected"),
     [
         (["cat", "dog"], ["cat", "dog"]),
-        (["A", "7"], ["A", "7"]),  # as on number plates
+        (["A", "7", "B"], ["A", "7", "B"]),  # as on number plates
+        (["07", "7"], ["07", "7"]),
+        (["1_1", "11"], ["1_1", "11"]),
+        (["1e1", "a"], ["1e1", "a"]),
+        (["x" * 120 + "a", "x" * 120 + "b"], ["x" * 120 + "a", "x" * 120 + "b"]),
+        (["caf\u00e9", "cafe\u0301"], ["caf\u00e9", "caf\u00e9"]),
         (["26", "61"], [26, 61]),
         (['"new york"', "b"], ["new york", "b"]),
         (["été", "手"], ["été", "手"]),
@@ -129,12 +135,11 @@ def test_labels_of_other_kinds(
         ("0,1,2,255,3\n4,5,6,7,9\n", "5"),
         (ROWS, "1"),
         ("V1,V2,V3,V4,V5\n3,0,1,2,255\n9,4,5,6,7\n", "V1"),
-        ("4,3,2,1,0\n3,0,1,2,255\n9,4,5,6,7\n".replace("4,3,2,1,0", "0,1,2,3,4"), "0"),
         ("label,class,p0,p1,p2,p3\n3,8,0,1,2,255\n9,8,4,5,6,7\n", "label"),
     ],
 )
 def test_a_label_column_that_is_named(tmp_path: Path, text: str, label_column: str) -> None:
-    table = read_table(write(tmp_path / "train.csv", text), label_column)
+    table = read_table(write(tmp_path / "train.csv", text), Known(label_column=label_column))
     assert table.labels is not None
     assert table.labels.tolist() == [3, 9]
     assert table.pixels is not None
@@ -143,7 +148,7 @@ def test_a_label_column_that_is_named(tmp_path: Path, text: str, label_column: s
 
 def test_no_label_column(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "label,pixel0,pixel1,pixel2,pixel3\n3,0,1,2,255\n9,4,5,6,7\n")
-    assert read_table(path, "none").labels is None
+    assert read_table(path, Known(label_column="none")).labels is None
 
 
 @pytest.mark.parametrize(
@@ -152,7 +157,10 @@ def test_no_label_column(tmp_path: Path) -> None:
         ("a,b,pixel0,pixel1,pixel2,pixel3\n3,5,0,1,2,3\n", "several columns .*: a, b", "a"),
         ("label,class,p0,p1,p2,p3\n3,8,0,1,2,3\n", "several columns .*: label, class", "label"),
         ("V1,V2,V3,V4,V5\n3,0,1,2,255\n9,4,5,6,7\n", "none by the name of a label", "V1"),
-        ("0,1,2,3,4\n3,0,1,2,255\n9,4,5,6,7\n", "none by the name of a label", "0"),
+        ("0,1,2,3,4,5,6,7,8,9\n3,0,1,2,255,0,0,0,0,0\n", "none by the name of a label", "0"),
+        ("1,2,3,4,5,6,7,8,9,10\n3,0,1,2,255,0,0,0,0,0\n", "none by the name of a label", "1"),
+        ("0,5,6,7,cat\n0,4,5,6,dog\n", "first column may be no label", "-1"),
+        ("5,5,6,7,0\n9,4,5,6,2\n200,8,8,8,3\n31,8,8,8,4\n", "may be no label", "-1"),
         # The UCI's optdigits has its labels last, and R and pandas number their rows.
         ("0,5,6,7,0\n0,4,5,6,1\n0,8,8,8,2\n", "first column may be no label", "-1"),
         ("1,5,6,7,0\n2,4,5,6,0\n3,8,8,8,0\n", "first column may be no label", "1"),
@@ -170,7 +178,7 @@ def test_a_label_that_is_not_certain_is_asked_for(
 
 def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no column 'kind'") as error:
-        read_table(write(tmp_path / "train.csv", HEADER + ROWS), "kind")
+        read_table(write(tmp_path / "train.csv", HEADER + ROWS), Known(label_column="kind"))
     assert "label, pixel0" in (error.value.cause or "")
 
 
@@ -183,12 +191,171 @@ def test_another_table_for_the_same_model(tmp_path: Path) -> None:
         ("pixel0,pixel1,pixel2,pixel3\n0,1,2,255\n4,5,6,7\n", None),
         ("0,1,2,255\n4,5,6,7\n", None),
     ):
-        table = read_table(write(path, text), "kind", 4)
+        table = read_table(write(path, text), Known(label_was="kind", pixels=4))
         assert table.columns.label_name == label
         assert table.pixels is not None
         assert table.pixels.tolist() == PIXELS
     with pytest.raises(DataError, match="neither the 4 pixels of an image"):
-        read_table(write(path, "1,2,3,4,5,6,7,8,9,10\n"), None, 4)
+        read_table(write(path, "1,2,3,4,5,7,7,8,9,10\n"), Known(pixels=4))
+    with pytest.raises(DataError, match="has no column 'kind'"):  # said now, it must be there
+        read_table(write(path, HEADER + ROWS), Known(label_column="kind", pixels=4))
+    table = read_table(write(path, HEADER + ROWS), Known(label_column="1", pixels=4))
+    assert table.columns.label_name == "label"
+    last = "0,1,2,255,3\n4,5,6,7,9\n"
+    for known in (Known(label_was="5", pixels=4), Known(label_was="-1", pixels=4)):
+        table = read_table(write(path, last), known)
+        assert table.labels is not None
+        assert table.labels.tolist() == [3, 9]
+
+
+def test_a_number_that_is_also_a_name(tmp_path: Path) -> None:
+    """Column 1 by its place is the one called 0."""
+    rows = "0,1,2,3,4,5,6,7,8,9\n3,0,1,2,5,0,0,0,0,7\n4,0,1,2,5,0,0,0,0,8\n"
+    path = write(tmp_path / "train.csv", rows)
+    with pytest.raises(DataError, match="a column called 1, which is not its column number 1"):
+        read_table(path, Known(label_column="1"))
+    for column, labels in (("-10", [3, 4]), ("0", [3, 4]), ("-1", [7, 8])):
+        table = read_table(path, Known(label_column=column))
+        assert table.labels is not None
+        assert table.labels.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("header", "labels"),
+    [
+        ("letter", ["a", "b"]),
+        ("species", ["1", "2"]),
+        ("letter", ["y", "x"]),
+        ("y", ["y", "id"]),
+        ("", ["id", "row"]),
+    ],
+)
+@pytest.mark.parametrize("last", [False, True])
+def test_a_header_with_one_word(tmp_path: Path, header: str, labels: list[str], last: bool) -> None:
+    """pd.DataFrame(x) with a column of labels: the pixels are called 0, 1, 2, ..."""
+    pixels = [[9, 0, 0, 7, 0, 0, 0, 0, 8], [7, 0, 1, 7, 0, 5, 0, 0, 6]]
+    names = [str(k) for k in range(9)]
+    rows = [[*map(str, row), label] for row, label in zip(pixels, labels, strict=True)]
+    lines = [[*names, header], *rows] if header else rows
+    if not last:
+        lines = [[line[-1], *line[:-1]] for line in lines]
+    path = write(tmp_path / "t.csv", "\n".join(map(",".join, lines)))
+    known = Known(label_column="-1") if last and not header else Known()
+    table = read_table(path, known)
+    assert table.labels is not None
+    expected = [1, 2] if labels[0] == "1" else labels
+    assert table.labels.tolist() == expected
+    assert table.pixels is not None
+    assert table.pixels.tolist() == pixels
+
+
+@pytest.mark.parametrize("first", ["y", "id", "row", "class", "label", "index"])
+def test_a_first_label_that_is_called_as_a_column(tmp_path: Path, first: str) -> None:
+    text = f"{first},9,0,0,7\nq,3,1,7,0\n{first},3,0,0,1\n"
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.labels is not None
+    assert table.labels.tolist() == [first, "q", first]
+    table = read_table(
+        write(tmp_path / "t.csv", "1.png,cat,train\n2.png,dog,test\n"), Known(label_column="2")
+    )
+    assert table.files == ["1.png", "2.png"]
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        "x0y0 x1y0 x0y1 x1y1",
+        "1x1 1x2 2x1 2x2",
+        "r0c0 r0c1 r1c0 r1c1",
+        "a0b0 a1b0 a0b1 a1b1",
+        "row0col0 row0col1 row1col0 row1col1",
+        "p0_0 p0_1 p1_0 p1_1",
+    ],
+)
+def test_pixels_by_row_and_column(tmp_path: Path, names: str) -> None:
+    text = f"label,{','.join(names.split())}\n3,0,1,2,255\n"
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.pixels is not None
+    assert table.pixels.tolist() == [[0, 1, 2, 255]]
+
+
+def test_a_table_sorted_by_its_labels_which_are_last(tmp_path: Path) -> None:
+    """More rows than are looked at to tell what the columns are."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (3000, 9))
+    labels = np.sort(np.arange(3000) % 24)
+    labels[labels >= 9] += 1  # as of Sign-MNIST, which has no 9
+    path = tmp_path / "t.csv"
+    np.savetxt(path, np.column_stack([pixels, labels]), fmt="%d", delimiter=",")
+    with pytest.raises(DataError, match="the last column looks like one"):
+        read_table(path)
+    np.savetxt(path, np.column_stack([labels, pixels]), fmt="%d", delimiter=",")
+    table = read_table(path)
+    assert table.labels is not None
+    np.testing.assert_array_equal(table.labels, labels)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "label;p0;p1;p2;p3\n3;0;0,25;0,5;1\n9;0,75;1;0;0,5\n",
+        "3;0,0;0,25;0,5;1,0\n9;0,75;1,0;0,0;0,5\n",
+        "label\tp0\tp1\tp2\tp3\n3\t0\t0,25\t0,5\t1\n9\t0,75\t1\t0\t0,5\n",
+        "sep=;\nlabel;p0;p1;p2;p3\n3;0;0,25;0,5;1\n9;0,75;1;0;0,5\n",
+    ],
+)
+def test_decimal_commas(tmp_path: Path, text: str) -> None:
+    table = read_table(write(tmp_path / "t.csv", text))
+    assert table.labels is not None
+    assert table.labels.tolist() == [3, 9]
+    assert table.pixels is not None
+    assert table.pixels.tolist() == [[0, 0.25, 0.5, 1], [0.75, 1, 0, 0.5]]
+
+
+def test_the_header_of_savetxt(tmp_path: Path) -> None:
+    rows = np.array([[0, 1, 2, 255, 3], [4, 5, 6, 7, 9]])
+    path = tmp_path / "t.csv"
+    np.savetxt(path, rows, fmt="%d", delimiter=",", header="pixel0,pixel1,pixel2,pixel3,label")
+    table = read_table(path)
+    assert table.labels is not None
+    assert table.labels.tolist() == [3, 9]
+    assert table.columns.label_name == "label"
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("ä,1,2,3,4\nö,1,2,3,4\n".encode("latin-1"), "line 1: the label is '\\\\udce4'"),
+        (b'label,p0,p1,p2,p3\n"a\nb",1,2,3,4\n', "line 2: a quoted cell goes on"),
+        (b'label,p0,p1,p2,p3\n"a", "1",2,3,4\n', None),
+    ],
+)
+def test_odd_text(tmp_path: Path, content: bytes, message: str | None) -> None:
+    path = tmp_path / "t.csv"
+    path.write_bytes(content)
+    if message is None:
+        table = read_table(path)
+        assert table.labels is not None
+        assert table.labels.tolist() == ["a"]
+        return
+    with pytest.raises(DataError, match=message):
+        read_table(path)
+
+
+def test_a_prediction_needs_no_labels(tmp_path: Path) -> None:
+    known = Known(pixels=4, labelled=False)
+    for text, ids in (
+        ("label,p0,p1,p2,p3\n,0,1,2,255\n,4,5,6,7\n", None),
+        ("label,p0,p1,p2,p3\n-1,0,1,2,255\n-1,4,5,6,7\n", None),
+        ("key,p0,p1,p2,p3\n100000,0,1,2,255\n100001,4,5,6,7\n", ["100000", "100001"]),
+        ("image_name,p0,p1,p2,p3\na,0,1,2,255\nb,4,5,6,7\n", ["a", "b"]),
+        ("a,b,p0,p1,p2,p3\na,x,0,1,2,255\nb,y,4,5,6,7\n", None),
+        ("fold1,label,p0,p1,p2,p3\n3,x,0,1,2,255\n4,y,4,5,6,7\n", ["3", "4"]),
+    ):
+        table = read_table(write(tmp_path / "t.csv", text), known)
+        assert table.pixels is not None
+        assert table.pixels.tolist() == PIXELS
+        assert table.ids == ids
 
 
 def test_pictures_in_a_table(tmp_path: Path) -> None:

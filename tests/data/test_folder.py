@@ -14,6 +14,7 @@ from PIL import Image
 from gpucnn.data import Reading, load
 from gpucnn.data.folder import read_folder
 from gpucnn.data.found import Found
+from gpucnn.data.resolve import read
 from gpucnn.errors import DataError, MissingExtraError
 
 
@@ -200,7 +201,7 @@ def test_files_beside_the_classes_are_named(pets: Path) -> None:
     (pets / "labels.csv").write_text("file,label\n")
     save(pets / "stray.png", 1)
     (note,) = read_folder(pets).notes
-    assert note.startswith("not read, as they are in no folder of a class: ")
+    assert note.startswith("files not read: ")
     assert "labels.csv" in note
     assert "stray.png" in note
 
@@ -214,6 +215,54 @@ def test_pictures_without_classes_have_no_labels(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no labels") as error:
         load(tmp_path)
     assert "CLASS/IMAGE.png" in (error.value.fix or "")
+
+
+def test_a_gray_palette_is_gray(pets: Path) -> None:
+    Image.new("L", (6, 4), 77).quantize(4).save(pets / "cat" / "p.png")
+    Image.new("L", (6, 4), 77).save(pets / "dog" / "g.gif")
+    assert read_folder(pets).reading.image_shape == (1, 4, 6)
+    Image.new("RGB", (6, 4), (9, 99, 9)).quantize(4).save(pets / "cat" / "p.png")
+    assert read_folder(pets).reading.image_shape == (3, 4, 6)
+
+
+def test_links(tmp_path: Path) -> None:
+    """Classes that are links, and a link to itself below a class."""
+    for name in "ab":
+        save(tmp_path / "store" / name / "x.png", 1)
+        for part in ("train", "test"):
+            (tmp_path / "set" / part / name).mkdir(parents=True)
+            (tmp_path / "set" / part / name / "link").symlink_to(tmp_path / "store" / name)
+    found = read_folder(tmp_path / "set")
+    assert {part.role for part in found.parts} == {"train", "test"}
+    assert found.classes == ["a", "b"]
+    (tmp_path / "store" / "a" / "self").symlink_to(tmp_path / "store" / "a")
+    assert labels(read_folder(tmp_path / "store")) == ["a", "b"]
+
+
+def test_names_with_composed_and_decomposed_letters(tmp_path: Path) -> None:
+    for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
+        save(tmp_path / part / name / "x.png", 1)
+        save(tmp_path / part / "tea" / "x.png", 1)
+    assert read_folder(tmp_path).classes == ["caf\u00e9", "tea"]
+
+
+def test_all_pictures_of_a_folder_where_labels_do_not_matter(pets: Path) -> None:
+    save(pets / "stray.png", 1)
+    save(pets / "test" / "deep" / "x.png", 1)
+    (pets / "notes.txt").write_text("")
+    found = read(pets, labelled=False)
+    (part,) = found.parts
+    assert part.labels is None
+    assert len(part.images) == 7
+    assert any("notes.txt" in note for note in found.notes)
+
+
+def test_a_table_and_pictures_that_it_does_not_list(pets: Path) -> None:
+    (pets / "train.csv").write_text("label,p0,p1,p2,p3\n3,0,1,2,255\n9,4,5,6,7\n")
+    with pytest.raises(
+        DataError, match=r"holds pictures and .*train\.csv, which does not list them"
+    ):
+        load(pets)
 
 
 @pytest.mark.parametrize(

@@ -235,8 +235,8 @@ def test_classes_of_all_parts(tmp_path: Path) -> None:
 def test_what_is_said(tmp_path: Path) -> None:
     write_csv(tmp_path / "digits.csv", 50)
     assert load(tmp_path / "digits.csv").text == (
-        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, 10 % held"
-        " out"
+        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, no pixel"
+        " above 49 of 255, 10 % held out"
     )
     assert load("digits", validation=7).text == (
         "1,437 images of digits: 10 classes 0-9, 1x28x28, 7 held out, 360 for test"
@@ -254,7 +254,6 @@ def test_doubts(tmp_path: Path) -> None:
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(30))
     assert load(tmp_path / "a.npz").notes == [
         "30 images have 30 classes: are these the labels?",
-        "no pixel is above 16 of 255: --standardise scales them",
     ]
 
 

@@ -84,6 +84,23 @@ def test_channels_last_is_said(tmp_path: Path) -> None:
     assert found.reading.channels == "last"
 
 
+def test_arrays_that_go_along(tmp_path: Path) -> None:
+    """The names of classes are no labels, and scikit-learn's digits hold the images twice."""
+    path = tmp_path / "set.npz"
+    np.savez(path, x=IMAGES, y=LABELS, classes=np.array(["a", "b", "c"]), target_names=LABELS[:3])
+    (part,) = read_npz(path).parts
+    assert part.labels is not None
+    assert part.labels.tolist() == LABELS.tolist()
+    np.savez(path, data=IMAGES.reshape(4, 9) * 1.0, images=IMAGES, target=LABELS)
+    (part,) = read_npz(path).parts
+    np.testing.assert_array_equal(part.images[:, 0], IMAGES)
+
+
+def test_one_hot_rows_have_a_place_for_each_class(tmp_path: Path) -> None:
+    np.savez(tmp_path / "set.npz", x=IMAGES, y=np.eye(10)[LABELS])
+    assert read_npz(tmp_path / "set.npz").values == [str(k) for k in range(10)]
+
+
 def test_a_pair_of_files(tmp_path: Path) -> None:
     """KMNIST and Kuzushiji-49 are published so."""
     np.savez(tmp_path / "kmnist-train-imgs.npz", IMAGES)
@@ -104,7 +121,9 @@ def test_a_pair_of_files(tmp_path: Path) -> None:
     [
         ({"a": IMAGES}, r"holds a \(4, 3, 3\), no images with labels"),
         ({"y": LABELS}, r"holds y \(4,\), no images with labels"),
-        ({"x": IMAGES, "images": IMAGES, "y": LABELS}, "may be the same: x, images"),
+        ({"x": IMAGES, "images": IMAGES + 1, "y": LABELS}, "may be the same: x, images"),
+        ({"x": IMAGES, "y": LABELS, "target": LABELS}, "may be the same: y, target"),
+        ({"x": IMAGES, "y": LABELS, "x_train": IMAGES}, "may be the same: x, x_train"),
         ({"x": IMAGES, "y": LABELS - 1}, r"y of .*, image 0: the label is -1"),
         ({"x": IMAGES, "y": LABELS + 65_534}, "image 1: the label is 65536"),
         ({"x": IMAGES, "y": LABELS, "x_test": IMAGES[:0]}, "x_test of .* has no images"),

@@ -102,8 +102,15 @@ def test_transposed() -> None:
         (np.array([0.1, 0.5, 1.0]), [26, 128, 255], "0 to 1 as 0 to 255, rounded to 256 levels"),
         (np.array([True, False, True]), [255, 0, 255], "true as 255"),
         (np.array([1, 0, 1], np.uint8), [255, 0, 255], "zeros and ones as black and white"),
-        (np.array([1.0, 0.0, 1.0]), [255, 0, 255], "zeros and ones as black and white"),
+        (np.array([1.0, 0.0, 1.0]), [255, 0, 255], "0 to 1 as 0 to 255"),
+        (
+            np.array([1.00001, 0.5, -0.00001]),
+            [255, 128, 0],
+            "0 to 1 as 0 to 255, rounded to 256 levels",
+        ),
+        (np.array([0, 9, 63]), [0, 9, 63], "no pixel above 63 of 255"),
         (np.array([0, 0, 0]), [0, 0, 0], ""),
+        (np.array([2.00001, 200.0, 254.99999]), [2, 200, 255], ""),
     ],
 )
 def test_scales(array: Any, expected: list[int], said: str) -> None:
@@ -113,12 +120,30 @@ def test_scales(array: Any, expected: list[int], said: str) -> None:
 
 
 def test_zeros_and_ones_are_read_as_the_data_before_them() -> None:
+    """Integers; floats from 0 to 1 are of that scale whatever was read before."""
     gray, binary = np.array([[[0, 9, 255]]]), np.array([[[0, 1, 1]]])
     _, reading, _ = as_images(gray, "x")
     assert as_images(binary, "x", reading)[0].ravel().tolist() == [0, 1, 1]
+    assert as_images(binary * 1.0, "x", reading)[0].ravel().tolist() == [0, 255, 255]
     _, reading, _ = as_images(binary, "x")
     assert as_images(binary, "x", reading)[0].ravel().tolist() == [0, 255, 255]
     assert as_images(gray, "x", reading)[0].ravel().tolist() == [0, 9, 255]
+
+
+def test_rows_of_images_that_are_not_square_transposed() -> None:
+    """The shape that is said is that of the upright image."""
+    upright = RNG.integers(0, 256, (4, 3, 5, 7), dtype=np.uint8)
+    swapped = upright.swapaxes(-1, -2)
+    for stored, channels in (
+        (swapped, None),
+        (swapped.transpose(0, 2, 3, 1), None),
+        (swapped.reshape(4, -1), "first"),
+        (swapped.transpose(0, 2, 3, 1).reshape(4, -1), "last"),
+    ):
+        reading = Reading(image_shape=(3, 5, 7), channels=channels, transpose=True)
+        images, found, _ = as_images(stored, "x", reading)
+        np.testing.assert_array_equal(images, upright)
+        assert found.image_shape == (3, 5, 7)
 
 
 def _with(value: float, dtype: Any = np.float64) -> Any:
@@ -136,6 +161,7 @@ def _with(value: float, dtype: Any = np.float64) -> Any:
         (_with(-1, np.int16), "image 17 of x_train of f.npz holds -1"),
         (_with(256, np.int16), "image 17 of x_train of f.npz holds 256"),
         (_with(7.5), r"image 17 of x_train of f.npz holds 7\.5"),
+        (_with(1.5) / 9 + (_with(1.5) == 1.5), r"image 17 of x_train of f.npz holds 1\.16"),
         (np.zeros((2, 3, 3), dtype="U1"), "values of type <U1"),
         (np.zeros((2, 3, 3), dtype=complex), "values of type complex128"),
         (np.zeros((2, 5), dtype=np.uint8), "rows of 5 pixels, which are no square"),

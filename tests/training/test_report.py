@@ -38,8 +38,8 @@ def test_random_answers() -> None:
         hits = np.sum((labels == k) & (answers == k))
         assert score.precision == pytest.approx(hits / np.sum(answers == k))
         assert score.recall == pytest.approx(hits / np.sum(labels == k))
-        both = 1 / score.precision + 1 / score.recall
-        assert score.f1 == pytest.approx(2 / both)
+        both = score.precision + score.recall
+        assert score.f1 == pytest.approx(2 * score.precision * score.recall / both if both else 0)
     counts = [count for _, _, count in report.confused]
     assert counts == sorted(counts, reverse=True)
     assert sum(counts) == np.sum(labels != answers)
