@@ -145,7 +145,7 @@ def _trainer(
     if outputs != data.classes:
         raise UsageError(
             f"the model of {code} has {outputs} outputs, and the data have {data.classes} classes",
-            fix=f"give it an output for each: {code.function} gets their number second",
+            fix=f"give it an output for each: {code.function} takes their number second",
         )
     return trainer, code
 

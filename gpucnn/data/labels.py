@@ -61,6 +61,9 @@ def as_labels(
     return words
 
 
+_UTF8 = "save the file as UTF-8, as in Excel's `CSV UTF-8`"
+
+
 def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
     """Text (N,), each without blanks around it and with composed letters (Unicode's NFC)."""
     if array.dtype.kind == "S":
@@ -124,7 +127,7 @@ def _refuse(
     raise DataError(
         f"{where}, {name(index)}: the label is {labels[index].item()!r}",
         cause=cause,
-        fix="correct it, or leave the image out",
+        fix="correct it, or leave the image out" if _is_text(str(labels[index])) else _UTF8,
     )
 
 

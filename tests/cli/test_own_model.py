@@ -160,6 +160,8 @@ def test_the_library_asks_as_well(own: Path) -> None:
         ("from gpucnn import nn\ndef build(s, n): return nn.Dense(n)", "build", "Flatten()"),
         ("from gpucnn.nn import *\ndef build(s, n): return Sequential([Flatten(), Dense(3)])",
          "build", "the model has 3 outputs, too few"),
+        ("from gpucnn.nn import *\ndef build(s, n): return Sequential([Flatten(), Dense(n + 2)])",
+         "build", "12 outputs, and the data have 10 classes"),
     ],
 )  # fmt: skip
 def test_code_that_fails(run: Any, source: str, name: str, says: str) -> None:
@@ -168,6 +170,18 @@ def test_code_that_fails(run: Any, source: str, name: str, says: str) -> None:
     assert result.code in (1, 2), result.err
     assert says in result.err
     assert "Traceback" not in result.err
+    assert not Path("runs").exists()
+
+
+def test_one_output_for_two_classes(run: Any) -> None:
+    """With a binary loss this trains elsewhere; here an argmax of one output is always class 0."""
+    source = "from gpucnn.nn import *\ndef build(s, n): return Sequential([Flatten(), Dense(1)])"
+    Path("net.py").write_text(source)
+    np.savez("two.npz", x=np.zeros((20, 4, 4), np.uint8), y=np.arange(20) % 2)
+    options = ["--data", "two.npz", "--loss", "binary_cross_entropy"]
+    result = run("train", "--model", "net.py:build", *options)
+    assert result.code == 2
+    assert "1 outputs, and the data have 2 classes" in result.err
     assert not Path("runs").exists()
 
 

@@ -189,6 +189,117 @@ def test_numbers_stand_for_the_classes_of_a_published_set(run: Any, tmp_path: Pa
     assert one == other
 
 
+def test_a_column_by_its_number(run: Any) -> None:
+    """The column's name belongs to the run; a number, or a name that is given, is looked for."""
+    images, labels = digits(300)
+    file = table("two.csv", images, labels)
+    header, *rows = file.read_text().splitlines()
+    lines = [header.replace("label,", "label,truth,")]
+    file.write_text("\n".join([*lines, *(f"{k % 7},{row}" for k, row in enumerate(rows))]) + "\n")
+    train(run, file, "--label-column", 2, "--epochs", 10)
+    _, description = checkpoint.load_weights(Path("runs/train-1/weights/last.safetensors"))
+    assert description["class_names"] == list("0123456789")
+    for options in ([], ["--data", file], ["--data", file, "--label-column", "truth"]):
+        result = run("evaluate", "runs/train-1", *options, "--json")
+        assert result.events[-1]["accuracy"] > 0.8
+        assert "label column `truth`" in result.err
+    wrong = run("evaluate", "runs/train-1", "--data", file, "--label-column", "label", "--json")
+    assert wrong.events[-1]["accuracy"] < 0.3
+    for name in ("nosuch", "0", "900"):
+        result = run("evaluate", "runs/train-1", "--data", file, "--label-column", name)
+        assert result.code == 4
+        assert name in result.err
+
+
+@pytest.mark.parametrize("dtype", [bool, np.float32, np.float64])
+def test_black_and_white_is_not_almost_black(run: Any, dtype: Any) -> None:
+    images, labels = digits()
+    train(run, table("mine.csv", images, labels))
+    black_and_white = images > 127
+    for name, array in (("own", black_and_white.astype(dtype)), ("ref", 255 * black_and_white)):
+        array = array if name == "own" else array.astype(np.uint8)
+        np.savez(f"{name}.npz", x=array, y=labels)
+        np.save(f"{name}.npy", array[0])
+    given, expected = (
+        (
+            run("evaluate", "runs/train-1", "--data", f"{name}.npz", "--json").events[-1],
+            run("predict", "runs/train-1", f"{name}.npy", "--json").events[-1]["top"],
+        )
+        for name in ("own", "ref")
+    )
+    assert given == expected
+
+
+def test_swapped_rows_and_columns_do_not_stick_to_other_data(run: Any) -> None:
+    """EMNIST's files are swapped, and a run on them takes other files as they are, or asks."""
+    images, labels = digits()
+    Path("em").mkdir()
+    for kind, array in (("images-idx3", images.transpose(0, 2, 1)), ("labels-idx1", labels)):
+        sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+        raw = array.astype(np.uint8).tobytes()
+        path = Path(f"em/emnist-digits-train-{kind}-ubyte")
+        path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + raw)
+    train(run, "em", "--epochs", 10)
+    table("upright.csv", images, labels)
+    own = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
+    assert own > 0.8
+    asked = run("evaluate", "runs/train-1", "--data", "upright.csv")
+    assert asked.code == 4
+    assert "--no-transpose" in asked.err
+    args = ["--data", "upright.csv", "--no-transpose", "--json"]
+    assert run("evaluate", "runs/train-1", *args).events[-1]["accuracy"] == own
+
+
+def test_numbers_are_no_letters(run: Any) -> None:
+    """A model of the classes A, B, C is not asked for 1, 2, 3 without saying so."""
+    images, labels = digits()
+    train(run, table("letters.csv", images, np.array(list("ABCDEFGHIJ"))[labels]))
+    result = run("evaluate", "runs/train-1", "--data", table("numbers.csv", images, labels))
+    assert result.code == 4
+    assert "classes that the model does not know: 0-9" in result.err
+
+
+def test_names_of_digits_are_matched_as_they_are_written(run: Any) -> None:
+    images, labels = digits()
+    train(run, folder("padded", images, [f"0{label}" for label in labels]))
+    result = run("evaluate", "runs/train-1", "--data", folder("plain", images, labels))
+    assert result.code == 4
+    assert "classes that the model does not know: 0-9" in result.err
+    rows = table("padded.csv", images, [f"0{label}" for label in labels])
+    own, other = (
+        run("evaluate", "runs/train-1", *options, "--json").events[-1]["accuracy"]
+        for options in ([], ["--data", rows])
+    )
+    assert own == other
+
+
+def test_a_file_of_weights_says_itself_what_it_is(run: Any) -> None:
+    """A config.toml that lies about is of no concern to weights outside a run."""
+    train(run, table("mine.csv", *digits()))
+    Path("w.safetensors").write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
+    expected = run("evaluate", "w.safetensors", "--data", "mine.csv", "--json").events[-1]
+    for text in ('title = "my site"', 'model = "mlp"\nloss = "mean_squared_error"', "]["):
+        Path("config.toml").write_text(text)
+        result = run("evaluate", "w.safetensors", "--data", "mine.csv", "--json")
+        assert result.events[-1] == expected
+
+
+def test_held_out_images_are_those_of_the_run(run: Any) -> None:
+    images, labels = digits()
+    file = table("mine.csv", images, labels)
+    train(run, file, "--validation", 50)
+    assert "(50 images, " in run("evaluate", "runs/train-1", "--split", "validation").out
+    # Another table, or the same one named, is not cut in two: nothing is known of it.
+    for path in (file, table("other.csv", images, labels)):
+        result = run("evaluate", "runs/train-1", "--data", path, "--split", "validation")
+        assert result.code == 4
+        assert "has no validation set" in result.err
+    assert "was trained on these" in run("evaluate", "runs/train-1", "--data", file).err
+    table("mine.csv", 255 - images, labels)
+    changed = run("evaluate", "runs/train-1", "--split", "validation")
+    assert "the data have changed since" in changed.err
+
+
 def test_a_file_of_weights_does_not_guess_where_its_data_are(run: Any) -> None:
     train(run, table("mine.csv", *digits()))
     Path("w.safetensors").write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
