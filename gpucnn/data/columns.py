@@ -91,6 +91,12 @@ def understand(rows: Sequence[Row], where: str, known: Known) -> Columns:
     """
     if is_header(rows):
         return _by_names([cell.strip() for cell in rows[0]], rows[1:], where, known)
+    if _is_renamed([cell.strip() for cell in rows[0]]):
+        raise DataError(
+            f"{where}, line 1: this is an image whose pixels pandas has taken for a header",
+            cause="it numbers names that are alike: 0, 0.1, 0.2",
+            fix="write the table once more from its source, read with pandas.read_csv(header=None)",
+        )
     return _without_header(rows, where, known)
 
 
@@ -111,6 +117,20 @@ def is_header(rows: Sequence[Row]) -> bool:
         return True
     known = _simple(first[place]) in (*_LABELS, *_IDS) or not first[place]
     return (counting and (known or len(numbers) >= _COUNTING)) or len(first) == 1
+
+
+def _is_renamed(first: Sequence[str]) -> bool:
+    """Whether pandas has read pixels as names: it writes 0 0 0 7 7 as 0, 0.1, 0.2, 7, 7.1."""
+    seen: Counter[str] = Counter()
+    for cell in first:
+        base, point, number = cell.rpartition(".")
+        name = base if point else cell
+        if point and number != str(seen[name]):
+            return False
+        if seen[name] and not point:
+            return False
+        seen[name] += 1
+    return max(seen.values()) > _COUNTING
 
 
 def refuse_doubtful(first: Sequence[str], last: Sequence[str], where: str) -> None:

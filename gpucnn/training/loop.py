@@ -29,7 +29,7 @@ class History:
         reason: why it ended: "finished", "early-stopping", or what a callback said.
         seconds: how long it took, with the sessions before an interruption.
         test: loss and accuracy on the test set with the last weights; None without one.
-        learned: whether its last epoch was better than guessing.
+        learned: whether its last epoch, if not cut short, was better than guessing.
     """
 
     records: list[dict[str, Any]]
@@ -157,8 +157,11 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
 def _has_learned(trainer: Trainer) -> bool:
     """Whether the last epoch was better than answers that do not look at the image.
 
-    By the loss, or by an accuracy that chance does not explain: three deviations above.
+    By the loss, or by an accuracy that chance does not explain: three deviations above. Epochs that
+    are cut short, to try something out, are not judged.
     """
+    if trainer.config.limit_batches is not None:
+        return True
     labels = trainer.loader.dataset.labels
     if not trainer.records or labels is None or labels.dtype.kind != "i":
         return True

@@ -185,6 +185,7 @@ def test_dry_run_writes_nothing(run: Any) -> None:
     assert end["run"] is None
     assert epoch["val_accuracy"] is not None
     assert end["test_accuracy"] is not None
+    assert end["reason"] == "finished"  # one step is not expected to learn
     assert list(Path().iterdir()) == []
 
 

@@ -466,3 +466,10 @@ def test_tables_of_a_folder(tmp_path: Path) -> None:
         "": {"train": "train.csv", "test": "TEST.CSV", "validation": "val.csv.gz"},
         "sign_": {"train": "sign_train.tsv"},
     }
+
+
+def test_a_row_of_pixels_that_pandas_took_for_names(tmp_path: Path) -> None:
+    names = ["3", "0", *(f"0.{k}" for k in range(1, 12)), "7", "7.1", "255", "3.1"]
+    rows = "".join(f"{k % 3},{','.join(map(str, range(16)))}\n" for k in range(9))
+    with pytest.raises(DataError, match="pandas has taken for a header"):
+        read_table(write(tmp_path / "t.csv", ",".join(names) + "\n" + rows))
