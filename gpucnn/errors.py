@@ -7,8 +7,8 @@ a caller in Python catches `GpucnnError` or the built-in type that a kind also i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 Entry = TypeVar("Entry")
 
@@ -49,6 +49,17 @@ class UsageError(GpucnnError, ValueError):
 
     exit_code = 2
     kind = "usage"
+
+
+class ForeignNameError(UsageError, ImportError):
+    """A name of another library, asked of one of our modules; ``fix`` says what there is instead.
+
+    It is no `AttributeError`: Python replaces one by a text of its own in ``from m import name``.
+    """
+
+
+class ForeignAttributeError(UsageError, AttributeError):
+    """An attribute that objects of another library have; ``fix`` says what there is instead."""
 
 
 class ShapeError(GpucnnError, ValueError):
@@ -185,3 +196,30 @@ def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = ""
     raise UsageError(
         f"unknown {what} {name!r}{origin}", fix=f"{hint}choose one of {', '.join(table)}"
     )
+
+
+def foreign_names(module: str, table: Mapping[str, str]) -> Callable[[str], Any]:
+    """A module's ``__getattr__`` that knows names of other libraries.
+
+    Args:
+        module: the module's ``__name__``.
+        table: their name -> what to write here.
+    """
+
+    def __getattr__(name: str) -> Any:
+        if name in table:
+            raise ForeignNameError(f"{module} has no {name}", fix=table[name])
+        raise AttributeError(f"module {module!r} has no attribute {name!r}")
+
+    return __getattr__
+
+
+class ForeignAttribute:
+    """An attribute of a class that says what there is here instead: it raises when it is read."""
+
+    def __init__(self, name: str, fix: str) -> None:
+        self.name = name
+        self.fix = fix
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        raise ForeignAttributeError(f"{owner.__name__} has no {self.name}", fix=self.fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucnn.errors import foreign_names
 from gpucnn.nn.activations import (
     GELU,
     Activation,
@@ -12,6 +13,7 @@ from gpucnn.nn.activations import (
     Softmax,
     Tanh,
 )
+from gpucnn.nn.foreign import NAMES
 from gpucnn.nn.layers import (
     AvgPool2d,
     Conv2d,
@@ -50,3 +52,5 @@ __all__ = [
     "Softmax",
     "Tanh",
 ]
+
+__getattr__ = foreign_names(__name__, NAMES)

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.backend.base import PoolArg
-from gpucnn.errors import ShapeError
-from gpucnn.nn import activations, initializers
+from gpucnn.errors import ShapeError, UsageError
+from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
@@ -43,9 +42,9 @@ class WeightedLayer(Module):
         input_shape: Sequence[int] | None,
         name: str | None,
     ) -> None:
-        super().__init__(name, None if input_shape is None else tuple(input_shape))
+        super().__init__(name, input_shape)
         self.activation = None if activation is None else activations.check(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(use_bias, "use_bias")
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
 
@@ -71,16 +70,23 @@ class Dense(WeightedLayer):
         self,
         units: int,
         activation: str | None = None,
+        *,
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "glorot_uniform",
         bias_initializer: str | initializers.Initializer = "zeros",
         input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
+        if arguments.is_whole(activation):
+            raise UsageError(
+                f"Dense({units}, {activation}): the activation is a number",
+                cause="the second argument is a name; the number of input features is inferred",
+                fix=f"write Dense({activation}), or Linear({units}, {activation})",
+            )
         super().__init__(
             activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
         )
-        self.units = _positive(units, "units")
+        self.units = arguments.size(units, "units")
 
     @property
     def kind(self) -> str:
@@ -110,8 +116,28 @@ class Dense(WeightedLayer):
 class Linear(Dense):
     """`Dense` by both of its sizes, as PyTorch has it: (N, in_features) -> (N, out_features)."""
 
-    def __init__(self, in_features: int, out_features: int, **options: Any) -> None:
-        super().__init__(out_features, input_shape=(in_features,), **options)
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        name: str | None = None,
+    ) -> None:
+        self.in_features = arguments.size(in_features, "in_features")
+        self.out_features = arguments.size(out_features, "out_features")
+        super().__init__(
+            out_features,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            input_shape=(in_features,),
+            name=name,
+        )
 
 
 class Conv2d(WeightedLayer):
@@ -130,6 +156,7 @@ class Conv2d(WeightedLayer):
         self,
         filters: int,
         kernel_size: PairArg,
+        *,
         stride: PairArg = 1,
         padding: PaddingArg = 0,
         dilation: PairArg = 1,
@@ -144,12 +171,12 @@ class Conv2d(WeightedLayer):
         super().__init__(
             activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
         )
-        self.filters = _positive(filters, "filters")
+        self.filters = arguments.size(filters, "filters")
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = pair(stride, "stride")
-        self.padding = padding
+        self.padding = arguments.padding(padding)
         self.dilation = pair(dilation, "dilation")
-        self.groups = _positive(groups, "groups")
+        self.groups = arguments.size(groups, "groups")
 
     @property
     def kind(self) -> str:
@@ -197,12 +224,14 @@ class Pool2d(Module):
         kernel_size: PairArg = 2,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
+        *,
+        input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, input_shape)
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = self.kernel_size if stride is None else pair(stride, "stride")
-        self.padding = padding
+        self.padding = arguments.padding(padding)
 
     @property
     def kind(self) -> str:
@@ -228,11 +257,13 @@ class AvgPool2d(Pool2d):
         kernel_size: PairArg = 2,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
+        *,
         count_include_pad: bool = True,
+        input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, name)
-        self.count_include_pad = count_include_pad
+        super().__init__(kernel_size, stride, padding, input_shape=input_shape, name=name)
+        self.count_include_pad = arguments.flag(count_include_pad, "count_include_pad")
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(
@@ -247,6 +278,11 @@ class AvgPool2d(Pool2d):
 class GlobalAvgPool2d(Module):
     """x (N, C, H, W) -> the mean of each channel (N, C)."""
 
+    def __init__(
+        self, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name, input_shape)
+
     @property
     def kind(self) -> str:
         return "pool"
@@ -259,21 +295,13 @@ class GlobalAvgPool2d(Module):
 class Flatten(Module):
     """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
 
-    def __init__(self, input_shape: Sequence[int] | None = None, name: str | None = None) -> None:
-        super().__init__(name, None if input_shape is None else tuple(input_shape))
+    def __init__(
+        self, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name, input_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.flatten(x)
-
-
-def _positive(value: int, name: str) -> int:
-    if not hasattr(value, "__index__") or isinstance(value, bool) or value < 1:
-        raise ShapeError(
-            f"{name} is {value!r}",
-            cause="it must be an integer of at least 1",
-            fix=f"give {name}=1",
-        )
-    return int(value)
 
 
 def _check_axes(x_shape: Shape, wanted: str, fix: str) -> None:

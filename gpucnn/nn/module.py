@@ -20,7 +20,7 @@ which the attributes were first set. Where a module stands in the tree is its pa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,9 +28,11 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
-from gpucnn.nn import initializers
+from gpucnn.errors import ForeignAttribute, ShapeError, UsageError
+from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import build, check_declared
+from gpucnn.nn.foreign import ATTRIBUTES
+from gpucnn.nn.spelling import explained
 from gpucnn.nn.state import copy_in, copy_out, counters, entries, join, move, owned
 
 if TYPE_CHECKING:
@@ -81,9 +83,15 @@ class Module:
     observer: Observer | None = None
     built_for: tuple[Shape, ...] | None = None
 
-    def __init__(self, name: str | None = None, input_shape: Shape | None = None) -> None:
-        self.name = name
-        self.input_shape = None if input_shape is None else tuple(input_shape)
+    def __init__(self, name: str | None = None, input_shape: Sequence[int] | None = None) -> None:
+        self.name = arguments.layer_name(name)
+        self.input_shape = None if input_shape is None else arguments.input_shape(input_shape)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A layer of one's own keeps Python's text for a call that does not fit.
+        if cls.__module__.partition(".")[0] == "gpucnn" and "__init__" in vars(cls):
+            cls.__init__ = explained(cls.__init__)  # type: ignore[method-assign]
 
     @property
     def kind(self) -> str:
@@ -134,7 +142,8 @@ class Module:
             ShapeError: layers do not fit together, or it is built for other shapes.
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
-        build(self, tuple(tuple(shape) for shape in input_shapes), seed, device)
+        shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
+        build(self, shapes, seed, device)
         return self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
@@ -321,3 +330,7 @@ class Module:
         """Build it if it is not built but its input shape was declared."""
         if self.path is None:
             self.build()
+
+
+for _name, _fix in ATTRIBUTES.items():
+    setattr(Module, _name, ForeignAttribute(_name, _fix))

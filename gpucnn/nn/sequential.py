@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpucnn.autograd import Tensor
@@ -32,7 +32,7 @@ class Sequential(Module):
     def __init__(
         self, layers: Sequence[Module] | None = None, *rest: Module, name: str | None = None
     ) -> None:
-        if rest or isinstance(layers, Module):
+        if rest or isinstance(layers, (Module, Mapping)):
             raise UsageError(
                 "Sequential takes its layers as one list",
                 fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
