@@ -10,8 +10,8 @@ starts its optimizer afresh.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,13 +19,14 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn import optim, training
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.data import Dataset, Splits
+from gpucnn.data import Dataset, Loader, Splits
 from gpucnn.data import one_hot as to_categorical
 from gpucnn.errors import DataError, UsageError, choose
 from gpucnn.nn import Activation, Module
 from gpucnn.nn import Sequential as _Sequential
 from gpucnn.nn.layers import WeightedLayer
 from gpucnn.training import Callback, TrainConfig, Trainer
+from gpucnn.training.evaluation import evaluate_batches, require_outputs
 
 __all__ = ["FitHistory", "Score", "Sequential", "to_categorical"]
 
@@ -60,7 +61,6 @@ class Sequential(_Sequential):
     _compiled: dict[str, Any] | None = None
     _folds: str | None = None  # the final activation that the loss takes over
     _accuracy: bool = False
-    _bare: bool = False  # whether the last layer is without it at the moment
 
     def compile(
         self,
@@ -147,8 +147,8 @@ class Sequential(_Sequential):
             first = len(train) - int(len(train) * validation_split)
             train, validation = train.subset(slice(first)), train.subset(slice(first, None))
         reporter = [_Report(epochs, self._accuracy)] if verbose else []
-        with self._logits():
-            result = training.fit(self, Splits(train, validation), config, [*reporter, *callbacks])
+        trainer = _Trainer(self, Splits(train, validation), config)
+        result = training.fit_trainer(trainer, [*reporter, *callbacks])
         keys = _keys(self._accuracy, validation is not None)
         records = result.records
         return FitHistory(
@@ -161,11 +161,9 @@ class Sequential(_Sequential):
         loss = self._options("evaluate")["loss"]
         dataset = _dataset(x, y)
         self._ensure_built(dataset.image_shape)
-        with self._logits():
-            result = training.evaluate(
-                self, dataset, batch_size=batch_size, loss=loss, scale=1.0, offset=0.0
-            )
-        return Score(**result)
+        require_outputs(self, dataset, loss)
+        loader = Loader(dataset, batch_size, backends.get(self.device), shuffle=False)
+        return Score(**evaluate_batches(self, loader, loss, self._for_loss()))
 
     def predict(self, x: Any, batch_size: int = 256, verbose: int = 0) -> Any:
         """The outputs for x (N, ...), a NumPy array (N, K); probabilities after a final softmax."""
@@ -173,9 +171,7 @@ class Sequential(_Sequential):
             raise UsageError(f"batch_size is {batch_size}", fix="give a batch_size of at least 1")
         images = np.asarray(x, np.float32)
         self._ensure_built(images.shape[1:])
-        # A callback of `fit` may ask, when the activation is folded into the loss.
-        complete = self._ending_in(self._folds) if self._bare else nullcontext()
-        with self.evaluating(), no_grad(), complete:
+        with self.evaluating(), no_grad():
             backend = backends.get(self.device)
             # At least one batch, so that an empty input gives an empty output.
             outputs = [
@@ -197,29 +193,14 @@ class Sequential(_Sequential):
             options = self._compiled or {"device": "auto", "seed": 0}
             self.build(input_shape, seed=options["seed"], device=options["device"])
 
-    @contextmanager
-    def _logits(self) -> Iterator[None]:
-        """Inside, the last layer gives the logits that its softmax or sigmoid would be taken of."""
-        if self._final_activation(self._folds) in (None, "linear") or self._folds is None:
-            yield
-            return
-        self._bare = True
-        try:
-            with self._ending_in("linear"):
-                yield
-        finally:
-            self._bare = False
+    def _for_loss(self) -> Callable[[Tensor], Tensor]:
+        """What gives the outputs that the loss takes: without the final activation it takes over.
 
-    @contextmanager
-    def _ending_in(self, activation: str | None) -> Iterator[None]:
-        """Inside, the last layer has this activation."""
-        last: Any = _layers(self)[-1]
-        before = last.activation
-        last.activation = activation
-        try:
-            yield
-        finally:
-            last.activation = before
+        Raises:
+            UsageError: the final activation does not go with the loss.
+        """
+        found = self._final_activation(self._folds)
+        return partial(self, activation="linear") if found and found == self._folds else self
 
     def _final_activation(self, folds: str | None) -> str | None:
         """The name of the activation that the last layer ends in, or None.
@@ -237,6 +218,17 @@ class Sequential(_Sequential):
                 fix=f'write activation="{folds}" there, or none',
             )
         return found
+
+
+class _Trainer(Trainer):
+    """A training whose loss takes over the final activation."""
+
+    def __init__(self, model: Sequential, data: Splits, config: TrainConfig) -> None:
+        self._outputs = model._for_loss()
+        super().__init__(model, data, config)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._outputs(images)
 
 
 class _Report(Callback):

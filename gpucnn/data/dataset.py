@@ -24,6 +24,7 @@ class Dataset:
             (N, ...) as targets.
         classes: number of classes.
         class_names: a name for each class; without, their numbers.
+        weights: float32 (N,), how much the loss of each image counts in training; None for 1.
 
     Raises:
         DataError: a label outside [0, classes), or not one label an image.
@@ -34,6 +35,7 @@ class Dataset:
     labels: NDArray[Any] | None
     classes: int
     class_names: list[str] = field(default_factory=list)
+    weights: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names:
@@ -67,7 +69,8 @@ class Dataset:
     def subset(self, indices: Any) -> Dataset:
         """The images at `indices` (a slice, or integers), in that order."""
         labels = None if self.labels is None else self.labels[indices]
-        return replace(self, images=self.images[indices], labels=labels)
+        weights = None if self.weights is None else self.weights[indices]
+        return replace(self, images=self.images[indices], labels=labels, weights=weights)
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,7 @@ from gpucnn.errors import UsageError
 if TYPE_CHECKING:
     from gpucnn.backend.base import Backend
 
-Batch = tuple[Any, Any]
+Batch = tuple[Any, ...]
 
 
 class Loader:
@@ -67,6 +67,7 @@ class Loader:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
         self._images = backend.asarray(dataset.images)
         self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
+        self._weights = None if dataset.weights is None else backend.asarray(dataset.weights)
         self._epoch: int | None = None
         self._order: Any = None  # device, (N,): the image at each place of the epoch
         self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
@@ -78,7 +79,8 @@ class Loader:
         """Batch `index` of `epoch`, both counted from 0.
 
         Returns:
-            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device.
+            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device; and third the
+            weights, float32 (B,), if the data set has some.
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")
@@ -101,7 +103,9 @@ class Loader:
             motion = xp.take(self._motion, indices, axis=0)
             images = self.augment.apply(xp, images, motion, fill=offset)
         labels = None if self._labels is None else xp.take(self._labels, indices, axis=0)
-        return images, labels
+        if self._weights is None:
+            return images, labels
+        return images, labels, xp.take(self._weights, indices, axis=0)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in their order, from batch `start`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,8 +16,29 @@ if TYPE_CHECKING:
     from gpucnn.nn.module import Module, Shape
 
 
+#: Held while modules are named and created: of two threads that call a new model at the same time,
+#: one builds it and the other waits.
+_lock = threading.RLock()
+
+
 def build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> None:
     """See `Module.build`."""
+    with _lock:
+        _build(root, shapes, seed, device)
+
+
+def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
+    """Prepare a module for its first call, which gives it these inputs."""
+    with _lock:
+        if module.path is None:
+            module.build(*(x.shape[1:] for x in inputs), device=inputs[0].backend.name)
+        if module.built_for is None:
+            check_declared(module, inputs[0].shape)
+            module.create(*(x.shape for x in inputs))
+            module.built_for = tuple(x.shape[1:] for x in inputs)
+
+
+def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> None:
     shapes = shapes or root.built_for or root.declared_shapes()
     modules = root.modules()
     if root.built_for is not None and shapes != root.built_for:

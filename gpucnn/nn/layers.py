@@ -53,8 +53,13 @@ class WeightedLayer(Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output; `activation` is one that follows the layer and is folded into it."""
-        activation = self.activation or activation
+        """The output.
+
+        Args:
+            activation: in place of the layer's own: one that follows it and is folded into it, or
+                "linear" for none.
+        """
+        activation = activation or self.activation
         if activation in (None, "relu"):
             return self.product(x, activation)
         return ACTIVATIONS[activation](self.product(x, None))
@@ -194,10 +199,10 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; a ReLU and a maximum, (kernel, stride, padding), may be folded into it."""
+        """The output; a maximum that follows, (kernel, stride, padding), may be folded into it."""
         if pool is None:
             return super().forward(x, activation)
-        return self.product(x, self.activation or activation, pool)
+        return self.product(x, activation or self.activation, pool)
 
     def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
         return F.conv2d(

@@ -30,8 +30,9 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 from gpucnn.errors import ForeignAttribute, ShapeError, UsageError
 from gpucnn.nn import arguments, initializers
-from gpucnn.nn.building import build, check_declared
+from gpucnn.nn.building import build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES
+from gpucnn.nn.scopes import found, here, said
 from gpucnn.nn.spelling import explained
 from gpucnn.nn.state import copy_in, copy_out, counters, entries, join, move, owned
 
@@ -62,7 +63,8 @@ class Module:
     Attributes:
         path: where it stands in the tree that was built; "" at the root, None before `build`.
         built_for: the shapes, without the batch axis, of the inputs that it first saw.
-        training: whether dropout drops and batch norm takes the statistics of the batch.
+        training: whether dropout drops and batch norm takes the statistics of the batch; inside
+            `evaluating` and `training_mode` what they say, else what was set last.
         frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
         buffers: names of its arrays that are not trained but saved (running statistics); they are
             to be changed in place.
@@ -74,14 +76,13 @@ class Module:
     name: str | None = None
     input_shape: Shape | None = None
     path: str | None = None
-    training: bool = True
     frozen: bool = False
     seed: int = 0
     device: str = "cpu"
     buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
-    observer: Observer | None = None
     built_for: tuple[Shape, ...] | None = None
+    _training: bool = True
 
     def __init__(self, name: str | None = None, input_shape: Sequence[int] | None = None) -> None:
         self.name = arguments.layer_name(name)
@@ -149,17 +150,13 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
         tensors = tuple([x if isinstance(x, Tensor) else Tensor(x) for x in inputs])
-        if self.path is None:
-            self.build(*(x.shape[1:] for x in tensors), device=tensors[0].backend.name)
         try:
             if self.built_for is None:
-                check_declared(self, tensors[0].shape)
-                self.create(*(x.shape for x in tensors))
-                self.built_for = tuple(x.shape[1:] for x in tensors)
+                create_parts(self, tensors)
             output = self.forward(*tensors, **options)
         except ShapeError as error:
             raise error.at(self.label).with_traceback(error.__traceback__) from None
-        if self.observer is not None:
+        if here.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
 
@@ -167,17 +164,16 @@ class Module:
     def observe(self, observer: Observer) -> Iterator[None]:
         """Call `observer(module, inputs, output)` after each call of each module of the tree.
 
-        Inside, `Sequential` folds nothing, so that every layer is seen.
+        It sees the calls of this thread. Inside, `Sequential` folds nothing, so that every layer is
+        seen.
         """
-        modules = list(self.modules().values())
-        before = [module.observer for module in modules]
-        for module in modules:
-            module.observer = observer
-        try:
+        with said(here.observers, self.modules().values(), observer):
             yield
-        finally:
-            for module, previous in zip(modules, before, strict=True):
-                module.observer = previous
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who observes it in this thread."""
+        return found(here.observers, self, None)
 
     # The tree.
 
@@ -230,8 +226,20 @@ class Module:
 
     # What is done to a whole tree.
 
+    @property
+    def training(self) -> bool:
+        return found(here.training, self, self._training)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
+
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, or evaluation mode with `mode=False`."""
+        """Set training mode, or evaluation mode with `mode=False`, until the next such call.
+
+        The library itself never calls it on a model of yours: it computes inside `evaluating` and
+        `training_mode`.
+        """
         for module in self.modules().values():
             module.training = mode
         return self
@@ -242,14 +250,15 @@ class Module:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, the tree is in evaluation mode; then each module is in its own mode again."""
-        modes = [(module, module.training) for module in self.modules().values()]
-        self.eval()
-        try:
+        """Inside, the tree is in evaluation mode for this thread, whatever was set."""
+        with said(here.training, self.modules().values(), False):
             yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
+
+    @contextmanager
+    def training_mode(self) -> Iterator[None]:
+        """Inside, the tree is in training mode for this thread, whatever was set."""
+        with said(here.training, self.modules().values(), True):
+            yield
 
     def freeze(self, frozen: bool = True) -> Self:
         """Leave the parameters as they are while training: `requires_grad = not frozen`.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gpucnn import backend as backends
@@ -25,7 +27,7 @@ def evaluate(
 ) -> dict[str, float]:
     """{"loss", "accuracy"} of a built model on a data set with labels, in evaluation mode.
 
-    Afterwards each of its modules is in the mode that it was in before.
+    The modes that its modules are set to are not touched.
 
     Args:
         batch_size: images at a time; of no influence on the accuracy.
@@ -41,13 +43,20 @@ def evaluate(
     return evaluate_batches(model, loader, loss)
 
 
-def evaluate_batches(model: Module, loader: Loader, loss: str) -> dict[str, float]:
-    """`evaluate` on the batches of a loader."""
+def evaluate_batches(
+    model: Module, loader: Loader, loss: str, forward: Callable[[Tensor], Tensor] | None = None
+) -> dict[str, float]:
+    """`evaluate` on the batches of a loader.
+
+    Args:
+        forward: what gives the outputs that the loss is of; by default the model itself.
+    """
     totals = Totals(loader.backend)
     with model.evaluating(), no_grad(), loader.backend.computing():
-        for images, labels in loader.epoch(0):
-            output = model(Tensor(images))
-            totals.add(compute_loss(loss, output, labels).data, output.data, labels)
+        for images, labels, *weights in loader.epoch(0):
+            output = (forward or model)(Tensor(images))
+            mean = compute_loss(loss, output, labels, *weights)
+            totals.add(mean.data, output.data, labels)
     mean_loss, accuracy = totals.read()
     return {"loss": mean_loss, "accuracy": accuracy}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
+from gpucnn.nn.scopes import here, said
 from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -32,6 +34,7 @@ class TrainStep:
         optimizer: of the model's parameters.
         rates: float32 (steps of the whole run,), the learning rate of each.
         totals: what the batches are added to.
+        forward: what gives the outputs that the loss is of; by default the model itself.
     """
 
     def __init__(
@@ -41,31 +44,34 @@ class TrainStep:
         optimizer: Optimizer,
         rates: NDArray[np.float32],
         totals: Totals,
+        forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.model = model
+        self.forward = forward or model
         self.loss = loss
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self._rates = self.backend.asarray(rates)
+        self.rates = self.backend.asarray(rates)
+        self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
 
-    def __call__(self, images: Any, labels: Any) -> None:
-        """Train on images (N, ...) and their labels, both arrays of the device."""
+    def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
+        """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
         try:
             with self.backend.computing():
-                self._step(images, labels)
+                self._step(images, labels, weights)
         except OutOfMemoryError as error:
             error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
             raise
 
-    def _step(self, images: Any, labels: Any) -> None:
+    def _step(self, images: Any, labels: Any, weights: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
-        optimizer.learning_rate[...] = xp.take(self._rates, optimizer.step_count)
+        optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
         optimizer.zero_grad()
         before = [array.copy() for array in self._statistics]
-        output = self.model(Tensor(images))
-        loss = compute_loss(self.loss, output, labels)
+        with said(here.training, self._modules, True):
+            output = self.forward(Tensor(images))
+        loss = compute_loss(self.loss, output, labels, weights)
         self.totals.add(loss.data, output.data, labels)
         bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
         xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn import optim, schedules
+from gpucnn.autograd import Tensor
 from gpucnn.backend import cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.errors import DataError, DivergedError, UsageError
@@ -146,8 +147,17 @@ class Trainer:
         self.optimizer = optim.get(config.optimizer, self.model, config.learning_rate, **given)
         self.totals = Totals(self.backend)
         self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.learning_rates, self.totals
+            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
         )
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The outputs that the loss is of."""
+        return self.model(images)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Train with this learning rate from the next step on, in place of the schedule's."""
+        self.learning_rates[self.step :] = learning_rate
+        self._train_step.rates = self.backend.asarray(self.learning_rates)
 
     @property
     def epochs_done(self) -> int:
@@ -174,12 +184,12 @@ class Trainer:
         """How long it has been trained, with the sessions before an interruption."""
         return self._clock.total
 
-    def train_on(self, images: Any, labels: Any) -> None:
+    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Do the next step, on a batch of `loader`; nothing is read back from the device."""
         if self.step_in_epoch == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        self._train_step(images, labels)
+        self._train_step(images, labels, weights)
         self.step += 1
 
     def read(self) -> tuple[float, float]:
@@ -192,9 +202,9 @@ class Trainer:
         if not halted:
             return self.totals.read()
         epoch, index = divmod(halted - 1, self.steps_per_epoch)
-        images, labels = self.loader.batch(epoch, index)
-        self.model.train().set_step(halted - 1)
-        cause = find_culprit(self.model, self.config.loss, images, labels)
+        self.model.set_step(halted - 1)
+        with self.model.training_mode():
+            cause = self._culprit(self.loader.batch(epoch, index))
         raise self.diverged("the loss is not finite", cause, step=halted)
 
     def end_epoch(self) -> dict[str, Any]:
@@ -227,12 +237,15 @@ class Trainer:
         """
         if loader is None:
             return None
-        result = evaluation.evaluate_batches(self.model, loader, self.config.loss)
+        result = evaluation.evaluate_batches(self.model, loader, self.config.loss, self.forward)
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
-                cause = find_culprit(self.model, self.config.loss, *loader.batch(0, 0))
+                cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         return result
+
+    def _culprit(self, batch: tuple[Any, ...]) -> str:
+        return find_culprit(self.model, self.config.loss, *batch, forward=self.forward)
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         """The error to raise for numbers that are not finite after `step` (now) steps."""
