@@ -157,6 +157,8 @@ class Conv2d(WeightedLayer):
         groups: channels and filters are split into so many parts that do not see each other.
     """
 
+    takes_images = True
+
     def __init__(
         self,
         filters: int,
@@ -188,7 +190,12 @@ class Conv2d(WeightedLayer):
         return "conv"
 
     def create(self, x_shape: Shape) -> None:
-        _check_axes(x_shape, "(N, C, H, W)", "reshape gray images (N, H, W) to (N, 1, H, W)")
+        side = math.isqrt(math.prod(x_shape[1:]))
+        _check_axes(
+            x_shape,
+            "(N, C, H, W)",
+            f"reshape rows of pixels to images, as in x.reshape(-1, 1, {side}, {side})",
+        )
         size = (self.filters, x_shape[1] // self.groups, *self.kernel_size)
         conv2d_geometry(x_shape, size, self.stride, self.padding, self.dilation, self.groups)
         taps = math.prod(self.kernel_size)
@@ -223,6 +230,8 @@ class Conv2d(WeightedLayer):
 
 class Pool2d(Module):
     """What the pools share. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
+
+    takes_images = True
 
     def __init__(
         self,
@@ -282,6 +291,8 @@ class AvgPool2d(Pool2d):
 
 class GlobalAvgPool2d(Module):
     """x (N, C, H, W) -> the mean of each channel (N, C)."""
+
+    takes_images = True
 
     def __init__(
         self, *, input_shape: Sequence[int] | None = None, name: str | None = None

@@ -30,7 +30,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 from gpucnn.errors import ForeignAttribute, ShapeError, UsageError
 from gpucnn.nn import arguments, initializers
-from gpucnn.nn.building import build, create_parts
+from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES
 from gpucnn.nn.scopes import found, here, said
 from gpucnn.nn.spelling import explained
@@ -66,6 +66,7 @@ class Module:
         training: whether dropout drops and batch norm takes the statistics of the batch; inside
             `evaluating` and `training_mode` what they say, else what was set last.
         frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
+        takes_images: whether its input must be (N, C, H, W).
         buffers: names of its arrays that are not trained but saved (running statistics); they are
             to be changed in place.
         counters: names of its arrays that are neither (steps): not in `state_dict`, but in the
@@ -79,6 +80,7 @@ class Module:
     frozen: bool = False
     seed: int = 0
     device: str = "cpu"
+    takes_images: bool = False
     buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
     built_for: tuple[Shape, ...] | None = None
@@ -127,7 +129,13 @@ class Module:
 
     # Building and calling.
 
-    def build(self, *input_shapes: Shape, seed: int = 0, device: str = "cpu") -> Self:
+    def build(
+        self,
+        *input_shapes: Shape,
+        seed: int = 0,
+        device: str = "cpu",
+        channels_first: bool = False,
+    ) -> Self:
         """Name every module of the tree and create its parameters, by running one zero sample.
 
         Args:
@@ -135,16 +143,19 @@ class Module:
                 (1, 28, 28); may be left out where the first layer was given `input_shape`.
             seed: of the initial weights and of dropout.
             device: where the parameters are created.
+            channels_first: the shapes are (C, H, W) even where they look like (H, W, C), as
+                (28, 28, 1) does; without it a layer of images refuses such an input.
 
         A second call with the same shapes changes nothing, not even the seed or the device, unless
         modules were put in since then: those are built.
 
         Raises:
-            ShapeError: layers do not fit together, or it is built for other shapes.
+            ShapeError: layers do not fit together, it is built for other shapes, or an input looks
+                like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
         shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
-        build(self, shapes, seed, device)
+        build(self, shapes, seed, device, channels_first)
         return self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
@@ -155,7 +166,9 @@ class Module:
                 create_parts(self, tensors)
             output = self.forward(*tensors, **options)
         except ShapeError as error:
-            raise error.at(self.label).with_traceback(error.__traceback__) from None
+            named = error.at(self.label)
+            add_layout(named, self, tensors)
+            raise named.with_traceback(error.__traceback__) from None
         if here.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output

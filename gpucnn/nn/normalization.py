@@ -61,6 +61,7 @@ class BatchNorm2d(Module):
         eps: added to the variance, above 0.
     """
 
+    takes_images = True
     buffers = ("running_mean", "running_var")
     gamma: Parameter
     beta: Parameter

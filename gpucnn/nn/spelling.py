@@ -223,6 +223,9 @@ def _translations(
         given = dict(zip(known, args, strict=False))
         if given.keys() & kwargs or kwargs.keys() - set(known) - signature.parameters.keys():
             continue
+        words = [value for key, value in given.items() if key in ("padding", "data_format")]
+        if theirs.startswith("Keras") and not all(isinstance(word, str) for word in words):
+            continue
         ours: dict[str, Any] = {}
         without: list[str] = []
         for key, value in {**given, **kwargs}.items():

@@ -108,6 +108,9 @@ def test_a_call_that_two_libraries_read_in_two_ways():
     with pytest.raises(UsageError) as caught:
         nn.Conv2d(32, 3, 1)
     assert caught.value.fix == "write Conv2d(3, 1) or Conv2d(32, 3, stride=1)"
+    with pytest.raises(UsageError) as caught:
+        nn.Conv2d(1, 16, 3, 1, 1)  # Keras's padding is a word
+    assert caught.value.fix == "write Conv2d(16, 3, stride=1, padding=1)"
 
 
 @pytest.mark.parametrize(
