@@ -1,6 +1,9 @@
-"""Names that PyTorch and Keras have and this library has not, and what to write instead."""
+"""How PyTorch and Keras spell what is here: their names, and the parameters of their layers."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
 
 _KERAS = "gpucnn.keras.layers has it by this name; the layer itself is gpucnn.nn.{}"
 _OWN = "there is none; write one as a Module of your own, see the head of gpucnn/nn/module.py"
@@ -95,4 +98,133 @@ ATTRIBUTES: dict[str, str] = {
     "fit": _VERBS,
     "evaluate": _VERBS,
     "predict": _VERBS,
+}
+
+#: Our layer -> the same layer elsewhere -> its parameters, in their order.
+SIGNATURES: dict[str, dict[str, str]] = {
+    "Conv2d": {
+        "PyTorch's Conv2d": "in_channels out_channels kernel_size stride padding dilation groups"
+        " bias padding_mode device dtype",
+        "Keras's Conv2D": "filters kernel_size strides padding data_format dilation_rate groups"
+        " activation use_bias kernel_initializer bias_initializer kernel_regularizer"
+        " bias_regularizer activity_regularizer kernel_constraint bias_constraint trainable dtype",
+    },
+    "Dense": {
+        "PyTorch's Linear": "in_features out_features bias device dtype",
+        "Keras's Dense": "units activation use_bias kernel_initializer bias_initializer"
+        " kernel_regularizer bias_regularizer activity_regularizer kernel_constraint"
+        " bias_constraint input_dim trainable dtype",
+    },
+    "Linear": {
+        "PyTorch's Linear": "in_features out_features bias device dtype",
+    },
+    "MaxPool2d": {
+        "PyTorch's MaxPool2d": "kernel_size stride padding dilation return_indices ceil_mode",
+        "Keras's MaxPooling2D": "pool_size strides padding data_format",
+    },
+    "AvgPool2d": {
+        "PyTorch's AvgPool2d": "kernel_size stride padding ceil_mode count_include_pad"
+        " divisor_override",
+        "Keras's AveragePooling2D": "pool_size strides padding data_format",
+    },
+    "GlobalAvgPool2d": {
+        "PyTorch's AdaptiveAvgPool2d": "output_size",
+        "Keras's GlobalAveragePooling2D": "data_format keepdims",
+    },
+    "BatchNorm2d": {
+        "PyTorch's BatchNorm2d": "num_features eps momentum affine track_running_stats device"
+        " dtype",
+        "Keras's BatchNormalization": "axis momentum epsilon center scale beta_initializer"
+        " gamma_initializer moving_mean_initializer moving_variance_initializer trainable dtype",
+    },
+    "LayerNorm": {
+        "PyTorch's LayerNorm": "normalized_shape eps elementwise_affine bias device dtype",
+        "Keras's LayerNormalization": "axis epsilon center scale trainable dtype",
+    },
+    "Dropout": {
+        "PyTorch's Dropout": "p inplace",
+        "Keras's Dropout": "rate noise_shape seed dtype",
+    },
+    "Flatten": {
+        "PyTorch's Flatten": "start_dim end_dim",
+        "Keras's Flatten": "data_format",
+    },
+    "ReLU": {
+        "PyTorch's ReLU": "inplace",
+        "Keras's ReLU": "max_value negative_slope threshold",
+    },
+    "LeakyReLU": {
+        "PyTorch's LeakyReLU": "negative_slope inplace",
+        "Keras's LeakyReLU": "alpha",
+    },
+    "GELU": {"PyTorch's GELU": "approximate"},
+    "Softmax": {"PyTorch's Softmax": "dim", "Keras's Softmax": "axis"},
+    "LogSoftmax": {"PyTorch's LogSoftmax": "dim"},
+}
+
+#: Their parameter -> ours; the first that the layer has.
+RENAMED: dict[str, tuple[str, ...]] = {
+    "strides": ("stride",),
+    "pool_size": ("kernel_size",),
+    "out_channels": ("filters",),
+    "out_features": ("units",),
+    "units": ("out_features",),
+    "input_dim": ("in_features",),
+    "bias": ("use_bias",),
+    "dilation_rate": ("dilation",),
+    "epsilon": ("eps",),
+    "p": ("rate",),
+    "negative_slope": ("slope",),
+    "alpha": ("slope",),
+}
+
+#: Their parameter -> what stands for it here, where no parameter does.
+INSTEAD: dict[str, str] = {
+    "in_channels": "the number of input channels is inferred",
+    "in_features": "the number of input features is inferred",
+    "num_features": "the number of channels is inferred",
+    "normalized_shape": "it normalizes over the last axis, whose size is inferred",
+    "input_dim": "the number of input features is inferred, or input_shape=(784,) says it",
+    "output_size": "the result is one number a channel, (N, C)",
+    "bias": "there always is one",
+    "data_format": "arrays are (N, C, H, W), and x.transpose(0, 3, 1, 2) makes them so",
+    "padding_mode": "the padding is zeros",
+    "ceil_mode": "sizes are rounded down; padding takes ((top, bottom), (left, right))",
+    "return_indices": "gpucnn.ops.max_pool2d_forward gives the indices",
+    "divisor_override": "the sum is divided by the pixels of the window",
+    "dilation": "windows of a pool are dense",
+    "keepdims": "the result is (N, C)",
+    "kernel_regularizer": "weight_decay of the optimizer shrinks weights",
+    "bias_regularizer": "weight_decay of the optimizer shrinks weights",
+    "activity_regularizer": "add its term to the loss in a training loop of your own",
+    "kernel_constraint": "change the weights after optimizer.step() in a loop of your own",
+    "bias_constraint": "change the weights after optimizer.step() in a loop of your own",
+    "beta_initializer": "beta starts from 0; load_state_dict sets it",
+    "gamma_initializer": "gamma starts from 1; load_state_dict sets it",
+    "moving_mean_initializer": "it starts from 0; load_state_dict sets it",
+    "moving_variance_initializer": "it starts from 1; load_state_dict sets it",
+    "affine": "gamma and beta are always there",
+    "elementwise_affine": "gamma and beta are always there",
+    "center": "gamma and beta are always there",
+    "scale": "gamma and beta are always there",
+    "track_running_stats": "running statistics are always kept",
+    "trainable": "freeze() holds a layer's parameters",
+    "dtype": "parameters are float32",
+    "device": "build(..., device=) and to(device) say where parameters lie",
+    "inplace": "leave it out: an activation that follows a layer is folded into it",
+    "noise_shape": "each element is dropped by itself",
+    "seed": "build(..., seed=) is the seed of weights and dropout",
+    "start_dim": "all axes but the batch are flattened",
+    "end_dim": "all axes but the batch are flattened",
+    "negative_slope": "LeakyReLU(slope) has one",
+    "max_value": "there is no upper limit",
+    "threshold": "it is 0",
+    "approximate": "it is the tanh form",
+    "dim": "it is over the last axis",
+    "axis": "the axis is fixed: channels for BatchNorm2d, else the last",
+}
+
+#: Values that mean something else there: Keras's momentum is the weight of the old statistics.
+CONVERTED: dict[tuple[str, str], Callable[[Any], Any]] = {
+    ("Keras's BatchNormalization", "momentum"): lambda value: round(1 - value, 10),
 }

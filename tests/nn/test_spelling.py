@@ -13,7 +13,7 @@ import pytest
 
 from gpucnn import nn
 from gpucnn.errors import ForeignAttributeError, ForeignNameError, UsageError
-from gpucnn.nn import foreign, spelling
+from gpucnn.nn import foreign
 
 LAYERS = {
     name: cls
@@ -123,6 +123,7 @@ def test_a_call_that_two_libraries_read_in_two_ways():
         (lambda: nn.Conv2d(32), "kernel_size is missing"),
         (lambda: nn.MaxPool2d(2, 2, 0, 1, False, True, 7), "3 arguments by position"),
         (lambda: nn.Activation("relu", "tanh"), "1 arguments by position"),
+        (lambda: nn.Activation("relu", activation="tanh"), "activation is given twice"),
     ],
 )
 def test_a_call_of_no_library(make, cause):
@@ -146,13 +147,13 @@ def test_every_layer_explains_a_wrong_call(name):
         LAYERS[name](no_such_option=1)
 
 
-@pytest.mark.parametrize("name", spelling.FOREIGN)
+@pytest.mark.parametrize("name", foreign.SIGNATURES)
 def test_the_table_names_layers_and_has_a_word_for_every_parameter(name):
     ours = inspect.signature(LAYERS[name]).parameters
-    for theirs, listed in spelling.FOREIGN[name].items():
+    for theirs, listed in foreign.SIGNATURES[name].items():
         for parameter in listed.split():
-            renamed = spelling._RENAMED.get(parameter, ())
-            known = {parameter, *renamed} & set(ours) or parameter in spelling._INSTEAD
+            renamed = foreign.RENAMED.get(parameter, ())
+            known = {parameter, *renamed} & set(ours) or parameter in foreign.INSTEAD
             assert known, f"{theirs}: {parameter}"
 
 
