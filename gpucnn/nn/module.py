@@ -34,7 +34,7 @@ from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES
 from gpucnn.nn.scopes import found, here, said
 from gpucnn.nn.spelling import explained
-from gpucnn.nn.state import copy_in, copy_out, counters, entries, join, move, owned
+from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 
 if TYPE_CHECKING:
     from gpucnn.nn.summary import Row
@@ -312,6 +312,30 @@ class Module:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
         copy_in(entries(self), state, f"the weights for {self.label}")
+
+    def get_weights(self) -> list[np.ndarray]:
+        """A copy, on the host, of every parameter and buffer, layer by layer."""
+        return list(copy_out(by_layer(self)).values())
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Copy what `get_weights` gave into this (built) module; all of it or, on error, nothing.
+
+        Raises:
+            WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
+        """
+        paths = list(by_layer(self))
+        paths += [f"array {number}" for number in range(len(paths), len(weights))]
+        given = {path: np.asarray(array) for path, array in zip(paths, weights, strict=False)}
+        copy_in(by_layer(self), given, f"the weights for {self.label}")
+
+    @property
+    def trainable(self) -> bool:
+        """Keras's name for not `frozen`; setting it freezes the tree, or thaws it."""
+        return not self.frozen
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self.freeze(not trainable)
 
     def summary(self, batch: int = 1) -> str:
         """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""

@@ -11,10 +11,12 @@ import functools
 import inspect
 import reprlib
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 from gpucnn.errors import GpucnnError, UsageError
 from gpucnn.nn.foreign import CONVERTED, INSTEAD, RENAMED, SIGNATURES
+
+Called = TypeVar("Called", bound=Callable[..., Any])
 
 _shown = reprlib.Repr()  # of an argument, in an error
 _shown.maxstring = _shown.maxother = 40
@@ -27,9 +29,7 @@ class _Call(NamedTuple):
     without: list[str]
 
 
-def explained(
-    function: Callable[..., Any], instead: Mapping[str, str] = INSTEAD
-) -> Callable[..., Any]:
+def explained(function: Called, instead: Mapping[str, str] = INSTEAD) -> Called:
     """The same function; a call that does not fit its signature raises a `UsageError`.
 
     Args:
@@ -42,7 +42,8 @@ def explained(
         try:
             return function(*args, **kwargs)
         except TypeError:
-            called, given = function, args
+            called: Callable[..., Any] = function
+            given = args
             parameters = list(inspect.signature(function).parameters.values())
             if parameters and parameters[0].name == "self":
                 parameters, given = parameters[1:], args[1:]
@@ -53,7 +54,7 @@ def explained(
                 raise  # the error comes from inside
             raise _explanation(called, signature, given, kwargs, instead) from None
 
-    return checked
+    return cast(Called, checked)
 
 
 def _own_class(cls: type) -> type:

@@ -72,7 +72,9 @@ def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) ->
     if weights is None:
         return loss(output, labels, "mean")
     losses = loss(output, labels, "none")
-    return ((losses if losses.ndim == 1 else losses.mean(axis=1)) * weights).mean()
+    if losses.ndim > 1:
+        losses = losses.reshape(len(losses), -1).mean(axis=1)
+    return (losses * weights).mean()
 
 
 def count_correct(xp: Any, output: Any, labels: Any) -> Any:

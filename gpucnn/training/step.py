@@ -32,7 +32,8 @@ class TrainStep:
         model: built and on the device of the optimizer.
         loss: name of a loss of `TrainConfig`.
         optimizer: of the model's parameters.
-        rates: float32 (steps of the whole run,), the learning rate of each.
+        rates: float32 (steps of the whole run,), the learning rate of each; None for that which
+            the optimizer has.
         totals: what the batches are added to.
         forward: what gives the outputs that the loss is of; by default the model itself.
     """
@@ -42,7 +43,7 @@ class TrainStep:
         model: Module,
         loss: str,
         optimizer: Optimizer,
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None,
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -51,7 +52,7 @@ class TrainStep:
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self.rates = self.backend.asarray(rates)
+        self.rates = None if rates is None else self.backend.asarray(rates)
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
 
@@ -66,7 +67,8 @@ class TrainStep:
 
     def _step(self, images: Any, labels: Any, weights: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
-        optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
+        if self.rates is not None:
+            optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
         optimizer.zero_grad()
         before = [array.copy() for array in self._statistics]
         with said(here.training, self._modules, True):

@@ -93,21 +93,25 @@ class Trainer:
             offset=self.offset,
             limit_batches=config.limit_batches,
         )
-        self.steps_per_epoch = self.loader.steps_per_epoch
-        self.total_steps = self.steps_per_epoch * config.epochs
-        if self.total_steps > MOST_STEPS:
-            raise UsageError(
-                f"epochs is {config.epochs}, which makes {self.total_steps:.3g} steps",
-                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
-                " table",
-                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
-            )
+        self._count_steps()
         self.validation = self._evaluation_loader(validation)
         self.test = self._evaluation_loader(test)
         if config.patience and self.validation is None:
             raise UsageError(
                 "early stopping needs a validation set, and there is none",
                 fix="hold images out, as in --validation 200, or leave out --patience",
+            )
+
+    def _count_steps(self) -> None:
+        epochs = self.config.epochs
+        self.steps_per_epoch = self.loader.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * epochs
+        if self.total_steps > MOST_STEPS:
+            raise UsageError(
+                f"epochs is {epochs}, which makes {self.total_steps:.3g} steps",
+                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
+                " table",
+                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
             )
 
     def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
@@ -138,17 +142,21 @@ class Trainer:
                 + f" with step_factor {config.step_factor:.3g}" * (config.schedule == "step"),
                 fix="lower --lr or --step-factor" if config.schedule == "step" else "lower --lr",
             )
+        self.optimizer = self._make_optimizer(config)
+        self.totals = Totals(self.backend)
+        self._train_step = TrainStep(
+            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
+        )
+
+    def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
+        assert config.learning_rate is not None
         options = {
             "momentum": config.momentum,
             "nesterov": config.nesterov or None,
             "weight_decay": config.weight_decay,
         }
         given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-        self.optimizer = optim.get(config.optimizer, self.model, config.learning_rate, **given)
-        self.totals = Totals(self.backend)
-        self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
-        )
+        return optim.get(config.optimizer, self.model, config.learning_rate, **given)
 
     def forward(self, images: Tensor) -> Tensor:
         """The outputs that the loss is of."""

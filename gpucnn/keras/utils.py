@@ -1,0 +1,57 @@
+"""What Keras scripts take from `keras.utils`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data import one_hot
+from gpucnn.errors import UsageError, foreign_names
+from gpucnn.keras import spelling
+from gpucnn.nn import arguments
+
+__all__ = ["set_random_seed", "to_categorical"]
+
+_seed = 0
+
+
+@spelling.part
+def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
+    """Class ids (N,) or (N, 1) as one-hot rows, float32 (N, num_classes).
+
+    Without `num_classes` it is one more than the largest id.
+
+    Raises:
+        DataError: an id is no whole number in [0, num_classes).
+    """
+    return one_hot(x, num_classes)
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python's and NumPy's random numbers, and what `compile` takes without a seed."""
+    global _seed
+    if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
+        raise UsageError(f"the seed is {seed!r}", fix="give a whole number from 0 to 2**32 - 1")
+    random.seed(seed)
+    np.random.seed(seed)
+    _seed = int(seed)
+
+
+def default_seed() -> int:
+    """The seed of `set_random_seed`; 0 if that was not called."""
+    return _seed
+
+
+__getattr__ = foreign_names(
+    __name__,
+    {
+        "plot_model": "model.summary() prints the layers",
+        "Sequence": "any object with __len__ and __getitem__ can be given to fit",
+        "PyDataset": "any object with __len__ and __getitem__ can be given to fit",
+        "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
+        "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",
+    },
+)
