@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -52,8 +53,9 @@ class Loader:
         limit_batches: int | None = None,
     ) -> None:
         for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
-            if value is not None and value < 1:
-                raise UsageError(f"{key} is {value}", fix=f"give a {key} of at least 1")
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if value is not None and (not whole or value < 1):
+                raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend

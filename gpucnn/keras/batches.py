@@ -7,6 +7,7 @@ Both are what a `Trainer` asks of a `gpucnn.data.Loader`: `epoch`, `batch`, `ste
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 from gpucnn import random
@@ -22,7 +23,10 @@ from gpucnn.nn.arguments import is_whole
 
 def is_stream(x: Any) -> bool:
     """Whether `x` gives batches: a generator, a Sequence or a loader, and not arrays or lists."""
-    if isinstance(x, (list, tuple, dict, str, bytes, Tensor)) or hasattr(x, "__array__"):
+    if isinstance(x, (list, tuple, dict, str, Tensor)) or hasattr(x, "__array__"):
+        return False
+    with suppress(TypeError):
+        memoryview(x)  # what has a buffer is an array
         return False
     return hasattr(x, "__next__") or hasattr(x, "__len__")
 

@@ -48,7 +48,8 @@ def save(model: Base, path: str | os.PathLike[str]) -> None:
     """Write a built model, its weights and what it was compiled with; see `Sequential.save`."""
     file = checked_path(path)
     model.require_built()
-    description = {_KEY: {**structure(model), "input_shapes": _lists(model.built_for)}}
+    built = {"input_shapes": _lists(model.built_for), "seed": model.seed}  # the seed of dropout
+    description = {_KEY: {**structure(model), **built}}
     if model.compiled is not None:
         description[_KEY]["compile"] = _compiled(model)
     checkpoint.save_weights(file, model.state_dict(), description, option="")
@@ -79,7 +80,7 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
     found = description[_KEY]
     try:
         model = _made(found)
-        shapes = [tuple(shape) for shape in found["input_shapes"]]
+        shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
         told = _arguments_of_compile(found["compile"]) if "compile" in found else None
     except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
@@ -87,7 +88,7 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
             cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
             fix="save it with this version of gpucnn",
         ) from error
-    model.build(*shapes, device=device, channels_first=True)
+    model.build(*shapes, seed=seed, device=device, channels_first=True)
     if told is not None and compile:
         model.compile(**told, device=device)
     model.load_state_dict(weights)

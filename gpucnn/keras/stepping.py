@@ -50,7 +50,7 @@ class Stepper:
         if not backend.to_numpy(self.optimizer.halted)[0]:
             return self.totals.read()
         with backend.computing():
-            self.optimizer.halted[...] = 0
+            self.optimizer.halted.fill(0)
         with self.model.training_mode():
             cause = find_culprit(
                 self.model, self.compiled.loss.function, *arrays, forward=self.outputs

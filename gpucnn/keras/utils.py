@@ -35,9 +35,9 @@ def set_random_seed(seed: int) -> None:
     global _seed
     if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
         raise UsageError(f"the seed is {seed!r}", fix="give a whole number from 0 to 2**32 - 1")
-    random.seed(seed)
-    np.random.seed(seed)
     _seed = int(seed)
+    random.seed(_seed)
+    np.random.seed(_seed)
 
 
 def default_seed() -> int:

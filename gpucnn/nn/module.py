@@ -160,7 +160,7 @@ class Module:
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
-        tensors = tuple([x if isinstance(x, Tensor) else Tensor(x) for x in inputs])
+        tensors = tuple([x if isinstance(x, Tensor) else _tensor(x) for x in inputs])
         try:
             if self.built_for is None:
                 create_parts(self, tensors)
@@ -335,7 +335,7 @@ class Module:
 
     @trainable.setter
     def trainable(self, trainable: bool) -> None:
-        self.freeze(not trainable)
+        self.freeze(not arguments.flag(trainable, "trainable"))
 
     def summary(self, batch: int = 1) -> str:
         """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""
@@ -376,6 +376,16 @@ class Module:
         """Build it if it is not built but its input shape was declared."""
         if self.path is None:
             self.build()
+
+
+def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Module):
+        raise UsageError(
+            f"{x.label} is given to a layer as its input",
+            cause="a layer takes an array or a Tensor",
+            fix="write Sequential([first, second]), or a Module whose forward calls the layers",
+        )
+    return Tensor(x)
 
 
 for _name, _fix in ATTRIBUTES.items():
