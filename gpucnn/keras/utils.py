@@ -13,9 +13,28 @@ from gpucnn.errors import UsageError, foreign_names
 from gpucnn.keras import spelling
 from gpucnn.nn import arguments
 
-__all__ = ["set_random_seed", "to_categorical"]
+__all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 
 _seed = 0
+
+
+class PyDataset:
+    """Base of a Sequence of batches: a subclass has `__len__` and `__getitem__`.
+
+    `fit` takes any object that has these; the arguments are there for Keras's, as batches are made
+    in the process itself.
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        pass
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch of a training."""
+
+
+Sequence = PyDataset
 
 
 @spelling.part
@@ -49,8 +68,6 @@ __getattr__ = foreign_names(
     __name__,
     {
         "plot_model": "model.summary() prints the layers",
-        "Sequence": "any object with __len__ and __getitem__ can be given to fit",
-        "PyDataset": "any object with __len__ and __getitem__ can be given to fit",
         "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
         "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",
     },
