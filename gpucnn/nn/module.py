@@ -53,6 +53,20 @@ class Parameter(Tensor):
         super().__init__(array, requires_grad, name)
 
 
+class NamedParameters(dict[str, Parameter]):
+    """Path -> parameter, of which a loop gets pairs, as in PyTorch: `for path, parameter in named`.
+
+    So does what loops over it, such as `list`. All else is that of a dict: `named[path]`, `in`,
+    `keys()`, `values()`, `items()`, `dict(named)`.
+    """
+
+    def __iter__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
+        return iter(self.items())
+
+    def __reversed__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
+        return reversed(self.items())
+
+
 class Module:
     """A part of a network. See the head of this file for how to write one.
 
@@ -212,14 +226,16 @@ class Module:
                 stack += [(join(path, name), child) for name, child in children][::-1]
         return found
 
-    def named_parameters(self) -> dict[str, Parameter]:
+    def named_parameters(self) -> NamedParameters:
         """Path from here -> parameter, in order; one that is used twice is listed once.
+
+        A loop gets pairs: `for path, parameter in net.named_parameters()`.
 
         Raises:
             UsageError: the module is not built, so there are none yet.
         """
         self.require_built()
-        found: dict[str, Parameter] = {}
+        found = NamedParameters()
         seen: set[int] = set()
         for path, module in self.modules().items():
             for name, parameter in owned(module, Parameter).items():
