@@ -55,6 +55,7 @@ class ForeignNameError(UsageError, ImportError):
     """A name of another library, asked of one of our modules; ``fix`` says what there is instead.
 
     It is no `AttributeError`: Python replaces one by a text of its own in ``from m import name``.
+    So `hasattr` raises it too.
     """
 
 

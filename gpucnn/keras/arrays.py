@@ -19,6 +19,7 @@ from gpucnn.nn import arguments
 from gpucnn.shapes import layout_fix
 
 _ONE_ROW = "it must hold one example a row: (N, features) or (N, C, H, W)"
+_RESHAPE = "write x[:, None] for one number a row, or x[None] for one row alone"
 _WHICH = "correct the label, or give the labels that belong to these images"
 
 
@@ -33,7 +34,7 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     """
     array = _array(x, name)
     if array.ndim < 2:
-        raise DataError(f"{name} has shape {array.shape}", cause=_ONE_ROW, fix="reshape it")
+        raise DataError(f"{name} has shape {array.shape}", cause=_ONE_ROW, fix=_RESHAPE)
     if array.dtype.kind not in "biuf":
         raise DataError(
             f"{name} is of type {array.dtype}",
@@ -127,15 +128,13 @@ class Reader(NamedTuple):
             _require_finite(array, f"{name.removesuffix('s')} of image {{}}")
         if not array.ndim:
             raise DataError(f"{name} are one number", fix="give one label an image")
-        single = self.outputs == (1,)
-        if self.loss != "softmax_cross_entropy":
-            if array.ndim == 1 and single:
-                array = array[:, None]
-            if array.shape[1:] == self.outputs:
-                return self._targets(array, name)
-        if array.ndim == 2 and array.shape[1] == 1:
+        # Labels of a single output are targets, unless a softmax is taken of it.
+        has_classes = self.loss == "softmax_cross_entropy" or self.outputs != (1,)
+        if array.ndim == 1 and not has_classes:
+            array = array[:, None]
+        elif array.ndim == 2 and array.shape[1] == 1 and has_classes:
             array = array[:, 0]
-        if array.ndim == 1 and len(self.outputs) == 1 and not (single and self._is_target):
+        if array.ndim == 1 and len(self.outputs) == 1:
             return self._class_ids(array, name)
         if array.shape[1:] == self.outputs:
             return self._targets(array, name)
@@ -144,10 +143,6 @@ class Reader(NamedTuple):
             cause="labels are class ids (N,), or targets of the shape of the outputs",
             fix=self._fix_of_shape(array),
         )
-
-    @property
-    def _is_target(self) -> bool:
-        return self.loss != "softmax_cross_entropy"
 
     def _fix_of_shape(self, array: NDArray[Any]) -> str:
         if array.ndim == 2 and len(self.outputs) == 1:

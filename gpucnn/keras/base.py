@@ -25,7 +25,7 @@ class Base(nn.Sequential):
     """What `gpucnn.keras.Sequential` is, apart from its verbs.
 
     Attributes:
-        compiled: what `compile` was told, or None.
+        compiled: what `compile` was given, or None.
         stop_training: a callback sets it to end the training.
     """
 
@@ -62,7 +62,7 @@ class Base(nn.Sequential):
     @property
     def optimizer(self) -> Any:
         """What `compile` was given. Setting its `learning_rate` changes it, also within a `fit`."""
-        return self.told("model.optimizer").optimizer
+        return self.require_compiled("model.optimizer").optimizer
 
     @property
     def output_shape(self) -> tuple[int | None, ...]:
@@ -93,7 +93,7 @@ class Base(nn.Sequential):
 
     @spelling.verb
     def save(self, filepath: str | os.PathLike[str]) -> None:
-        """Write the model to a .safetensors file: layers, weights and what `compile` was told.
+        """Write the model to a .safetensors file: layers, weights and what `compile` was given.
 
         The file is the old or the new one, whatever happens. `load_model` reads it.
 
@@ -121,8 +121,8 @@ class Base(nn.Sequential):
 
     # Inside.
 
-    def told(self, verb: str) -> Compiled:
-        """What `compile` was told, for a verb that needs it."""
+    def require_compiled(self, verb: str) -> Compiled:
+        """What `compile` was given; `UsageError` that names the verb if it was not called."""
         if self.compiled is None:
             raise UsageError(
                 f"{verb} was called before compile",
@@ -141,7 +141,7 @@ class Base(nn.Sequential):
 
     def reader(self) -> Reader:
         """What makes data sets of labels for this model, which is built and compiled."""
-        compiled = self.told("fit")
+        compiled = self.require_compiled("fit")
         shape = tuple(size for size in self.output_shape if size is not None)
         for metric in compiled.metrics:
             metric.check(shape)
@@ -153,7 +153,7 @@ class Base(nn.Sequential):
         Raises:
             UsageError: the final activation does not go with the loss.
         """
-        loss, final = self.told("fit").loss, final_activation(self)
+        loss, final = self.require_compiled("fit").loss, final_activation(self)
         loss.check(final)
         return partial(self, activation="linear") if final and final == loss.takes_over else self
 

@@ -56,7 +56,7 @@ class Callback:
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a batch; overriding it makes the training wait for the device at each step."""
 
-    def check(self, names: Collection[str]) -> None:
+    def _check_training(self, names: Collection[str]) -> None:
         """Called before the training, with the names that `logs` will have.
 
         Raises:
@@ -67,5 +67,5 @@ class Callback:
             raise UsageError(
                 f"{type(self).__name__} defines {unused[0]}, which is never called",
                 cause="callbacks are called in training alone",
-                fix="use on_epoch_end, on_train_batch_end and their kin",
+                fix="use on_train_batch_end, on_epoch_end or on_train_end",
             )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import gpucnn.training
@@ -14,7 +15,7 @@ from gpucnn.keras import arrays
 from gpucnn.keras.batches import Arrays, Stream, is_stream
 from gpucnn.keras.callbacks import TerminateOnNaN
 from gpucnn.keras.training import Bridge, Compiled, FitHistory, KerasTrainer, split_callbacks
-from gpucnn.nn.arguments import is_whole
+from gpucnn.nn.arguments import flag, is_whole
 from gpucnn.training.evaluation import BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -54,10 +55,10 @@ def fit(
         "batch_size": config.batch_size if batch_size or steps_per_epoch is None else None,
         "steps": steps_per_epoch,
         "seed": compiled.seed,
-        "shuffle": shuffle,
+        "shuffle": flag(shuffle, "shuffle"),
     }
     held_options: dict[str, Any] = {
-        "batch_size": validation_batch_size or (batch_size if validation_steps else BATCH_SIZE),
+        "batch_size": _held_size(validation_batch_size, batch_size, validation_steps),
         "steps": validation_steps,
         "option": "validation_steps",
     }
@@ -168,6 +169,13 @@ def _epochs(last: Any, first: Any) -> Any:
     return last - first if first else last
 
 
+def _held_size(given: int | None, batch_size: int | None, steps: int | None) -> int | None:
+    """Images in a batch of the validation; it matters where their number is limited."""
+    if given is not None:
+        return given
+    return BATCH_SIZE if steps is None else batch_size
+
+
 def _split(
     model: Sequential, given: tuple[Any, Any, Any], class_weight: Any, share: Any
 ) -> tuple[Dataset, Dataset]:
@@ -176,13 +184,14 @@ def _split(
         raise UsageError(
             "validation_split of batches that come one by one", fix="give validation_data"
         )
-    if not isinstance(share, (int, float)) or not 0 < share < 1:
+    held_share = float(share) if isinstance(share, Real) else 0.0
+    if not 0 < held_share < 1:
         raise UsageError(f"validation_split is {share!r}", fix="give a share between 0 and 1")
     dataset = open_dataset(model, *given, class_weight)
-    count = int(len(dataset) * (1 - share))
+    count = int(len(dataset) * (1 - held_share))
     if count in (0, len(dataset)):
         raise DataError(
-            f"validation_split={share:g} of {len(dataset)} examples leaves "
+            f"validation_split={held_share:g} of {len(dataset)} examples leaves "
             + ("none to train on" if count == 0 else "none to validate on"),
             fix="give more examples, another share, or validation_data",
         )

@@ -138,7 +138,7 @@ class Sequential(Base):
         """
         return fitting.fit(
             self,
-            self.told("fit"),
+            self.require_compiled("fit"),
             (x, y, sample_weight),
             batch_size=batch_size,
             epochs=epochs,
@@ -172,9 +172,9 @@ class Sequential(Base):
             steps: batches to take; by default all.
 
         Returns:
-            (loss, accuracy), the loss alone if `compile` was told no metrics, or a dict by name.
+            (loss, accuracy), the loss alone if `compile` was given no metrics, or a dict by name.
         """
-        compiled = self.told("evaluate")
+        compiled = self.require_compiled("evaluate")
         batches: Any = fitting.open_batches(
             self,
             x,
@@ -233,13 +233,13 @@ class Sequential(Base):
         """One step on a batch, with an optimizer that stays from one call to the next.
 
         Returns:
-            [loss, accuracy] of the batch before the step, the loss alone if `compile` was told no
+            [loss, accuracy] of the batch before the step, the loss alone if `compile` was given no
             metrics, or a dict by name.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
         """
-        compiled = self.told("train_on_batch")
+        compiled = self.require_compiled("train_on_batch")
         batch = fitting.open_dataset(self, x, y, sample_weight, class_weight)
         if self._stepper is None:
             self._stepper = Stepper(self, compiled, self.for_loss())

@@ -26,6 +26,8 @@ class _Monitor(Callback):
         min_delta: less than this is no improvement.
     """
 
+    watches: bool = True  # whether it needs the quantity at all
+
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
             raise UsageError(f"mode is {mode!r}", fix='give "auto", "min" or "max"')
@@ -34,9 +36,9 @@ class _Monitor(Callback):
         self.falls = mode == "min" or (mode == "auto" and "acc" not in monitor)
         self.best = math.inf if self.falls else -math.inf
 
-    def check(self, names: Collection[str]) -> None:
-        super().check(names)
-        if self.monitor not in names:
+    def _check_training(self, names: Collection[str]) -> None:
+        super()._check_training(names)
+        if self.watches and self.monitor not in names:
             validated = any(name.startswith("val_") for name in names)
             lacks = self.monitor.startswith("val_") and not validated
             raise UsageError(
@@ -194,14 +196,12 @@ class ModelCheckpoint(_Monitor):
         self.verbose = verbose
         self.save_best_only = arguments.flag(save_best_only, "save_best_only")
         self.save_weights_only = arguments.flag(save_weights_only, "save_weights_only")
+        self.watches = self.save_best_only
         if initial_value_threshold is not None:
             self.best = initial_value_threshold
 
-    def check(self, names: Collection[str]) -> None:
-        if self.save_best_only:
-            super().check(names)
-        else:
-            Callback.check(self, names)
+    def _check_training(self, names: Collection[str]) -> None:
+        super()._check_training(names)
         for _, field, _, _ in Formatter().parse(self.filepath):
             if field is not None and field != "epoch" and field not in names:
                 raise UsageError(

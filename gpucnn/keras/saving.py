@@ -1,7 +1,7 @@
 """Models in files: safetensors, with the structure as JSON in the file's metadata.
 
 The structure is the layers with the arguments that they were made with, and what `compile` was
-told. How weights were first drawn is not kept: the file has them. No code is kept either, so only
+given. How weights were first drawn is not kept: the file has them. No code is kept either, so only
 layers of `gpucnn.nn` can be saved.
 """
 
@@ -81,7 +81,7 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
     try:
         model = _made(found)
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
-        told = _arguments_of_compile(found["compile"]) if "compile" in found else None
+        options = _compile_options(found["compile"]) if "compile" in found else None
     except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{file} describes a model that cannot be made",
@@ -89,8 +89,8 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
             fix="save it with this version of gpucnn",
         ) from error
     model.build(*shapes, seed=seed, device=device, channels_first=True)
-    if told is not None and compile:
-        model.compile(**told, device=device)
+    if options is not None and compile:
+        model.compile(**options, device=device)
     model.load_state_dict(weights)
     return model
 
@@ -156,26 +156,26 @@ def _classes() -> dict[str, type[nn.Module]]:
 
 
 def _compiled(model: Base) -> dict[str, Any]:
-    told = model.compiled
-    assert told is not None
-    optimizer, loss = told.optimizer, told.loss
+    compiled = model.compiled
+    assert compiled is not None
+    optimizer, loss = compiled.optimizer, compiled.loss
     return {
         "optimizer": [optimizer.name, optimizer.learning_rate, optimizer.options],
         "loss": [loss.name, loss.from_logits],
-        "metrics": [[metric.name, metric.kind] for metric in told.metrics],
-        "schedule": told.schedule,
-        "seed": told.seed,
+        "metrics": [[metric.name, metric.kind] for metric in compiled.metrics],
+        "schedule": compiled.schedule,
+        "seed": compiled.seed,
     }
 
 
-def _arguments_of_compile(told: Mapping[str, Any]) -> dict[str, Any]:
-    loss = LOSSES[told["loss"][0]]
+def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
+    loss = LOSSES[saved["loss"][0]]
     return {
-        "optimizer": Optimizer(*told["optimizer"]),
-        "loss": Loss(loss.name, loss.function, loss.takes_over, told["loss"][1]),
-        "metrics": [Metric(*metric) for metric in told["metrics"]],
-        "schedule": told["schedule"],
-        "seed": told["seed"],
+        "optimizer": Optimizer(*saved["optimizer"]),
+        "loss": Loss(loss.name, loss.function, loss.takes_over, saved["loss"][1]),
+        "metrics": [Metric(*metric) for metric in saved["metrics"]],
+        "schedule": saved["schedule"],
+        "seed": saved["seed"],
     }
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Compiled:
-    """What `compile` was told."""
+    """What `compile` was given."""
 
     optimizer: Optimizer
     loss: Loss
@@ -92,6 +92,8 @@ class KerasTrainer(Trainer):
         self.scale, self.offset = 1.0, 0.0
         self.loader, self.validation = self._given
         self.test = None
+        if not len(self.loader.dataset):
+            raise UsageError("there are no images to train on", fix="give x at least one")
         self._count_steps()
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
@@ -140,7 +142,7 @@ class Bridge(gpucnn.training.Callback):
         for callback in self.callbacks:
             callback.set_params(params)
             callback.set_model(self.model)
-            callback.check(names)
+            callback._check_training(names)
         self._tell(trainer, "on_train_begin", Values())
         self._begin_epoch(trainer)
 

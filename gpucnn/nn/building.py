@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 #: one builds it and the other waits.
 _lock = threading.RLock()
 
-
 #: Inputs of the network that is being built that are plainly (H, W, C), and not said to be meant.
 _channels_last: tuple[Shape, ...] = ()
 

@@ -32,7 +32,7 @@ from gpucnn.errors import ForeignAttribute, ShapeError, UsageError
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES
-from gpucnn.nn.scopes import found, here, said
+from gpucnn.nn.overrides import local, lookup, override
 from gpucnn.nn.spelling import explained
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 
@@ -183,7 +183,7 @@ class Module:
             named = error.at(self.label)
             add_layout(named, self, tensors)
             raise named.with_traceback(error.__traceback__) from None
-        if here.observers and self.observer is not None:
+        if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
 
@@ -194,13 +194,13 @@ class Module:
         It sees the calls of this thread. Inside, `Sequential` folds nothing, so that every layer is
         seen.
         """
-        with said(here.observers, self.modules().values(), observer):
+        with override(local.observers, self.modules().values(), observer):
             yield
 
     @property
     def observer(self) -> Observer | None:
         """Who observes it in this thread."""
-        return found(here.observers, self, None)
+        return lookup(local.observers, self, None)
 
     # The tree.
 
@@ -257,7 +257,7 @@ class Module:
 
     @property
     def training(self) -> bool:
-        return found(here.training, self, self._training)
+        return lookup(local.training, self, self._training)
 
     @training.setter
     def training(self, mode: bool) -> None:
@@ -280,13 +280,13 @@ class Module:
     @contextmanager
     def evaluating(self) -> Iterator[None]:
         """Inside, the tree is in evaluation mode for this thread, whatever was set."""
-        with said(here.training, self.modules().values(), False):
+        with override(local.training, self.modules().values(), False):
             yield
 
     @contextmanager
     def training_mode(self) -> Iterator[None]:
         """Inside, the tree is in training mode for this thread, whatever was set."""
-        with said(here.training, self.modules().values(), True):
+        with override(local.training, self.modules().values(), True):
             yield
 
     def freeze(self, frozen: bool = True) -> Self:

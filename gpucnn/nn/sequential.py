@@ -11,7 +11,7 @@ from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape
-from gpucnn.nn.scopes import here
+from gpucnn.nn.overrides import local
 
 
 class Sequential(Module):
@@ -76,7 +76,7 @@ class Sequential(Module):
             activation: in place of the one that the last layer ends in; "linear" gives what that
                 is taken of, such as the logits of a softmax.
         """
-        observed = here.observers and self.observer is not None
+        observed = local.observers and self.observer is not None
         calls: Sequence[Any] = list(self) if observed else self._plan  # observers see each layer
         if activation is not None:
             calls = _ending_in(activation, calls)

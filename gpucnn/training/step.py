@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
-from gpucnn.nn.scopes import here, said
+from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -71,7 +71,7 @@ class TrainStep:
             optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
         optimizer.zero_grad()
         before = [array.copy() for array in self._statistics]
-        with said(here.training, self._modules, True):
+        with override(local.training, self._modules, True):
             output = self.forward(Tensor(images))
         loss = compute_loss(self.loss, output, labels, weights)
         self.totals.add(loss.data, output.data, labels)

@@ -125,3 +125,8 @@ class TestDatasets:
         monkeypatch.setenv("GPUCNN_DATA_DIR", str(tmp_path))
         with pytest.raises(DataError):
             keras.datasets.fashion_mnist.load_data()
+
+    def test_a_path_of_keras(self) -> None:
+        for load in (keras.datasets.mnist.load_data, keras.datasets.digits.load_data):
+            with pytest.raises(UsageError, match=r"\$GPUCNN_DATA_DIR"):
+                load(path="mnist.npz")  # type: ignore[call-arg]

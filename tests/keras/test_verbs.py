@@ -400,3 +400,15 @@ def test_weights_of_a_data_set_reach_the_trainer(rows: Any) -> None:
     plain = Plain([Dense(3)]).build((4,))
     losses = functions.softmax_cross_entropy(plain(x), c.astype(np.int32), reduction="none").numpy()
     assert found.records[0]["loss"] == pytest.approx((weights * losses).mean(), rel=1e-5)
+
+
+@pytest.mark.parametrize("shuffle", ["batch", 1, None])
+def test_shuffle_is_yes_or_no(shuffle: Any, rows: Any, small: Make) -> None:
+    with pytest.raises(UsageError, match="shuffle is"):
+        small().fit(*rows, shuffle=shuffle)
+
+
+def test_no_images(small: Make) -> None:
+    with pytest.raises(UsageError, match="no images to train on"):
+        small().fit(np.zeros((0, 4)), np.zeros(0, int))
+    assert np.isnan(small().evaluate(np.zeros((0, 4)), np.zeros(0, int)).loss)

@@ -7,8 +7,14 @@ from numpy.typing import NDArray
 
 from gpucnn import data
 from gpucnn.data import Dataset
+from gpucnn.nn.spelling import Called, explained
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]
+
+
+def loader(function: Called) -> Called:
+    """A `load_data`, whose error explains Keras's argument. A decorator."""
+    return explained(function, {"path": "$GPUCNN_DATA_DIR says where the files are"})
 
 
 def read(name: str) -> tuple[Part, Part]:

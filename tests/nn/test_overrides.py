@@ -1,4 +1,4 @@
-"""Modes and observers hold for the thread that says them, and for one model."""
+"""Modes and observers hold for the thread that sets them, and for one model."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from checks import assert_same_bits
 
 from gpucnn import nn
 from gpucnn.errors import ShapeError
-from gpucnn.nn.scopes import here
+from gpucnn.nn.overrides import local
 
 X = np.random.default_rng(3).standard_normal((4, 6)).astype(np.float32)
 
@@ -69,14 +69,14 @@ class TestMode:
                 assert modes(net) | modes(other) == {False}
             assert modes(other) == {True}
         assert modes(net) == {True}
-        assert here.training == []
+        assert local.training == []
 
     def test_of_a_part_of_a_model(self):
         net = dropping()
         with net[1].evaluating():
             assert [layer.training for layer in net] == [True, False, True]
 
-    def test_what_is_said_last_wins(self):
+    def test_the_last_one_wins(self):
         net = dropping().eval()
         with net.training_mode():
             assert modes(net) == {True}
@@ -104,7 +104,7 @@ class TestMode:
         assert modes(net) == {True}
         second.close()
         assert modes(net) == {False}
-        assert here.training == []
+        assert local.training == []
 
     def test_ends_with_an_error(self):
         net = dropping()

@@ -1,7 +1,7 @@
-"""What a thread says of some modules for a while: their mode, and who observes them.
+"""Values that hold for some modules within a thread: their mode, and who observes them.
 
-It lies in tables of the thread, by the module's identity. So it holds for the calls that this
-thread makes: other threads that use the same modules do not see it, nor do other models.
+They lie in tables of the thread, by the module's identity. So they hold for the calls that this
+thread makes: other threads that use the same modules do not see them, nor do other models.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
 
-#: Module by its identity, and a value: in the order in which they were said.
+#: The overrides that hold, the last one last: modules by their identity, and the value.
 Table = list[tuple[dict[int, "Module"], Any]]
 
 
@@ -24,15 +24,15 @@ class _Tables(threading.local):
         self.observers: Table = []
 
 
-here = _Tables()
+local = _Tables()
 
 
 @contextmanager
-def said(table: Table, modules: Iterable[Module], value: Any) -> Iterator[None]:
-    """Inside, `found` gives this value for the modules.
+def override(table: Table, modules: Iterable[Module], value: Any) -> Iterator[None]:
+    """Inside, `lookup` gives this value for the modules.
 
     Args:
-        table: `here.training` or `here.observers`.
+        table: `local.training` or `local.observers`.
     """
     entry = {id(module): module for module in modules}, value
     table.append(entry)
@@ -43,8 +43,8 @@ def said(table: Table, modules: Iterable[Module], value: Any) -> Iterator[None]:
         del table[next(i for i, other in enumerate(table) if other is entry)]
 
 
-def found(table: Table, module: Module, default: Any) -> Any:
-    """What was said last of a module and still holds, else the default."""
+def lookup(table: Table, module: Module, default: Any) -> Any:
+    """The value of the last override of a module that holds, else the default."""
     for modules, value in reversed(table):
         if id(module) in modules:
             return value
