@@ -33,6 +33,7 @@ from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES
 from gpucnn.nn.overrides import local, lookup, override
+from gpucnn.nn.parameter import NamedParameters, Parameter
 from gpucnn.nn.spelling import explained
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 
@@ -41,30 +42,6 @@ if TYPE_CHECKING:
 
 Shape = tuple[int, ...]
 Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
-
-
-class Parameter(Tensor):
-    """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
-
-    def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
-        if hasattr(array, "dtype"):
-            # An optimizer changes the array in place, and a NumPy scalar cannot be changed.
-            array = backends.of(array).asarray(array)
-        super().__init__(array, requires_grad, name)
-
-
-class NamedParameters(dict[str, Parameter]):
-    """Path -> parameter, of which a loop gets pairs, as in PyTorch: `for path, parameter in named`.
-
-    So does what loops over it, such as `list`. All else is that of a dict: `named[path]`, `in`,
-    `keys()`, `values()`, `items()`, `dict(named)`.
-    """
-
-    def __iter__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return iter(self.items())
-
-    def __reversed__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return reversed(self.items())
 
 
 class Module:
