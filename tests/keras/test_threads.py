@@ -78,10 +78,8 @@ def bits(model: Sequential) -> list[bytes]:
 
 
 def test_predictions_at_the_same_time(arrays: Any, backend: Any) -> None:
-    if backend.name != "cpu":
-        pytest.skip("the simulator computes in one thread at a time")
     x, y, x_test, y_test = arrays
-    model = network()
+    model = network(device=backend.name)
     model.fit(x, y, verbose=0)
     sizes = (40, 7, 1, 13)
     alone = [model.predict(x_test, batch_size=size) for size in sizes]
