@@ -85,7 +85,7 @@ def _explanation(
         found.setdefault(ours.text, sentence)
     shown = ", ".join(_listed(signature))
     return UsageError(
-        f"{_spelled(name, args, kwargs)} does not fit {name}({shown})",
+        f"{_spelled(name, args, kwargs)} does not match {name}({shown})",
         cause="; ".join(found.values() or _faults(signature, args, kwargs, instead)) or None,
         fix=f"write {' or '.join(found)}" if found else f"give {name} the arguments shown",
     )

@@ -89,7 +89,7 @@ def test_the_reason_is_told_for_what_is_left_out():
     with pytest.raises(UsageError) as caught:
         nn.Conv2d(1, 6, 5)
     assert caught.value.message == (
-        "Conv2d(1, 6, 5) does not fit Conv2d(filters, kernel_size, *, stride, padding, dilation, "
+        "Conv2d(1, 6, 5) does not match Conv2d(filters, kernel_size, *, stride, padding, dilation, "
         "groups, activation, use_bias, kernel_initializer, bias_initializer, input_shape, name)"
     )
     assert caught.value.cause.startswith(
@@ -143,7 +143,7 @@ def test_long_arguments_are_cut():
 def test_every_layer_explains_a_wrong_call(name):
     if name in ("Module", "Residual", "Sequential"):
         return
-    with pytest.raises(UsageError, match="does not fit"):
+    with pytest.raises(UsageError, match="does not match"):
         LAYERS[name](no_such_option=1)
 
 
@@ -174,7 +174,7 @@ class TestALayerOfOnesOwn:
             def __init__(self):
                 super().__init__(1, 6, 5)
 
-        with pytest.raises(UsageError, match=r"^Conv2d\(1, 6, 5\) does not fit Conv2d"):
+        with pytest.raises(UsageError, match=r"^Conv2d\(1, 6, 5\) does not match Conv2d"):
             Own()
 
     def test_an_error_from_inside_is_left_as_it_is(self):
