@@ -234,6 +234,8 @@ class Module:
 
     @property
     def training(self) -> bool:
+        if not local.training:  # it is asked in every forward pass
+            return self._training
         return lookup(local.training, self, self._training)
 
     @training.setter

@@ -133,13 +133,15 @@ class _Stage:
     def __init__(self, layer: Module) -> None:
         self.layers = [layer]
 
-    def __call__(self, x: Tensor, **ending: str) -> Tensor:
-        """The output; `ending` is the argument `activation` for the last layer."""
+    def __call__(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output; `activation` is for the last layer, in place of its own."""
         first, *rest = self.layers
+        if activation is not None:
+            return self._one_by_one(x, activation=activation)
         if not rest:
-            return first(x, **ending)
-        if ending or first.activation not in (None, "relu"):  # type: ignore[attr-defined]
-            return self._one_by_one(x, **ending)
+            return first(x)
+        if first.activation not in (None, "relu"):  # type: ignore[attr-defined]
+            return self._one_by_one(x)
         options: dict[str, Any] = {}
         for layer in rest:
             if isinstance(layer, MaxPool2d):
@@ -152,11 +154,11 @@ class _Stage:
             self._one_by_one(x)  # the error names the layer that it comes from
             raise
 
-    def _one_by_one(self, x: Tensor, **ending: str) -> Tensor:
+    def _one_by_one(self, x: Tensor, **options: str) -> Tensor:
         *before, last = self.layers
         for layer in before:
             x = layer(x)
-        return last(x, **ending)
+        return last(x, **options)
 
     def fold(self, layer: Module) -> bool:
         """Take in the layer that follows, if that can be."""
