@@ -19,9 +19,8 @@ from gpucnn.errors import (
     DtypeError,
     ShapeError,
     UnknownNameError,
-    foreign_arguments,
-    foreign_attribute,
 )
+from gpucnn.spelling import Spellings, explain_attribute, explained
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Operand, Tensor
@@ -63,7 +62,7 @@ _FOREIGN = {
 }
 
 #: A decorator for functions of an axis.
-names_of_axis = foreign_arguments({"dim": "dim is axis here", "keepdim": "use keepdims"})
+names_of_axis = explained(Spellings(renamed={"dim": ("axis",), "keepdim": ("keepdims",)}))
 
 
 class _Count(int):
@@ -108,7 +107,7 @@ class ArrayMethods:
     if not TYPE_CHECKING:  # which would then accept every name
 
         def __getattr__(self, name: str) -> Any:
-            raise foreign_attribute(self, name, _FOREIGN)
+            return explain_attribute(self, name, _FOREIGN)
 
     # ---- conversions -----------------------------------------------------------------------
 

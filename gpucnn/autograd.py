@@ -16,8 +16,13 @@ from gpucnn import backend as backends
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, GraphError, ShapeError, foreign_arguments
+from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.spelling import Spellings, explained
 
+_BACKWARD = Spellings(
+    renamed={"gradient": ("grad",)},
+    instead={"retain_graph": "a backward frees the graph: run the forward computation again"},
+)
 _local = threading.local()
 
 
@@ -80,12 +85,7 @@ class Tensor(ArrayMethods):
 
     # ---- backward --------------------------------------------------------------------------
 
-    @foreign_arguments(
-        {
-            "gradient": "gradient is grad here",
-            "retain_graph": "a backward frees the graph: run the forward computation again",
-        }
-    )
+    @explained(_BACKWARD)
     def backward(self, grad: Array | None = None) -> None:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
 

@@ -7,16 +7,10 @@ a caller in Python catches `GpucnnError` or the built-in type that a kind also i
 from __future__ import annotations
 
 import difflib
-import functools
-import opcode
-import sys
-from collections.abc import Callable, Iterable, Mapping
-from types import FrameType
-from typing import NoReturn, ParamSpec, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
 Entry = TypeVar("Entry")
-Arguments = ParamSpec("Arguments")
-Result = TypeVar("Result")
 
 
 class GpucnnError(Exception):
@@ -241,91 +235,3 @@ def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = ""
     raise UsageError(
         f"unknown {what} {name!r}{origin}", fix=f"{hint}choose one of {', '.join(table)}"
     )
-
-
-def foreign_names(module: str, table: Mapping[str, str]) -> Callable[[str], NoReturn]:
-    """The `__getattr__` of a module, which answers names of other libraries with ours.
-
-    For `hasattr`, `getattr` with a default and `dir` the names do not exist. A type checker that
-    saw a `__getattr__` would accept every name, so hide the assignment from it:
-
-        if not TYPE_CHECKING:
-            __getattr__ = foreign_names(__name__, {"cross_entropy": "use softmax_cross_entropy"})
-
-    Args:
-        module: the name of the module.
-        table: name in another library -> what to write here.
-    """
-
-    def __getattr__(name: str) -> NoReturn:
-        if name in table:
-            # `hasattr` needs an AttributeError, of which an import would show nothing.
-            imported = _imports_a_name(sys._getframe(1))
-            error = UnknownImportError if imported else UnknownNameError
-            raise error(f"{module} has no {name}", fix=table[name])
-        raise AttributeError(
-            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
-        )
-
-    return __getattr__
-
-
-def foreign_attribute(owner: object, name: str, table: Mapping[str, str]) -> AttributeError:
-    """What the `__getattr__` of a class raises; `table` is as in `foreign_names`."""
-    kind = type(owner).__name__
-    if name in table:
-        return UnknownNameError(f"a {kind} has no {name}", fix=table[name])
-    return AttributeError(f"{kind!r} object has no attribute {name!r}", name=name, obj=owner)
-
-
-def foreign_arguments(
-    table: Mapping[str, str],
-) -> Callable[[Callable[Arguments, Result]], Callable[Arguments, Result]]:
-    """A decorator: a call that does not fit the signature gets a `SignatureError` that shows it.
-
-    Args:
-        table: argument in another library -> what to write here.
-    """
-
-    def decorate(function: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
-        @functools.wraps(function)
-        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
-            try:
-                return function(*args, **kwargs)
-            except TypeError as error:
-                misfit = _misfit(function, table, args, kwargs)
-                if misfit is None:  # it was raised inside of the function
-                    raise
-                raise misfit from error
-
-        return call
-
-    return decorate
-
-
-def _misfit(
-    function: Callable[..., object],
-    table: Mapping[str, str],
-    args: tuple[object, ...],
-    kwargs: Mapping[str, object],
-) -> SignatureError | None:
-    """What is wrong with a call, or None if the function takes these arguments."""
-    import inspect  # slow to import, and needed for an error only
-
-    signature = inspect.signature(function)
-    try:
-        signature.bind(*args, **kwargs)
-    except TypeError as error:
-        shown = [
-            p.replace(annotation=p.empty) for p in signature.parameters.values() if p.name != "self"
-        ]
-        name = function.__qualname__.removesuffix(".__init__").rpartition(".")[2]
-        call = f"write {name}{inspect.Signature(shown)}"
-        hints = [text for key, text in table.items() if key in kwargs]
-        return SignatureError(f"{name}: {error}", fix="; ".join([*hints, call]))
-    return None
-
-
-def _imports_a_name(frame: FrameType) -> bool:
-    """Whether a frame is at the part of `from module import name` that looks up the name."""
-    return opcode.opname[frame.f_code.co_code[frame.f_lasti]] == "IMPORT_FROM"

@@ -13,9 +13,10 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError, choose, foreign_arguments, foreign_attribute, foreign_names
+from gpucnn.errors import UsageError, choose
 from gpucnn.nn.state import copy_in, copy_out
 from gpucnn.parameters import Parameters, check_number, clip_grad_norm, named
+from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
     "OPTIMIZERS",
@@ -30,19 +31,23 @@ __all__ = [
 ]
 
 #: The arguments of PyTorch and Keras, and ours.
-_foreign = foreign_arguments(
-    {
-        "alpha": "alpha is rho here",
-        "amsgrad": "there is no AMSGrad",
-        "beta_1": "beta_1 is beta1 here",
-        "beta_2": "beta_2 is beta2 here",
-        "betas": "betas=(b1, b2) is beta1=b1, beta2=b2 here",
-        "clipnorm": "clip by clip_grad_norm before each step",
-        "decay": "a learning rate that decays is set by set_learning_rate; see gpucnn.schedules",
-        "epsilon": "epsilon is eps here",
-        "params": "params is parameters here",
-        "set_to_none": "zero_grad always sets them to None",
-    }
+_spelled = explained(
+    Spellings(
+        renamed={
+            "alpha": ("rho",),
+            "beta_1": ("beta1",),
+            "beta_2": ("beta2",),
+            "epsilon": ("eps",),
+            "params": ("parameters",),
+        },
+        instead={
+            "amsgrad": "it is Adam without it",
+            "betas": "betas=(b1, b2) is beta1=b1, beta2=b2 here",
+            "clipnorm": "clip by clip_grad_norm before each step",
+            "decay": "set_learning_rate sets a rate that decays; see gpucnn.schedules",
+            "set_to_none": "zero_grad always sets them to None",
+        },
+    )
 )
 
 #: Names of PyTorch and Keras that their optimizers have, and what to write instead.
@@ -120,7 +125,7 @@ class Optimizer:
     if not TYPE_CHECKING:  # which would then accept every name
 
         def __getattr__(self, name: str) -> Any:
-            raise foreign_attribute(self, name, _FOREIGN_ATTRIBUTES)
+            return explain_attribute(self, name, _FOREIGN_ATTRIBUTES)
 
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
@@ -140,7 +145,7 @@ class Optimizer:
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)
 
-    @_foreign
+    @_spelled
     def zero_grad(self) -> None:
         """Forget the gradients."""
         for parameter in self.parameters.values():
@@ -179,7 +184,7 @@ class SGD(Optimizer):
 
     default_learning_rate = 0.01
 
-    @_foreign
+    @_spelled
     def __init__(
         self,
         parameters: Parameters,
@@ -223,7 +228,7 @@ class RMSprop(Optimizer):
 
     slots = ("square_avg",)
 
-    @_foreign
+    @_spelled
     def __init__(
         self,
         parameters: Parameters,
@@ -263,7 +268,7 @@ class Adam(Optimizer):
     slots = ("m", "v")
     decoupled: ClassVar[bool] = False
 
-    @_foreign
+    @_spelled
     def __init__(
         self,
         parameters: Parameters,
@@ -302,7 +307,7 @@ class AdamW(Adam):
 
     decoupled = True
 
-    @_foreign
+    @_spelled
     def __init__(
         self,
         parameters: Parameters,
@@ -354,16 +359,15 @@ def default_learning_rate(name: str) -> float:
     return choose(OPTIMIZERS, name, "optimizer").default_learning_rate
 
 
-if not TYPE_CHECKING:
-    __getattr__ = foreign_names(
-        __name__,
-        {
-            name: "choose one of SGD, RMSprop, Adam, AdamW"
-            for name in ("Adadelta", "Adagrad", "Adamax", "ASGD", "Ftrl", "LBFGS", "Nadam", "NAdam")
-        }
-        | {
-            "RMSProp": "use RMSprop",
-            "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
-            "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
-        },
-    )
+explain_names(
+    __name__,
+    {
+        name: "choose one of SGD, RMSprop, Adam, AdamW"
+        for name in ("Adadelta", "Adagrad", "Adamax", "ASGD", "Ftrl", "LBFGS", "Nadam", "NAdam")
+    }
+    | {
+        "RMSProp": "use RMSprop",
+        "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
+        "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
+    },
+)

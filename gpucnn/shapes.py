@@ -11,6 +11,7 @@ KH x KW kernel, OH x OW output pixels.
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Sequence
 from functools import lru_cache
@@ -470,3 +471,43 @@ def _check_output(
 
 def _common_divisors(a: int, b: int) -> list[int]:
     return [d for d in range(1, min(a, b) + 1) if a % d == 0 and b % d == 0]
+
+
+_CHANNELS = (1, 3, 4)  # of pictures: gray, RGB, RGB with transparency
+_SIDE = 8  # pixels that a picture has at least along an axis
+_ASPECT = 4  # of its longer side to the shorter, at most
+
+
+def is_channels_last(shape: Sequence[int]) -> bool:
+    """Whether the shape of one image, without the batch axis, is plainly (H, W, C).
+
+    The last axis is as long as the channels of a picture and the first is not; the first two are as
+    long as its sides. So (28, 28, 1) and (32, 48, 3) are, (3, 32, 3) and (512, 7, 1) are not.
+    """
+    if len(shape) != 3:
+        return False
+    H, W, C = shape
+    sides = min(H, W) >= _SIDE and max(H, W) <= _ASPECT * min(H, W)
+    return C in _CHANNELS and H not in _CHANNELS and sides
+
+
+def layout_fix(given: Sequence[int], wanted: Sequence[int]) -> str | None:
+    """How to write x (N, *given) in the layout (N, *wanted); None if it is no matter of layout."""
+    given, wanted = tuple(given), tuple(wanted)
+    if len(given) == len(wanted) == 3 and given != wanted:
+        if (given[2], *given[:2]) == wanted:
+            return "x.transpose(0, 3, 1, 2)"
+        if (*given[1:], given[0]) == wanted:
+            return "x.transpose(0, 2, 3, 1)"
+    if (1, *given) == wanted:
+        return "x[:, None]"
+    if (*given, 1) == wanted:
+        return "x[..., None]"
+    if given == (1, *wanted):
+        return "x[:, 0]"
+    if given == (*wanted, 1):
+        return "x[..., 0]"
+    one_is_flat = len(given) != len(wanted) and 1 in (len(given), len(wanted))
+    if one_is_flat and math.prod(given) == math.prod(wanted):
+        return f"x.reshape(-1, {', '.join(map(str, wanted))})"
+    return None

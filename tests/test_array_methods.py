@@ -415,8 +415,8 @@ def test_a_name_that_nobody_has():
 @pytest.mark.parametrize("method", ["sum", "mean", "max", "min", "any", "all", "argmax"])
 def test_dim_is_axis(method):
     x = Tensor(np.ones((2, 3)))
-    with pytest.raises(SignatureError, match="'dim'") as caught:
+    with pytest.raises(SignatureError, match="dim=1") as caught:
         getattr(x, method)(dim=1)
-    assert "dim is axis here" in caught.value.fix
-    with pytest.raises(SignatureError, match="'keepdim'"):
+    assert "did you mean axis?" in str(caught.value)
+    with pytest.raises(SignatureError, match="did you mean keepdims"):
         getattr(x, method)(axis=1, keepdim=True)

@@ -268,10 +268,10 @@ def test_backward_twice(leaf):
 
 
 def test_a_backward_as_in_pytorch_shows_ours(leaf):
-    for options, hint in (({"retain_graph": True}, "again"), ({"gradient": None}, "grad here")):
-        with pytest.raises(SignatureError, match="backward: ") as caught:
+    for options, hint in (({"retain_graph": True}, "again"), ({"gradient": None}, "mean grad?")):
+        with pytest.raises(SignatureError, match=r"does not match backward\(grad\)") as caught:
             leaf(2.0).backward(**options)
-        assert hint in caught.value.fix
+        assert hint in str(caught.value)
 
 
 def test_backward_through_a_part_that_was_used(leaf):

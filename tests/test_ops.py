@@ -42,19 +42,19 @@ def test_an_unknown_argument_is_a_type_error():
 @pytest.mark.parametrize(
     ("call", "hint"),
     [
-        (lambda x, w: ops.conv2d_forward(x, w, strides=2), "strides is stride here"),
-        (lambda x, w: ops.conv2d_forward(x, w, bias=None), "bias is b here"),
+        (lambda x, w: ops.conv2d_forward(x, w, strides=2), "did you mean stride?"),
+        (lambda x, w: ops.conv2d_forward(x, w, bias=None), "did you mean b?"),
         (lambda x, w: ops.conv2d_transpose(x, w, data_format="NHWC"), "x.transpose(0, 3, 1, 2)"),
         (lambda x, w: ops.max_pool2d_forward(x, 2, ceil_mode=True), 'padding="same"'),
-        (lambda x, w: ops.avg_pool2d_forward(x, pool_size=2), "pool_size is kernel here"),
-        (lambda x, w: ops.conv2d_forward(x, w, None, 2), "*, stride=1"),
-        (lambda x, w: ops.matmul(x), "matmul(a, b,"),
+        (lambda x, w: ops.avg_pool2d_forward(x, pool_size=2), "did you mean kernel?"),
+        (lambda x, w: ops.conv2d_forward(x, w, None, 2), "*, stride, "),
+        (lambda x, w: ops.matmul(x), "does not match matmul(a, b,"),
     ],
 )
 def test_a_wrong_call_shows_ours(call, hint):
     with pytest.raises(SignatureError) as caught:
         call(np.zeros((1, 1, 5, 5)), np.zeros((1, 1, 3, 3)))
-    assert hint in caught.value.fix
+    assert hint in str(caught.value)
 
 
 @pytest.mark.parametrize("other", [[[1.0]], 3.0, "w", memoryview(b"1234")])

@@ -284,32 +284,32 @@ def test_lr_is_the_learning_rate(backend, name):
         ("adam", (), {"betas": (0.9, 0.99)}, "beta1=b1, beta2=b2"),
         ("adamw", (), {"betas": (0.9, 0.99)}, "beta1=b1, beta2=b2"),
         ("adam", (), {"beta_1": 0.9}, "beta1"),
-        ("adam", (), {"epsilon": 1e-7}, "epsilon is eps here"),
-        ("adam", (), {"amsgrad": True}, "AMSGrad"),
-        ("rmsprop", (), {"epsilon": 1e-7}, "epsilon is eps here"),
-        ("rmsprop", (), {"alpha": 0.9}, "alpha is rho here"),
+        ("adam", (), {"epsilon": 1e-7}, "did you mean eps?"),
+        ("adam", (), {"amsgrad": True}, "Adam without it"),
+        ("rmsprop", (), {"epsilon": 1e-7}, "did you mean eps?"),
+        ("rmsprop", (), {"alpha": 0.9}, "did you mean rho?"),
         ("sgd", (), {"clipnorm": 1.0}, "clip_grad_norm"),
         ("sgd", (), {"decay": 1e-6}, "gpucnn.schedules"),
-        ("sgd", (), {"momentun": 0.9}, "momentum=0.0"),
-        ("sgd", (0.1, 0.9), {}, "*, lr=None, momentum=0.0"),
-        ("adam", (1e-3, (0.9, 0.99)), {}, "*, lr=None, beta1=0.9"),
-        ("rmsprop", (1e-3, 0.9), {}, "*, lr=None, rho=0.9"),
-        ("adamw", (1e-3, 0.9, 0.999), {}, "weight_decay=0.01"),
+        ("sgd", (), {"momentun": 0.9}, "did you mean momentum?"),
+        ("sgd", (0.1, 0.9), {}, "*, lr, momentum"),
+        ("adam", (1e-3, (0.9, 0.99)), {}, "*, lr, beta1"),
+        ("rmsprop", (1e-3, 0.9), {}, "*, lr, rho"),
+        ("adamw", (1e-3, 0.9, 0.999), {}, "weight_decay"),
     ],
 )
 def test_a_call_as_elsewhere_shows_ours(backend, name, args, options, hint):
     cls = optim.OPTIMIZERS[name]
-    with pytest.raises(SignatureError, match=f"^{cls.__name__}: ") as caught:
+    shown = rf" does not match {cls.__name__}\(parameters, learning_rate, \*, lr, "
+    with pytest.raises(SignatureError, match=shown) as caught:
         cls(two_parameters(backend), *args, **options)
-    assert hint in caught.value.fix
-    assert f"write {cls.__name__}(parameters, learning_rate=None, *, lr=None" in caught.value.fix
+    assert hint in str(caught.value)
 
 
 def test_names_of_other_optimizers_say_ours(backend):
     optimizer = optim.SGD(two_parameters(backend))
-    with pytest.raises(SignatureError, match="zero_grad: ") as caught:
+    with pytest.raises(SignatureError, match=r"zero_grad\(set_to_none=True\)") as caught:
         optimizer.zero_grad(set_to_none=True)
-    assert "always" in caught.value.fix
+    assert "always" in str(caught.value)
     for name, hint in {
         "param_groups": "set_learning_rate",
         "lr": "learning_rate",

@@ -13,6 +13,8 @@ from gpucnn.shapes import (
     conv2d_geometry,
     conv2d_transpose_shape,
     conv_output_size,
+    is_channels_last,
+    layout_fix,
     pair,
     pool2d_geometry,
     resolve_padding,
@@ -332,3 +334,48 @@ def test_only_the_batch_may_be_empty(x_shape: tuple[int, ...]) -> None:
         pool2d_geometry(x_shape, 2, padding=1)
     with pytest.raises(ShapeError, match="at least 1"):
         conv2d_geometry((1, 2, 4, 4), (0, 2, 1, 1))
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        ((28, 28, 1), True), ((32, 48, 3), True), ((8, 8, 4), True), ((480, 640, 3), True),
+        ((1, 28, 28), False), ((3, 32, 3), False), ((28, 28, 2), False), ((7, 7, 1), False),
+        ((8, 33, 1), False), ((512, 7, 1), False), ((28, 28), False), ((2, 28, 28, 1), False),
+        ([28, 28, 1], True),
+    ],
+)  # fmt: skip
+def test_what_is_plainly_channels_last(shape, expected):
+    assert is_channels_last(shape) is expected
+
+
+LAYOUTS = [
+    lambda C, H, W: (C, H, W),
+    lambda C, H, W: (H, W, C),
+    lambda C, H, W: (H, W) if C == 1 else (C * H * W,),
+    lambda C, H, W: (C * H * W,),
+]
+
+
+@given(
+    st.sampled_from([1, 3, 4]), st.integers(5, 9), st.integers(5, 9),
+    st.sampled_from(LAYOUTS), st.sampled_from(LAYOUTS),
+)  # fmt: skip
+def test_what_to_write_for_another_layout_does_it(C, H, W, one, other):
+    given_shape, wanted = one(C, H, W), other(C, H, W)
+    fix = layout_fix(given_shape, wanted)
+    if given_shape == wanted:
+        assert fix is None
+        return
+    x = np.arange(2 * C * H * W).reshape(2, C, H, W)
+    to = {LAYOUTS[1]: x.transpose(0, 2, 3, 1)}
+    x_given = to.get(one, x).reshape(2, *given_shape)
+    turned = eval(fix, {"x": x_given})
+    assert turned.shape == (2, *wanted)
+    if LAYOUTS[1] not in (one, other) or {one, other} == {LAYOUTS[0], LAYOUTS[1]}:
+        np.testing.assert_array_equal(turned, to.get(other, x).reshape(2, *wanted))
+
+
+def test_shapes_that_are_no_matter_of_layout():
+    for shapes in (((1, 28, 28), (1, 32, 32)), ((3, 8, 8), (1, 8, 8)), ((784,), (10,))):
+        assert layout_fix(*shapes) is None

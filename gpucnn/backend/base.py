@@ -27,7 +27,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from gpucnn.errors import DataError, DtypeError, ShapeError, UsageError, foreign_arguments
+from gpucnn.errors import DataError, DtypeError, ShapeError, UsageError
 from gpucnn.shapes import (
     Conv2dGeometry,
     PaddingArg,
@@ -37,25 +37,30 @@ from gpucnn.shapes import (
     is_same,
     pool2d_geometry,
 )
+from gpucnn.spelling import Spellings, explained
 
 Array = Any  # a NumPy or CuPy ndarray
 PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: the kernel), padding
 _FLOATS = "<f4", "<f8"  # one of them in a call; "<": native, which byte-swapped arrays are not
 
 #: A decorator for the functions built on the primitives: arguments of other libraries, and ours.
-names_of_windows = foreign_arguments(
-    {
-        "bias": "bias is b here",
-        "ceil_mode": 'padding="same" rounds the output size up',
-        "data_format": "arrays are (N, C, H, W): pass x.transpose(0, 3, 1, 2)",
-        "dilation_rate": "dilation_rate is dilation here",
-        "dilations": "dilations is dilation here",
-        "input": "input is x here",
-        "kernel_size": "kernel_size is kernel here",
-        "pool_size": "pool_size is kernel here",
-        "strides": "strides is stride here",
-        "weight": "weight is w here",
-    }
+names_of_windows = explained(
+    Spellings(
+        renamed={
+            "bias": ("b",),
+            "dilation_rate": ("dilation",),
+            "dilations": ("dilation",),
+            "input": ("x",),
+            "kernel_size": ("kernel",),
+            "pool_size": ("kernel",),
+            "strides": ("stride",),
+            "weight": ("w",),
+        },
+        instead={
+            "ceil_mode": 'padding="same" rounds the output size up',
+            "data_format": "arrays are (N, C, H, W): pass x.transpose(0, 3, 1, 2)",
+        },
+    )
 )
 
 Scalar = Any  # a number, or a device array (1,) whose value changes from step to step

@@ -35,6 +35,7 @@ class Dataset:
         ids: what tells the rows of a table from each other, as it is written there; or None.
         numbered: whether classes are known by their numbers alone.
         places: of a subset, the place of each image in `items`, `ids` and the whole; or None.
+        weights: float32 (N,), how much the loss of each image counts in training; None for 1.
 
     Raises:
         DataError: a label outside [0, classes), or not one label an image.
@@ -50,6 +51,7 @@ class Dataset:
     ids: Sequence[str] | None = None
     numbered: bool = False
     places: NDArray[Any] | None = None
+    weights: NDArray[np.float32] | None = None
 
     def __post_init__(self) -> None:
         if not self.class_names:
@@ -95,8 +97,15 @@ class Dataset:
     def subset(self, indices: Any) -> Dataset:
         """The images at `indices` (a slice, or integers), in that order."""
         labels = None if self.labels is None else self.labels[indices]
+        weights = None if self.weights is None else self.weights[indices]
         places = np.arange(len(self)) if self.places is None else self.places
-        return replace(self, images=self.images[indices], labels=labels, places=places[indices])
+        return replace(
+            self,
+            images=self.images[indices],
+            labels=labels,
+            places=places[indices],
+            weights=weights,
+        )
 
     def _place(self, index: int) -> int:
         return index if self.places is None else int(self.places[index])

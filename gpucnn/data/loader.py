@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from gpucnn.errors import UsageError
 if TYPE_CHECKING:
     from gpucnn.backend.base import Backend
 
-Batch = tuple[Any, Any]
+Batch = tuple[Any, ...]
 
 
 class Loader:
@@ -55,8 +56,9 @@ class Loader:
         limit_batches: int | None = None,
     ) -> None:
         for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
-            if value is not None and value < 1:
-                raise UsageError(f"{key} is {value}", fix=f"give a {key} of at least 1")
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if value is not None and (not whole or value < 1):
+                raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend
@@ -71,6 +73,7 @@ class Loader:
         self._images = backend.asarray(dataset.images)
         self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
         self._passes = 0  # how often it was iterated over
+        self._weights = None if dataset.weights is None else backend.asarray(dataset.weights)
         self._epoch: int | None = None
         self._order: Any = None  # device, (N,): the image at each place of the epoch
         self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
@@ -86,7 +89,8 @@ class Loader:
         """Batch `index` of `epoch`, both counted from 0.
 
         Returns:
-            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device.
+            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device; and third the
+            weights, float32 (B,), if the data set has some.
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")
@@ -109,7 +113,9 @@ class Loader:
             motion = xp.take(self._motion, indices, axis=0)
             images = self.augment.apply(xp, images, motion, fill=offset)
         labels = None if self._labels is None else xp.take(self._labels, indices, axis=0)
-        return images, labels
+        if self._weights is None:
+            return images, labels
+        return images, labels, xp.take(self._weights, indices, axis=0)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in their order, from batch `start`."""

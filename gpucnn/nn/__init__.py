@@ -12,6 +12,7 @@ from gpucnn.nn.activations import (
     Softmax,
     Tanh,
 )
+from gpucnn.nn.foreign import NAMES
 from gpucnn.nn.layers import (
     AvgPool2d,
     Conv2d,
@@ -25,6 +26,7 @@ from gpucnn.nn.module import Module, Parameter
 from gpucnn.nn.normalization import BatchNorm2d, Dropout, LayerNorm
 from gpucnn.nn.residual import Residual
 from gpucnn.nn.sequential import Sequential
+from gpucnn.spelling import explain_names
 
 __all__ = [
     "GELU",
@@ -50,3 +52,5 @@ __all__ = [
     "Softmax",
     "Tanh",
 ]
+
+explain_names(__name__, NAMES)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import ClassVar
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.errors import choose
+from gpucnn.nn import arguments
 from gpucnn.nn.module import Module
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -37,66 +39,84 @@ class Activation(Module):
     Softmax and log-softmax are taken over the last axis.
     """
 
-    def __init__(self, activation: str, name: str | None = None) -> None:
-        super().__init__(name)
+    def __init__(
+        self,
+        activation: str,
+        *,
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name, input_shape)
         self.activation = check(activation)
 
     @property
     def kind(self) -> str:
         return self.activation
 
-    def forward(self, x: Tensor) -> Tensor:
-        return ACTIVATIONS[self.activation](x)
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output; `activation` is taken in place of the layer's own."""
+        return ACTIVATIONS[activation or self.activation](x)
 
 
-class ReLU(Activation):
+class _Fixed(Activation):
+    """An activation that its class names."""
+
+    function: ClassVar[str]
+
+    def __init__(
+        self, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(self.function, input_shape=input_shape, name=name)
+
+
+class ReLU(_Fixed):
     """max(x, 0)."""
 
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("relu", name)
+    function = "relu"
+
+
+class GELU(_Fixed):
+    """The Gaussian error linear unit, in its tanh form."""
+
+    function = "gelu"
+
+
+class Tanh(_Fixed):
+    """The hyperbolic tangent."""
+
+    function = "tanh"
+
+
+class Sigmoid(_Fixed):
+    """1 / (1 + exp(-x))."""
+
+    function = "sigmoid"
+
+
+class Softmax(_Fixed):
+    """exp(x) / sum(exp(x)) over the last axis."""
+
+    function = "softmax"
+
+
+class LogSoftmax(_Fixed):
+    """log(softmax(x)) over the last axis."""
+
+    function = "log_softmax"
 
 
 class LeakyReLU(Activation):
-    """x where it is positive, else slope * x."""
+    """x where it is positive, else slope * x; the slope is a finite number."""
 
-    def __init__(self, slope: float = 0.01, name: str | None = None) -> None:
-        super().__init__("leaky_relu", name)
-        self.slope = slope
+    def __init__(
+        self,
+        slope: float = 0.01,
+        *,
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__("leaky_relu", input_shape=input_shape, name=name)
+        self.slope = arguments.number(slope, "slope", "a finite number", 0.01)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return F.leaky_relu(x, self.slope)
-
-
-class GELU(Activation):
-    """The Gaussian error linear unit, in its tanh form."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("gelu", name)
-
-
-class Tanh(Activation):
-    """The hyperbolic tangent."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("tanh", name)
-
-
-class Sigmoid(Activation):
-    """1 / (1 + exp(-x))."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("sigmoid", name)
-
-
-class Softmax(Activation):
-    """exp(x) / sum(exp(x)) over the last axis."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("softmax", name)
-
-
-class LogSoftmax(Activation):
-    """log(softmax(x)) over the last axis."""
-
-    def __init__(self, name: str | None = None) -> None:
-        super().__init__("log_softmax", name)
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        return F.leaky_relu(x, self.slope) if activation is None else super().forward(x, activation)

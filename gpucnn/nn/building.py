@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,21 +11,55 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn.state import move
+from gpucnn.shapes import is_channels_last, layout_fix
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module, Shape
 
 
-def build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> None:
+#: Held while modules are named and created: of two threads that call a new model at the same time,
+#: one builds it and the other waits.
+_lock = threading.RLock()
+
+#: Inputs of the network that is being built that are plainly (H, W, C), and not said to be meant.
+_channels_last: tuple[Shape, ...] = ()
+
+
+def build(
+    root: Module, shapes: tuple[Shape, ...], seed: int, device: str, channels_first: bool
+) -> None:
     """See `Module.build`."""
-    shapes = shapes or root.built_for or root.declared_shapes()
+    global _channels_last
+    with _lock:
+        shapes = shapes or root.built_for or root.declared_shapes()
+        before = _channels_last
+        _channels_last = () if channels_first else tuple(filter(is_channels_last, shapes))
+        try:
+            _build(root, shapes, seed, device)
+        finally:
+            _channels_last = before
+
+
+def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
+    """Prepare a module for its first call, which gives it these inputs."""
+    with _lock:
+        if module.path is None:
+            module.build(*(x.shape[1:] for x in inputs), device=inputs[0].backend.name)
+        if module.built_for is None:
+            _check_layout(module, inputs[0].shape)
+            module.create(*(x.shape for x in inputs))
+            module.built_for = tuple(x.shape[1:] for x in inputs)
+
+
+def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> None:
     modules = root.modules()
     if root.built_for is not None and shapes != root.built_for:
         raise ShapeError(
             f"{root.label} is built for inputs of {_listing(root.built_for)}, "
             f"not of {_listing(shapes)}",
             cause="its weights were created for those",
-            fix="make a new model and build it for the new shape",
+            fix=_layout_fix(shapes[0], root.built_for[0])
+            or "make a new model and build it for the new shape",
         )
     if root.path is not None and all(module.path is not None for module in modules.values()):
         return
@@ -54,12 +89,47 @@ def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
         root(*(Tensor(array) for array in zeros))
 
 
-def check_declared(module: Module, x_shape: Shape) -> None:
-    """`ShapeError` if the first input contradicts the `input_shape` that the user gave."""
-    if module.input_shape is not None and x_shape[1:] != module.input_shape:
+def add_layout(error: ShapeError, root: Module, inputs: tuple[Tensor, ...]) -> None:
+    """Let an error of a built network say so, if the input only has its axes in another order."""
+    if root.path == "" and root.built_for and inputs:
+        error.fix = _layout_fix(inputs[0].shape[1:], root.built_for[0]) or error.fix
+
+
+def _layout_fix(given: Shape, wanted: Shape) -> str | None:
+    fix = layout_fix(given, wanted)
+    return f"give {fix}, which is (N, {', '.join(map(str, wanted))})" if fix else None
+
+
+def _check_layout(module: Module, x_shape: Shape) -> None:
+    """`ShapeError` if the first input cannot be what the user means.
+
+    It contradicts the `input_shape` that was declared, or it is plainly (N, H, W, C) and goes into
+    a layer of images as it came.
+    """
+    shape, declared = x_shape[1:], module.input_shape
+    if declared is not None and shape != declared:
+        fix = _layout_fix(shape, declared)
+        if is_channels_last(declared):
+            fix = f"write input_shape={(declared[2], *declared[:2])}: layers take (N, C, H, W)"
         raise ShapeError(
-            f"the input is {x_shape}, input_shape says {module.input_shape}",
-            fix=f"give input_shape={x_shape[1:]}, or leave it out",
+            f"the input is {x_shape}, input_shape says {declared}",
+            fix=fix or f"give input_shape={shape}, or leave it out",
+        )
+    if not module.takes_images:
+        return
+    if shape in _channels_last:
+        H, W, C = shape
+        raise ShapeError(
+            f"the input {shape} looks like (H, W, C)",
+            cause=f"layers take (N, C, H, W), which makes it {H} channels of {W}x{C} pixels",
+            fix=f"give x.transpose(0, 3, 1, 2), and {(C, H, W)} where the shape is written; if it "
+            f"is meant so, call build({shape}, channels_first=True) first",
+        )
+    if len(x_shape) == 3:
+        raise ShapeError(
+            f"the input is {x_shape}",
+            cause="it must be (N, C, H, W)",
+            fix="give gray images (N, H, W) as x[:, None], which is (N, 1, H, W)",
         )
 
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.backend.base import PoolArg
-from gpucnn.errors import ShapeError
-from gpucnn.nn import activations, initializers
+from gpucnn.errors import ShapeError, UsageError
+from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
@@ -43,9 +42,9 @@ class WeightedLayer(Module):
         input_shape: Sequence[int] | None,
         name: str | None,
     ) -> None:
-        super().__init__(name, None if input_shape is None else tuple(input_shape))
+        super().__init__(name, input_shape)
         self.activation = None if activation is None else activations.check(activation)
-        self.use_bias = use_bias
+        self.use_bias = arguments.flag(use_bias, "use_bias")
         self.kernel_initializer = initializers.get(kernel_initializer)
         self.bias_initializer = initializers.get(bias_initializer)
 
@@ -54,8 +53,13 @@ class WeightedLayer(Module):
         raise NotImplementedError
 
     def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output; `activation` is one that follows the layer and is folded into it."""
-        activation = self.activation or activation
+        """The output.
+
+        Args:
+            activation: in place of the layer's own: one that follows it and is folded into it, or
+                "linear" for none.
+        """
+        activation = activation or self.activation
         if activation in (None, "relu"):
             return self.product(x, activation)
         return ACTIVATIONS[activation](self.product(x, None))
@@ -71,16 +75,23 @@ class Dense(WeightedLayer):
         self,
         units: int,
         activation: str | None = None,
+        *,
         use_bias: bool = True,
         kernel_initializer: str | initializers.Initializer = "glorot_uniform",
         bias_initializer: str | initializers.Initializer = "zeros",
         input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
+        if arguments.is_whole(activation):
+            raise UsageError(
+                f"Dense({units}, {activation}): the activation is a number",
+                cause="the second argument is a name; the number of input features is inferred",
+                fix=f"write Dense({activation}), or Linear({units}, {activation})",
+            )
         super().__init__(
             activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
         )
-        self.units = _positive(units, "units")
+        self.units = arguments.size(units, "units")
 
     @property
     def kind(self) -> str:
@@ -110,8 +121,28 @@ class Dense(WeightedLayer):
 class Linear(Dense):
     """`Dense` by both of its sizes, as PyTorch has it: (N, in_features) -> (N, out_features)."""
 
-    def __init__(self, in_features: int, out_features: int, **options: Any) -> None:
-        super().__init__(out_features, input_shape=(in_features,), **options)
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        name: str | None = None,
+    ) -> None:
+        self.in_features = arguments.size(in_features, "in_features")
+        self.out_features = arguments.size(out_features, "out_features")
+        super().__init__(
+            out_features,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            input_shape=(in_features,),
+            name=name,
+        )
 
 
 class Conv2d(WeightedLayer):
@@ -126,10 +157,13 @@ class Conv2d(WeightedLayer):
         groups: channels and filters are split into so many parts that do not see each other.
     """
 
+    takes_images = True
+
     def __init__(
         self,
         filters: int,
         kernel_size: PairArg,
+        *,
         stride: PairArg = 1,
         padding: PaddingArg = 0,
         dilation: PairArg = 1,
@@ -144,19 +178,24 @@ class Conv2d(WeightedLayer):
         super().__init__(
             activation, use_bias, kernel_initializer, bias_initializer, input_shape, name
         )
-        self.filters = _positive(filters, "filters")
+        self.filters = arguments.size(filters, "filters")
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = pair(stride, "stride")
-        self.padding = padding
+        self.padding = arguments.padding(padding)
         self.dilation = pair(dilation, "dilation")
-        self.groups = _positive(groups, "groups")
+        self.groups = arguments.size(groups, "groups")
 
     @property
     def kind(self) -> str:
         return "conv"
 
     def create(self, x_shape: Shape) -> None:
-        _check_axes(x_shape, "(N, C, H, W)", "reshape gray images (N, H, W) to (N, 1, H, W)")
+        side = math.isqrt(math.prod(x_shape[1:]))
+        _check_axes(
+            x_shape,
+            "(N, C, H, W)",
+            f"reshape rows of pixels to images, as in x.reshape(-1, 1, {side}, {side})",
+        )
         size = (self.filters, x_shape[1] // self.groups, *self.kernel_size)
         conv2d_geometry(x_shape, size, self.stride, self.padding, self.dilation, self.groups)
         taps = math.prod(self.kernel_size)
@@ -167,10 +206,10 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; a ReLU and a maximum, (kernel, stride, padding), may be folded into it."""
+        """The output; a maximum that follows, (kernel, stride, padding), may be folded into it."""
         if pool is None:
             return super().forward(x, activation)
-        return self.product(x, self.activation or activation, pool)
+        return self.product(x, activation or self.activation, pool)
 
     def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
         return F.conv2d(
@@ -192,17 +231,21 @@ class Conv2d(WeightedLayer):
 class Pool2d(Module):
     """What the pools share. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
 
+    takes_images = True
+
     def __init__(
         self,
         kernel_size: PairArg = 2,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
+        *,
+        input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(name)
+        super().__init__(name, input_shape)
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = self.kernel_size if stride is None else pair(stride, "stride")
-        self.padding = padding
+        self.padding = arguments.padding(padding)
 
     @property
     def kind(self) -> str:
@@ -229,11 +272,15 @@ class AvgPool2d(Pool2d):
         kernel_size: PairArg = 2,
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
+        *,
         count_include_pad: bool | None = None,
+        input_shape: Sequence[int] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(kernel_size, stride, padding, name)
-        self.count_include_pad = count_include_pad
+        super().__init__(kernel_size, stride, padding, input_shape=input_shape, name=name)
+        self.count_include_pad = None
+        if count_include_pad is not None:
+            self.count_include_pad = arguments.flag(count_include_pad, "count_include_pad")
 
     def forward(self, x: Tensor) -> Tensor:
         return F.avg_pool2d(
@@ -248,6 +295,13 @@ class AvgPool2d(Pool2d):
 class GlobalAvgPool2d(Module):
     """x (N, C, H, W) -> the mean of each channel (N, C)."""
 
+    takes_images = True
+
+    def __init__(
+        self, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name, input_shape)
+
     @property
     def kind(self) -> str:
         return "pool"
@@ -260,21 +314,13 @@ class GlobalAvgPool2d(Module):
 class Flatten(Module):
     """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
 
-    def __init__(self, input_shape: Sequence[int] | None = None, name: str | None = None) -> None:
-        super().__init__(name, None if input_shape is None else tuple(input_shape))
+    def __init__(
+        self, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name, input_shape)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.flatten(x)
-
-
-def _positive(value: int, name: str) -> int:
-    if not hasattr(value, "__index__") or isinstance(value, bool) or value < 1:
-        raise ShapeError(
-            f"{name} is {value!r}",
-            cause="it must be an integer of at least 1",
-            fix=f"give {name}=1",
-        )
-    return int(value)
 
 
 def _check_axes(x_shape: Shape, wanted: str, fix: str) -> None:

@@ -20,7 +20,7 @@ which the attributes were first set. Where a module stands in the tree is its pa
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
@@ -29,25 +29,19 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 from gpucnn.errors import ShapeError, UsageError
-from gpucnn.nn import initializers
-from gpucnn.nn.building import build, check_declared
-from gpucnn.nn.state import copy_in, copy_out, counters, entries, join, move, owned
+from gpucnn.nn import arguments, initializers
+from gpucnn.nn.building import add_layout, build, create_parts
+from gpucnn.nn.foreign import ATTRIBUTES, LAYERS
+from gpucnn.nn.overrides import local, lookup, override
+from gpucnn.nn.parameter import NamedParameters, Parameter
+from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
+from gpucnn.spelling import explain_attribute, explained
 
 if TYPE_CHECKING:
     from gpucnn.nn.summary import Row
 
 Shape = tuple[int, ...]
 Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
-
-
-class Parameter(Tensor):
-    """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
-
-    def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
-        if hasattr(array, "dtype"):
-            # An optimizer changes the array in place, and a NumPy scalar cannot be changed.
-            array = backends.of(array).asarray(array)
-        super().__init__(array, requires_grad, name)
 
 
 class Module:
@@ -60,8 +54,10 @@ class Module:
     Attributes:
         path: where it stands in the tree that was built; "" at the root, None before `build`.
         built_for: the shapes, without the batch axis, of the inputs that it first saw.
-        training: whether dropout drops and batch norm takes the statistics of the batch.
+        training: whether dropout drops and batch norm takes the statistics of the batch; inside
+            `evaluating` and `training_mode` what they say, else what was set last.
         frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
+        takes_images: whether its input must be (N, C, H, W).
         buffers: names of its arrays that are not trained but saved (running statistics); they are
             to be changed in place.
         counters: names of its arrays that are neither (steps): not in `state_dict`, but in the
@@ -72,18 +68,29 @@ class Module:
     name: str | None = None
     input_shape: Shape | None = None
     path: str | None = None
-    training: bool = True
     frozen: bool = False
     seed: int = 0
     device: str = "cpu"
+    takes_images: bool = False
     buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
-    observer: Observer | None = None
     built_for: tuple[Shape, ...] | None = None
+    _training: bool = True
 
-    def __init__(self, name: str | None = None, input_shape: Shape | None = None) -> None:
-        self.name = name
-        self.input_shape = None if input_shape is None else tuple(input_shape)
+    def __init__(self, name: str | None = None, input_shape: Sequence[int] | None = None) -> None:
+        self.name = arguments.layer_name(name)
+        self.input_shape = None if input_shape is None else arguments.input_shape(input_shape)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        # A layer of one's own keeps Python's text for a call that does not fit.
+        if cls.__module__.partition(".")[0] == "gpucnn" and "__init__" in vars(cls):
+            cls.__init__ = explained(LAYERS)(cls.__init__)  # type: ignore[method-assign]
+
+    if not TYPE_CHECKING:  # which would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, ATTRIBUTES)
 
     @property
     def kind(self) -> str:
@@ -118,7 +125,13 @@ class Module:
 
     # Building and calling.
 
-    def build(self, *input_shapes: Shape, seed: int = 0, device: str = "cpu") -> Self:
+    def build(
+        self,
+        *input_shapes: Shape,
+        seed: int = 0,
+        device: str = "cpu",
+        channels_first: bool = False,
+    ) -> Self:
         """Name every module of the tree and create its parameters, by running one zero sample.
 
         Args:
@@ -126,31 +139,33 @@ class Module:
                 (1, 28, 28); may be left out where the first layer was given `input_shape`.
             seed: of the initial weights and of dropout.
             device: where the parameters are created.
+            channels_first: the shapes are (C, H, W) even where they look like (H, W, C), as
+                (28, 28, 1) does; without it a layer of images refuses such an input.
 
         A second call with the same shapes changes nothing, not even the seed or the device, unless
         modules were put in since then: those are built.
 
         Raises:
-            ShapeError: layers do not fit together, or it is built for other shapes.
+            ShapeError: layers do not fit together, it is built for other shapes, or an input looks
+                like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
-        build(self, tuple(tuple(shape) for shape in input_shapes), seed, device)
+        shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
+        build(self, shapes, seed, device, channels_first)
         return self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
-        tensors = tuple([x if isinstance(x, Tensor) else Tensor(x) for x in inputs])
-        if self.path is None:
-            self.build(*(x.shape[1:] for x in tensors), device=tensors[0].backend.name)
+        tensors = tuple([x if isinstance(x, Tensor) else _tensor(x) for x in inputs])
         try:
             if self.built_for is None:
-                check_declared(self, tensors[0].shape)
-                self.create(*(x.shape for x in tensors))
-                self.built_for = tuple(x.shape[1:] for x in tensors)
+                create_parts(self, tensors)
             output = self.forward(*tensors, **options)
         except ShapeError as error:
-            raise error.at(self.label).with_traceback(error.__traceback__) from None
-        if self.observer is not None:
+            named = error.at(self.label)
+            add_layout(named, self, tensors)
+            raise named.with_traceback(error.__traceback__) from None
+        if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
 
@@ -158,17 +173,16 @@ class Module:
     def observe(self, observer: Observer) -> Iterator[None]:
         """Call `observer(module, inputs, output)` after each call of each module of the tree.
 
-        Inside, `Sequential` folds nothing, so that every layer is seen.
+        It sees the calls of this thread. Inside, `Sequential` folds nothing, so that every layer is
+        seen.
         """
-        modules = list(self.modules().values())
-        before = [module.observer for module in modules]
-        for module in modules:
-            module.observer = observer
-        try:
+        with override(local.observers, self.modules().values(), observer):
             yield
-        finally:
-            for module, previous in zip(modules, before, strict=True):
-                module.observer = previous
+
+    @property
+    def observer(self) -> Observer | None:
+        """Who observes it in this thread."""
+        return lookup(local.observers, self, None)
 
     # The tree.
 
@@ -194,14 +208,16 @@ class Module:
                 stack += [(join(path, name), child) for name, child in children][::-1]
         return found
 
-    def named_parameters(self) -> dict[str, Parameter]:
+    def named_parameters(self) -> NamedParameters:
         """Path from here -> parameter, in order; one that is used twice is listed once.
+
+        A loop gets pairs: `for path, parameter in net.named_parameters()`.
 
         Raises:
             UsageError: the module is not built, so there are none yet.
         """
         self.require_built()
-        found: dict[str, Parameter] = {}
+        found = NamedParameters()
         seen: set[int] = set()
         for path, module in self.modules().items():
             for name, parameter in owned(module, Parameter).items():
@@ -221,8 +237,22 @@ class Module:
 
     # What is done to a whole tree.
 
+    @property
+    def training(self) -> bool:
+        if not local.training:  # it is asked in every forward pass
+            return self._training
+        return lookup(local.training, self, self._training)
+
+    @training.setter
+    def training(self, mode: bool) -> None:
+        self._training = mode
+
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, or evaluation mode with `mode=False`."""
+        """Set training mode, or evaluation mode with `mode=False`, until the next such call.
+
+        The library itself never calls it on a model of yours: it computes inside `evaluating` and
+        `training_mode`.
+        """
         for module in self.modules().values():
             module.training = mode
         return self
@@ -233,14 +263,15 @@ class Module:
 
     @contextmanager
     def evaluating(self) -> Iterator[None]:
-        """Inside, the tree is in evaluation mode; then each module is in its own mode again."""
-        modes = [(module, module.training) for module in self.modules().values()]
-        self.eval()
-        try:
+        """Inside, the tree is in evaluation mode for this thread, whatever was set."""
+        with override(local.training, self.modules().values(), False):
             yield
-        finally:
-            for module, mode in modes:
-                module.training = mode
+
+    @contextmanager
+    def training_mode(self) -> Iterator[None]:
+        """Inside, the tree is in training mode for this thread, whatever was set."""
+        with override(local.training, self.modules().values(), True):
+            yield
 
     def freeze(self, frozen: bool = True) -> Self:
         """Leave the parameters as they are while training: `requires_grad = not frozen`.
@@ -282,6 +313,30 @@ class Module:
         """
         copy_in(entries(self), state, f"the weights for {self.label}")
 
+    def get_weights(self) -> list[np.ndarray]:
+        """A copy, on the host, of every parameter and buffer, layer by layer."""
+        return list(copy_out(by_layer(self)).values())
+
+    def set_weights(self, weights: Sequence[np.ndarray]) -> None:
+        """Copy what `get_weights` gave into this (built) module; all of it or, on error, nothing.
+
+        Raises:
+            WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
+        """
+        paths = list(by_layer(self))
+        paths += [f"array {number}" for number in range(len(paths), len(weights))]
+        given = {path: np.asarray(array) for path, array in zip(paths, weights, strict=False)}
+        copy_in(by_layer(self), given, f"the weights for {self.label}")
+
+    @property
+    def trainable(self) -> bool:
+        """Keras's name for not `frozen`; setting it freezes the tree, or thaws it."""
+        return not self.frozen
+
+    @trainable.setter
+    def trainable(self, trainable: bool) -> None:
+        self.freeze(not arguments.flag(trainable, "trainable"))
+
     def summary(self, batch: int = 1) -> str:
         """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""
         from gpucnn.nn.summary import table
@@ -321,3 +376,13 @@ class Module:
         """Build it if it is not built but its input shape was declared."""
         if self.path is None:
             self.build()
+
+
+def _tensor(x: Any) -> Tensor:
+    if isinstance(x, Module):
+        raise UsageError(
+            f"{x.label} is given to a layer as its input",
+            cause="a layer takes an array or a Tensor",
+            fix="write Sequential([first, second]), or a Module whose forward calls the layers",
+        )
+    return Tensor(x)

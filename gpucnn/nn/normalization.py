@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ from gpucnn import backend as backends
 from gpucnn import functions as F
 from gpucnn import random
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError
+from gpucnn.nn import arguments
 from gpucnn.nn.module import Module, Parameter, Shape
 
 
@@ -27,15 +29,12 @@ class Dropout(Module):
     counters = ("step",)
     step: Any  # uint32 (1,), on the device
 
-    def __init__(self, rate: float, name: str | None = None) -> None:
-        super().__init__(name)
-        if not 0.0 <= rate < 1.0:
-            raise UsageError(
-                f"dropout rate is {rate}",
-                cause="it is the share of elements dropped: at least 0 and below 1",
-                fix="give a rate such as 0.5",
-            )
-        self.rate = rate
+    def __init__(
+        self, rate: float, *, input_shape: Sequence[int] | None = None, name: str | None = None
+    ) -> None:
+        super().__init__(name, input_shape)
+        wanted = "the share of elements dropped: at least 0 and below 1"
+        self.rate = arguments.number(rate, "dropout rate", wanted, 0.5, least=0, below=1)
 
     def create(self, x_shape: Shape) -> None:
         self.step = backends.get(self.device).asarray(np.zeros(1, np.uint32))
@@ -58,20 +57,29 @@ class BatchNorm2d(Module):
     and after `freeze()`, they are the running ones, which then stay as they are.
 
     Args:
-        momentum: PyTorch's, the weight of the new; 1 minus that of Keras.
-        eps: added to the variance.
+        momentum: PyTorch's, the weight of the new, in [0, 1]; 1 minus that of Keras.
+        eps: added to the variance, above 0.
     """
 
+    takes_images = True
     buffers = ("running_mean", "running_var")
     gamma: Parameter
     beta: Parameter
     running_mean: Any  # float32 (C,)
     running_var: Any  # float32 (C,)
 
-    def __init__(self, momentum: float = 0.1, eps: float = 1e-5, name: str | None = None) -> None:
-        super().__init__(name)
-        self.momentum = momentum
-        self.eps = eps
+    def __init__(
+        self,
+        *,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name, input_shape)
+        wanted = "the weight of the batch's statistics: from 0 to 1"
+        self.momentum = arguments.number(momentum, "momentum", wanted, 0.1, least=0, most=1)
+        self.eps = _eps(eps)
 
     @property
     def kind(self) -> str:
@@ -109,14 +117,23 @@ class LayerNorm(Module):
     """x (N, ..., D) -> gamma * (x - mean) / sqrt(var + eps) + beta, over the last axis.
 
     Ba, Kiros and Hinton 2016. gamma and beta are (D,).
+
+    Args:
+        eps: added to the variance, above 0.
     """
 
     gamma: Parameter
     beta: Parameter
 
-    def __init__(self, eps: float = 1e-5, name: str | None = None) -> None:
-        super().__init__(name)
-        self.eps = eps
+    def __init__(
+        self,
+        *,
+        eps: float = 1e-5,
+        input_shape: Sequence[int] | None = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(name, input_shape)
+        self.eps = _eps(eps)
 
     def create(self, x_shape: Shape) -> None:
         self.gamma = self.new_parameter("gamma", x_shape[-1:], "ones")
@@ -125,6 +142,10 @@ class LayerNorm(Module):
     def forward(self, x: Tensor) -> Tensor:
         _check_size(x, -1, self.gamma)
         return F.layer_norm(x, self.gamma, self.beta, eps=self.eps)
+
+
+def _eps(value: float) -> float:
+    return arguments.number(value, "eps", "a finite number above 0", 1e-5, above=0)
 
 
 def _check_size(x: Tensor, axis: int, gamma: Parameter) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from gpucnn.autograd import Tensor
@@ -10,6 +11,7 @@ from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape
+from gpucnn.nn.overrides import local
 
 
 class Sequential(Module):
@@ -32,7 +34,7 @@ class Sequential(Module):
     def __init__(
         self, layers: Sequence[Module] | None = None, *rest: Module, name: str | None = None
     ) -> None:
-        if rest or isinstance(layers, Module):
+        if rest or isinstance(layers, (Module, Mapping)):
             raise UsageError(
                 "Sequential takes its layers as one list",
                 fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
@@ -67,14 +69,20 @@ class Sequential(Module):
         self._layers[name] = layer
         self._plan = self._folded()
 
-    def forward(self, x: Tensor) -> Tensor:
-        if self.observer is None:
-            with x.backend.computing():  # once, and not for each function
-                for stage in self._plan:
-                    x = stage(x)
-        else:  # whoever observes sees each layer by itself
-            for layer in self:
-                x = layer(x)
+    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output.
+
+        Args:
+            activation: in place of the one that the last layer ends in; "linear" gives what that
+                is taken of, such as the logits of a softmax.
+        """
+        observed = local.observers and self.observer is not None
+        calls: Sequence[Any] = list(self) if observed else self._plan  # observers see each layer
+        if activation is not None:
+            calls = _ending_in(activation, calls)
+        with x.backend.computing():  # once, and not for each function
+            for call in calls:
+                x = call(x)
         return x
 
     def stages(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
@@ -125,8 +133,11 @@ class _Stage:
     def __init__(self, layer: Module) -> None:
         self.layers = [layer]
 
-    def __call__(self, x: Tensor) -> Tensor:
+    def __call__(self, x: Tensor, activation: str | None = None) -> Tensor:
+        """The output; `activation` is for the last layer, in place of its own."""
         first, *rest = self.layers
+        if activation is not None:
+            return self._one_by_one(x, activation=activation)
         if not rest:
             return first(x)
         if first.activation not in (None, "relu"):  # type: ignore[attr-defined]
@@ -143,10 +154,11 @@ class _Stage:
             self._one_by_one(x)  # the error names the layer that it comes from
             raise
 
-    def _one_by_one(self, x: Tensor) -> Tensor:
-        for layer in self.layers:
+    def _one_by_one(self, x: Tensor, **options: str) -> Tensor:
+        *before, last = self.layers
+        for layer in before:
             x = layer(x)
-        return x
+        return last(x, **options)
 
     def fold(self, layer: Module) -> bool:
         """Take in the layer that follows, if that can be."""
@@ -167,3 +179,14 @@ class _Stage:
     def not_kept(self) -> list[Module]:
         # A ReLU works in place; before a maximum nothing is kept.
         return self.layers[:-1] if isinstance(self.layers[-1], MaxPool2d) else self.layers[1:]
+
+
+def _ending_in(activation: str, calls: Sequence[Any]) -> list[Callable[[Tensor], Tensor]]:
+    """The layers or stages without those that are empty; the last gets the activation."""
+    found = [call for call in calls if not _is_empty(call)]
+    return [*found[:-1], *(partial(last, activation=activation) for last in found[-1:])]
+
+
+def _is_empty(call: Any) -> bool:
+    layer = call.layers[0] if isinstance(call, _Stage) else call
+    return isinstance(layer, Sequential) and all(map(_is_empty, layer))

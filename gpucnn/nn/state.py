@@ -70,6 +70,17 @@ def entries(root: Module) -> dict[str, Any]:
     return {path: p.data for path, p in root.named_parameters().items()} | buffers(root)
 
 
+def by_layer(root: Module) -> dict[str, Any]:
+    """What `entries` gives, in another order: each module's parameters, then its buffers."""
+    found = entries(root)
+    paths = [
+        join(path, name)
+        for path, module in root.modules().items()
+        for name in (*owned(module, Tensor), *module.buffers)
+    ]
+    return {path: found[path] for path in paths if path in found}
+
+
 def move(root: Module, device: str) -> None:
     """Move every parameter, buffer and counter to a device; see `Module.to`."""
     target = backends.get(device)

@@ -8,6 +8,9 @@ import threading
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
+from gpucnn.errors import UsageError
+from gpucnn.nn.arguments import is_whole
+from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.files import append_line, write_atomic
@@ -39,13 +42,33 @@ class Callback:
         """Always called last, however the training ended."""
 
 
-class EarlyStopping(Callback):
-    """Ends the training when the validation accuracy was not beaten for `patience` epochs."""
+_EARLY_STOPPING = Spellings(
+    instead=dict.fromkeys(
+        ("monitor", "min_delta", "mode", "verbose", "baseline", "restore_best_weights"),
+        "gpucnn.keras.callbacks.EarlyStopping has it; this one watches the validation accuracy",
+    )
+)
 
+
+class EarlyStopping(Callback):
+    """Ends the training when the validation accuracy was not beaten for `patience` epochs.
+
+    Raises:
+        UsageError: `patience` is below 1, or there is no validation set.
+    """
+
+    @explained(_EARLY_STOPPING)
     def __init__(self, patience: int) -> None:
+        if not is_whole(patience) or patience < 1:
+            raise UsageError(f"patience is {patience!r}", fix="give a whole number of at least 1")
         self.patience = patience
 
     def on_train_begin(self, trainer: Trainer) -> None:
+        if trainer.validation is None:
+            raise UsageError(
+                "early stopping needs a validation set, and there is none",
+                fix="hold images out, or leave the callback out",
+            )
         self._check(trainer)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:

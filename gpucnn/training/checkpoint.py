@@ -53,14 +53,16 @@ class Checkpoint:
     progress: dict[str, Any]
 
 
-def save_weights(path: Path, weights: Arrays, description: Mapping[str, Any]) -> str:
-    """Write a weights file atomically; returns its digest.
+def save_weights(
+    path: Path, weights: Arrays, description: Mapping[str, Any], option: str = "--runs-dir"
+) -> str:
+    """Write a weights file atomically; returns its digest. `option` is that of `write_atomic`.
 
     Raises:
         StorageError: it cannot be written; the previous file is intact.
     """
     data, digest = _pack(weights, description)
-    write_atomic(path, data)
+    write_atomic(path, data, option)
     return digest
 
 

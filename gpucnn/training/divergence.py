@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from gpucnn.nn import Module
 
 
-def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
+def find_culprit(
+    model: Module,
+    loss: str,
+    images: Any,
+    labels: Any,
+    weights: Any = None,
+    *,
+    forward: Callable[[Tensor], Tensor] | None = None,
+) -> str:
     """What in the computation of a batch is the first not to be finite, in words.
 
     The batch is run again layer by layer, in the model's present mode; the caller has set the step
@@ -26,7 +34,8 @@ def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
     Args:
         model: with the weights before the step.
         loss: name of a loss of `TrainConfig`.
-        images, labels: the batch, on the model's device.
+        images, labels, weights: the batch, on the model's device.
+        forward: what gives the outputs that the loss is of; by default the model itself.
     """
     parameters = {path: p.numpy() for path, p in model.named_parameters().items()}
     if bad := first_bad(parameters):
@@ -44,7 +53,8 @@ def find_culprit(model: Module, loss: str, images: Any, labels: Any) -> str:
     with no_grad(), backends.of(images).computing():
         before = {path: array.copy() for path, array in statistics.items()}
         with model.observe(look):
-            value = compute_loss(loss, model(Tensor(images)), labels).item()
+            output = (forward or model)(Tensor(images))
+            value = compute_loss(loss, output, labels, weights).item()
         for path, array in statistics.items():
             array[...] = before[path]
     return found[0] if found else f"every layer is finite, but {loss} of the output is {value}"

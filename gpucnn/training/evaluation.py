@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def evaluate(
 ) -> dict[str, float]:
     """{"loss", "accuracy"} of a built model on a data set with labels, in evaluation mode.
 
-    Afterwards each of its modules is in the mode that it was in before.
+    The modes that its modules are set to are not touched.
 
     Args:
         batch_size: images at a time; of no influence on the accuracy.
@@ -43,18 +44,28 @@ def evaluate(
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
-    return evaluate_batches(model, loader, loss, outputs)
+    return evaluate_batches(model, loader, loss, outputs=outputs)
 
 
 def evaluate_batches(
-    model: Module, loader: Loader, loss: str, outputs: list[Any] | None = None
+    model: Module,
+    loader: Loader,
+    loss: str,
+    forward: Callable[[Tensor], Tensor] | None = None,
+    outputs: list[Any] | None = None,
 ) -> dict[str, float]:
-    """`evaluate` on the batches of a loader."""
+    """`evaluate` on the batches of a loader.
+
+    Args:
+        forward: what gives the outputs that the loss is of; by default the model itself.
+        outputs: a list to which the outputs of each batch are added.
+    """
     totals = Totals(loader.backend)
     with model.evaluating(), no_grad(), loader.backend.computing():
-        for images, labels in loader.epoch(0):
-            output = model(Tensor(images))
-            totals.add(compute_loss(loss, output, labels).data, output.data, labels)
+        for images, labels, *weights in loader.epoch(0):
+            output = (forward or model)(Tensor(images))
+            mean = compute_loss(loss, output, labels, *weights)
+            totals.add(mean.data, output.data, labels)
             if outputs is not None:
                 outputs.append(output.numpy())
     mean_loss, accuracy = totals.read()
@@ -64,7 +75,7 @@ def evaluate_batches(
 def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
     """The outputs (N, K) of a built model for the images of a loader, in evaluation mode."""
     with model.evaluating(), no_grad(), loader.backend.computing():
-        outputs = [model(Tensor(images)).numpy() for images, _ in loader.epoch(0)]
+        outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
     return np.concatenate(outputs)
 
 

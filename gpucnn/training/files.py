@@ -16,6 +16,7 @@ _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space"),
     errno.EDQUOT: ("the disk quota is used up", "free some space"),
     errno.EFBIG: ("the file is larger than the system allows", "raise the limit (ulimit -f)"),
+    errno.ENOENT: ("there is no such directory", "make it"),
     errno.EROFS: ("the file system is read-only", "make it writable"),
     errno.EACCES: ("permission denied", "make it writable"),
     errno.EPERM: ("permission denied", "make it writable"),
@@ -71,7 +72,10 @@ def remove_temporaries(directory: Path) -> None:
 
 @contextlib.contextmanager
 def storage_errors(path: Path, option: str = "--runs-dir") -> Iterator[None]:
-    """Turn an `OSError` of the body into a `StorageError` about `path`, which `option` chooses."""
+    """Turn an `OSError` of the body into a `StorageError` about `path`, which `option` chooses.
+
+    The option is a flag of the command line, or "" for a path that a caller in Python gave.
+    """
     try:
         yield
     except OSError as error:
@@ -80,7 +84,7 @@ def storage_errors(path: Path, option: str = "--runs-dir") -> Iterator[None]:
         raise StorageError(
             f"{path} cannot be written",
             cause=cause,
-            fix=f"{remedy}, or write to another place with {option} DIR",
+            fix=f"{remedy}, or write to another place" + (option and f" with {option} DIR"),
         ) from error
 
 

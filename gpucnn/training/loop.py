@@ -122,12 +122,11 @@ def _train(trainer: Trainer, chain: Sequence[Callback]) -> None:
     """Run the epochs until the last one, or until a callback says to stop."""
     for callback in chain:
         callback.on_train_begin(trainer)
-    trainer.model.train()
     while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
         # A checkpoint that was saved during a validation stands at the end of its epoch's steps.
         start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
-        for images, labels in trainer.loader.epoch(len(trainer.records), start):
-            trainer.train_on(images, labels)
+        for batch in trainer.loader.epoch(len(trainer.records), start):
+            trainer.train_on(*batch)
             for callback in chain:
                 callback.on_step_end(trainer)
             if trainer.step % trainer.config.log_interval == 0:

@@ -19,11 +19,12 @@ class Loss(NamedTuple):
     """A loss, and what the outputs of a model that was trained with it mean.
 
     Attributes:
-        mean: (outputs (N, K), labels) -> the mean loss of the batch, a scalar Tensor.
+        function: (outputs (N, K), labels, reduction) -> the losses of the batch, reduced by "mean"
+            to a scalar Tensor, or by "none" not at all: (N,) or (N, K).
         predictions: outputs (N, K) -> (N, K), what they say of each class.
     """
 
-    mean: Callable[[Tensor, Any], Tensor]
+    function: Callable[[Tensor, Any, str], Tensor]
     predictions: Callable[[Tensor], Tensor]
 
 
@@ -31,33 +32,49 @@ class Loss(NamedTuple):
 #: among the K, which sum to 1, or of each class by itself. The last takes and predicts the outputs
 #: as they are: they are near the targets 0 and 1, but may lie outside [0, 1].
 LOSSES = {
-    "softmax_cross_entropy": Loss(functions.softmax_cross_entropy, functions.softmax),
+    "softmax_cross_entropy": Loss(
+        lambda output, labels, reduction: functions.softmax_cross_entropy(
+            output, labels, reduction=reduction
+        ),
+        functions.softmax,
+    ),
     "binary_cross_entropy": Loss(
-        lambda output, labels: functions.binary_cross_entropy_with_logits(
-            output, _targets(output, labels)
+        lambda output, labels, reduction: functions.binary_cross_entropy_with_logits(
+            output, _targets(output, labels), reduction=reduction
         ),
         functions.sigmoid,
     ),
     "mean_squared_error": Loss(
-        lambda output, labels: functions.mean_squared_error(output, _targets(output, labels)),
+        lambda output, labels, reduction: functions.mean_squared_error(
+            output, _targets(output, labels), reduction=reduction
+        ),
         lambda output: output,
     ),
 }
 
 
-def compute_loss(name: str, output: Tensor, labels: Any) -> Tensor:
+def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) -> Tensor:
     """The mean loss of a batch, a scalar Tensor.
+
+    With weights it is the sum of weight times loss over the number of images, as in Keras.
 
     Args:
         name: of `LOSSES`.
         output: (N, K), what the model gave.
         labels: class ids, integers (N,), which the last two losses take as one-hot; or float
             targets of the shape of `output`.
+        weights: float32 (N,), one for each image; None for 1.
 
     Raises:
         UsageError: no loss has this name.
     """
-    return choose(LOSSES, name, "loss").mean(output, labels)
+    loss = choose(LOSSES, name, "loss").function
+    if weights is None:
+        return loss(output, labels, "mean")
+    losses = loss(output, labels, "none")
+    if losses.ndim > 1:
+        losses = losses.reshape(len(losses), -1).mean(axis=1)
+    return (losses * weights).mean()
 
 
 def count_correct(xp: Any, output: Any, labels: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
+from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -30,8 +32,10 @@ class TrainStep:
         model: built and on the device of the optimizer.
         loss: name of a loss of `TrainConfig`.
         optimizer: of the model's parameters.
-        rates: float32 (steps of the whole run,), the learning rate of each.
+        rates: float32 (steps of the whole run,), the learning rate of each; None for that which
+            the optimizer has.
         totals: what the batches are added to.
+        forward: what gives the outputs that the loss is of; by default the model itself.
     """
 
     def __init__(
@@ -39,33 +43,37 @@ class TrainStep:
         model: Module,
         loss: str,
         optimizer: Optimizer,
-        rates: NDArray[np.float32],
+        rates: NDArray[np.float32] | None,
         totals: Totals,
+        forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
-        self.model = model
+        self.forward = forward or model
         self.loss = loss
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self._rates = self.backend.asarray(rates)
+        self.rates = None if rates is None else self.backend.asarray(rates)
+        self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
 
-    def __call__(self, images: Any, labels: Any) -> None:
-        """Train on images (N, ...) and their labels, both arrays of the device."""
+    def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
+        """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
         try:
             with self.backend.computing():
-                self._step(images, labels)
+                self._step(images, labels, weights)
         except OutOfMemoryError as error:
             error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
             raise
 
-    def _step(self, images: Any, labels: Any) -> None:
+    def _step(self, images: Any, labels: Any, weights: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
-        optimizer.learning_rate[...] = xp.take(self._rates, optimizer.step_count)
+        if self.rates is not None:
+            optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
         optimizer.zero_grad()
         before = [array.copy() for array in self._statistics]
-        output = self.model(Tensor(images))
-        loss = compute_loss(self.loss, output, labels)
+        with override(local.training, self._modules, True):
+            output = self.forward(Tensor(images))
+        loss = compute_loss(self.loss, output, labels, weights)
         self.totals.add(loss.data, output.data, labels)
         bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
         xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)

@@ -12,6 +12,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn import optim, schedules
+from gpucnn.autograd import Tensor
 from gpucnn.backend import cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.data.dataset import digest
@@ -103,21 +104,25 @@ class Trainer:
             offset=self.offset,
             limit_batches=config.limit_batches,
         )
-        self.steps_per_epoch = self.loader.steps_per_epoch
-        self.total_steps = self.steps_per_epoch * config.epochs
-        if self.total_steps > MOST_STEPS:
-            raise UsageError(
-                f"epochs is {config.epochs}, which makes {self.total_steps:.3g} steps",
-                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
-                " table",
-                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
-            )
+        self._count_steps()
         self.validation = self._evaluation_loader(validation)
         self.test = self._evaluation_loader(test)
         if config.patience and self.validation is None:
             raise UsageError(
                 "early stopping needs a validation set, and there is none",
                 fix="hold images out, as in --validation 200, or leave out --patience",
+            )
+
+    def _count_steps(self) -> None:
+        epochs = self.config.epochs
+        self.steps_per_epoch = self.loader.steps_per_epoch
+        self.total_steps = self.steps_per_epoch * epochs
+        if self.total_steps > MOST_STEPS:
+            raise UsageError(
+                f"epochs is {epochs}, which makes {self.total_steps:.3g} steps",
+                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
+                " table",
+                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
             )
 
     def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
@@ -148,17 +153,30 @@ class Trainer:
                 + f" with step_factor {config.step_factor:.3g}" * (config.schedule == "step"),
                 fix="lower --lr or --step-factor" if config.schedule == "step" else "lower --lr",
             )
+        self.optimizer = self._make_optimizer(config)
+        self.totals = Totals(self.backend)
+        self._train_step = TrainStep(
+            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
+        )
+
+    def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
+        assert config.learning_rate is not None
         options = {
             "momentum": config.momentum,
             "nesterov": config.nesterov or None,
             "weight_decay": config.weight_decay,
         }
         given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
-        self.optimizer = optim.get(config.optimizer, self.model, config.learning_rate, **given)
-        self.totals = Totals(self.backend)
-        self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.learning_rates, self.totals
-        )
+        return optim.get(config.optimizer, self.model, config.learning_rate, **given)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The outputs that the loss is of."""
+        return self.model(images)
+
+    def set_learning_rate(self, learning_rate: float) -> None:
+        """Train with this learning rate from the next step on, in place of the schedule's."""
+        self.learning_rates[self.step :] = learning_rate
+        self._train_step.rates = self.backend.asarray(self.learning_rates)
 
     @property
     def epochs_done(self) -> int:
@@ -185,12 +203,12 @@ class Trainer:
         """How long it has been trained, with the sessions before an interruption."""
         return self._clock.total
 
-    def train_on(self, images: Any, labels: Any) -> None:
+    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Do the next step, on a batch of `loader`; nothing is read back from the device."""
         if self.step_in_epoch == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        self._train_step(images, labels)
+        self._train_step(images, labels, weights)
         self.step += 1
 
     def read(self) -> tuple[float, float]:
@@ -203,9 +221,9 @@ class Trainer:
         if not halted:
             return self.totals.read()
         epoch, index = divmod(halted - 1, self.steps_per_epoch)
-        images, labels = self.loader.batch(epoch, index)
-        self.model.train().set_step(halted - 1)
-        cause = find_culprit(self.model, self.config.loss, images, labels)
+        self.model.set_step(halted - 1)
+        with self.model.training_mode():
+            cause = self._culprit(self.loader.batch(epoch, index))
         raise self.diverged("the loss is not finite", cause, step=halted)
 
     def end_epoch(self) -> dict[str, Any]:
@@ -238,12 +256,15 @@ class Trainer:
         """
         if loader is None:
             return None
-        result = evaluation.evaluate_batches(self.model, loader, self.config.loss)
+        result = evaluation.evaluate_batches(self.model, loader, self.config.loss, self.forward)
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
-                cause = find_culprit(self.model, self.config.loss, *loader.batch(0, 0))
+                cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         return result
+
+    def _culprit(self, batch: tuple[Any, ...]) -> str:
+        return find_culprit(self.model, self.config.loss, *batch, forward=self.forward)
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         """The error to raise for numbers that are not finite after `step` (now) steps."""
@@ -312,7 +333,9 @@ class Trainer:
         Raises:
             DataError, WeightsMismatchError: there are none, or they are of another model.
         """
-        description, said = start_from(path, self.model, self.data.class_names)
+        description, said = start_from(
+            path, self.model, self.data.image_shape, self.data.class_names
+        )
         if (description.scale, description.offset) != (self.scale, self.offset):
             said += f"; they were trained on pixels * {description.scale:.3g}"
             said += f" {description.offset:+.3g}, and now get * {self.scale:.3g} {self.offset:+.3g}"

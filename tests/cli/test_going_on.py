@@ -62,6 +62,36 @@ def test_other_classes_get_a_new_last_layer(run: Any, letters: Path) -> None:
             np.testing.assert_allclose(after[name], before[name], rtol=1e-6, atol=1e-20)
 
 
+def test_the_last_layer_is_the_one_that_is_called_last(run: Any) -> None:
+    """As many classes by other names, and a network whose first attribute is its last layer."""
+    Path("net.py").write_text("""
+from gpucnn import functions as F
+from gpucnn import nn
+
+class Net(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        self.head = nn.Dense(classes)
+        self.stem = nn.Dense(classes)
+
+    def forward(self, x):
+        return self.head(F.relu(self.stem(F.flatten(x))))
+
+def build(shape, classes):
+    return Net(classes)
+""")
+    digits = data.load("digits").train
+    assert digits.labels is not None
+    np.savez("words.npz", x=digits.images, y=np.array(list("abcdefghij"))[digits.labels])
+    options = ["--model", "net.py:build", "--epochs", 1, "--lr", "1e-30"]
+    run("train", *options, "--data", "digits")
+    result = run("train", *options, "--data", "words.npz", "--weights", "runs/train-1", "--seed", 9)
+    assert "the last layer, head, is new" in result.err
+    (before, _), (after, _) = weights("runs/train-1"), weights("runs/train-2")
+    np.testing.assert_allclose(after["stem.weight"], before["stem.weight"], rtol=1e-6, atol=1e-20)
+    assert not np.allclose(after["head.weight"], before["head.weight"])
+
+
 def test_fine_tuning_learns_faster(run: Any, letters: Path) -> None:
     run("train", "--data", "digits", "--epochs", 15)
     args = ["train", "--data", letters, "--epochs", 3, "--json"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,14 @@ def test_sizes_below_one(backend: Any, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError, match="is 0") as error:
         Loader(numbered(3), backend=backend, **options)
     assert error.value.exit_code == 2
+
+
+def test_weights_come_with_their_images(backend: Any) -> None:
+    dataset = numbered(20)
+    weighted = dataclasses.replace(dataset, weights=np.arange(20, dtype=np.float32))
+    loader = Loader(weighted.subset(slice(5, None)), 4, backend, seed=2, scale=1.0)
+    for images, _, weights in loader.epoch(0):
+        found = backend.to_numpy(images)[:, 0, 0, 0]
+        np.testing.assert_array_equal(np.rint(found), backend.to_numpy(weights))
+        assert weights.dtype == np.float32
+    assert all(len(batch) == 2 for batch in Loader(dataset, 4, backend).epoch(0))

@@ -35,7 +35,7 @@ class TestDense:
     def test_without_bias(self, backend):
         layer = nn.Dense(3, use_bias=False)
         y = run(layer, ROWS, backend)
-        assert list(layer.named_parameters()) == ["weight"]
+        assert list(layer.named_parameters().keys()) == ["weight"]
         assert_close(y, ROWS.astype(np.float64) @ layer.weight.numpy().astype(np.float64), terms=7)
 
     @pytest.mark.parametrize("name", ACTIVATIONS)
@@ -157,7 +157,7 @@ class TestResidual:
         w, b = (p.numpy() for p in layer.parameters())
         body = reference.conv2d_forward(IMAGES, w, b, padding=1)
         assert_close(y, IMAGES + np.maximum(body, 0), terms=4 * 9 + 2)
-        assert list(layer.named_parameters()) == ["body.conv1.weight", "body.conv1.bias"]
+        assert list(layer.named_parameters().keys()) == ["body.conv1.weight", "body.conv1.bias"]
 
     def test_shortcut(self, backend):
         layer = nn.Residual(
@@ -168,7 +168,7 @@ class TestResidual:
         expected = reference.conv2d_forward(IMAGES, w, b, stride=2, padding=1)
         expected += reference.conv2d_forward(IMAGES, shortcut_w, shortcut_b, stride=2)
         assert_close(y, expected, terms=4 * 9 + 6)
-        assert list(layer.named_parameters())[2:] == ["shortcut.weight", "shortcut.bias"]
+        assert list(layer.named_parameters().keys())[2:] == ["shortcut.weight", "shortcut.bias"]
 
     def test_the_gradient_takes_both_ways(self, backend):
         layer = nn.Residual(nn.Dense(3, use_bias=False))

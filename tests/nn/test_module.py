@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from gpucnn import backend as backends
-from gpucnn import nn
+from gpucnn import nn, optim
 from gpucnn.autograd import Tensor, is_grad_enabled
 from gpucnn.errors import ShapeError, UsageError, WeightsMismatchError
 
@@ -58,10 +58,33 @@ def net(backend):
 
 def test_parameters_are_found_in_order_and_once(net):
     assert {path: p.shape for path, p in net.named_parameters().items()} == SHAPES
-    assert list(net.named_parameters()) == list(SHAPES)
+    assert list(net.named_parameters().keys()) == list(SHAPES)
     assert [p.name for p in net.parameters()] == list(SHAPES)
     assert net.num_parameters == sum(int(np.prod(shape)) for shape in SHAPES.values())
     assert list(net.modules()) == ["", "head", "blocks.0", "blocks.1", "scale"]
+
+
+def test_parameters_are_unpacked_in_a_loop_and_asked_for_by_path(net):
+    named = net.named_parameters()
+    for path, parameter in named:
+        assert parameter.name == path
+        assert named[path] is parameter
+        assert path in named
+    pairs = list(zip(SHAPES, net.parameters(), strict=True))
+    assert list(named) == list(named.items()) == pairs
+    assert list(reversed(named)) == pairs[::-1]
+    assert len(named) == len(SHAPES)
+    for plain in (dict(named), {**named}, named | {}, named.copy()):
+        assert list(plain.items()) == pairs
+        assert plain == named
+    assert list(named.keys()) == list(SHAPES)
+    assert type(net.parameters()) is list
+
+
+def test_an_optimizer_takes_named_parameters(net, backend):
+    for given in (net, net.named_parameters(), dict(net.named_parameters())):
+        optimizer = optim.SGD(given, 0.1)
+        assert list(optimizer.parameters) == list(SHAPES)
 
 
 def test_forward_and_backward_go_through_the_tree(net, backend):
@@ -103,7 +126,7 @@ class TestContainers:
         dense = ["weight", "bias"]
         left = [f"branches.left.{i}.{name}" for i in ("0", "1.0") for name in dense]
         norm = [f"branches.right.{name}" for name in ("gamma", "beta")]
-        assert list(nested.named_parameters()) == ["gains.0", "more.shift.by", *left, *norm]
+        assert list(nested.named_parameters().keys()) == ["gains.0", "more.shift.by", *left, *norm]
         statistics = [f"branches.right.{name}" for name in ("running_mean", "running_var")]
         assert list(nested.state_dict())[-2:] == statistics
         assert list(nested.children()) == ["branches.left.0", "branches.left.1.0", "branches.right"]

@@ -357,7 +357,7 @@ def test_a_built_model_goes_on_inside_another():
     base = nn.Sequential([nn.Flatten(), nn.Dense(6)], name="base").build(IMAGE, seed=8)
     weight = base["dense1"].weight.numpy().copy()
     whole = nn.Sequential([base.freeze(), nn.ReLU(), nn.Dense(2)]).build(IMAGE, seed=9)
-    assert list(whole.named_parameters()) == [
+    assert list(whole.named_parameters().keys()) == [
         "base.dense1.weight", "base.dense1.bias", "dense1.weight", "dense1.bias",
     ]  # fmt: skip
     assert_same_bits(whole.state_dict()["base.dense1.weight"], weight)

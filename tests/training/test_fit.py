@@ -16,7 +16,7 @@ from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError, UsageError
 from gpucnn.functions import softmax_cross_entropy
-from gpucnn.nn import Sequential
+from gpucnn.nn import Module, Sequential
 from gpucnn.optim import SGD
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, evaluate, fit
 
@@ -336,3 +336,60 @@ def test_evaluate_does_not_change_the_model(
     ]
     assert _weights(model) == before
     assert evaluate(model, digits.test) == pytest.approx(one, rel=1e-6)
+
+
+def test_the_modes_that_a_model_is_set_to_are_not_touched(
+    digits: data.Splits, make_model: Make, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A model that was set to evaluation is trained to the same bits, and stays set so."""
+    expected = _trained(make_model, digits, config)
+    model = make_model().eval()
+    model["dropout1"].train()
+
+    def refuse(*_: Any) -> None:
+        raise AssertionError("the library sets a mode")
+
+    monkeypatch.setattr(Module, "train", refuse)
+    fit(model, digits, config)
+    assert _weights(model) == expected
+    model.summary()
+    assert [name for name, m in model.modules().items() if m.training] == ["dropout1"]
+
+
+def test_a_callback_may_set_modes(
+    digits: data.Splits, make_model: Make, config: TrainConfig
+) -> None:
+    images = digits.train.images[:5] / np.float32(255)
+
+    class Look(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            trainer.model.eval()
+            outputs = [trainer.model(Tensor(images)).numpy() for _ in range(2)]
+            np.testing.assert_array_equal(*outputs)  # no dropout
+
+    model = make_model()
+    fit(model, digits, config, [Look()])
+    assert _weights(model) == _trained(make_model, digits, config)
+
+
+def test_the_learning_rate_can_be_set_between_steps(digits: data.Splits) -> None:
+    """After a step with rate 0 the weights are what they were; the schedule's table is replaced."""
+    options = TrainConfig(
+        model="softmax", device="cpu", optimizer="sgd", learning_rate=0.5, batch_size=40, epochs=2
+    )
+
+    class Brake(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            rates.append(float(trainer.optimizer.learning_rate[0]))
+            weights.append(_weights(trainer.model))
+            if trainer.step == 2:
+                trainer.set_learning_rate(0.0)
+            if trainer.step == 4:
+                trainer.set_learning_rate(0.25)
+
+    rates: list[float] = []
+    weights: list[dict[str, bytes]] = []
+    history = fit(models.get("softmax"), digits, options, [Brake()])
+    assert rates[2:] == [0.0, 0.0, 0.25, 0.25]
+    assert weights[1] == weights[2] == weights[3] != weights[4] != weights[5]
+    assert [record["learning_rate"] for record in history.records] == [0.0, 0.25]

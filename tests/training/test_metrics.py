@@ -43,6 +43,21 @@ def test_class_ids_and_one_hot_targets_give_the_formula(loss: str) -> None:
         assert got == pytest.approx(want, rel=1e-6)
 
 
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("labels", [LABELS, ONE_HOT])
+def test_weights_count_in_the_sum_and_not_in_the_number(loss: str, labels: np.ndarray) -> None:
+    """As in Keras: sum of weight times loss, over the number of images."""
+    one, two = (_expected(loss, OUTPUT[i : i + 1], ONE_HOT[i : i + 1]) for i in range(2))
+    weights = np.array([3.0, 0.5], np.float32)
+    output = Tensor(OUTPUT, requires_grad=True)
+    value = compute_loss(loss, output, labels, weights)
+    assert value.item() == pytest.approx((3 * one + 0.5 * two) / 2, rel=1e-6)
+    value.backward()
+    plain = Tensor(OUTPUT, requires_grad=True)
+    compute_loss(loss, plain, labels).backward()
+    np.testing.assert_allclose(output.grad, plain.grad * weights[:, None], rtol=1e-6)
+
+
 def test_a_single_output_takes_labels_of_either_shape() -> None:
     output, labels = np.array([[0.5], [-1.0]], np.float32), np.array([1, 0], np.int32)
     want = _expected("binary_cross_entropy", output, labels[:, None])

@@ -1,0 +1,180 @@
+"""A `Sequential` in Keras's form: its layers, its shapes, its weights, its summary."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn import nn
+from gpucnn.autograd import Tensor, no_grad
+from gpucnn.errors import UsageError
+from gpucnn.keras import arrays, files, spelling
+from gpucnn.keras.arrays import Reader
+from gpucnn.keras.layers import InputLayer
+from gpucnn.keras.training import Compiled
+from gpucnn.nn.activations import Activation
+from gpucnn.nn.layers import WeightedLayer
+
+
+class Base(nn.Sequential):
+    """What `gpucnn.keras.Sequential` is, apart from its verbs.
+
+    Attributes:
+        compiled: what `compile` was given, or None.
+        stop_training: a callback sets it to end the training.
+    """
+
+    compiled: Compiled | None = None
+    stop_training: bool = False
+    _output_shape: tuple[int, ...] | None = None  # of one output, once it was asked for
+
+    def add(self, layer: nn.Module) -> None:
+        """Append a layer; an `InputLayer` says the shape of the input."""
+        if not isinstance(layer, InputLayer):
+            super().add(layer)
+        elif len(self) or self.input_shape is not None:
+            raise UsageError("an InputLayer comes after another layer", fix="put it first")
+        else:
+            self.input_shape = layer.input_shape
+
+    def build(self, *input_shapes: Any, input_shape: Any = None, **options: Any) -> Self:
+        """`Module.build`; a shape may begin with None for the batch axis, as in Keras."""
+        shapes = input_shapes if input_shape is None else (input_shape,)
+        return super().build(*map(_without_batch, shapes), **options)
+
+    def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
+        """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
+        if training is None:
+            return super().__call__(*inputs, **options)
+        with self.training_mode() if training else self.evaluating():
+            return super().__call__(*inputs, **options)
+
+    @property
+    def layers(self) -> list[nn.Module]:
+        """The layers in their order."""
+        return list(self)
+
+    @property
+    def optimizer(self) -> Any:
+        """What `compile` was given. Setting its `learning_rate` changes it, also within a `fit`."""
+        return self.require_compiled("model.optimizer").optimizer
+
+    @property
+    def output_shape(self) -> tuple[int | None, ...]:
+        """(None, ...), the shape of the outputs of a built model."""
+        self.require_built()
+        if self._output_shape is None:
+            zeros = np.zeros((1, *(self.built_for or ((),))[0]), np.float32)
+            with self.evaluating(), no_grad():
+                output = self(Tensor(backends.get(self.device).asarray(zeros)))
+            self._output_shape = output.shape[1:]
+        return (None, *self._output_shape)
+
+    @spelling.verb
+    def summary(  # type: ignore[override]
+        self, batch: int | None = None, *, print_fn: Callable[[str], Any] = print
+    ) -> str | None:
+        """Print a table of the layers, as Keras does; with `batch` give it as text instead.
+
+        Args:
+            batch: images that shapes, operations and memory are of; see `gpucnn.nn.summary`.
+            print_fn: what the table is given to.
+        """
+        table = super().summary(1 if batch is None else batch)
+        if batch is not None:
+            return table
+        print_fn(table)
+        return None
+
+    @spelling.verb
+    def save(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the model to a .safetensors file: layers, weights and what `compile` was given.
+
+        The file is the old or the new one, whatever happens. `load_model` reads it.
+
+        Raises:
+            UsageError: the path ends otherwise, the model is not built, or a layer is of a class of
+                one's own.
+            StorageError: it cannot be written.
+        """
+        files.save(self, filepath)
+
+    @spelling.verb
+    def save_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Write the weights alone to a .safetensors file."""
+        files.save_weights(self, filepath)
+
+    @spelling.verb
+    def load_weights(self, filepath: str | os.PathLike[str]) -> None:
+        """Load the weights of a file of `save`, `save_weights` or a run of `gpucnn train`.
+
+        Raises:
+            DataError: there is no such file, or it is damaged.
+            WeightsMismatchError: they are of another model.
+        """
+        files.load_weights(self, filepath)
+
+    # Inside.
+
+    def require_compiled(self, verb: str) -> Compiled:
+        """What `compile` was given; `UsageError` that names the verb if it was not called."""
+        if self.compiled is None:
+            raise UsageError(
+                f"{verb} was called before compile",
+                fix='call model.compile(loss="categorical_crossentropy") first',
+            )
+        return self.compiled
+
+    def prepare(self, x_shape: Sequence[int]) -> None:
+        """Build the model for inputs (N, ...), or check that it is built for such."""
+        if self.built_for is None:
+            seed = self.compiled.seed if self.compiled else 0
+            device = self.compiled.device if self.compiled else "auto"
+            self.build(tuple(x_shape[1:]), seed=seed, device=device)
+        elif len(self.built_for) == 1:
+            arrays.check_layout(tuple(x_shape), self.built_for[0])
+
+    def reader(self) -> Reader:
+        """What makes data sets of labels for this model, which is built and compiled."""
+        compiled = self.require_compiled("fit")
+        shape = tuple(size for size in self.output_shape if size is not None)
+        for metric in compiled.metrics:
+            metric.check(shape)
+        return Reader(compiled.loss.function, shape)
+
+    def for_loss(self) -> Callable[[Tensor], Tensor]:
+        """What gives the outputs that the loss takes: without the final activation it takes over.
+
+        Raises:
+            UsageError: the final activation does not go with the loss.
+        """
+        loss, final = self.require_compiled("fit").loss, final_activation(self)
+        loss.check(final)
+        return partial(self, activation="linear") if final and final == loss.takes_over else self
+
+
+def final_activation(model: nn.Sequential) -> str | None:
+    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
+    layers = _flat(model)
+    last = layers[-1] if layers else None
+    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
+
+
+def _flat(model: nn.Sequential) -> list[nn.Module]:
+    """The layers in their order, those of a `Sequential` in it one by one."""
+    return [
+        part
+        for layer in model
+        for part in (_flat(layer) if isinstance(layer, nn.Sequential) else [layer])
+    ]
+
+
+def _without_batch(shape: Any) -> Any:
+    if isinstance(shape, (tuple, list)) and shape and shape[0] is None:
+        return tuple(shape[1:])
+    return shape

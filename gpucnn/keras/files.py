@@ -1,0 +1,201 @@
+"""Models in files: safetensors, with the structure as JSON in the file's metadata.
+
+The structure is the layers with the arguments that they were made with, and what `compile` was
+given. How weights were first drawn is not kept: the file has them. No code is kept either, so only
+layers of `gpucnn.nn` can be saved.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from gpucnn import nn
+from gpucnn.errors import DataError, GpucnnError, UsageError
+from gpucnn.keras.losses import LOSSES, Loss
+from gpucnn.keras.metrics import Metric
+from gpucnn.keras.optimizers import Optimizer
+from gpucnn.training import checkpoint
+
+if TYPE_CHECKING:
+    from gpucnn.keras.base import Base
+    from gpucnn.keras.models import Sequential
+
+SUFFIX = ".safetensors"
+_KEY = "keras"  # of the structure, in the description of a file
+_NOT_KEPT = ("kernel_initializer", "bias_initializer")
+
+
+def checked_path(path: str | os.PathLike[str]) -> Path:
+    """A path to save to; `UsageError` unless it ends in .safetensors."""
+    given = Path(path)
+    if given.suffix != SUFFIX or given.is_dir():
+        stem = given.name.partition(".")[0] or "model"
+        raise UsageError(
+            f"{given} is not the path of a {SUFFIX} file",
+            cause="that is the one kind of file that models are saved in"
+            if not given.is_dir()
+            else "it is a directory",
+            fix=f"write {given.with_name(stem + SUFFIX) if given.name else stem + SUFFIX}",
+        )
+    return given
+
+
+def save(model: Base, path: str | os.PathLike[str]) -> None:
+    """Write a built model, its weights and what it was compiled with; see `Sequential.save`."""
+    file = checked_path(path)
+    model.require_built()
+    built = {"input_shapes": _lists(model.built_for), "seed": model.seed}  # the seed of dropout
+    description = {_KEY: {**structure(model), **built}}
+    if model.compiled is not None:
+        description[_KEY]["compile"] = _compiled(model)
+    checkpoint.save_weights(file, model.state_dict(), description, option="")
+
+
+def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Write the weights of a built model alone."""
+    checkpoint.save_weights(checked_path(path), model.state_dict(), {}, option="")
+
+
+def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
+    """Load the weights of any file of gpucnn into a built model with the same layers."""
+    weights, _ = checkpoint.load_weights(_readable(path))
+    model.load_state_dict(weights)
+
+
+def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential:
+    """The model of a file of `save`; see `load_model`."""
+    file = _readable(path)
+    weights, description = checkpoint.load_weights(file)
+    if not isinstance(description.get(_KEY), dict):
+        raise DataError(
+            f"{file} holds weights without a model",
+            cause="it was not written by model.save",
+            fix="make the model and call load_weights; for a run of gpucnn train use "
+            "gpucnn.training.SavedModel.load",
+        )
+    found = description[_KEY]
+    try:
+        model = _made(found)
+        shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
+        options = _compile_options(found["compile"]) if "compile" in found else None
+    except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
+        raise DataError(
+            f"{file} describes a model that cannot be made",
+            cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
+            fix="save it with this version of gpucnn",
+        ) from error
+    model.build(*shapes, seed=seed, device=device, channels_first=True)
+    if options is not None and compile:
+        model.compile(**options, device=device)
+    model.load_state_dict(weights)
+    return model
+
+
+def structure(layer: nn.Module) -> dict[str, Any]:
+    """A layer as JSON: its class, its arguments and the layers in it.
+
+    Raises:
+        UsageError: it is of a class of one's own.
+    """
+    kind = next((name for name, cls in _classes().items() if cls is type(layer)), None)
+    if kind is None:
+        raise UsageError(
+            f"{layer.label} cannot be saved with the model",
+            cause="the file holds no code, so every layer must be of gpucnn.nn",
+            fix="use save_weights, and make the model by your own code before load_weights",
+        )
+    described: dict[str, Any] = {"class": kind}
+    if isinstance(layer, nn.Sequential):
+        described["name"] = layer.name
+        described["input_shape"] = _lists(layer.input_shape)
+        described["layers"] = [structure(inner) for inner in layer]
+    elif isinstance(layer, nn.Residual):
+        described["name"] = layer.name
+        described["body"] = structure(layer.body)
+        described["shortcut"] = None if layer.shortcut is None else structure(layer.shortcut)
+    else:
+        names = inspect.signature(type(layer)).parameters
+        described["arguments"] = {
+            name: _lists(getattr(layer, name)) for name in names if name not in _NOT_KEPT
+        }
+    if layer.frozen:
+        described["frozen"] = True
+    return described
+
+
+def _made(described: Mapping[str, Any]) -> Any:
+    """The layer of a `structure`."""
+    kind = _classes()[described["class"]]
+    if issubclass(kind, nn.Sequential):
+        layer: Any = kind([_made(inner) for inner in described["layers"]], name=described["name"])
+        shape = described["input_shape"]
+        layer.input_shape = None if shape is None else tuple(shape)
+    elif issubclass(kind, nn.Residual):
+        around = described["shortcut"]
+        layer = kind(
+            _made(described["body"]),
+            shortcut=None if around is None else _made(around),
+            name=described["name"],
+        )
+    else:
+        layer = kind(**{name: _tuples(value) for name, value in described["arguments"].items()})
+    layer.frozen = bool(described.get("frozen"))
+    return layer
+
+
+def _classes() -> dict[str, type[nn.Module]]:
+    """The classes that a file can name."""
+    from gpucnn.keras.models import Sequential
+
+    found = {name: getattr(nn, name) for name in nn.__all__ if name not in ("Module", "Parameter")}
+    return {**found, "Sequential": nn.Sequential, "keras.Sequential": Sequential}
+
+
+def _compiled(model: Base) -> dict[str, Any]:
+    compiled = model.compiled
+    assert compiled is not None
+    optimizer, loss = compiled.optimizer, compiled.loss
+    return {
+        "optimizer": [optimizer.name, optimizer.learning_rate, optimizer.options],
+        "loss": [loss.name, loss.from_logits],
+        "metrics": [[metric.name, metric.kind] for metric in compiled.metrics],
+        "schedule": compiled.schedule,
+        "seed": compiled.seed,
+    }
+
+
+def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
+    loss = LOSSES[saved["loss"][0]]
+    return {
+        "optimizer": Optimizer(*saved["optimizer"]),
+        "loss": Loss(loss.name, loss.function, loss.takes_over, saved["loss"][1]),
+        "metrics": [Metric(*metric) for metric in saved["metrics"]],
+        "schedule": saved["schedule"],
+        "seed": saved["seed"],
+    }
+
+
+def _readable(path: str | os.PathLike[str]) -> Path:
+    given = Path(path)
+    if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or given.is_dir():
+        raise UsageError(
+            f"{given} is no {SUFFIX} file",
+            cause="files of Keras cannot be read",
+            fix="make the model here, and give its layers the weights by set_weights",
+        )
+    return given
+
+
+def _lists(value: Any) -> Any:
+    """Tuples as lists and NumPy's integers as Python's: what JSON holds."""
+    if isinstance(value, (tuple, list)):
+        return [_lists(member) for member in value]
+    return value if isinstance(value, (bool, float, str, type(None))) else int(value)
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(member) for member in value) if isinstance(value, list) else value

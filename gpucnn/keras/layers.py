@@ -1,0 +1,286 @@
+"""Layers by Keras's names, with its arguments and defaults; each call gives a layer of `gpucnn.nn`.
+
+Images are (N, C, H, W): `data_format="channels_last"` is refused. Weights are laid out as in
+`gpucnn.nn`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from gpucnn import nn
+from gpucnn.errors import UsageError
+from gpucnn.keras import spelling
+from gpucnn.nn import arguments, foreign
+from gpucnn.shapes import PairArg
+from gpucnn.spelling import explain_names
+
+__all__ = [
+    "Activation",
+    "AveragePooling2D",
+    "AvgPool2D",
+    "BatchNormalization",
+    "Conv2D",
+    "Dense",
+    "Dropout",
+    "Flatten",
+    "GlobalAveragePooling2D",
+    "GlobalAvgPool2D",
+    "Input",
+    "InputLayer",
+    "LayerNormalization",
+    "LeakyReLU",
+    "MaxPool2D",
+    "MaxPooling2D",
+    "ReLU",
+    "Softmax",
+]
+
+Shape = Sequence[int]
+
+
+class InputLayer(nn.Module):
+    """The input itself. In a `Sequential` it says the shape of the input and is no layer.
+
+    Args:
+        shape: of one input, without the batch axis; images are (C, H, W).
+    """
+
+    def __init__(
+        self,
+        shape: Shape | None = None,
+        *,
+        input_shape: Shape | None = None,
+        name: str | None = None,
+    ) -> None:
+        given = shape if input_shape is None else input_shape
+        if given is None:
+            raise UsageError("the input has no shape", fix="write Input(shape=(1, 28, 28))")
+        super().__init__(name, given)
+
+    def forward(self, x: Any) -> Any:
+        return x
+
+
+@spelling.layer
+def Input(shape: Shape, *, name: str | None = None) -> InputLayer:
+    """`InputLayer`, as `Sequential([Input(shape=(1, 28, 28)), ...])` has it."""
+    return InputLayer(shape, name=name)
+
+
+@spelling.layer
+def Conv2D(
+    filters: int,
+    kernel_size: PairArg,
+    strides: PairArg = (1, 1),
+    padding: str = "valid",
+    data_format: str | None = None,
+    dilation_rate: PairArg = (1, 1),
+    groups: int = 1,
+    activation: str | None = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.Conv2d:
+    """`gpucnn.nn.Conv2d`: x (N, C, H, W) -> (N, filters, OH, OW)."""
+    spelling.channels_first(data_format)
+    return nn.Conv2d(
+        filters,
+        kernel_size,
+        stride=strides,
+        padding=spelling.padding(padding),
+        dilation=dilation_rate,
+        groups=groups,
+        activation=spelling.activation(activation),
+        use_bias=use_bias,
+        kernel_initializer=spelling.initializer(kernel_initializer),
+        bias_initializer=spelling.initializer(bias_initializer),
+        input_shape=input_shape,
+        name=name,
+    )
+
+
+@spelling.layer
+def Dense(
+    units: int,
+    activation: str | None = None,
+    use_bias: bool = True,
+    kernel_initializer: Any = "glorot_uniform",
+    bias_initializer: Any = "zeros",
+    *,
+    input_dim: int | None = None,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.Dense:
+    """`gpucnn.nn.Dense`: x (N, features) -> (N, units)."""
+    if input_dim is not None:
+        input_shape = (input_dim,)
+    return nn.Dense(
+        units,
+        spelling.activation(activation),
+        use_bias=use_bias,
+        kernel_initializer=spelling.initializer(kernel_initializer),
+        bias_initializer=spelling.initializer(bias_initializer),
+        input_shape=input_shape,
+        name=name,
+    )
+
+
+@spelling.layer
+def MaxPooling2D(
+    pool_size: PairArg = (2, 2),
+    strides: PairArg | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.MaxPool2d:
+    """`gpucnn.nn.MaxPool2d`: the maximum of each window."""
+    spelling.channels_first(data_format)
+    return nn.MaxPool2d(
+        pool_size, strides, spelling.padding(padding), input_shape=input_shape, name=name
+    )
+
+
+@spelling.layer
+def AveragePooling2D(
+    pool_size: PairArg = (2, 2),
+    strides: PairArg | None = None,
+    padding: str = "valid",
+    data_format: str | None = None,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.AvgPool2d:
+    """`gpucnn.nn.AvgPool2d`: the mean of each window, of whose pixels padding is none."""
+    spelling.channels_first(data_format)
+    return nn.AvgPool2d(
+        pool_size,
+        strides,
+        spelling.padding(padding),
+        count_include_pad=False,
+        input_shape=input_shape,
+        name=name,
+    )
+
+
+@spelling.layer
+def GlobalAveragePooling2D(
+    data_format: str | None = None,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.GlobalAvgPool2d:
+    """`gpucnn.nn.GlobalAvgPool2d`: x (N, C, H, W) -> (N, C)."""
+    spelling.channels_first(data_format)
+    return nn.GlobalAvgPool2d(input_shape=input_shape, name=name)
+
+
+MaxPool2D, AvgPool2D, GlobalAvgPool2D = MaxPooling2D, AveragePooling2D, GlobalAveragePooling2D
+
+
+@spelling.layer
+def BatchNormalization(
+    axis: int | None = None,
+    momentum: float = 0.99,
+    epsilon: float = 1e-3,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.BatchNorm2d:
+    """`gpucnn.nn.BatchNorm2d`, by channel, with 1 - `momentum` as its momentum."""
+    if axis not in (None, 1):
+        raise UsageError(
+            f"BatchNormalization over axis {axis}",
+            cause="images are (N, C, H, W): the channels are axis 1",
+            fix="leave axis out",
+        )
+    momentum = arguments.number(momentum, "momentum", "from 0 to 1", 0.99, least=0, most=1)
+    # Decimal digits stay what they are: 1 - 0.99 is 0.010000000000000009.
+    ours = round(1 - momentum, 12)
+    return nn.BatchNorm2d(momentum=ours, eps=epsilon, input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def LayerNormalization(
+    axis: int = -1,
+    epsilon: float = 1e-3,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.LayerNorm:
+    """`gpucnn.nn.LayerNorm`, over the last axis."""
+    if axis != -1:
+        raise UsageError(f"LayerNormalization over axis {axis}", fix="only the last, -1, is there")
+    return nn.LayerNorm(eps=epsilon, input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def Dropout(
+    rate: float, *, input_shape: Shape | None = None, name: str | None = None
+) -> nn.Dropout:
+    """`gpucnn.nn.Dropout`: drops a share `rate` of the elements in training."""
+    return nn.Dropout(rate, input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def Flatten(
+    data_format: str | None = None,
+    *,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.Flatten:
+    """`gpucnn.nn.Flatten`: x (N, C, H, W) -> (N, C * H * W), channel by channel."""
+    spelling.channels_first(data_format)
+    return nn.Flatten(input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def Activation(
+    activation: str, *, input_shape: Shape | None = None, name: str | None = None
+) -> nn.Activation:
+    """`gpucnn.nn.Activation`."""
+    return nn.Activation(
+        spelling.activation(activation) or "linear", input_shape=input_shape, name=name
+    )
+
+
+@spelling.layer
+def ReLU(*, input_shape: Shape | None = None, name: str | None = None) -> nn.ReLU:
+    """`gpucnn.nn.ReLU`."""
+    return nn.ReLU(input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def LeakyReLU(
+    negative_slope: float = 0.3,
+    *,
+    alpha: float | None = None,
+    input_shape: Shape | None = None,
+    name: str | None = None,
+) -> nn.LeakyReLU:
+    """`gpucnn.nn.LeakyReLU`; `alpha` is the older name of `negative_slope`."""
+    slope = negative_slope if alpha is None else alpha
+    return nn.LeakyReLU(slope, input_shape=input_shape, name=name)
+
+
+@spelling.layer
+def Softmax(
+    axis: int = -1, *, input_shape: Shape | None = None, name: str | None = None
+) -> nn.Softmax:
+    """`gpucnn.nn.Softmax`, over the last axis."""
+    if axis != -1:
+        raise UsageError(f"Softmax over axis {axis}", fix="only the last, -1, is there")
+    return nn.Softmax(input_shape=input_shape, name=name)
+
+
+explain_names(
+    __name__,
+    {name: fix for name, fix in foreign.NAMES.items() if name not in __all__}
+    | {"Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py"},
+)

@@ -1,0 +1,158 @@
+"""Losses by Keras's names, for `compile`: a name, or an object that says `from_logits` too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from gpucnn.errors import UsageError, choose
+from gpucnn.keras import spelling
+from gpucnn.spelling import explain_names
+
+__all__ = [
+    "BinaryCrossentropy",
+    "CategoricalCrossentropy",
+    "Loss",
+    "MeanSquaredError",
+    "SparseCategoricalCrossentropy",
+    "binary_crossentropy",
+    "categorical_crossentropy",
+    "get",
+    "mean_squared_error",
+    "mse",
+    "sparse_categorical_crossentropy",
+]
+
+
+@dataclass(frozen=True)
+class Loss:
+    """What `compile` takes as a loss.
+
+    Attributes:
+        name: Keras's.
+        function: the loss of `gpucnn.training` that it is.
+        takes_over: the activation whose inputs, the logits, the function takes; a final one in the
+            model is left out then. None where it takes the outputs as they are.
+        from_logits: whether the model gives logits; None if that is seen from its last layer.
+    """
+
+    name: str
+    function: str
+    takes_over: str | None
+    from_logits: bool | None = None
+
+    def __call__(self, y_true: Any, y_pred: Any) -> Any:
+        raise UsageError(
+            f"{self.name} is a loss for compile and computes nothing by itself",
+            fix=f"use model.evaluate, or gpucnn.functions.{_FUNCTIONS[self.function]}",
+        )
+
+    def check(self, final: str | None) -> None:
+        """Whether it goes with the activation that the model ends in.
+
+        Raises:
+            UsageError: it does not.
+        """
+        if self.takes_over is None:
+            return
+        has_it = final == self.takes_over
+        if final not in (None, "linear") and not has_it:
+            raise UsageError(
+                f"the last layer ends in {final}, which does not go with the loss",
+                cause=f"the loss is that of a {self.takes_over} of the outputs",
+                fix=f'write activation="{self.takes_over}" there, or none',
+            )
+        if self.from_logits is True and has_it:
+            raise UsageError(
+                f"the loss is from_logits, but the last layer ends in {final}",
+                cause="logits are what that is taken of",
+                fix="leave out the activation of the last layer, or from_logits",
+            )
+        if self.from_logits is False and not has_it:
+            raise UsageError(
+                f"the loss takes probabilities, but the last layer ends in no {self.takes_over}",
+                cause="from_logits is False",
+                fix=f'write activation="{self.takes_over}" there, or from_logits=True',
+            )
+
+
+_FUNCTIONS = {
+    "softmax_cross_entropy": "softmax_cross_entropy",
+    "binary_cross_entropy": "binary_cross_entropy_with_logits",
+    "mean_squared_error": "mean_squared_error",
+}
+
+categorical_crossentropy = Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax")
+sparse_categorical_crossentropy = Loss(
+    "sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax"
+)
+binary_crossentropy = Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid")
+mean_squared_error = mse = Loss("mean_squared_error", "mean_squared_error", None)
+
+#: Names that `compile` takes.
+LOSSES = {
+    "categorical_crossentropy": categorical_crossentropy,
+    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
+    "binary_crossentropy": binary_crossentropy,
+    "mean_squared_error": mean_squared_error,
+    "mse": mean_squared_error,
+}
+
+
+@spelling.part
+def CategoricalCrossentropy(from_logits: bool = False) -> Loss:
+    """Of one-hot targets (N, K); class ids (N,) are taken as well."""
+    return Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+
+
+@spelling.part
+def SparseCategoricalCrossentropy(from_logits: bool = False) -> Loss:
+    """Of class ids (N,); one-hot targets (N, K) are taken as well."""
+    return Loss("sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+
+
+@spelling.part
+def BinaryCrossentropy(from_logits: bool = False) -> Loss:
+    """Of targets from 0 to 1 of the shape of the outputs."""
+    return Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid", from_logits)
+
+
+@spelling.part
+def MeanSquaredError() -> Loss:
+    """Of targets of the shape of the outputs."""
+    return mean_squared_error
+
+
+def get(loss: Any) -> Loss:
+    """The loss of a name, in any case of its letters, or an object of this module.
+
+    Raises:
+        UsageError: it is neither.
+    """
+    if isinstance(loss, Loss):
+        return loss
+    if callable(loss):
+        made = getattr(loss, "__module__", None) == __name__
+        raise UsageError(
+            f"the loss is {getattr(loss, '__name__', loss)}, a function",
+            cause="compile takes the losses of gpucnn.keras.losses alone",
+            fix=f"call it: {loss.__name__}()"
+            if made
+            else "write a training loop for a loss of your own, as README.md does",
+        )
+    return choose(LOSSES, loss.lower() if isinstance(loss, str) else loss, "loss")
+
+
+_NONE = "there is none; write a training loop for a loss of your own, as README.md does"
+explain_names(
+    __name__,
+    dict.fromkeys(
+        (
+            "MeanAbsoluteError", "mean_absolute_error", "Huber", "huber", "Hinge", "hinge",
+            "KLDivergence", "kl_divergence", "Poisson", "poisson", "CosineSimilarity",
+            "cosine_similarity", "LogCosh", "log_cosh", "BinaryFocalCrossentropy",
+            "CategoricalFocalCrossentropy", "MeanAbsolutePercentageError",
+        ),
+        _NONE,
+    ),
+)  # fmt: skip

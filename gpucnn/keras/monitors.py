@@ -1,0 +1,231 @@
+"""The callbacks that watch one quantity of `logs`."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Collection
+from pathlib import Path
+from string import Formatter
+from typing import Any
+
+from gpucnn.errors import UsageError
+from gpucnn.keras.callback import Callback
+from gpucnn.keras.files import checked_path
+from gpucnn.keras.spelling import part
+from gpucnn.nn import arguments
+from gpucnn.training.files import storage_errors
+
+
+class _Monitor(Callback):
+    """What looks for a better value of one quantity.
+
+    Args:
+        monitor: its name in `logs`: "val_loss".
+        mode: "min", "max", or "auto": by the name.
+        min_delta: less than this is no improvement.
+    """
+
+    watches: bool = True  # whether it needs the quantity at all
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        if mode not in ("auto", "min", "max"):
+            raise UsageError(f"mode is {mode!r}", fix='give "auto", "min" or "max"')
+        self.monitor = monitor
+        self.min_delta = abs(arguments.number(min_delta, "min_delta", "a finite number", 0.001))
+        self.falls = mode == "min" or (mode == "auto" and "acc" not in monitor)
+        self.best = math.inf if self.falls else -math.inf
+
+    def _check_training(self, names: Collection[str]) -> None:
+        super()._check_training(names)
+        if self.watches and self.monitor not in names:
+            validated = any(name.startswith("val_") for name in names)
+            lacks = self.monitor.startswith("val_") and not validated
+            raise UsageError(
+                f"{type(self).__name__} watches {self.monitor}, which is not there",
+                cause="fit has no validation data"
+                if lacks
+                else f"the training has {', '.join(names)}",
+                fix="give validation_data or validation_split"
+                if lacks
+                else f"give monitor={list(names)[-1]!r}, or compile with the metric",
+            )
+
+    def better(self, value: float, than: float) -> bool:
+        """Whether it is better by more than `min_delta`."""
+        return value + self.min_delta < than if self.falls else value - self.min_delta > than
+
+
+class EarlyStopping(_Monitor):
+    """Ends the training when `monitor` was not better for `patience` epochs.
+
+    Args:
+        baseline: a value that must be reached within `patience` epochs, or None.
+        restore_best_weights: whether the model gets the weights of the best epoch back.
+        start_from_epoch: epochs before this one do not count.
+    """
+
+    @part
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        min_delta: float = 0.0,
+        patience: int = 0,
+        verbose: int = 0,
+        mode: str = "auto",
+        baseline: float | None = None,
+        restore_best_weights: bool = False,
+        start_from_epoch: int = 0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.patience = _count(patience, "patience")
+        self.verbose, self.baseline = verbose, baseline
+        self.restore_best_weights = arguments.flag(restore_best_weights, "restore_best_weights")
+        self.start_from_epoch = _count(start_from_epoch, "start_from_epoch")
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.wait = self.stopped_epoch = self.best_epoch = 0
+        self.best = math.inf if self.falls else -math.inf
+        self.best_weights: Any = None
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if epoch < self.start_from_epoch:
+            return
+        value = logs[self.monitor]
+        improved = self.better(value, self.best)
+        if self.restore_best_weights and (improved or self.best_weights is None):
+            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+        self.wait += 1
+        if improved:
+            self.best = value
+            if self.baseline is None or self.better(value, self.baseline):
+                self.wait = 0
+        elif self.wait >= self.patience and epoch:
+            self.stopped_epoch = epoch
+            self.model.stop_training = True
+
+    def on_train_end(self, logs: Any = None) -> None:
+        if self.verbose and self.stopped_epoch:
+            print(f"Epoch {self.stopped_epoch + 1}: early stopping")
+        if self.best_weights is not None:
+            if self.verbose:
+                print(f"Restoring model weights from epoch {self.best_epoch + 1}")
+            self.model.set_weights(self.best_weights)
+
+
+class ReduceLROnPlateau(_Monitor):
+    """Multiplies the learning rate by `factor` when `monitor` was not better for a while.
+
+    Args:
+        factor: below 1.
+        patience: epochs without an improvement.
+        cooldown: epochs after a change that do not count.
+        min_lr: the rate goes no lower.
+    """
+
+    @part
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        factor: float = 0.1,
+        patience: int = 10,
+        verbose: int = 0,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.factor = arguments.number(
+            factor, "factor", "at least 0, below 1", 0.1, least=0, below=1
+        )
+        self.min_lr = arguments.number(min_lr, "min_lr", "at least 0", 1e-5, least=0)
+        self.patience, self.cooldown = _count(patience, "patience"), _count(cooldown, "cooldown")
+        self.verbose = verbose
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        self.wait = self.cooling = 0
+        self.best = math.inf if self.falls else -math.inf
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        optimizer = self.model.optimizer
+        logs["learning_rate"] = optimizer.learning_rate
+        if self.cooling:
+            self.cooling -= 1
+            self.wait = 0
+        if self.better(logs[self.monitor], self.best):
+            self.best, self.wait = logs[self.monitor], 0
+        elif not self.cooling:
+            self.wait += 1
+            if self.wait >= self.patience and optimizer.learning_rate > self.min_lr:
+                rate = max(optimizer.learning_rate * self.factor, self.min_lr)
+                optimizer.learning_rate = rate
+                self.wait, self.cooling = 0, self.cooldown
+                if self.verbose:
+                    print(f"Epoch {epoch + 1}: the learning rate is now {rate:.6g}")
+
+
+class ModelCheckpoint(_Monitor):
+    """Saves the model after an epoch.
+
+    Args:
+        filepath: a .safetensors file; it may hold "{epoch:02d}", counted from 1, and names of
+            `logs`: "model-{epoch:02d}-{val_loss:.2f}.safetensors".
+        save_best_only: only when `monitor` was better than ever.
+        save_weights_only: by `save_weights` in place of `save`.
+        save_freq: "epoch".
+        initial_value_threshold: what the first value must be better than.
+    """
+
+    @part
+    def __init__(
+        self,
+        filepath: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        verbose: int = 0,
+        save_best_only: bool = False,
+        save_weights_only: bool = False,
+        mode: str = "auto",
+        save_freq: str = "epoch",
+        initial_value_threshold: float | None = None,
+    ) -> None:
+        super().__init__(monitor, mode)
+        if save_freq != "epoch":
+            raise UsageError(f"save_freq is {save_freq!r}", fix='only "epoch" is there')
+        self.filepath = str(checked_path(filepath))
+        self.verbose = verbose
+        self.save_best_only = arguments.flag(save_best_only, "save_best_only")
+        self.save_weights_only = arguments.flag(save_weights_only, "save_weights_only")
+        self.watches = self.save_best_only
+        if initial_value_threshold is not None:
+            self.best = initial_value_threshold
+
+    def _check_training(self, names: Collection[str]) -> None:
+        super()._check_training(names)
+        for _, field, _, _ in Formatter().parse(self.filepath):
+            if field is not None and field != "epoch" and field not in names:
+                raise UsageError(
+                    f"filepath has {{{field}}}, which is not there",
+                    fix=f"use {{epoch}} and those of {', '.join(names)}",
+                )
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        if self.save_best_only:
+            if not self.better(logs[self.monitor], self.best):
+                return
+            self.best = logs[self.monitor]
+        path = Path(self.filepath.format(epoch=epoch + 1, **logs))
+        with storage_errors(path, ""):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if self.save_weights_only:
+            self.model.save_weights(path)
+        else:
+            self.model.save(path)
+        if self.verbose:
+            print(f"Epoch {epoch + 1}: saved {path}")
+
+
+def _count(value: Any, name: str) -> int:
+    if not arguments.is_whole(value) or value < 0:
+        raise UsageError(f"{name} is {value!r}", fix=f"give {name} a whole number, 0 or more")
+    return int(value)

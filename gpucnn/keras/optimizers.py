@@ -1,0 +1,177 @@
+"""Optimizers by Keras's names, for `compile`.
+
+An object here says how to make one of `gpucnn.optim`; `fit` makes it afresh. Where Keras's default
+is another one, ours holds: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0.01.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from gpucnn import optim
+from gpucnn.errors import UsageError, choose
+from gpucnn.keras import spelling
+from gpucnn.nn import Module, Parameter, arguments
+from gpucnn.spelling import explain_names
+
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+
+
+class Optimizer:
+    """How `fit` is to make its optimizer.
+
+    Attributes:
+        name: of `gpucnn.optim.OPTIMIZERS`.
+        options: the arguments of that, beside the learning rate; those that were given.
+    """
+
+    def __init__(self, name: str, learning_rate: float | None, options: Mapping[str, Any]) -> None:
+        self.name = name
+        self.options = {key: value for key, value in options.items() if value is not None}
+        default = optim.default_learning_rate(name)
+        self.learning_rate = default if learning_rate is None else learning_rate
+        self.make({"": Parameter(np.zeros(1, np.float32))})  # refuses what is not acceptable
+
+    @property
+    def learning_rate(self) -> float:
+        """At least 0. A callback may set it: then the steps that follow take the new one."""
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        self._learning_rate = arguments.number(
+            value, "learning_rate", "a finite number of at least 0", 0.001, least=0
+        )
+
+    @property
+    def lr(self) -> float:
+        """The older name of `learning_rate`."""
+        return self.learning_rate
+
+    @lr.setter
+    def lr(self, value: Any) -> None:
+        self.learning_rate = value
+
+    def make(self, parameters: Module | Mapping[str, Parameter]) -> optim.Optimizer:
+        """The optimizer, with its state at the beginning."""
+        kind = optim.OPTIMIZERS[self.name]
+        return kind(parameters, learning_rate=self.learning_rate, **self.options)
+
+
+@spelling.part
+def SGD(
+    learning_rate: float = 0.01,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float | None = None,
+    name: str | None = None,
+) -> Optimizer:
+    """`gpucnn.optim.SGD`."""
+    if momentum:
+        _no_decay("SGD with momentum", weight_decay)
+    options = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
+    return Optimizer("sgd", learning_rate, options)
+
+
+@spelling.part
+def RMSprop(
+    learning_rate: float = 0.001,
+    rho: float = 0.9,
+    momentum: float = 0.0,
+    epsilon: float = 1e-7,
+    centered: bool = False,
+    weight_decay: float | None = None,
+    name: str | None = None,
+) -> Optimizer:
+    """`gpucnn.optim.RMSprop`, which has no momentum."""
+    if momentum or centered:
+        raise UsageError("RMSprop has neither momentum nor a centered form", fix="leave them out")
+    _no_decay("RMSprop", weight_decay)
+    return Optimizer("rmsprop", learning_rate, {"rho": rho, "eps": epsilon})
+
+
+@spelling.part
+def Adam(
+    learning_rate: float = 0.001,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float | None = None,
+    weight_decay: float | None = None,
+    name: str | None = None,
+) -> Optimizer:
+    """`gpucnn.optim.Adam`; with `weight_decay` it is AdamW, as in Keras."""
+    if weight_decay:
+        return AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
+    return Optimizer("adam", learning_rate, {"beta1": beta_1, "beta2": beta_2, "eps": epsilon})
+
+
+@spelling.part
+def AdamW(
+    learning_rate: float = 0.001,
+    weight_decay: float | None = None,
+    beta_1: float = 0.9,
+    beta_2: float = 0.999,
+    epsilon: float | None = None,
+    name: str | None = None,
+) -> Optimizer:
+    """`gpucnn.optim.AdamW`."""
+    options = {"beta1": beta_1, "beta2": beta_2, "eps": epsilon, "weight_decay": weight_decay}
+    return Optimizer("adamw", learning_rate, options)
+
+
+def get(optimizer: Any, learning_rate: float | None = None) -> Optimizer:
+    """The optimizer of a name, in any case of its letters, or an object of this module.
+
+    Args:
+        learning_rate: of a name; by default Keras's: 1e-2 for sgd, else 1e-3.
+
+    Raises:
+        UsageError: it is neither, or an object and a learning rate are given.
+    """
+    if isinstance(optimizer, Optimizer):
+        if learning_rate is not None:
+            raise UsageError(
+                "the learning rate is given twice",
+                cause="the optimizer has one",
+                fix="leave learning_rate out of compile",
+            )
+        return optimizer
+    if isinstance(optimizer, optim.Optimizer):
+        kind = type(optimizer).__name__
+        raise UsageError(
+            f"the optimizer is a gpucnn.optim.{kind}, of parameters that exist",
+            cause="fit makes an optimizer of its own, afresh each time",
+            fix=f'write optimizer="{kind.lower()}", or gpucnn.keras.optimizers.{kind}(...)',
+        )
+    if callable(optimizer) and getattr(optimizer, "__module__", None) == __name__:
+        raise UsageError(
+            f"the optimizer is {optimizer.__name__} itself", fix=f"call it: {optimizer.__name__}()"
+        )
+    name = optimizer.lower() if isinstance(optimizer, str) else optimizer
+    choose(optim.OPTIMIZERS, name, "optimizer")
+    return Optimizer(name, learning_rate, {})
+
+
+def _no_decay(what: str, weight_decay: float | None) -> None:
+    if weight_decay:
+        raise UsageError(
+            f"{what} with weight_decay",
+            cause="Keras shrinks the weights apart from the gradient, which only AdamW does here",
+            fix="use AdamW, or leave weight_decay out",
+        )
+
+
+_OTHERS = "use Adam, AdamW, RMSprop or SGD"
+explain_names(
+    __name__,
+    {
+        **dict.fromkeys(
+            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"), _OTHERS
+        ),
+        "legacy": "the optimizers are here themselves",
+        "schedules": "use callbacks.LearningRateScheduler, or compile(..., schedule=)",
+    },
+)

@@ -1,0 +1,119 @@
+"""Words of Keras that this package reads in its own way, and those that it does not have."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from gpucnn.errors import UsageError
+from gpucnn.nn import foreign, initializers
+from gpucnn.spelling import Called, Spellings, explained
+
+#: Keras's name of an initializer -> ours, where they differ.
+_INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
+_LOOP = "write a training loop of your own, as README.md has one"
+
+#: Parameters that Keras has beside ours -> what stands for them here: of layers, of what `compile`
+#: takes, and of the methods of a model.
+_LAYER_INSTEAD = {
+    **foreign.INSTEAD,
+    "seed": "compile(seed=) is the seed of weights and dropout",
+    "trainable": "set it afterwards: layer.trainable = False",
+    "batch_input_shape": "input_shape=(1, 28, 28) is without the batch axis",
+    "batch_shape": "shape=(1, 28, 28) is without the batch axis",
+    "batch_size": "the batch may be of any size",
+    "sparse": "arrays are dense",
+    "weights": "layer.set_weights sets them, once the model is built",
+}
+
+_PART_INSTEAD = {
+    "lr": "it is called learning_rate",
+    "decay": "change the rate with callbacks.LearningRateScheduler",
+    "clipnorm": f"to scale gradients, {_LOOP}",
+    "clipvalue": f"to clip gradients, {_LOOP}",
+    "global_clipnorm": f"to scale gradients, {_LOOP}",
+    "amsgrad": "it is Adam without it",
+    "use_ema": "there is no moving average of weights",
+    "loss_scale_factor": "all is computed in float32",
+    "label_smoothing": "give smoothed targets: y * (1 - a) + a / classes",
+    "axis": "classes are axis 1 of the outputs (N, K)",
+    "reduction": "it is the mean over the batch",
+    "ignore_class": "give sample_weight 0 to those examples",
+    "name": "it has none",
+    "dtype": "it is float32",
+}
+
+_VERB_INSTEAD = {
+    "lr": "it is called learning_rate",
+    "loss_weights": "a model has one output",
+    "weighted_metrics": "metrics count every example once",
+    "run_eagerly": "everything is: leave it out",
+    "jit_compile": "nothing is compiled: leave it out",
+    "steps_per_execution": "steps are run one by one: leave it out",
+    "auto_scale_loss": "all is computed in float32: leave it out",
+    "validation_freq": "every epoch is validated: leave it out",
+    "workers": "batches are made in the process itself: leave it out",
+    "use_multiprocessing": "batches are made in the process itself: leave it out",
+    "max_queue_size": "batches are made when they are needed: leave it out",
+    "nb_epoch": "it is called epochs",
+    "custom_objects": "only layers of gpucnn.nn are in files: leave it out",
+    "safe_mode": "files hold no code: leave it out",
+    "overwrite": "a file that is there is replaced: leave it out",
+    "save_format": "files are safetensors: leave it out",
+    "include_optimizer": "each fit starts its optimizer afresh: leave it out",
+    "expand_nested": "every layer has its line: leave it out",
+    "line_length": "lines are as long as they must be: leave it out",
+}
+
+_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD)
+_PART = Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD)
+_VERB = Spellings(instead=_VERB_INSTEAD)
+
+
+def layer(function: Called) -> Called:
+    """A function that makes a layer; its error explains Keras's arguments. A decorator."""
+    return explained(_LAYER)(function)
+
+
+def part(function: Called) -> Called:
+    """The same for optimizers, losses and other things that `compile` takes."""
+    return explained(_PART)(function)
+
+
+def verb(function: Called) -> Called:
+    """The same for the methods of a model."""
+    return explained(_VERB)(function)
+
+
+def channels_first(data_format: str | None) -> None:
+    """`UsageError` unless images are (N, C, H, W)."""
+    if data_format not in (None, "channels_first"):
+        raise UsageError(
+            f"data_format is {data_format!r}",
+            cause="images are (N, C, H, W)",
+            fix='leave it out or write "channels_first", and give x.transpose(0, 3, 1, 2)',
+        )
+
+
+def padding(word: Any) -> Any:
+    """Keras takes "SAME" as well as "same"."""
+    return word.lower() if isinstance(word, str) else word
+
+
+def activation(name: Any) -> str | None:
+    """The name of an activation; `UsageError` for a function."""
+    if callable(name):
+        raise UsageError(
+            f"the activation is {name!r}",
+            cause="it is the name of one",
+            fix='write it as in activation="relu", or in a Module of your own',
+        )
+    return name
+
+
+def initializer(name: Any) -> str | initializers.Initializer:
+    """The initializer of a name: Keras takes "HeNormal" as well as "he_normal"."""
+    if not isinstance(name, str):
+        return name
+    snake = "".join(f"_{c.lower()}" if c.isupper() else c for c in name).lstrip("_")
+    return initializers.get(_INITIALIZERS.get(snake, snake))

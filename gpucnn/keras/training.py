@@ -1,0 +1,239 @@
+"""A training as `compile` and `fit` describe it, and what drives Keras's callbacks in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import gpucnn.training
+from gpucnn import optim
+from gpucnn.autograd import Tensor
+from gpucnn.data import Splits
+from gpucnn.errors import DivergedError, UsageError
+from gpucnn.keras.batches import Arrays, Stream
+from gpucnn.keras.callback import Callback
+from gpucnn.keras.losses import Loss
+from gpucnn.keras.metrics import NAMES, Metric
+from gpucnn.keras.optimizers import Optimizer
+from gpucnn.training import TrainConfig, Trainer
+
+if TYPE_CHECKING:
+    from gpucnn.keras.models import Sequential
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """What `compile` was given."""
+
+    optimizer: Optimizer
+    loss: Loss
+    metrics: tuple[Metric, ...]
+    schedule: str
+    device: str
+    seed: int
+
+    def config(self, **options: Any) -> TrainConfig:
+        """The options of a training; raises `UsageError` for what is not acceptable."""
+        return TrainConfig(
+            optimizer=self.optimizer.name,
+            learning_rate=self.optimizer.learning_rate,
+            schedule=self.schedule,
+            loss=self.loss.function,
+            device=self.device,
+            seed=self.seed,
+            **options,
+        )
+
+    def named(self, loss: float, accuracy: float, prefix: str = "") -> dict[str, float]:
+        """Loss and metrics by the names that the history has for them."""
+        values = {f"{prefix}loss": loss}
+        return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
+
+
+class Values(dict[str, Any]):
+    """Values by name; an accuracy that was compiled by one of Keras's names has all of them."""
+
+    def __missing__(self, key: str) -> Any:
+        prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
+        others = [prefix + other for other in NAMES if prefix + other in self]
+        if name in NAMES and others:
+            return self[others[0]]
+        raise KeyError(key)
+
+
+class FitHistory(NamedTuple):
+    """What `fit` gives: the epochs from 0, and for each quantity its value in each epoch."""
+
+    epoch: list[int]
+    history: dict[str, list[float]]
+
+
+class KerasTrainer(Trainer):
+    """A training on `Arrays` or a `Stream`, with the optimizer that `compile` was given.
+
+    The loss takes over the final activation of the model.
+    """
+
+    def __init__(
+        self,
+        model: Sequential,
+        compiled: Compiled,
+        config: TrainConfig,
+        outputs: Callable[[Tensor], Tensor],
+        train: Arrays | Stream,
+        validation: Arrays | Stream | None,
+    ) -> None:
+        self._compiled, self._outputs = compiled, outputs
+        self._given: tuple[Any, Any] = train, validation
+        super().__init__(model, Splits(train.dataset), config)
+
+    def _prepare_data(self) -> None:
+        self.scale, self.offset = 1.0, 0.0
+        self.loader, self.validation = self._given
+        self.test = None
+        if not len(self.loader.dataset):
+            raise UsageError("there are no images to train on", fix="give x at least one")
+        self._count_steps()
+
+    def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
+        return self._compiled.optimizer.make(self.model)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self._outputs(images)
+
+    def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
+        error = super().diverged(message, cause, step)
+        error.fix = (error.fix or "").replace("--lr ", "learning_rate=")
+        return error
+
+
+class Bridge(gpucnn.training.Callback):
+    """Calls Keras's callbacks in a training, prints its epochs, and keeps the history."""
+
+    def __init__(
+        self,
+        model: Sequential,
+        compiled: Compiled,
+        callbacks: Sequence[Callback],
+        *,
+        epochs: int,
+        initial_epoch: int,
+        verbose: bool,
+    ) -> None:
+        self.model, self.compiled, self.callbacks = model, compiled, callbacks
+        self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
+        self.history = FitHistory([], Values())
+        self._rate = compiled.optimizer.learning_rate
+        # The running loss is read back from the device only where somebody asks for it.
+        self._reads = any(
+            getattr(callback.on_train_batch_end, "__func__", None)
+            is not Callback.on_train_batch_end
+            for callback in callbacks
+        )
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self.model.stop_training = False
+        names = list(self.compiled.named(0, 0))
+        if trainer.validation is not None:
+            names += self.compiled.named(0, 0, "val_")
+        steps = trainer.steps_per_epoch
+        params = {"epochs": self.epochs, "steps": steps, "verbose": int(self.verbose)}
+        for callback in self.callbacks:
+            callback.set_params(params)
+            callback.set_model(self.model)
+            callback._check_training(names)
+        self._tell(trainer, "on_train_begin", Values())
+        self._begin_epoch(trainer)
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        batch = (trainer.step - 1) % trainer.steps_per_epoch
+        logs = Values()
+        if self._reads:
+            loss, accuracy = trainer.read()
+            logs.update(self.compiled.named(loss, accuracy))
+        self._tell(trainer, "on_train_batch_end", batch, logs)
+        if self.model.stop_training:
+            trainer.stop = "stopped"
+        elif batch + 1 < trainer.steps_per_epoch:
+            self._tell(trainer, "on_train_batch_begin", batch + 1, Values())
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        logs = Values(self._named(record))
+        self._tell(trainer, "on_epoch_end", self.epoch, logs)
+        self.history.epoch.append(self.epoch)
+        for key, value in logs.items():
+            self.history.history.setdefault(key, []).append(value)
+        self.epoch += 1
+        if self.verbose:
+            values = "".join(f" - {key}: {logs[key]:.4f}" for key in self._named(record))
+            print(f"Epoch {self.epoch}/{self.epochs} - {record['seconds']:.1f}s{values}")
+        if self.model.stop_training:
+            trainer.stop = "stopped"
+        elif self.epoch < self.epochs:
+            self._begin_epoch(trainer)
+
+    def on_train_end(self, trainer: Trainer, history: gpucnn.training.History) -> None:
+        if trainer.step_in_epoch:  # stopped within an epoch, which Keras puts on record
+            self.on_epoch_end(trainer, trainer.end_epoch())
+        self.end()
+
+    def end(self) -> None:
+        """Tell the callbacks that the training is over."""
+        last = {key: values[-1] for key, values in self.history.history.items()}
+        for callback in self.callbacks:
+            callback.on_train_end(Values(last))
+
+    def _begin_epoch(self, trainer: Trainer) -> None:
+        self._tell(trainer, "on_epoch_begin", self.epoch, Values())
+        self._tell(trainer, "on_train_batch_begin", 0, Values())
+
+    def _tell(self, trainer: Trainer, event: str, *arguments: Any) -> None:
+        """Call all callbacks, then train with the learning rate that they leave."""
+        for callback in self.callbacks:
+            getattr(callback, event)(*arguments)
+        rate = self.compiled.optimizer.learning_rate
+        if rate != self._rate:
+            if self.compiled.schedule != "constant":
+                self.compiled.optimizer.learning_rate = self._rate
+                raise UsageError(
+                    "a callback set the learning rate",
+                    cause=f"it follows the schedule {self.compiled.schedule}",
+                    fix='compile with schedule="constant", or leave out the callback',
+                )
+            trainer.set_learning_rate(rate)
+            self._rate = rate
+
+    def _named(self, record: dict[str, Any]) -> dict[str, float]:
+        found = self.compiled.named(record["loss"], record["accuracy"])
+        if record["val_loss"] is None:
+            return found
+        return found | self.compiled.named(record["val_loss"], record["val_accuracy"], "val_")
+
+
+def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Callback]]:
+    """Keras's callbacks and those of `gpucnn.training`, out of what `fit` was given.
+
+    Raises:
+        UsageError: something is neither.
+    """
+    if given is None:
+        given = ()
+    elif not isinstance(given, Iterable):
+        given = (given,)
+    keras: list[Callback] = []
+    ours: list[gpucnn.training.Callback] = []
+    for callback in given:
+        if isinstance(callback, Callback):
+            keras.append(callback)
+        elif isinstance(callback, gpucnn.training.Callback):
+            ours.append(callback)
+        else:
+            made = isinstance(callback, type)
+            name = callback.__name__ if made else type(callback).__name__
+            raise UsageError(
+                f"{name} is no callback" + " but a class" * made,
+                cause="fit takes objects of gpucnn.keras.callbacks or gpucnn.training.Callback",
+                fix=f"write {name}(...)" if made else "subclass gpucnn.keras.callbacks.Callback",
+            )
+    return keras, ours

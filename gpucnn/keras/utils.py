@@ -1,0 +1,75 @@
+"""What Keras scripts take from `keras.utils`."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data import one_hot
+from gpucnn.errors import UsageError
+from gpucnn.keras import spelling
+from gpucnn.nn import arguments
+from gpucnn.spelling import explain_names
+
+__all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
+
+_seed = 0
+
+
+class PyDataset:
+    """Base of a Sequence of batches: a subclass has `__len__` and `__getitem__`.
+
+    `fit` takes any object that has these; the arguments are there for Keras's, as batches are made
+    in the process itself.
+    """
+
+    def __init__(
+        self, workers: int = 1, use_multiprocessing: bool = False, max_queue_size: int = 10
+    ) -> None:
+        pass
+
+    def on_epoch_end(self) -> None:
+        """Called after each epoch of a training."""
+
+
+Sequence = PyDataset
+
+
+@spelling.part
+def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
+    """Class ids (N,) or (N, 1) as one-hot rows, float32 (N, num_classes).
+
+    Without `num_classes` it is one more than the largest id.
+
+    Raises:
+        DataError: an id is no whole number in [0, num_classes).
+    """
+    return one_hot(x, num_classes)
+
+
+def set_random_seed(seed: int) -> None:
+    """Seed Python's and NumPy's random numbers, and what `compile` takes without a seed."""
+    global _seed
+    if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
+        raise UsageError(f"the seed is {seed!r}", fix="give a whole number from 0 to 2**32 - 1")
+    _seed = int(seed)
+    random.seed(_seed)
+    np.random.seed(_seed)
+
+
+def default_seed() -> int:
+    """The seed of `set_random_seed`; 0 if that was not called."""
+    return _seed
+
+
+explain_names(
+    __name__,
+    {
+        "plot_model": "model.summary() prints the layers",
+        "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
+        "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",
+    },
+)

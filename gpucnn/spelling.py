@@ -1,0 +1,263 @@
+"""Names and calls as other libraries spell them: the error shows the same in ours.
+
+Nothing here runs unless Python finds no such name, or refuses a call. A call is then read as one of
+another library's, and its arguments are translated by name.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import inspect
+import opcode
+import reprlib
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NamedTuple, NoReturn, TypeVar, cast
+
+from gpucnn.errors import GpucnnError, SignatureError, UnknownImportError, UnknownNameError
+
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+
+class _Short(reprlib.Repr):
+    """How an argument is shown in an error: of an array the kind and the shape."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.maxstring = self.maxother = 40
+
+    def repr_instance(self, x: Any, level: int) -> str:
+        if getattr(x, "ndim", 0):
+            return f"{type(x).__name__}{tuple(x.shape)}"
+        return super().repr_instance(x, level)
+
+
+_short = _Short().repr
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spellings:
+    """How other libraries write calls of what is here.
+
+    Args:
+        renamed: their parameter -> ours; the first that the function has.
+        instead: their parameter -> what stands for it here, where no parameter does.
+        signatures: our function -> the same elsewhere -> its parameters, in their order.
+        converted: (the function elsewhere, their parameter) -> what makes its value ours.
+    """
+
+    renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    instead: Mapping[str, str] = field(default_factory=dict)
+    signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    converted: Mapping[tuple[str, str], Callable[[Any], Any]] = field(default_factory=dict)
+
+
+class _Call(NamedTuple):
+    """A call as it would be written, and the arguments that have no place in it, with reasons."""
+
+    text: str
+    without: list[str]
+
+
+def explain_names(module: str, table: Mapping[str, str]) -> None:
+    """Let a module answer names of other libraries with ours, by a `__getattr__`.
+
+    For `hasattr`, `getattr` with a default and `dir` the names do not exist; nor for type checkers,
+    which would accept every name if it saw a `__getattr__`.
+
+    Args:
+        module: the name of the module, which calls this.
+        table: name in another library -> what to write here.
+    """
+
+    def __getattr__(name: str) -> NoReturn:
+        if name in table:
+            # `hasattr` needs an AttributeError, of which an import would show nothing.
+            imported = _imports_a_name(sys._getframe(1))
+            error = UnknownImportError if imported else UnknownNameError
+            raise error(f"{module} has no {name}", fix=table[name])
+        raise AttributeError(
+            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
+        )
+
+    sys.modules[module].__getattr__ = __getattr__  # type: ignore[method-assign]
+
+
+def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any:
+    """What the `__getattr__` of a class does: raise, with our name for one of another library.
+
+    Args:
+        table: as in `explain_names`.
+    """
+    if name in table and not hasattr(type(owner), name):
+        raise UnknownNameError(f"a {type(owner).__name__} has no {name}", fix=table[name])
+    return object.__getattribute__(owner, name)  # once more, for the error that Python gives
+
+
+def explained(spellings: Spellings) -> Callable[[Called], Called]:
+    """A decorator: a call that does not fit the signature raises a `SignatureError` that shows it.
+
+    It is for functions and methods of this library, and for the `__init__` of its classes.
+    """
+
+    def decorate(function: Called) -> Called:
+        @functools.wraps(function)
+        def checked(*args: Any, **kwargs: Any) -> Any:
+            try:
+                return function(*args, **kwargs)
+            except TypeError:
+                called: Callable[..., Any] = function
+                given = args
+                parameters = list(inspect.signature(function).parameters.values())
+                if parameters and parameters[0].name == "self":
+                    parameters, given = parameters[1:], args[1:]
+                    if function.__name__ == "__init__":
+                        called = _own_class(type(args[0]), function)
+                signature = inspect.Signature(parameters)
+                if _binds(signature, given, kwargs):
+                    raise  # the error comes from inside
+                raise _explanation(called, signature, given, kwargs, spellings) from None
+
+        return cast(Called, checked)
+
+    return decorate
+
+
+def _imports_a_name(frame: FrameType) -> bool:
+    """Whether a frame is at the part of `from module import name` that looks up the name."""
+    return opcode.opname[frame.f_code.co_code[frame.f_lasti]] == "IMPORT_FROM"
+
+
+def _own_class(cls: type, init: Callable[..., Any]) -> type:
+    """The class of the library of `init` that a class is or is made from."""
+    library = init.__module__.partition(".")[0]
+    return next(c for c in cls.__mro__ if c.__module__.partition(".")[0] == library)
+
+
+def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError:
+        return False
+    return True
+
+
+def _explanation(
+    called: Callable[..., Any],
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    spellings: Spellings,
+) -> SignatureError:
+    name = called.__name__
+    found: dict[str, str] = {}  # our call -> the sentence about theirs, the first that gives it
+    for theirs, ours in _translations(called, signature, args, kwargs, spellings):
+        without = f", without {', '.join(ours.without)}" if ours.without else ""
+        sentence = f"{_spelled(theirs, args, kwargs)} is {ours.text} here{without}"
+        found.setdefault(ours.text, sentence)
+    shown = ", ".join(_listed(signature))
+    return SignatureError(
+        f"{_spelled(name, args, kwargs)} does not match {name}({shown})",
+        cause="; ".join(found.values() or _faults(signature, args, kwargs, spellings)) or None,
+        fix=f"write {' or '.join(found)}" if found else f"give {name} the arguments shown",
+    )
+
+
+def _translations(
+    called: Callable[..., Any],
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    spellings: Spellings,
+) -> Iterator[tuple[str, _Call]]:
+    """The call as one of another library's, and in our spelling, for each that it can be of."""
+    for theirs, listed in spellings.signatures.get(called.__name__, {}).items():
+        known = listed.split()
+        if len(args) > len(known):
+            continue
+        given = dict(zip(known, args, strict=False))
+        if given.keys() & kwargs or kwargs.keys() - set(known) - signature.parameters.keys():
+            continue
+        every = {**given, **kwargs}
+        words = [every[key] for key in ("padding", "data_format") if key in every]
+        if theirs.startswith("Keras") and not all(isinstance(word, str) for word in words):
+            continue
+        ours: dict[str, Any] = {}
+        without: list[str] = []
+        for key, value in every.items():
+            names = (key, *spellings.renamed.get(key, ()))
+            target = next((name for name in names if name in signature.parameters), None)
+            if target is None:
+                reason = spellings.instead.get(key, "there is no such thing here")
+                without.append(f"{key}={_short(value)} ({reason})")
+            else:
+                ours[target] = spellings.converted.get((theirs, key), lambda v: v)(value)
+        if not _binds(signature, (), ours):
+            continue
+        try:
+            called(**ours)  # the values tell apart what the names do not
+        except GpucnnError:
+            continue
+        yield theirs, _Call(_written(called.__name__, signature, ours), without)
+
+
+def _faults(
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    spellings: Spellings,
+) -> Iterator[str]:
+    """What is wrong with a call that is of no other library either."""
+    parameters = signature.parameters
+    by_position = [k for k, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
+    for key in kwargs:
+        if key in parameters:
+            continue
+        names = [name for name in spellings.renamed.get(key, ()) if name in parameters]
+        hint = f": {spellings.instead[key]}" if key in spellings.instead else ""
+        if not names and not hint:
+            names = difflib.get_close_matches(key, parameters, n=1)
+        yield f"there is no {key}" + (f": did you mean {names[0]}?" if names else hint)
+    for key in by_position[: len(args)]:
+        if key in kwargs:
+            yield f"{key} is given twice"
+    for key in by_position[len(args) :]:
+        if key not in kwargs and parameters[key].default is inspect.Parameter.empty:
+            yield f"{key} is missing"
+    if len(args) > len(by_position):
+        taken = f"{len(by_position)} argument{'s' * (len(by_position) != 1)}"
+        yield f"it takes {taken} by position, the others by name"
+
+
+def _listed(signature: inspect.Signature) -> Iterator[str]:
+    """The parameters as a signature lists them, without their defaults."""
+    keyword_only = False
+    for name, parameter in signature.parameters.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            keyword_only = True
+            yield f"*{name}"
+            continue
+        if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
+            keyword_only = True
+            yield "*"
+        yield name
+
+
+def _written(name: str, signature: inspect.Signature, given: Mapping[str, Any]) -> str:
+    """A call with these arguments: by position where that can be, and else by name."""
+    args: list[Any] = []
+    kwargs = dict(given)
+    for key, parameter in signature.parameters.items():
+        if parameter.kind is not parameter.POSITIONAL_OR_KEYWORD or key not in kwargs:
+            break
+        args.append(kwargs.pop(key))
+    return _spelled(name, tuple(args), kwargs)
+
+
+def _spelled(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
+    parts = [_short(value) for value in args]
+    parts += [f"{key}={_short(value)}" for key, value in kwargs.items()]
+    return f"{name}({', '.join(parts)})"

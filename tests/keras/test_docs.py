@@ -1,0 +1,63 @@
+"""docs/keras.md: both scripts run, and differ in the marked lines alone."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KERAS, OURS = re.findall(
+    r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), flags=re.DOTALL
+)
+
+
+def run(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    source = source.replace("keras.datasets.mnist", "keras.datasets.digits")
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_lines_that_are_not_marked_are_the_same() -> None:
+    pairs = list(zip(KERAS.splitlines(), OURS.splitlines(), strict=True))
+    for theirs, ours in pairs:
+        marks = [re.search(r"# (\d)$", line) for line in (theirs, ours)]
+        assert (theirs == ours) == (marks == [None, None])
+        if theirs != ours:
+            assert marks[0] is not None
+            assert marks[1] is not None
+            assert marks[0][1] == marks[1][1]
+    assert sum(theirs != ours for theirs, ours in pairs) == 6
+
+
+def test_ours_runs(tmp_path: Path) -> None:
+    done = run(OURS, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Score(loss=" in done.stdout
+    assert (tmp_path / "digits.safetensors").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({}, "x.transpose(0, 3, 1, 2)"),
+        ({"(28, 28, 1)": "(1, 28, 28)", "[..., None]": "[:, None]"}, "digits.safetensors"),
+    ],
+)
+def test_theirs_says_what_to_change(change: dict[str, str], words: str, tmp_path: Path) -> None:
+    source = KERAS.replace("import keras  ", "from gpucnn import keras  ")
+    source = source.replace("from keras import", "from gpucnn.keras import")
+    for old, new in change.items():
+        source = source.replace(old, new)
+    done = run(source, tmp_path)
+    assert done.returncode != 0
+    assert words in done.stderr

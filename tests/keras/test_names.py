@@ -1,0 +1,132 @@
+"""Names are where Keras has them; those that are not there say what is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gpucnn import keras
+from gpucnn.errors import DataError, UnknownImportError, UnknownNameError, UsageError
+
+IMPORTS = """
+from gpucnn import keras
+from gpucnn.keras import layers, models, callbacks, optimizers, losses, metrics, datasets, utils
+from gpucnn.keras import Sequential, Input, InputLayer, Conv2D, MaxPooling2D, AveragePooling2D
+from gpucnn.keras import GlobalAveragePooling2D, BatchNormalization, Dense, Dropout, Flatten
+from gpucnn.keras import Activation, ReLU, LeakyReLU, Softmax, to_categorical, load_model
+from gpucnn.keras.layers import Conv2D, Dense
+from gpucnn.keras.models import Sequential, load_model
+from gpucnn.keras.callbacks import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau, CSVLogger
+from gpucnn.keras.callbacks import Callback, LambdaCallback, LearningRateScheduler, TerminateOnNaN
+from gpucnn.keras.optimizers import Adam, AdamW, RMSprop, SGD
+from gpucnn.keras.losses import SparseCategoricalCrossentropy, CategoricalCrossentropy
+from gpucnn.keras.metrics import SparseCategoricalAccuracy, BinaryAccuracy
+from gpucnn.keras.datasets import mnist, fashion_mnist
+from gpucnn.keras.datasets.mnist import load_data
+from gpucnn.keras.utils import to_categorical, set_random_seed, Sequence, PyDataset
+import gpucnn.keras.layers as L
+keras.layers.Conv2D, keras.models.Sequential, keras.callbacks.EarlyStopping, keras.Input
+keras.datasets.fashion_mnist.load_data, keras.utils.set_random_seed, keras.Sequential
+"""
+
+
+def test_imports_of_keras_scripts() -> None:
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", IMPORTS], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "words"),
+    [
+        (keras, "Model", "forward of your own"),
+        (keras, "regularizers", "weight_decay"),
+        (keras, "backend", "gpucnn.functions"),
+        (keras.models, "Model", "Sequential"),
+        (keras.callbacks, "TensorBoard", "CSVLogger"),
+        (keras.callbacks, "History", "fit returns it"),
+        (keras.optimizers, "Adagrad", "use Adam"),
+        (keras.optimizers, "schedules", "LearningRateScheduler"),
+        (keras.losses, "Huber", "training loop"),
+        (keras.metrics, "AUC", "model.predict"),
+        (keras.datasets, "cifar10", "gpucnn.data.load"),
+        (keras.utils, "image_dataset_from_directory", "gpucnn.data.load"),
+    ],
+)
+def test_names_that_are_not_there(module: object, name: str, words: str) -> None:
+    with pytest.raises(UnknownNameError) as caught:
+        getattr(module, name)
+    assert words in str(caught.value.fix)
+    with pytest.raises(UnknownImportError):
+        exec(f"from {module.__name__} import {name}")  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", ["layers", "callbacks", "losses", "metrics", "optimizers"])
+def test_no_name_is_both_there_and_not(name: str) -> None:
+    module = getattr(keras, name)
+    for public in module.__all__:
+        assert getattr(module, public) is not None
+
+
+class TestUtils:
+    def test_to_categorical(self) -> None:
+        expected = [[0, 1, 0, 0], [0, 0, 1, 0]]
+        for y in ([1, 2], np.array([[1], [2]]), np.array([1.0, 2.0])):
+            np.testing.assert_array_equal(keras.to_categorical(y, num_classes=4), expected)
+        assert keras.utils.to_categorical([1, 2]).shape == (2, 3)
+        with pytest.raises(DataError):
+            keras.to_categorical([0, 3], 3)
+        with pytest.raises(UsageError, match="num_classes"):
+            keras.to_categorical([0, 3], classes=4)
+
+    def test_a_seed_seeds_the_models_that_are_compiled_then(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(keras.utils, "_seed", 0)
+
+        def weights(**options: int) -> bytes:
+            model = keras.Sequential([keras.Input((3,)), keras.Dense(2)])
+            model.compile("sgd", "mse", device="cpu", **options)
+            model.predict(np.zeros((1, 3)))
+            return model.get_weights()[0].tobytes()
+
+        plain = weights()
+        keras.utils.set_random_seed(7)
+        drawn = np.random.rand()
+        assert weights() == weights(seed=7) != plain == weights(seed=0)
+        keras.utils.set_random_seed(np.int64(7))
+        assert np.random.rand() == drawn
+        for seed in (-1, 1.5, True, "7", 2**32):
+            with pytest.raises(UsageError, match="the seed is"):
+                keras.utils.set_random_seed(seed)  # type: ignore[arg-type]
+
+
+class TestDatasets:
+    def test_digits(self) -> None:
+        (x, y), (x_test, y_test) = keras.datasets.digits.load_data()
+        assert (x.shape, y.shape, x_test.shape) == ((1437, 28, 28), (1437,), (360, 28, 28))
+        assert x.dtype == y.dtype == y_test.dtype == np.uint8
+        assert set(y_test) == set(range(10))
+
+    def test_mnist(self, mnist_dir: object, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("GPUCNN_DATA_DIR", str(mnist_dir))
+        (x, y), (x_test, y_test) = keras.datasets.mnist.load_data()
+        assert (x.shape, y.shape) == ((60000, 28, 28), (60000,))
+        assert (x_test.shape, y_test.shape) == ((10000, 28, 28), (10000,))
+        assert y[:5].tolist() == [5, 0, 4, 1, 9]
+
+    def test_a_data_set_that_is_missing(
+        self, tmp_path: object, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GPUCNN_DATA_DIR", str(tmp_path))
+        with pytest.raises(DataError):
+            keras.datasets.fashion_mnist.load_data()
+
+    def test_a_path_of_keras(self) -> None:
+        for load in (keras.datasets.mnist.load_data, keras.datasets.digits.load_data):
+            with pytest.raises(UsageError, match=r"\$GPUCNN_DATA_DIR"):
+                load(path="mnist.npz")  # type: ignore[call-arg]

@@ -1,0 +1,83 @@
+"""Scripts written for Keras run with their imports changed and arrays that are channels first.
+
+They are in scripts/ as their authors wrote them. Where one says something that is not so here, an
+error tells what to write: `CHANGES` lists those errors and that change, for each script.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPTS = {path.stem: path.read_text() for path in Path(__file__).parent.glob("scripts/*.py")}
+
+#: Script -> what the error says, and the text to replace by what.
+CHANGES: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "mlp": [],
+    "cnn": [
+        (
+            "fix: give x.transpose(0, 3, 1, 2), and (1, 28, 28)",
+            {"(28, 28, 1)": "(1, 28, 28)", "np.expand_dims(x_train, -1)": "x_train[:, None]",
+             "np.expand_dims(x_test, -1)": "x_test[:, None]"},
+        ),
+    ],
+    "with_callbacks": [("fix: write best.safetensors", {"best.keras": "best.safetensors"})],
+    "with_generators": [
+        (
+            "fix: give x.transpose(0, 3, 1, 2), and (1, 28, 28)",
+            {"(28, 28, 1)": "(1, 28, 28)", "[..., np.newaxis]": "[:, np.newaxis]",
+             "axis=(1, 2)": "axis=(2, 3)"},
+        ),
+    ],
+    "save_and_load": [
+        ("fix: write my_model.safetensors", {"my_model.keras": "my_model.safetensors"}),
+        ("fix: write my_model.safetensors", {"my_model.weights.h5": "my_weights.safetensors"}),
+    ],
+}  # fmt: skip
+
+
+def with_imports_of_gpucnn(source: str) -> str:
+    """The imports alone are changed; the digits that come with the package stand in for MNIST."""
+    source = re.sub(r"^import keras$", "from gpucnn import keras", source, flags=re.M)
+    source = re.sub(r"^from keras\b", "from gpucnn.keras", source, flags=re.M)
+    return source.replace("datasets import mnist", "datasets import digits as mnist").replace(
+        "keras.datasets.mnist", "keras.datasets.digits"
+    )
+
+
+def run(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        cwd=folder,
+        env={"PYTHONPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+
+
+def test_there_is_a_script_for_each_kind() -> None:
+    assert set(SCRIPTS) == set(CHANGES)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_script_of_keras_runs(name: str, tmp_path: Path) -> None:
+    source = with_imports_of_gpucnn(SCRIPTS[name])
+    for error, changes in CHANGES[name]:
+        refused = run(source, tmp_path)
+        assert refused.returncode != 0
+        assert error in refused.stderr
+        for old, new in changes.items():
+            assert old in source
+            source = source.replace(old, new)
+    done = run(source, tmp_path)
+    assert done.returncode == 0, done.stderr
+    accuracies = re.findall(r"^(?!Epoch).*ccuracy: +(\d+\.\d+)(%?)", done.stdout, re.M)
+    assert accuracies
+    for number, percent in accuracies:
+        assert float(number) / (100 if percent else 1) > 0.9
