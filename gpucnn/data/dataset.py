@@ -155,6 +155,26 @@ def digest(parts: Sequence[Dataset]) -> str:
     return sha.hexdigest()
 
 
+def require_finite(array: NDArray[Any], where: str) -> None:
+    """Check that numbers are finite.
+
+    Args:
+        array: (N, ...).
+        where: what a message says of the first that is not, with {} for its number.
+
+    Raises:
+        DataError: there is a NaN or an infinity.
+    """
+    if array.dtype.kind != "f" or np.isfinite(array).all():
+        return
+    index = int(np.argwhere(~np.isfinite(array))[0][0])
+    worst = "NaN" if np.isnan(array[index]).any() else "infinity"
+    raise DataError(
+        f"{where.format(index)} holds {worst}",
+        fix="leave it out, or replace it, as numpy.nan_to_num does",
+    )
+
+
 def match_classes(
     dataset: Dataset, names: Sequence[str], values: Sequence[str]
 ) -> tuple[Dataset, str]:

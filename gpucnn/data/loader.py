@@ -10,7 +10,7 @@ import numpy as np
 
 from gpucnn import random
 from gpucnn.data.augment import Augment
-from gpucnn.data.dataset import Dataset
+from gpucnn.data.dataset import Dataset, require_finite
 from gpucnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ class Loader:
 
     Raises:
         UsageError: the batch size or the limit is below 1.
+        DataError: an image holds NaN or infinity.
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Loader:
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if value is not None and (not whole or value < 1):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
+        require_finite(dataset.images, f"image {{}} of {dataset.name}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend

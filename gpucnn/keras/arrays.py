@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset
+from gpucnn.data.dataset import require_finite
 from gpucnn.errors import DataError, ShapeError, UsageError
 from gpucnn.nn import arguments
 from gpucnn.shapes import layout_fix
@@ -44,7 +45,7 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # found below
         converted = np.asarray(array, np.float32)
     if array.dtype.kind == "f":
-        _require_finite(converted, f"image {{}} of {name}")
+        require_finite(converted, f"image {{}} of {name}")
     return converted
 
 
@@ -125,7 +126,7 @@ class Reader(NamedTuple):
         if array.dtype.kind not in "biuf":
             raise DataError(f"{name} are of type {array.dtype}", fix="give numbers")
         if array.dtype.kind == "f":
-            _require_finite(array, f"{name.removesuffix('s')} of image {{}}")
+            require_finite(array, f"{name.removesuffix('s')} of image {{}}")
         if not array.ndim:
             raise DataError(f"{name} are one number", fix="give one label an image")
         # Labels of a single output are targets, unless a softmax is taken of it.
@@ -220,7 +221,7 @@ class Reader(NamedTuple):
                 fix="give one number an example: (N,)",
             )
         weights = weights.astype(np.float32)
-        _require_finite(weights, "sample_weight {}")
+        require_finite(weights, "sample_weight {}")
         return weights
 
     def _by_class(self, labels: NDArray[Any], class_weight: Any) -> NDArray[np.float32]:
@@ -280,15 +281,3 @@ def _no_text(array: NDArray[Any], name: str) -> NDArray[Any]:
     except (TypeError, ValueError):
         fix = "give numpy.unique(y, return_inverse=True)[1]: the names sorted, counted from 0"
     raise DataError(f"{name} are text: {str(first)!r}", cause="a class is a number from 0", fix=fix)
-
-
-def _require_finite(array: NDArray[Any], where: str) -> None:
-    """`DataError` if there is a NaN or infinity; `where` with its first index says which."""
-    if np.isfinite(array).all():
-        return
-    index = int(np.argwhere(~np.isfinite(array))[0][0])
-    worst = "NaN" if np.isnan(array[index]).any() else "infinity"
-    raise DataError(
-        f"{where.format(index)} holds {worst}",
-        fix="leave it out, or replace it, as numpy.nan_to_num does",
-    )

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,8 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading
-from gpucnn.data.dataset import digest, match_classes
+from gpucnn.data.dataset import match_classes
 from gpucnn.data.found import Found
-from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError
 from gpucnn.nn import Module
 from gpucnn.training import checkpoint, evaluation
@@ -28,24 +26,9 @@ from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
 from gpucnn.training.run import CONFIG, Run
+from gpucnn.training.run_data import LabelledPart, RunData, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
-
-
-class LabelledPart(NamedTuple):
-    """Data to evaluate on.
-
-    Attributes:
-        dataset: with the class ids of the model.
-        split: "train", "validation", "test" or "all".
-        text: how the data were read, in words.
-        notes: what else the user should know.
-    """
-
-    dataset: Dataset
-    split: str
-    text: str
-    notes: Sequence[str]
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,31 +122,9 @@ class SavedModel:
         name: str | Path | None = None,
         data_dir: str | None = None,
         reading: Reading | None = None,
-        *,
-        labelled: bool = False,
     ) -> Found:
-        """Data read as those were that the model was trained on: images as the model takes them.
-
-        Args:
-            name: of a data set, or a path (a `Path` is never a name); by default what it was
-                trained on.
-            data_dir: for a named data set, the only place to look in.
-            reading: what is said of them in place of what the run says.
-            labelled: whether the labels matter.
-
-        Raises:
-            DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
-            UsageError: a name is needed.
-        """
-        known = self.description.reading.replace(skip_broken=False)
-        if name is None:
-            name, data_dir = self._own_data(data_dir)
-            known = known.replace(skip_broken=self.config.skip_broken)
-        given = reading or Reading()
-        found = find(name, data_dir, given, known, labelled)
-        if found.noun == "pictures" and given.over(known).convert is None:
-            self._refuse_gray(name)
-        return found
+        """Images as the model takes them, whatever their labels: `RunData.find`."""
+        return self._data.find(name, data_dir, reading)
 
     def dataset(
         self,
@@ -175,57 +136,21 @@ class SavedModel:
         """Labelled data to evaluate on, the classes matched to those of the model by name.
 
         Args:
-            name, data_dir, reading: see `find`.
-            split: "train", "validation", "test", or "all", everything with labels. By default the
-                test part if there is one with labels, otherwise all.
+            name, split, data_dir, reading: see `RunData.part`.
 
         Raises:
-            DataError: there is no such part, it has no labels, it has classes that the model does
-                not know, or as `find`.
+            DataError: as `RunData.part`, or they have classes that the model does not know.
+            UsageError: a name is needed.
         """
-        own = name is None
-        found = self.find(name, data_dir, reading, labelled=True)
-        name = name or self.config.data
-        parts = datasets(found, name)
-        notes = [*found.notes]
-        labelled = {role: part for role, part in parts.items() if part.labels is not None}
-        split = split or ("test" if "test" in labelled else "all")
-        if own or self._is_own(name):
-            notes += self._notes_of_own(parts, name, split)
-        splits = cut(parts, name, self.config.validation) if own else parts
-        if split == "all":
-            chosen = _joined(list(labelled.values()), name)
-        elif split in splits and "all" not in splits:
-            chosen = splits[split]
-        else:
-            raise DataError(
-                f"{name} has no {split} set",
-                cause=None if own else "it is not the data of the run, which held images out",
-                fix="choose another part with --split, or all",
-            )
-        self.check_shape(chosen.images, chosen.name)
-        dataset, matched = self._matched(chosen)
-        notes += [matched] if matched else []
-        return LabelledPart(dataset, split, describe_data(found, parts), notes)
+        part = self._data.part(name, split, data_dir, reading)
+        self.check_shape(part.dataset.images, part.dataset.name)
+        dataset, matched = self._matched(part.dataset)
+        notes = [*part.notes, matched] if matched else part.notes
+        return part._replace(dataset=dataset, notes=notes)
 
-    def _is_own(self, name: str) -> bool:
-        """Whether data are those that the model was trained on, by their place."""
-        return name == self.config.data or (
-            self.config.data not in NAMES
-            and os.path.abspath(name) == os.path.abspath(self.config.data)
-        )
-
-    def _notes_of_own(self, parts: dict[str, Dataset], name: str, split: str) -> list[str]:
-        """What is to be said of an evaluation on the data that the model was trained on."""
-        notes = []
-        splits = cut(parts, name, self.config.validation)
-        used = [splits[role] for role in ("train", "validation") if role in splits]
-        expected = self.description.data_sha256
-        if expected is not None and digest(used) != expected:
-            notes.append("the data have changed since the model was trained on them")
-        if split in ("all", "train"):
-            notes.append("the model was trained on these images, or on some of them")
-        return notes
+    @property
+    def _data(self) -> RunData:
+        return RunData(self.config, self.description, self.path, _run_of(self.path) is not None)
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; `report` says more, and the same errors."""
@@ -323,7 +248,7 @@ class SavedModel:
 
     def _matched(self, dataset: Dataset) -> tuple[Dataset, str]:
         if dataset.labels is None:
-            raise _no_labels(dataset.name)
+            raise no_labels(dataset.name)
         return match_classes(dataset, self.class_names, self.description.label_values)
 
     def check_shape(self, images: NDArray[Any], name: str) -> None:
@@ -337,30 +262,6 @@ class SavedModel:
             fix="write images.transpose(0, 3, 1, 2): channels come first here"
             if (shape[-1], *shape[:-1]) == self.image_shape
             else "give the kind of images that it was trained on",
-        )
-
-    def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
-        """What it was trained on: the name, and the folder to look in."""
-        name = self.config.data
-        if self.description.data is None and _run_of(self.path) is None:
-            raise UsageError(
-                f"{self.path} does not say where the data lie that it was trained on",
-                cause="it is not in the directory of its run",
-                fix="give them with --data",
-            )
-        return name, data_dir or self.config.data_dir
-
-    def _refuse_gray(self, name: str | Path) -> None:
-        """Raise a DataError for pictures, if they may be dark on light or light on dark."""
-        channels, height, width = self.image_shape
-        if channels != 1:
-            return
-        read = f": {self.description.read}" if self.description.read else ""
-        raise DataError(
-            f"it is not known how a picture such as {name} becomes an image for this model",
-            cause=f"the model was trained on gray arrays, dark on light or light on dark{read}",
-            fix=f"give --convert none (gray, scaled to {height}x{width}, otherwise as it is)"
-            " or --convert mnist (a digit, cut out, centered, light on dark)",
         )
 
 
@@ -390,25 +291,3 @@ def _checked(code: Code | None, sha256: str) -> Code:
             fix="give the file as it was; a run keeps a copy of it, which --trust-code uses",
         )
     return code
-
-
-def _joined(parts: list[Dataset], name: str) -> Dataset:
-    """Several parts of a data set as one."""
-    if not parts:
-        raise _no_labels(name)
-    if len(parts) == 1:
-        return parts[0]
-    first = parts[0]
-    return Dataset(
-        name,
-        np.concatenate([part.images for part in parts]),
-        np.concatenate([part.labels for part in parts if part.labels is not None]),
-        first.classes,
-        first.class_names,
-        first.label_values,
-        [part.item(k) for part in parts for k in range(len(part))],
-    )
-
-
-def _no_labels(name: str) -> DataError:
-    return DataError(f"{name} has no labels to compare with", fix="use gpucnn predict")

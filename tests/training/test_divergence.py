@@ -11,7 +11,7 @@ import pytest
 
 from gpucnn import backend, data
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DivergedError
+from gpucnn.errors import DataError, DivergedError
 from gpucnn.nn import BatchNorm2d, Dense, Flatten, Module, Sequential
 from gpucnn.training import Run, TrainConfig, Trainer, fit
 from gpucnn.training.checkpoint import load
@@ -130,13 +130,19 @@ def test_huge_learning_rates_diverge(digits: data.Splits, make_model: Make, conf
         fit(make_model(), digits, wild)
 
 
-def test_bad_pixels_are_told_from_bad_layers(config: TrainConfig) -> None:
-    images = np.zeros((30, 1, 8, 8), np.float32)
-    images[7, 0, 0, 0] = np.nan
-    splits = data.Splits(data.Dataset("nan", images, np.zeros(30, np.int32), 10))
-    with pytest.raises(DivergedError) as caught:
-        fit(_model(99), splits, replace(config, shift=0))
-    assert "the images of the batch hold NaN" in str(caught.value.cause)
+@pytest.mark.parametrize(("value", "name"), [(np.nan, "NaN"), (np.inf, "infinity")])
+@pytest.mark.parametrize("part", ["train", "validation", "test"])
+def test_bad_pixels_are_told_from_bad_layers(
+    config: TrainConfig, value: float, name: str, part: str
+) -> None:
+    """They are named before anything is computed; a learning rate is not to blame."""
+    parts = {}
+    for role in ("train", "validation", "test"):
+        images = np.zeros((30, 1, 8, 8), np.float32)
+        images[7, 0, 2, 3] = value if role == part else 0
+        parts[role] = data.Dataset(f"my {role} set", images, np.zeros(30, np.int32), 10)
+    with pytest.raises(DataError, match=f"image 7 of my {part} set holds {name}"):
+        fit(_model(99), data.Splits(**parts), replace(config, shift=0))
 
 
 def test_a_model_that_cannot_be_evaluated_has_diverged(
