@@ -60,6 +60,7 @@ def open_image(path: Path) -> NDArray[np.uint8]:
         ) from error
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of metadata that nobody asks for
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 return pixels(ImageOps.exif_transpose(picture), str(path))
@@ -106,7 +107,7 @@ def _is_gray(picture: Image.Image) -> bool:
     """Whether a picture is gray by its mode; one with a palette, by its colors."""
     if picture.mode != "P":
         return picture.mode in ("1", "L", "LA")
-    colors = np.asarray(picture.convert("RGB"))
+    colors = np.asarray(picture.convert("RGBA"))[..., :3]
     return bool((colors == colors[..., :1]).all())
 
 

@@ -187,6 +187,19 @@ def test_pictures_are_read_gray(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(image, np.asarray(picture), atol=40 if lossy else 0)
 
 
+def test_a_palette_with_transparency(tmp_path: Path, recwarn: pytest.WarningsRecorder) -> None:
+    """Pillow warns of it; the picture is read as it looks, and nobody is told how it was saved."""
+    clear = Image.new("RGBA", (40, 30), (0, 0, 0, 0))
+    ImageDraw.Draw(clear).line([(5, 5), (30, 5), (12, 25)], fill=(0, 0, 0, 255), width=4)
+    clear.quantize(4).save(tmp_path / "palette.png")
+    clear.save(tmp_path / "clear.png")
+    with Image.open(tmp_path / "palette.png") as picture:
+        assert isinstance(picture.info["transparency"], bytes)
+    palette, plain = (open_image(tmp_path / name) for name in ("palette.png", "clear.png"))
+    np.testing.assert_array_equal(palette, plain[..., 0])
+    assert not recwarn.list
+
+
 def test_rotation_in_the_picture_is_undone(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6  # orientation: to be turned a quarter clockwise
