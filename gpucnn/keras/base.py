@@ -77,19 +77,15 @@ class Base(nn.Sequential):
 
     @spelling.verb
     def summary(  # type: ignore[override]
-        self, batch: int | None = None, *, print_fn: Callable[[str], Any] = print
-    ) -> str | None:
-        """Print a table of the layers, as Keras does; with `batch` give it as text instead.
+        self, batch: int = 1, *, print_fn: Callable[[str], Any] = print
+    ) -> None:
+        """Print a table of the layers.
 
         Args:
             batch: images that shapes, operations and memory are of; see `gpucnn.nn.summary`.
             print_fn: what the table is given to.
         """
-        table = super().summary(1 if batch is None else batch)
-        if batch is not None:
-            return table
-        print_fn(table)
-        return None
+        print_fn(super().summary(batch))
 
     @spelling.verb
     def save(self, filepath: str | os.PathLike[str]) -> None:

@@ -12,6 +12,7 @@ import pytest
 from gpucnn import nn
 from gpucnn.autograd import is_grad_enabled
 from gpucnn.keras import Sequential, layers
+from gpucnn.nn.summary import table as summary_table
 from gpucnn.training import Callback, Trainer
 
 
@@ -83,12 +84,12 @@ def test_predictions_at_the_same_time(arrays: Any, backend: Any) -> None:
     model.fit(x, y, verbose=0)
     sizes = (40, 7, 1, 13)
     alone = [model.predict(x_test, batch_size=size) for size in sizes]
-    score, table, before = model.evaluate(x_test, y_test), model.summary(batch=1), bits(model)
+    score, table, before = model.evaluate(x_test, y_test), summary_table(model, 1), bits(model)
     for _ in range(3):
         *predicted, scored, shown = together(
             *(lambda size=size: model.predict(x_test, batch_size=size) for size in sizes),
             lambda: model.evaluate(x_test, y_test),
-            lambda: model.summary(batch=1),
+            lambda: summary_table(model, 1),
         )
         for found, expected in zip(predicted, alone, strict=True):
             np.testing.assert_array_equal(found, expected)
@@ -122,13 +123,13 @@ def test_predicting_while_another_thread_trains(arrays: Any) -> None:
     model, other = frozen(), frozen()
     history = other.fit(x, y, **options)
     alone, score = other.predict(x_test), other.evaluate(x_test, y_test)
-    table = other.summary(batch=1)
+    table = summary_table(other, 1)
 
     trained, predicted, scored, tables = together(
         lambda: model.fit(x, y, **options),
         lambda: [model.predict(x_test, batch_size=11) for _ in range(6)],
         lambda: [model.evaluate(x_test, y_test) for _ in range(6)],
-        lambda: [model.summary(batch=1) for _ in range(6)],
+        lambda: [summary_table(model, 1) for _ in range(6)],
     )
     assert trained == history
     assert bits(model) == bits(other)
@@ -182,7 +183,7 @@ def test_a_callback_may_ask_for_anything(arrays: Any) -> None:
 
     class Ask(Callback):
         def on_step_end(self, trainer: Trainer) -> None:
-            model.summary(batch=1)
+            summary_table(model, 1)
             sums.append(model.predict(x_test, batch_size=9).sum(axis=1))
             model.test_on_batch(x_test, y_test)
 

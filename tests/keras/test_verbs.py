@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn import functions, optim
+from gpucnn import functions, nn, optim
 from gpucnn.errors import DataError, DivergedError, UsageError, WeightsMismatchError
 from gpucnn.keras import Score, Sequential, layers
 from gpucnn.training import Callback, Trainer
@@ -166,13 +166,13 @@ class TestOutput:
 
     def test_the_summary_is_printed(self, small: Make, capsys: Any) -> None:
         model = small().build((4,))
-        assert model.summary() is None
-        table = model.summary(batch=1)
-        assert table is not None
-        assert capsys.readouterr().out == f"{table}\n"
-        lines: list[str] = []
-        model.summary(print_fn=lines.append)
-        assert lines == [table]
+        for batch in (1, 64):
+            table = nn.Module.summary(model, batch)
+            model.summary(batch)
+            assert capsys.readouterr().out == f"{table}\n"
+            lines: list[str] = []
+            model.summary(batch, print_fn=lines.append)
+            assert lines == [table]
 
 
 class TestSingleBatches:
