@@ -2,115 +2,179 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.image import gray, pixels
+from gpucnn.data.components import Components
+from gpucnn.data.digit_search import Sight, find_digit
+from gpucnn.data.image import pixels
+from gpucnn.data.ink import Floats, dark_ink, even_ink, reduced, spread
 from gpucnn.data.resample import resize
+from gpucnn.data.strokes import Strokes
 from gpucnn.errors import DataError
 
 if TYPE_CHECKING:
     from PIL import Image
 
+_Seen = tuple[Floats, tuple[str, ...]]  # (H, W), the ink of a digit; and the notes
 _SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
-_FAINTEST = 0.05  # of the darkest ink; what is fainter is the ringing of JPEG
-_SPECK = 0.05  # of the largest piece of ink; what is smaller and apart is dust or noise
-_NOISY = 0.05  # of the darkest ink; where noise deviates by more, pixels are averaged
+_LARGE = 1024  # pixels of the longer side; larger drawings are made smaller first
+_WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no lines, so less does
+_SPECK = 0.05  # of the largest component of ink in a drawing; what is smaller and apart is dust
+_MARGIN = 2 / 3  # of the digit's size: what is looked at around it
+_LONGEST = 512  # pixels of the longer side of that
+_WIDEST = 1 / 2  # of the digit's size: the widest stroke
+_NOISY = 0.1  # of the darkness of strokes; if noise deviates by more, pixels are averaged
+_ENOUGH = 3  # pixels of the picture for one of the box; more need not be averaged
+_FAINTEST = 0.05  # of the darkness of strokes; what is fainter is the ringing of JPEG
+_CONTRAST = 0.1  # darkness; there is hardly any contrast below
+
+
+@dataclass(frozen=True, eq=False)
+class Converted:
+    """A picture in MNIST's form.
+
+    Args:
+        image: uint8 (28, 28), light on dark.
+        notes: what may be wrong with it: several digits in the picture, hardly any contrast, ink
+            at the border. There are none if nothing is.
+    """
+
+    image: NDArray[np.uint8]
+    notes: tuple[str, ...] = ()
 
 
 def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
-    """A picture of a digit, of any size, as MNIST's were made: uint8 (28, 28), light on dark.
+    """The image alone of what `convert` gives: uint8 (28, 28), light on dark."""
+    return convert(image, name).image
 
-    The digit is cut out, scaled with its proportions kept into a box of 20x20 by averaging, and
-    placed so that its centre of mass is the centre of 28x28 (LeCun, Cortes and Burges,
-    http://yann.lecun.com/exdb/mnist/). What most of the border shows is taken for the background,
-    and how much the border varies for noise; specks are left out, and thin strokes are brought up
-    to full brightness.
+
+def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> Converted:
+    """A drawing or photograph of a digit, of any size, in the form of MNIST's images.
+
+    The digit may be dark on light or light on dark, on paper that is shaded, partly in shadow,
+    ruled, or ends within the picture. It is cut out, scaled with its proportions kept into a box of
+    20x20 by averaging, and placed so that its center of mass is the center of 28x28 (LeCun, Cortes
+    and Burges, http://yann.lecun.com/exdb/mnist/). Specks are left out, and thin or faint strokes
+    are brought up to full brightness. Of several digits it is the one nearest to the center.
 
     Args:
         image: uint8 (H, W) or (H, W, 3), or a Pillow image.
-        name: what to call it in an error.
+        name: what to call it in an error or a note.
 
     Raises:
-        DataError: it is blank.
+        DataError: it is blank, or nothing stands out from its paper.
     """
-    levels = gray(image if isinstance(image, np.ndarray) else pixels(image, name))
-    ink, noise, unevenness = _ink(levels)
-    while noise > _NOISY * ink.max() and min(ink.shape) >= 4 * _SIDE:
-        levels = (levels[:-1:2] + levels[1::2]) / 2
-        levels = (levels[:, :-1:2] + levels[:, 1::2]) / 2
-        ink, noise, unevenness = _ink(levels)
-    peak = ink.max()
-    if peak == 0.0:
+    array = image if isinstance(image, np.ndarray) else pixels(image, name)
+    seen = _drawn(array) or _photographed(array)
+    if seen is None:
         raise DataError(
-            f"{name} is blank: there is no digit on its background",
-            cause="all of its pixels are the same gray",
+            f"{name} is blank, or shows no digit",
+            cause="nothing in it has the contrast and the sharp outline of a stroke",
             fix="give a picture with a digit on it",
         )
-    # Normal noise goes beyond 5 deviations in no picture. At most half, so that some ink is left.
-    faintest = np.clip(max(5.0 * noise, 1.5 * unevenness), _FAINTEST * peak, 0.5 * peak)
-    ink[ink <= faintest] = 0.0
-    ink *= _without_specks(ink)
+    ink, notes = seen
+    return Converted(_framed(ink), notes)
+
+
+def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
+    """A drawing on even paper: all of its ink but specks, or of several digits one."""
+    ink = even_ink(reduced(image, -(-max(image.shape[:2]) // _LARGE)))
+    if ink is None or not ink.amount.any():
+        return None
+    strokes = Strokes(ink, ink.amount > 0, _WEAKEST)
+    digits = strokes.digits()
+    notes = _notes(strokes.darkness, len(digits))
+    if len(digits) > 1:
+        return _inked(strokes, digits[0]), notes
+    components = Components(ink.amount > 0)
+    mass = components.total(ink.amount)
+    large = mass > _SPECK * mass.max()
+    return ink.amount * large[components.labels], notes
+
+
+def _photographed(image: NDArray[np.uint8]) -> _Seen | None:
+    """The strokes of the digit that is the nearest to the center of a photograph."""
+    sight = find_digit(image)
+    ink = None if sight is None else _traced(image, sight)
+    if sight is None or ink is None:
+        return None
+    return ink, _notes(sight.darkness, sight.count, sight.sides)
+
+
+def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
+    notes = []
+    if count > 1:
+        notes.append(
+            "several digits in the picture; the one nearest to the center is read: "
+            "crop the picture to one"
+        )
+    if darkness < _CONTRAST:
+        notes.append("hardly any contrast, it may be no digit: use a darker pen or more light")
+    if sides > 2:
+        notes.append("ink all round the border, it may be no digit: leave a margin around it")
+    return tuple(notes)
+
+
+def _traced(image: NDArray[np.uint8], sight: Sight) -> Floats | None:
+    """The ink of a digit from a closer look, (H, W), without anything else; None if it is lost."""
+    size = max(part.stop - part.start for part in sight.box)
+    margin = int(_MARGIN * size) + 2
+    cut = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in sight.box)
+    near = image[cut]
+    factor = -(-max(near.shape[:2]) // _LONGEST)
+    coarsest = max(factor, sight.factor, size // (_ENOUGH * _BOX))
+    while True:
+        levels = reduced(near, factor)
+        ink = dark_ink(levels if sight.dark else 255.0 - levels, _WIDEST * size / factor)
+        box = tuple(
+            slice((part.start - start) // factor, -((start - part.stop) // factor))
+            for part, start in zip(sight.box, (part.start for part in cut), strict=True)
+        )
+        noise = ink.noise / ink.unit[box].mean()
+        if noise < _NOISY * sight.darkness or factor >= coarsest:
+            break
+        factor += 1
+    where = np.zeros(levels.shape, dtype=bool)
+    where[box] = True
+    if not ink.amount[box].any():
+        return None
+    strokes = Strokes(ink, where)
+    return _inked(strokes, strokes.inside(where))
+
+
+def _inked(strokes: Strokes, digit: list[int]) -> Floats:
+    """The ink of some of the strokes, with their edges, (H, W)."""
+    amount = strokes.ink.amount
+    core = np.isin(strokes.components.labels, digit)
+    # The edges of strokes, which are fainter, are about a pixel of the box wide.
+    edge = max(1, max(part.stop - part.start for part in strokes.components.box(digit)) // _BOX)
+    whole = Components(spread(core, edge) & (amount > _FAINTEST * strokes.darkness))
+    return amount * np.isin(whole.labels, np.unique(whole.labels[core]))
+
+
+def _framed(ink: Floats) -> NDArray[np.uint8]:
+    """Ink, (H, W), as an image of MNIST: uint8 (28, 28)."""
     rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
     digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     scale = _BOX / max(digit.shape)
-    height, width = (max(1, round(size * scale)) for size in digit.shape)
+    height, width = (max(1, round(side * scale)) for side in digit.shape)
     digit = resize(digit, (height, width))
     inked = np.sort(digit[digit > 0])
     digit *= 255.0 / inked[-max(1, inked.size // 4) :].mean()  # the brightest quarter
-    digit = np.minimum(digit, 255.0)
-    canvas = np.zeros((_SIDE, _SIDE), dtype=np.uint8)
-    top = _place(digit.sum(axis=1))
-    left = _place(digit.sum(axis=0))
-    canvas[top : top + height, left : left + width] = np.rint(digit)
-    return canvas
+    image = np.zeros((_SIDE, _SIDE), dtype=np.uint8)
+    top, left = _place(digit.sum(axis=1)), _place(digit.sum(axis=0))
+    image[top : top + height, left : left + width] = np.rint(np.minimum(digit, 255.0))
+    return image
 
 
-def _ink(gray: NDArray[np.float64]) -> tuple[NDArray[np.float64], float, float]:
-    """How far each pixel is from the background, on the side where the digit is; and, both from the
-    border: the standard deviation of the noise, and how far the background departs from its median.
-    """
-    border = np.concatenate([gray[0], gray[-1], gray[:, 0], gray[:, -1]])
-    background = np.median(border)
-    dark_on_light = background - gray.min() > gray.max() - background
-    ink = np.maximum(background - gray if dark_on_light else gray - background, 0.0)
-    # Robust, because a stroke may touch the border. Neighbours differ by noise alone, by sqrt(2)
-    # times its deviation, the median of whose size is 0.6745 deviations.
-    noise = np.median(np.abs(np.diff(border))) / (0.6745 * 2**0.5)
-    return ink, float(noise), float(np.percentile(np.abs(border - background), 95))
-
-
-def _without_specks(ink: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Where the large pieces of ink are; pixels that touch, corners included, are of one piece."""
-    height, width = ink.shape
-    stride = width + 2
-    flat = np.pad(ink, ((0, 0), (1, 1))).ravel()  # so that no run of pixels goes over a row's end
-    starts, ends = np.flatnonzero(np.diff(flat > 0)).reshape(-1, 2).T + 1
-    # Each run touches the runs first..last - 1, which are in the next row.
-    first = np.searchsorted(ends, starts + stride, side="left")
-    last = np.searchsorted(starts, ends + stride, side="right")
-    touching = last - first
-    upper = np.repeat(np.arange(starts.size), touching)
-    lower = np.arange(upper.size) + np.repeat(first - (np.cumsum(touching) - touching), touching)
-    piece = np.arange(starts.size)  # of each run; a piece has the number of its first run
-    while np.any(piece[upper] != piece[lower]):
-        joined = np.minimum(piece[upper], piece[lower])
-        for side in (upper, lower):
-            np.minimum.at(piece, piece[side], joined)
-        piece = piece[piece]
-    mass = np.bincount(piece, np.add.reduceat(flat, np.stack([starts, ends], axis=1).ravel())[::2])
-    large = (mass >= _SPECK * mass.max())[piece]
-    steps = np.zeros(flat.size, dtype=np.int8)
-    steps[starts[large]], steps[ends[large]] = 1, -1
-    return np.cumsum(steps, dtype=np.int8).reshape(height, stride)[:, 1:-1] > 0
-
-
-def _place(mass: NDArray[np.float64]) -> int:
-    """Where to put the first of `mass.size` rows so that their centre of mass is the image's.
+def _place(mass: Floats) -> int:
+    """Where to put the first of `mass.size` rows so that their center of mass is the image's.
 
     In every one of MNIST's images it lies in pixel 14 counted from 0, that is in [14, 15).
     """
-    centre = mass @ (np.arange(mass.size) + 0.5) / mass.sum()
-    return int(np.clip(_SIDE // 2 - int(centre), 0, _SIDE - mass.size))
+    center = mass @ (np.arange(mass.size) + 0.5) / mass.sum()
+    return int(np.clip(_SIDE // 2 - int(center), 0, _SIDE - mass.size))

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import fit_image, open_image
-from gpucnn.data.mnist_form import to_mnist
+from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 
+_FEW = 3  # names in a note
 Listed = list[tuple[Path, str | None]]  # files and their labels
 
 
@@ -57,13 +58,17 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
     opened: list[NDArray[np.uint8]] = []
     kept: list[int] = []
     broken: list[DataError] = []
+    doubts: dict[str, list[str]] = {}  # what may be wrong -> the pictures
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
     for place, file in enumerate(files):
         try:
             picture = open_image(file)
             if reading.convert == "mnist":
-                picture = to_mnist(picture, str(file))
+                converted = convert(picture, str(file))
+                picture = converted.image
+                for note in converted.notes:
+                    doubts.setdefault(note, []).append(str(file))
         except DataError as error:
             broken.append(error)
             continue
@@ -75,6 +80,7 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
         opened.append(picture)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
+    notes += [f"{_some(named)}: {note}" for note, named in doubts.items()]
     if size is None:
         _refuse_sizes(opened, [files[place] for place in kept])
     channels = 3 if any(picture.ndim == 3 for picture in opened) else 1
@@ -133,6 +139,12 @@ def read_listed(
         first, start = first + len(found), start + len(places)
     notes = [*notes, *pictures.notes]
     return Found(path, parts, pictures.reading, "pictures", pictures.said, notes, classes)
+
+
+def _some(named: list[str]) -> str:
+    """The first few of many names."""
+    more = len(named) - _FEW
+    return ", ".join(named[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
 
 
 def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

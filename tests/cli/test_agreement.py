@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gpucnn import data
+
 Image = pytest.importorskip("PIL.Image")
 
 Images = NDArray[np.uint8]
@@ -94,6 +96,12 @@ DIGITS = "0 1 2 3 4 5 6 7 8 9"
 MIXED = "10 9 b A été cat"
 
 
+def _drawn() -> tuple[Images, NDArray[Any]]:
+    """Digits, dark on light."""
+    train = data.load("digits").train
+    return 255 - train.images[:90, 0], train.labels[:90]
+
+
 def _gray(classes: int = 10, **options: Any) -> tuple[Images, NDArray[Any]]:
     return make(GRAY, classes, **options)
 
@@ -112,7 +120,7 @@ DATA: dict[str, Callable[[], tuple[Path, list[str]]]] = {
         ["--image-size", "14x18"],
     ),
     "folder-converted": lambda: (
-        _folder((i := _gray(10, dark=True))[0], _named(i[1], DIGITS), Path("f"), "bmp"),
+        _folder((i := _drawn())[0], _named(i[1], DIGITS), Path("f"), "bmp"),
         ["--convert", "mnist"],
     ),
     # Tables.
@@ -157,7 +165,7 @@ DATA: dict[str, Callable[[], tuple[Path, list[str]]]] = {
         ["--image-size", "12"],
     ),
     "list-converted": lambda: (
-        _listed(_folder((i := _gray(dark=True))[0], _named(i[1], DIGITS), Path("f"))),
+        _listed(_folder((i := _drawn())[0], _named(i[1], DIGITS), Path("f"))),
         ["--convert", "mnist"],
     ),
     "list-jpeg": lambda: (

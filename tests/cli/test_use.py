@@ -132,6 +132,26 @@ def test_predict_sees_pictures_as_mnist_was_made(trained: dict[str, Any], run: A
     assert prepared.split(": ")[1] == result.out.split(": ")[1]
 
 
+def test_predict_says_that_a_picture_shows_several_digits(
+    trained: dict[str, Any], run: Any
+) -> None:
+    images = [255 - np.kron(image, np.ones((4, 4), np.uint8)) for image in _images()[:4]]
+    for name, left, right in (("a", 0, 1), ("b", 2, 3)):
+        Image.fromarray(np.hstack([images[left], images[right]])).save(f"{name}.png")
+    Image.fromarray(images[0]).save("one.png")
+    result = run("predict", "runs/train-1", "a.png", "b.png", "one.png")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 3
+    notes = [line for line in result.err.splitlines() if "several digits" in line]
+    assert [note.split(": ")[1] for note in notes] == ["a.png", "b.png"]
+    Path("both").mkdir()
+    for name in ("a.png", "b.png", "one.png"):
+        Path(name).rename(Path("both", name))
+    together = run("predict", "runs/train-1", "both")
+    assert together.out.replace("both/", "") == result.out
+    assert "note: both/a.png, both/b.png: several digits in the picture" in together.err
+
+
 def test_predict_scales_images_of_other_data(run: Any) -> None:
     rng = np.random.default_rng(0)
     np.savez(

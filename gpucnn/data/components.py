@@ -1,0 +1,98 @@
+"""The connected components of a mask."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class Components:
+    """The components of a mask; pixels that touch, corners included, are of one component.
+
+    Components are numbered from 1 in the order of their first pixel, row by row. What is said of
+    them is an array of `count` + 1 values, of which the first is of the rest of the picture.
+
+    Args:
+        mask: bool (H, W).
+
+    Attributes:
+        labels: int64 (H, W), the number of the component at each pixel, 0 where there is none.
+        count: how many components there are.
+        top, bottom, left, right: int64 (count + 1,), the box of each component; bottom and right
+            are, as in a slice, one past the last.
+    """
+
+    def __init__(self, mask: NDArray[np.bool_]) -> None:
+        height, width = mask.shape
+        stride = width + 2
+        # The margins keep a run of pixels from going on over a row's end.
+        flat = np.pad(mask, ((0, 0), (1, 1))).ravel()
+        starts, ends = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2).T + 1
+        number = _joined(starts, ends, stride) + 1
+        steps = np.zeros(flat.size, dtype=np.int64)
+        steps[starts], steps[ends] = number, -number
+        self.labels = np.cumsum(steps).reshape(height, stride)[:, 1:-1]
+        self.count = int(number.max(initial=0))
+        row, start = np.divmod(starts, stride)
+        size = self.count + 1
+        self.top, self.bottom = np.full(size, height), np.zeros(size, dtype=np.int64)
+        self.left, self.right = np.full(size, width), np.zeros(size, dtype=np.int64)
+        np.minimum.at(self.top, number, row)
+        np.maximum.at(self.bottom, number, row + 1)
+        np.minimum.at(self.left, number, start - 1)
+        np.maximum.at(self.right, number, ends - row * stride - 1)
+
+    @property
+    def height(self) -> NDArray[np.int64]:
+        return self.bottom - self.top
+
+    @property
+    def width(self) -> NDArray[np.int64]:
+        return self.right - self.left
+
+    def box(self, numbers: Sequence[int]) -> tuple[slice, slice]:
+        """The rows and the columns of the smallest box that holds components."""
+        some = list(numbers)
+        return (
+            slice(int(self.top[some].min()), int(self.bottom[some].max())),
+            slice(int(self.left[some].min()), int(self.right[some].max())),
+        )
+
+    def total(self, values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
+        """The sum of an array (H, W) over each component."""
+        sums = np.bincount(self.labels.ravel(), values.ravel(), self.count + 1)
+        return sums.astype(np.float64)
+
+    @cached_property
+    def outline(self) -> NDArray[np.bool_]:
+        """bool (H, W), the pixels of components that are beside the rest or at the border."""
+        near = np.pad(self.labels > 0, 1)
+        sides = (near[:-2, 1:-1], near[2:, 1:-1], near[1:-1, :-2], near[1:-1, 2:])
+        return near[1:-1, 1:-1] & ~np.logical_and.reduce(sides)
+
+    @cached_property
+    def rim(self) -> NDArray[np.int64]:
+        """How many pixels of each component are at the picture's border."""
+        inner = self.labels[1:-1]
+        sides = (self.labels[0], self.labels[-1], inner[:, 0], inner[:, -1])
+        return np.bincount(np.concatenate(sides), minlength=self.count + 1)
+
+
+def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
+    """The number, from 0, of the component that each run of pixels belongs to."""
+    # Each run touches the runs first..last - 1, which are in the next row.
+    first = np.searchsorted(ends, starts + stride, side="left")
+    last = np.searchsorted(starts, ends + stride, side="right")
+    touching = last - first
+    upper = np.repeat(np.arange(starts.size), touching)
+    lower = np.arange(upper.size) + np.repeat(first - (np.cumsum(touching) - touching), touching)
+    component = np.arange(starts.size)  # of each run; a component has the number of its first run
+    while np.any(component[upper] != component[lower]):
+        joined = np.minimum(component[upper], component[lower])
+        for side in (upper, lower):
+            np.minimum.at(component, component[side], joined)
+        component = component[component]
+    return np.unique(component, return_inverse=True)[1]

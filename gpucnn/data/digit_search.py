@@ -1,0 +1,124 @@
+"""Where in a picture a digit is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data.components import Components
+from gpucnn.data.ink import Floats, Ink, dark_ink, local_median, reduced
+from gpucnn.data.strokes import Strokes, darkness, sharpness
+
+_LONGEST = 256  # pixels of the longer side of the picture that is searched
+_AGAIN = ((1, 1), (2, 28), (4, 44))  # times smaller, if the shorter side still has so many pixels
+_WIDEST = 1 / 3  # of the picture's mean side; wider things are no strokes
+_THRESHOLDS = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # amounts of ink
+_CERTAIN = 15.0  # least root of a component's sum of squares in deviations of the noise
+_WITHIN = 0.5  # least part of a component's outline that is not at the border
+_SHARP, _SHARE = 0.85, 0.1  # least sharpness of a component, and least part of all ink
+_WEAK, _WEAK_SHARP, _WEAK_SHARE = 0.15, 0.95, 0.5  # the same where there is less ink than the first
+
+
+@dataclass(frozen=True)
+class Sight:
+    """A digit in a picture.
+
+    Args:
+        box: its rows and its columns.
+        dark: dark on light, or else light on dark.
+        darkness: the amount of ink in its strokes, see `Ink`.
+        count: of the digits in the picture, of which this one is the nearest to the center.
+        sides: how many sides of the picture it touches.
+        factor: by how much the picture was reduced in which it was found.
+    """
+
+    box: tuple[slice, slice]
+    dark: bool
+    darkness: float
+    count: int
+    sides: int
+    factor: int
+
+
+def find_digit(image: NDArray[np.uint8]) -> Sight | None:
+    """The digit nearest to the center of a picture, or None if nothing stands out from the paper.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3).
+    """
+    shorter, longer = sorted(image.shape[:2])
+    least = max(1, min(-(-longer // _LONGEST), shorter // _AGAIN[1][1]))
+    for times, enough in _AGAIN:  # there is less noise and blur in a smaller picture
+        factor = least * times
+        if shorter // factor < enough:
+            return None
+        levels = reduced(image, factor)
+        found = _most_likely(levels)
+        if found is not None:
+            return _nearest_to_the_center(*found, factor)
+    return None
+
+
+def _nearest_to_the_center(dark: bool, ink: Ink, where: NDArray[np.bool_], factor: int) -> Sight:
+    strokes = Strokes(ink, where)
+    digits = strokes.digits()
+    box = strokes.components.box(digits[0])
+    sides = sum(
+        (part.start == 0) + (part.stop == side) for part, side in zip(box, where.shape, strict=True)
+    )
+    rows, columns = (slice(part.start * factor, part.stop * factor) for part in box)
+    return Sight((rows, columns), dark, strokes.darkness, len(digits), sides, factor)
+
+
+def _most_likely(levels: Floats) -> tuple[bool, Ink, NDArray[np.bool_]] | None:
+    """What looks most like a digit: whether it is dark on light, all ink of that kind, and where.
+
+    Components of ink are looked at under several thresholds: a low one keeps faint strokes, and a
+    high one parts the digit from lines of the paper, shadows and stains.
+    """
+    widest = _WIDEST * sum(levels.shape) / 2
+    background = local_median(levels, max(1, int(widest)))
+    best, found = 0.0, None
+    for dark in (True, False):
+        ink = dark_ink(levels if dark else 255.0 - levels, widest)
+        # The gap between two strokes is ink too, of the other kind: but most around it is paper.
+        depth = background - levels if dark else levels - background
+        likely = np.clip(depth / ink.unit, 0.0, ink.amount)
+        for threshold in _THRESHOLDS:
+            components = Components(ink.amount > threshold)
+            likeness = _likeness(components, ink, likely)
+            first = int(likeness.argmax())
+            if likeness[first] > best:
+                best, found = likeness[first], (dark, ink, components.labels == first)
+    return found
+
+
+def _likeness(components: Components, ink: Ink, likely: Floats) -> Floats:
+    """How much each component looks like a digit, (count + 1,); 0 for what may be no ink at all.
+
+    It is the sum of squares of its ink, if it is in the center, sharp, within the picture, and of
+    thin strokes; and the less, the less it is so. The exponents are by trial on photographs.
+    """
+    height, width = ink.amount.shape
+    energy = components.total(likely**2)
+    outline = np.maximum(components.total(components.outline), 1.0)
+    within = 1 - components.rim / outline
+    sharp = sharpness(components, ink)
+    # A stroke has an outline on both of its sides.
+    thickness = 2 * components.total(components.labels > 0) / outline
+    thickness /= np.maximum(1, np.maximum(components.height, components.width))
+    down = (components.top + components.bottom) / (2 * height) - 0.5
+    across = (components.left + components.right) / (2 * width) - 0.5
+    weak = darkness(components, ink) < _WEAK
+    stands_out = (
+        (components.total((likely * ink.unit / ink.noise) ** 2) > _CERTAIN**2)
+        & (within > _WITHIN)
+        & (sharp > np.where(weak, _WEAK_SHARP, _SHARP))
+        & (energy > np.where(weak, _WEAK_SHARE, _SHARE) * (likely**2).sum())
+    )
+    stands_out[0] = False
+    central = np.exp(-8 * (down**2 + across**2))
+    thin = np.maximum(1 - 2 * thickness, 0.05)
+    return stands_out * energy * central * sharp**16 * within**4 * thin**4

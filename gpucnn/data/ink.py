@@ -1,0 +1,177 @@
+"""Ink on paper under uneven light."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from gpucnn.data.image import gray
+from gpucnn.data.resample import resize
+
+Floats = NDArray[np.float64]
+
+_LEAST_NOISE = 0.3  # gray levels; rounding deviates by that
+_FAINTEST = 4.0  # deviations of the noise; what is darker than paper by less is noise
+_BLACK = 16.0  # gray levels that a camera adds to what it sees, roughly
+_COARSE = 6  # pixels of a coarse picture in half a window of the local median
+_EVEN = 0.1  # of the strongest ink; even paper varies by less
+_OPPOSITE = 0.25  # of the strongest ink; nothing in a drawing is so much lighter than the paper
+_SOLID = 0.5  # of the strongest ink; weaker ink is an edge or a shade
+_WIDE = 4.0  # of the area of solid ink; shadows and stains take up more
+
+
+@dataclass(frozen=True, eq=False)
+class Ink:
+    """The ink of a picture.
+
+    Args:
+        amount: float64 (H, W), how much darker each pixel is than its paper, as a part of the
+            paper's brightness: 0 where there is no ink, and less than 1.
+        edges: float64 (H, W), how much the picture changes within 3x3 pixels, in the unit of
+            `amount`.
+        unit: float64 (H, W), the gray levels of an amount of 1.
+        noise: the standard deviation of the noise in gray levels.
+    """
+
+    amount: Floats
+    edges: Floats
+    unit: Floats
+    noise: float
+
+
+def reduced(image: NDArray[np.uint8], factor: int) -> Floats:
+    """The gray levels of an image, the mean of `factor` x `factor` pixels in place of each.
+
+    Rows and columns that are left over at the bottom and at the right are dropped.
+
+    Args:
+        image: uint8 (H, W) or (H, W, 3).
+
+    Returns:
+        float64 (H // factor, W // factor), 0 to 255.
+    """
+    if factor == 1:
+        return gray(image)
+    height, width = (side // factor for side in image.shape[:2])
+    whole = image[: height * factor, : width * factor]
+    rows = whole.reshape(height, factor, -1).sum(axis=1, dtype=np.uint32)
+    sums = rows.reshape(height, width, factor, -1).sum(axis=2)  # (H, W, factor, channels)
+    return gray((sums / factor**2).reshape(height, width, *image.shape[2:]))
+
+
+def even_ink(levels: Floats) -> Ink | None:
+    """The ink of a drawing on even paper, dark on light or light on dark; None if it is no such.
+
+    Paper is even if the border of the picture is, and if nothing but strokes differs from it.
+
+    Args:
+        levels: float64 (H, W), 0 to 255.
+    """
+    border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    paper = float(np.median(border))
+    depth = paper - levels
+    strongest, opposite = depth.max(), -depth.min()
+    if strongest < opposite:
+        return even_ink(255.0 - levels)
+    unevenness = np.abs(border - paper).max()
+    if max(unevenness / _EVEN, opposite / _OPPOSITE) > strongest:
+        return None
+    # Strokes have edges, which are weaker; wide ones if they are drawn large from a small picture.
+    if (depth > _EVEN * strongest).sum() > _WIDE * (depth > _SOLID * strongest).sum():
+        return None
+    depth[depth <= unevenness] = 0.0
+    unit = np.full_like(levels, paper + _BLACK)
+    noise = max(_LEAST_NOISE, unevenness / 3)
+    # All that differs from even paper is ink, be it sharp or not.
+    return Ink(depth / unit, np.ones_like(levels), unit, noise)
+
+
+def dark_ink(levels: Floats, widest: float) -> Ink:
+    """The ink of a picture that is dark on light; for light on dark give 255 - `levels`.
+
+    Paper is taken to be the closing of the picture: of all square windows that hold a pixel, each
+    with its brightest pixel, the darkest (Serra, Image Analysis and Mathematical Morphology, 1982).
+    It keeps shades, the edges of shadows and the edge of the sheet as they are, and replaces
+    strokes that are narrower than the window by what is around them.
+
+    Args:
+        levels: float64 (H, W), 0 to 255.
+        widest: the widest stroke in pixels.
+    """
+    window = max(3, int(widest) | 1)
+    brightest = _extreme(np.maximum, _continued(levels, window - 1), window)
+    paper = _extreme(np.minimum, brightest, window)
+    noise = max(_LEAST_NOISE, min(_noise(levels), _noise(levels.T)))
+    depth = paper - levels
+    # The brightest of noisy pixels is too bright, by about the same everywhere.
+    depth -= min(float(np.median(depth)), 4 * noise)
+    depth[depth < _FAINTEST * noise] = 0.0
+    near = np.pad(levels, 1, mode="edge")
+    edges = _extreme(np.maximum, near, 3) - _extreme(np.minimum, near, 3)
+    edges = np.maximum(edges - 3 * noise, 0.0)  # 3: the mean range of nine normal numbers
+    unit = paper + _BLACK
+    return Ink(depth / unit, edges / unit, unit, noise)
+
+
+def local_median(levels: Floats, reach: int) -> Floats:
+    """The median around each pixel of (H, W), up to `reach` pixels away, of a coarse picture."""
+    step = -(-reach // _COARSE)
+    height, width = (-(-side // step) for side in levels.shape)
+    around = max(1, reach // step)
+    coarse = _continued(resize(levels, (height, width)), around)
+    windows = sliding_window_view(coarse, (2 * around + 1, 2 * around + 1))
+    return resize(np.median(windows.reshape(height, width, -1), axis=2), levels.shape)
+
+
+def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
+    """Where a pixel of a mask (H, W) is at most `reach` rows and `reach` columns away."""
+    return _extreme(np.maximum, np.pad(mask, reach), 2 * reach + 1)
+
+
+def _noise(levels: Floats) -> float:
+    """The standard deviation of normal noise, from the differences of neighbors in the columns.
+
+    These deviate by sqrt(2) times as much. Edges of strokes are among the larger half of them; the
+    mean size of the smaller half is 0.3245 deviations.
+    """
+    steps = np.abs(np.diff(levels, axis=0)).ravel()
+    half = steps.size // 2
+    if half == 0:
+        return 0.0
+    return float(np.partition(steps, half - 1)[:half].mean() / (0.3245 * 2**0.5))
+
+
+def _continued(levels: Floats, margin: int) -> Floats:
+    """(H, W) with margins like the border nearby, but without the strokes that end at it.
+
+    A margin shows the median of the nearest quarter of the border.
+    """
+    height, width = levels.shape
+    index = np.arange(levels.size).reshape(height, width)
+    sides = [index[0, :-1], index[:-1, -1], index[-1, :0:-1], index[:0:-1, 0]]
+    border = np.concatenate(sides)  # clockwise from the top left
+    reach = border.size // 8
+    around = np.pad(levels.ravel()[border], reach, mode="wrap")
+    background = levels.copy()
+    background.ravel()[border] = np.median(sliding_window_view(around, 2 * reach + 1), axis=1)
+    background = np.pad(background, margin, mode="edge")
+    background[margin : margin + height, margin : margin + width] = levels
+    return background
+
+
+def _extreme(extreme: np.ufunc, values: NDArray, window: int) -> NDArray:
+    """`extreme` (np.maximum or np.minimum) of each square window of values.
+
+    (H, W) -> (H - window + 1, W - window + 1)
+    """
+    for _ in range(2):  # down the columns, then along the rows
+        done = 1  # the part of the window that each value is the extreme of
+        while done < window:
+            step = min(done, window - done)
+            values = extreme(values[:-step], values[step:])
+            done += step
+        values = values.T
+    return values

@@ -1,0 +1,114 @@
+"""The strokes of a drawing, and which of them make up a digit."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data.components import Components
+from gpucnn.data.ink import Floats, Ink
+
+_STROKE = 0.5  # of the darkness of ink; weaker ink is usually no stroke
+_SPECK = 0.03  # of the main stroke's mass; what has less is dust
+_SHARP = 0.9  # least sharpness of a stroke
+_ABOVE, _BESIDE = 0.35, 0.2  # of the main stroke's size: the widest gaps within a digit
+_TALL = 0.5  # least ratio of the heights of two digits
+_FULL = 0.2  # least ratio of their masses; a thin 1 beside a broad 8 has it
+_SHARED = 0.5  # least part of its columns that a tall stroke shares with its digit
+
+
+def darkness(components: Components, ink: Ink) -> Floats:
+    """The mean amount of ink in each component, weighted so that faint lines in it hardly count."""
+    cubes = ink.amount**3
+    return components.total(cubes * ink.amount) / np.maximum(components.total(cubes), 1e-30)
+
+
+def sharpness(components: Components, ink: Ink) -> Floats:
+    """The part of each component's outline where the picture has an edge.
+
+    It is 1 for ink in focus. A shadow, or paper that is taken for ink, ends where the picture does
+    not change. At an edge it changes by half of the ink's darkness or more within 3x3 pixels.
+    """
+    outline = components.outline
+    edge = 0.5 * np.maximum(darkness(components, ink), 1e-9)[components.labels[outline]]
+    sharp = np.zeros(outline.shape)
+    sharp[outline] = np.minimum(ink.edges[outline] / edge, 1.0)
+    return components.total(sharp) / np.maximum(components.total(outline), 1.0)
+
+
+class Strokes:
+    """The strokes in a picture that are as dark as the ink in one place.
+
+    Args:
+        ink: of the picture, some of it in that place.
+        where: bool (H, W), the place.
+        weakest: part of the darkness there; weaker ink, as the lines of paper, is no stroke.
+
+    Attributes:
+        darkness: of the ink there.
+        components: the strokes.
+        mass: float64 (count + 1,), the ink of each stroke; 0 for the first, which is none.
+        main: the number of the stroke that has most ink in that place.
+    """
+
+    def __init__(self, ink: Ink, where: NDArray[np.bool_], weakest: float = _STROKE) -> None:
+        amount = ink.amount[where]
+        self.ink = ink
+        self.darkness = float((amount**4).sum() / (amount**3).sum())
+        self.components = Components(ink.amount > weakest * self.darkness)
+        self.mass = self._mass(np.ones_like(where))
+        self.main = int(self._mass(where).argmax())
+
+    def inside(self, where: NDArray[np.bool_]) -> list[int]:
+        """The main stroke and those that lie mostly in a place, bool (H, W); no specks."""
+        mostly = (2 * self._mass(where) > self.mass) & (self.mass > _SPECK * self.mass[self.main])
+        mostly[self.main] = True
+        return np.flatnonzero(mostly).tolist()
+
+    def digits(self) -> list[list[int]]:
+        """The strokes of each digit, the nearest to the center first.
+
+        The main stroke is of one digit. A short stroke belongs to the digit that it is near to. A
+        tall one is a digit of its own, unless it is above or below another.
+        """
+        components, main = self.components, self.main
+        height, width = components.labels.shape
+        cut = (components.top == 0) | (components.left == 0)
+        cut |= (components.bottom == height) | (components.right == width)
+        drawn = (self.mass > _SPECK * self.mass[main]) & (sharpness(components, self.ink) > _SHARP)
+        drawn &= (cut[main] | ~cut) & (components.height * _TALL < components.height[main])
+        tall = components.height > _TALL * components.height[main]
+        tall &= self.mass > _FULL * self.mass[main]
+        others = [k for k in np.flatnonzero(drawn).tolist() if k != main]
+        digits = [[main]]
+        for k in sorted(others, key=lambda k: (not tall[k], -components.height[k])):
+            gaps = [self._gap(k, digit, bool(tall[k])) for digit in digits]
+            nearest = int(np.argmin(gaps))
+            if gaps[nearest] < np.inf:
+                digits[nearest].append(k)
+            elif tall[k]:
+                digits.append([k])
+        return sorted(digits, key=self._off_center)
+
+    def _off_center(self, digit: list[int]) -> int:
+        box, shape = self.components.box(digit), self.components.labels.shape
+        return sum(
+            (part.start + part.stop - side) ** 2 for part, side in zip(box, shape, strict=True)
+        )
+
+    def _gap(self, k: int, digit: list[int], tall: bool) -> float:
+        """Pixels between a stroke and a digit that it may belong to, or else infinity."""
+        components = self.components
+        rows, columns = components.box(digit)
+        above = max(rows.start - components.bottom[k], components.top[k] - rows.stop)
+        beside = max(columns.start - components.right[k], components.left[k] - columns.stop)
+        size = max(components.height[self.main], components.width[self.main])
+        shared = -beside / min(components.width[k], columns.stop - columns.start)
+        near = above < _ABOVE * size and beside < _BESIDE * size
+        return float(max(above, beside)) if near and (not tall or shared > _SHARED) else np.inf
+
+    def _mass(self, where: NDArray[np.bool_]) -> Floats:
+        """The ink of each stroke in a place."""
+        mass = self.components.total(self.ink.amount * where)
+        mass[0] = 0.0
+        return mass
