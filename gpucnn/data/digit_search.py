@@ -12,7 +12,7 @@ from gpucnn.data.ink import Floats, Ink, dark_ink, local_median, reduced
 from gpucnn.data.strokes import Strokes, darkness, sharpness
 
 _LONGEST = 256  # pixels of the longer side of the picture that is searched
-_AGAIN = ((1, 1), (2, 28), (4, 44))  # times smaller, if the shorter side still has so many pixels
+_AGAIN = ((1, 8), (2, 28), (4, 44))  # times smaller, if the shorter side still has so many pixels
 _WIDEST = 1 / 3  # of the picture's mean side; wider things are no strokes
 _THRESHOLDS = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # amounts of ink
 _CERTAIN = 15.0  # least root of a component's sum of squares in deviations of the noise
@@ -106,14 +106,13 @@ def _likeness(components: Components, ink: Ink, likely: Floats) -> Floats:
     outline = np.maximum(components.total(components.outline), 1.0)
     within = 1 - components.rim / outline
     sharp = sharpness(components, ink)
-    # A stroke has an outline on both of its sides.
-    thickness = 2 * components.total(components.labels > 0) / outline
-    thickness /= np.maximum(1, np.maximum(components.height, components.width))
+    thickness = components.thickness / components.size
     down = (components.top + components.bottom) / (2 * height) - 0.5
     across = (components.left + components.right) / (2 * width) - 0.5
     weak = darkness(components, ink) < _WEAK
     stands_out = (
-        (components.total((likely * ink.unit / ink.noise) ** 2) > _CERTAIN**2)
+        ~components.sheets
+        & (components.total((likely * ink.unit / ink.noise) ** 2) > _CERTAIN**2)
         & (within > _WITHIN)
         & (sharp > np.where(weak, _WEAK_SHARP, _SHARP))
         & (energy > np.where(weak, _WEAK_SHARE, _SHARE) * (likely**2).sum())

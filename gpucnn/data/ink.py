@@ -8,6 +8,7 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from gpucnn.data.components import Components
 from gpucnn.data.image import gray
 from gpucnn.data.resample import resize
 
@@ -21,6 +22,11 @@ _EVEN = 0.1  # of the strongest ink; even paper varies by less
 _OPPOSITE = 0.25  # of the strongest ink; nothing in a drawing is so much lighter than the paper
 _SOLID = 0.5  # of the strongest ink; weaker ink is an edge or a shade
 _WIDE = 4.0  # of the area of solid ink; shadows and stains take up more
+_MOST = 0.55  # of the picture; strokes take up less, and a sheet on a table may take up more
+_EDGE = 0.06  # of the picture's longer side; soft edges of strokes are narrower
+_FAR = 0.01  # of the border's pixels; lines and shades of the paper are at more of them
+_RIM = 0.4  # of the outline of a stroke; less is at the border
+_SPECK = 0.005  # of the area of the largest component; what is smaller is dust
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,23 +76,50 @@ def even_ink(levels: Floats) -> Ink | None:
     Args:
         levels: float64 (H, W), 0 to 255.
     """
-    border = np.concatenate([levels[0], levels[-1], levels[:, 0], levels[:, -1]])
+    border = _border(levels)
     paper = float(np.median(border))
     depth = paper - levels
-    strongest, opposite = depth.max(), -depth.min()
+    strongest, opposite = float(depth.max()), float(-depth.min())
     if strongest < opposite:
         return even_ink(255.0 - levels)
-    unevenness = np.abs(border - paper).max()
-    if max(unevenness / _EVEN, opposite / _OPPOSITE) > strongest:
+    departs = np.abs(border - paper)
+    even = departs <= _EVEN * strongest
+    solid = depth > _SOLID * strongest
+    if opposite > _OPPOSITE * strongest or not (even.all() or _is_cropped(solid, even)):
         return None
     # Strokes have edges, which are weaker; wide ones if they are drawn large from a small picture.
-    if (depth > _EVEN * strongest).sum() > _WIDE * (depth > _SOLID * strongest).sum():
+    if (depth > _EVEN * strongest).sum() > _WIDE * solid.sum() or solid.mean() > _MOST:
         return None
+    unevenness = float(departs[even].max())
     depth[depth <= unevenness] = 0.0
     unit = np.full_like(levels, paper + _BLACK)
     noise = max(_LEAST_NOISE, unevenness / 3)
     # All that differs from even paper is ink, be it sharp or not.
     return Ink(depth / unit, np.ones_like(levels), unit, noise)
+
+
+def _is_cropped(solid: NDArray[np.bool_], even: NDArray[np.bool_]) -> bool:
+    """Whether what differs from the paper at the border are strokes that the border cuts.
+
+    If it is the table beside the sheet, or a hand, the digit does not touch the border; lines of
+    the paper reach it where there is no stroke; and a shadow lies along it.
+
+    Args:
+        solid: (H, W), where there is solid ink.
+        even: of the pixels of the border, whether they show paper.
+    """
+    edge = max(1, round(_EDGE * max(solid.shape)))
+    if even.mean() < 0.5 or (~even & ~_border(spread(solid, edge))).mean() > _FAR:
+        return False
+    strokes = Components(solid)
+    area, outline = strokes.total(solid), strokes.total(strokes.outline)
+    cut = (strokes.rim > 0) & (strokes.rim < _RIM * outline)
+    return bool(cut[area > _SPECK * area.max()].all())
+
+
+def _border(picture: NDArray) -> NDArray:
+    """The pixels of the border of (H, W)."""
+    return np.concatenate([picture[0], picture[-1], picture[:, 0], picture[:, -1]])
 
 
 def dark_ink(levels: Floats, widest: float) -> Ink:

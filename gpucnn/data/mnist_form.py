@@ -74,7 +74,7 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
         raise DataError(
             f"{name} is blank, or shows no digit",
             cause="nothing in it has the contrast and the sharp outline of a stroke",
-            fix="give a picture with a digit on it",
+            fix="give a picture with a digit on it, and a margin around the digit",
         )
     ink, notes = seen
     return Converted(_framed(ink), notes)
@@ -86,6 +86,8 @@ def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
     if ink is None or not ink.amount.any():
         return None
     strokes = Strokes(ink, ink.amount > 0, _WEAKEST)
+    if strokes.components.sheets[strokes.main]:
+        return None
     digits = strokes.digits()
     notes = _notes(strokes.darkness, len(digits))
     if len(digits) > 1:

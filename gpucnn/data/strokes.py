@@ -102,7 +102,7 @@ class Strokes:
         rows, columns = components.box(digit)
         above = max(rows.start - components.bottom[k], components.top[k] - rows.stop)
         beside = max(columns.start - components.right[k], components.left[k] - columns.stop)
-        size = max(components.height[self.main], components.width[self.main])
+        size = components.size[self.main]
         shared = -beside / min(components.width[k], columns.stop - columns.start)
         near = above < _ABOVE * size and beside < _BESIDE * size
         return float(max(above, beside)) if near and (not tall or shared > _SHARED) else np.inf

@@ -301,3 +301,33 @@ def test_a_photograph_of_twelve_megapixels(mnist_images: NDArray[np.uint8]) -> N
     converted = to_mnist(large)
     assert time.perf_counter() - start < 10  # it takes less than one; machines may be busy
     assert likeness(converted, to_mnist(small)) > 0.95
+
+
+@pytest.mark.parametrize(("sheet", "table", "ink"), [(230, 30, 20), (120, 235, 20), (60, 200, 250)])
+def test_a_sheet_on_a_table_is_no_digit(
+    sheet: int, table: int, ink: int, mnist_images: NDArray[np.uint8]
+) -> None:
+    drawn = photos.trimmed(photos.draw(mnist_images[0], 150), 0.01)
+    picture = np.full((400, 600), table, dtype=np.float64)
+    picture[60:340, 100:480] = sheet
+    picture[120 : 120 + drawn.shape[0], 220 : 220 + drawn.shape[1]] += drawn * (ink - sheet)
+    assert likeness(to_mnist(np.rint(picture).astype(np.uint8)), mnist_images[0]) > 0.9
+
+
+@pytest.mark.parametrize("factor", [1, 10])
+def test_drawings_without_a_margin(
+    factor: int, mnist_images: NDArray[np.uint8], nearest: Any
+) -> None:
+    """Enlarged, they are soft besides. Of some an upright 1 is all that there is."""
+    right, refused = 0, 0
+    for image in mnist_images[:40]:
+        tight = Image.fromarray(255 - photos.trimmed(image, 40))
+        size = tight.width * factor, tight.height * factor
+        try:
+            converted = to_mnist(tight.resize(size, Image.Resampling.BICUBIC))
+        except DataError:
+            refused += 1
+        else:
+            right += int(nearest(converted[np.newaxis])[0] == nearest(image[np.newaxis])[0])
+    assert refused <= 2
+    assert right >= 37
