@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gpucnn.data.labels import listing
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, similar
 
 Row = Sequence[str]
 
@@ -196,7 +196,23 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
         elif is_number(first[0]) and not is_number(first[-1]):
             raise _doubtful(where, "the last column has words")
     pixels = [place for place in places if place != label]
-    return Columns(names=names, header=False, label=label, pixels=pixels, guessed=guessed)
+    ids = _counter(rows, pixels) if known.label_column is not None else None
+    one_less = len(pixels) - 1 == known.pixels if known.pixels else _is_square(len(pixels) - 1)
+    if ids is None or not one_less:
+        return Columns(names=names, header=False, label=label, pixels=pixels, guessed=guessed)
+    pixels.remove(ids)
+    return Columns(names=names, header=False, label=label, pixels=pixels, ids=ids)
+
+
+def _counter(rows: Sequence[Row], places: Sequence[int]) -> int | None:
+    """The first of some columns that numbers the rows."""
+    for place in places:
+        cells = [row[place].strip() if len(row) > place else "" for row in rows]
+        if len(cells) > 1 and cells[0].isdecimal():
+            first = int(cells[0])
+            if cells == [str(number) for number in range(first, first + len(cells))]:
+                return place
+    return None
 
 
 def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -> Columns:
@@ -313,9 +329,12 @@ def _chosen(names: Sequence[str], where: str, label_column: str) -> int | None:
         return placed if named is None else named
     if label_column == "none":
         return None
+    pixels = [name for name in names if _PIXEL.fullmatch(name)]
+    listed = [*(name for name in names if name not in set(pixels)), *pixels]
+    close = similar(names, label_column)
     raise DataError(
-        f"{where} has no column {label_column!r}",
-        cause=f"its columns are {listing(list(names))}",
+        f"{where} has no column {label_column!r}" + (f"; did you mean {close}?" if close else ""),
+        cause=f"its columns are {listing(listed)}",
         fix=f"give one of them as {_OPTION}, or its number: 1 is the first, -1 the last",
     )
 

@@ -66,3 +66,8 @@ class Found:
     classes: list[str] | None = None
     values: list[str] | None = None
     label_column: str | None = None
+
+    @property
+    def images(self) -> NDArray[np.uint8]:
+        """Those of all parts: uint8 (N, C, H, W)."""
+        return np.concatenate([part.images for part in self.parts])

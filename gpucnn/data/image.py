@@ -66,6 +66,11 @@ def open_image(path: Path) -> NDArray[np.uint8]:
                 return pixels(ImageOps.exif_transpose(picture), str(path))
     except DataError:
         raise
+    except FileNotFoundError as error:
+        raise DataError(
+            f"there is no file {path}",
+            fix="check its name and its folder; a list of pictures has paths beside itself",
+        ) from error
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise DataError(
             f"{path} cannot be read as a picture",

@@ -145,10 +145,10 @@ def class_names(parts: Sequence[Labels]) -> list[str]:
 
 def in_order(name: str) -> tuple[bool, int, str]:
     """The key that sorts names: numbers first, by their value; then words."""
-    return (False, int(name), name) if _is_plain(name) else (True, 0, name)
+    return (False, int(name), name) if is_plain(name) else (True, 0, name)
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
     """Whether a name is a number as it is usually written: 7, not 07."""
     return name.isascii() and name.isdecimal() and str(int(name)) == name
 
@@ -182,7 +182,7 @@ def listing(names: Sequence[str], most: int = 8) -> str:
 
     Numbers that follow each other are a range: "0-9".
     """
-    numbers = [int(name) for name in names if _is_plain(name)]
+    numbers = [int(name) for name in names if is_plain(name)]
     if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]}-{numbers[-1]}"
     shown = ", ".join(map(on_one_line, names[:most]))

@@ -13,7 +13,7 @@ from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
 from gpucnn.data.files import describe
 from gpucnn.data.found import ROLES, Found, Part
-from gpucnn.data.labels import class_ids, class_names, listing
+from gpucnn.data.labels import class_ids, class_names, is_plain, listing
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
 from gpucnn.errors import DataError, UsageError
@@ -91,7 +91,12 @@ def find(
     Raises:
         UsageError: also if `reading` says what does not matter for data of this kind.
     """
-    reading = reading or Reading()
+    reading = Reading() if reading is None else reading
+    if not isinstance(reading, Reading):
+        raise UsageError(
+            f"reading is a {type(reading).__name__}",
+            fix="give a gpucnn.data.Reading, as in Reading(image_size=(32, 32))",
+        )
     if not str(name):
         raise UsageError("the data set has no name", fix=f"give {', '.join(NAMES)}, or a path")
     if name in NAMES:
@@ -151,7 +156,7 @@ def datasets(found: Found, name: str) -> dict[str, Dataset]:
     values = found.values or found.classes or class_names(labels)
     names = found.classes or values
     # Labels that are numbers and have no names: a model may know names for them.
-    numbered = found.classes is None and all(label.dtype.kind == "i" for label in labels)
+    numbered = names == values and all(map(is_plain, values))
     return {
         part.role: Dataset(
             name if len(found.parts) == 1 else part.where,
@@ -201,7 +206,7 @@ def _refuse_untrainable(found: Found, parts: dict[str, Dataset]) -> None:
             fix = "give a table with a column of labels, by a name such as label, or --label-column"
         elif found.noun == "images":
             fix = "save the labels beside the images: np.savez(FILE, x=images, y=labels)"
-        kind = f"its {train.images[0].size} columns are all pixels"
+        kind = f"its rows have {train.images[0].size} pixels{' and an id' * bool(train.ids)}"
         raise DataError(
             f"{train.name} has no labels" + (f": {kind}" if found.noun == "rows" else ""), fix=fix
         )

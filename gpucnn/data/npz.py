@@ -31,6 +31,7 @@ _WORDS = re.compile(
     r"[^a-z0-9]+|(?<=^[xy])(?=t|v)|(?<=train|valid)(?=[xy]$)|(?<=test)(?=[xy]$)"
     r"|(?<=val|dev)(?=[xy]$)"
 )
+_PAIRED = re.compile(r"(.*?)[-_](train|val|test)[-_](?:imgs|images)\.npz", re.IGNORECASE)
 _LONE = "arr_0"  # what np.savez calls an array that was given no name
 
 
@@ -164,6 +165,16 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labelled: bo
     (labels,) = load_numpy(labels_path).values()
     part = Part("all", images, as_labels(labels, str(labels_path)), str(path))
     return Found(path, [part], reading, "images", said)
+
+
+def find_pairs(directory: Path) -> dict[str, dict[str, Path]]:
+    """The files of images by KMNIST's names in a directory: data set -> role -> file."""
+    found: dict[str, dict[str, Path]] = {}
+    for path in sorted(directory.glob("*.npz")):
+        if named := _PAIRED.fullmatch(path.name):
+            role = next(role for role, known in _ROLES.items() if named[2].lower() in known)
+            found.setdefault(named[1], {})[role] = path
+    return found
 
 
 def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[str, str | None]]:

@@ -71,6 +71,18 @@ class Reading:
     skip_broken: bool = False
 
     def __post_init__(self) -> None:
+        for key, count in (("image_shape", 3), ("image_size", 2)):
+            sizes = getattr(self, key)
+            if sizes is None:
+                continue
+            whole = isinstance(sizes, (tuple, list)) and all(type(size) is int for size in sizes)
+            if not whole or len(sizes) != count or min(sizes) < 1:
+                names = "(C, H, W)" if count == 3 else "(H, W)"
+                example = "(3, 32, 32)" if count == 3 else "(32, 32)"
+                raise UsageError(
+                    f"{key} is {sizes!r}, where it takes {names}", fix=f"write {key}={example}"
+                )
+            object.__setattr__(self, key, tuple(sizes))
         for key, choices in (("channels", CHANNELS), ("convert", CONVERT)):
             if getattr(self, key) not in (*choices, None):
                 raise UsageError(
@@ -99,10 +111,12 @@ class Reading:
             name: of the data, for the message.
         """
         unused = [key for key in self.as_dict() if key not in _MATTERS[noun]]
+        if "image_shape" in unused and "channels" in unused:
+            unused.remove("channels")  # which the shape has said
         if unused:
             flags = ", ".join(f"--{key.replace('_', '-')}" for key in unused)
             raise UsageError(
-                f"{flags} does not matter for {name}",
+                f"{flags} {'does' if len(unused) == 1 else 'do'} not matter for {name}",
                 cause=f"it holds {_KINDS[noun]}",
                 fix="leave it out",
             )

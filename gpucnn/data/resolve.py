@@ -70,9 +70,7 @@ def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> F
     if plain.endswith(csv.SUFFIXES):
         return read_csv(path, reading, labelled=labelled)
     if name.endswith(".npz"):
-        published = by_name(path.name)
-        found = npz.read_npz(path, _known(published, reading), labelled)
-        return _published(found, published)
+        return _read_npz(path, reading, labelled)
     if name.endswith(".npy"):
         return npz.read_npy(path, reading)
     if cifar.is_batch(name):
@@ -178,6 +176,15 @@ def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
             )
         (files,) = sets.values()
         return _read_idx(path, files, reading, labelled)
+    if pairs := npz.find_pairs(path):
+        if len(pairs) > 1:
+            images = [str(file) for roles in pairs.values() for file in roles.values()]
+            raise DataError(
+                f"{path} holds several data sets: {', '.join(pairs)}",
+                fix=f"give one of their files, as {images[0]}, or a folder for each",
+            )
+        (roles,) = pairs.values()
+        return _read_pairs(path, roles, reading, labelled)
     if tables := csv.find_tables(path):
         return _read_tables(path, tables, reading, labelled)
     if batches := cifar.find_batches(path):
@@ -191,6 +198,23 @@ def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
     if labelled:
         return folder.read_folder(path, reading)
     return folder.read_pictures_in(path, reading)
+
+
+def _read_npz(path: Path, reading: Reading, labelled: bool) -> Found:
+    published = by_name(path.name)
+    return _published(npz.read_npz(path, _known(published, reading), labelled), published)
+
+
+def _read_pairs(path: Path, files: dict[str, Path], reading: Reading, labelled: bool) -> Found:
+    """Files of images by their roles, as KMNIST has them; each with a file of labels beside it."""
+    parts = []
+    for role in ("train", "validation", "test"):
+        if role in files:
+            found = _read_npz(files[role], reading, labelled)
+            reading = found.reading
+            role = "all" if len(files) == 1 else role
+            parts += [replace(part, role=role) for part in found.parts]
+    return replace(found, path=path, parts=parts)
 
 
 def _read_tables(

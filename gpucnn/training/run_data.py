@@ -99,14 +99,14 @@ class RunData:
             DataError: there is no such part, it has no labels, or as `find`.
             UsageError: a name is needed.
         """
-        own = name is None
+        own = name is None or self._is_own(name)
         found = self.find(name, data_dir, reading, labelled=True)
         name = name or self.config.data
         parts = datasets(found, name)
         labelled = {role: part for role, part in parts.items() if part.labels is not None}
         split = split or ("test" if "test" in labelled else "all")
         notes = [*found.notes]
-        if own or self._is_own(name):
+        if own:
             notes += self._notes_of_own(parts, name, split)
         splits = cut(parts, name, self.config.validation) if own else parts
         if split == "all":

@@ -146,6 +146,23 @@ def test_a_label_column_that_is_named(tmp_path: Path, text: str, label_column: s
     assert table.pixels.tolist() == PIXELS
 
 
+@pytest.mark.parametrize(("label_column", "start"), [("2", 0), ("-1", 1), ("2", 28001)])
+def test_a_counter_in_a_table_without_a_header(
+    tmp_path: Path, label_column: str, start: int
+) -> None:
+    """It has one column more than pixels and a label, and that one numbers the rows."""
+    rows = [["3", *map(str, PIXELS[0])], ["9", *map(str, PIXELS[1])]]
+    if label_column == "-1":
+        rows = [[*row[1:], row[0]] for row in rows]
+    text = "".join(f"{start + k},{','.join(row)}\n" for k, row in enumerate(rows))
+    table = read_table(write(tmp_path / "t.csv", text), Known(label_column=label_column))
+    assert table.labels is not None
+    assert table.pixels is not None
+    assert table.labels.tolist() == [3, 9]
+    assert table.pixels.tolist() == PIXELS
+    assert table.ids == [str(start), str(start + 1)]
+
+
 def test_no_label_column(tmp_path: Path) -> None:
     path = write(tmp_path / "t.csv", "label,pixel0,pixel1,pixel2,pixel3\n3,0,1,2,255\n9,4,5,6,7\n")
     assert read_table(path, Known(label_column="none")).labels is None
@@ -180,6 +197,10 @@ def test_a_column_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="has no column 'kind'") as error:
         read_table(write(tmp_path / "train.csv", HEADER + ROWS), Known(label_column="kind"))
     assert "label, pixel0" in (error.value.cause or "")
+    text = "pixel0,pixel1,pixel2,pixel3,category,note\n0,1,2,255,3,a\n4,5,6,7,9,b\n"
+    with pytest.raises(DataError, match="did you mean category") as error:
+        read_table(write(tmp_path / "last.csv", text), Known(label_column="categorie"))
+    assert "its columns are category, note, pixel0" in (error.value.cause or "")
 
 
 def test_another_table_for_the_same_model(tmp_path: Path) -> None:

@@ -126,6 +126,12 @@ def test_kmnist_npz(tmp_path: Path, name: str, count: int) -> None:
     np.savez_compressed(tmp_path / f"{name}-train-labels.npz", labels_of(count).astype(np.uint8))
     names = [str(k) for k in range(count)]
     check(tmp_path / f"{name}-train-imgs.npz", names, labels_of(count), UPRIGHT)
+    for kind, array in (("imgs", UPRIGHT[:7]), ("labels", labels_of(count)[:7])):
+        np.savez_compressed(tmp_path / f"{name}-test-{kind}.npz", array)
+    splits = check(tmp_path, names, labels_of(count), UPRIGHT)
+    assert splits.test is not None
+    assert splits.test.labels is not None
+    assert splits.test.labels.tolist() == labels_of(count)[:7].tolist()
 
 
 def test_kmnist_idx(small_dir: Path) -> None:

@@ -52,6 +52,10 @@ def test_sizes() -> None:
         ({"convert": "mnist", "image_size": (32, 32)}, "32x32 are to be converted"),
         ({"convert": "mnist", "image_shape": (3, 28, 28)}, "3x28x28 are to be converted"),
         ({"image_shape": (1, 28, 28), "image_size": (32, 32)}, "leave one of them out"),
+        ({"image_size": "32"}, "image_size is '32', where it takes (H, W)"),
+        ({"image_size": 32}, "write image_size=(32, 32)"),
+        ({"image_shape": (28, 28)}, "write image_shape=(3, 32, 32)"),
+        ({"image_shape": (1.0, 28, 28)}, "image_shape is (1.0, 28, 28)"),
     ],
 )
 def test_contradictions(options: dict[str, Any], message: str) -> None:
