@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,12 +12,10 @@ from gpucnn import backend as backends
 from gpucnn import nn
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
-from gpucnn.keras import arrays, files, spelling
+from gpucnn.keras import arrays, files, outputs, spelling, utils
 from gpucnn.keras.arrays import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.keras.training import Compiled
-from gpucnn.nn.activations import Activation
-from gpucnn.nn.layers import WeightedLayer
 
 
 class Base(nn.Sequential):
@@ -31,6 +28,7 @@ class Base(nn.Sequential):
 
     compiled: Compiled | None = None
     stop_training: bool = False
+    _own_seed: int | None = None
     _output_shape: tuple[int, ...] | None = None  # of one output, once it was asked for
 
     def add(self, layer: nn.Module) -> None:
@@ -42,10 +40,18 @@ class Base(nn.Sequential):
         else:
             self.input_shape = layer.input_shape
 
-    def build(self, *input_shapes: Any, input_shape: Any = None, **options: Any) -> Self:
-        """`Module.build`; a shape may begin with None for the batch axis, as in Keras."""
+    def build(
+        self, *input_shapes: Any, input_shape: Any = None, seed: int | None = None, **options: Any
+    ) -> Self:
+        """`Module.build`; a shape may begin with None for the batch axis, as in Keras.
+
+        Args:
+            seed: of the initial weights and of dropout; by default that of `compile`, else one that
+                `utils.set_random_seed` and the number of the model give.
+        """
         shapes = input_shapes if input_shape is None else (input_shape,)
-        return super().build(*map(_without_batch, shapes), **options)
+        seed = self.own_seed() if seed is None else seed
+        return super().build(*map(_without_batch, shapes), seed=seed, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
@@ -126,12 +132,41 @@ class Base(nn.Sequential):
             )
         return self.compiled
 
+    def declared_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """That of an `Input` goes before what the first layer declares."""
+        return (self.input_shape,) if self.input_shape is not None else super().declared_shapes()
+
+    def own_seed(self) -> int:
+        """The seed of its weights, drawn now if it has none yet."""
+        if self.path is not None:
+            return self.seed
+        if self._own_seed is None:
+            self._own_seed = utils.next_seed()
+        return self._own_seed
+
+    def take_seed(self, seed: int | None) -> int:
+        """The seed that `compile` was given, or its own in place of None.
+
+        Raises:
+            UsageError: the weights were drawn with another one.
+        """
+        if seed is None:
+            return self.own_seed()
+        if self.path is not None and seed != self.seed:
+            raise UsageError(
+                f"compile(seed={seed!r}) comes too late",
+                cause=f"the weights are there, drawn with the seed {self.seed}: summary, build, "
+                "get_weights, a call or load_model made them",
+                fix=f"call keras.utils.set_random_seed({seed!r}) before the model is made, or "
+                "compile first; without a seed, compile goes on with that of the weights",
+            )
+        return seed
+
     def prepare(self, x_shape: Sequence[int]) -> None:
         """Build the model for inputs (N, ...), or check that it is built for such."""
         if self.built_for is None:
-            seed = self.compiled.seed if self.compiled else 0
             device = self.compiled.device if self.compiled else "auto"
-            self.build(tuple(x_shape[1:]), seed=seed, device=device)
+            self.build(tuple(x_shape[1:]), device=device)
         elif len(self.built_for) == 1:
             arrays.check_layout(tuple(x_shape), self.built_for[0])
 
@@ -144,30 +179,8 @@ class Base(nn.Sequential):
         return Reader(compiled.loss.function, shape)
 
     def for_loss(self) -> Callable[[Tensor], Tensor]:
-        """What gives the outputs that the loss takes: without the final activation it takes over.
-
-        Raises:
-            UsageError: the final activation does not go with the loss.
-        """
-        loss, final = self.require_compiled("fit").loss, final_activation(self)
-        loss.check(final)
-        return partial(self, activation="linear") if final and final == loss.takes_over else self
-
-
-def final_activation(model: nn.Sequential) -> str | None:
-    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
-    layers = _flat(model)
-    last = layers[-1] if layers else None
-    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
-
-
-def _flat(model: nn.Sequential) -> list[nn.Module]:
-    """The layers in their order, those of a `Sequential` in it one by one."""
-    return [
-        part
-        for layer in model
-        for part in (_flat(layer) if isinstance(layer, nn.Sequential) else [layer])
-    ]
+        """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
+        return outputs.for_loss(self, self.require_compiled("fit").loss)
 
 
 def _without_batch(shape: Any) -> Any:

@@ -18,9 +18,9 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
-from gpucnn.keras import arrays, files, fitting, losses, optimizers, utils
+from gpucnn.keras import arrays, files, fitting, losses, optimizers, outputs
 from gpucnn.keras import metrics as metrics_
-from gpucnn.keras.base import Base, final_activation
+from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Stream, is_stream
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
@@ -60,7 +60,9 @@ class Sequential(Base):
 
         A final softmax (or, for binary cross-entropy, sigmoid) is left out where the loss is
         computed, which is then that of the logits and stable; `predict` applies it. It may be the
-        last layer or the activation of that, also of a `Sequential` in this one.
+        last layer or the activation of that, also of a `Sequential` in this one. Where the model
+        ends otherwise in what may be probabilities, as in a Dropout after a softmax or in a layer
+        of your own, the loss is that of probabilities, clipped as in Keras.
 
         Args:
             optimizer: "sgd", "rmsprop", "adam" or "adamw", or an object of
@@ -73,12 +75,14 @@ class Sequential(Base):
             learning_rate: by default Keras's: 1e-2 for sgd, else 1e-3.
             schedule: of the learning rate over a `fit`, a name of `gpucnn.schedules`.
             device: "cpu", "cuda", "auto".
-            seed: of initial weights, order of the images and dropout; by default that of
-                `utils.set_random_seed`, or 0.
+            seed: of the initial weights, the order of the images and dropout. By default the
+                first model of a process has that of `utils.set_random_seed`, or 0, and each that
+                follows one of its own, derived from that. It must come before the weights are
+                drawn, which `summary`, `build` and `get_weights` do too.
 
         Raises:
-            UsageError: one of these is not known, or the final activation is one that the loss does
-                not go with.
+            UsageError: one of these is not known, the final activation is one that the loss does
+                not go with, or the weights were drawn with another seed.
         """
         compiled = Compiled(
             optimizers.get(optimizer, learning_rate),
@@ -86,11 +90,11 @@ class Sequential(Base):
             metrics_.get(metrics),
             schedule,
             device,
-            utils.default_seed() if seed is None else seed,
+            self.take_seed(seed),
         )
         compiled.config()  # refuses what is not acceptable, now and not in fit
-        compiled.loss.check(final_activation(self))
-        self.compiled, self._stepper = compiled, None
+        outputs.check_loss(self, compiled.loss)
+        self.compiled, self._stepper, self._own_seed = compiled, None, compiled.seed
 
     @verb
     def fit(

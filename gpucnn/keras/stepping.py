@@ -29,7 +29,7 @@ class Stepper:
         self, model: Sequential, compiled: Compiled, outputs: Callable[[Tensor], Tensor]
     ) -> None:
         self.model, self.compiled, self.outputs = model, compiled, outputs
-        self.totals = Totals(backends.get(model.device))
+        self.totals = Totals(backends.get(model.device), compiled.loss.function)
         self.optimizer = compiled.optimizer.make(model)
         self.step = TrainStep(
             model, compiled.loss.function, self.optimizer, None, self.totals, outputs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -12,11 +13,13 @@ from gpucnn.data import one_hot
 from gpucnn.errors import UsageError
 from gpucnn.keras import spelling
 from gpucnn.nn import arguments
+from gpucnn.random import stream_key
 from gpucnn.spelling import explain_names
 
 __all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 
 _seed = 0
+_models = itertools.count()  # those that took a seed since it was set
 
 
 class PyDataset:
@@ -51,18 +54,26 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's and NumPy's random numbers, and what `compile` takes without a seed."""
-    global _seed
+    """Seed Python's and NumPy's random numbers, and the models that have no seed of their own.
+
+    The first model that is compiled or built after it has this seed, each that follows another
+    one, which is derived from it.
+    """
+    global _seed, _models
     if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
         raise UsageError(f"the seed is {seed!r}", fix="give a whole number from 0 to 2**32 - 1")
-    _seed = int(seed)
+    _seed, _models = int(seed), itertools.count()
     random.seed(_seed)
     np.random.seed(_seed)
 
 
-def default_seed() -> int:
-    """The seed of `set_random_seed`; 0 if that was not called."""
-    return _seed
+def next_seed() -> int:
+    """A seed for the next model: that of `set_random_seed`, or 0, for the first one."""
+    number = next(_models)
+    if number == 0:
+        return _seed
+    high, low = stream_key(_seed, f"model/{number}")
+    return (high << 32 | low) >> 1  # below 2**63
 
 
 explain_names(

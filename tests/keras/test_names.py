@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -87,6 +88,7 @@ class TestUtils:
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(keras.utils, "_seed", 0)
+        monkeypatch.setattr(keras.utils, "_models", itertools.count())
 
         def weights(**options: int) -> bytes:
             model = keras.Sequential([keras.Input((3,)), keras.Dense(2)])

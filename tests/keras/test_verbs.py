@@ -374,7 +374,9 @@ def test_on_every_device(backend: Any, digits: Any) -> None:
             [layers.Input((1, 28, 28)), layers.MaxPooling2D(4), layers.Flatten(),
              layers.Dropout(0.2), layers.Dense(10, "softmax")]
         )  # fmt: skip
-        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], device=device)
+        model.compile(
+            "adam", "sparse_categorical_crossentropy", ["accuracy"], device=device, seed=0
+        )
         rate = LearningRateScheduler(lambda epoch, lr: lr / (1 + epoch))
         options = {"class_weight": {3: 2.0}, "validation_split": 0.25, "callbacks": rate}
         history = model.fit(x[:64], y[:64], epochs=2, verbose=0, **options).history
