@@ -72,6 +72,24 @@ def check_layout(x_shape: tuple[int, ...], built_for: tuple[int, ...]) -> None:
         )
 
 
+def numbers(values: Any, name: str) -> NDArray[Any]:
+    """Labels as an array of numbers on the host; `DataError` where they are none, or not finite.
+
+    Args:
+        name: what to call them in an error: "the labels".
+    """
+    if values is None:
+        raise DataError(f"{name} are missing", fix="give an array of numbers")
+    array = _array(values, name)
+    if array.dtype.kind in "OUS":
+        array = _no_text(array, name)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name} are of type {array.dtype}", fix="give numbers")
+    if array.dtype.kind == "f" and array.ndim:
+        require_finite(array, f"{name.removesuffix('s')} of image {{}}")
+    return array
+
+
 class Reader(NamedTuple):
     """Makes data sets for a model.
 
@@ -120,13 +138,7 @@ class Reader(NamedTuple):
         """Labels as int32 (N,) class ids, or as float32 targets of the shape of the outputs."""
         if y is None:
             raise DataError(f"{name} are missing", fix="give y, one label an image")
-        array = _array(y, name)
-        if array.dtype.kind in "OUS":
-            array = _no_text(array, name)
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{name} are of type {array.dtype}", fix="give numbers")
-        if array.dtype.kind == "f":
-            require_finite(array, f"{name.removesuffix('s')} of image {{}}")
+        array = numbers(y, name)
         if not array.ndim:
             raise DataError(f"{name} are one number", fix="give one label an image")
         # Labels of a single output are targets, unless a softmax is taken of it.

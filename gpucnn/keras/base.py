@@ -35,13 +35,19 @@ class Base(nn.Sequential):
         """Append a layer; an `InputLayer` says the shape of the input."""
         if not isinstance(layer, InputLayer):
             super().add(layer)
+            self._check_channels(self.input_shape)
         elif len(self) or self.input_shape is not None:
             raise UsageError("an InputLayer comes after another layer", fix="put it first")
         else:
             self.input_shape = layer.input_shape
 
     def build(
-        self, *input_shapes: Any, input_shape: Any = None, seed: int | None = None, **options: Any
+        self,
+        *input_shapes: Any,
+        input_shape: Any = None,
+        seed: int | None = None,
+        channels_first: bool = False,
+        **options: Any,
     ) -> Self:
         """`Module.build`; a shape may begin with None for the batch axis, as in Keras.
 
@@ -49,9 +55,13 @@ class Base(nn.Sequential):
             seed: of the initial weights and of dropout; by default that of `compile`, else one that
                 `utils.set_random_seed` and the number of the model give.
         """
-        shapes = input_shapes if input_shape is None else (input_shape,)
-        seed = self.own_seed() if seed is None else seed
-        return super().build(*map(_without_batch, shapes), seed=seed, **options)
+        given = input_shapes if input_shape is None else (input_shape,)
+        shapes = tuple(map(_without_batch, given))
+        if self.path is None and not channels_first:
+            for shape in shapes or self.declared_shapes():
+                self._check_channels(shape)
+        options |= {"seed": self.own_seed() if seed is None else seed}
+        return super().build(*shapes, channels_first=channels_first, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
@@ -122,6 +132,13 @@ class Base(nn.Sequential):
         files.load_weights(self, filepath)
 
     # Inside.
+
+    def _check_channels(self, shape: Any) -> None:
+        """`ShapeError` if an input of this shape is (H, W, C), and goes into a layer of images."""
+        passing = (nn.Activation, nn.Dropout)
+        first = next((x for x in outputs.flat(self) if not isinstance(x, passing)), None)
+        if first is not None and first.takes_images:
+            spelling.check_channels(shape)
 
     def require_compiled(self, verb: str) -> Compiled:
         """What `compile` was given; `UsageError` that names the verb if it was not called."""

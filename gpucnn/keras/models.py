@@ -21,7 +21,7 @@ from gpucnn.errors import UsageError
 from gpucnn.keras import arrays, files, fitting, losses, optimizers, outputs
 from gpucnn.keras import metrics as metrics_
 from gpucnn.keras.base import Base
-from gpucnn.keras.batches import Stream, is_stream
+from gpucnn.keras.batches import Stream, checked_steps, is_stream, size_for_steps
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
 from gpucnn.keras.training import Compiled, FitHistory
@@ -133,7 +133,8 @@ class Sequential(Base):
                 weight times loss over the number of examples.
             initial_epoch: number of the first epoch, from 0; those before it are not trained.
             steps_per_epoch: batches of an epoch; the next epoch goes on with those after them.
-            validation_steps, validation_batch_size: the same for the validation.
+            validation_steps: batches of the validation, the first ones, the same in every epoch.
+            validation_batch_size: of the validation, as `batch_size`.
 
         Raises:
             UsageError: `compile` was not called, or an option is not acceptable.
@@ -174,7 +175,8 @@ class Sequential(Base):
 
         Args:
             verbose: it prints nothing, whatever this is.
-            steps: batches to take; by default all.
+            batch_size: 256 by default; with `steps` so many that these hold all examples.
+            steps: batches to take; by default all. A generator needs it.
 
         Returns:
             (loss, accuracy), the loss alone if `compile` was given no metrics, or a dict by name.
@@ -188,6 +190,7 @@ class Sequential(Base):
             batch_size=BATCH_SIZE if batch_size is None and steps is None else batch_size,
             steps=steps,
             option="steps",
+            repeat=False,
         )
         result = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
         if return_dict:
@@ -206,20 +209,24 @@ class Sequential(Base):
 
         Args:
             x: arrays, lists or a Tensor; or what gives batches, x or (x, ...).
-            steps: batches to take of a generator.
+            batch_size: 256 by default; with `steps` so many that these hold all examples.
+            steps: batches to take; by default all. A generator needs it.
         """
-        size = BATCH_SIZE if batch_size is None else batch_size
-        if not is_whole(size) or size < 1:
-            raise UsageError(f"batch_size is {size!r}", fix="give a batch_size of at least 1")
+        wanted = None if steps is None else checked_steps(steps, "steps")
+        if batch_size is not None and (not is_whole(batch_size) or batch_size < 1):
+            raise UsageError(f"batch_size is {batch_size!r}", fix="give a batch_size of at least 1")
         if is_stream(x):
-            stream = Stream(x, steps, option="steps")
+            stream = Stream(x, steps, option="steps", repeat=False)
             self.prepare((0, *stream.image_shape))
             batches: Iterable[Any] = stream.inputs()
         else:
             images = arrays.images(x)
             self.prepare(images.shape)
+            default = BATCH_SIZE if wanted is None else size_for_steps(len(images), wanted)
+            size = batch_size or default
             # At least one batch, so that an empty input gives an empty output.
-            batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
+            starts = range(0, max(len(images), 1), size)[:wanted]
+            batches = (images[i : i + size] for i in starts)
         backend = backends.get(self.device)
         with self.evaluating(), no_grad():
             return np.concatenate(

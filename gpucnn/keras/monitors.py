@@ -94,10 +94,10 @@ class EarlyStopping(_Monitor):
         value = logs[self.monitor]
         improved = self.better(value, self.best)
         if self.restore_best_weights and (improved or self.best_weights is None):
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+            self.best_weights = self.model.get_weights()
         self.wait += 1
         if improved:
-            self.best = value
+            self.best, self.best_epoch = value, epoch
             if self.baseline is None or self.better(value, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch:

@@ -50,7 +50,7 @@ def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
 
 def _final_activation(model: nn.Sequential) -> str | None:
     """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
-    last = next(reversed(_flat(model)), None)
+    last = next(reversed(flat(model)), None)
     return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
 
 
@@ -60,7 +60,7 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
     So it is where a layer such as Dropout follows that activation, and where the model ends in a
     layer whose computation is not known here.
     """
-    for layer in reversed(_flat(model)):
+    for layer in reversed(flat(model)):
         if not _is_known(layer):
             return True
         passes = isinstance(layer, Activation) and layer.activation == "linear"
@@ -69,10 +69,10 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
     return False
 
 
-def _flat(model: nn.Module) -> list[nn.Module]:
+def flat(model: nn.Module) -> list[nn.Module]:
     """The layers in their order, those of a `Sequential` in it one by one."""
     if isinstance(model, nn.Sequential) and _is_known(model):
-        return [part for layer in model for part in _flat(layer)]
+        return [part for layer in model for part in flat(layer)]
     return [model]
 
 

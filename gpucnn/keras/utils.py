@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import one_hot
-from gpucnn.errors import UsageError
-from gpucnn.keras import spelling
+from gpucnn.errors import DataError, UsageError
+from gpucnn.keras import arrays, spelling
 from gpucnn.nn import arguments
 from gpucnn.random import stream_key
 from gpucnn.spelling import explain_names
@@ -43,14 +43,33 @@ Sequence = PyDataset
 
 @spelling.part
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
-    """Class ids (N,) or (N, 1) as one-hot rows, float32 (N, num_classes).
+    """Class ids of any shape as one-hot rows, float32 (*shape, num_classes).
 
-    Without `num_classes` it is one more than the largest id.
+    A last axis of 1 is left out of the shape: ids (N, 1) give rows (N, num_classes). Without
+    `num_classes` it is one more than the largest id.
 
     Raises:
         DataError: an id is no whole number in [0, num_classes).
+        UsageError: `num_classes` is no whole number of at least 1.
     """
-    return one_hot(x, num_classes)
+    ids = arrays.numbers(x, "the class ids")
+    if num_classes is None and not ids.size:
+        raise DataError(
+            "there are no class ids", fix="give num_classes, how many classes there are"
+        )
+    if ids.size and ids.min() < 0:
+        raise DataError(
+            f"the class ids go down to {ids.min():g}",
+            cause="classes are numbered from 0",
+            fix="correct them; for labels -1 and 1 give (y + 1) // 2",
+        )
+    if num_classes is not None and (not arguments.is_whole(num_classes) or num_classes < 1):
+        raise UsageError(
+            f"num_classes is {num_classes!r}", fix="give a whole number, as in num_classes=10"
+        )
+    rows = one_hot(ids, num_classes)
+    shape = ids.shape[:-1] if ids.ndim > 1 and ids.shape[-1] == 1 else ids.shape
+    return rows.reshape(*shape, rows.shape[1])
 
 
 def set_random_seed(seed: int) -> None:

@@ -226,6 +226,13 @@ class TestEarlyStopping:
         assert "from epoch 2" in printed
         assert (stop.stopped_epoch, stop.best_epoch, stop.best) == (3, 1, 4)
 
+    @pytest.mark.parametrize("restore", [False, True])
+    def test_knows_the_best_epoch(self, restore: bool, rows: Any, small: Make) -> None:
+        stop = EarlyStopping("loss", patience=2, restore_best_weights=restore)
+        feign = Feign("loss", 5, 4, 3, 6, 6, 6)
+        small().fit(*rows, epochs=6, verbose=0, callbacks=[feign, stop])
+        assert (stop.best_epoch, stop.best, stop.stopped_epoch) == (2, 3, 4)
+
     def test_at_the_end_too(self, rows: Any, small: Make) -> None:
         kept: list[Any] = []
         keep = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(model.get_weights()))

@@ -79,10 +79,35 @@ class TestUtils:
         for y in ([1, 2], np.array([[1], [2]]), np.array([1.0, 2.0])):
             np.testing.assert_array_equal(keras.to_categorical(y, num_classes=4), expected)
         assert keras.utils.to_categorical([1, 2]).shape == (2, 3)
+        for y in ([[0, 1, 2], [2, 1, 0]], 3, np.zeros((2, 1, 4), int), [[[1]], [[2]]], [True]):
+            ids = np.asarray(y)
+            shape = ids.shape[:-1] if ids.ndim > 1 and ids.shape[-1] == 1 else ids.shape
+            found = keras.to_categorical(y, 5)
+            assert found.shape == (*shape, 5)
+            np.testing.assert_array_equal(found, np.eye(5)[ids.astype(int).reshape(shape)])
+        assert keras.to_categorical(3).shape == (4,)
         with pytest.raises(DataError):
             keras.to_categorical([0, 3], 3)
         with pytest.raises(UsageError, match="num_classes"):
             keras.to_categorical([0, 3], classes=4)
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ([-1], "go down to -1"), ([2.0, -3.0], "go down to -3"), (["a", "b"], "numpy.unique"),
+            (None, "are missing"), ([0.5], "whole numbers"), ([], "give num_classes"),
+            ([np.nan], "holds NaN"), ([[1], [2, 3]], "lists of one length"),
+        ],
+    )  # fmt: skip
+    def test_what_is_no_class_id(self, given: object, words: str) -> None:
+        with pytest.raises(DataError) as caught:
+            keras.to_categorical(given)
+        assert words in str(caught.value)
+
+    @pytest.mark.parametrize("number", [10.0, 0, -1, "3", True])
+    def test_what_is_no_number_of_classes(self, number: object) -> None:
+        with pytest.raises(UsageError, match="num_classes is"):
+            keras.to_categorical([0], number)  # type: ignore[arg-type]
 
     def test_a_seed_seeds_the_models_that_are_compiled_then(
         self, monkeypatch: pytest.MonkeyPatch

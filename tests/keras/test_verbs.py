@@ -96,6 +96,41 @@ class TestSteps:
     def test_that_make_no_sense(self, steps: Any, rows: Any, small: Make) -> None:
         with pytest.raises(UsageError, match="steps_per_epoch is"):
             small().fit(*rows, steps_per_epoch=steps)
+        with pytest.raises(UsageError, match="validation_steps is"):
+            small().fit(*rows, validation_split=0.5, validation_steps=steps)
+        for verb in (small().evaluate, small().predict):
+            given = rows if verb.__name__ == "evaluate" else rows[:1]
+            with pytest.raises(UsageError, match=r"^steps is"):
+                verb(*given, steps=steps)
+
+    def test_of_predict(self, rows: Any, small: Make) -> None:
+        x, _ = rows
+        model = small()
+        whole = model.predict(x)
+        for options, count in (
+            ({"batch_size": 8, "steps": 2}, 16),
+            ({"batch_size": 8, "steps": 99}, 60),
+            ({"steps": 2}, 60),
+            ({"steps": 7}, 60),
+        ):
+            found = model.predict(x, **options)
+            assert found.shape == (count, 3)
+            np.testing.assert_allclose(found, whole[:count], rtol=1e-5)
+
+    @pytest.mark.parametrize("steps", [8, 9, 100])
+    def test_more_than_there_are_count_no_example_twice(
+        self, steps: int, rows: Any, small: Make
+    ) -> None:
+        """Eight batches of 8 hold 60 examples."""
+        x, c = rows
+        model = small()
+        expected = pytest.approx(model.evaluate(x, c), rel=1e-6)
+        assert model.evaluate(x, c, batch_size=8, steps=steps) == expected
+        held = {"validation_steps": steps, "validation_batch_size": 8, "verbose": 0}
+        found = model.fit(x, c, validation_data=(x, c), **held).history
+        expected = model.evaluate(x, c)
+        assert found["val_loss"][0] == pytest.approx(expected.loss, rel=1e-6)
+        assert found["val_accuracy"][0] == pytest.approx(expected.accuracy)
 
 
 class TestEpochs:
