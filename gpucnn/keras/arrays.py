@@ -6,17 +6,18 @@ output for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
-from gpucnn.data import Dataset
+from gpucnn.data import Dataset, Splits
 from gpucnn.data.dataset import require_finite
 from gpucnn.errors import DataError, ShapeError, UsageError
-from gpucnn.nn import arguments
 from gpucnn.shapes import layout_fix
 
 _ONE_ROW = "it must hold one example a row: (N, features) or (N, C, H, W)"
@@ -34,6 +35,12 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
         DataError: they are no numbers, hold NaN or infinity, or are not one example a row.
     """
     array = _array(x, name)
+    if not array.ndim and not hasattr(x, "ndim"):
+        raise DataError(
+            f"{name} is missing" if x is None else f"{name} is a {type(x).__name__}, no array",
+            cause=_ONE_ROW,
+            fix=_instead_of(x),
+        )
     if array.ndim < 2:
         raise DataError(f"{name} has shape {array.shape}", cause=_ONE_ROW, fix=_RESHAPE)
     if array.dtype.kind not in "biuf":
@@ -47,6 +54,18 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     if array.dtype.kind == "f":
         require_finite(converted, f"image {{}} of {name}")
     return converted
+
+
+def _instead_of(x: Any) -> str:
+    """What to give in place of something that is no array."""
+    if isinstance(x, Mapping):
+        return 'give the array of the one input, as in x["image"]'
+    if callable(x):
+        return "call it: a generator is what a generator function returns"
+    if isinstance(x, (Dataset, Splits)):
+        part = "x" if isinstance(x, Dataset) else "x.train"
+        return f"give {part}.images / 255 and {part}.labels"
+    return "give a NumPy array, a list, a generator of batches or a Sequence of them"
 
 
 def check_layout(x_shape: tuple[int, ...], built_for: tuple[int, ...]) -> None:
@@ -169,6 +188,15 @@ class Reader(NamedTuple):
     def _targets(self, array: NDArray[Any], name: str) -> NDArray[np.float32]:
         with np.errstate(over="ignore"):
             targets = array.astype(np.float32)
+        # The square of an error must be a float32 too.
+        limit = 1e18 if self.loss == "mean_squared_error" else np.finfo(np.float32).max
+        if targets.size and np.abs(targets).max() > limit:
+            image = int(np.argwhere(np.abs(targets) > limit)[0][0])
+            raise DataError(
+                f"{name.removesuffix('s')} of image {image} is {array[image].max():g}",
+                cause=f"numbers of more than {limit:.0e} overflow in float32",
+                fix="scale the labels, as in y / abs(y).max()",
+            )
         if self.loss == "binary_cross_entropy" and targets.size:
             low, high = targets.min(), targets.max()
             if low < 0 or high > 1:
@@ -252,7 +280,13 @@ class Reader(NamedTuple):
             )
         table = np.ones(classes, np.float32)
         for key, value in class_weight.items():
-            table[key] = arguments.number(value, f"class_weight of class {key}", "a number", 1)
+            if not isinstance(value, Real) or not math.isfinite(value):
+                raise UsageError(
+                    f"class_weight of class {key} is {value!r}",
+                    cause="it must be a finite number",
+                    fix=f"leave class {key} out, for which it then is 1, or give a number",
+                )
+            table[key] = value
         if labels.ndim == 1:
             return table[labels]
         ids = (labels[:, 0] > 0.5).astype(int) if self.outputs == (1,) else labels.argmax(axis=1)

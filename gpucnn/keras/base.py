@@ -65,6 +65,7 @@ class Base(nn.Sequential):
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
+        inputs = tuple(map(_as_float32, inputs))
         if training is None:
             return super().__call__(*inputs, **options)
         with self.training_mode() if training else self.evaluating():
@@ -74,6 +75,49 @@ class Base(nn.Sequential):
     def layers(self) -> list[nn.Module]:
         """The layers in their order."""
         return list(self)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
+        """The layer of a name, as `summary` shows it, or at a position."""
+        given = name if index is None else index
+        try:
+            if given is None or (name is not None and index is not None):
+                raise KeyError(given)
+            return self[given]
+        except LookupError as error:
+            raise UsageError(
+                f"there is no layer {given!r}",
+                cause=f"the layers are {', '.join(self.children())}",
+                fix='write model.get_layer("dense1"), or model.layers[-1]',
+            ) from error
+
+    def count_params(self) -> int:
+        """How many numbers the weights hold, frozen ones and batch norm's statistics included."""
+        return sum(array.size for array in self.get_weights())
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights were drawn."""
+        return self.path is not None
+
+    @property
+    def trainable_weights(self) -> list[nn.Parameter]:
+        """The parameters that are not frozen, in the order of the layers."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    @property
+    def trainable_variables(self) -> list[nn.Parameter]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """ "loss" and the metrics: what `evaluate` gives, in its order."""
+        return list(self.require_compiled("model.metrics_names").named(0, 0))
+
+    @property
+    def loss(self) -> str:
+        """Keras's name of the loss that `compile` was given."""
+        return self.require_compiled("model.loss").loss.name
 
     @property
     def optimizer(self) -> Any:
@@ -88,6 +132,12 @@ class Base(nn.Sequential):
             zeros = np.zeros((1, *(self.built_for or ((),))[0]), np.float32)
             with self.evaluating(), no_grad():
                 output = self(Tensor(backends.get(self.device).asarray(zeros)))
+            if not isinstance(output, Tensor):
+                raise UsageError(
+                    f"the model gives a {type(output).__name__}",
+                    cause="a forward must return a Tensor",
+                    fix="return what the functions of gpucnn give, without .numpy()",
+                )
             self._output_shape = output.shape[1:]
         return (None, *self._output_shape)
 
@@ -198,6 +248,13 @@ class Base(nn.Sequential):
     def for_loss(self) -> Callable[[Tensor], Tensor]:
         """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
         return outputs.for_loss(self, self.require_compiled("fit").loss)
+
+
+def _as_float32(x: Any) -> Any:
+    """NumPy's numbers as `predict` takes them; Tensors and arrays of a device as they are."""
+    if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
+        return x.astype(np.float32)
+    return x
 
 
 def _without_batch(shape: Any) -> Any:

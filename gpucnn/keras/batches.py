@@ -23,7 +23,7 @@ from gpucnn.nn.arguments import is_whole
 
 def is_stream(x: Any) -> bool:
     """Whether `x` gives batches: a generator, a Sequence or a loader, and not arrays or lists."""
-    if isinstance(x, (list, tuple, dict, str, Tensor)) or hasattr(x, "__array__"):
+    if isinstance(x, (list, tuple, dict, str, Tensor, Dataset)) or hasattr(x, "__array__"):
         return False
     with suppress(TypeError):
         memoryview(x)  # what has a buffer is an array

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gpucnn.keras.models import Sequential
 
 SUFFIX = ".safetensors"
+_OTHERS = (
+    ".keras", ".h5", ".hdf5", ".weights", ".tf", ".ckpt", ".pb", ".pt", ".pth", ".npz", ".pkl",
+)  # fmt: skip
 _KEY = "keras"  # of the structure, in the description of a file
 _NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
@@ -33,7 +36,10 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     """A path to save to; `UsageError` unless it ends in .safetensors."""
     given = Path(path)
     if given.suffix != SUFFIX or given.is_dir():
-        stem = given.name.partition(".")[0] or "model"
+        stem = given.name or "model"
+        while (ending := Path(stem).suffix) in _OTHERS:
+            stem = stem.removesuffix(ending)
+        stem = stem.removesuffix(SUFFIX)
         raise UsageError(
             f"{given} is not the path of a {SUFFIX} file",
             cause="that is the one kind of file that models are saved in"

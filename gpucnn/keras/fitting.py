@@ -94,7 +94,7 @@ def fit(
         if not any(isinstance(callback, TerminateOnNaN) for callback in keras_callbacks):
             raise
         print(f"{error.message}: the training ends")
-        bridge.end()
+        bridge.end_with_nan()
     return bridge.history
 
 
@@ -158,9 +158,21 @@ def open_dataset(
     part: str = "",
 ) -> Dataset:
     """Arrays as a data set, for a model that is built for them if it is not yet."""
+    if _is_one_array(x) and _is_one_array(y) and len(x[0]) == len(y[0]) > 1:
+        raise DataError(
+            f"{part}x and y are lists that hold one array each",
+            cause="a model has one input and one output",
+            fix="give the arrays themselves",
+        )
     images = arrays.images(x, f"{part}x")
+    if part and not len(images):
+        raise DataError(f"the {part}arrays hold no example", fix="give some, or leave them out")
     model.prepare(images.shape)
     return model.reader().dataset(images, y, sample_weight, class_weight, part=part)
+
+
+def _is_one_array(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and len(x) == 1 and getattr(x[0], "ndim", 0) > 0
 
 
 def _epochs(last: Any, first: Any) -> Any:

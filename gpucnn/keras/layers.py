@@ -285,5 +285,16 @@ def Softmax(
 explain_names(
     __name__,
     {name: fix for name, fix in foreign.NAMES.items() if name not in __all__}
+    | dict.fromkeys(
+        (
+            "advanced_activations",
+            "convolutional",
+            "core",
+            "experimental",
+            "normalization",
+            "pooling",
+        ),
+        "layers are in gpucnn.keras.layers itself",
+    )
     | {"Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py"},
 )

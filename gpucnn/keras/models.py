@@ -24,7 +24,7 @@ from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Stream, checked_steps, is_stream, size_for_steps
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
-from gpucnn.keras.training import Compiled, FitHistory
+from gpucnn.keras.training import Compiled, FitHistory, Fitted
 from gpucnn.nn.arguments import is_whole
 from gpucnn.spelling import explain_names
 from gpucnn.training.evaluation import BATCH_SIZE, evaluate_batches
@@ -43,6 +43,12 @@ class Sequential(Base):
     """`gpucnn.nn.Sequential` with Keras's verbs."""
 
     _stepper: Stepper | None = None
+    _fitted: Fitted | None = None
+
+    @property
+    def history(self) -> FitHistory | None:
+        """What the last `fit` gave; None before the first."""
+        return None if self._fitted is None else self._fitted.history
 
     @verb
     def compile(
@@ -93,6 +99,7 @@ class Sequential(Base):
             self.take_seed(seed),
         )
         compiled.config()  # refuses what is not acceptable, now and not in fit
+        backends.get(device)
         outputs.check_loss(self, compiled.loss)
         self.compiled, self._stepper, self._own_seed = compiled, None, compiled.seed
 
@@ -142,7 +149,7 @@ class Sequential(Base):
             ShapeError: they do not fit the model.
             DivergedError: the loss was not finite.
         """
-        return fitting.fit(
+        history = fitting.fit(
             self,
             self.require_compiled("fit"),
             (x, y, sample_weight),
@@ -159,6 +166,8 @@ class Sequential(Base):
             validation_steps=validation_steps,
             validation_batch_size=validation_batch_size,
         )
+        self._fitted = Fitted(history)
+        return history
 
     @verb
     def evaluate(
@@ -179,7 +188,8 @@ class Sequential(Base):
             steps: batches to take; by default all. A generator needs it.
 
         Returns:
-            (loss, accuracy), the loss alone if `compile` was given no metrics, or a dict by name.
+            (loss, accuracy); the loss alone if `compile` was given no metrics; a list with a number
+            for each metric if it was given several; or a dict by name.
         """
         compiled = self.require_compiled("evaluate")
         batches: Any = fitting.open_batches(
@@ -195,7 +205,9 @@ class Sequential(Base):
         result = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
         if return_dict:
             return compiled.named(result["loss"], result["accuracy"])
-        return Score(**result) if compiled.metrics else result["loss"]
+        if len(compiled.metrics) == 1:
+            return Score(**result)
+        return compiled.listed(**result)
 
     @verb
     def predict(
@@ -245,8 +257,8 @@ class Sequential(Base):
         """One step on a batch, with an optimizer that stays from one call to the next.
 
         Returns:
-            [loss, accuracy] of the batch before the step, the loss alone if `compile` was given no
-            metrics, or a dict by name.
+            [loss, accuracy] of the batch before the step, with a number for each metric; the loss
+            alone if `compile` was given no metrics; or a dict by name.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
@@ -258,23 +270,26 @@ class Sequential(Base):
         loss, accuracy = self._stepper(batch)
         if return_dict:
             return compiled.named(loss, accuracy)
-        return [loss, accuracy] if compiled.metrics else loss
+        return compiled.listed(loss, accuracy)
 
     @verb
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """`evaluate` on one batch, in the form of `train_on_batch`."""
-        size = max(len(x), 1)
-        found = self.evaluate(x, y, size, sample_weight=sample_weight, return_dict=return_dict)
+        images = arrays.images(x)
+        size = max(len(images), 1)
+        found = self.evaluate(images, y, size, sample_weight=sample_weight, return_dict=return_dict)
         return list(found) if isinstance(found, Score) else found
 
     @verb
     def predict_on_batch(self, x: Any) -> Any:
         """`predict` on one batch."""
-        return self.predict(x, batch_size=max(len(x), 1))
+        images = arrays.images(x)
+        return self.predict(images, batch_size=max(len(images), 1))
 
 
+@verb
 def load_model(
     filepath: str | os.PathLike[str], compile: bool = True, *, device: str = "auto"
 ) -> Sequential:

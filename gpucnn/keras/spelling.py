@@ -40,6 +40,7 @@ _PART_INSTEAD = {
     "label_smoothing": "give smoothed targets: y * (1 - a) + a / classes",
     "axis": "classes are axis 1 of the outputs (N, K)",
     "reduction": "it is the mean over the batch",
+    "threshold": "it is 0.5",
     "ignore_class": "give sample_weight 0 to those examples",
     "name": "it has none",
     "dtype": "it is float32",
@@ -67,7 +68,17 @@ _VERB_INSTEAD = {
     "line_length": "lines are as long as they must be: leave it out",
 }
 
-_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD)
+#: Names of Keras 1.
+_RENAMED = {
+    "output_dim": ("units",),
+    "nb_filter": ("filters",),
+    "subsample": ("strides",),
+    "border_mode": ("padding",),
+    "init": ("kernel_initializer",),
+    "bias": ("use_bias",),
+}
+
+_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
 _PART = Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD)
 _VERB = Spellings(instead=_VERB_INSTEAD)
 

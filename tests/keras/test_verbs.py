@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn import functions, nn, optim
+from gpucnn import Tensor, functions, nn, optim
 from gpucnn.errors import DataError, DivergedError, UsageError, WeightsMismatchError
 from gpucnn.keras import Score, Sequential, layers
 from gpucnn.training import Callback, Trainer
@@ -449,3 +449,44 @@ def test_no_images(small: Make) -> None:
     with pytest.raises(UsageError, match="no images to train on"):
         small().fit(np.zeros((0, 4)), np.zeros(0, int))
     assert np.isnan(small().evaluate(np.zeros((0, 4)), np.zeros(0, int)).loss)
+
+
+def test_several_metrics_have_a_number_each(rows: Any, small: Make) -> None:
+    x, c = rows
+    model = small(metrics=["acc", "sparse_categorical_accuracy"])
+    loss, a, b = model.evaluate(x, c)
+    assert model.evaluate(x, c, return_dict=True) == {
+        "loss": loss, "acc": a, "sparse_categorical_accuracy": b,
+    }  # fmt: skip
+    assert a == b == (model.predict(x).argmax(axis=1) == c).mean()
+    assert len(model.test_on_batch(x, c)) == len(model.train_on_batch(x, c)) == 3
+
+
+class TestNothingToTrain:
+    def test_layers_that_are_all_frozen(self, rows: Any, small: Make) -> None:
+        model = small().build((4,))
+        model.trainable = False
+        for verb in (model.fit, model.train_on_batch):
+            with pytest.raises(UsageError, match="nothing to train") as caught:
+                verb(*rows)
+            assert "trainable = True" in str(caught.value.fix)
+        assert model.evaluate(*rows).loss > 0
+
+    @pytest.mark.parametrize("last", [False, True])
+    def test_a_forward_that_leaves_the_graph(self, last: bool, rows: Any) -> None:
+        class Leaves(nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x.numpy() if last else Tensor(2 * x.numpy())
+
+        model = Sequential([layers.Dense(3), Leaves()])
+        model.compile("sgd", "mse", device="cpu")
+        for verb in (model.fit, model.train_on_batch):
+            with pytest.raises(UsageError) as caught:
+                verb(rows[0], np.zeros((60, 3)))
+            assert "without .numpy()" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "GPU:0"])
+def test_a_device_that_is_not_there(device: str, small: Make) -> None:
+    with pytest.raises(UsageError, match="unknown device"):
+        small(device=device)
