@@ -13,7 +13,7 @@ from gpucnn import nn
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
 from gpucnn.keras import arrays, files, outputs, spelling, utils
-from gpucnn.keras.arrays import Reader
+from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.keras.training import Compiled
 

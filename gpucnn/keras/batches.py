@@ -17,7 +17,7 @@ from gpucnn.data import Dataset, Loader
 from gpucnn.data.loader import Batch
 from gpucnn.errors import DataError, UsageError
 from gpucnn.keras import arrays
-from gpucnn.keras.arrays import Reader
+from gpucnn.keras.labels import Reader
 from gpucnn.nn.arguments import is_whole
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpucnn.data import one_hot
 from gpucnn.errors import DataError, UsageError
-from gpucnn.keras import arrays, spelling
+from gpucnn.keras import labels, spelling
 from gpucnn.nn import arguments
 from gpucnn.random import stream_key
 from gpucnn.spelling import explain_names
@@ -52,7 +52,7 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
         DataError: an id is no whole number in [0, num_classes).
         UsageError: `num_classes` is no whole number of at least 1.
     """
-    ids = arrays.numbers(x, "the class ids")
+    ids = labels.numbers(x, "the class ids")
     if num_classes is None and not ids.size:
         raise DataError(
             "there are no class ids", fix="give num_classes, how many classes there are"

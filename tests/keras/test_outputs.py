@@ -151,3 +151,26 @@ def test_outputs_that_are_no_probabilities(end: Any, loss: str) -> None:
         with pytest.raises(UsageError, match="takes probabilities") as caught:
             verb(X, YES)
         assert "from_logits=True" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    ("parts", "loss", "expected"),
+    [
+        ([3, "softmax"], "sparse_categorical_crossentropy", 1.1009175777435303),
+        ([1, "sigmoid"], "binary_crossentropy", 1.040388822555542),
+        ([1, "sigmoid"], "mse", 0.36065158247947693),
+    ],
+)
+@pytest.mark.parametrize("after", [[], [layers.Dropout(0.3)]])
+def test_the_numbers_of_keras(parts: Any, loss: str, expected: float, after: Any) -> None:
+    """Computed by Keras 3.15 on PyTorch."""
+    units, activation = parts
+    classes = np.arange(40) % 3
+    model = compiled([layers.Dense(units, activation), *after], loss).build((6,))
+    kernel = np.linspace(-1, 1, 6 * units).reshape(6, units)
+    model.set_weights([kernel, np.zeros(units)])
+    x = np.random.default_rng(0).standard_normal((40, 6))
+    score = model.evaluate(x, classes if units == 3 else classes > 0)
+    assert score.loss == pytest.approx(expected, rel=1e-5)
+    if units == 1:
+        assert score.accuracy == pytest.approx(0.525)
