@@ -121,7 +121,7 @@ class Reader(NamedTuple):
             targets = array.astype(np.float32)
         # The square of an error must be a float32 too.
         limit = 1e18 if self.loss == "mean_squared_error" else np.finfo(np.float32).max
-        if targets.size and np.abs(targets).max() > limit:
+        if targets.size and max(targets.max(), -targets.min()) > limit:
             image = int(np.argwhere(np.abs(targets) > limit)[0][0])
             raise DataError(
                 f"{name.removesuffix('s')} of image {image} is {array[image].max():g}",
@@ -211,7 +211,8 @@ class Reader(NamedTuple):
             )
         table = np.ones(classes, np.float32)
         for key, value in class_weight.items():
-            if not isinstance(value, Real) or not math.isfinite(value):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if not number or not math.isfinite(value):
                 raise UsageError(
                     f"class_weight of class {key} is {value!r}",
                     cause="it must be a finite number",

@@ -43,7 +43,7 @@ def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
         return partial(model, activation="linear")
     if loss.from_logits or not _may_hide_probabilities(model):
         return model
-    _check_probabilities(model, takes_over)
+    _check_probabilities(model, loss)
     to_logits = _logits_of_softmax if takes_over == "softmax" else _logits_of_sigmoid
     return lambda x: to_logits(model(x))
 
@@ -82,20 +82,21 @@ def _is_known(layer: nn.Module) -> bool:
     return not own and not isinstance(layer, nn.Residual)
 
 
-def _check_probabilities(model: nn.Sequential, takes_over: str) -> None:
+def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
     """`UsageError` if the outputs for two images are no probabilities."""
     shape = (model.built_for or ((),))[0]
     ramp = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     with model.evaluating(), no_grad():
         output = model(Tensor(backends.get(model.device).asarray(np.stack([ramp, -ramp])))).numpy()
     within = ((output > -1e-3) & (output < 1 + 1e-3)).all()
-    if within and (takes_over == "sigmoid" or np.allclose(output.sum(axis=1), 1, atol=0.01)):
+    if within and (loss.takes_over == "sigmoid" or np.allclose(output.sum(axis=1), 1, atol=0.01)):
         return
+    kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
         f"the loss takes probabilities, and the outputs of {model.label} are none",
-        cause=f"it is that of the outputs of a {takes_over}, unless from_logits is True",
-        fix="give an object, as in losses.SparseCategoricalCrossentropy(from_logits=True), or end "
-        f'the model in Activation("{takes_over}")',
+        cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
+        fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
+        f'model in Activation("{loss.takes_over}")',
     )
 
 

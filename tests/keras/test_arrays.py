@@ -464,7 +464,7 @@ def test_labels_whose_loss_overflows(value: float, rows: Any, small: Make) -> No
     assert "scale the labels" in str(caught.value.fix)
 
 
-@pytest.mark.parametrize("value", [None, "2", np.nan, np.inf])
+@pytest.mark.parametrize("value", [None, "2", np.nan, np.inf, True])
 def test_class_weights_that_are_no_numbers(value: Any, rows: Any, small: Make) -> None:
     with pytest.raises(UsageError, match="class_weight of class 1 is") as caught:
         small().fit(*rows, class_weight={0: 1, 1: value})

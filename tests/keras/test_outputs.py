@@ -150,7 +150,9 @@ def test_outputs_that_are_no_probabilities(end: Any, loss: str) -> None:
     for verb in (model.fit, model.evaluate, model.train_on_batch):
         with pytest.raises(UsageError, match="takes probabilities") as caught:
             verb(X, YES)
-        assert "from_logits=True" in str(caught.value.fix)
+        named = "".join(word.capitalize() for word in loss.split("_"))
+        assert f"losses.{named}(from_logits=True)" in str(caught.value.fix)
+        assert hasattr(losses, named)
 
 
 @pytest.mark.parametrize(
