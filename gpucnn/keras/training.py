@@ -18,6 +18,7 @@ from gpucnn.keras.callback import Callback
 from gpucnn.keras.losses import Loss
 from gpucnn.keras.metrics import NAMES, Metric
 from gpucnn.keras.optimizers import Optimizer
+from gpucnn.spelling import explain_attribute
 from gpucnn.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
@@ -72,11 +73,22 @@ class Values(dict[str, Any]):
         raise KeyError(key)
 
 
+_OF_HISTORY = {
+    "params": "fit was given them; a callback has self.params",
+    "model": "it is the model whose fit gave this",
+}
+
+
 class FitHistory(NamedTuple):
     """What `fit` gives: the epochs from 0, and for each quantity its value in each epoch."""
 
     epoch: list[int]
     history: dict[str, list[float]]
+
+    if not TYPE_CHECKING:  # which would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, _OF_HISTORY)
 
 
 @dataclass(frozen=True)

@@ -146,6 +146,7 @@ class TestAttributes:
         for owner, names in (
             (model, ["weights", "inputs", "to_json", "get_config", "fit_generator", "output"]),
             (model.layers[0], ["kernel", "output_shape", "weights", "count_params", "output"]),
+            (model.fit(np.zeros((4, 1, 5, 5)), np.zeros((4, 3)), verbose=0), ["params", "model"]),
             (model.optimizer, ["iterations", "get_config", "apply_gradients"]),
         ):
             for name in names:
