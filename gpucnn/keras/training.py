@@ -85,7 +85,7 @@ class FitHistory(NamedTuple):
     epoch: list[int]
     history: dict[str, list[float]]
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _OF_HISTORY)
