@@ -26,7 +26,7 @@ def small(*final: object) -> Sequential:
 
 def compiled(*final: object, **options: object) -> Sequential:
     model = small(*final)
-    options = {"optimizer": "adam", "metrics": ["accuracy"], **options}
+    options = {"optimizer": "adam", "metrics": ["accuracy"], "seed": 0, **options}
     model.compile(**options)  # type: ignore[arg-type]
     return model
 

@@ -1,27 +1,24 @@
-"""What `fit`, `evaluate` and `predict` are given, as arrays that can be computed with.
+"""Inputs that `fit`, `evaluate` and `predict` are given, as arrays that can be computed with.
 
-What cannot be meant is refused before anything is computed: text, NaN, labels that the model has no
-output for.
+What cannot be meant is refused before anything is computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
-from gpucnn.data import Dataset
+from gpucnn.data import Dataset, Splits
 from gpucnn.data.dataset import require_finite
-from gpucnn.errors import DataError, ShapeError, UsageError
-from gpucnn.nn import arguments
+from gpucnn.errors import DataError, ShapeError
 from gpucnn.shapes import layout_fix
 
 _ONE_ROW = "it must hold one example a row: (N, features) or (N, C, H, W)"
 _RESHAPE = "write x[:, None] for one number a row, or x[None] for one row alone"
-_WHICH = "correct the label, or give the labels that belong to these images"
 
 
 def images(x: Any, name: str = "x") -> NDArray[np.float32]:
@@ -33,7 +30,13 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     Raises:
         DataError: they are no numbers, hold NaN or infinity, or are not one example a row.
     """
-    array = _array(x, name)
+    array = as_array(x, name)
+    if not array.ndim and not hasattr(x, "ndim"):
+        raise DataError(
+            f"{name} is missing" if x is None else f"{name} is a {type(x).__name__}, no array",
+            cause=_ONE_ROW,
+            fix=_instead_of(x),
+        )
     if array.ndim < 2:
         raise DataError(f"{name} has shape {array.shape}", cause=_ONE_ROW, fix=_RESHAPE)
     if array.dtype.kind not in "biuf":
@@ -47,6 +50,18 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     if array.dtype.kind == "f":
         require_finite(converted, f"image {{}} of {name}")
     return converted
+
+
+def _instead_of(x: Any) -> str:
+    """What to give in place of something that is no array."""
+    if isinstance(x, Mapping):
+        return 'give the array of the one input, as in x["image"]'
+    if callable(x):
+        return "call it: a generator is what a generator function returns"
+    if isinstance(x, (Dataset, Splits)):
+        part = "x" if isinstance(x, Dataset) else "x.train"
+        return f"give {part}.images / 255 and {part}.labels"
+    return "give a NumPy array, a list, a generator of batches or a Sequence of them"
 
 
 def check_layout(x_shape: tuple[int, ...], built_for: tuple[int, ...]) -> None:
@@ -67,191 +82,16 @@ def check_layout(x_shape: tuple[int, ...], built_for: tuple[int, ...]) -> None:
     fix = layout_fix(shape, built_for)
     if fix and "transpose" in fix and built_for[0] > 1:
         raise ShapeError(
-            f"x is {x_shape}, the model takes {_batch_of(built_for)}",
+            f"x is {x_shape}, the model takes {batch_of(built_for)}",
             fix=f"give {fix}",
         )
 
 
-class Reader(NamedTuple):
-    """Makes data sets for a model.
-
-    Attributes:
-        loss: name of a loss of `gpucnn.training`.
-        outputs: shape of one output of the model.
-    """
-
-    loss: str
-    outputs: tuple[int, ...]
-
-    def dataset(
-        self,
-        x: NDArray[np.float32],
-        y: Any,
-        sample_weight: Any = None,
-        class_weight: Any = None,
-        *,
-        part: str = "",
-    ) -> Dataset:
-        """The data set of some `images` and what is given with them.
-
-        Args:
-            y: class ids (N,) or (N, 1) of any type that holds whole numbers, or targets of the
-                shape of the outputs.
-            sample_weight: (N,), how much each example counts in the loss, or None.
-            class_weight: the same by class: a dict, or None.
-            part: what the data are, for an error: "validation ".
-
-        Raises:
-            DataError: the labels are not of these images, or not of this model.
-            UsageError: the weights are not acceptable.
-        """
-        name = f"the given {part}arrays"
-        labels = self.labels(y, f"the {part}labels")
-        if len(labels) != len(x):
-            raise DataError(
-                f"{name}: {len(x)} images but {len(labels)} labels",
-                fix="give the labels of these images, one each",
-            )
-        weights = self._weights(labels, sample_weight, class_weight)
-        classes = self.outputs[0] if self.outputs else 1
-        return Dataset(name, x, labels, classes, weights=weights)
-
-    def labels(self, y: Any, name: str = "the labels") -> NDArray[Any]:
-        """Labels as int32 (N,) class ids, or as float32 targets of the shape of the outputs."""
-        if y is None:
-            raise DataError(f"{name} are missing", fix="give y, one label an image")
-        array = _array(y, name)
-        if array.dtype.kind in "OUS":
-            array = _no_text(array, name)
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"{name} are of type {array.dtype}", fix="give numbers")
-        if array.dtype.kind == "f":
-            require_finite(array, f"{name.removesuffix('s')} of image {{}}")
-        if not array.ndim:
-            raise DataError(f"{name} are one number", fix="give one label an image")
-        # Labels of a single output are targets, unless a softmax is taken of it.
-        has_classes = self.loss == "softmax_cross_entropy" or self.outputs != (1,)
-        if array.ndim == 1 and not has_classes:
-            array = array[:, None]
-        elif array.ndim == 2 and array.shape[1] == 1 and has_classes:
-            array = array[:, 0]
-        if array.ndim == 1 and len(self.outputs) == 1:
-            return self._class_ids(array, name)
-        if array.shape[1:] == self.outputs:
-            return self._targets(array, name)
-        raise ShapeError(
-            f"{name} are {array.shape}, the outputs of the model {_batch_of(self.outputs)}",
-            cause="labels are class ids (N,), or targets of the shape of the outputs",
-            fix=self._fix_of_shape(array),
-        )
-
-    def _fix_of_shape(self, array: NDArray[Any]) -> str:
-        if array.ndim == 2 and len(self.outputs) == 1:
-            return f"give one-hot labels of {self.outputs[0]} columns, or the last layer " + (
-                f"{array.shape[1]} outputs"
-            )
-        if len(self.outputs) > 1 and array.ndim < 3:
-            return "end the model in Flatten() and Dense(classes), or in GlobalAvgPool2d()"
-        return "reshape the labels, or change the last layer"
-
-    def _targets(self, array: NDArray[Any], name: str) -> NDArray[np.float32]:
-        with np.errstate(over="ignore"):
-            targets = array.astype(np.float32)
-        if self.loss == "binary_cross_entropy" and targets.size:
-            low, high = targets.min(), targets.max()
-            if low < 0 or high > 1:
-                raise DataError(
-                    f"{name} go from {low:g} to {high:g}",
-                    cause="binary cross-entropy takes 0 and 1, or probabilities between them",
-                    fix={(-1, 1): "give (y + 1) / 2", (1, 2): "give y - 1"}.get(
-                        (low, high), "scale them to 0 and 1"
-                    ),
-                )
-        return targets
-
-    def _class_ids(self, array: NDArray[Any], name: str) -> NDArray[np.int32]:
-        classes = self.outputs[0]
-        if array.dtype.kind == "f":
-            broken = np.flatnonzero(array != np.trunc(array))
-            if broken.size:
-                raise DataError(
-                    f"{name}: {array[broken[0]]:g} of image {broken[0]} is no whole number",
-                    cause=f"they are the class ids of {classes} outputs",
-                    fix="give class ids, or a target for each output; numbers are predicted by "
-                    'Dense(1) with loss="mse"',
-                )
-        if not array.size:
-            return array.astype(np.int32)
-        low, high = int(array.min()), int(array.max())
-        if low == 1 and high == classes:
-            raise DataError(
-                f"{name} go from 1 to {high}, the model has {classes} outputs",
-                cause="classes are numbered from 0",
-                fix="give y - 1",
-            )
-        if low < 0 or high >= classes:
-            first = int(np.flatnonzero((array < 0) | (array >= classes))[0])
-            raise DataError(
-                f"{name}: {int(array[first])} of image {first} is not in 0..{classes - 1}",
-                cause=f"the model has {classes} output{'s' * (classes > 1)}, one a class",
-                fix=_WHICH
-                if low < 0
-                else f"give the last layer {high + 1} outputs, or correct the label",
-            )
-        return array.astype(np.int32)
-
-    def _weights(
-        self, labels: NDArray[Any], sample_weight: Any, class_weight: Any
-    ) -> NDArray[np.float32] | None:
-        if class_weight is not None:
-            if sample_weight is not None:
-                raise UsageError(
-                    "class_weight and sample_weight are given",
-                    fix="give one: sample_weight may hold the product",
-                )
-            return self._by_class(labels, class_weight)
-        if sample_weight is None:
-            return None
-        weights = _array(sample_weight, "sample_weight")
-        if weights.shape == (len(labels), 1):
-            weights = weights[:, 0]
-        if weights.shape != (len(labels),) or weights.dtype.kind not in "biuf":
-            raise UsageError(
-                f"sample_weight is {weights.dtype} {weights.shape} for {len(labels)} examples",
-                fix="give one number an example: (N,)",
-            )
-        weights = weights.astype(np.float32)
-        require_finite(weights, "sample_weight {}")
-        return weights
-
-    def _by_class(self, labels: NDArray[Any], class_weight: Any) -> NDArray[np.float32]:
-        if len(self.outputs) != 1 or self.loss == "mean_squared_error":
-            raise UsageError(
-                "class_weight without classes", fix="give sample_weight, one number an example"
-            )
-        classes = max(self.outputs[0], 2)
-        if not isinstance(class_weight, Mapping) or not all(
-            isinstance(k, (int, np.integer)) and 0 <= k < classes for k in class_weight
-        ):
-            raise UsageError(
-                f"class_weight is {class_weight!r}",
-                cause=f"it is a dict: class id, 0 to {classes - 1}, to weight",
-                fix="write class_weight={0: 1.0, 1: 2.5}; classes that are left out count 1",
-            )
-        table = np.ones(classes, np.float32)
-        for key, value in class_weight.items():
-            table[key] = arguments.number(value, f"class_weight of class {key}", "a number", 1)
-        if labels.ndim == 1:
-            return table[labels]
-        ids = (labels[:, 0] > 0.5).astype(int) if self.outputs == (1,) else labels.argmax(axis=1)
-        return table[ids]
-
-
-def _batch_of(shape: tuple[int, ...]) -> str:
+def batch_of(shape: tuple[int, ...]) -> str:
     return f"(N, {', '.join(map(str, shape))})"
 
 
-def _array(values: Any, name: str) -> NDArray[Any]:
+def as_array(values: Any, name: str) -> NDArray[Any]:
     """As a NumPy array on the host."""
     if isinstance(values, Tensor):
         return values.numpy()
@@ -263,21 +103,3 @@ def _array(values: Any, name: str) -> NDArray[Any]:
             cause=str(error),
             fix="give a NumPy array, or lists of one length",
         ) from error
-
-
-def _no_text(array: NDArray[Any], name: str) -> NDArray[Any]:
-    """An array of Python's objects as numbers."""
-    first = next((value for value in array.flat if isinstance(value, (str, bytes))), None)
-    if first is None:
-        try:
-            return array.astype(np.float64)
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{name} are no numbers", cause=str(error), fix="give class ids from 0"
-            ) from error
-    try:
-        array.astype(np.float64)
-        fix = "give y.astype(int)"
-    except (TypeError, ValueError):
-        fix = "give numpy.unique(y, return_inverse=True)[1]: the names sorted, counted from 0"
-    raise DataError(f"{name} are text: {str(first)!r}", cause="a class is a number from 0", fix=fix)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -13,12 +12,10 @@ from gpucnn import backend as backends
 from gpucnn import nn
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
-from gpucnn.keras import arrays, files, spelling
-from gpucnn.keras.arrays import Reader
+from gpucnn.keras import arrays, files, outputs, spelling, utils
+from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.keras.training import Compiled
-from gpucnn.nn.activations import Activation
-from gpucnn.nn.layers import WeightedLayer
 
 
 class Base(nn.Sequential):
@@ -31,24 +28,44 @@ class Base(nn.Sequential):
 
     compiled: Compiled | None = None
     stop_training: bool = False
+    _own_seed: int | None = None
     _output_shape: tuple[int, ...] | None = None  # of one output, once it was asked for
 
     def add(self, layer: nn.Module) -> None:
         """Append a layer; an `InputLayer` says the shape of the input."""
         if not isinstance(layer, InputLayer):
             super().add(layer)
+            self._check_channels(self.input_shape)
         elif len(self) or self.input_shape is not None:
             raise UsageError("an InputLayer comes after another layer", fix="put it first")
         else:
             self.input_shape = layer.input_shape
 
-    def build(self, *input_shapes: Any, input_shape: Any = None, **options: Any) -> Self:
-        """`Module.build`; a shape may begin with None for the batch axis, as in Keras."""
-        shapes = input_shapes if input_shape is None else (input_shape,)
-        return super().build(*map(_without_batch, shapes), **options)
+    def build(
+        self,
+        *input_shapes: Any,
+        input_shape: Any = None,
+        seed: int | None = None,
+        channels_first: bool = False,
+        **options: Any,
+    ) -> Self:
+        """`Module.build`; a shape may begin with None for the batch axis, as in Keras.
+
+        Args:
+            seed: of the initial weights and of dropout; by default that of `compile`, else one that
+                `utils.set_random_seed` and the number of the model give.
+        """
+        given = input_shapes if input_shape is None else (input_shape,)
+        shapes = tuple(map(_without_batch, given))
+        if self.path is None and not channels_first:
+            for shape in shapes or self.declared_shapes():
+                self._check_channels(shape)
+        options |= {"seed": self.own_seed() if seed is None else seed}
+        return super().build(*shapes, channels_first=channels_first, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
+        inputs = tuple(map(_as_float32, inputs))
         if training is None:
             return super().__call__(*inputs, **options)
         with self.training_mode() if training else self.evaluating():
@@ -58,6 +75,49 @@ class Base(nn.Sequential):
     def layers(self) -> list[nn.Module]:
         """The layers in their order."""
         return list(self)
+
+    def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
+        """The layer of a name, as `summary` shows it, or at a position."""
+        given = name if index is None else index
+        try:
+            if given is None or (name is not None and index is not None):
+                raise KeyError(given)
+            return self[given]
+        except LookupError as error:
+            raise UsageError(
+                f"there is no layer {given!r}",
+                cause=f"the layers are {', '.join(self.children())}",
+                fix='write model.get_layer("dense1"), or model.layers[-1]',
+            ) from error
+
+    def count_params(self) -> int:
+        """How many numbers the weights hold, frozen ones and batch norm's statistics included."""
+        return sum(array.size for array in self.get_weights())
+
+    @property
+    def built(self) -> bool:
+        """Whether the weights were drawn."""
+        return self.path is not None
+
+    @property
+    def trainable_weights(self) -> list[nn.Parameter]:
+        """The parameters that are not frozen, in the order of the layers."""
+        return [parameter for parameter in self.parameters() if parameter.requires_grad]
+
+    @property
+    def trainable_variables(self) -> list[nn.Parameter]:
+        """The same as `trainable_weights`."""
+        return self.trainable_weights
+
+    @property
+    def metrics_names(self) -> list[str]:
+        """ "loss" and the metrics: what `evaluate` gives, in its order."""
+        return list(self.require_compiled("model.metrics_names").named(0, 0))
+
+    @property
+    def loss(self) -> str:
+        """Keras's name of the loss that `compile` was given."""
+        return self.require_compiled("model.loss").loss.name
 
     @property
     def optimizer(self) -> Any:
@@ -72,6 +132,12 @@ class Base(nn.Sequential):
             zeros = np.zeros((1, *(self.built_for or ((),))[0]), np.float32)
             with self.evaluating(), no_grad():
                 output = self(Tensor(backends.get(self.device).asarray(zeros)))
+            if not isinstance(output, Tensor):
+                raise UsageError(
+                    f"the model gives a {type(output).__name__}",
+                    cause="a forward must return a Tensor",
+                    fix="return what the functions of gpucnn give, without .numpy()",
+                )
             self._output_shape = output.shape[1:]
         return (None, *self._output_shape)
 
@@ -117,6 +183,13 @@ class Base(nn.Sequential):
 
     # Inside.
 
+    def _check_channels(self, shape: Any) -> None:
+        """`ShapeError` if an input of this shape is (H, W, C), and goes into a layer of images."""
+        passing = (nn.Activation, nn.Dropout)
+        first = next((x for x in outputs.flat(self) if not isinstance(x, passing)), None)
+        if first is not None and first.takes_images:
+            spelling.check_channels(shape)
+
     def require_compiled(self, verb: str) -> Compiled:
         """What `compile` was given; `UsageError` that names the verb if it was not called."""
         if self.compiled is None:
@@ -126,12 +199,41 @@ class Base(nn.Sequential):
             )
         return self.compiled
 
+    def declared_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """That of an `Input` goes before what the first layer declares."""
+        return (self.input_shape,) if self.input_shape is not None else super().declared_shapes()
+
+    def own_seed(self) -> int:
+        """The seed of its weights, drawn now if it has none yet."""
+        if self.path is not None:
+            return self.seed
+        if self._own_seed is None:
+            self._own_seed = utils.next_seed()
+        return self._own_seed
+
+    def take_seed(self, seed: int | None) -> int:
+        """The seed that `compile` was given, or its own in place of None.
+
+        Raises:
+            UsageError: the weights were drawn with another one.
+        """
+        if seed is None:
+            return self.own_seed()
+        if self.path is not None and seed != self.seed:
+            raise UsageError(
+                f"compile(seed={seed!r}) comes too late",
+                cause=f"the weights are there, drawn with the seed {self.seed}: summary, build, "
+                "get_weights, a call or load_model made them",
+                fix=f"call keras.utils.set_random_seed({seed!r}) before the model is made, or "
+                "compile first; without a seed, compile goes on with that of the weights",
+            )
+        return seed
+
     def prepare(self, x_shape: Sequence[int]) -> None:
         """Build the model for inputs (N, ...), or check that it is built for such."""
         if self.built_for is None:
-            seed = self.compiled.seed if self.compiled else 0
             device = self.compiled.device if self.compiled else "auto"
-            self.build(tuple(x_shape[1:]), seed=seed, device=device)
+            self.build(tuple(x_shape[1:]), device=device)
         elif len(self.built_for) == 1:
             arrays.check_layout(tuple(x_shape), self.built_for[0])
 
@@ -144,30 +246,15 @@ class Base(nn.Sequential):
         return Reader(compiled.loss.function, shape)
 
     def for_loss(self) -> Callable[[Tensor], Tensor]:
-        """What gives the outputs that the loss takes: without the final activation it takes over.
-
-        Raises:
-            UsageError: the final activation does not go with the loss.
-        """
-        loss, final = self.require_compiled("fit").loss, final_activation(self)
-        loss.check(final)
-        return partial(self, activation="linear") if final and final == loss.takes_over else self
+        """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
+        return outputs.for_loss(self, self.require_compiled("fit").loss)
 
 
-def final_activation(model: nn.Sequential) -> str | None:
-    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
-    layers = _flat(model)
-    last = layers[-1] if layers else None
-    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
-
-
-def _flat(model: nn.Sequential) -> list[nn.Module]:
-    """The layers in their order, those of a `Sequential` in it one by one."""
-    return [
-        part
-        for layer in model
-        for part in (_flat(layer) if isinstance(layer, nn.Sequential) else [layer])
-    ]
+def _as_float32(x: Any) -> Any:
+    """NumPy's numbers as `predict` takes them; Tensors and arrays of a device as they are."""
+    if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
+        return x.astype(np.float32)
+    return x
 
 
 def _without_batch(shape: Any) -> Any:

@@ -17,13 +17,13 @@ from gpucnn.data import Dataset, Loader
 from gpucnn.data.loader import Batch
 from gpucnn.errors import DataError, UsageError
 from gpucnn.keras import arrays
-from gpucnn.keras.arrays import Reader
+from gpucnn.keras.labels import Reader
 from gpucnn.nn.arguments import is_whole
 
 
 def is_stream(x: Any) -> bool:
     """Whether `x` gives batches: a generator, a Sequence or a loader, and not arrays or lists."""
-    if isinstance(x, (list, tuple, dict, str, Tensor)) or hasattr(x, "__array__"):
+    if isinstance(x, (list, tuple, dict, str, Tensor, Dataset)) or hasattr(x, "__array__"):
         return False
     with suppress(TypeError):
         memoryview(x)  # what has a buffer is an array
@@ -34,11 +34,14 @@ def is_stream(x: Any) -> bool:
 class Arrays(Loader):
     """The batches of a data set; with `steps` an epoch is so many of them.
 
-    The next epoch then goes on where that one stopped, as in Keras.
+    In a training the next epoch then goes on where that one stopped, as in Keras.
 
     Args:
         batch_size: None for so many images that `steps` batches hold them all.
         steps: batches of an epoch; by default all that there are.
+        option: the argument that `steps` was given by.
+        repeat: whether an epoch may need more batches than there are, and begins again then; else
+            it has those that there are.
         first_epoch: the number of the epoch that comes first.
     """
 
@@ -51,14 +54,16 @@ class Arrays(Loader):
         seed: int = 0,
         shuffle: bool = False,
         steps: int | None = None,
+        option: str = "steps_per_epoch",
+        repeat: bool = True,
         first_epoch: int = 0,
     ) -> None:
-        wanted = None if steps is None else checked_steps(steps)
+        wanted = None if steps is None else checked_steps(steps, option)
         if batch_size is None:
-            batch_size = max(-(-len(dataset) // (wanted or 1)), 1)
+            batch_size = size_for_steps(len(dataset), wanted)
         super().__init__(dataset, batch_size, backend, seed=seed, shuffle=shuffle)
         self.batches = self.steps_per_epoch
-        self.steps_per_epoch = wanted or self.batches
+        self.steps_per_epoch = _steps(wanted, self.batches, repeat)
         self.first_epoch = first_epoch
 
     def batch(self, epoch: int, index: int) -> Batch:
@@ -81,10 +86,18 @@ class Stream:
         steps: batches of an epoch; must be given for a generator, which has no length.
         part: what the data are, for errors: "" or "validation ".
         option: the argument that `steps` was given by.
+        repeat: as for `Arrays`. Without it a generator is asked for the batches of one epoch, which
+            are those of every epoch: a validation is always on the same data, as in Keras.
     """
 
     def __init__(
-        self, source: Any, steps: int | None, *, part: str = "", option: str = "steps_per_epoch"
+        self,
+        source: Any,
+        steps: int | None,
+        *,
+        part: str = "",
+        option: str = "steps_per_epoch",
+        repeat: bool = True,
     ) -> None:
         self.source, self.name = source, f"{part}x"
         self.length = len(source) if hasattr(source, "__len__") else None
@@ -96,7 +109,9 @@ class Stream:
             )
         if self.length == 0:
             raise DataError(f"{self.name} holds no batch", fix="give at least one")
-        self.steps_per_epoch = checked_steps(self.length if steps is None else steps, option)
+        wanted = None if steps is None else checked_steps(steps, option)
+        self.steps_per_epoch = _steps(wanted, self.length, repeat)
+        self._kept: list[Any] | None = [] if self.length is None and not repeat else None
         self._iterator: Iterator[Any] | None = None
         self._given = 0  # batches so far
         self._peeked: Any = None
@@ -158,6 +173,14 @@ class Stream:
                     self._order = random.permutation(self.length, self.seed, "shuffle", passes)
                 index = int(self._order[index])
             return self.source[index]
+        if self._kept is None:
+            return self._next_or_peeked()
+        place = position % self.steps_per_epoch
+        if place == len(self._kept):
+            self._kept.append(self._next_or_peeked())
+        return self._kept[place]
+
+    def _next_or_peeked(self) -> Any:
         if self._peeked is not None:
             peeked, self._peeked = self._peeked, None
             return peeked
@@ -204,8 +227,21 @@ class Stream:
         return self.reader.dataset(x, y, sample_weight, self.class_weight)
 
 
-def checked_steps(steps: Any, option: str = "steps_per_epoch") -> int:
-    """A number of batches, else `UsageError`."""
+def checked_steps(steps: Any, option: str) -> int:
+    """A number of batches, else `UsageError` that names the option."""
     if not is_whole(steps) or steps < 1:
         raise UsageError(f"{option} is {steps!r}", fix=f"give a {option} of at least 1")
     return int(steps)
+
+
+def size_for_steps(count: int, steps: int | None) -> int:
+    """So many examples to a batch that `steps` batches hold all of them, as in Keras."""
+    return max(-(-count // (steps or 1)), 1)
+
+
+def _steps(wanted: int | None, available: int | None, repeat: bool) -> int:
+    """Batches of an epoch, of those that are wanted and those that there are: None for endless."""
+    if wanted is None or (available is not None and not repeat and wanted > available):
+        assert available is not None
+        return available
+    return wanted

@@ -64,8 +64,11 @@ class Callback:
         """
         unused = [name for name in _NEVER if hasattr(self, name)]
         if unused:
+            older = unused[0].startswith("on_batch_")
             raise UsageError(
                 f"{type(self).__name__} defines {unused[0]}, which is never called",
-                cause="callbacks are called in training alone",
-                fix="use on_train_batch_end, on_epoch_end or on_train_end",
+                cause="it is an older name" if older else "callbacks are called in training alone",
+                fix=f"call it {unused[0].replace('on_', 'on_train_')}"
+                if older
+                else "use on_train_batch_end, on_epoch_end or on_train_end",
             )

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from gpucnn.keras.models import Sequential
 
 SUFFIX = ".safetensors"
+_OTHERS = (
+    ".keras", ".h5", ".hdf5", ".weights", ".tf", ".ckpt", ".pb", ".pt", ".pth", ".npz", ".pkl",
+)  # fmt: skip
 _KEY = "keras"  # of the structure, in the description of a file
 _NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
@@ -33,7 +36,10 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     """A path to save to; `UsageError` unless it ends in .safetensors."""
     given = Path(path)
     if given.suffix != SUFFIX or given.is_dir():
-        stem = given.name.partition(".")[0] or "model"
+        stem = given.name or "model"
+        while (ending := Path(stem).suffix) in _OTHERS:
+            stem = stem.removesuffix(ending)
+        stem = stem.removesuffix(SUFFIX)
         raise UsageError(
             f"{given} is not the path of a {SUFFIX} file",
             cause="that is the one kind of file that models are saved in"
@@ -95,12 +101,21 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
     return model
 
 
-def structure(layer: nn.Module) -> dict[str, Any]:
+def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str, Any]:
     """A layer as JSON: its class, its arguments and the layers in it.
+
+    A layer that was described before is {"again": its number}, in the order of the descriptions.
+
+    Args:
+        seen: of the layers that were described before, by their `id`.
 
     Raises:
         UsageError: it is of a class of one's own.
     """
+    seen = {} if seen is None else seen
+    if id(layer) in seen:
+        return {"again": seen[id(layer)]}
+    seen[id(layer)] = len(seen)
     kind = next((name for name, cls in _classes().items() if cls is type(layer)), None)
     if kind is None:
         raise UsageError(
@@ -112,11 +127,12 @@ def structure(layer: nn.Module) -> dict[str, Any]:
     if isinstance(layer, nn.Sequential):
         described["name"] = layer.name
         described["input_shape"] = _lists(layer.input_shape)
-        described["layers"] = [structure(inner) for inner in layer]
+        described["layers"] = [structure(inner, seen) for inner in layer]
     elif isinstance(layer, nn.Residual):
+        around = layer.shortcut
         described["name"] = layer.name
-        described["body"] = structure(layer.body)
-        described["shortcut"] = None if layer.shortcut is None else structure(layer.shortcut)
+        described["body"] = structure(layer.body, seen)
+        described["shortcut"] = None if around is None else structure(around, seen)
     else:
         names = inspect.signature(type(layer)).parameters
         described["arguments"] = {
@@ -127,23 +143,34 @@ def structure(layer: nn.Module) -> dict[str, Any]:
     return described
 
 
-def _made(described: Mapping[str, Any]) -> Any:
-    """The layer of a `structure`."""
+def _made(described: Mapping[str, Any], made: list[Any] | None = None) -> Any:
+    """The layer of a `structure`.
+
+    Args:
+        made: the layers that were described before.
+    """
+    made = [] if made is None else made
+    if "again" in described:
+        return made[described["again"]]
+    number = len(made)
+    made.append(None)  # a container comes before its layers
     kind = _classes()[described["class"]]
     if issubclass(kind, nn.Sequential):
-        layer: Any = kind([_made(inner) for inner in described["layers"]], name=described["name"])
+        inner = [_made(inner, made) for inner in described["layers"]]
+        layer: Any = kind(inner, name=described["name"])
         shape = described["input_shape"]
         layer.input_shape = None if shape is None else tuple(shape)
     elif issubclass(kind, nn.Residual):
-        around = described["shortcut"]
+        body, around = _made(described["body"], made), described["shortcut"]
         layer = kind(
-            _made(described["body"]),
-            shortcut=None if around is None else _made(around),
+            body,
+            shortcut=None if around is None else _made(around, made),
             name=described["name"],
         )
     else:
         layer = kind(**{name: _tuples(value) for name, value in described["arguments"].items()})
     layer.frozen = bool(described.get("frozen"))
+    made[number] = layer
     return layer
 
 
@@ -164,7 +191,6 @@ def _compiled(model: Base) -> dict[str, Any]:
         "loss": [loss.name, loss.from_logits],
         "metrics": [[metric.name, metric.kind] for metric in compiled.metrics],
         "schedule": compiled.schedule,
-        "seed": compiled.seed,
     }
 
 
@@ -175,7 +201,6 @@ def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
         "loss": Loss(loss.name, loss.function, loss.takes_over, saved["loss"][1]),
         "metrics": [Metric(*metric) for metric in saved["metrics"]],
         "schedule": saved["schedule"],
-        "seed": saved["seed"],
     }
 
 

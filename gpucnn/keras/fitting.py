@@ -61,6 +61,7 @@ def fit(
         "batch_size": _held_size(validation_batch_size, batch_size, validation_steps),
         "steps": validation_steps,
         "option": "validation_steps",
+        "repeat": False,
     }
     held: Arrays | Stream | None = None
     if validation_split and validation_data is None:
@@ -68,7 +69,7 @@ def fit(
         train: Arrays | Stream = Arrays(
             dataset, backend=backend, first_epoch=initial_epoch, **train_options
         )
-        held = Arrays(rest, held_options["batch_size"], backend, steps=validation_steps)
+        held = Arrays(rest, backend=backend, **held_options)
     else:
         train = open_batches(
             model, *given, class_weight, backend=backend, first_epoch=initial_epoch, **train_options
@@ -93,7 +94,7 @@ def fit(
         if not any(isinstance(callback, TerminateOnNaN) for callback in keras_callbacks):
             raise
         print(f"{error.message}: the training ends")
-        bridge.end()
+        bridge.end_with_nan()
     return bridge.history
 
 
@@ -108,6 +109,7 @@ def open_batches(
     backend: Backend | None = None,
     steps: int | None = None,
     option: str = "steps_per_epoch",
+    repeat: bool = True,
     part: str = "",
     seed: int = 0,
     shuffle: bool = False,
@@ -118,6 +120,7 @@ def open_batches(
     Args:
         backend: where the batches are made; by default where the model is.
         option: the argument that `steps` was given by.
+        repeat: whether the batches begin again where `steps` are more than there are.
         part: what the data are, for errors: "" or "validation ".
     """
     if not is_stream(x):
@@ -129,6 +132,8 @@ def open_batches(
             seed=seed,
             shuffle=shuffle,
             steps=steps,
+            option=option,
+            repeat=repeat,
             first_epoch=first_epoch,
         )
     if y is not None or sample_weight is not None:
@@ -137,7 +142,7 @@ def open_batches(
             cause="a batch is (x, y) or (x, y, sample_weight)",
             fix="leave them out",
         )
-    stream = Stream(x, steps, part=part, option=option)
+    stream = Stream(x, steps, part=part, option=option, repeat=repeat)
     model.prepare((0, *stream.image_shape))
     options = {"seed": seed, "shuffle": shuffle, "class_weight": class_weight}
     return stream.open(model.reader(), backend or backends.get(model.device), **options)
@@ -153,9 +158,21 @@ def open_dataset(
     part: str = "",
 ) -> Dataset:
     """Arrays as a data set, for a model that is built for them if it is not yet."""
+    if _is_one_array(x) and _is_one_array(y) and len(x[0]) == len(y[0]) > 1:
+        raise DataError(
+            f"{part}x and y are lists that hold one array each",
+            cause="a model has one input and one output",
+            fix="give the arrays themselves",
+        )
     images = arrays.images(x, f"{part}x")
+    if part and not len(images):
+        raise DataError(f"the {part}arrays hold no example", fix="give some, or leave them out")
     model.prepare(images.shape)
     return model.reader().dataset(images, y, sample_weight, class_weight, part=part)
+
+
+def _is_one_array(x: Any) -> bool:
+    return isinstance(x, (list, tuple)) and len(x) == 1 and getattr(x[0], "ndim", 0) > 0
 
 
 def _epochs(last: Any, first: Any) -> Any:

@@ -87,7 +87,7 @@ def Conv2D(
     name: str | None = None,
 ) -> nn.Conv2d:
     """`gpucnn.nn.Conv2d`: x (N, C, H, W) -> (N, filters, OH, OW)."""
-    spelling.channels_first(data_format)
+    spelling.channels_first(data_format, input_shape)
     return nn.Conv2d(
         filters,
         kernel_size,
@@ -141,7 +141,7 @@ def MaxPooling2D(
     name: str | None = None,
 ) -> nn.MaxPool2d:
     """`gpucnn.nn.MaxPool2d`: the maximum of each window."""
-    spelling.channels_first(data_format)
+    spelling.channels_first(data_format, input_shape)
     return nn.MaxPool2d(
         pool_size, strides, spelling.padding(padding), input_shape=input_shape, name=name
     )
@@ -158,7 +158,7 @@ def AveragePooling2D(
     name: str | None = None,
 ) -> nn.AvgPool2d:
     """`gpucnn.nn.AvgPool2d`: the mean of each window, of whose pixels padding is none."""
-    spelling.channels_first(data_format)
+    spelling.channels_first(data_format, input_shape)
     return nn.AvgPool2d(
         pool_size,
         strides,
@@ -177,7 +177,7 @@ def GlobalAveragePooling2D(
     name: str | None = None,
 ) -> nn.GlobalAvgPool2d:
     """`gpucnn.nn.GlobalAvgPool2d`: x (N, C, H, W) -> (N, C)."""
-    spelling.channels_first(data_format)
+    spelling.channels_first(data_format, input_shape)
     return nn.GlobalAvgPool2d(input_shape=input_shape, name=name)
 
 
@@ -200,6 +200,7 @@ def BatchNormalization(
             cause="images are (N, C, H, W): the channels are axis 1",
             fix="leave axis out",
         )
+    spelling.check_channels(input_shape)
     momentum = arguments.number(momentum, "momentum", "from 0 to 1", 0.99, least=0, most=1)
     # Decimal digits stay what they are: 1 - 0.99 is 0.010000000000000009.
     ours = round(1 - momentum, 12)
@@ -244,7 +245,9 @@ def Flatten(
 def Activation(
     activation: str, *, input_shape: Shape | None = None, name: str | None = None
 ) -> nn.Activation:
-    """`gpucnn.nn.Activation`."""
+    """`gpucnn.nn.Activation`; "leaky_relu" is a `gpucnn.nn.LeakyReLU` with Keras's slope."""
+    if spelling.is_leaky(activation):
+        return nn.LeakyReLU(spelling.LEAKY_SLOPE, input_shape=input_shape, name=name)
     return nn.Activation(
         spelling.activation(activation) or "linear", input_shape=input_shape, name=name
     )
@@ -282,5 +285,16 @@ def Softmax(
 explain_names(
     __name__,
     {name: fix for name, fix in foreign.NAMES.items() if name not in __all__}
+    | dict.fromkeys(
+        (
+            "advanced_activations",
+            "convolutional",
+            "core",
+            "experimental",
+            "normalization",
+            "pooling",
+        ),
+        "layers are in gpucnn.keras.layers itself",
+    )
     | {"Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py"},
 )

@@ -33,7 +33,8 @@ class Loss:
         function: the loss of `gpucnn.training` that it is.
         takes_over: the activation whose inputs, the logits, the function takes; a final one in the
             model is left out then. None where it takes the outputs as they are.
-        from_logits: whether the model gives logits; None if that is seen from its last layer.
+        from_logits: whether the model gives logits; None if that is seen from its layers, see
+            `gpucnn.keras.outputs`.
     """
 
     name: str
@@ -47,8 +48,12 @@ class Loss:
             fix=f"use model.evaluate, or gpucnn.functions.{_FUNCTIONS[self.function]}",
         )
 
-    def check(self, final: str | None) -> None:
+    def check(self, final: str | None, hidden: bool) -> None:
         """Whether it goes with the activation that the model ends in.
+
+        Args:
+            final: the name of that.
+            hidden: whether the outputs may be probabilities all the same.
 
         Raises:
             UsageError: it does not.
@@ -68,7 +73,7 @@ class Loss:
                 cause="logits are what that is taken of",
                 fix="leave out the activation of the last layer, or from_logits",
             )
-        if self.from_logits is False and not has_it:
+        if self.from_logits is False and not has_it and not hidden:
             raise UsageError(
                 f"the loss takes probabilities, but the last layer ends in no {self.takes_over}",
                 cause="from_logits is False",

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpucnn.errors import UsageError
+from gpucnn.keras import spelling
 from gpucnn.spelling import explain_names
 
 __all__ = [
@@ -56,21 +57,25 @@ class Metric:
         )
 
 
+@spelling.part
 def Accuracy(name: str = "accuracy") -> Metric:
     """The share of right answers, of one output or of several."""
     return Metric(name, "accuracy")
 
 
+@spelling.part
 def CategoricalAccuracy(name: str = "categorical_accuracy") -> Metric:
     """The share of examples whose largest output is the right one."""
     return Metric(name, "categorical_accuracy")
 
 
+@spelling.part
 def SparseCategoricalAccuracy(name: str = "sparse_categorical_accuracy") -> Metric:
     """The share of examples whose largest output is the right one."""
     return Metric(name, "sparse_categorical_accuracy")
 
 
+@spelling.part
 def BinaryAccuracy(name: str = "binary_accuracy") -> Metric:
     """The share of examples whose one output is on the right side of 0.5."""
     return Metric(name, _BINARY)

@@ -18,13 +18,13 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
-from gpucnn.keras import arrays, files, fitting, losses, optimizers, utils
+from gpucnn.keras import arrays, files, fitting, losses, optimizers, outputs
 from gpucnn.keras import metrics as metrics_
-from gpucnn.keras.base import Base, final_activation
-from gpucnn.keras.batches import Stream, is_stream
+from gpucnn.keras.base import Base
+from gpucnn.keras.batches import Stream, checked_steps, is_stream, size_for_steps
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
-from gpucnn.keras.training import Compiled, FitHistory
+from gpucnn.keras.training import Compiled, FitHistory, Fitted
 from gpucnn.nn.arguments import is_whole
 from gpucnn.spelling import explain_names
 from gpucnn.training.evaluation import BATCH_SIZE, evaluate_batches
@@ -43,6 +43,12 @@ class Sequential(Base):
     """`gpucnn.nn.Sequential` with Keras's verbs."""
 
     _stepper: Stepper | None = None
+    _fitted: Fitted | None = None
+
+    @property
+    def history(self) -> FitHistory | None:
+        """What the last `fit` gave; None before the first."""
+        return None if self._fitted is None else self._fitted.history
 
     @verb
     def compile(
@@ -60,7 +66,9 @@ class Sequential(Base):
 
         A final softmax (or, for binary cross-entropy, sigmoid) is left out where the loss is
         computed, which is then that of the logits and stable; `predict` applies it. It may be the
-        last layer or the activation of that, also of a `Sequential` in this one.
+        last layer or the activation of that, also of a `Sequential` in this one. Where the model
+        ends otherwise in what may be probabilities, as in a Dropout after a softmax or in a layer
+        of your own, the loss is that of probabilities, clipped as in Keras.
 
         Args:
             optimizer: "sgd", "rmsprop", "adam" or "adamw", or an object of
@@ -73,12 +81,14 @@ class Sequential(Base):
             learning_rate: by default Keras's: 1e-2 for sgd, else 1e-3.
             schedule: of the learning rate over a `fit`, a name of `gpucnn.schedules`.
             device: "cpu", "cuda", "auto".
-            seed: of initial weights, order of the images and dropout; by default that of
-                `utils.set_random_seed`, or 0.
+            seed: of the initial weights, the order of the images and dropout. By default the
+                first model of a process has that of `utils.set_random_seed`, or 0, and each that
+                follows one of its own, derived from that. It must come before the weights are
+                drawn, which `summary`, `build` and `get_weights` do too.
 
         Raises:
-            UsageError: one of these is not known, or the final activation is one that the loss does
-                not go with.
+            UsageError: one of these is not known, the final activation is one that the loss does
+                not go with, or the weights were drawn with another seed.
         """
         compiled = Compiled(
             optimizers.get(optimizer, learning_rate),
@@ -86,11 +96,12 @@ class Sequential(Base):
             metrics_.get(metrics),
             schedule,
             device,
-            utils.default_seed() if seed is None else seed,
+            self.take_seed(seed),
         )
         compiled.config()  # refuses what is not acceptable, now and not in fit
-        compiled.loss.check(final_activation(self))
-        self.compiled, self._stepper = compiled, None
+        backends.get(device)
+        outputs.check_loss(self, compiled.loss)
+        self.compiled, self._stepper, self._own_seed = compiled, None, compiled.seed
 
     @verb
     def fit(
@@ -129,7 +140,8 @@ class Sequential(Base):
                 weight times loss over the number of examples.
             initial_epoch: number of the first epoch, from 0; those before it are not trained.
             steps_per_epoch: batches of an epoch; the next epoch goes on with those after them.
-            validation_steps, validation_batch_size: the same for the validation.
+            validation_steps: batches of the validation, the first ones, the same in every epoch.
+            validation_batch_size: of the validation, as `batch_size`.
 
         Raises:
             UsageError: `compile` was not called, or an option is not acceptable.
@@ -137,7 +149,7 @@ class Sequential(Base):
             ShapeError: they do not fit the model.
             DivergedError: the loss was not finite.
         """
-        return fitting.fit(
+        history = fitting.fit(
             self,
             self.require_compiled("fit"),
             (x, y, sample_weight),
@@ -154,6 +166,8 @@ class Sequential(Base):
             validation_steps=validation_steps,
             validation_batch_size=validation_batch_size,
         )
+        self._fitted = Fitted(history)
+        return history
 
     @verb
     def evaluate(
@@ -170,10 +184,12 @@ class Sequential(Base):
 
         Args:
             verbose: it prints nothing, whatever this is.
-            steps: batches to take; by default all.
+            batch_size: 256 by default; with `steps` so many that these hold all examples.
+            steps: batches to take; by default all. A generator needs it.
 
         Returns:
-            (loss, accuracy), the loss alone if `compile` was given no metrics, or a dict by name.
+            (loss, accuracy); the loss alone if `compile` was given no metrics; a list with a number
+            for each metric if it was given several; or a dict by name.
         """
         compiled = self.require_compiled("evaluate")
         batches: Any = fitting.open_batches(
@@ -184,11 +200,14 @@ class Sequential(Base):
             batch_size=BATCH_SIZE if batch_size is None and steps is None else batch_size,
             steps=steps,
             option="steps",
+            repeat=False,
         )
         result = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
         if return_dict:
             return compiled.named(result["loss"], result["accuracy"])
-        return Score(**result) if compiled.metrics else result["loss"]
+        if len(compiled.metrics) == 1:
+            return Score(**result)
+        return compiled.listed(**result)
 
     @verb
     def predict(
@@ -202,20 +221,24 @@ class Sequential(Base):
 
         Args:
             x: arrays, lists or a Tensor; or what gives batches, x or (x, ...).
-            steps: batches to take of a generator.
+            batch_size: 256 by default; with `steps` so many that these hold all examples.
+            steps: batches to take; by default all. A generator needs it.
         """
-        size = BATCH_SIZE if batch_size is None else batch_size
-        if not is_whole(size) or size < 1:
-            raise UsageError(f"batch_size is {size!r}", fix="give a batch_size of at least 1")
+        wanted = None if steps is None else checked_steps(steps, "steps")
+        if batch_size is not None and (not is_whole(batch_size) or batch_size < 1):
+            raise UsageError(f"batch_size is {batch_size!r}", fix="give a batch_size of at least 1")
         if is_stream(x):
-            stream = Stream(x, steps, option="steps")
+            stream = Stream(x, steps, option="steps", repeat=False)
             self.prepare((0, *stream.image_shape))
             batches: Iterable[Any] = stream.inputs()
         else:
             images = arrays.images(x)
             self.prepare(images.shape)
+            default = BATCH_SIZE if wanted is None else size_for_steps(len(images), wanted)
+            size = batch_size or default
             # At least one batch, so that an empty input gives an empty output.
-            batches = (images[i : i + size] for i in range(0, max(len(images), 1), size))
+            starts = range(0, max(len(images), 1), size)[:wanted]
+            batches = (images[i : i + size] for i in starts)
         backend = backends.get(self.device)
         with self.evaluating(), no_grad():
             return np.concatenate(
@@ -234,8 +257,8 @@ class Sequential(Base):
         """One step on a batch, with an optimizer that stays from one call to the next.
 
         Returns:
-            [loss, accuracy] of the batch before the step, the loss alone if `compile` was given no
-            metrics, or a dict by name.
+            [loss, accuracy] of the batch before the step, with a number for each metric; the loss
+            alone if `compile` was given no metrics; or a dict by name.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
@@ -247,23 +270,26 @@ class Sequential(Base):
         loss, accuracy = self._stepper(batch)
         if return_dict:
             return compiled.named(loss, accuracy)
-        return [loss, accuracy] if compiled.metrics else loss
+        return compiled.listed(loss, accuracy)
 
     @verb
     def test_on_batch(
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """`evaluate` on one batch, in the form of `train_on_batch`."""
-        size = max(len(x), 1)
-        found = self.evaluate(x, y, size, sample_weight=sample_weight, return_dict=return_dict)
+        images = arrays.images(x)
+        size = max(len(images), 1)
+        found = self.evaluate(images, y, size, sample_weight=sample_weight, return_dict=return_dict)
         return list(found) if isinstance(found, Score) else found
 
     @verb
     def predict_on_batch(self, x: Any) -> Any:
         """`predict` on one batch."""
-        return self.predict(x, batch_size=max(len(x), 1))
+        images = arrays.images(x)
+        return self.predict(images, batch_size=max(len(images), 1))
 
 
+@verb
 def load_model(
     filepath: str | os.PathLike[str], compile: bool = True, *, device: str = "auto"
 ) -> Sequential:

@@ -94,10 +94,10 @@ class EarlyStopping(_Monitor):
         value = logs[self.monitor]
         improved = self.better(value, self.best)
         if self.restore_best_weights and (improved or self.best_weights is None):
-            self.best_weights, self.best_epoch = self.model.get_weights(), epoch
+            self.best_weights = self.model.get_weights()
         self.wait += 1
         if improved:
-            self.best = value
+            self.best, self.best_epoch = value, epoch
             if self.baseline is None or self.better(value, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch:
@@ -193,6 +193,7 @@ class ModelCheckpoint(_Monitor):
         if save_freq != "epoch":
             raise UsageError(f"save_freq is {save_freq!r}", fix='only "epoch" is there')
         self.filepath = str(checked_path(filepath))
+        self.fields = _fields(self.filepath)
         self.verbose = verbose
         self.save_best_only = arguments.flag(save_best_only, "save_best_only")
         self.save_weights_only = arguments.flag(save_weights_only, "save_weights_only")
@@ -202,8 +203,8 @@ class ModelCheckpoint(_Monitor):
 
     def _check_training(self, names: Collection[str]) -> None:
         super()._check_training(names)
-        for _, field, _, _ in Formatter().parse(self.filepath):
-            if field is not None and field != "epoch" and field not in names:
+        for field in self.fields:
+            if field != "epoch" and field not in names:
                 raise UsageError(
                     f"filepath has {{{field}}}, which is not there",
                     fix=f"use {{epoch}} and those of {', '.join(names)}",
@@ -223,6 +224,20 @@ class ModelCheckpoint(_Monitor):
             self.model.save(path)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saved {path}")
+
+
+def _fields(filepath: str) -> list[str]:
+    """The names between braces in a path; `UsageError` if numbers by them cannot be filled in."""
+    try:
+        fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]
+        filepath.format(**{field: 1 if field == "epoch" else 0.5 for field in fields})
+    except (ValueError, LookupError, AttributeError, TypeError) as error:
+        raise UsageError(
+            f"filepath is {filepath}",
+            cause=f"numbers cannot be filled in: {error}",
+            fix="write names with formats of numbers, as in {epoch:02d} and {val_loss:.2f}",
+        ) from error
+    return fields
 
 
 def _count(value: Any, name: str) -> int:

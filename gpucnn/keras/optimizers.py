@@ -7,7 +7,7 @@ is another one, ours holds: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -15,9 +15,17 @@ from gpucnn import optim
 from gpucnn.errors import UsageError, choose
 from gpucnn.keras import spelling
 from gpucnn.nn import Module, Parameter, arguments
-from gpucnn.spelling import explain_names
+from gpucnn.spelling import explain_attribute, explain_names
 
 __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+
+
+_ATTRIBUTES = {
+    "iterations": "each fit starts its optimizer afresh; a callback can count steps",
+    "get_config": "see its name, learning_rate and options",
+    "apply_gradients": "in a loop of your own use an optimizer of gpucnn.optim and its step()",
+    "minimize": "in a loop of your own use an optimizer of gpucnn.optim and its step()",
+}
 
 
 class Optimizer:
@@ -54,6 +62,11 @@ class Optimizer:
     @lr.setter
     def lr(self, value: Any) -> None:
         self.learning_rate = value
+
+    if not TYPE_CHECKING:  # which would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, _ATTRIBUTES)
 
     def make(self, parameters: Module | Mapping[str, Parameter]) -> optim.Optimizer:
         """The optimizer, with its state at the beginning."""

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import foreign, initializers
+from gpucnn.shapes import is_channels_last
 from gpucnn.spelling import Called, Spellings, explained
 
 #: Keras's name of an initializer -> ours, where they differ.
 _INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
+LEAKY_SLOPE = 0.2  # of Keras's activation "leaky_relu"
 _LOOP = "write a training loop of your own, as README.md has one"
 
 #: Parameters that Keras has beside ours -> what stands for them here: of layers, of what `compile`
@@ -38,6 +40,7 @@ _PART_INSTEAD = {
     "label_smoothing": "give smoothed targets: y * (1 - a) + a / classes",
     "axis": "classes are axis 1 of the outputs (N, K)",
     "reduction": "it is the mean over the batch",
+    "threshold": "it is 0.5",
     "ignore_class": "give sample_weight 0 to those examples",
     "name": "it has none",
     "dtype": "it is float32",
@@ -65,7 +68,17 @@ _VERB_INSTEAD = {
     "line_length": "lines are as long as they must be: leave it out",
 }
 
-_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD)
+#: Names of Keras 1.
+_RENAMED = {
+    "output_dim": ("units",),
+    "nb_filter": ("filters",),
+    "subsample": ("strides",),
+    "border_mode": ("padding",),
+    "init": ("kernel_initializer",),
+    "bias": ("use_bias",),
+}
+
+_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
 _PART = Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD)
 _VERB = Spellings(instead=_VERB_INSTEAD)
 
@@ -85,13 +98,32 @@ def verb(function: Called) -> Called:
     return explained(_VERB)(function)
 
 
-def channels_first(data_format: str | None) -> None:
-    """`UsageError` unless images are (N, C, H, W)."""
+def channels_first(data_format: str | None, input_shape: Any = None) -> None:
+    """`UsageError` or `ShapeError` unless images are (N, C, H, W)."""
     if data_format not in (None, "channels_first"):
         raise UsageError(
             f"data_format is {data_format!r}",
             cause="images are (N, C, H, W)",
             fix='leave it out or write "channels_first", and give x.transpose(0, 3, 1, 2)',
+        )
+    check_channels(input_shape)
+
+
+def check_channels(shape: Any) -> None:
+    """`ShapeError` if a layer of images is to take one input of Keras's layout (H, W, C).
+
+    That is what is plainly of this layout everywhere in gpucnn, and also a square whose last axis
+    is shorter than its sides: (28, 28, 2) and (5, 5, 3) are, (64, 7, 7) and (5, 5, 5) are not.
+    """
+    if not isinstance(shape, (tuple, list)) or len(shape) != 3 or None in shape:
+        return
+    H, W, C = shape
+    if is_channels_last(shape) or H == W > C:
+        raise ShapeError(
+            f"the input {(H, W, C)} looks like (H, W, C)",
+            cause=f"layers take (N, C, H, W), which makes it {H} channels of {W}x{C} pixels",
+            fix=f"give x.transpose(0, 3, 1, 2), and {(C, H, W)} where the shape is written; if it "
+            f"is meant so, write it only in model.build({(H, W, C)}, channels_first=True), first",
         )
 
 
@@ -101,14 +133,29 @@ def padding(word: Any) -> Any:
 
 
 def activation(name: Any) -> str | None:
-    """The name of an activation; `UsageError` for a function."""
+    """The name of an activation.
+
+    Raises:
+        UsageError: it is a function, or one that has another slope in Keras.
+    """
     if callable(name):
         raise UsageError(
             f"the activation is {name!r}",
             cause="it is the name of one",
             fix='write it as in activation="relu", or in a Module of your own',
         )
+    if is_leaky(name):
+        raise UsageError(
+            f"the activation of the layer is {name}",
+            cause=f"with Keras's slope of {LEAKY_SLOPE} it is a layer of its own here",
+            fix=f"leave it out, and put layers.LeakyReLU({LEAKY_SLOPE}) after the layer",
+        )
     return name
+
+
+def is_leaky(name: Any) -> bool:
+    """Whether it is the name of the leaky ReLU, whose slope is another one in `gpucnn.nn`."""
+    return isinstance(name, str) and name == "leaky_relu"
 
 
 def initializer(name: Any) -> str | initializers.Initializer:

@@ -9,7 +9,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset
 from gpucnn.errors import DivergedError
-from gpucnn.keras.training import Compiled
+from gpucnn.keras.training import Compiled, explain_graph
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
 from gpucnn.training.step import TrainStep
@@ -29,7 +29,7 @@ class Stepper:
         self, model: Sequential, compiled: Compiled, outputs: Callable[[Tensor], Tensor]
     ) -> None:
         self.model, self.compiled, self.outputs = model, compiled, outputs
-        self.totals = Totals(backends.get(model.device))
+        self.totals = Totals(backends.get(model.device), compiled.loss.function)
         self.optimizer = compiled.optimizer.make(model)
         self.step = TrainStep(
             model, compiled.loss.function, self.optimizer, None, self.totals, outputs
@@ -46,7 +46,8 @@ class Stepper:
         arrays = tuple(backend.asarray(array) for array in given if array is not None)
         self.totals.restart()
         self.optimizer.set_learning_rate(self.compiled.optimizer.learning_rate)
-        self.step(*arrays)
+        with explain_graph(self.model):
+            self.step(*arrays)
         if not backend.to_numpy(self.optimizer.halted)[0]:
             return self.totals.read()
         with backend.computing():

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import gpucnn.training
-from gpucnn import optim
+from gpucnn import nn, optim
 from gpucnn.autograd import Tensor
 from gpucnn.data import Splits
-from gpucnn.errors import DivergedError, UsageError
+from gpucnn.errors import DivergedError, GraphError, UsageError
 from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
 from gpucnn.keras.losses import Loss
 from gpucnn.keras.metrics import NAMES, Metric
 from gpucnn.keras.optimizers import Optimizer
+from gpucnn.spelling import explain_attribute
 from gpucnn.training import TrainConfig, Trainer
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ class Compiled:
         """The options of a training; raises `UsageError` for what is not acceptable."""
         return TrainConfig(
             optimizer=self.optimizer.name,
-            learning_rate=self.optimizer.learning_rate,
+            learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
             schedule=self.schedule,
             loss=self.loss.function,
             device=self.device,
@@ -50,9 +53,17 @@ class Compiled:
         values = {f"{prefix}loss": loss}
         return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
 
+    def listed(self, loss: float, accuracy: float) -> list[float] | float:
+        """[loss, the metrics in their order], or the loss alone where there are none."""
+        values = list(self.named(loss, accuracy).values())
+        return values if self.metrics else loss
+
 
 class Values(dict[str, Any]):
-    """Values by name; an accuracy that was compiled by one of Keras's names has all of them."""
+    """Values by name. `[]` finds an accuracy by any of Keras's names of it.
+
+    `get`, `in` and loops know the one name that was compiled.
+    """
 
     def __missing__(self, key: str) -> Any:
         prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
@@ -62,11 +73,29 @@ class Values(dict[str, Any]):
         raise KeyError(key)
 
 
+_OF_HISTORY = {
+    "params": "fit was given them; a callback has self.params",
+    "model": "it is the model whose fit gave this",
+}
+
+
 class FitHistory(NamedTuple):
     """What `fit` gives: the epochs from 0, and for each quantity its value in each epoch."""
 
     epoch: list[int]
     history: dict[str, list[float]]
+
+    if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, _OF_HISTORY)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a model keeps of its last `fit`, in an object that is not searched for layers."""
+
+    history: FitHistory
 
 
 class KerasTrainer(Trainer):
@@ -87,6 +116,8 @@ class KerasTrainer(Trainer):
         self._compiled, self._outputs = compiled, outputs
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
+        if not compiled.optimizer.learning_rate:
+            self.set_learning_rate(0.0)  # as a callback may leave it
 
     def _prepare_data(self) -> None:
         self.scale, self.offset = 1.0, 0.0
@@ -101,6 +132,10 @@ class KerasTrainer(Trainer):
 
     def forward(self, images: Tensor) -> Tensor:
         return self._outputs(images)
+
+    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
+        with explain_graph(self.model):
+            super().train_on(images, labels, weights)
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         error = super().diverged(message, cause, step)
@@ -124,6 +159,7 @@ class Bridge(gpucnn.training.Callback):
         self.model, self.compiled, self.callbacks = model, compiled, callbacks
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
+        self._names: list[str] = []  # of what the history has
         self._rate = compiled.optimizer.learning_rate
         # The running loss is read back from the device only where somebody asks for it.
         self._reads = any(
@@ -137,6 +173,7 @@ class Bridge(gpucnn.training.Callback):
         names = list(self.compiled.named(0, 0))
         if trainer.validation is not None:
             names += self.compiled.named(0, 0, "val_")
+        self._names = names
         steps = trainer.steps_per_epoch
         params = {"epochs": self.epochs, "steps": steps, "verbose": int(self.verbose)}
         for callback in self.callbacks:
@@ -184,6 +221,13 @@ class Bridge(gpucnn.training.Callback):
         for callback in self.callbacks:
             callback.on_train_end(Values(last))
 
+    def end_with_nan(self) -> None:
+        """The same for one that a loss ended that is not finite: the epoch is put on record so."""
+        self.history.epoch.append(self.epoch)
+        for key in self._names:
+            self.history.history.setdefault(key, []).append(math.nan)
+        self.end()
+
     def _begin_epoch(self, trainer: Trainer) -> None:
         self._tell(trainer, "on_epoch_begin", self.epoch, Values())
         self._tell(trainer, "on_train_batch_begin", 0, Values())
@@ -209,6 +253,25 @@ class Bridge(gpucnn.training.Callback):
         if record["val_loss"] is None:
             return found
         return found | self.compiled.named(record["val_loss"], record["val_accuracy"], "val_")
+
+
+@contextmanager
+def explain_graph(model: nn.Module) -> Iterator[None]:
+    """Let a step that finds nothing to train say why, in place of the `GraphError`."""
+    try:
+        yield
+    except GraphError as error:
+        frozen = not any(parameter.requires_grad for parameter in model.parameters())
+        raise UsageError(
+            "there is nothing to train",
+            cause="every layer is frozen, or has no weights"
+            if frozen
+            else "the outputs do not depend on the weights that are trained: a forward makes a "
+            "new array",
+            fix="set trainable = True for a layer, or call evaluate"
+            if frozen
+            else "compute with Tensors in it, without .numpy() and NumPy's functions",
+        ) from error
 
 
 def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Callback]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from typing import Any
 
@@ -9,14 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import one_hot
-from gpucnn.errors import UsageError
-from gpucnn.keras import spelling
+from gpucnn.errors import DataError, UsageError
+from gpucnn.keras import labels, spelling
 from gpucnn.nn import arguments
+from gpucnn.random import stream_key
 from gpucnn.spelling import explain_names
 
 __all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 
 _seed = 0
+_models = itertools.count()  # those that took a seed since it was set
 
 
 class PyDataset:
@@ -40,34 +43,62 @@ Sequence = PyDataset
 
 @spelling.part
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
-    """Class ids (N,) or (N, 1) as one-hot rows, float32 (N, num_classes).
+    """Class ids of any shape as one-hot rows, float32 (*shape, num_classes).
 
-    Without `num_classes` it is one more than the largest id.
+    A last axis of 1 is left out of the shape: ids (N, 1) give rows (N, num_classes). Without
+    `num_classes` it is one more than the largest id.
 
     Raises:
         DataError: an id is no whole number in [0, num_classes).
+        UsageError: `num_classes` is no whole number of at least 1.
     """
-    return one_hot(x, num_classes)
+    ids = labels.numbers(x, "the class ids")
+    if num_classes is None and not ids.size:
+        raise DataError(
+            "there are no class ids", fix="give num_classes, how many classes there are"
+        )
+    if ids.size and ids.min() < 0:
+        raise DataError(
+            f"the class ids go down to {ids.min():g}",
+            cause="classes are numbered from 0",
+            fix="correct them; for labels -1 and 1 give (y + 1) // 2",
+        )
+    if num_classes is not None and (not arguments.is_whole(num_classes) or num_classes < 1):
+        raise UsageError(
+            f"num_classes is {num_classes!r}", fix="give a whole number, as in num_classes=10"
+        )
+    rows = one_hot(ids, num_classes)
+    shape = ids.shape[:-1] if ids.ndim > 1 and ids.shape[-1] == 1 else ids.shape
+    return rows.reshape(*shape, rows.shape[1])
 
 
 def set_random_seed(seed: int) -> None:
-    """Seed Python's and NumPy's random numbers, and what `compile` takes without a seed."""
-    global _seed
+    """Seed Python's and NumPy's random numbers, and the models that have no seed of their own.
+
+    The first model that is compiled or built after it has this seed, each that follows another
+    one, which is derived from it.
+    """
+    global _seed, _models
     if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
         raise UsageError(f"the seed is {seed!r}", fix="give a whole number from 0 to 2**32 - 1")
-    _seed = int(seed)
+    _seed, _models = int(seed), itertools.count()
     random.seed(_seed)
     np.random.seed(_seed)
 
 
-def default_seed() -> int:
-    """The seed of `set_random_seed`; 0 if that was not called."""
-    return _seed
+def next_seed() -> int:
+    """A seed for the next model: that of `set_random_seed`, or 0, for the first one."""
+    number = next(_models)
+    if number == 0:
+        return _seed
+    high, low = stream_key(_seed, f"model/{number}")
+    return (high << 32 | low) >> 1  # below 2**63
 
 
 explain_names(
     __name__,
     {
+        "np_utils": "to_categorical is in gpucnn.keras.utils itself",
         "plot_model": "model.summary() prints the layers",
         "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
         "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",

@@ -60,7 +60,7 @@ def evaluate_batches(
         forward: what gives the outputs that the loss is of; by default the model itself.
         outputs: a list to which the outputs of each batch are added.
     """
-    totals = Totals(loader.backend)
+    totals = Totals(loader.backend, loss)
     with model.evaluating(), no_grad(), loader.backend.computing():
         for images, labels, *weights in loader.epoch(0):
             output = (forward or model)(Tensor(images))

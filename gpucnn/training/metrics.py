@@ -22,10 +22,12 @@ class Loss(NamedTuple):
         function: (outputs (N, K), labels, reduction) -> the losses of the batch, reduced by "mean"
             to a scalar Tensor, or by "none" not at all: (N,) or (N, K).
         predictions: outputs (N, K) -> (N, K), what they say of each class.
+        threshold: a single output says yes above it: 0.5, or the logit of that.
     """
 
     function: Callable[[Tensor, Any, str], Tensor]
     predictions: Callable[[Tensor], Tensor]
+    threshold: float = 0.0
 
 
 #: The losses of `TrainConfig`. The first two take logits, and predict probabilities: of one class
@@ -49,6 +51,7 @@ LOSSES = {
             output, _targets(output, labels), reduction=reduction
         ),
         lambda output: output,
+        threshold=0.5,
     ),
 }
 
@@ -77,13 +80,14 @@ def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) ->
     return (losses * weights).mean()
 
 
-def count_correct(xp: Any, output: Any, labels: Any) -> Any:
+def count_correct(xp: Any, output: Any, labels: Any, threshold: float) -> Any:
     """How many of a batch are classified rightly, as a 0-d array of the device.
 
-    The class of an image is the largest of its K outputs; a single output says yes above 0.
+    The class of an image is the largest of its K outputs; a single output says yes above the
+    threshold, a label above 0.5.
     """
     if output.shape[1:] == (1,):
-        return ((output > 0) == (labels.reshape(output.shape) > 0.5)).sum()
+        return ((output > threshold) == (labels.reshape(output.shape) > 0.5)).sum()
     classes = labels if labels.ndim == 1 else xp.argmax(labels, axis=1)
     return (xp.argmax(output, axis=1) == classes).sum()
 
@@ -110,10 +114,15 @@ def guessing(name: str, labels: Any) -> tuple[float, float]:
 
 
 class Totals:
-    """Sums over the images seen: their loss and how many were right, float64 (2,) on the device."""
+    """Sums over the images seen: their loss and how many were right, float64 (2,) on the device.
 
-    def __init__(self, backend: Backend) -> None:
+    Args:
+        loss: name of `LOSSES`: what a single output means.
+    """
+
+    def __init__(self, backend: Backend, loss: str) -> None:
         self.backend = backend
+        self._threshold = choose(LOSSES, loss, "loss").threshold
         self.sums = backend.asarray(np.zeros(2))
         self.count = 0
 
@@ -121,7 +130,7 @@ class Totals:
         """Add a batch: its mean loss (0-d), the outputs (N, K), the labels; all on the device."""
         batch = len(output)
         self.sums[0] += loss.astype("float64") * batch
-        self.sums[1] += count_correct(self.backend.xp, output, labels)
+        self.sums[1] += count_correct(self.backend.xp, output, labels, self._threshold)
         self.count += batch
 
     def read(self) -> tuple[float, float]:

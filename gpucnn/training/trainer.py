@@ -154,7 +154,7 @@ class Trainer:
                 fix="lower --lr or --step-factor" if config.schedule == "step" else "lower --lr",
             )
         self.optimizer = self._make_optimizer(config)
-        self.totals = Totals(self.backend)
+        self.totals = Totals(self.backend, config.loss)
         self._train_step = TrainStep(
             self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
         )

@@ -70,7 +70,7 @@ def test_layers(bound, rng):
     model.set_step(3)
     model.load_state_dict(model.state_dict())
     find_culprit(model, "softmax_cross_entropy", x.data, labels)
-    Totals(bound).restart()
+    Totals(bound, "softmax_cross_entropy").restart()
 
 
 def test_a_training_loop(bound, rng):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from gpucnn import Tensor
+from gpucnn.data import Dataset, Splits
 from gpucnn.errors import DataError, GpucnnError, ShapeError, UsageError
 from gpucnn.keras import Sequential, layers, to_categorical
 
@@ -414,3 +415,57 @@ class TestWeights:
     def test_class_weights_need_classes(self, rows: Any, small: Make) -> None:
         with pytest.raises(UsageError, match="without classes"):
             small(1, None, loss="mse").fit(*rows, class_weight={0: 1.0}, verbose=0)
+
+
+class TestNoArrays:
+    """Each verb says what to give."""
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"a": np.zeros((6, 4))}, 'x["image"]'),
+            (None, "give a NumPy array"),
+            (lambda: iter(()), "call it"),
+            (3, "give a NumPy array"),
+            ("x.npy", "give a NumPy array"),
+            (Dataset("rows", np.zeros((6, 4)), np.zeros(6, int), 3), "x.images / 255"),
+            (Splits(Dataset("rows", np.zeros((6, 4)), np.zeros(6, int), 3)), "x.train.images"),
+        ],
+    )
+    def test_at_every_door(self, given: Any, words: str, small: Make) -> None:
+        model = small()
+        for verb in (
+            model.fit, model.evaluate, model.predict, model.train_on_batch, model.test_on_batch,
+            model.predict_on_batch,
+        ):  # fmt: skip
+            with pytest.raises(DataError, match=r"^x is") as caught:
+                verb(given)
+            assert words in str(caught.value.fix)
+
+    def test_lists_of_one_array(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        for verb in (small().fit, small().evaluate, small().train_on_batch):
+            with pytest.raises(DataError, match="one array each"):
+                verb([x], [c])
+        assert small().train_on_batch([x[0]], [c[0]])  # one example
+
+    def test_no_example_in_the_validation(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        with pytest.raises(DataError, match="the validation arrays hold no example"):
+            small().fit(x, c, validation_data=(x[:0], c[:0]))
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e25])
+def test_labels_whose_loss_overflows(value: float, rows: Any, small: Make) -> None:
+    y = np.zeros(60)
+    y[7] = value
+    with pytest.raises(DataError, match=r"the label of image 7 is -?1e\+") as caught:
+        small(1, None, loss="mse").fit(rows[0], y)
+    assert "scale the labels" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("value", [None, "2", np.nan, np.inf, True])
+def test_class_weights_that_are_no_numbers(value: Any, rows: Any, small: Make) -> None:
+    with pytest.raises(UsageError, match="class_weight of class 1 is") as caught:
+        small().fit(*rows, class_weight={0: 1, 1: value})
+    assert "1=" not in str(caught.value.fix)

@@ -145,6 +145,29 @@ class TestTheOtherVerbs:
             np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=1e-6)
             assert found["val_accuracy"] == expected["val_accuracy"]
 
+    def test_a_generator_is_validated_on_the_same_batches_in_every_epoch(
+        self, rows: Any, small: Make
+    ) -> None:
+        x, c = rows
+        told = {"epochs": 3, "validation_steps": 2, "verbose": 0}
+        found = small().fit(x, c, validation_data=endless(x, c), **told).history
+        expected = small().fit(x, c, validation_data=(x[:40], c[:40]), **told).history
+        np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=1e-6)
+        assert found["val_accuracy"] == expected["val_accuracy"]
+
+    def test_more_steps_than_there_are(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        model = small()
+        whole, score = model.predict(x), model.evaluate(x, c)
+        for steps in (3, 7):
+            for made in (
+                Chunks(x, c),
+                Iterable(*((x[i : i + 20], c[i : i + 20]) for i in (0, 20, 40))),
+            ):
+                np.testing.assert_allclose(model.predict(made, steps=steps), whole, rtol=1e-6)
+                assert model.evaluate(made, steps=steps) == pytest.approx(score, rel=1e-6)
+        assert model.predict(Chunks(x, c), steps=2).shape == (40, 3)
+
     def test_evaluate(self, rows: Any, small: Make) -> None:
         x, c = rows
         model = small()

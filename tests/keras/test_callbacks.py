@@ -24,6 +24,7 @@ from gpucnn.keras.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from gpucnn.keras.optimizers import SGD
 
 Make = Callable[..., Sequential]
 
@@ -226,6 +227,13 @@ class TestEarlyStopping:
         assert "from epoch 2" in printed
         assert (stop.stopped_epoch, stop.best_epoch, stop.best) == (3, 1, 4)
 
+    @pytest.mark.parametrize("restore", [False, True])
+    def test_knows_the_best_epoch(self, restore: bool, rows: Any, small: Make) -> None:
+        stop = EarlyStopping("loss", patience=2, restore_best_weights=restore)
+        feign = Feign("loss", 5, 4, 3, 6, 6, 6)
+        small().fit(*rows, epochs=6, verbose=0, callbacks=[feign, stop])
+        assert (stop.best_epoch, stop.best, stop.stopped_epoch) == (2, 3, 4)
+
     def test_at_the_end_too(self, rows: Any, small: Make) -> None:
         kept: list[Any] = []
         keep = LambdaCallback(on_epoch_end=lambda epoch, logs: kept.append(model.get_weights()))
@@ -365,6 +373,30 @@ class TestLearningRates:
 
 
 class TestModelCheckpoint:
+    @pytest.mark.parametrize(
+        ("path", "fix"),
+        [
+            ("model_{epoch:02d}_{val_accuracy:.4f}.keras", "model_{epoch:02d}_{val_accuracy:.4f}"),
+            ("weights.{epoch:02d}-{val_loss:.2f}.hdf5", "weights.{epoch:02d}-{val_loss:.2f}"),
+            ("a.{val_loss:.2f}.weights.h5", "a.{val_loss:.2f}"),
+            ("m-{val_loss:.2f}", "m-{val_loss:.2f}"),
+            ("best.keras", "best"),
+        ],
+    )
+    def test_the_advice_keeps_the_fields_of_a_name(self, path: str, fix: str) -> None:
+        with pytest.raises(UsageError) as caught:
+            ModelCheckpoint(path)
+        assert caught.value.fix == f"write {fix}.safetensors"
+        ModelCheckpoint(f"{fix}.safetensors")
+
+    @pytest.mark.parametrize(
+        "name", ["{epoch:zz}", "{epoch", "epoch}", "{}", "{epoch[0]}", "{val_loss:d}", "{loss.x.y}"]
+    )
+    def test_formats_are_checked_at_once(self, name: str) -> None:
+        with pytest.raises(UsageError, match="filepath is") as caught:
+            ModelCheckpoint(f"{name}.safetensors")
+        assert "{epoch:02d}" in str(caught.value.fix)
+
     def test_writes_each_epoch(self, rows: Any, small: Make, tmp_path: Path, capsys: Any) -> None:
         x, c = rows
         name = tmp_path / "new" / "m-{epoch:02d}-{val_loss:.2f}.safetensors"
@@ -492,9 +524,49 @@ class TestTerminateOnNaN:
             model.fit(x, y, verbose=0)
         assert "learning_rate=" in str(caught.value.fix)
         history = model.fit(x, y, epochs=3, verbose=0, callbacks=[TerminateOnNaN()])
-        assert history.epoch == []
+        assert history.epoch == [0]
+        assert list(history.history) == ["loss", "accuracy"]
+        assert np.isnan(list(history.history.values())).all()
         assert "the training ends" in capsys.readouterr().out
         for a, b in zip(before, model.get_weights(), strict=True):
             np.testing.assert_array_equal(a, b)
         model.fit(np.zeros((4, 4)), y, verbose=0, callbacks=[TerminateOnNaN(), record])
         assert record.events[-1][0] == "end"
+
+    def test_the_epochs_before_it_stay_on_record(self, rows: Any, small: Make) -> None:
+        class Spoil(Callback):
+            def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+                self.model.optimizer.learning_rate = 1e30
+
+        model = small(1, None, loss="mse")
+        history = model.fit(
+            rows[0], rows[1], epochs=9, verbose=0, callbacks=[Spoil(), TerminateOnNaN()]
+        ).history
+        assert np.isfinite(history["loss"][0])
+        assert np.isnan(history["loss"][-1])
+        assert len(history["loss"]) == len(history["accuracy"])
+
+
+def test_older_names_of_events(rows: Any, small: Make) -> None:
+    class Old(Callback):
+        def on_batch_end(self, batch: int, logs: Any = None) -> None:
+            pass
+
+    with pytest.raises(UsageError, match="on_batch_end, which is never called") as caught:
+        small().fit(*rows, callbacks=Old())
+    assert caught.value.fix == "call it on_train_batch_end"
+
+
+def test_a_learning_rate_of_0_trains_nothing(rows: Any, small: Make) -> None:
+    """Also in the fit that follows a schedule that ended there."""
+    x, c = rows
+    model = small(optimizer=SGD(0.0)).build((4,))
+    before = model.get_weights()
+    model.fit(x, c, verbose=0)
+    model.train_on_batch(x, c)
+    model.fit(x, c, epochs=2, verbose=0, callbacks=LearningRateScheduler(lambda epoch: 0.0))
+    for a, b in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    model.optimizer.learning_rate = 0.1
+    model.fit(x, c, verbose=0)
+    assert not np.array_equal(before[0], model.get_weights()[0])

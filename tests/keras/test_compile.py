@@ -234,6 +234,29 @@ class TestMetrics:
         share = ((model.predict(x)[:, 0] > 0.5) == (c > 0)).mean()
         assert model.evaluate(x, c > 0).accuracy == pytest.approx(share)
 
+    @pytest.mark.parametrize("name", ["accuracy", "acc", "binary_accuracy"])
+    @pytest.mark.parametrize("loss", ["mse", "binary_crossentropy"])
+    def test_one_output_says_yes_above_a_half(
+        self, name: str, loss: str, rows: Any, small: Make
+    ) -> None:
+        x, c = rows
+        model = small(1, "sigmoid", loss=loss, metrics=[name]).build((4,))
+        weights = model.get_weights()
+        model.set_weights([*weights[:-1], weights[-1] + 0.1])
+        share = ((model.predict(x)[:, 0] > 0.5) == (c > 0)).mean()
+        assert 0 < share < 1
+        assert model.evaluate(x, c > 0).accuracy == pytest.approx(share)
+        assert model.test_on_batch(x, c > 0)[1] == pytest.approx(share)
+        assert model.train_on_batch(x, c > 0)[1] == pytest.approx(share)
+        held = model.fit(x, c > 0, validation_data=(x, c > 0), verbose=0).history
+        share = ((model.predict(x)[:, 0] > 0.5) == (c > 0)).mean()
+        assert held[f"val_{name}"][0] == pytest.approx(share)
+
+    def test_what_keras_has_beside(self) -> None:
+        with pytest.raises(UsageError) as caught:
+            metrics.BinaryAccuracy(threshold=0.3)  # type: ignore[call-arg]
+        assert "it is 0.5" in str(caught.value)
+
     def test_an_accuracy_of_other_outputs(self, rows: Any, small: Make) -> None:
         for units, metric in ((3, "binary_accuracy"), (1, "categorical_accuracy")):
             model = small(units, None, loss="mse", metrics=[metric])

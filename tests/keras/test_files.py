@@ -348,3 +348,28 @@ class TestDamagedFiles:
         first = description["keras"]["layers"][0]
         assert first["class"] == "Dense"
         assert first["arguments"]["units"] == 8
+
+
+class TestLayersThatAreUsedTwice:
+    @pytest.mark.parametrize("where", ["beside", "nested", "residual"])
+    def test_are_one_layer_in_the_loaded_model(self, where: str, tmp_path: Path) -> None:
+        shared = layers.Dense(4, "tanh")
+        parts: list[Any] = {
+            "beside": [shared, layers.ReLU(), shared],
+            "nested": [Sequential([shared, layers.Dense(4)]), nn.Sequential([shared])],
+            "residual": [
+                nn.Residual(shared, layers.Dense(4)),
+                nn.Residual(shared, shortcut=shared),
+            ],
+        }[where]
+        model = Sequential([layers.Input((4,)), *parts, layers.Dense(2)])
+        model.compile("sgd", "mse", device="cpu")
+        x = np.random.default_rng(0).random((8, 4))
+        model.fit(x, x[:, :2], verbose=0)
+        model.save(tmp_path / "shared.safetensors")
+        loaded = load_model(tmp_path / "shared.safetensors", device="cpu")
+        np.testing.assert_array_equal(loaded.predict(x), model.predict(x))
+        assert loaded.num_parameters == model.num_parameters
+        for each in (model, loaded):
+            each.fit(x, x[:, :2], epochs=2, verbose=0)
+        np.testing.assert_array_equal(loaded.predict(x), model.predict(x))

@@ -125,13 +125,73 @@ class TestInput:
             assert list(model.state_dict()) == ["dense1.weight", "dense1.bias"]
 
     def test_channels_last_is_refused(self) -> None:
-        model = keras.Sequential([keras.Input(shape=(28, 28, 1)), layers.Conv2D(4, 3)])
-        with pytest.raises(ShapeError, match=r"looks like \(H, W, C\)") as caught:
-            model.build()
-        assert "(1, 28, 28)" in str(caught.value.fix)
-        with pytest.raises(ShapeError) as caught:
-            model(np.zeros((2, 1, 28, 28), np.float32))
-        assert str(caught.value.fix).startswith("write input_shape=(1, 28, 28)")
+        """At once: where the shape and the layer that takes it are known."""
+        first = (layers.Conv2D, {"filters": 4, "kernel_size": 3})
+        others = [
+            (layers.MaxPooling2D, {}), (layers.AveragePooling2D, {}),
+            (layers.GlobalAveragePooling2D, {}), (layers.BatchNormalization, {}),
+        ]  # fmt: skip
+        for make, options in (first, *others):
+            for door in (
+                lambda m=make, o=options: keras.Sequential([keras.Input((28, 28, 1)), m(**o)]),
+                lambda m=make, o=options: keras.Sequential(
+                    [keras.Input((28, 28, 1)), layers.ReLU(), keras.Sequential([m(**o)])]
+                ),
+                lambda m=make, o=options: m(**o, input_shape=(28, 28, 1)),
+                lambda m=make, o=options: keras.Sequential([m(**o)]).build((None, 28, 28, 1)),
+            ):
+                with pytest.raises(ShapeError, match=r"looks like \(H, W, C\)") as caught:
+                    door()
+                assert "(1, 28, 28)" in str(caught.value.fix)
+
+    @pytest.mark.parametrize(
+        "shape", [(28, 28, 2), (64, 64, 5), (28, 28, 6), (7, 7, 3), (5, 5, 3), (6, 6, 1), (9, 9, 8)]
+    )
+    def test_a_square_with_a_shorter_last_axis_is_channels_last(
+        self, shape: tuple[int, ...]
+    ) -> None:
+        def make() -> keras.Sequential:
+            conv = layers.Conv2D(2, 3, padding="same")
+            model = keras.Sequential([conv, layers.GlobalAveragePooling2D(), layers.Dense(2)])
+            model.compile("sgd", "mse", device="cpu")
+            return model
+
+        x, y = np.zeros((4, *shape)), np.zeros((4, 2))
+        for door in (
+            lambda m: m.fit(x, y, verbose=0),
+            lambda m: m.evaluate(x, y),
+            lambda m: m.predict(x),
+            lambda m: m(x.astype(np.float32)),
+            lambda m: m.build(shape),
+            lambda m: m.fit(iter([(x, y)]), steps_per_epoch=1, verbose=0),
+        ):
+            with pytest.raises(ShapeError, match="looks like") as caught:
+                door(make())
+            assert str((shape[2], *shape[:2])) in str(caught.value.fix)
+        meant = make().build(shape, channels_first=True)
+        assert meant.predict(x).shape == (4, 2)
+
+    @pytest.mark.parametrize(
+        "shape",
+        [
+            (3, 28, 28),
+            (1, 5, 5),
+            (64, 7, 7),
+            (5, 5, 5),
+            (28, 28, 28),
+            (3, 3, 5),
+            (8, 4, 2),
+            (4, 8, 4),
+        ],
+    )
+    def test_channels_first_is_never_refused(self, shape: tuple[int, ...]) -> None:
+        model = keras.Sequential([keras.Input(shape), layers.Conv2D(2, 1), layers.Flatten()])
+        assert model.build().predict(np.zeros((2, *shape))).shape[0] == 2
+
+    def test_layers_that_take_any_order_do_not_care(self) -> None:
+        for rest in ([layers.Flatten()], [layers.Dropout(0.2), layers.Flatten()], [layers.ReLU()]):
+            model = keras.Sequential([keras.Input(shape=(28, 28, 1)), *rest])
+            assert model.predict(np.zeros((2, 28, 28, 1))).size == 2 * 784
 
     def test_that_is_not_first(self) -> None:
         for layers_ in ([layers.Flatten(), keras.Input((4,))], [keras.Input((4,))] * 2):
@@ -161,3 +221,16 @@ def test_names_of_other_layers() -> None:
             exec(f"from gpucnn.keras.layers import {name}")
     with pytest.raises(AttributeError):
         layers.no_such_layer  # noqa: B018
+
+
+def test_leaky_relu_has_the_slope_of_keras() -> None:
+    x = np.array([[-1.0, 2.0, -0.5]], np.float32)
+    for leaky in (layers.Activation("leaky_relu"), layers.LeakyReLU(0.2)):
+        np.testing.assert_allclose(leaky(x).numpy(), [[-0.2, 2, -0.1]], rtol=1e-6)
+    for make in (
+        lambda: layers.Dense(3, activation="leaky_relu"),
+        lambda: layers.Conv2D(3, 3, activation="leaky_relu"),
+    ):
+        with pytest.raises(UsageError, match="leaky_relu") as caught:
+            make()
+        assert "layers.LeakyReLU(0.2)" in str(caught.value.fix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 
@@ -65,6 +66,104 @@ def test_names_that_are_not_there(module: object, name: str, words: str) -> None
         exec(f"from {module.__name__} import {name}")  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from gpucnn.keras.regularizers import l2",
+        "from gpucnn.keras.preprocessing.image import ImageDataGenerator",
+        "from gpucnn.keras.applications.vgg16 import VGG16",
+        "from gpucnn.keras.utils.np_utils import to_categorical",
+        "from gpucnn.keras.layers.convolutional import Conv2D",
+        "from gpucnn.keras.optimizers.schedules import ExponentialDecay",
+        "import gpucnn.keras.backend as K",
+        "import gpucnn.nn.functional as F",
+    ],
+)
+def test_modules_that_are_not_there(statement: str) -> None:
+    with pytest.raises(UnknownImportError, match="has no") as caught:
+        exec(statement)
+    assert caught.value.fix
+
+
+class TestAttributes:
+    def model(self) -> keras.Sequential:
+        model = keras.Sequential(
+            [keras.layers.Conv2D(2, 3), keras.layers.BatchNormalization(), keras.layers.Flatten(),
+             keras.layers.Dense(3, name="head")]
+        )  # fmt: skip
+        model.compile("sgd", "mse", ["acc"], device="cpu")
+        return model.build((1, 5, 5))
+
+    def test_layers_by_name_and_position(self) -> None:
+        model = self.model()
+        assert model.get_layer("head") is model.get_layer(index=-1) is model.layers[3]
+        assert model.get_layer(name="conv1") is model.get_layer(index=0)
+        for given in ({}, {"name": "dense"}, {"index": 9}, {"name": "head", "index": 3}):
+            with pytest.raises(UsageError, match="there is no layer") as caught:
+                model.get_layer(**given)
+            assert caught.value.cause == "the layers are conv1, batchnorm1, flatten1, head"
+
+    def test_numbers_of_weights(self) -> None:
+        model = self.model()
+        assert model.count_params() == (9 + 1) * 2 + 4 * 2 + (18 + 1) * 3
+        assert sum(array.size for array in model.get_weights()) == model.count_params()
+        assert [p.shape for p in model.trainable_weights] == [
+            (2, 1, 3, 3), (2,), (2,), (2,), (18, 3), (3,),
+        ]  # fmt: skip
+        model.get_layer("conv1").trainable = False
+        assert [p.name for p in model.trainable_variables][:1] != ["conv1.weight"]
+        assert len(model.trainable_weights) == 4
+
+    def test_what_compile_was_given(self) -> None:
+        model = keras.Sequential([keras.layers.Dense(1)])
+        assert not model.built
+        for name in ("metrics_names", "loss"):
+            with pytest.raises(UsageError, match=f"model.{name} was called before compile"):
+                getattr(model, name)
+        model = self.model()
+        assert (model.built, model.metrics_names, model.loss) == (
+            True, ["loss", "acc"], "mean_squared_error",
+        )  # fmt: skip
+
+    def test_history(self) -> None:
+        model = self.model()
+        assert model.history is None
+        found = model.fit(np.zeros((4, 1, 5, 5)), np.zeros((4, 3)), verbose=0)
+        assert model.history is found
+
+    def test_a_model_without_its_last_layer(self) -> None:
+        model = self.model()
+        with pytest.raises(UnknownNameError) as caught:
+            model.pop()
+        assert "Sequential(model.layers[:-1])" in str(caught.value.fix)
+        x = np.ones((2, 1, 5, 5), np.float32)
+        features = keras.Sequential(model.layers[:-1]).predict(x)
+        head = model.get_layer("head")
+        np.testing.assert_allclose(head(features).numpy(), model.predict(x), rtol=1e-6)
+
+    def test_those_that_are_not_there(self) -> None:
+        model = self.model()
+        for owner, names in (
+            (model, ["weights", "inputs", "to_json", "get_config", "fit_generator", "output"]),
+            (model.layers[0], ["kernel", "output_shape", "weights", "count_params", "output"]),
+            (model.fit(np.zeros((4, 1, 5, 5)), np.zeros((4, 3)), verbose=0), ["params", "model"]),
+            (model.optimizer, ["iterations", "get_config", "apply_gradients"]),
+        ):
+            for name in names:
+                assert not hasattr(owner, name)
+                with pytest.raises(UnknownNameError) as caught:
+                    getattr(owner, name)
+                assert caught.value.fix
+
+    def test_numbers_of_every_type_are_taken_by_a_call(self) -> None:
+        model = self.model().eval()
+        x = np.arange(50).reshape(2, 1, 5, 5)
+        expected = model.predict(x)
+        for kind in (np.float64, np.float16, np.int64, np.uint8):
+            np.testing.assert_array_equal(model(x.astype(kind)).numpy(), expected)
+            np.testing.assert_array_equal(model(x.astype(kind), training=False).numpy(), expected)
+
+
 @pytest.mark.parametrize("name", ["layers", "callbacks", "losses", "metrics", "optimizers"])
 def test_no_name_is_both_there_and_not(name: str) -> None:
     module = getattr(keras, name)
@@ -78,15 +177,41 @@ class TestUtils:
         for y in ([1, 2], np.array([[1], [2]]), np.array([1.0, 2.0])):
             np.testing.assert_array_equal(keras.to_categorical(y, num_classes=4), expected)
         assert keras.utils.to_categorical([1, 2]).shape == (2, 3)
+        for y in ([[0, 1, 2], [2, 1, 0]], 3, np.zeros((2, 1, 4), int), [[[1]], [[2]]], [True]):
+            ids = np.asarray(y)
+            shape = ids.shape[:-1] if ids.ndim > 1 and ids.shape[-1] == 1 else ids.shape
+            found = keras.to_categorical(y, 5)
+            assert found.shape == (*shape, 5)
+            np.testing.assert_array_equal(found, np.eye(5)[ids.astype(int).reshape(shape)])
+        assert keras.to_categorical(3).shape == (4,)
         with pytest.raises(DataError):
             keras.to_categorical([0, 3], 3)
         with pytest.raises(UsageError, match="num_classes"):
             keras.to_categorical([0, 3], classes=4)
 
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ([-1], "go down to -1"), ([2.0, -3.0], "go down to -3"), (["a", "b"], "numpy.unique"),
+            (None, "are missing"), ([0.5], "whole numbers"), ([], "give num_classes"),
+            ([np.nan], "holds NaN"), ([[1], [2, 3]], "lists of one length"),
+        ],
+    )  # fmt: skip
+    def test_what_is_no_class_id(self, given: object, words: str) -> None:
+        with pytest.raises(DataError) as caught:
+            keras.to_categorical(given)
+        assert words in str(caught.value)
+
+    @pytest.mark.parametrize("number", [10.0, 0, -1, "3", True])
+    def test_what_is_no_number_of_classes(self, number: object) -> None:
+        with pytest.raises(UsageError, match="num_classes is"):
+            keras.to_categorical([0], number)  # type: ignore[arg-type]
+
     def test_a_seed_seeds_the_models_that_are_compiled_then(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(keras.utils, "_seed", 0)
+        monkeypatch.setattr(keras.utils, "_models", itertools.count())
 
         def weights(**options: int) -> bytes:
             model = keras.Sequential([keras.Input((3,)), keras.Dense(2)])

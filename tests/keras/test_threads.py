@@ -40,7 +40,7 @@ def network(**options: Any) -> Sequential:
         ]
     )
     told = {"loss": "sparse_categorical_crossentropy", "metrics": ["accuracy"], "device": "cpu"}
-    model.compile("adam", **{**told, **options})
+    model.compile("adam", **{**told, "seed": 0, **options})
     return model
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn import functions, nn, optim
+from gpucnn import Tensor, functions, nn, optim
 from gpucnn.errors import DataError, DivergedError, UsageError, WeightsMismatchError
 from gpucnn.keras import Score, Sequential, layers
 from gpucnn.training import Callback, Trainer
@@ -96,6 +96,41 @@ class TestSteps:
     def test_that_make_no_sense(self, steps: Any, rows: Any, small: Make) -> None:
         with pytest.raises(UsageError, match="steps_per_epoch is"):
             small().fit(*rows, steps_per_epoch=steps)
+        with pytest.raises(UsageError, match="validation_steps is"):
+            small().fit(*rows, validation_split=0.5, validation_steps=steps)
+        for verb in (small().evaluate, small().predict):
+            given = rows if verb.__name__ == "evaluate" else rows[:1]
+            with pytest.raises(UsageError, match=r"^steps is"):
+                verb(*given, steps=steps)
+
+    def test_of_predict(self, rows: Any, small: Make) -> None:
+        x, _ = rows
+        model = small()
+        whole = model.predict(x)
+        for options, count in (
+            ({"batch_size": 8, "steps": 2}, 16),
+            ({"batch_size": 8, "steps": 99}, 60),
+            ({"steps": 2}, 60),
+            ({"steps": 7}, 60),
+        ):
+            found = model.predict(x, **options)
+            assert found.shape == (count, 3)
+            np.testing.assert_allclose(found, whole[:count], rtol=1e-5)
+
+    @pytest.mark.parametrize("steps", [8, 9, 100])
+    def test_more_than_there_are_count_no_example_twice(
+        self, steps: int, rows: Any, small: Make
+    ) -> None:
+        """Eight batches of 8 hold 60 examples."""
+        x, c = rows
+        model = small()
+        expected = pytest.approx(model.evaluate(x, c), rel=1e-6)
+        assert model.evaluate(x, c, batch_size=8, steps=steps) == expected
+        held = {"validation_steps": steps, "validation_batch_size": 8, "verbose": 0}
+        found = model.fit(x, c, validation_data=(x, c), **held).history
+        expected = model.evaluate(x, c)
+        assert found["val_loss"][0] == pytest.approx(expected.loss, rel=1e-6)
+        assert found["val_accuracy"][0] == pytest.approx(expected.accuracy)
 
 
 class TestEpochs:
@@ -374,7 +409,9 @@ def test_on_every_device(backend: Any, digits: Any) -> None:
             [layers.Input((1, 28, 28)), layers.MaxPooling2D(4), layers.Flatten(),
              layers.Dropout(0.2), layers.Dense(10, "softmax")]
         )  # fmt: skip
-        model.compile("adam", "sparse_categorical_crossentropy", ["accuracy"], device=device)
+        model.compile(
+            "adam", "sparse_categorical_crossentropy", ["accuracy"], device=device, seed=0
+        )
         rate = LearningRateScheduler(lambda epoch, lr: lr / (1 + epoch))
         options = {"class_weight": {3: 2.0}, "validation_split": 0.25, "callbacks": rate}
         history = model.fit(x[:64], y[:64], epochs=2, verbose=0, **options).history
@@ -412,3 +449,44 @@ def test_no_images(small: Make) -> None:
     with pytest.raises(UsageError, match="no images to train on"):
         small().fit(np.zeros((0, 4)), np.zeros(0, int))
     assert np.isnan(small().evaluate(np.zeros((0, 4)), np.zeros(0, int)).loss)
+
+
+def test_several_metrics_have_a_number_each(rows: Any, small: Make) -> None:
+    x, c = rows
+    model = small(metrics=["acc", "sparse_categorical_accuracy"])
+    loss, a, b = model.evaluate(x, c)
+    assert model.evaluate(x, c, return_dict=True) == {
+        "loss": loss, "acc": a, "sparse_categorical_accuracy": b,
+    }  # fmt: skip
+    assert a == b == (model.predict(x).argmax(axis=1) == c).mean()
+    assert len(model.test_on_batch(x, c)) == len(model.train_on_batch(x, c)) == 3
+
+
+class TestNothingToTrain:
+    def test_layers_that_are_all_frozen(self, rows: Any, small: Make) -> None:
+        model = small().build((4,))
+        model.trainable = False
+        for verb in (model.fit, model.train_on_batch):
+            with pytest.raises(UsageError, match="nothing to train") as caught:
+                verb(*rows)
+            assert "trainable = True" in str(caught.value.fix)
+        assert model.evaluate(*rows).loss > 0
+
+    @pytest.mark.parametrize("last", [False, True])
+    def test_a_forward_that_leaves_the_graph(self, last: bool, rows: Any) -> None:
+        class Leaves(nn.Module):
+            def forward(self, x: Any) -> Any:
+                return x.numpy() if last else Tensor(2 * x.numpy())
+
+        model = Sequential([layers.Dense(3), Leaves()])
+        model.compile("sgd", "mse", device="cpu")
+        for verb in (model.fit, model.train_on_batch):
+            with pytest.raises(UsageError) as caught:
+                verb(rows[0], np.zeros((60, 3)))
+            assert "without .numpy()" in str(caught.value.fix)
+
+
+@pytest.mark.parametrize("device", ["tpu", "gpu", "GPU:0"])
+def test_a_device_that_is_not_there(device: str, small: Make) -> None:
+    with pytest.raises(UsageError, match="unknown device"):
+        small(device=device)

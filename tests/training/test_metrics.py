@@ -98,17 +98,28 @@ def test_sums_lie_where_the_backend_puts_them() -> None:
         pass
 
     there: Any = SimpleNamespace(asarray=lambda array: array.view(Elsewhere), xp=np)
-    assert type(Totals(there).sums) is Elsewhere
+    assert type(Totals(there, "mean_squared_error").sums) is Elsewhere
 
 
 def test_count_correct() -> None:
-    assert count_correct(np, OUTPUT, LABELS) == 1
-    assert count_correct(np, OUTPUT, ONE_HOT) == 1
-    assert count_correct(np, np.array([[0.5], [-1.0]]), np.array([1, 1])) == 1
+    assert count_correct(np, OUTPUT, LABELS, 0.0) == 1
+    assert count_correct(np, OUTPUT, ONE_HOT, 0.0) == 1
+    assert count_correct(np, np.array([[0.5], [-1.0]]), np.array([1, 1]), 0.0) == 1
+
+
+@pytest.mark.parametrize(
+    ("loss", "right"), [("binary_cross_entropy", 3), ("mean_squared_error", 2)]
+)
+def test_a_single_output_says_yes_from_half_on(loss: str, right: int) -> None:
+    """0.5 is the logit 0."""
+    output = np.array([[0.4], [-1.0], [0.7], [2.0]], np.float32)
+    totals = Totals(backend.get("cpu"), loss)
+    totals.add(np.float32(1.0), output, np.array([1, 0, 1, 0]))
+    assert totals.read() == (1.0, right / 4)
 
 
 def test_totals_weigh_batches_by_their_size() -> None:
-    totals = Totals(backend.get("cpu"))
+    totals = Totals(backend.get("cpu"), "softmax_cross_entropy")
     assert all(math.isnan(value) for value in totals.read())
     totals.add(np.float32(1.0), OUTPUT, LABELS)
     totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])

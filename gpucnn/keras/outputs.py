@@ -1,0 +1,111 @@
+"""What a model ends in, and with it what its loss is computed of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn import functions as F
+from gpucnn import nn
+from gpucnn.autograd import Tensor, no_grad
+from gpucnn.errors import UsageError
+from gpucnn.keras.losses import Loss
+from gpucnn.nn.activations import Activation
+from gpucnn.nn.layers import WeightedLayer
+
+_EPSILON = 1e-7  # Keras's: probabilities lie so far from 0 and 1 at least
+_PROBABILITIES = ("softmax", "sigmoid")
+
+
+def check_loss(model: nn.Sequential, loss: Loss) -> None:
+    """`UsageError` if the loss does not go with what the model ends in."""
+    loss.check(_final_activation(model), _may_hide_probabilities(model))
+
+
+def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
+    """What gives the outputs that the loss takes, for a built model.
+
+    A final activation that the loss takes over is left out: the loss is that of the logits, and
+    stable. Probabilities that are computed otherwise are clipped as in Keras, and made logits.
+
+    Raises:
+        UsageError: the loss does not go with the outputs.
+    """
+    check_loss(model, loss)
+    takes_over = loss.takes_over
+    if takes_over is None:
+        return model
+    if _final_activation(model) == takes_over:
+        return partial(model, activation="linear")
+    if loss.from_logits or not _may_hide_probabilities(model):
+        return model
+    _check_probabilities(model, loss)
+    to_logits = _logits_of_softmax if takes_over == "softmax" else _logits_of_sigmoid
+    return lambda x: to_logits(model(x))
+
+
+def _final_activation(model: nn.Sequential) -> str | None:
+    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
+    last = next(reversed(flat(model)), None)
+    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
+
+
+def _may_hide_probabilities(model: nn.Sequential) -> bool:
+    """Whether the outputs may be probabilities although no final activation gives them.
+
+    So it is where a layer such as Dropout follows that activation, and where the model ends in a
+    layer whose computation is not known here.
+    """
+    for layer in reversed(flat(model)):
+        if not _is_known(layer):
+            return True
+        passes = isinstance(layer, Activation) and layer.activation == "linear"
+        if isinstance(layer, (Activation, WeightedLayer)) and not passes:
+            return layer.activation in _PROBABILITIES
+    return False
+
+
+def flat(model: nn.Module) -> list[nn.Module]:
+    """The layers in their order, those of a `Sequential` in it one by one."""
+    if isinstance(model, nn.Sequential) and _is_known(model):
+        return [part for layer in model for part in flat(layer)]
+    return [model]
+
+
+def _is_known(layer: nn.Module) -> bool:
+    """Whether its computation is seen from its class: it is no Module of one's own."""
+    own = type(layer).forward.__module__.partition(".")[0] != "gpucnn"
+    return not own and not isinstance(layer, nn.Residual)
+
+
+def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
+    """`UsageError` if the outputs for two images are no probabilities."""
+    shape = (model.built_for or ((),))[0]
+    ramp = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    with model.evaluating(), no_grad():
+        output = model(Tensor(backends.get(model.device).asarray(np.stack([ramp, -ramp])))).numpy()
+    within = ((output > -1e-3) & (output < 1 + 1e-3)).all()
+    if within and (loss.takes_over == "sigmoid" or np.allclose(output.sum(axis=1), 1, atol=0.01)):
+        return
+    kind = "".join(word.capitalize() for word in loss.name.split("_"))
+    raise UsageError(
+        f"the loss takes probabilities, and the outputs of {model.label} are none",
+        cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
+        fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
+        f'model in Activation("{loss.takes_over}")',
+    )
+
+
+def _logits_of_softmax(p: Tensor) -> Tensor:
+    """What a softmax makes p / sum(p) of, up to the clipping."""
+    return F.log(F.clip(p / p.sum(axis=1, keepdims=True), _EPSILON, 1 - _EPSILON))
+
+
+def _logits_of_sigmoid(p: Tensor) -> Tensor:
+    """What a sigmoid makes p of, up to the clipping."""
+    clipped: Any = F.clip(p, _EPSILON, 1 - _EPSILON)
+    return F.log(clipped) - F.log(1 - clipped)
