@@ -66,8 +66,7 @@ def explain_names(module: str, table: Mapping[str, str]) -> None:
     """Let a module answer names of other libraries with ours, by a `__getattr__`.
 
     For `hasattr`, `getattr` with a default and `dir` the names do not exist; nor for type checkers,
-    which would accept every name if it saw a `__getattr__`. An import of one of them as a module,
-    as in `from gpucnn.keras.regularizers import l2`, is answered as well.
+    which would accept every name if it saw a `__getattr__`.
 
     Args:
         module: the name of the module, which calls this.
@@ -84,26 +83,7 @@ def explain_names(module: str, table: Mapping[str, str]) -> None:
             f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
         )
 
-    here = sys.modules[module]
-    here.__getattr__ = __getattr__  # type: ignore[method-assign]
-    if not hasattr(here, "__path__"):
-        here.__path__ = []  # else Python looks for no module in it, and asks no finder
-    sys.meta_path.append(_Modules(module, table))
-
-
-class _Modules:
-    """The last finder of `sys.meta_path` for modules that only other libraries have.
-
-    Python asks it after all others: when there is no module of the name.
-    """
-
-    def __init__(self, module: str, table: Mapping[str, str]) -> None:
-        self.module, self.table = module, table
-
-    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> None:
-        module, _, name = fullname.rpartition(".")
-        if module == self.module and name in self.table:
-            raise UnknownImportError(f"{module} has no {name}", fix=self.table[name])
+    sys.modules[module].__getattr__ = __getattr__  # type: ignore[method-assign]
 
 
 def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any:

@@ -28,7 +28,6 @@ def library(request, monkeypatch):
     if request.param == "package":
         module.__path__ = []
     monkeypatch.setitem(sys.modules, "library", module)
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     explain_names("library", {"cross_entropy": "use softmax_cross_entropy"})
     return module
 
@@ -46,10 +45,6 @@ def test_a_foreign_attribute_says_ours(library):
         "from library import cross_entropy",
         "from library import relu, cross_entropy as loss",
         "def load():\n    from library import cross_entropy\nload()",
-        "import library.cross_entropy",
-        "import library.cross_entropy.functional as F",
-        "from library.cross_entropy import l2",
-        "from library.cross_entropy.functional import l2",
     ],
 )
 def test_a_foreign_import_says_ours(library, statement):
@@ -73,8 +68,6 @@ def test_a_name_that_nobody_has_gets_python_s_answer(library):
     assert (caught.value.name, caught.value.obj) == ("rleu", library)  # for "did you mean"
     with pytest.raises(ImportError, match="cannot import name 'rleu' from 'library'"):
         exec("from library import rleu")
-    with pytest.raises(ModuleNotFoundError, match=r"No module named 'library\.rleu'"):
-        exec("from library.rleu import relu")
 
 
 def test_what_python_asks_of_a_module_goes_on_working(library):

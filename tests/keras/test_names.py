@@ -66,25 +66,6 @@ def test_names_that_are_not_there(module: object, name: str, words: str) -> None
         exec(f"from {module.__name__} import {name}")  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize(
-    "statement",
-    [
-        "from gpucnn.keras.regularizers import l2",
-        "from gpucnn.keras.preprocessing.image import ImageDataGenerator",
-        "from gpucnn.keras.applications.vgg16 import VGG16",
-        "from gpucnn.keras.utils.np_utils import to_categorical",
-        "from gpucnn.keras.layers.convolutional import Conv2D",
-        "from gpucnn.keras.optimizers.schedules import ExponentialDecay",
-        "import gpucnn.keras.backend as K",
-        "import gpucnn.nn.functional as F",
-    ],
-)
-def test_modules_that_are_not_there(statement: str) -> None:
-    with pytest.raises(UnknownImportError, match="has no") as caught:
-        exec(statement)
-    assert caught.value.fix
-
-
 class TestAttributes:
     def model(self) -> keras.Sequential:
         model = keras.Sequential(
