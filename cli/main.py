@@ -68,13 +68,13 @@ class Commands(Group):
         except click.exceptions.NoArgsIsHelpError as help_:  # a group without a command
             click.echo(help_.format_message(), err=True)
             code = UsageError.exit_code
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
             if debug:
                 import traceback
 
                 with contextlib.suppress(OSError):
                     click.echo(traceback.format_exc(), err=True, nl=False)
-            known = _as_gpucnn_error(error)
+            known = _as_gpucnn_error(error, debug)
             Console(as_json="--json" in arguments).error(known)
             code = known.exit_code
         _drop_unwritten()
@@ -98,9 +98,9 @@ def _drop_unwritten() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _as_gpucnn_error(error: BaseException) -> GpucnnError:
+def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
     if isinstance(error, GpucnnError):
-        return error
+        return _in_own_network(error) or error
     if isinstance(error, (click.Abort, KeyboardInterrupt)):  # the first is click's word for it
         return Interrupted("interrupted")
     if isinstance(error, click.UsageError):
@@ -111,18 +111,30 @@ def _as_gpucnn_error(error: BaseException) -> GpucnnError:
         return GpucnnError(
             "out of memory", cause=str(error) or None, fix="use a smaller --batch-size"
         )
+    if own := _in_own_network(error):
+        return own
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return GpucnnError(
-            f"{where}{error.strerror or error}", fix="run again with --debug to see where"
+            f"{where}{error.strerror or error}",
+            fix=None if debug else "run again with --debug to see where",
         )
     if isinstance(error, click.ClickException):
         return GpucnnError(error.format_message())
     return GpucnnError(
         f"{type(error).__name__}: {error}",
         cause="this is a bug in gpucnn",
-        fix="run again with --debug, and report what it prints",
+        fix="report what is printed above"
+        if debug
+        else "run again with --debug, and report what it prints",
     )
+
+
+def _in_own_network(error: BaseException) -> GpucnnError | None:
+    """What to show of an error in a network of the user's, with the line; None for other errors."""
+    code = sys.modules.get("gpucnn.training.code")  # no network has run if it is not loaded
+    found: GpucnnError | None = code.located(error) if code else None
+    return found
 
 
 @contextlib.contextmanager

@@ -21,7 +21,7 @@ from typing import Any
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
-from gpucnn.errors import UsageError, choose
+from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
 
@@ -39,20 +39,25 @@ INCIDENTAL = (
     "weights", *READING
 )  # fmt: skip
 
+#: Variables of the environment that begin with GPUCNN_ and are not those of a field.
+OTHER_VARIABLES = (
+    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"
+)  # fmt: skip
+
 
 def _option(
     default: Any,
     help: str,
     *,
     choices: tuple[str, ...] | None = None,
-    others: Callable[[str], object] | None = None,
+    others: tuple[Callable[[str], object], Callable[[str], str]] | None = None,
     low: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
     """A field with its help text and limits; ``low`` itself is allowed, the others are not.
 
-    `others` tells by its truth what is allowed besides the choices.
+    `others` tells by its truth what is allowed besides the choices, and how to write it.
     """
     limits = {"choices": choices, "others": others, "low": low, "above": above, "below": below}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
@@ -91,7 +96,7 @@ class TrainConfig:
         "lenet",
         f"{', '.join(models.NAMES)}, or a function of your own: my_net.py:build",
         choices=tuple(models.NAMES),
-        others=Code.parse,
+        others=(Code.parse, Code.form),
     )
     weights: str | None = _option(
         None, "start from these: a run or a .safetensors file; for other classes a new last layer"
@@ -180,18 +185,16 @@ class TrainConfig:
             flags: values by field name; None stands for a flag that was not given.
 
         Raises:
-            UsageError: a key is unknown, or a value is of the wrong type or out of its limits;
-                the error names the key and where it came from.
+            UsageError: a key or a variable that begins with GPUCNN_ is unknown, or a value is of
+                the wrong type or out of its limits; the error names the key and where it came from.
         """
         values: dict[str, Any] = {}
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
                 values[key] = _checked(key, value, str(toml))
-        environment = os.environ if env is None else env
-        for key in FIELDS:
-            name = f"GPUCNN_{key.upper()}"
-            if environment.get(name):
-                values[key] = _checked(key, _parse(key, environment[name]), f"${name}")
+        for name, value in _variables(os.environ if env is None else env).items():
+            key = name.removeprefix(_PREFIX).lower()
+            values[key] = _checked(key, _parse(key, value), f"${name}")
         for key, value in (flags or {}).items():
             if value is not None:
                 values[key] = _checked(key, value, flag_name(key))
@@ -281,6 +284,25 @@ def flag_name(key: str) -> str:
     return "--lr" if key == "learning_rate" else f"--{key.replace('_', '-')}"
 
 
+_PREFIX = "GPUCNN_"
+
+
+def _variables(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the environment that set a field, by name; empty ones are as if unset."""
+    fields = [f"{_PREFIX}{key.upper()}" for key in FIELDS]
+    known = {each.removeprefix(_PREFIX).lower(): each for each in (*fields, *OTHER_VARIABLES)}
+    ours = {name: value for name, value in env.items() if name.startswith(_PREFIX) and value}
+    for name in ours.keys() - known.values():
+        close = similar(known, name.removeprefix(_PREFIX))
+        raise UsageError(
+            f"the environment variable {name} is unknown",
+            cause="with GPUCNN_ begin the options that a TOML file may hold; those that it may not,"
+            " such as --dry-run and --quiet, are given on the command line alone",
+            fix=f"did you mean {known[close]}? otherwise unset it" if close else f"unset {name}",
+        )
+    return {name: ours[name] for name in fields if name in ours}
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -328,8 +350,9 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
-    if limits["choices"] and not (limits["others"] and limits["others"](value)):
-        choose(dict.fromkeys(limits["choices"]), value, key, source)
+    is_other, form = limits["others"] or (None, None)
+    if limits["choices"] and not (is_other and is_other(value)):
+        choose(dict.fromkeys(limits["choices"]), value, key, source, form(value) if form else "")
     if isinstance(value, (int, float)) and not (
         math.isfinite(value)
         and (limits["low"] is None or value >= limits["low"])
