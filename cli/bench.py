@@ -242,7 +242,7 @@ def _draw(record: Record, path: Path) -> None:
                 for i, found in enumerate((row.seconds, *rivals))
             ]
     flop, nbytes = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
-    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot")
+    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot FILE")
 
 
 def _judge(

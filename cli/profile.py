@@ -168,4 +168,4 @@ def _draw(profile: profiler.Profile, file: Path) -> None:
         for name, forward, backward in profile.parts()
     ]
     title = profile_table.heading(profile)
-    write_atomic(file, draw(bars, profile.step.median, title), "--plot")
+    write_atomic(file, draw(bars, profile.step.median, title), "--plot FILE")
