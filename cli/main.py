@@ -69,6 +69,8 @@ class Commands(Group):
             click.echo(help_.format_message(), err=True)
             code = UsageError.exit_code
         except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, SystemExit) and not _in_own_network(error):
+                raise  # a shell has asked for completions
             if debug:
                 import traceback
 

@@ -55,7 +55,9 @@ Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `cl
     "files", nargs=-1, required=True, metavar="FILE...", shell_complete=offer(files=True)
 )
 @click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
-@click.option("--save-input", metavar="DIR", help="save what the model sees as PNG files")
+@click.option(
+    "--save-input", type=Path, metavar="DIR", help="save what the model sees as PNG files"
+)
 @click.option(
     "--csv",
     "table",
@@ -70,7 +72,7 @@ def command(
     load: Callable[[str], SavedModel],
     files: tuple[str, ...],
     top: int,
-    save_input: str | None,
+    save_input: Path | None,
     table: Path | None,
     reading: Reading,
     device: str,
@@ -92,7 +94,7 @@ def command(
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     failed: list[GpucnnError] = []
     inputs = _inputs(saved, files, reading, console, failed)
-    answers: Iterable[Answer] = _classified(saved, inputs, top, save_input and Path(save_input))
+    answers: Iterable[Answer] = _classified(saved, inputs, top, save_input)
     if table is not None:
         answers = list(answers)  # all, before a line of them is printed: its reader may leave
         if not failed:

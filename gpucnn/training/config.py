@@ -177,7 +177,16 @@ class TrainConfig:
         env: Mapping[str, str] | None = None,
         flags: Mapping[str, Any] | None = None,
     ) -> TrainConfig:
-        """The defaults, overridden by a TOML file, then by the environment, then by flags.
+        """The defaults, overridden by what `given` finds; `UsageError` as there."""
+        return cls(**cls.given(toml, env, flags))
+
+    @staticmethod
+    def given(
+        toml: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        flags: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The values by field name of a TOML file, overridden by the environment, then by flags.
 
         Args:
             toml: path of a file of ``key = value`` lines, the keys being the fields' names.
@@ -198,7 +207,7 @@ class TrainConfig:
         for key, value in (flags or {}).items():
             if value is not None:
                 values[key] = _checked(key, value, flag_name(key))
-        return cls(**values)
+        return values
 
     @property
     def reading(self) -> Reading:

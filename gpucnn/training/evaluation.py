@@ -121,3 +121,10 @@ def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
         cause="the outputs of a network are a Tensor (N, K)",
         fix="let forward end with return and the outputs",
     )
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether outputs (N, K) are shares of the K > 1 classes already, as a softmax gives them."""
+    values = outputs.numpy()
+    sums = values.sum(axis=-1)
+    return values.shape[-1] > 1 and bool((values >= 0).all() and np.allclose(sums, 1, atol=1e-4))

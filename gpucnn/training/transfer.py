@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.data.labels import listing
-from gpucnn.errors import WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, entries
 from gpucnn.training import checkpoint
+from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.run import Run
@@ -41,9 +44,7 @@ def start_from(
         DataError: there are no such weights.
         WeightsMismatchError: they are of other layers; it lists what differs.
     """
-    file = Path(path)
-    if not file.is_file():
-        file = Run.open(file).weights_file()
+    file, run = _weights(path)
     arrays, metadata = checkpoint.load_weights(file)
     description = Description.of(metadata, file)
     own = entries(model)
@@ -58,13 +59,61 @@ def start_from(
             f" no layer but the last, {last}",
             fix="leave --weights out",
         )
-    copy_in(
-        {name: array for name, array in own.items() if name not in kept},
-        {name: array for name, array in arrays.items() if name not in kept},
-        f"the weights in {file}",
-    )
+    try:
+        copy_in(
+            {name: array for name, array in own.items() if name not in kept},
+            {name: array for name, array in arrays.items() if name not in kept},
+            f"the weights in {file}",
+        )
+    except WeightsMismatchError as error:
+        network = _network(run, metadata)
+        if description.image_shape != tuple(image_shape):
+            error.fix = f"give images of the shape {description.image_shape} that they are for"
+        elif network != model.name:
+            error.fix = f"give --model {network or 'my_net.py:build'}, the network that they are of"
+        raise
     new = f"; the last layer, {last}, is new, for other classes" if kept else ""
     return description, f"starting from {file} (epoch {description.epoch}){new}"
+
+
+def network_of(path: str | os.PathLike[str]) -> str:
+    """The network that weights are of, as ``--model`` names it; its code may be in their run.
+
+    Args:
+        path: as in `start_from`.
+
+    Raises:
+        DataError: there are no such weights.
+        UsageError: the network is code of its author's that is not kept with them.
+    """
+    file, run = _weights(path)
+    _, metadata = checkpoint.load_weights(file)
+    network = _network(run, metadata)
+    if network is None:
+        raise UsageError(
+            f"the network of the weights in {file} is not known here",
+            cause="it is code of its author's, or was made in Python",
+            fix="give the network as --model my_net.py:build",
+        )
+    return network
+
+
+def _weights(path: str | os.PathLike[str]) -> tuple[Path, Run]:
+    """The weights file that a path names, and the run that it lies in, if it lies in one."""
+    file = Path(path)
+    if file.is_file():
+        return file, Run(file.parent.parent)
+    run = Run.open(file)
+    return run.weights_file(), run
+
+
+def _network(run: Run, metadata: dict[str, Any]) -> str | None:
+    """The network that the metadata of weights name; None if it is not here."""
+    name = str(metadata.get("model"))
+    code = Code.parse(name)
+    if code is not None and run.has_code:
+        return str(Code(run.path / COPY, code.function))
+    return name if name in models.NAMES else None
 
 
 def _last_layer(model: Module, image_shape: tuple[int, ...]) -> str:
