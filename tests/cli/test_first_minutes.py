@@ -74,6 +74,18 @@ def test_a_training_that_learned_nothing(run: Any, rate: str, advice: str) -> No
     assert run("train", *args, "--json").events[-1]["reason"] == "learned nothing"
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", "0.01"), ("sgd", None), ("adam", "3e-3")])
+def test_the_usual_rate_is_not_advised(run: Any, optimizer: str, rate: str | None) -> None:
+    """It was given: it, or one that is rounded to it, is no other rate to try."""
+    np.savez("blank.npz", x=np.zeros((80, 8, 8), np.uint8), y=np.arange(80) % 4)
+    args = ["--data", "blank.npz", "--model", "softmax", "--optimizer", optimizer, "--epochs", 1]
+    result = run("train", *args, *(["--lr", rate] if rate else []))
+    assert result.out.startswith("learned nothing")
+    assert "raise the learning rate" not in result.err
+    shown = float(rate or 0.01)
+    assert f"try more --epochs or another --lr than {shown:g}" in result.err
+
+
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "mean_squared_error"])
 def test_other_losses_learn_something(run: Any, loss: str) -> None:
     args = ["--data", "digits", "--loss", loss, "--epochs", 3]

@@ -155,3 +155,24 @@ def test_debug_is_not_asked_for_twice(run: Any, monkeypatch: pytest.MonkeyPatch)
     again = run("doctor", "--debug").err
     assert "run again" not in again
     assert "this is a bug in gpucnn" in again
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "noted"),
+    [
+        ("F.softmax(y)", "softmax_cross_entropy", True),
+        ("F.softmax(y)", "binary_cross_entropy", True),
+        ("F.softmax(y)", "mean_squared_error", False),
+        ("y", "softmax_cross_entropy", False),
+        ("F.relu(y)", "softmax_cross_entropy", False),
+        ("F.sigmoid(y)", "softmax_cross_entropy", False),
+        ("F.log_softmax(y)", "softmax_cross_entropy", False),
+    ],
+)
+def test_probabilities_are_no_logits(run: Any, last: str, loss: str, noted: bool) -> None:
+    body = f"y = self.d(F.flatten(x)); return {last}"
+    Path("net.py").write_text(SOURCE.format(body=body))
+    result = run("train", *OPTIONS, "--model", "net.py:build", "--loss", loss)
+    assert result.code == 0, result.err
+    note = f"note: the outputs of net.py:build are probabilities, and {loss} takes them for logits"
+    assert (note in result.err) == noted
