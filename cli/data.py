@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import click
 
+from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
 
-_DATA_DIR = click.option("--data-dir", help="the only folder to look in [the cache directory]")
+_DATA_DIR = click.option(
+    "--data-dir",
+    help="the only folder to look in [the cache directory]",
+    shell_complete=offer(files=True),
+)
+_NAME = click.argument("name", shell_complete=offer(*sources.SOURCES))
 
 
 @click.group("data", cls=Group)
@@ -43,7 +49,7 @@ def list_(data_dir: str | None, console: Console) -> None:
 
 
 @command.command()
-@click.argument("name")
+@_NAME
 @_DATA_DIR
 @output_options
 def fetch(name: str, data_dir: str | None, console: Console) -> None:
@@ -54,7 +60,7 @@ def fetch(name: str, data_dir: str | None, console: Console) -> None:
 
 
 @command.command()
-@click.argument("name")
+@_NAME
 @_DATA_DIR
 @output_options
 def verify(name: str, data_dir: str | None, console: Console) -> None:
@@ -74,7 +80,7 @@ def verify(name: str, data_dir: str | None, console: Console) -> None:
 
 
 @command.command()
-@click.argument("name")
+@_NAME
 @_DATA_DIR
 @output_options
 def path(name: str, data_dir: str | None, console: Console) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import gpucnn
+from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
 from gpucnn.errors import GpucnnError, Interrupted, UsageError

@@ -14,7 +14,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.cli.options import device_option, offer, reading_options, saved_options
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_target
 from gpucnn.data import Reading
@@ -56,7 +57,11 @@ Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `cl
 )
 @click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
 @click.option(
-    "--save-input", type=Path, metavar="DIR", help="save what the model sees as PNG files"
+    "--save-input",
+    type=Path,
+    metavar="DIR",
+    help="save what the model sees as PNG files",
+    shell_complete=offer(files=True),
 )
 @click.option(
     "--csv",
@@ -64,6 +69,7 @@ Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `cl
     type=Path,
     metavar="FILE.csv",
     help="write the answers as Kaggle takes them: ImageId,Label, or with the table's own ids",
+    shell_complete=offer(files=True),
 )
 @reading_options
 @device_option

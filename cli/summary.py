@@ -7,7 +7,8 @@ import dataclasses
 import click
 
 from gpucnn import models
-from gpucnn.cli.options import offer, run_argument
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data.reading import parse_shape
 from gpucnn.errors import UsageError

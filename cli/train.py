@@ -13,6 +13,7 @@ import click
 from gpucnn import data as datasets
 from gpucnn import models
 from gpucnn.cli import outcome
+from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
@@ -42,7 +43,13 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("stray", nargs=-1, metavar="")
 @_config_options
-@click.option("--config", "config_file", metavar="FILE", help="TOML file with these options")
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    help="TOML file with these options",
+    shell_complete=offer(files=True),
+)
 @click.option(
     "--resume",
     metavar="[RUN]",
@@ -50,6 +57,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     flag_value=NEWEST,
     help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
     " finished run as a new one",
+    shell_complete=offer_runs,
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")

@@ -1,10 +1,8 @@
-"""What a newcomer types in the first minutes: mistyped words, what comes next, shells."""
+"""What a newcomer types in the first minutes: mistyped words, and what comes next."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -142,55 +140,6 @@ def test_a_reader_that_has_seen_enough(spawn: Callable[..., Any]) -> None:
         assert "error" not in err
         assert "Traceback" not in err
     os.close(write)
-
-
-def _complete(words: str, cwd: Path) -> list[str]:
-    """What bash is offered for the last of some words."""
-    env = {
-        **os.environ,
-        "_GPUCNN_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
-        env={**env, "PYTHONPATH": str(root)},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not done.stderr
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("gpucnn tr", ["train"]),
-        ("gpucnn data f", ["fetch"]),
-        ("gpucnn train --optim", ["--optimizer"]),
-        ("gpucnn train --optimizer ", ["sgd", "rmsprop", "adam", "adamw"]),
-        ("gpucnn train --model l", ["lenet", "l"]),
-        ("gpucnn train --data di", ["digits", "di"]),
-        ("gpucnn train --device cu", ["cuda", "cuda:1"]),
-        ("gpucnn train --schedule co", ["constant", "cosine"]),
-        ("gpucnn train --convert ", ["mnist", "none"]),
-        ("gpucnn predict runs/t", ["runs/train-1", "runs/train-2", "runs/t"]),
-        ("gpucnn evaluate --split ", ["test", "validation", "train", "all"]),
-        ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
-    ],
-)
-def test_shell_completion(tmp_path: Path, words: str, offered: list[str]) -> None:
-    for name in ("train-1", "train-2"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.toml").touch()
-    assert _complete(words, tmp_path) == offered
-
-
-def test_help_tells_of_completion(run: Any) -> None:
-    assert "_GPUCNN_COMPLETE=bash_source" in run("--help").out
 
 
 def test_the_picture_of_the_readme(run: Any, root: Path) -> None:

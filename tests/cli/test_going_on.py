@@ -285,9 +285,9 @@ def test_other_data_are_not_gone_on_with(run: Any, moved: Path) -> None:
     next(a for a in changed.values() if a.ndim > 2)[0] ^= 1
     np.savez("changed.npz", **changed)
     before = Path("runs/train-1/weights/last.safetensors").read_bytes()
-    for data in ("changed.npz", "digits"):  # one image is another; the classes are others
+    for other in ("changed.npz", "digits"):  # one image is another; the classes are others
         for epochs in ([], ["--epochs", 4]):
-            result = run("train", "--resume", "runs/train-1", *epochs, "--data", data)
+            result = run("train", "--resume", "runs/train-1", *epochs, "--data", other)
             assert result.code == 4, result.err
             assert "the data set is not the one" in result.err
     assert Path("runs/train-1/weights/last.safetensors").read_bytes() == before
