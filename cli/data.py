@@ -64,7 +64,10 @@ def fetch(name: str, data_dir: str | None, console: Console) -> None:
 @_DATA_DIR
 @output_options
 def verify(name: str, data_dir: str | None, console: Console) -> None:
-    """Check the files of data set NAME against their SHA-256."""
+    """Check the files of data set NAME against their SHA-256.
+
+    One that is missing or damaged ends it with exit code 4.
+    """
     for report in sources.verify(name, data_dir):
         console.event(
             {

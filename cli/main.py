@@ -169,7 +169,8 @@ def main() -> None:
     Every command has --help. A shell completes commands, options and their values after
     eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)", or zsh_source or fish_source.
     Errors end with a code that says their kind: 1 other, 2 usage,
-    3 device, 4 data, 5 diverged, 6 verification, 130 interrupted.
+    3 device, 4 data missing or damaged, 5 diverged, 6 a result of bench wrong or slower,
+    130 interrupted.
     """
 
 

@@ -56,7 +56,7 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=False,
     flag_value=NEWEST,
     help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
-    " finished run as a new one",
+    " finished run as a new one; --data where its data are, if they were moved",
     shell_complete=offer_runs,
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
@@ -75,8 +75,8 @@ def command(
 ) -> None:
     """Train a model, and keep the run in runs/train-N.
 
-    Options come from --config, over it the environment (GPUCNN_EPOCHS=3), over it the flags.
-    Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
+    The options down to --name come from --config, over it the environment (GPUCNN_EPOCHS=3), over
+    it the flags. Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
     """
     if stray:
         raise _stray(stray[0])

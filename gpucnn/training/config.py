@@ -94,12 +94,15 @@ class TrainConfig:
     skip_broken: bool = _option(False, "leave out pictures that cannot be read, and name them")
     model: str = _option(
         "lenet",
-        f"{', '.join(models.NAMES)}, or a function of your own: my_net.py:build",
+        f"{', '.join(models.NAMES)}, or a function of your own, which returns a Module that gives"
+        " logits: my_net.py:build",
         choices=tuple(models.NAMES),
         others=(Code.parse, Code.form),
     )
     weights: str | None = _option(
-        None, "start from these: a run or a .safetensors file; for other classes a new last layer"
+        None,
+        "start from these: a run or a .safetensors file; its network, if --model is not given; for"
+        " other classes a new last layer",
     )
     device: str = _option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = _option(10, "passes over the training images", low=1)
