@@ -164,8 +164,7 @@ def _inputs(
                 name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
                 row = (part.id_name or "id", part.ids[k]) if part.ids else None
                 is_picture = found.noun == "pictures"
-                path = Path(os.path.abspath(name if is_picture else file))
-                stem = str(path.relative_to(shared).with_suffix(""))
+                stem = _stem(name if is_picture else file, shared)
                 number = None if single or is_picture else k
                 yield Input(name, stem, number, image, row, is_picture)
 
@@ -174,6 +173,13 @@ def _folder(file: str) -> str:
     """The folder that a file lies in, or that it is."""
     path = os.path.abspath(file)
     return path if os.path.isdir(path) else os.path.dirname(path)
+
+
+def _stem(file: str, shared: str) -> str:
+    """The path of a file below the folder `shared`, without its suffix."""
+    path = Path(os.path.abspath(file)).with_suffix("")
+    # A table may list pictures that lie elsewhere.
+    return str(path.relative_to(shared)) if path.is_relative_to(shared) else path.name
 
 
 def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:

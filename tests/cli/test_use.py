@@ -200,6 +200,17 @@ def test_inputs_of_pictures_keep_their_folders(
     assert _saved("seen") == [f"{name}.input.png" for name in saved]
 
 
+def test_inputs_that_a_table_lists_from_elsewhere(trained: dict[str, Any], run: Any) -> None:
+    for name in ("pictures/a.png", "tables/b/a.png"):
+        Path(name).parent.mkdir(parents=True)
+        Image.fromarray(_images()[3]).save(name)
+    Path("tables/t.csv").write_text("file\n../pictures/a.png\nb/a.png\n")
+    options = ["--convert", "none", "--save-input", "seen"]
+    result = run("predict", "runs/train-1", "tables/t.csv", *options)
+    assert result.code == 0, result.err
+    assert _saved("seen") == ["a.input.png", "b/a.input.png"]
+
+
 def test_inputs_of_one_name_in_one_folder_are_all_saved(trained: dict[str, Any], run: Any) -> None:
     np.save("x.npy", _images()[0])
     Image.fromarray(_images()[1]).save("x.png")
