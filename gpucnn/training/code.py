@@ -95,7 +95,8 @@ class Code:
         try:
             network = function(tuple(image_shape), classes)
         except (Exception, SystemExit) as error:
-            if isinstance(function, (type, Module)):
+            place = _place(error, self.file)
+            if isinstance(function, Module) or (isinstance(function, type) and place is None):
                 raise UsageError(
                     f"{self} is no function",
                     cause=f"it was called as {called}, and failed with"
@@ -107,7 +108,7 @@ class Code:
                 raise
             raise UsageError(
                 f"{self} failed with {type(error).__name__}: {error}",
-                cause=_place(error, self.file),
+                cause=place,
                 fix=f"it is called as {called}: the shape of an image, and the number of classes",
             ) from error
         if not isinstance(network, Module):

@@ -308,8 +308,8 @@ def _variables(env: Mapping[str, str]) -> dict[str, str]:
         close = similar(known, name.removeprefix(_PREFIX))
         raise UsageError(
             f"the environment variable {name} is unknown",
-            cause="with GPUCNN_ begin the options that a TOML file may hold; those that it may not,"
-            " such as --dry-run and --quiet, are given on the command line alone",
+            cause="a variable that begins with GPUCNN_ sets an option that a TOML file can hold;"
+            " others, such as --dry-run and --quiet, are given on the command line alone",
             fix=f"did you mean {known[close]}? otherwise unset it" if close else f"unset {name}",
         )
     return {name: ours[name] for name in fields if name in ours}

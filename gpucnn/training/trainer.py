@@ -382,13 +382,10 @@ class Trainer:
         self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
 
     def _fits(self, description: dict[str, Any]) -> bool:
-        """Whether the images are of the shape and the number of classes of a description."""
-        shape, names = description.get("image_shape"), description.get("class_names")
-        return (
-            shape == list(self.data.image_shape)
-            and names is not None
-            and (len(names) == len(self.data.class_names))
-        )
+        """Whether the images have the shape and the number of classes of a description."""
+        classes = len(description.get("class_names", ()))
+        shape = list(self.data.image_shape)
+        return description.get("image_shape") == shape and classes == self.data.classes
 
 
 class _Clock:

@@ -18,6 +18,7 @@ from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.run import Run
+from gpucnn.training.saved import run_of
 
 
 def start_from(
@@ -44,7 +45,7 @@ def start_from(
         DataError: there are no such weights.
         WeightsMismatchError: they are of other layers; it lists what differs.
     """
-    file, run = _weights(path)
+    file = _weights_file(path)
     arrays, metadata = checkpoint.load_weights(file)
     description = Description.of(metadata, file)
     own = entries(model)
@@ -66,7 +67,7 @@ def start_from(
             f"the weights in {file}",
         )
     except WeightsMismatchError as error:
-        network = _network(run, metadata)
+        network = _network(file, metadata)
         if description.image_shape != tuple(image_shape):
             error.fix = f"give images of the shape {description.image_shape} that they are for"
         elif network != model.name:
@@ -86,9 +87,9 @@ def network_of(path: str | os.PathLike[str]) -> str:
         DataError: there are no such weights.
         UsageError: the network is code of its author's that is not kept with them.
     """
-    file, run = _weights(path)
+    file = _weights_file(path)
     _, metadata = checkpoint.load_weights(file)
-    network = _network(run, metadata)
+    network = _network(file, metadata)
     if network is None:
         raise UsageError(
             f"the network of the weights in {file} is not known here",
@@ -98,21 +99,17 @@ def network_of(path: str | os.PathLike[str]) -> str:
     return network
 
 
-def _weights(path: str | os.PathLike[str]) -> tuple[Path, Run]:
-    """The weights file that a path names, and the run that it lies in, if it lies in one."""
+def _weights_file(path: str | os.PathLike[str]) -> Path:
     file = Path(path)
-    if file.is_file():
-        return file, Run(file.parent.parent)
-    run = Run.open(file)
-    return run.weights_file(), run
+    return file if file.is_file() else Run.open(file).weights_file()
 
 
-def _network(run: Run, metadata: dict[str, Any]) -> str | None:
-    """The network that the metadata of weights name; None if it is not here."""
-    name = str(metadata.get("model"))
+def _network(file: Path, metadata: dict[str, Any]) -> str | None:
+    """The network that the metadata of a weights file name; None if it is not here."""
+    name, folder = str(metadata.get("model")), run_of(file)
     code = Code.parse(name)
-    if code is not None and run.has_code:
-        return str(Code(run.path / COPY, code.function))
+    if code is not None and folder is not None and Run(folder).has_code:
+        return str(Code(folder / COPY, code.function))
     return name if name in models.NAMES else None
 
 

@@ -250,7 +250,8 @@ def build(shape, classes):
     Path("moved.safetensors").write_bytes(
         Path("runs/train-1/weights/last.safetensors").read_bytes()
     )
-    alone = run("train", *OPTIONS, "--weights", "moved.safetensors")
+    Path("model.py").write_text("raise SystemExit('this is another network')")
+    alone = run("train", *OPTIONS, "--weights", "moved.safetensors", "--trust-code")
     assert (alone.code, "--model my_net.py:build" in alone.err) == (2, True)
 
 

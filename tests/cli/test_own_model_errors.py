@@ -123,6 +123,11 @@ def test_a_class_of_the_two_arguments_is_as_good(run: Any) -> None:
     source = SOURCE.format(body="return self.d(F.flatten(x))")
     Path("net.py").write_text(source.replace("self, classes=10", "self, image_shape, classes"))
     assert run("train", *OPTIONS, "--model", "net.py:Net").code == 0
+    source = Path("net.py").read_text().replace("nn.Dense(classes)", "nn.Dense(clases)")
+    Path("net.py").write_text(source)
+    result = run("train", *OPTIONS, "--model", "net.py:Net")
+    assert "net.py:Net failed with NameError" in result.err
+    assert "line 12 of net.py" in result.err
 
 
 @pytest.mark.parametrize(
