@@ -18,11 +18,7 @@ def check_target(path: Path, option: str) -> None:
         StorageError: it is no place for a file.
     """
     if str(path) == "-":
-        raise UsageError(
-            f"{option} - names no file",
-            cause="standard output has the results already; see --json",
-            fix=f"give {option} the name of a file",
-        )
+        raise UsageError(f"{option} - names no file", fix=f"give {option} the name of a file")
     if path.exists() and not path.is_file():
         raise StorageError(
             f"{path} cannot be written",
