@@ -17,7 +17,9 @@ from gpucnn.bench.record import Change, Record, Row, check_same_machine, compare
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options
 from gpucnn.bench.shapes import SUITES
 from gpucnn.bench.tables import why_wrong
+from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
+from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.rows import RowProgress
 from gpucnn.cli.targets import check_picture, check_target
@@ -33,25 +35,56 @@ _HELP = {
 }
 _DISTURBED = 0.05  # share of the CPUs' time from which on others are told of
 _KEEP = "to keep what is measured until then, give --save FILE.json"
+_FILES = offer(files=True)
 _FLAGS = (
-    click.option("--device", default="auto", help="cpu, cuda, cuda:1, sim or auto [auto]"),
-    click.option("--suite", help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]"),
-    click.option("--dtype", default="float32", help=f"of ops: {', '.join(DTYPES)} [float32]"),
+    device_option,
+    click.option(
+        "--suite",
+        help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]",
+        shell_complete=offer(*SUITES),
+    ),
+    click.option(
+        "--dtype",
+        default="float32",
+        help=f"of ops: {', '.join(DTYPES)} [float32]",
+        shell_complete=offer(*DTYPES),
+    ),
     click.option("--verify/--no-verify", default=True, help="check results first [yes]"),
-    click.option("--baseline", metavar="NAMES", help="as torch, or none [those installed]"),
+    click.option(
+        "--baseline",
+        metavar="NAMES",
+        help="as torch, or none [those installed]",
+        shell_complete=offer(*baselines.installed(), "none"),
+    ),
     click.option("--threads", type=click.IntRange(1), help="of the CPU backend [all usable cores]"),
     click.option("--seconds", type=float, help="on timing a call, about [0.5; quick 0.1]"),
     click.option("--seed", type=click.IntRange(0), help="of the data [drawn]"),
-    click.option("--data-dir", help="the folder of MNIST [the cache directory]"),
-    click.option("--save", type=Path, metavar="FILE.json", help="keep the results"),
-    click.option("--compare", "old", metavar="OLD.json", help="speed relative to a saved record"),
+    click.option(
+        "--data-dir", help="the folder of MNIST [the cache directory]", shell_complete=_FILES
+    ),
+    click.option(
+        "--save", type=Path, metavar="FILE.json", help="keep the results", shell_complete=_FILES
+    ),
+    click.option(
+        "--compare",
+        "old",
+        metavar="OLD.json",
+        help="speed relative to a saved record",
+        shell_complete=_FILES,
+    ),
     click.option(
         "--fail-under",
         type=click.FloatRange(min=0, min_open=True),
         metavar="SPEED",
         help="exit 6 if a row has less than this of its speed in OLD.json",
     ),
-    click.option("--plot", type=Path, metavar="FILE.png", help="the roofline as a picture"),
+    click.option(
+        "--plot",
+        type=Path,
+        metavar="FILE.png",
+        help="the roofline as a picture",
+        shell_complete=_FILES,
+    ),
 )
 
 
@@ -82,7 +115,7 @@ _add("all", tuple(KINDS))
 
 
 @command.command("report")
-@click.argument("records", nargs=-1, required=True, metavar="RECORD.json...")
+@click.argument("records", nargs=-1, required=True, metavar="RECORD.json...", shell_complete=_FILES)
 def _report(records: tuple[str, ...]) -> None:
     """Print saved records as a page of Markdown."""
     click.echo(report.page([Record.load(path) for path in records]), nl=False)
@@ -242,7 +275,7 @@ def _draw(record: Record, path: Path) -> None:
                 for i, found in enumerate((row.seconds, *rivals))
             ]
     flop, nbytes = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
-    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot")
+    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot FILE")
 
 
 def _judge(

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 import click
 
-from gpucnn.cli.options import device_option, offer, reading_options, saved_options
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.labels import on_one_line
@@ -25,7 +26,11 @@ _SPLITS = ["test", "validation", "train", "all"]
     help="data set or path [what the run was trained on]",
     shell_complete=offer(*NAMES, files=True),
 )
-@click.option("--data-dir", help="the only folder to look for the data set in")
+@click.option(
+    "--data-dir",
+    help="the only folder to look for the data set in",
+    shell_complete=offer(files=True),
+)
 @click.option(
     "--split", type=click.Choice(_SPLITS), help="[test if there is such a part, else all]"
 )

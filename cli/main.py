@@ -20,6 +20,7 @@ from typing import Any, NoReturn
 import click
 
 import gpucnn
+from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
 from gpucnn.errors import GpucnnError, Interrupted, UsageError
@@ -68,13 +69,15 @@ class Commands(Group):
         except click.exceptions.NoArgsIsHelpError as help_:  # a group without a command
             click.echo(help_.format_message(), err=True)
             code = UsageError.exit_code
-        except (Exception, KeyboardInterrupt) as error:
+        except (Exception, KeyboardInterrupt, SystemExit) as error:
+            if isinstance(error, SystemExit) and not _in_own_network(error):
+                raise  # a shell has asked for completions
             if debug:
                 import traceback
 
                 with contextlib.suppress(OSError):
                     click.echo(traceback.format_exc(), err=True, nl=False)
-            known = _as_gpucnn_error(error)
+            known = _as_gpucnn_error(error, debug)
             Console(as_json="--json" in arguments).error(known)
             code = known.exit_code
         _drop_unwritten()
@@ -98,9 +101,9 @@ def _drop_unwritten() -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-def _as_gpucnn_error(error: BaseException) -> GpucnnError:
+def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
     if isinstance(error, GpucnnError):
-        return error
+        return _in_own_network(error) or error
     if isinstance(error, (click.Abort, KeyboardInterrupt)):  # the first is click's word for it
         return Interrupted("interrupted")
     if isinstance(error, click.UsageError):
@@ -111,18 +114,30 @@ def _as_gpucnn_error(error: BaseException) -> GpucnnError:
         return GpucnnError(
             "out of memory", cause=str(error) or None, fix="use a smaller --batch-size"
         )
+    if own := _in_own_network(error):
+        return own
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         return GpucnnError(
-            f"{where}{error.strerror or error}", fix="run again with --debug to see where"
+            f"{where}{error.strerror or error}",
+            fix=None if debug else "run again with --debug to see where",
         )
     if isinstance(error, click.ClickException):
         return GpucnnError(error.format_message())
     return GpucnnError(
         f"{type(error).__name__}: {error}",
         cause="this is a bug in gpucnn",
-        fix="run again with --debug, and report what it prints",
+        fix="report what is printed above"
+        if debug
+        else "run again with --debug, and report what it prints",
     )
+
+
+def _in_own_network(error: BaseException) -> GpucnnError | None:
+    """What to show of an error in a network of the user's, with the line; None for other errors."""
+    code = sys.modules.get("gpucnn.training.code")  # no network has run if it is not loaded
+    found: GpucnnError | None = code.located(error) if code else None
+    return found
 
 
 @contextlib.contextmanager
@@ -154,7 +169,8 @@ def main() -> None:
     Every command has --help. A shell completes commands, options and their values after
     eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)", or zsh_source or fish_source.
     Errors end with a code that says their kind: 1 other, 2 usage,
-    3 device, 4 data, 5 diverged, 6 verification, 130 interrupted.
+    3 device, 4 data missing or damaged, 5 diverged, 6 a result of bench wrong or slower,
+    130 interrupted.
     """
 
 

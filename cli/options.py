@@ -1,49 +1,28 @@
-"""Options that several commands share, and what a shell offers for their values."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from gpucnn import models
+from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.data import NAMES, Reading
 from gpucnn.training import SavedModel
 from gpucnn.training.config import FIELDS, READING, field_type, flag_name
-from gpucnn.training.run import CONFIG
 
-Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
 _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
-
-
-def offer(*names: str, files: bool = False) -> Complete:
-    """What a shell completes a value with: some names, and perhaps files and folders."""
-
-    def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
-        items = [CompletionItem(name) for name in names if name.startswith(begun)]
-        return [*items, CompletionItem(begun, type="file")] if files else items
-
-    return complete
-
-
-def _offer_runs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
-    runs = sorted(str(config.parent) for config in Path().glob(f"runs/*/{CONFIG}"))
-    return [
-        *(CompletionItem(run) for run in runs if run.startswith(begun)),
-        CompletionItem(begun, type="file"),
-    ]
 
 
 _OFFERS = {
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),
     "model": offer(*models.NAMES, files=True),
-    "weights": _offer_runs,
+    "weights": offer_runs,
     "data_dir": offer(files=True),
     "runs_dir": offer(files=True),
 }
@@ -84,7 +63,7 @@ def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_argument(required: bool = True) -> Callable[..., Any]:
     """Adds the argument RUN."""
-    return click.argument("run", required=required, shell_complete=_offer_runs)
+    return click.argument("run", required=required, shell_complete=offer_runs)
 
 
 def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:

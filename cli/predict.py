@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 import itertools
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +14,8 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.cli.options import device_option, offer, reading_options, saved_options
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_target
 from gpucnn.data import Reading
@@ -29,7 +31,7 @@ class Input(NamedTuple):
 
     Attributes:
         name: what to call it.
-        stem: of the file that it is from.
+        stem: of the file that it is from, with the folders below the one that all files share.
         number: of the image in that file; None if it holds one.
         image: uint8 (C, H, W).
         row: (name of the column, what it holds) that tells its row of a table from the others; None
@@ -45,19 +47,29 @@ class Input(NamedTuple):
     is_picture: bool
 
 
+Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `classify` gives them
+
+
 @click.command()
 @saved_options
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", shell_complete=offer(files=True)
 )
 @click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
-@click.option("--save-input", metavar="DIR", help="save what the model sees as PNG files")
+@click.option(
+    "--save-input",
+    type=Path,
+    metavar="DIR",
+    help="save what the model sees as PNG files",
+    shell_complete=offer(files=True),
+)
 @click.option(
     "--csv",
     "table",
     type=Path,
     metavar="FILE.csv",
     help="write the answers as Kaggle takes them: ImageId,Label, or with the table's own ids",
+    shell_complete=offer(files=True),
 )
 @reading_options
 @device_option
@@ -66,7 +78,7 @@ def command(
     load: Callable[[str], SavedModel],
     files: tuple[str, ...],
     top: int,
-    save_input: str | None,
+    save_input: Path | None,
     table: Path | None,
     reading: Reading,
     device: str,
@@ -86,23 +98,31 @@ def command(
             )
     saved = load(console.device(device))
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
-    taken: set[str] = set()
-    answers: list[tuple[Input, str]] = []
     failed: list[GpucnnError] = []
-    # In the batches of an evaluation, across files: the same numbers to the last bit.
     inputs = _inputs(saved, files, reading, console, failed)
-    while batch := list(itertools.islice(inputs, BATCH_SIZE)):
-        if save_input is not None:
-            _save(Path(save_input), batch, taken)
-        found = saved.classify(np.stack([each.image for each in batch]), top)
-        for each, classes in zip(batch, found, strict=True):
-            _show(console, each.name, classes)
-            answers.append((each, classes[0]["label"]))
+    answers: Iterable[Answer] = _classified(saved, inputs, top, save_input)
+    if table is not None:
+        answers = list(answers)  # all, before a line of them is printed: its reader may leave
+        if not failed:
+            write_atomic(table, _submission(answers).encode(), "--csv FILE")
+            console.note(f"answers: {table}")
+    for each, classes in answers:
+        _show(console, each.name, classes)
     if failed:
         raise failed[0]
-    if table is not None:
-        write_atomic(table, _submission(answers).encode(), "--csv")
-        console.note(f"answers: {table}")
+
+
+def _classified(
+    saved: SavedModel, inputs: Iterator[Input], top: int, save_input: Path | None
+) -> Iterator[Answer]:
+    """Each image, and the `top` classes that it is taken for."""
+    taken: set[str] = set()
+    # In the batches of an evaluation, across files: the same numbers to the last bit.
+    while batch := list(itertools.islice(inputs, BATCH_SIZE)):
+        if save_input is not None:
+            _save(save_input, batch, taken)
+        found = saved.classify(np.stack([each.image for each in batch]), top)
+        yield from zip(batch, found, strict=True)
 
 
 def _inputs(
@@ -114,6 +134,7 @@ def _inputs(
 ) -> Iterator[Input]:
     """The images of all files, until one cannot be read: that error is `failed` then."""
     said: list[str] = []
+    shared = os.path.commonpath([_folder(file) for file in files])
     for file in files:
         try:
             if not Path(file).exists():
@@ -143,9 +164,22 @@ def _inputs(
                 name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
                 row = (part.id_name or "id", part.ids[k]) if part.ids else None
                 is_picture = found.noun == "pictures"
-                stem = Path(name if is_picture else file).stem
+                stem = _stem(name if is_picture else file, shared)
                 number = None if single or is_picture else k
                 yield Input(name, stem, number, image, row, is_picture)
+
+
+def _folder(file: str) -> str:
+    """The folder that a file lies in, or that it is."""
+    path = os.path.abspath(file)
+    return path if os.path.isdir(path) else os.path.dirname(path)
+
+
+def _stem(file: str, shared: str) -> str:
+    """The path of a file below the folder `shared`, without its suffix."""
+    path = Path(os.path.abspath(file)).with_suffix("")
+    # A table may list pictures that lie elsewhere.
+    return str(path.relative_to(shared)) if path.is_relative_to(shared) else path.name
 
 
 def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
@@ -154,7 +188,7 @@ def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.result(on_one_line(f"{name}: {shown}"))
 
 
-def _submission(answers: list[tuple[Input, str]]) -> str:
+def _submission(answers: list[Answer]) -> str:
     """The answers as a table that Kaggle takes."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -170,14 +204,15 @@ def _submission(answers: list[tuple[Input, str]]) -> str:
     else:
         writer.writerow(["ImageId", "Label"])
         keys = [str(number) for number in range(1, len(answers) + 1)]
-    writer.writerows([key, label] for key, (_, label) in zip(keys, answers, strict=True))
+    labels = [classes[0]["label"] for _, classes in answers]
+    writer.writerows(zip(keys, labels, strict=True))
     return text.getvalue()
 
 
 def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
     """Write what the model sees as FOLDER/STEM.input.png; of a file with many, the number as well.
 
-    A name that is `taken` by another file of the same stem gets a -2, -3, ...
+    A name that is `taken` by another file of the same stem and folder gets a -2, -3, ...
     """
     try:
         from PIL import Image
@@ -185,8 +220,7 @@ def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
         raise MissingExtraError(
             "--save-input needs Pillow, which is not installed", fix='pip install "gpucnn[image]"'
         ) from error
-    with storage_errors(folder, "--save-input"):
-        folder.mkdir(parents=True, exist_ok=True)
+    with storage_errors(folder, "--save-input DIR"):
         for each in batch:
             pixels = each.image[0] if len(each.image) == 1 else each.image.transpose(1, 2, 0)
             name = each.stem if each.number is None else f"{each.stem}.{each.number}"
@@ -195,4 +229,6 @@ def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
             taken.add(free)
             file = io.BytesIO()
             Image.fromarray(pixels).save(file, "PNG")
-            write_atomic(folder / f"{free}.input.png", file.getvalue(), "--save-input")
+            target = folder / f"{free}.input.png"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            write_atomic(target, file.getvalue(), "--save-input DIR")

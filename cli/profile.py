@@ -12,7 +12,8 @@ import click
 from gpucnn import models
 from gpucnn.backend.parallel import blas_problem
 from gpucnn.bench import profile_table, profiler
-from gpucnn.cli.options import device_option, offer, run_argument
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import device_option, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_picture
 from gpucnn.errors import UsageError
@@ -36,7 +37,11 @@ _BATCH_SIZE = 128
     type=click.IntRange(min=1),
     help=f"images in a step [of RUN, or {_BATCH_SIZE}]",
 )
-@click.option("--optimizer", help=f"{', '.join(OPTIMIZERS)} [of RUN, or adam]")
+@click.option(
+    "--optimizer",
+    help=f"{', '.join(OPTIMIZERS)} [of RUN, or adam]",
+    shell_complete=offer(*OPTIMIZERS),
+)
 @device_option
 @click.option("--threads", type=click.IntRange(min=1), help="of the CPU backend [all usable cores]")
 @click.option(
@@ -45,7 +50,13 @@ _BATCH_SIZE = 128
     default=6.0,
     help="to spend on measuring, about [6]",
 )
-@click.option("--plot", metavar="FILE.png", type=Path, help="draw it as bars")
+@click.option(
+    "--plot",
+    metavar="FILE.png",
+    type=Path,
+    help="draw it as bars",
+    shell_complete=offer(files=True),
+)
 @click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps")
 @output_options
 def command(
@@ -168,4 +179,4 @@ def _draw(profile: profiler.Profile, file: Path) -> None:
         for name, forward, backward in profile.parts()
     ]
     title = profile_table.heading(profile)
-    write_atomic(file, draw(bars, profile.step.median, title), "--plot")
+    write_atomic(file, draw(bars, profile.step.median, title), "--plot FILE")

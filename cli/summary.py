@@ -7,12 +7,14 @@ import dataclasses
 import click
 
 from gpucnn import models
-from gpucnn.cli.options import offer, run_argument
+from gpucnn.cli.completion import offer
+from gpucnn.cli.options import run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data.reading import parse_shape
 from gpucnn.errors import UsageError
 from gpucnn.training import SavedModel
 from gpucnn.training.code import network
+from gpucnn.training.evaluation import count_outputs
 
 
 @click.command()
@@ -50,6 +52,7 @@ def command(
     else:
         shape, _ = parse_shape(image_shape)
         built = network(model or "lenet", shape, classes).build(shape)
+        count_outputs(built, shape)  # refuses a network of one's own that gives no outputs
     console.result(built.summary(batch))
     rows = [dataclasses.asdict(row) for row in built.summary_rows(batch)]
     for row in rows:

@@ -11,14 +11,21 @@ from gpucnn.training.files import storage_errors
 
 
 def check_target(path: Path, option: str) -> None:
-    """Raise `StorageError` if a file cannot be put at `path`, which `option` gave."""
+    """Raise an error if a file cannot be put at `path`, which `option` gave.
+
+    Raises:
+        UsageError: it is "-", which elsewhere stands for standard output.
+        StorageError: it is no place for a file.
+    """
+    if str(path) == "-":
+        raise UsageError(f"{option} - names no file", fix=f"give {option} the name of a file")
     if path.exists() and not path.is_file():
         raise StorageError(
             f"{path} cannot be written",
             cause="it is a folder, or a device",
             fix=f"give {option} the name of a file",
         )
-    with storage_errors(path, option), tempfile.TemporaryFile(dir=path.parent):
+    with storage_errors(path, f"{option} FILE"), tempfile.TemporaryFile(dir=path.parent):
         pass  # files are renamed into place, so it is the folder that must be writable
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,21 +12,24 @@ import click
 
 from gpucnn import data as datasets
 from gpucnn import models
+from gpucnn.cli import outcome
+from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import config_option
-from gpucnn.cli.output import Console, OutputError, loss_text, output_options
+from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
-from gpucnn.errors import UsageError
-from gpucnn.training import Callback, History, Run, TrainConfig, Trainer, checkpoint, fit_trainer
+from gpucnn.errors import DataError, UsageError
+from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.callbacks import best_epoch
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import FIELDS, flag_name
-from gpucnn.training.evaluation import count_outputs
-from gpucnn.training.metrics import guessing
+from gpucnn.training.evaluation import are_probabilities, first_outputs
 from gpucnn.training.run import describe_environment
+from gpucnn.training.transfer import network_of
 
 NEWEST = ""  # what --resume without a value gives
 # What a resumed run may do otherwise: none of it changes the result on the same kind of device.
-_RESUMABLE = ("data_dir", "device", "log_interval", "runs_dir", "threads")
+# The data may lie elsewhere; that they are the same is checked.
+_RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -41,14 +43,21 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 @click.command()
 @click.argument("stray", nargs=-1, metavar="")
 @_config_options
-@click.option("--config", "config_file", metavar="FILE", help="TOML file with these options")
+@click.option(
+    "--config",
+    "config_file",
+    metavar="FILE",
+    help="TOML file with these options",
+    shell_complete=offer(files=True),
+)
 @click.option(
     "--resume",
     metavar="[RUN]",
     is_flag=False,
     flag_value=NEWEST,
     help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
-    " finished run as a new one",
+    " finished run as a new one; --data where its data are, if they were moved",
+    shell_complete=offer_runs,
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
@@ -66,8 +75,8 @@ def command(
 ) -> None:
     """Train a model, and keep the run in runs/train-N.
 
-    Options come from --config, over it the environment (GPUCNN_EPOCHS=3), over it the flags.
-    Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
+    The options down to --name come from --config, over it the environment (GPUCNN_EPOCHS=3), over
+    it the flags. Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
     """
     if stray:
         raise _stray(stray[0])
@@ -79,16 +88,21 @@ def command(
             )
         _resume(_run_to_resume(resume, flags), flags, trust_code, console)
         return
-    config = TrainConfig.load(config_file, flags=flags)
+    given = TrainConfig.given(config_file, flags=flags)
+    config = TrainConfig(**given)
+    if config.weights is not None and "model" not in given:
+        config = replace(config, model=network_of(config.weights))
+        console.note(f"model: {config.model}, the network of {config.weights}")
     if print_config:
         click.echo(config.resolved(config.device).to_toml(), nl=False)
         return
     if dry_run:
         config = replace(config, epochs=1, limit_batches=1)
     code = Code.parse(config.model)
-    if code is not None and config_file and flags["model"] is None and not trust_code:
+    named_by = config_file if "model" in given else config.weights
+    if code is not None and named_by and flags["model"] is None and not trust_code:
         raise UsageError(
-            f"{config_file} names code as its model, which is not run without being asked",
+            f"{named_by} names code as its model, which is not run without being asked",
             fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
         )
     trainer, code = _trainer(config, code, console)
@@ -100,17 +114,22 @@ def command(
 
 def _resume(run: Run, flags: dict[str, Any], trust_code: bool, console: Console) -> None:
     """Go on with a run; with more epochs than a finished one has, as a new run."""
-    longer = flags.pop("epochs")
     before = run.config()
+    longer = flags.pop("epochs")
+    longer = before.epochs if longer is None else longer
+    name = flags.pop("name") if longer != before.epochs else None  # of the new run
     config = _resumed_config(run, flags)
-    if longer is not None and longer != before.epochs:
-        config = _longer(run, config, longer)
-    elif longer is None:
-        longer = before.epochs
+    if longer != before.epochs:
+        config = _longer(run, config, longer, name)
     code = Code.parse(config.model)
     if code is not None:
         code = run.code(code.function, trust_code)
-    trainer, code = _trainer(config, code, console)
+    try:
+        trainer, code = _trainer(config, code, console)
+    except DataError as error:
+        if config.data not in datasets.NAMES and not Path(config.data).exists():
+            error.fix = f"give the place where they are now: {run.resume_command} --data PATH"
+        raise
     _note_changes(run, describe_environment(trainer.backend), console)
     if longer == before.epochs:
         if config.weights is not None and not run.has_checkpoint():
@@ -141,11 +160,17 @@ def _trainer(
     network = code.build(data.image_shape, data.classes)
     about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
     trainer = Trainer(network, data, config, about=about)
-    outputs = count_outputs(network, data.image_shape)
+    first = first_outputs(network, data.image_shape)
+    outputs = first.shape[-1]
     if outputs != data.classes:
         raise UsageError(
             f"the model of {code} has {outputs} outputs, and the data have {data.classes} classes",
             fix=f"give it an output for each: {code.function} takes their number second",
+        )
+    if config.loss != "mean_squared_error" and are_probabilities(first):
+        console.note(
+            f"note: the outputs of {code} are probabilities, and {config.loss} takes them for"
+            " logits\n  fix: leave out the softmax at the end of the network"
         )
     return trainer, code
 
@@ -156,17 +181,14 @@ def _fit(trainer: Trainer, run: Run | None, console: Console, resume: bool = Fal
         callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
     try:
         history = fit_trainer(trainer, callbacks, run=run, resume=resume)
-        console.result(_summary(history))
+        console.result(outcome.summary(history, run))
     except OutputError as error:
         # All is saved by then: what happens in a run is printed after its checkpoint is written.
         if run is not None:
             error.fix = f"go on with: {run.resume_command}"
         raise
-    if history.outcome == "learned nothing" and run is not None:
-        console.note(_why_nothing(history, trainer))
-    elif run is not None:
-        trust = " --trust-code" if run.has_code else ""
-        console.note(f"next: gpucnn predict {shlex.quote(str(run.path))}{trust} FILE")
+    if run is not None:
+        console.note(outcome.what_next(history, trainer, run))
 
 
 def _on_terminal() -> bool:
@@ -199,7 +221,7 @@ def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
             console.note(f"note: {key} was {then[key]} when the run was started, now it is {value}")
 
 
-def _longer(run: Run, config: TrainConfig, epochs: int) -> TrainConfig:
+def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> TrainConfig:
     """The options to go on with a finished run as a new one, for more epochs."""
     records = run.records()
     done, best = len(records), best_epoch(records)
@@ -216,7 +238,7 @@ def _longer(run: Run, config: TrainConfig, epochs: int) -> TrainConfig:
             if done >= config.epochs
             else f"finish it first: {run.resume_command}",
         )
-    return replace(config, epochs=epochs)
+    return replace(config, epochs=epochs, name=name)
 
 
 def _stray(word: str) -> UsageError:
@@ -226,31 +248,4 @@ def _stray(word: str) -> UsageError:
     return UsageError(
         f"train takes options only, and was given {word!r}",
         fix=f"did you mean gpucnn train {option} {word}?" if known else "see gpucnn train --help",
-    )
-
-
-def _summary(history: History) -> str:
-    epochs = len(history.records)
-    text = f"{history.outcome}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
-    if history.test is not None:
-        accuracy, loss = history.test["accuracy"], history.test["loss"]
-        text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
-    return text
-
-
-def _why_nothing(history: History, trainer: Trainer) -> str:
-    """What a training that learned nothing gave, and what may help."""
-    labels = trainer.loader.dataset.labels
-    loss, accuracy = guessing(trainer.config.loss, labels)
-    last = history.records[-1]
-    rate = float(trainer.learning_rates.max())
-    usual = replace(trainer.config, learning_rate=None).resolved("cpu").learning_rate or rate
-    advice = f"lower the learning rate, now {rate:g}, as in --lr {min(usual, rate / 10):.2g}"
-    if rate < usual:
-        advice = f"raise the learning rate, now {rate:g}, as in --lr {usual:.2g}"
-    elif last["loss"] < 2 * loss:
-        advice = f"try more --epochs or another --lr than {rate:g}, and look at the labels"
-    return (
-        f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"
-        f" {loss_text(last['loss'])}; guessing gives {accuracy:.2%} and {loss:.4f}\n  fix: {advice}"
     )

@@ -199,6 +199,8 @@ _SYNONYMS = {
     "logistic": "softmax",
     "le-net": "lenet",
     "lenet5": "lenet",
+    "lr": "learning_rate",
+    "batch": "batch_size",
     "fashion": "fashion-mnist",
     "fashion_mnist": "fashion-mnist",
 }
@@ -216,7 +218,9 @@ def similar(table: Iterable[str], name: str) -> str | None:
     return names[close[0]] if close else None
 
 
-def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = "") -> Entry:
+def choose(
+    table: Mapping[str, Entry], name: object, what: str, origin: str = "", others: str = ""
+) -> Entry:
     """The entry of a name.
 
     Args:
@@ -224,6 +228,7 @@ def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = ""
         name: what the user gave.
         what: what is chosen, for the message: "model".
         origin: where the name was given, for the message: " (from --model)".
+        others: what may be given besides the names, for the message.
 
     Raises:
         UsageError: there is none of this name; it lists the names, a similar one first.
@@ -233,5 +238,6 @@ def choose(table: Mapping[str, Entry], name: object, what: str, origin: str = ""
     close = similar(table, str(name))
     hint = f"did you mean {close}? " if close else ""
     raise UsageError(
-        f"unknown {what} {name!r}{origin}", fix=f"{hint}choose one of {', '.join(table)}"
+        f"unknown {what} {name!r}{origin}",
+        fix=f"{hint}choose one of {', '.join(table)}" + (others and f", or {others}"),
     )

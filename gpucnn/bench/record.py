@@ -143,7 +143,7 @@ class Record:
             StorageError: it cannot be written there.
         """
         text = json.dumps({"format": FORMAT, **asdict(self)}, indent=1, allow_nan=False)
-        write_atomic(Path(path), text.encode() + b"\n", "--save")
+        write_atomic(Path(path), text.encode() + b"\n", "--save FILE")
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Record:

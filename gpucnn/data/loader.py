@@ -39,7 +39,7 @@ class Loader:
         limit_batches: no more than this many batches an epoch.
 
     Raises:
-        UsageError: the batch size or the limit is below 1.
+        UsageError: the batch size or the limit is below 1, or images are shifted out of sight.
         DataError: an image holds NaN or infinity.
     """
 
@@ -60,6 +60,13 @@ class Loader:
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if value is not None and (not whole or value < 1):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
+        if augment is not None and augment.shift >= min(dataset.image_shape[-2:]):
+            raise UsageError(
+                f"shift is {augment.shift}, and the images are"
+                f" {'x'.join(map(str, dataset.image_shape[-2:]))}",
+                cause="an image that is shifted by its whole size is blank",
+                fix=f"give a shift of less than {min(dataset.image_shape[-2:])} pixels",
+            )
         require_finite(dataset.images, f"image {{}} of {dataset.name}")
         self.dataset = dataset
         self.batch_size = batch_size

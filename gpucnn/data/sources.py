@@ -266,7 +266,12 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
             " --data-dir",
         )
     raw = read_raw(found)
-    content = decompress(raw, found)
+    get_again = f"{_fetch_command(source.name, directory)}, which replaces it"
+    try:
+        content = decompress(raw, found)
+    except DataError as error:
+        error.fix = get_again
+        raise
     hashed = raw if source.unpacked is None else content
     actual = hashlib.sha256(hashed).hexdigest()
     if source.unpacked is None and not raw.startswith(GZIP_MAGIC):
@@ -279,7 +284,7 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
         raise DataError(
             f"{found} is not the {file} of {source.name}",
             cause=f"its SHA-256 is {actual}, not {expected}",
-            fix=f"{_fetch_command(source.name, directory)}, which replaces it",
+            fix=get_again,
         )
     return FileReport(found, len(raw), verified=True), content
 

@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def save_weights(
-    path: Path, weights: Arrays, description: Mapping[str, Any], option: str = "--runs-dir"
+    path: Path, weights: Arrays, description: Mapping[str, Any], option: str = "--runs-dir DIR"
 ) -> str:
     """Write a weights file atomically; returns its digest. `option` is that of `write_atomic`.
 

@@ -11,10 +11,11 @@ from pathlib import Path
 from types import ModuleType
 
 from gpucnn import models
-from gpucnn.errors import GpucnnError, UsageError
+from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
 
 COPY = "model.py"  # its name in the directory of a run
+_MODULE = "gpucnn_model_"  # how the modules that the files become begin
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,15 @@ class Code:
         """The file and function in ``my_net.py:build``; None if the text is not of that form."""
         found = re.fullmatch(r"(.+\.py):([^\W\d]\w*)", text)
         return cls(Path(found[1]), found[2]) if found else None
+
+    @staticmethod
+    def form(text: str) -> str:
+        """How to give a network of one's own, with the names in `text` if it was meant as one."""
+        file, colon, function = text.partition(":")
+        meant = file if colon or file.endswith(".py") else ""
+        file = meant.removesuffix(".py") or "my_net"
+        function = function if function.isidentifier() else "build"
+        return f"a function in a Python file: {file}.py:{function}"
 
     def __str__(self) -> str:
         return f"{self.file}:{self.function}"
@@ -81,26 +91,40 @@ class Code:
                 cause=f"it has {', '.join(names) or 'none'}",
                 fix=f"define it: def {self.function}(image_shape, classes): return a Module",
             )
+        called = f"{self.function}({tuple(image_shape)}, {classes})"
         try:
             network = function(tuple(image_shape), classes)
-        except GpucnnError:
-            raise
         except (Exception, SystemExit) as error:
+            place = _place(error, self.file)
+            if isinstance(function, Module) or (isinstance(function, type) and place is None):
+                raise UsageError(
+                    f"{self} is no function",
+                    cause=f"it was called as {called}, and failed with"
+                    f" {type(error).__name__}: {error}".partition("\n")[0],
+                    fix=f"write def build(image_shape, classes): return the network, and give"
+                    f" --model {self.file}:build",
+                ) from error
+            if isinstance(error, GpucnnError):
+                raise
             raise UsageError(
                 f"{self} failed with {type(error).__name__}: {error}",
-                cause=_place(error, self.file),
-                fix=f"it is called as {self.function}({tuple(image_shape)}, {classes}): the shape"
-                " of an image, and the number of classes",
+                cause=place,
+                fix=f"it is called as {called}: the shape of an image, and the number of classes",
             ) from error
         if not isinstance(network, Module):
             raise UsageError(
                 f"{self} returned a {type(network).__name__}, no Module",
                 fix="return a gpucnn.nn.Module, such as nn.Sequential([...])",
             )
+        if type(network).forward is Module.forward:
+            raise UsageError(
+                f"{self} returned a {type(network).__name__}, which has no forward",
+                fix="define it: def forward(self, x): return the logits, a Tensor (N, classes)",
+            )
         return network
 
     def _run(self) -> ModuleType:
-        name = f"gpucnn_model_{self.sha256[:12]}"
+        name = f"{_MODULE}{self.sha256[:12]}"
         module = ModuleType(name)
         module.__file__ = str(self.file)
         sys.modules[name] = module  # where dataclasses and pickle look for it
@@ -131,6 +155,31 @@ def _place(error: BaseException, file: Path) -> str | None:
     return f"line {line} of {file}" if line else None
 
 
+def located(error: BaseException) -> GpucnnError | None:
+    """The error to show for one that arose while the code of a network of one's own ran.
+
+    Returns:
+        It names the innermost line of the network's file; None if there is none on the traceback.
+    """
+    file: Path | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        if str(trace.tb_frame.f_globals.get("__name__")).startswith(_MODULE):
+            file = Path(trace.tb_frame.f_code.co_filename)
+        trace = trace.tb_next
+    if file is None:
+        return None
+    place = _place(error, file)
+    if isinstance(error, GpucnnError):
+        error.cause = f"{error.cause}; {place}" if error.cause else place
+        return error
+    return UsageError(
+        f"{file} failed with {type(error).__name__}: {error}",
+        cause=place,
+        fix="mend the network; --debug shows all the calls that led there",
+    )
+
+
 def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
     """The network that ``--model`` names, not built yet; that of a file is run.
 
@@ -138,4 +187,7 @@ def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
         UsageError: there is no such network, or as `Code.build`.
     """
     code = Code.parse(model)
-    return models.get(model, classes) if code is None else code.build(image_shape, classes)
+    if code is not None:
+        return code.build(image_shape, classes)
+    choose(dict.fromkeys(models.NAMES), model, "model", others=Code.form(model))
+    return models.get(model, classes)

@@ -21,7 +21,7 @@ from typing import Any
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
-from gpucnn.errors import UsageError, choose
+from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
 
@@ -39,20 +39,25 @@ INCIDENTAL = (
     "weights", *READING
 )  # fmt: skip
 
+#: Variables of the environment that begin with GPUCNN_ and are not those of a field.
+OTHER_VARIABLES = (
+    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"
+)  # fmt: skip
+
 
 def _option(
     default: Any,
     help: str,
     *,
     choices: tuple[str, ...] | None = None,
-    others: Callable[[str], object] | None = None,
+    others: tuple[Callable[[str], object], Callable[[str], str]] | None = None,
     low: float | None = None,
     above: float | None = None,
     below: float | None = None,
 ) -> Any:
     """A field with its help text and limits; ``low`` itself is allowed, the others are not.
 
-    `others` tells by its truth what is allowed besides the choices.
+    `others` tells by its truth what is allowed besides the choices, and how to write it.
     """
     limits = {"choices": choices, "others": others, "low": low, "above": above, "below": below}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
@@ -89,12 +94,15 @@ class TrainConfig:
     skip_broken: bool = _option(False, "leave out pictures that cannot be read, and name them")
     model: str = _option(
         "lenet",
-        f"{', '.join(models.NAMES)}, or a function of your own: my_net.py:build",
+        f"{', '.join(models.NAMES)}, or a function of your own, which returns a Module that gives"
+        " logits: my_net.py:build",
         choices=tuple(models.NAMES),
-        others=Code.parse,
+        others=(Code.parse, Code.form),
     )
     weights: str | None = _option(
-        None, "start from these: a run or a .safetensors file; for other classes a new last layer"
+        None,
+        "start from these: a run or a .safetensors file; its network, if --model is not given; for"
+        " other classes a new last layer",
     )
     device: str = _option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = _option(10, "passes over the training images", low=1)
@@ -172,7 +180,16 @@ class TrainConfig:
         env: Mapping[str, str] | None = None,
         flags: Mapping[str, Any] | None = None,
     ) -> TrainConfig:
-        """The defaults, overridden by a TOML file, then by the environment, then by flags.
+        """The defaults, overridden by what `given` finds; `UsageError` as there."""
+        return cls(**cls.given(toml, env, flags))
+
+    @staticmethod
+    def given(
+        toml: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+        flags: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        """The values by field name of a TOML file, overridden by the environment, then by flags.
 
         Args:
             toml: path of a file of ``key = value`` lines, the keys being the fields' names.
@@ -180,22 +197,20 @@ class TrainConfig:
             flags: values by field name; None stands for a flag that was not given.
 
         Raises:
-            UsageError: a key is unknown, or a value is of the wrong type or out of its limits;
-                the error names the key and where it came from.
+            UsageError: a key or a variable that begins with GPUCNN_ is unknown, or a value is of
+                the wrong type or out of its limits; the error names the key and where it came from.
         """
         values: dict[str, Any] = {}
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
                 values[key] = _checked(key, value, str(toml))
-        environment = os.environ if env is None else env
-        for key in FIELDS:
-            name = f"GPUCNN_{key.upper()}"
-            if environment.get(name):
-                values[key] = _checked(key, _parse(key, environment[name]), f"${name}")
+        for name, value in _variables(os.environ if env is None else env).items():
+            key = name.removeprefix(_PREFIX).lower()
+            values[key] = _checked(key, _parse(key, value), f"${name}")
         for key, value in (flags or {}).items():
             if value is not None:
                 values[key] = _checked(key, value, flag_name(key))
-        return cls(**values)
+        return values
 
     @property
     def reading(self) -> Reading:
@@ -281,6 +296,25 @@ def flag_name(key: str) -> str:
     return "--lr" if key == "learning_rate" else f"--{key.replace('_', '-')}"
 
 
+_PREFIX = "GPUCNN_"
+
+
+def _variables(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables of the environment that set a field, by name; empty ones are as if unset."""
+    fields = [f"{_PREFIX}{key.upper()}" for key in FIELDS]
+    known = {each.removeprefix(_PREFIX).lower(): each for each in (*fields, *OTHER_VARIABLES)}
+    ours = {name: value for name, value in env.items() if name.startswith(_PREFIX) and value}
+    for name in ours.keys() - known.values():
+        close = similar(known, name.removeprefix(_PREFIX))
+        raise UsageError(
+            f"the environment variable {name} is unknown",
+            cause="a variable that begins with GPUCNN_ sets an option that a TOML file can hold;"
+            " others, such as --dry-run and --quiet, are given on the command line alone",
+            fix=f"did you mean {known[close]}? otherwise unset it" if close else f"unset {name}",
+        )
+    return {name: ours[name] for name in fields if name in ours}
+
+
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
         with path.open("rb") as file:
@@ -328,8 +362,9 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
-    if limits["choices"] and not (limits["others"] and limits["others"](value)):
-        choose(dict.fromkeys(limits["choices"]), value, key, source)
+    is_other, form = limits["others"] or (None, None)
+    if limits["choices"] and not (is_other and is_other(value)):
+        choose(dict.fromkeys(limits["choices"]), value, key, source, form(value) if form else "")
     if isinstance(value, (int, float)) and not (
         math.isfinite(value)
         and (limits["low"] is None or value >= limits["low"])

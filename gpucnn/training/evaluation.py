@@ -100,7 +100,31 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
 
 
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
-    """How many outputs a built model has for an image."""
+    """How many outputs a built model has for an image; see `first_outputs`."""
+    return first_outputs(model, image_shape).shape[-1]
+
+
+def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
+    """The outputs (1, K) of a built model for an image of zeros.
+
+    Raises:
+        UsageError: its `forward` returns something else.
+    """
     zeros = np.zeros((1, *image_shape), np.float32)
     with model.evaluating(), no_grad():
-        return model(Tensor(backends.get(model.device).asarray(zeros))).shape[-1]
+        outputs = model(Tensor(backends.get(model.device).asarray(zeros)))
+    if isinstance(outputs, Tensor) and outputs.ndim:
+        return outputs
+    kind = "a single number" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    raise UsageError(
+        f"forward of {type(model).__name__} returned {kind if outputs is not None else 'nothing'}",
+        cause="the outputs of a network are a Tensor (N, K)",
+        fix="let forward end with return and the outputs",
+    )
+
+
+def are_probabilities(outputs: Tensor) -> bool:
+    """Whether outputs (N, K) are shares of the K > 1 classes already, as a softmax gives them."""
+    values = outputs.numpy()
+    sums = values.sum(axis=-1)
+    return values.shape[-1] > 1 and bool((values >= 0).all() and np.allclose(sums, 1, atol=1e-4))

@@ -23,7 +23,7 @@ _CAUSES = {
 }
 
 
-def write_atomic(path: Path, data: bytes, option: str = "--runs-dir") -> None:
+def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> None:
     """Put `data` at `path`: after a crash at any moment it holds the old bytes or all new ones.
 
     The bytes reach the disk under a temporary name, which is then renamed, and the rename reaches
@@ -71,10 +71,11 @@ def remove_temporaries(directory: Path) -> None:
 
 
 @contextlib.contextmanager
-def storage_errors(path: Path, option: str = "--runs-dir") -> Iterator[None]:
+def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]:
     """Turn an `OSError` of the body into a `StorageError` about `path`, which `option` chooses.
 
-    The option is a flag of the command line, or "" for a path that a caller in Python gave.
+    The option is a flag and what it takes, as in "--csv FILE"; "" for a path that a caller in
+    Python gave.
     """
     try:
         yield
@@ -84,7 +85,7 @@ def storage_errors(path: Path, option: str = "--runs-dir") -> Iterator[None]:
         raise StorageError(
             f"{path} cannot be written",
             cause=cause,
-            fix=f"{remedy}, or write to another place" + (option and f" with {option} DIR"),
+            fix=f"{remedy}, or write to another place" + (option and f" with {option}"),
         ) from error
 
 

@@ -78,7 +78,7 @@ class SavedModel:
             raise UsageError(f"there are no {weights!r} weights", fix='choose "last" or "best"')
         given = Path(path)
         if given.is_file():
-            file, folder = given, _run_of(given)
+            file, folder = given, run_of(given)
         else:
             run = Run.open(given)
             file, folder = run.weights_file(weights), run.path
@@ -150,7 +150,7 @@ class SavedModel:
 
     @property
     def _data(self) -> RunData:
-        return RunData(self.config, self.description, self.path, _run_of(self.path) is not None)
+        return RunData(self.config, self.description, self.path, run_of(self.path) is not None)
 
     def evaluate(self, dataset: Dataset) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; `report` says more, and the same errors."""
@@ -265,7 +265,7 @@ class SavedModel:
         )
 
 
-def _run_of(file: Path) -> Path | None:
+def run_of(file: Path) -> Path | None:
     """The directory of the run that a weights file lies in; None if it lies elsewhere."""
     folder = file.absolute().parent.parent
     in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()

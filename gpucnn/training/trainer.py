@@ -355,6 +355,13 @@ class Trainer:
         progress = checkpoint.progress
         require(progress, _PROGRESS, "the checkpoint")
         require(checkpoint.description, {"step": int}, "the checkpoint")
+        others = DataError(
+            "the data set is not the one that the run was started with",
+            cause=f"the images or labels of {self.data.name} are others",
+            fix="restore the data, or start another run",
+        )
+        if not self._fits(checkpoint.description):  # the weights would not fit either
+            raise others
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
@@ -366,17 +373,19 @@ class Trainer:
                 fix="put config.toml back as it was, or start another run",
             )
         if progress["data_sha256"] != self._data_sha256:
-            raise DataError(
-                "the data set is not the one that the run was started with",
-                cause=f"the images or labels of {self.data.name} are others",
-                fix="restore the data, or start another run",
-            )
+            raise others
         copy_in(self._state(), checkpoint.state, f"the state for {self.config.optimizer}")
         self.step = checkpoint.description["step"]
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
         self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
+
+    def _fits(self, description: dict[str, Any]) -> bool:
+        """Whether the images have the shape and the number of classes of a description."""
+        classes = len(description.get("class_names", ()))
+        shape = list(self.data.image_shape)
+        return description.get("image_shape") == shape and classes == self.data.classes
 
 
 class _Clock:

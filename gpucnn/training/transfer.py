@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.data.labels import listing
-from gpucnn.errors import WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, entries
 from gpucnn.training import checkpoint
+from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.run import Run
+from gpucnn.training.saved import run_of
 
 
 def start_from(
@@ -41,9 +45,7 @@ def start_from(
         DataError: there are no such weights.
         WeightsMismatchError: they are of other layers; it lists what differs.
     """
-    file = Path(path)
-    if not file.is_file():
-        file = Run.open(file).weights_file()
+    file = _weights_file(path)
     arrays, metadata = checkpoint.load_weights(file)
     description = Description.of(metadata, file)
     own = entries(model)
@@ -58,13 +60,57 @@ def start_from(
             f" no layer but the last, {last}",
             fix="leave --weights out",
         )
-    copy_in(
-        {name: array for name, array in own.items() if name not in kept},
-        {name: array for name, array in arrays.items() if name not in kept},
-        f"the weights in {file}",
-    )
+    try:
+        copy_in(
+            {name: array for name, array in own.items() if name not in kept},
+            {name: array for name, array in arrays.items() if name not in kept},
+            f"the weights in {file}",
+        )
+    except WeightsMismatchError as error:
+        network = _network(file, metadata)
+        if description.image_shape != tuple(image_shape):
+            error.fix = f"give images of the shape {description.image_shape} that they are for"
+        elif network != model.name:
+            error.fix = f"give --model {network or 'my_net.py:build'}, the network that they are of"
+        raise
     new = f"; the last layer, {last}, is new, for other classes" if kept else ""
     return description, f"starting from {file} (epoch {description.epoch}){new}"
+
+
+def network_of(path: str | os.PathLike[str]) -> str:
+    """The network that weights are of, as ``--model`` names it; its code may be in their run.
+
+    Args:
+        path: as in `start_from`.
+
+    Raises:
+        DataError: there are no such weights.
+        UsageError: the network is code of its author's that is not kept with them.
+    """
+    file = _weights_file(path)
+    _, metadata = checkpoint.load_weights(file)
+    network = _network(file, metadata)
+    if network is None:
+        raise UsageError(
+            f"the network of the weights in {file} is not known here",
+            cause="it is code of its author's, or was made in Python",
+            fix="give the network as --model my_net.py:build",
+        )
+    return network
+
+
+def _weights_file(path: str | os.PathLike[str]) -> Path:
+    file = Path(path)
+    return file if file.is_file() else Run.open(file).weights_file()
+
+
+def _network(file: Path, metadata: dict[str, Any]) -> str | None:
+    """The network that the metadata of a weights file name; None if it is not here."""
+    name, folder = str(metadata.get("model")), run_of(file)
+    code = Code.parse(name)
+    if code is not None and folder is not None and Run(folder).has_code:
+        return str(Code(folder / COPY, code.function))
+    return name if name in models.NAMES else None
 
 
 def _last_layer(model: Module, image_shape: tuple[int, ...]) -> str:

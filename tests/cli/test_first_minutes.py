@@ -1,10 +1,8 @@
-"""What a newcomer types in the first minutes: mistyped words, what comes next, shells."""
+"""What a newcomer types in the first minutes: mistyped words, and what comes next."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -74,6 +72,18 @@ def test_a_training_that_learned_nothing(run: Any, rate: str, advice: str) -> No
     assert run("train", *args, "--json").events[-1]["reason"] == "learned nothing"
 
 
+@pytest.mark.parametrize(("optimizer", "rate"), [("sgd", "0.01"), ("sgd", None), ("adam", "3e-3")])
+def test_the_usual_rate_is_not_advised(run: Any, optimizer: str, rate: str | None) -> None:
+    """It was given: it, or one that is rounded to it, is no other rate to try."""
+    np.savez("blank.npz", x=np.zeros((80, 8, 8), np.uint8), y=np.arange(80) % 4)
+    args = ["--data", "blank.npz", "--model", "softmax", "--optimizer", optimizer, "--epochs", 1]
+    result = run("train", *args, *(["--lr", rate] if rate else []))
+    assert result.out.startswith("learned nothing")
+    assert "raise the learning rate" not in result.err
+    shown = float(rate or 0.01)
+    assert f"try more --epochs or another --lr than {shown:g}" in result.err
+
+
 @pytest.mark.parametrize("loss", ["binary_cross_entropy", "mean_squared_error"])
 def test_other_losses_learn_something(run: Any, loss: str) -> None:
     args = ["--data", "digits", "--loss", loss, "--epochs", 3]
@@ -130,55 +140,6 @@ def test_a_reader_that_has_seen_enough(spawn: Callable[..., Any]) -> None:
         assert "error" not in err
         assert "Traceback" not in err
     os.close(write)
-
-
-def _complete(words: str, cwd: Path) -> list[str]:
-    """What bash is offered for the last of some words."""
-    env = {
-        **os.environ,
-        "_GPUCNN_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
-        env={**env, "PYTHONPATH": str(root)},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not done.stderr
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
-
-
-@pytest.mark.parametrize(
-    ("words", "offered"),
-    [
-        ("gpucnn tr", ["train"]),
-        ("gpucnn data f", ["fetch"]),
-        ("gpucnn train --optim", ["--optimizer"]),
-        ("gpucnn train --optimizer ", ["sgd", "rmsprop", "adam", "adamw"]),
-        ("gpucnn train --model l", ["lenet", "l"]),
-        ("gpucnn train --data di", ["digits", "di"]),
-        ("gpucnn train --device cu", ["cuda", "cuda:1"]),
-        ("gpucnn train --schedule co", ["constant", "cosine"]),
-        ("gpucnn train --convert ", ["mnist", "none"]),
-        ("gpucnn predict runs/t", ["runs/train-1", "runs/train-2", "runs/t"]),
-        ("gpucnn evaluate --split ", ["test", "validation", "train", "all"]),
-        ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
-    ],
-)
-def test_shell_completion(tmp_path: Path, words: str, offered: list[str]) -> None:
-    for name in ("train-1", "train-2"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.toml").touch()
-    assert _complete(words, tmp_path) == offered
-
-
-def test_help_tells_of_completion(run: Any) -> None:
-    assert "_GPUCNN_COMPLETE=bash_source" in run("--help").out
 
 
 def test_the_picture_of_the_readme(run: Any, root: Path) -> None:

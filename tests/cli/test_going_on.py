@@ -114,8 +114,8 @@ def test_as_many_classes_by_other_names_are_other_classes(run: Any) -> None:
 @pytest.mark.parametrize(
     ("args", "code", "says"),
     [
-        (["--model", "cnn", "--weights", "runs/train-1"], 1, "do not fit"),
-        (["--model", "softmax", "--weights", "runs/train-1"], 1, "do not fit"),
+        (["--model", "cnn", "--weights", "runs/train-1"], 1, "give --model lenet, the network"),
+        (["--model", "softmax", "--weights", "runs/train-1"], 1, "give --model lenet, the network"),
         (["--weights", "nowhere"], 4, "there is no run in nowhere"),
         (["--weights", "junk.safetensors"], 4, "junk.safetensors"),
     ],
@@ -191,3 +191,128 @@ def test_a_run_that_stopped_early(run: Any) -> None:
     result = run("train", "--resume", "runs/train-1", "--epochs", 20)
     assert result.code == 2
     assert "--weights runs/train-1" in result.err
+
+
+@pytest.mark.parametrize("model", ["softmax", "mlp", "cnn"])
+def test_weights_bring_their_network(run: Any, model: str) -> None:
+    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", model)
+    Path("moved.safetensors").write_bytes(
+        Path("runs/train-1/weights/last.safetensors").read_bytes()
+    )
+    for source in ("runs/train-1", "runs/train-1/weights/last.safetensors", "moved.safetensors"):
+        result = run("train", *OPTIONS, "--weights", source, "--dry-run", "--json")
+        assert result.code == 0, result.err
+        assert result.events[0]["model"] == model
+        assert f"model: {model}, the network of {source}" in result.err
+    printed = run("train", "--weights", "runs/train-1", "--print-config").out
+    assert f'model = "{model}"' in printed
+
+
+def test_a_model_that_is_given_is_taken(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "softmax")
+    args = ["train", *OPTIONS, "--weights", "runs/train-1", "--dry-run"]
+    Path("c.toml").write_text('model = "mlp"\n')
+    for given in (["--model", "mlp"], ["--config", "c.toml"]):
+        result = run(*args, *given)
+        assert (result.code, "give --model softmax" in result.err) == (1, True)
+    monkeypatch.setenv("GPUCNN_MODEL", "mlp")
+    assert run(*args).code == 1
+    assert run(*args, "--model", "softmax").code == 0
+
+
+def test_weights_of_images_of_another_shape(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "mlp")
+    np.savez("small.npz", x=np.zeros((40, 9, 9), np.uint8), y=np.arange(40) % 10)
+    result = run("train", "--data", "small.npz", "--weights", "runs/train-1")
+    assert result.code == 1
+    assert "give images of the shape (1, 28, 28)" in result.err
+
+
+def test_weights_bring_a_network_of_ones_own_that_is_trusted(run: Any) -> None:
+    Path("net.py").write_text("""
+from gpucnn import nn
+
+def build(shape, classes):
+    return nn.Sequential([nn.Flatten(), nn.Dense(7), nn.Dense(classes)])
+""")
+    run("train", *OPTIONS, "--epochs", 1, "--model", "net.py:build")
+    Path("net.py").unlink()
+    args = ["train", *OPTIONS, "--epochs", 1, "--weights", "runs/train-1"]
+    result = run(*args)
+    assert result.code == 2
+    assert "read runs/train-1/model.py, and add" in result.err
+    assert run(*args, "--trust-code").code == 0
+    code = Path("runs/train-1/model.py").read_text()
+    assert Path("runs/train-2/model.py").read_text() == code
+    assert run(*args, "--model", "runs/train-1/model.py:build").code == 0
+    other = run(*args, "--model", "lenet")
+    assert "give --model runs/train-1/model.py:build, the network" in other.err
+    Path("moved.safetensors").write_bytes(
+        Path("runs/train-1/weights/last.safetensors").read_bytes()
+    )
+    Path("model.py").write_text("raise SystemExit('this is another network')")
+    alone = run("train", *OPTIONS, "--weights", "moved.safetensors", "--trust-code")
+    assert (alone.code, "--model my_net.py:build" in alone.err) == (2, True)
+
+
+@pytest.fixture
+def moved(run: Any, letters: Path) -> Path:
+    """A run of 2 epochs in runs/train-1, whose data were moved here."""
+    result = run("train", "--data", letters, "--model", "softmax", "--epochs", 2)
+    assert result.code == 0, result.err
+    return letters.rename("elsewhere" + letters.suffix)
+
+
+@pytest.mark.parametrize("epochs", [[], ["--epochs", 4]])
+def test_a_run_whose_data_moved_goes_on(run: Any, moved: Path, epochs: list[Any]) -> None:
+    lost = run("train", "--resume", "runs/train-1", *epochs)
+    assert lost.code == 4
+    assert "gpucnn train --resume runs/train-1 --data PATH" in lost.err
+    result = run("train", "--resume", "runs/train-1", *epochs, "--data", moved)
+    assert result.code == 0, result.err
+    whole = run("train", "--data", moved, "--model", "softmax", "--epochs", 2, "--name", "w")
+    assert whole.code == 0
+    if epochs:
+        assert str(moved.absolute()) in Path("runs/train-2/config.toml").read_text()
+    else:
+        (one, _), (other, _) = weights("runs/train-1"), weights("runs/w")
+        for name, array in one.items():
+            np.testing.assert_array_equal(array, other[name])
+
+
+def test_other_data_are_not_gone_on_with(run: Any, moved: Path) -> None:
+    with np.load(moved) as arrays:
+        changed = {name: arrays[name].copy() for name in arrays.files}
+    next(a for a in changed.values() if a.ndim > 2)[0] ^= 1
+    np.savez("changed.npz", **changed)
+    before = Path("runs/train-1/weights/last.safetensors").read_bytes()
+    for other in ("changed.npz", "digits"):  # one image is another; the classes are others
+        for epochs in ([], ["--epochs", 4]):
+            result = run("train", "--resume", "runs/train-1", *epochs, "--data", other)
+            assert result.code == 4, result.err
+            assert "the data set is not the one" in result.err
+    assert Path("runs/train-1/weights/last.safetensors").read_bytes() == before
+    assert not Path("runs/train-2").exists()
+
+
+def test_a_run_that_goes_on_can_be_named(run: Any) -> None:
+    run("train", *OPTIONS, "--epochs", 1)
+    assert run("train", "--resume", "--epochs", 2, "--name", "longer").code == 0
+    assert Path("runs/longer/weights/last.safetensors").exists()
+    taken = run("train", "--resume", "runs/train-1", "--epochs", 2, "--name", "longer")
+    assert (taken.code, "runs/longer exists already" in taken.err) == (2, True)
+    for epochs in ([], ["--epochs", 1]):  # it stays the same run
+        result = run("train", "--resume", "runs/train-1", *epochs, "--name", "other")
+        assert (result.code, "--name cannot be changed" in result.err) == (2, True)
+
+
+def test_the_last_line_says_whose_accuracy_it_is(run: Any) -> None:
+    """With --patience the weights to predict with are the best, and the test is of the last."""
+    idle = ["--validation", 100, "--lr", "1e-30", "--schedule", "constant"]
+    result = run("train", *OPTIONS, *idle, "--patience", 2, "--epochs", 9)
+    assert result.out.rstrip().endswith("with the last weights")
+    assert "take the best weights, of epoch 1; with --weights last, those of epoch 3" in result.err
+    assert "with the last" not in run("train", *OPTIONS, *idle, "--epochs", 3).out
+    early = run("train", *OPTIONS, "--validation", 100, "--patience", 9, "--epochs", 1)
+    assert "with the last" not in early.out  # they are the best
+    assert "take the best" not in early.err

@@ -126,6 +126,8 @@ def test_the_simulator_without_a_compiler(run: Any, monkeypatch: pytest.MonkeyPa
         (["--validation", "1437"], 2, "1437"),
         (["--warmup-steps", "999"], 2, "warmup_steps"),
         (["--rotate", "200"], 2, "rotate"),
+        (["--shift", "28"], 2, "less than 28"),
+        (["--shift", "40"], 2, "the images are 28x28"),
         (["--nesterov", "--optimizer", "sgd"], 2, "momentum"),
         (["--config", "none.toml"], 2, "none.toml"),
         (["--epochs", "1" * 400], 2, "--epochs"),
@@ -211,6 +213,17 @@ def test_environment_variables_are_options(quick: Any, monkeypatch: pytest.Monke
     monkeypatch.setenv("GPUCNN_SEED", "7")
     assert tomllib.loads(quick("--print-config").out)["seed"] == 7
     assert tomllib.loads(quick("--print-config", "--seed", 8).out)["seed"] == 8
+
+
+@pytest.mark.parametrize("name", ["DRY_RUN", "QUIET", "TRUST_CODE", "RESUME", "LR"])
+def test_a_variable_that_would_do_nothing_is_refused(
+    quick: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"GPUCNN_{name}", "1")
+    result = quick()
+    assert result.code == 2
+    assert f"the environment variable GPUCNN_{name} is unknown" in result.err
+    assert not Path("runs").exists()
 
 
 def test_overfit_batches(quick: Any) -> None:

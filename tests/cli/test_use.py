@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -180,17 +181,99 @@ def test_predict_says_what_is_wrong_with_a_file(trained: dict[str, Any], run: An
         assert file in result.err
 
 
-def test_inputs_of_files_of_one_name_are_all_saved(trained: dict[str, Any], run: Any) -> None:
-    for k, folder in enumerate("abc"):
-        Path(folder).mkdir()
-        np.save(f"{folder}/x.npy", _images()[k])
-    np.save("x-2.npy", _images()[3])
-    files = ["a/x.npy", "x-2.npy", "b/x.npy", "c/x.npy"]
+def _saved(folder: str) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in Path(folder).rglob("*.png"))
+
+
+def test_inputs_keep_the_folders_of_their_files(trained: dict[str, Any], run: Any) -> None:
+    files = ["in/a/x.npy", "in/x-2.npy", "in/b/x.npy", "in/b/c/x.npy"]
+    for k, file in enumerate(files):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, _images()[k])
+    files[2] = str(Path(files[2]).absolute())
     assert run("predict", "runs/train-1", *files, "--save-input", "seen").code == 0
-    names = [f"seen/{name}.input.png" for name in ("x", "x-2", "x-3", "x-4")]
-    assert sorted(str(path) for path in Path("seen").iterdir()) == sorted(names)
-    for name, k in zip(names, (0, 3, 1, 2), strict=True):
-        assert np.array_equal(np.asarray(Image.open(name)), _images()[k])
+    names = ["a/x.input.png", "x-2.input.png", "b/x.input.png", "b/c/x.input.png"]
+    assert _saved("seen") == sorted(names)
+    for k, name in enumerate(names):
+        assert np.array_equal(np.asarray(Image.open(f"seen/{name}")), _images()[k])
+
+
+@pytest.mark.parametrize(
+    ("files", "saved"),
+    [
+        (["other"], ["circle/000", "cross/000", "cross/001"]),
+        (["other/circle", "other/cross"], ["circle/000", "cross/000", "cross/001"]),
+        (["other/circle/000.png", "other/cross/000.png"], ["circle/000", "cross/000"]),
+        (["other/cross"], ["000", "001"]),
+        (["other/cross/001.png"], ["001"]),
+    ],
+)
+def test_inputs_of_pictures_keep_their_folders(
+    trained: dict[str, Any], run: Any, files: list[str], saved: list[str]
+) -> None:
+    for name in ("circle/000", "cross/000", "cross/001"):
+        Path("other", name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(_images()[3]).save(f"other/{name}.png")
+    options = ["--convert", "none", "--save-input", "seen"]
+    result = run("predict", "runs/train-1", *files, *options)
+    assert result.code == 0, result.err
+    assert _saved("seen") == [f"{name}.input.png" for name in saved]
+
+
+def test_inputs_that_a_table_lists_from_elsewhere(trained: dict[str, Any], run: Any) -> None:
+    for name in ("pictures/a.png", "tables/b/a.png"):
+        Path(name).parent.mkdir(parents=True)
+        Image.fromarray(_images()[3]).save(name)
+    Path("tables/t.csv").write_text("file\n../pictures/a.png\nb/a.png\n")
+    options = ["--convert", "none", "--save-input", "seen"]
+    result = run("predict", "runs/train-1", "tables/t.csv", *options)
+    assert result.code == 0, result.err
+    assert _saved("seen") == ["a.input.png", "b/a.input.png"]
+
+
+def test_inputs_of_one_name_in_one_folder_are_all_saved(trained: dict[str, Any], run: Any) -> None:
+    np.save("x.npy", _images()[0])
+    Image.fromarray(_images()[1]).save("x.png")
+    options = ["--convert", "none", "--save-input", "seen"]
+    assert run("predict", "runs/train-1", "x.npy", "x.png", *options).code == 0
+    for k, name in enumerate(("x", "x-2")):
+        assert np.array_equal(np.asarray(Image.open(f"seen/{name}.input.png")), _images()[k])
+
+
+def test_a_table_is_written_before_its_reader_may_leave(
+    trained: dict[str, Any], run: Any, spawn: Any
+) -> None:
+    """gpucnn predict RUN x.npy --csv answers.csv | head -1"""
+    np.save("x.npy", _images()[:300])
+    assert run("predict", "runs/train-1", "x.npy", "--csv", "whole.csv").code == 0
+    read, write = os.pipe()
+    os.close(read)
+    process = spawn("predict", "runs/train-1", "x.npy", "--csv", "answers.csv", stdout=write)
+    _, err = process.communicate(timeout=60)
+    os.close(write)
+    assert "answers: answers.csv" in err
+    assert "error" not in err
+    whole = Path("whole.csv").read_text()
+    assert len(whole.splitlines()) == 301
+    assert Path("answers.csv").read_text() == whole
+
+
+@pytest.mark.parametrize(
+    ("table", "code", "says"),
+    [
+        ("-", 2, "give --csv the name of a file"),
+        ("nowhere/a.csv", 1, "write to another place with --csv FILE"),
+        (".", 1, "give --csv the name of a file"),
+    ],
+)
+def test_a_table_that_cannot_be_written(
+    trained: dict[str, Any], run: Any, table: str, code: int, says: str
+) -> None:
+    np.save("x.npy", _images()[:2])
+    result = run("predict", "runs/train-1", "x.npy", "--csv", table)
+    assert (result.code, result.out) == (code, "")
+    assert says in result.err
+    assert not Path("-").exists()
 
 
 def _rewrite(file: Path, key: str, value: Any) -> None:

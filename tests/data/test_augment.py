@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from gpucnn import backend as backends
 from gpucnn.data import Augment, Dataset, Loader
 from gpucnn.errors import UsageError
 
@@ -146,3 +147,16 @@ def test_truth_tells_whether_anything_moves() -> None:
     assert not Augment()
     assert Augment(shift=1)
     assert Augment(rotate=0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shift"), [((6, 6), 6), ((6, 6), 40), ((4, 9), 4), ((9, 4), 5), ((3, 3), 3)]
+)
+def test_an_image_is_not_shifted_out_of_sight(shape: tuple[int, int], shift: int) -> None:
+    dataset = Dataset("d", np.ones((4, 2, *shape), np.uint8), None, 10)
+    cpu = backends.get("cpu")
+    with pytest.raises(UsageError, match=f"shift is {shift}, and the images are") as error:
+        Loader(dataset, 4, cpu, augment=Augment(shift))
+    assert f"less than {min(shape)} pixels" in str(error.value.fix)
+    (images, _) = Loader(dataset, 4, cpu, augment=Augment(min(shape) - 1)).batch(0, 0)
+    assert (images.reshape(4, -1).max(axis=1) > 0).all()

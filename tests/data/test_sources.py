@@ -178,8 +178,9 @@ def test_a_second_fetch_gets_only_what_is_missing_or_damaged(mirror: Mirror, cac
     damaged, lost = (cache / "mnist" / f"{sources.FILES[i]}.gz" for i in (0, 3))
     damaged.write_bytes(damaged.read_bytes()[:-5])
     lost.unlink()
-    with pytest.raises(DataError, match="not a whole gzip file"):
+    with pytest.raises(DataError, match="not a whole gzip file") as caught:
         sources.verify("mnist", cache)
+    assert str(caught.value.fix).startswith("gpucnn data fetch mnist")
     sources.fetch("mnist")
     assert mirror.asked == {damaged.name: 1, lost.name: 1}
     assert all(report.verified for report in sources.verify("mnist"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from gpucnn import schedules
 from gpucnn.errors import UsageError
 from gpucnn.training import TrainConfig
-from gpucnn.training.config import FIELDS
+from gpucnn.training.config import FIELDS, OTHER_VARIABLES
 
 BAD: dict[str, list[Any]] = {
     "model": ["lenett", 3],
@@ -74,6 +75,8 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
     ("text", "names"),
     [
         ("epoch = 3", ["epoch", "did you mean epochs?"]),
+        ("lr = 0.01", ["'lr'", "did you mean learning_rate?"]),
+        ("batch = 8", ["'batch'", "did you mean batch_size?"]),
         ("colour = 3", ["colour", "batch_size"]),
         ("batch_size = 0", ["batch_size", "at least 1"]),
         ("learning_rate = nan", ["learning_rate", "greater than 0"]),
@@ -100,6 +103,47 @@ def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
 def test_a_bad_environment_variable_is_named() -> None:
     with pytest.raises(UsageError, match=r"\$GPUCNN_EPOCHS"):
         TrainConfig.load(None, {"GPUCNN_EPOCHS": "many"})
+
+
+@pytest.mark.parametrize(
+    ("name", "fix"),
+    [
+        ("GPUCNN_LR", "did you mean GPUCNN_LEARNING_RATE?"),
+        ("GPUCNN_BATCHSIZE", "did you mean GPUCNN_BATCH_SIZE?"),
+        ("GPUCNN_EPOCH", "did you mean GPUCNN_EPOCHS?"),
+        ("GPUCNN_SIM_ORDRE", "did you mean GPUCNN_SIM_ORDER?"),
+        ("GPUCNN_DRY_RUN", "unset GPUCNN_DRY_RUN"),
+        ("GPUCNN_JSON", "unset GPUCNN_JSON"),
+        ("GPUCNN_epochs", "did you mean GPUCNN_EPOCHS?"),
+    ],
+)
+def test_an_unknown_environment_variable_is_refused(name: str, fix: str) -> None:
+    with pytest.raises(UsageError, match=f"variable {name} is unknown") as caught:
+        TrainConfig.load(None, {name: "1"})
+    assert str(caught.value.fix).startswith(fix)
+    assert "--dry-run" in str(caught.value.cause)
+    assert TrainConfig.load(None, {name: ""}) == TrainConfig()  # empty is unset
+
+
+def test_variables_of_others_are_left_alone() -> None:
+    env = dict.fromkeys(OTHER_VARIABLES, "1") | {
+        "PATH": "/bin",
+        "GPUCNNX": "1",
+        "MY_GPUCNN_LR": "1",
+    }
+    assert TrainConfig.load(None, env) == TrainConfig()
+
+
+def test_every_variable_that_is_read_is_known(root: Path) -> None:
+    reads = re.compile(r"environ(?:\.get\(|\[)\"(GPUCNN_\w+)\"")
+    found = {
+        name
+        for folder in ("gpucnn", "cli")
+        for file in (root / folder).rglob("*.py")
+        for name in reads.findall(file.read_text())
+    }
+    assert set(OTHER_VARIABLES) <= found
+    assert found <= {*OTHER_VARIABLES, *(f"GPUCNN_{key.upper()}" for key in FIELDS)}
 
 
 def test_a_bad_flag_is_named() -> None:

@@ -25,7 +25,7 @@ class CompiledBackend(CpuBackend):
     def preparation(self) -> str | None:
         if is_compiled():
             return None
-        return "compiling the kernels for this CPU: some 10 seconds, the first time only"
+        return "compiling the kernels for this CPU: 10 seconds to a minute, the first time only"
 
     def _conv2d_forward(
         self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None

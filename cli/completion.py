@@ -1,0 +1,54 @@
+"""What a shell offers for the values of options and arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import click
+from click.shell_completion import BashComplete, CompletionItem, add_completion_class
+
+Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
+
+
+@add_completion_class
+class BashWithFiles(BashComplete):
+    """Names and files together: click's own script drops the names where files are offered too."""
+
+    source_template = """\
+%(complete_func)s() {
+    local IFS=$'\\n'
+    local response completion type value
+
+    response=$(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD=$COMP_CWORD \
+%(complete_var)s=bash_complete $1)
+
+    for completion in $response; do
+        IFS=',' read -r type value <<< "$completion"
+        if [[ $type == 'file' ]]; then
+            COMPREPLY+=($(compgen -f -- "$value"))
+            compopt -o filenames
+        elif [[ $type == 'plain' ]]; then
+            COMPREPLY+=("$value")
+        fi
+    done
+}
+
+complete -o nosort -F %(complete_func)s %(prog_name)s
+"""
+
+
+def offer(*names: str, files: bool = False) -> Complete:
+    """What a shell completes a value with: some names, and perhaps files and folders."""
+
+    def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+        items = [CompletionItem(name) for name in names if name.startswith(begun)]
+        return [*items, CompletionItem(begun, type="file")] if files else items
+
+    return complete
+
+
+def offer_runs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
+    """The runs in runs/, and files and folders."""
+    runs = sorted(str(config.parent) for config in Path().glob("runs/*/config.toml"))
+    return offer(*runs, files=True)(ctx, param, begun)

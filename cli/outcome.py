@@ -1,0 +1,65 @@
+"""How a training ended, in words: its last line, and what to do next."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+
+from gpucnn.cli.output import loss_text
+from gpucnn.training import History, Run, Trainer
+from gpucnn.training.callbacks import best_epoch
+from gpucnn.training.metrics import guessing
+
+
+def summary(history: History, run: Run | None) -> str:
+    """Why it ended, and how well the network does."""
+    epochs = len(history.records)
+    text = f"{history.outcome}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
+    if history.test is not None:
+        accuracy, loss = history.test["accuracy"], history.test["loss"]
+        text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
+        if _best(history, run) is not None:
+            text += " with the last weights"
+    return text
+
+
+def what_next(history: History, trainer: Trainer, run: Run) -> str:
+    """What to type next; or, if nothing was learned, what may help."""
+    if history.outcome == "learned nothing":
+        return _why_nothing(history, trainer)
+    trust = " --trust-code" if run.has_code else ""
+    text = f"next: gpucnn predict {shlex.quote(str(run.path))}{trust} FILE"
+    if (best := _best(history, run)) is not None:
+        text = (
+            f"note: predict and evaluate take the best weights, of epoch {best}; with"
+            f" --weights last, those of epoch {len(history.records)}\n{text}"
+        )
+    return text
+
+
+def _best(history: History, run: Run | None) -> int | None:
+    """The epoch of the weights that are used by default, if those are not the last."""
+    if run is None or run.weights_file() == run.last:
+        return None
+    best = best_epoch(history.records)
+    return best if best != len(history.records) else None
+
+
+def _why_nothing(history: History, trainer: Trainer) -> str:
+    """What a training that learned nothing gave, and what may help."""
+    labels = trainer.loader.dataset.labels
+    loss, accuracy = guessing(trainer.config.loss, labels)
+    last = history.records[-1]
+    rate, usual = (
+        config.resolved("cpu").learning_rate or 0.0  # never: `resolved` decides it
+        for config in (trainer.config, replace(trainer.config, learning_rate=None))
+    )
+    advice = f"lower the learning rate, now {rate:g}, as in --lr {min(usual, rate / 10):.2g}"
+    if rate < usual:
+        advice = f"raise the learning rate, now {rate:g}, as in --lr {usual:.2g}"
+    elif last["loss"] < 2 * loss:
+        advice = f"try more --epochs or another --lr than {rate:g}, and look at the labels"
+    return (
+        f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"
+        f" {loss_text(last['loss'])}; guessing gives {accuracy:.2%} and {loss:.4f}\n  fix: {advice}"
+    )

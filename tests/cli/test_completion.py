@@ -1,0 +1,172 @@
+"""What a shell offers: by what `gpucnn` answers it, and in bash itself."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from gpucnn.cli.completion import BashWithFiles
+from gpucnn.cli.main import main
+
+#: Options of free text: there is nothing to offer.
+FREE = {"label_column", "image_shape", "image_size", "name", "stray"}
+
+
+def _complete(words: str, cwd: Path) -> list[str]:
+    """What bash is offered for the last of some words."""
+    env = {
+        **os.environ,
+        "_GPUCNN_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split(" ")) - 1),
+    }
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
+        env={**env, "PYTHONPATH": str(root)},
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert not done.stderr
+    return [line.partition(",")[2] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [
+        ("gpucnn tr", ["train"]),
+        ("gpucnn data f", ["fetch"]),
+        ("gpucnn train --optim", ["--optimizer"]),
+        ("gpucnn train --optimizer ", ["sgd", "rmsprop", "adam", "adamw"]),
+        ("gpucnn train --model l", ["lenet", "l"]),
+        ("gpucnn train --data di", ["digits", "di"]),
+        ("gpucnn train --device cu", ["cuda", "cuda:1"]),
+        ("gpucnn train --schedule co", ["constant", "cosine"]),
+        ("gpucnn train --convert ", ["mnist", "none"]),
+        ("gpucnn predict runs/t", ["runs/train-1", "runs/train-2", "runs/t"]),
+        ("gpucnn evaluate --split ", ["test", "validation", "train", "all"]),
+        ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
+    ],
+)
+def test_shell_completion(tmp_path: Path, words: str, offered: list[str]) -> None:
+    for name in ("train-1", "train-2"):
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        (tmp_path / "runs" / name / "config.toml").touch()
+    assert _complete(words, tmp_path) == offered
+
+
+def test_help_tells_of_completion(run: Any) -> None:
+    assert "_GPUCNN_COMPLETE=bash_source" in run("--help").out
+
+
+def _commands(command: click.Command = main) -> Iterator[click.Command]:
+    if not isinstance(command, click.Group):
+        yield command
+        return
+    context = click.Context(command)
+    for name in command.list_commands(context):
+        found = command.get_command(context, name)
+        assert found is not None
+        yield from _commands(found)
+
+
+def test_every_value_that_has_names_or_files_is_completed() -> None:
+    """Numbers have neither; `click.Choice` offers its choices by itself."""
+    others = (click.types.IntParamType, click.types.FloatParamType, click.Choice)
+    seen = 0
+    for command in _commands():
+        for param in command.params:
+            if getattr(param, "is_flag", False) or param.name in FREE:
+                continue
+            if isinstance(param.type, others):
+                continue
+            seen += 1
+            offered = param.shell_complete(click.Context(command), "")
+            assert offered, f"{command.name} {param.opts[0]}"
+    assert seen > 50
+
+
+@pytest.fixture
+def bash(tmp_path: Path) -> Any:
+    """What bash would complete the last word of a line with, in a folder of some files."""
+    shell = shutil.which("bash")
+    if shell is None:
+        pytest.skip("there is no bash")
+    for name in ("runs/one", "dir x"):
+        (tmp_path / name).mkdir(parents=True)
+    for name in ("runs/one/config.toml", "letters.npz", "my_net.py", "a b.csv"):
+        (tmp_path / name).touch()
+    program = tmp_path / "bin" / "gpucnn"
+    program.parent.mkdir()
+    code = "from gpucnn.cli.main import main; main(prog_name='gpucnn')"
+    root = Path(__file__).resolve().parents[2]
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -c "{code}"\n')
+    program.chmod(0o755)
+    script = BashWithFiles(main, {}, "gpucnn", "_GPUCNN_COMPLETE").source()
+    # `compopt` needs a line that is being edited; the answers are what counts here.
+    script += """
+compopt() { :; }
+COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); COMPREPLY=()
+_gpucnn_completion gpucnn
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+    def complete(*words: str) -> set[str]:
+        done = subprocess.run(
+            [shell, "--norc", "-c", script, "bash", "gpucnn", *words],
+            env={**os.environ, "PATH": f"{program.parent}:{os.environ['PATH']}"},
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stderr == ""
+        return set(filter(None, done.stdout.splitlines()))
+
+    return complete
+
+
+def test_bash_offers_names_and_files_together(bash: Any) -> None:
+    assert bash("train", "--model", "le") == {"lenet", "letters.npz"}
+    assert bash("train", "--data", "dig") == {"digits"}
+    assert bash("train", "--data", "di") == {"digits", "dir x"}
+    assert bash("summary", "--model", "le") == {"lenet", "letters.npz"}
+    everything = {"runs", "dir x", "letters.npz", "my_net.py", "a b.csv", "bin"}
+    assert bash("train", "--model", "") == {"softmax", "mlp", "lenet", "cnn"} | everything
+
+
+def test_bash_offers_runs_and_files(bash: Any) -> None:
+    assert bash("train", "--resume", "r") == {"runs", "runs/one"}
+    assert bash("predict", "runs/one", "a") == {"a b.csv"}
+    assert bash("predict", "runs/one", "x", "--csv", "my") == {"my_net.py"}
+    assert bash("train", "--config", "runs/one/") == {"runs/one/config.toml"}
+
+
+def test_bash_offers_what_is_no_file(bash: Any) -> None:
+    assert bash("tr") == {"train"}
+    assert bash("data", "fetch", "fa") == {"fashion-mnist"}
+    assert bash("bench", "ops", "--suite", "q") == {"quick"}
+    assert bash("train", "--name", "") == set()
+
+
+def test_what_bash_sources_is_ours(run: Any) -> None:
+    """`eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)"`, as the help says."""
+    done = subprocess.run(
+        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
+        env={**os.environ, "_GPUCNN_COMPLETE": "bash_source"},
+        cwd=Path(__file__).resolve().parents[2],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "compgen -f" in done.stdout
