@@ -7,7 +7,7 @@ from collections.abc import Callable
 import click
 
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import device_option, reading_options, saved_options
+from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.labels import on_one_line
@@ -16,7 +16,6 @@ from gpucnn.training.report import Report
 
 _LARGEST = 20  # classes up to which the whole matrix is shown; of more, only the errors
 _ERRORS = 10  # that are shown of a larger matrix
-_SPLITS = ["test", "validation", "train", "all"]
 
 
 @click.command()
@@ -31,9 +30,7 @@ _SPLITS = ["test", "validation", "train", "all"]
     help="the only folder to look for the data set in",
     shell_complete=offer(files=True),
 )
-@click.option(
-    "--split", type=click.Choice(_SPLITS), help="[test if there is such a part, else all]"
-)
+@click.option("--split", type=click.Choice(SPLITS), help="[test if there is such a part, else all]")
 @reading_options
 @device_option
 @output_options

@@ -18,6 +18,7 @@ DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
 _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
 
 
+SPLITS = ("test", "validation", "train", "all")
 _OFFERS = {
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),

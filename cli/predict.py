@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 
+from gpucnn.cli.answers import Answer, Input, submission
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import device_option, reading_options, saved_options
+from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.targets import check_target
 from gpucnn.data import Reading
@@ -24,30 +23,6 @@ from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
 from gpucnn.training.files import storage_errors, write_atomic
-
-
-class Input(NamedTuple):
-    """An image as the model sees it.
-
-    Attributes:
-        name: what to call it.
-        stem: of the file that it is from, with the folders below the one that all files share.
-        number: of the image in that file; None if it holds one.
-        image: uint8 (C, H, W).
-        row: (name of the column, what it holds) that tells its row of a table from the others; None
-            if there is no such column.
-        is_picture: whether it is a picture, and no row or array.
-    """
-
-    name: str
-    stem: str
-    number: int | None
-    image: NDArray[np.uint8]
-    row: tuple[str, str] | None
-    is_picture: bool
-
-
-Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `classify` gives them
 
 
 @click.command()
@@ -71,6 +46,12 @@ Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `cl
     help="write the answers as Kaggle takes them: ImageId,Label, or with the table's own ids",
     shell_complete=offer(files=True),
 )
+@click.option(
+    "--split",
+    type=click.Choice(SPLITS),
+    default="all",
+    help="which part of data that have several [all]",
+)
 @reading_options
 @device_option
 @output_options
@@ -80,6 +61,7 @@ def command(
     top: int,
     save_input: Path | None,
     table: Path | None,
+    split: str,
     reading: Reading,
     device: str,
     console: Console,
@@ -99,12 +81,13 @@ def command(
     saved = load(console.device(device))
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     failed: list[GpucnnError] = []
-    inputs = _inputs(saved, files, reading, console, failed)
+    role = None if split == "all" else split
+    inputs = _inputs(saved, files, role, table is not None, reading, console, failed)
     answers: Iterable[Answer] = _classified(saved, inputs, top, save_input)
     if table is not None:
         answers = list(answers)  # all, before a line of them is printed: its reader may leave
         if not failed:
-            write_atomic(table, _submission(answers).encode(), "--csv FILE")
+            write_atomic(table, submission(answers).encode(), "--csv FILE")
             console.note(f"answers: {table}")
     for each, classes in answers:
         _show(console, each.name, classes)
@@ -128,19 +111,33 @@ def _classified(
 def _inputs(
     saved: SavedModel,
     files: tuple[str, ...],
+    role: str | None,
+    one_part: bool,
     reading: Reading,
     console: Console,
     failed: list[GpucnnError],
 ) -> Iterator[Input]:
     """The images of all files, until one cannot be read: that error is `failed` then."""
     said: list[str] = []
-    shared = os.path.commonpath([_folder(file) for file in files])
+    try:
+        shared = os.path.commonpath([_folder(file) for file in files])
+    except ValueError:  # they are on several drives
+        shared = ""
     for file in files:
         try:
             if not Path(file).exists():
                 raise DataError(f"there is no file {file}", fix="check its name")
             found = saved.find(Path(file), reading=reading)
-            for part in found.parts:
+            parts = [part for part in found.parts if role in (None, part.role)]
+            if not parts:
+                raise DataError(f"{file} has no {role} set", fix="leave --split out")
+            if one_part and len(parts) > 1:
+                raise UsageError(
+                    f"--csv answers one part, and {file} has several:"
+                    f" {', '.join(part.role for part in parts)}",
+                    fix="choose one, as in --split test",
+                )
+            for part in parts:
                 saved.check_shape(part.images, part.where)
         except DataError as error:
             if not reading.skip_broken:
@@ -151,22 +148,24 @@ def _inputs(
         except GpucnnError as error:
             failed.append(error)
             return
-        count = sum(len(part.images) for part in found.parts)
+        count = sum(len(part.images) for part in parts)
         if count > 1 or found.said != said:  # of many pictures, once
             text = f"{count:,} image{'s' * (count > 1)} of {file}"
+            if len(parts) > 1:
+                text += f" ({', '.join(f'{len(part.images):,} {part.role}' for part in parts)})"
             console.note(f"data: {', '.join([text, *found.said])}")
             said = found.said
         for note in found.notes:
             console.note(f"note: {note}")
         single = count == 1
-        for part in found.parts:
+        for part in parts:
             for k, image in enumerate(part.images):
                 name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
                 row = (part.id_name or "id", part.ids[k]) if part.ids else None
                 is_picture = found.noun == "pictures"
                 stem = _stem(name if is_picture else file, shared)
                 number = None if single or is_picture else k
-                yield Input(name, stem, number, image, row, is_picture)
+                yield Input(name, file, stem, number, image, row, is_picture)
 
 
 def _folder(file: str) -> str:
@@ -186,27 +185,6 @@ def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
     console.event({"file": name, "top": classes})
     shown = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in classes)
     console.result(on_one_line(f"{name}: {shown}"))
-
-
-def _submission(answers: list[Answer]) -> str:
-    """The answers as a table that Kaggle takes."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    rows = [each.row for each, _ in answers]
-    if answers and all(rows):
-        writer.writerow([rows[0][0], "label"])  # type: ignore[index]
-        keys = [row[1] for row in rows if row]
-    elif any(each.is_picture for each, _ in answers):
-        writer.writerow(["filename", "label"])
-        names = [Path(each.name).name for each, _ in answers]
-        unique = len(set(names)) == len(names)
-        keys = names if unique else [each.name for each, _ in answers]
-    else:
-        writer.writerow(["ImageId", "Label"])
-        keys = [str(number) for number in range(1, len(answers) + 1)]
-    labels = [classes[0]["label"] for _, classes in answers]
-    writer.writerows(zip(keys, labels, strict=True))
-    return text.getvalue()
 
 
 def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:

@@ -52,6 +52,12 @@ class Description:
         Raises:
             DataError: they describe no model that can be built; the message names `file`.
         """
+        if "keras" in metadata:
+            raise DataError(
+                f"{file} is a model that gpucnn.keras saved, and no run",
+                cause="it does not say how its data were read",
+                fix="load it with gpucnn.keras.load_model",
+            )
         require(metadata, _KINDS, file)
         values = {
             "label_values": metadata["class_names"],

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn import data
+from gpucnn import data, keras
 from gpucnn.training import SavedModel, checkpoint
 
 Image = pytest.importorskip("PIL.Image")
@@ -384,6 +384,61 @@ def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
     lines = Path("out.csv").read_text().splitlines()
     assert lines[0] == "filename,label"
     assert sorted(lines[1:]) == sorted(f"{k}.png,{label}" for k, label in enumerate(answers))
+
+
+def test_answers_to_rows_whose_ids_differ_in_kind(run: Any) -> None:
+    images, _ = digits(6)
+    train(run, table("train.csv", *digits()))
+    names = ",".join(f"pixel{k}" for k in range(784))
+    rows = [",".join(map(str, image.ravel())) for image in images]
+    for name, header, first in (
+        ("plain", None, 0), ("ids", "ImageId", 1), ("more", "ImageId", 90), ("other", "row_id", 50)
+    ):  # fmt: skip
+        lines = rows if header is None else [f"{first + k},{row}" for k, row in enumerate(rows)]
+        head = names if header is None else f"{header},{names}"
+        Path(f"{name}.csv").write_text("\n".join([head, *lines]))
+    result = run("predict", "runs/train-1", "ids.csv", "more.csv", "--csv", "out.csv")
+    assert result.code == 0, result.err
+    lines = Path("out.csv").read_text().splitlines()
+    assert lines[0] == "ImageId,Label"
+    assert [line.split(",")[0] for line in lines[1:]] == [*map(str, (*range(1, 7), *range(90, 96)))]
+    Image.fromarray(images[0]).save("one.png")
+    Path("copy.csv").write_bytes(Path("ids.csv").read_bytes())
+    Path("out.csv").unlink()
+    for files in (("ids.csv", "plain.csv"), ("plain.csv", "ids.csv"), ("ids.csv", "other.csv"),
+                  ("ids.csv", "copy.csv"), ("one.png", "ids.csv")):  # fmt: skip
+        result = run("predict", "runs/train-1", *files, "--convert", "none", "--csv", "out.csv")
+        assert result.code == 2
+        assert "one FILE at a time" in result.err
+        assert not Path("out.csv").exists()
+
+
+def test_answers_are_to_one_part(run: Any) -> None:
+    images, labels = digits(60)
+    train(run, table("train.csv", *digits()))
+    np.savez("a.npz", x_train=images[:40], y_train=labels[:40], x_test=images[40:])
+    result = run("predict", "runs/train-1", "a.npz")
+    assert len(result.out.splitlines()) == 60
+    assert "60 images of a.npz (40 train, 20 test)" in result.err
+    result = run("predict", "runs/train-1", "a.npz", "--csv", "out.csv")
+    assert result.code == 2
+    assert "as in --split test" in result.err
+    result = run("predict", "runs/train-1", "a.npz", "--csv", "out.csv", "--split", "test")
+    assert result.code == 0
+    assert len(result.out.splitlines()) == 20
+    assert len(Path("out.csv").read_text().splitlines()) == 21
+    result = run("predict", "runs/train-1", "train.csv", "--split", "test")
+    assert result.code == 4
+    assert "train.csv has no test set" in result.err
+
+
+def test_a_model_that_keras_saved_is_no_run(run: Any) -> None:
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Dense(10)])
+    model.build((1, 28, 28))
+    model.save("m.safetensors")
+    result = run("predict", "m.safetensors", "x.png")
+    assert result.code == 4
+    assert "gpucnn.keras.load_model" in result.err
 
 
 def test_predict_takes_a_folder_without_classes(run: Any) -> None:

@@ -67,10 +67,11 @@ def test_evaluate_refuses_what_does_not_fit(trained: dict[str, Any], run: Any) -
         x_test=np.zeros((20, 8, 8), np.uint8),
         y_test=np.arange(20) % 10,
     )
+    np.savez("same.npz", x=_images()[:20], y=np.arange(20) % 10)
     for args, says in (
         (["runs/train-1", "--data", "small.npz"], "has images of 1x8x8, not of 1x28x28"),
         (["runs/none"], "no run"),
-        (["runs/train-1", "--data", "digits", "--split", "validation"], "no validation"),
+        (["runs/train-1", "--data", "same.npz", "--split", "validation"], "no validation"),
         (["small.npz"], "small.npz"),
     ):
         result = run("evaluate", *args)
