@@ -19,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from gpucnn.backend import Backend, of
 from gpucnn.backend.base import Array, check_class_ids, check_input, names_of_windows
 from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.operands import as_floats
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_transpose_shape
 
 __all__ = [
@@ -192,6 +193,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
             fix="give the axis of the classes, axis=-1 for the last",
         )
     with backend.computing():
+        (x,) = as_floats([x])
         # The maximum cancels in the quotient; without it exp overflows at 89.
         e = backend.xp.exp(x - x.max(axis=axis, keepdims=True))
         return e / e.sum(axis=axis, keepdims=True)

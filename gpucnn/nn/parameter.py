@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 
 
@@ -13,10 +12,12 @@ class Parameter(Tensor):
     """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
 
     def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
-        if hasattr(array, "dtype"):
-            # An optimizer changes the array in place, and a NumPy scalar cannot be changed.
-            array = backends.of(array).asarray(array)
         super().__init__(array, requires_grad, name)
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is changed in place: a parameter is, also while it is frozen."""
+        return self.creator is None
 
 
 class NamedParameters(dict[str, Parameter]):
