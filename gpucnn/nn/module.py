@@ -32,8 +32,9 @@ from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES, LAYERS
+from gpucnn.nn.named import Members, Named
 from gpucnn.nn.overrides import local, lookup, override
-from gpucnn.nn.parameter import NamedParameters, Parameter
+from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 from gpucnn.spelling import explain_attribute, explained
 
@@ -186,17 +187,24 @@ class Module:
 
     # The tree.
 
-    def children(self) -> dict[str, Module]:
+    def named_children(self) -> Named[Module]:
         """Name -> module it owns; see the head of this file for which are found.
 
         Raises:
             UsageError: two of them have one name.
         """
-        return owned(self, Module)
+        return Named(owned(self, Module))
 
-    def modules(self) -> dict[str, Module]:
-        """Path from here -> module, itself first; a module that is used twice is listed once."""
-        found: dict[str, Module] = {}
+    def children(self) -> Members[Module]:
+        """`named_children`, over which a loop gets the modules: `for layer in net.children()`."""
+        return Members(self.named_children())
+
+    def named_modules(self) -> Named[Module]:
+        """Path from here -> module, itself first; a module that is used twice is listed once.
+
+        A loop gets pairs: `for path, module in net.named_modules()`.
+        """
+        found: Named[Module] = Named()
         seen: set[int] = set()
         stack: list[tuple[str, Module]] = [("", self)]
         while stack:
@@ -204,22 +212,27 @@ class Module:
             if id(module) not in seen:
                 seen.add(id(module))
                 found[path] = module
-                children = module.children().items()
+                children = module.named_children()
                 stack += [(join(path, name), child) for name, child in children][::-1]
         return found
 
-    def named_parameters(self) -> NamedParameters:
+    def modules(self) -> Members[Module]:
+        """`named_modules`, over which a loop gets the modules: `for module in net.modules()`."""
+        return Members(self.named_modules())
+
+    def named_parameters(self) -> Named[Parameter]:
         """Path from here -> parameter, in order; one that is used twice is listed once.
 
         A loop gets pairs: `for path, parameter in net.named_parameters()`.
 
         Raises:
-            UsageError: the module is not built, so there are none yet.
+            UsageError: the module is not built, so there are none yet; or a module was put in since
+                then that `forward` does not call.
         """
         self.require_built()
-        found = NamedParameters()
+        found: Named[Parameter] = Named()
         seen: set[int] = set()
-        for path, module in self.modules().items():
+        for path, module in self.named_modules():
             for name, parameter in owned(module, Parameter).items():
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
@@ -253,7 +266,7 @@ class Module:
         The library itself never calls it on a model of yours: it computes inside `evaluating` and
         `training_mode`.
         """
-        for module in self.modules().values():
+        for module in self.modules():
             module.training = mode
         return self
 
@@ -279,7 +292,7 @@ class Module:
         Batch norm then takes its running statistics, and leaves them too, as in Keras. It may come
         before `build`. Dropout goes on: that is not a matter of parameters.
         """
-        for module in self.modules().values():
+        for module in self.modules():
             module.frozen = frozen
             for parameter in owned(module, Parameter).values():
                 parameter.requires_grad = not frozen
@@ -373,9 +386,12 @@ class Module:
         )
 
     def require_built(self) -> None:
-        """Build it if it is not built but its input shape was declared."""
-        if self.path is None:
-            self.build()
+        """Build what is not built, if the input shape was declared, or is known from before.
+
+        That is the whole tree, or the modules that were put in since it was built.
+        """
+        if any(module.path is None for module in self.modules()):
+            self.build(seed=self.seed, device=self.device)
 
 
 def _tensor(x: Any) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from gpucnn.autograd import Tensor
@@ -18,17 +17,3 @@ class Parameter(Tensor):
     def is_parameter(self) -> bool:
         """Whether it is changed in place: a parameter is, also while it is frozen."""
         return self.creator is None
-
-
-class NamedParameters(dict[str, Parameter]):
-    """Path -> parameter, of which a loop gets pairs, as in PyTorch: `for path, parameter in named`.
-
-    So does what loops over it, such as `list`. All else is that of a dict: `named[path]`, `in`,
-    `keys()`, `values()`, `items()`, `dict(named)`.
-    """
-
-    def __iter__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return iter(self.items())
-
-    def __reversed__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return reversed(self.items())

@@ -103,7 +103,7 @@ class TestInputShape:
     def test_every_layer_takes_one_and_a_name(self, make):
         layer = make(input_shape=[1, np.int64(9), 9], name="first")
         assert layer.input_shape == (1, 9, 9)
-        assert list(nn.Sequential([layer]).children()) == ["first"]
+        assert list(nn.Sequential([layer]).children().keys()) == ["first"]
 
     @pytest.mark.parametrize(
         ("value", "fix"),

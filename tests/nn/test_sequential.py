@@ -31,7 +31,7 @@ def small(extra=(), **build):
 
 
 def names(model):
-    return list(model.children())
+    return list(model.children().keys())
 
 
 def test_names_are_kind_and_number():
