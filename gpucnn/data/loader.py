@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gpucnn import random
+from gpucnn.backend import Backend
 from gpucnn.data.augment import Augment
 from gpucnn.data.dataset import Dataset, require_finite
-from gpucnn.errors import UsageError
-
-if TYPE_CHECKING:
-    from gpucnn.backend.base import Backend
+from gpucnn.errors import UsageError, expect
+from gpucnn.spelling import Spellings, explained
 
 Batch = tuple[Any, ...]
+
+_SPELLED = Spellings(
+    instead={
+        "drop_last": "the last batch is kept, as short as it is",
+        "num_workers": "the images lie on the device, where batches are made",
+        "pin_memory": "the images lie on the device, where batches are made",
+    }
+)
 
 
 class Loader:
@@ -40,9 +47,10 @@ class Loader:
 
     Raises:
         UsageError: the batch size or the limit is below 1.
-        DataError: an image holds NaN or infinity.
+        DataError: an image or a target holds NaN or infinity.
     """
 
+    @explained(_SPELLED)
     def __init__(
         self,
         dataset: Dataset,
@@ -60,7 +68,13 @@ class Loader:
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if value is not None and (not whole or value < 1):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
+        expect(
+            dataset, Dataset, "the data set", 'give data.Dataset("mine", images, labels, classes)'
+        )
+        expect(backend, Backend, "the backend", 'give gpucnn.backend.get("cpu")')
         require_finite(dataset.images, f"image {{}} of {dataset.name}")
+        if dataset.labels is not None:
+            require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend

@@ -28,7 +28,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, UsageError, expect
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES, LAYERS
@@ -36,13 +36,21 @@ from gpucnn.nn.named import Members, Named
 from gpucnn.nn.overrides import local, lookup, override
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
-from gpucnn.spelling import explain_attribute, explained
+from gpucnn.spelling import Spellings, explain_attribute, explained
 
 if TYPE_CHECKING:
     from gpucnn.nn.summary import Row
 
 Shape = tuple[int, ...]
 Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
+
+_STRICT = Spellings(
+    instead={
+        "assign": "the arrays are copied into those of the module",
+        "strict": "what does not fit is always refused; leave entries out of the dict, and add"
+        " those of state_dict() for them",
+    }
+)
 
 
 class Module:
@@ -151,6 +159,12 @@ class Module:
                 like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
+        if len(input_shapes) > 1 and all(map(arguments.is_whole, input_shapes)):
+            raise ShapeError(
+                f"the input shape is {', '.join(map(str, input_shapes))}",
+                cause="the shape of each input is one tuple",
+                fix=f"write build({input_shapes})",
+            )
         shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
         build(self, shapes, seed, device, channels_first)
         return self
@@ -166,6 +180,12 @@ class Module:
             named = error.at(self.label)
             add_layout(named, self, tensors)
             raise named.with_traceback(error.__traceback__) from None
+        if output is None:
+            raise UsageError(
+                f"forward of {self.label} returned None",
+                cause="the output is what forward returns",
+                fix="end it with return, as in `return self.head(x)`",
+            )
         if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
@@ -318,6 +338,7 @@ class Module:
         """A copy, on the host, of every parameter and buffer by its path."""
         return copy_out(entries(self))
 
+    @explained(_STRICT)
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy `state` into the arrays of this (built) module; all of it or, on error, nothing.
 
@@ -336,6 +357,12 @@ class Module:
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
+        expect(
+            weights,
+            (list, tuple),
+            "what holds the weights",
+            "give the list that get_weights() returned",
+        )
         paths = list(by_layer(self))
         paths += [f"array {number}" for number in range(len(paths), len(weights))]
         given = {path: np.asarray(array) for path, array in zip(paths, weights, strict=False)}
@@ -400,5 +427,11 @@ def _tensor(x: Any) -> Tensor:
             f"{x.label} is given to a layer as its input",
             cause="a layer takes an array or a Tensor",
             fix="write Sequential([first, second]), or a Module whose forward calls the layers",
+        )
+    if x is None:
+        raise UsageError(
+            "None is given to a layer by position",
+            cause="positions are for inputs, arrays (N, ...)",
+            fix="give it by name, as in net(x, mask=None), or leave it out",
         )
     return Tensor(x)

@@ -9,7 +9,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError, WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError, expect
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
@@ -115,6 +115,8 @@ def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: st
     Raises:
         WeightsMismatchError: it lists what is missing, unexpected and of another shape.
     """
+    expect(given, Mapping, f"what holds {what}", "give the dict that state_dict() returned")
+    given = {n: a if hasattr(a, "shape") else np.asarray(a) for n, a in given.items()}
     _check_entries(arrays, given, what)
     for name, array in arrays.items():
         backend = backends.of(array)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -39,8 +39,16 @@ def evaluate(
         outputs: gets the outputs of each batch, NumPy arrays (B, K).
 
     Raises:
-        UsageError: the model has fewer outputs than there are classes.
+        UsageError: the model has fewer outputs than there are classes, it gives no Tensor, or the
+            data set has no labels.
     """
+    expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
+    expect(dataset, Dataset, "the data set", "give one part, such as splits.test")
+    if dataset.labels is None:
+        raise UsageError(
+            f"{dataset.name} has no labels to compare with",
+            fix="give a data set with labels; the model itself gives the outputs: model(images)",
+        )
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
@@ -83,24 +91,50 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     """Check that a built model has an output for each class id in a data set.
 
     Raises:
-        UsageError: it has fewer.
+        UsageError: it has fewer, it gives no Tensor, or targets are not what the loss is of.
     """
     labels = dataset.labels
-    if labels is None or labels.dtype.kind != "i" or not labels.size:
-        return  # float targets: the losses compare their shape with that of the outputs
+    if labels is None or not labels.size:
+        return
     outputs = count_outputs(model, dataset.image_shape)
+    if labels.dtype.kind != "i":  # targets: the losses compare their shape with that of the outputs
+        _check_targets(dataset.name, labels, loss)
+        return
     # A single output says yes or no, or is a number, unless a softmax is taken of it.
     needed = int(labels.max()) + 1
-    if outputs < needed and (outputs > 1 or loss == "softmax_cross_entropy"):
+    number = outputs == 1 and (loss == "mean_squared_error" or needed <= 2)
+    if outputs < needed and (not number or loss == "softmax_cross_entropy"):
         raise UsageError(
-            f"the model has {outputs} outputs, too few for {dataset.name}",
+            f"the model has {outputs} output{'s' * (outputs != 1)}, too few for {dataset.name}",
             cause=f"its labels go up to {needed - 1}",
             fix=f"give the last layer {needed} outputs or more",
         )
 
 
+def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
+    """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
+    if loss != "binary_cross_entropy" or (targets.min() >= 0 and targets.max() <= 1):
+        return
+    raise UsageError(
+        f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
+        cause="a target is a probability, from 0 to 1",
+        fix='scale the targets, or train with loss="mean_squared_error"',
+    )
+
+
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
-    """How many outputs a built model has for an image."""
+    """How many outputs a built model has for an image.
+
+    Raises:
+        UsageError: it gives something else than one Tensor.
+    """
     zeros = np.zeros((1, *image_shape), np.float32)
     with model.evaluating(), no_grad():
-        return model(Tensor(backends.get(model.device).asarray(zeros))).shape[-1]
+        output: Any = model(Tensor(backends.get(model.device).asarray(zeros)))
+    expect(
+        output,
+        Tensor,
+        f"what forward of {model.label} returns",
+        "return one Tensor (N, K); train a model of several outputs in a loop of your own",
+    )
+    return output.shape[-1]

@@ -10,7 +10,7 @@ import pytest
 from gpucnn import backend as backends
 from gpucnn import nn, optim
 from gpucnn.autograd import Tensor, is_grad_enabled
-from gpucnn.errors import ShapeError, UsageError, WeightsMismatchError
+from gpucnn.errors import ShapeError, SignatureError, UsageError, WeightsMismatchError
 from gpucnn.functions import softmax_cross_entropy
 
 
@@ -324,6 +324,62 @@ def test_what_needs_a_built_module_says_so(use):
     with pytest.raises(UsageError, match=r"Net is not built") as caught:
         use(Net())
     assert "model.build((1, 28, 28))" in caught.value.fix
+
+
+def test_inputs_are_arrays_and_the_rest_is_given_by_name():
+    class Masked(nn.Module):
+        def __init__(self):
+            self.dense = nn.Dense(2)
+
+        def forward(self, x, mask=None, scale=1.0):
+            y = self.dense(x) * scale
+            return y if mask is None else y * mask
+
+    for built in (Masked(), Masked().build((3,))):
+        with pytest.raises(UsageError, match="None is given to a layer") as caught:
+            built(X, None)
+        assert "net(x, mask=None)" in caught.value.fix
+    with pytest.raises(UsageError, match="a number is given to Masked by position") as caught:
+        Masked()(X, 2.0)
+    assert "net(x, scale=2.0)" in caught.value.fix
+    np.testing.assert_allclose(built(X, mask=None, scale=2.0).numpy(), 2 * built(X).numpy())
+
+
+def test_a_forward_that_forgets_to_return():
+    class Inner(nn.Module):
+        def forward(self, x):
+            x * 2
+
+    for use in (lambda: Inner().build((3,)), lambda: Inner()(X)):
+        with pytest.raises(UsageError, match="forward of Inner returned None"):
+            use()
+    with pytest.raises(UsageError, match=r"forward of inner1 \(Inner\) returned None"):
+        nn.Sequential([Inner()]).build((3,))
+
+
+@pytest.mark.parametrize(
+    ("use", "message", "fix"),
+    [
+        (lambda net: net.load_state_dict(None), "is a NoneType", "state_dict()"),
+        (lambda net: net.load_state_dict([1]), "is a list", "state_dict()"),
+        (lambda net: net.set_weights(None), "is a NoneType", "get_weights()"),
+        (lambda net: net.set_weights({}), "is a dict", "get_weights()"),
+    ],
+)
+def test_weights_of_another_kind(net, use, message, fix):
+    with pytest.raises(UsageError, match=f"what holds the weights.* {message}") as caught:
+        use(net)
+    assert fix in caught.value.fix
+
+
+def test_weights_may_be_lists_and_are_always_strict():
+    net = nn.Dense(1).build((2,))
+    net.load_state_dict({"weight": [[1.0], [2.0]], "bias": [0.5]})
+    assert net([[1.0, 1.0]]).item() == 3.5
+    with pytest.raises(WeightsMismatchError, match="1 of another shape"):
+        net.load_state_dict({"weight": [1.0, 2.0], "bias": [0.5]})
+    with pytest.raises(SignatureError, match="there is no strict: what does not fit"):
+        net.load_state_dict({}, strict=False)
 
 
 def test_several_inputs():
