@@ -66,6 +66,14 @@ _FOREIGN = {
 #: A decorator for functions of an axis.
 names_of_axis = explained(Spellings(renamed={"dim": ("axis",), "keepdim": ("keepdims",)}))
 
+#: The same for maximum and minimum, of which PyTorch gives the indices as well.
+names_of_extremes = explained(
+    Spellings(
+        renamed={"keepdim": ("keepdims",)},
+        instead={"dim": "did you mean axis? It gives the values alone, argmax(axis) the indices"},
+    )
+)
+
 
 class _Count(int):
     """The number of elements, which says so where PyTorch's method `size` is meant."""
@@ -223,11 +231,11 @@ class ArrayMethods(ArrayOperators):
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions().mean(self, axis, keepdims)
 
-    @names_of_axis
+    @names_of_extremes
     def max(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions().max(self, *args, axis=axis, keepdims=keepdims)
 
-    @names_of_axis
+    @names_of_extremes
     def min(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions().min(self, *args, axis=axis, keepdims=keepdims)
 

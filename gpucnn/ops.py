@@ -172,6 +172,7 @@ def conv2d_transpose(
         return y if b is None else y + b.reshape(1, -1, 1, 1)
 
 
+@names_of_windows
 def relu_forward(x: Array) -> Array:
     """max(x, 0) of an array of any shape; a NaN stays one. For `relu_backward`, pass the result."""
     backend = of(x)
@@ -179,6 +180,7 @@ def relu_forward(x: Array) -> Array:
         return backend.xp.maximum(x, 0)
 
 
+@names_of_windows
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along an axis; stable for scores of any size.
 
@@ -186,7 +188,8 @@ def softmax(x: Array, axis: int = -1) -> Array:
         ShapeError: there is no such axis, or it has no elements.
     """
     backend = of(x)
-    if axis not in range(-x.ndim, x.ndim) or not x.shape[axis]:
+    whole = hasattr(axis, "__index__")
+    if not whole or axis not in range(-x.ndim, x.ndim) or not x.shape[axis]:
         raise ShapeError(
             f"softmax over axis {axis!r} of an array of shape {x.shape}",
             cause="there is no such axis, or it has no elements",

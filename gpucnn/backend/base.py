@@ -50,6 +50,7 @@ names_of_windows = explained(
             "bias": ("b",),
             "dilation_rate": ("dilation",),
             "dilations": ("dilation",),
+            "dim": ("axis",),
             "input": ("x",),
             "kernel_size": ("kernel",),
             "pool_size": ("kernel",),
@@ -572,6 +573,12 @@ class Backend(ABC):
         """
         self._check_floats(x=x)
         _check_rate(rate)
+        if not isinstance(key, Sequence) or len(key) != 2:
+            raise UsageError(
+                f"the key of a dropout is {key!r}",
+                cause="it is a pair of integers, of a random stream",
+                fix='give gpucnn.random.stream_key(seed, "dropout")',
+            )
         return self._dropout_forward(x, rate, key, step)
 
     def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gpucnn.array_methods import names_of_axis
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.functions.reduction import check_axes
@@ -165,13 +164,11 @@ def gelu(x: Operand) -> Tensor:
     return GELU()(x)
 
 
-@names_of_axis
 def softmax(x: Operand, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`; stable for scores of any size."""
     return Softmax(axis)(x)
 
 
-@names_of_axis
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """log(softmax(x)) along `axis`; stable for scores of any size."""
     return LogSoftmax(axis)(x)

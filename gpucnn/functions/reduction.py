@@ -10,7 +10,7 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from gpucnn.array_methods import Axis, names_of_axis
+from gpucnn.array_methods import Axis, names_of_extremes
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import ShapeError, SignatureError
@@ -146,26 +146,24 @@ class Min(Max):
         return y
 
 
-@names_of_axis
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over `axis`, an int, several, or None for all."""
     return Sum(axis, keepdims)(x)
 
 
-@names_of_axis
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean over `axis`, an int, several, or None for all."""
     return Mean(axis, keepdims)(x)
 
 
-@names_of_axis
+@names_of_extremes
 def max(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Maximum over `axis`, which is given by name; equal maxima share the gradient."""
     _axis_by_name("max", args)
     return Max(axis, keepdims)(x)
 
 
-@names_of_axis
+@names_of_extremes
 def min(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Minimum over `axis`, which is given by name; equal minima share the gradient."""
     _axis_by_name("min", args)

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.array_methods import names_of_axis
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
@@ -122,7 +121,6 @@ def transpose(x: Operand, *axes: int | Sequence[int]) -> Tensor:
     return Transpose(_flat_ints("transpose", axes) or None)(x)
 
 
-@names_of_axis
 def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """The tensors of a list one after the other along `axis`.
 
@@ -143,7 +141,6 @@ def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return Concat(axis)(*parts)
 
 
-@names_of_axis
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """The tensors of a list side by side along a new axis; all of one shape.
 
