@@ -7,7 +7,8 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from gpucnn.errors import DtypeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.recording import is_grad_enabled
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Operand, Tensor
@@ -117,7 +118,7 @@ class ArrayOperators:
             fix="write x.data[index] = value, through which no gradient passes",
         )
 
-    # ---- in place: a parameter keeps its identity; see Tensor._updated ---------------------------
+    # ---- in place -----------------------------------------------------------------------------
 
     def __iadd__(self, other: Operand) -> Tensor:
         return self._updated(self + other)
@@ -137,8 +138,39 @@ class ArrayOperators:
     def __imatmul__(self, other: Operand) -> Tensor:
         return self._updated(self @ other)
 
-    def _updated(self, result: Tensor) -> Tensor:
-        raise NotImplementedError
+    def _updated(self: Any, result: Tensor) -> Tensor:
+        """What `x -= y` leaves in x, where x - y is the result.
+
+        A parameter takes the values over into its own array, as an optimizer does: whoever else
+        holds it is to see them. Every other tensor is replaced by the result, as a number is.
+
+        Raises:
+            GraphError: the change of a parameter would be recorded.
+            ShapeError, DtypeError: the result does not fit into the parameter.
+        """
+        if not self.is_parameter:
+            return result
+        if is_grad_enabled():
+            raise GraphError(
+                f"{self.name or 'a tensor that requires a gradient'} is changed in place",
+                cause="outside of no_grad() that would be recorded, and its gradient be lost",
+                fix="update parameters inside `with no_grad():`; for a new tensor write y = x + 1",
+            )
+        if result.shape != self.shape:
+            raise ShapeError(
+                f"a tensor of shape {self.shape} is to take values of shape {result.shape}",
+                cause="a change in place keeps the shape",
+                fix="reshape the other operand, or write y = x + other",
+            )
+        if result.dtype != self.dtype:
+            raise DtypeError(
+                f"a tensor of {self.dtype} is to take values of {result.dtype}",
+                cause="a change in place keeps the dtype",
+                fix="convert the other operand, or write y = x + other",
+            )
+        with self.backend.computing():
+            self.data[...] = result.data
+        return self
 
 
 for _name, _about in _LACKING.items():

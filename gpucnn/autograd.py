@@ -7,11 +7,8 @@ applies the chain rule at each Function (Rumelhart, Hinton and Williams 1986; Ba
 
 from __future__ import annotations
 
-import inspect
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import ContextDecorator
-from typing import Any, NoReturn, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -19,44 +16,16 @@ from gpucnn import backend as backends
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError, UsageError
-from gpucnn.operands import as_array, as_floats, constant, is_array, unscalar
+from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
+from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
+from gpucnn.recording import is_grad_enabled as is_grad_enabled
+from gpucnn.recording import no_grad as no_grad
 from gpucnn.spelling import Spellings, explained
-
-Called = TypeVar("Called", bound=Callable[..., Any])
 
 _BACKWARD = Spellings(
     renamed={"gradient": ("grad",)},
     instead={"retain_graph": "a backward frees the graph: run the forward computation again"},
 )
-_local = threading.local()
-
-
-def is_grad_enabled() -> bool:
-    """Whether computations are being recorded in this thread."""
-    return getattr(_local, "enabled", True)
-
-
-class no_grad(ContextDecorator):
-    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
-
-    def __call__(self, function: Called) -> Called:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
-            raise UsageError(
-                f"no_grad decorates {function.__name__}, whose body runs after the call",
-                cause="a generator or coroutine runs when it is asked for the next value",
-                fix="write `with no_grad():` in its body, around what is not to be recorded",
-            )
-        return super().__call__(function)
-
-    def __enter__(self) -> None:
-        # A stack, as one instance used as a decorator may be entered again before it is left.
-        stack = _local.__dict__.setdefault("stack", [])
-        stack.append(is_grad_enabled())
-        _local.enabled = False
-
-    def __exit__(self, *_: object) -> None:
-        _local.enabled = _local.stack.pop()
 
 
 class Tensor(ArrayMethods):
@@ -97,34 +66,6 @@ class Tensor(ArrayMethods):
         """Whether it is a leaf that requires a gradient, which training changes in place."""
         return self.requires_grad and self.creator is None
 
-    def _updated(self, result: Tensor) -> Tensor:
-        """What `x -= y` leaves in x, where x - y is the result.
-
-        A parameter takes the values over into its own array, as an optimizer does: whoever else
-        holds it is to see them. Every other tensor is replaced by the result, as a number is.
-
-        Raises:
-            GraphError: the change of a parameter would be recorded.
-            ShapeError, DtypeError: the result does not fit into the parameter.
-        """
-        if not self.is_parameter:
-            return result
-        if is_grad_enabled():
-            raise GraphError(
-                f"{self.name or 'a tensor that requires a gradient'} is changed in place",
-                cause="outside of no_grad() that would be recorded, and its gradient be lost",
-                fix="update parameters inside `with no_grad():`; for a new tensor write y = x + 1",
-            )
-        if result.shape != self.shape:
-            raise ShapeError(
-                f"a tensor of shape {self.shape} is to take values of shape {result.shape}",
-                cause="a change in place keeps the shape",
-                fix="reshape the other operand, or write y = x + other",
-            )
-        with self.backend.computing():
-            self.data[...] = result.data
-        return self
-
     def zero_grad(self) -> None:
         """Forgets the gradient."""
         self.grad = None
@@ -159,7 +100,7 @@ class Tensor(ArrayMethods):
                 grad = self.backend.xp.ones_like(self.data)
         else:
             grad = grad.data if isinstance(grad, Tensor) else grad
-            _check_gradient("backward", grad, self.data)
+            check_gradient("backward", grad, self.data)
         with self.backend.computing():
             self._accumulate(grad)
 
@@ -279,24 +220,8 @@ class Function:
         inputs, self.inputs, self.saved = self.inputs, (), ()
         for tensor, needed, gradient in zip(inputs, self.needs_input_grad, gradients, strict=True):
             if needed:
-                _check_gradient(self.label, gradient, tensor.data)
+                check_gradient(self.label, gradient, tensor.data)
                 yield tensor, gradient
-
-
-def _check_gradient(where: str, grad: Array, array: Array) -> None:
-    """The gradient by an array must have its shape and dtype."""
-    if not hasattr(grad, "dtype") or grad.dtype != array.dtype:
-        raise DtypeError(
-            f"{where}: a gradient of type {getattr(grad, 'dtype', type(grad).__name__)}",
-            cause=f"the array that it is the gradient by is of type {array.dtype}",
-            fix="give an array of the same type",
-        )
-    if grad.shape != array.shape:
-        raise ShapeError(
-            f"{where}: a gradient of shape {grad.shape}",
-            cause=f"the array that it is the gradient by has shape {array.shape}",
-            fix=f"give a gradient of shape {array.shape}",
-        )
 
 
 def as_tensors(values: Sequence[Operand]) -> tuple[Tensor, ...]:

@@ -14,7 +14,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError
+from gpucnn.errors import DtypeError, ShapeError
 
 #: One number of each kind that a dtype may have.
 _OF_KIND: dict[str, float] = {"b": False, "i": 0, "u": 0, "f": 0.0}
@@ -101,3 +101,19 @@ def number(value: Any, call: str, name: str, instead: str) -> float:
 def unscalar(array: Array) -> Array:
     """An array, also where NumPy makes a number of a result without axes."""
     return np.asarray(array) if isinstance(array, np.generic) else array
+
+
+def check_gradient(where: str, grad: Array, array: Array) -> None:
+    """The gradient by an array must have its shape and dtype."""
+    if not hasattr(grad, "dtype") or grad.dtype != array.dtype:
+        raise DtypeError(
+            f"{where}: a gradient of type {getattr(grad, 'dtype', type(grad).__name__)}",
+            cause=f"the array that it is the gradient by is of type {array.dtype}",
+            fix="give an array of the same type",
+        )
+    if grad.shape != array.shape:
+        raise ShapeError(
+            f"{where}: a gradient of shape {grad.shape}",
+            cause=f"the array that it is the gradient by has shape {array.shape}",
+            fix=f"give a gradient of shape {array.shape}",
+        )

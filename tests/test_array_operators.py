@@ -92,6 +92,13 @@ def test_a_change_in_place_keeps_the_shape(backend):
     assert w.numpy().tolist() == [[1, 2]]
 
 
+def test_a_change_in_place_keeps_the_dtype(backend):
+    counts = nn.Parameter(backend.asarray(np.array([1, 3])), requires_grad=False)
+    with no_grad(), pytest.raises(DtypeError, match="int64 is to take values of float64"):
+        counts /= 2
+    assert counts.numpy().tolist() == [1, 3]
+
+
 def test_other_tensors_are_replaced_as_numbers_are(backend):
     x = leaf(backend, [1.0, 2.0])
     same, array = x, x.data

@@ -822,7 +822,7 @@ class Backend(ABC):
                 raise UsageError(
                     f"{name} is read-only",
                     cause="an update works in place",
-                    fix=f"pass a copy: {name}.copy()",
+                    fix="make it of an array that can be written to, such as array.copy()",
                 )
             if not array.flags.c_contiguous:
                 raise ShapeError(
