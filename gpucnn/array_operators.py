@@ -7,7 +7,7 @@ import importlib
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
-from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, UsageError
 from gpucnn.recording import is_grad_enabled
 
 if TYPE_CHECKING:
@@ -147,6 +147,7 @@ class ArrayOperators:
         Raises:
             GraphError: the change of a parameter would be recorded.
             ShapeError, DtypeError: the result does not fit into the parameter.
+            UsageError: its array is read-only.
         """
         if not self.is_parameter:
             return result
@@ -167,6 +168,12 @@ class ArrayOperators:
                 f"a tensor of {self.dtype} is to take values of {result.dtype}",
                 cause="a change in place keeps the dtype",
                 fix="convert the other operand, or write y = x + other",
+            )
+        if not getattr(self.data.flags, "writeable", True):  # CuPy's arrays always are
+            raise UsageError(
+                f"{self.name or 'a tensor'} is read-only",
+                cause="a parameter is changed in its own array",
+                fix="make it of an array that can be written to, such as array.copy()",
             )
         with self.backend.computing():
             self.data[...] = result.data

@@ -10,7 +10,7 @@ import pytest
 from gpucnn import functions as F
 from gpucnn import nn, no_grad
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError, UsageError
 
 IN_PLACE = {
     operator.iadd: [3.0, 6.0],
@@ -90,6 +90,15 @@ def test_a_change_in_place_keeps_the_shape(backend):
     ):
         w += np.ones((3, 1), np.float32) if backend.name == "cpu" else leaf(backend, [[1]] * 3)
     assert w.numpy().tolist() == [[1, 2]]
+
+
+def test_a_read_only_array_is_not_changed():
+    array = np.ones(2, np.float32)
+    array.flags.writeable = False
+    w = Tensor(array, requires_grad=True, name="w")
+    with no_grad(), pytest.raises(UsageError, match="w is read-only") as caught:
+        w -= 1
+    assert "array.copy()" in caught.value.fix
 
 
 def test_a_change_in_place_keeps_the_dtype(backend):

@@ -573,7 +573,7 @@ class Backend(ABC):
         """
         self._check_floats(x=x)
         _check_rate(rate)
-        if not isinstance(key, Sequence) or len(key) != 2:
+        if not hasattr(key, "__len__") or len(key) != 2:
             raise UsageError(
                 f"the key of a dropout is {key!r}",
                 cause="it is a pair of integers, of a random stream",

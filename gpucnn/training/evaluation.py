@@ -100,10 +100,10 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     if labels.dtype.kind != "i":  # targets: the losses compare their shape with that of the outputs
         _check_targets(dataset.name, labels, loss)
         return
-    # A single output says yes or no, or is a number, unless a softmax is taken of it.
     needed = int(labels.max()) + 1
-    number = outputs == 1 and (loss == "mean_squared_error" or needed <= 2)
-    if outputs < needed and (not number or loss == "softmax_cross_entropy"):
+    # A single output says yes or no, or is a number, where no softmax is taken of it.
+    most = {"binary_cross_entropy": 2, "mean_squared_error": needed}.get(loss, 1)
+    if outputs < needed and not (outputs == 1 and needed <= most):
         raise UsageError(
             f"the model has {outputs} output{'s' * (outputs != 1)}, too few for {dataset.name}",
             cause=f"its labels go up to {needed - 1}",
@@ -113,8 +113,8 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
 
 def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
     """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
-    if loss != "binary_cross_entropy" or (targets.min() >= 0 and targets.max() <= 1):
-        return
+    if loss != "binary_cross_entropy" or not (targets.min() < 0 or targets.max() > 1):
+        return  # a NaN among them is named by the Loader
     raise UsageError(
         f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
         cause="a target is a probability, from 0 to 1",

@@ -128,14 +128,20 @@ def test_what_the_other_losses_take(labels: Any, outputs: int, loss: str) -> Non
     assert history.records[0]["loss"] > 0
 
 
-@pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_targets_that_are_not_finite_are_named(bad: float) -> None:
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+@pytest.mark.parametrize("loss", ["mean_squared_error", "softmax_cross_entropy"])
+def test_targets_that_are_not_finite_are_named(bad: float, loss: str) -> None:
     targets = np.zeros((8, 2), np.float32)
     targets[5, 1] = bad
-    config = TrainConfig(epochs=1, loss="mean_squared_error")
+    config = TrainConfig(epochs=1, loss=loss)
     with pytest.raises(DataError, match="the target of image 5 of toy holds") as caught:
         fit(layer(), data.Splits(data.Dataset("toy", X, targets, 2)), config)
     assert "--" not in str(caught.value.fix)
+    targets[5, 1] = np.nan
+    with pytest.raises(DataError, match="the target of image 5 of toy holds NaN"):
+        evaluate(
+            layer().build((5,)), data.Dataset("toy", X, targets, 2), loss="binary_cross_entropy"
+        )
 
 
 def test_the_fix_of_a_divergence_is_in_python_too() -> None:
