@@ -182,7 +182,7 @@ class Module:
             raise named.with_traceback(error.__traceback__) from None
         if output is None:
             raise UsageError(
-                f"forward of {self.label} returned None",
+                f"forward of {self.label} returned nothing",
                 cause="the output is what forward returns",
                 fix="end it with return, as in `return self.head(x)`",
             )

@@ -87,6 +87,17 @@ def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
     return np.concatenate(outputs)
 
 
+def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
+    """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
+    if loss != "binary_cross_entropy" or not (targets.min() < 0 or targets.max() > 1):
+        return  # a NaN among them is named by the Loader
+    raise UsageError(
+        f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
+        cause="a target is a probability, from 0 to 1",
+        fix='scale the targets, or train with loss="mean_squared_error"',
+    )
+
+
 def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     """Check that a built model has an output for each class id in a data set.
 
@@ -111,30 +122,25 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
         )
 
 
-def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
-    """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
-    if loss != "binary_cross_entropy" or not (targets.min() < 0 or targets.max() > 1):
-        return  # a NaN among them is named by the Loader
-    raise UsageError(
-        f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
-        cause="a target is a probability, from 0 to 1",
-        fix='scale the targets, or train with loss="mean_squared_error"',
-    )
-
-
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
-    """How many outputs a built model has for an image.
+    """How many outputs a built model has for an image; see `first_outputs`."""
+    return first_outputs(model, image_shape).shape[-1]
+
+
+def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
+    """The outputs (1, K) of a built model for an image of zeros.
 
     Raises:
-        UsageError: it gives something else than one Tensor.
+        UsageError: its `forward` returns something else.
     """
     zeros = np.zeros((1, *image_shape), np.float32)
     with model.evaluating(), no_grad():
-        output: Any = model(Tensor(backends.get(model.device).asarray(zeros)))
-    expect(
-        output,
-        Tensor,
-        f"what forward of {model.label} returns",
-        "return one Tensor (N, K); train a model of several outputs in a loop of your own",
+        outputs = model(Tensor(backends.get(model.device).asarray(zeros)))
+    if isinstance(outputs, Tensor) and outputs.ndim:
+        return outputs
+    kind = "a single number" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"
+    raise UsageError(
+        f"forward of {type(model).__name__} returned {kind if outputs is not None else 'nothing'}",
+        cause="the outputs of a network are a Tensor (N, K)",
+        fix="let forward end with return and the outputs",
     )
-    return output.shape[-1]

@@ -351,9 +351,9 @@ def test_a_forward_that_forgets_to_return():
             x * 2
 
     for use in (lambda: Inner().build((3,)), lambda: Inner()(X)):
-        with pytest.raises(UsageError, match="forward of Inner returned None"):
+        with pytest.raises(UsageError, match="forward of Inner returned nothing"):
             use()
-    with pytest.raises(UsageError, match=r"forward of inner1 \(Inner\) returned None"):
+    with pytest.raises(UsageError, match=r"forward of inner1 \(Inner\) returned nothing"):
         nn.Sequential([Inner()]).build((3,))
 
 

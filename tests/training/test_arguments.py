@@ -78,19 +78,24 @@ class Returns(nn.Module):
 
 @pytest.mark.parametrize(
     ("what", "kind"),
-    [(lambda y: (y, 0), "tuple"), (lambda y: y.numpy(), "ndarray"), (lambda y: {"y": y}, "dict")],
+    [
+        (lambda y: (y, 0), "a tuple"),
+        (lambda y: y.numpy(), "a ndarray"),
+        (lambda y: {"y": y}, "a dict"),
+        (lambda y: y.sum(), "a single number"),
+    ],
 )
 @pytest.mark.parametrize("labels", [Y, np.eye(2, dtype=np.float32)[Y]])
 def test_forward_returns_one_tensor(what: Any, kind: str, labels: Any) -> None:
     dataset = data.Dataset("toy", X, labels, 2)
-    message = f"what forward of Returns returns is a {kind}"
+    message = f"forward of Returns returned {kind}"
     for call in (
         lambda: fit(Returns(what), data.Splits(dataset), CONFIG),
         lambda: evaluate(Returns(what).build((5,)), dataset),
     ):
         with pytest.raises(UsageError, match=message) as caught:
             call()
-        assert "return one Tensor" in str(caught.value.fix)
+        assert "outputs" in str(caught.value.fix)
 
 
 @pytest.mark.parametrize(
