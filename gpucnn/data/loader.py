@@ -64,14 +64,14 @@ class Loader:
         offset: float = 0.0,
         limit_batches: int | None = None,
     ) -> None:
-        for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
-            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
-            if value is not None and (not whole or value < 1):
-                raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         expect(
             dataset, Dataset, "the data set", 'give data.Dataset("mine", images, labels, classes)'
         )
         expect(backend, Backend, "the backend", 'give gpucnn.backend.get("cpu")')
+        for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
+            whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
+            if value is not None and (not whole or value < 1):
+                raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         require_finite(dataset.images, f"image {{}} of {dataset.name}")
         if dataset.labels is not None:
             require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
