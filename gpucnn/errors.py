@@ -55,6 +55,10 @@ class SignatureError(UsageError, TypeError):
     """A call that does not fit the signature of the function."""
 
 
+class NoLayerError(UsageError, IndexError, KeyError):
+    """There is no layer at a position, or of a name."""
+
+
 class ShapeError(GpucnnError, ValueError):
     """Arrays or layers whose shapes do not fit together."""
 

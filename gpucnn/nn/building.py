@@ -43,13 +43,13 @@ def build(
 def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
     """Prepare a module for its first call, which gives it these inputs."""
     with _lock:
-        if not all(x.ndim for x in inputs):
-            raise UsageError(
-                f"a number is given to {module.label} by position",
-                cause="positions are for inputs, arrays (N, ...), for which it is built",
-                fix="give it by name, as in net(x, scale=2.0)",
-            )
         if module.path is None:
+            if not all(x.ndim for x in inputs):
+                raise UsageError(
+                    f"a number is given to {module.label} by position",
+                    cause="positions are for inputs, arrays (N, ...), for which it is built",
+                    fix="give it by name, as in net(x, scale=2.0)",
+                )
             module.build(*(x.shape[1:] for x in inputs), device=inputs[0].backend.name)
         if module.built_for is None:
             _check_layout(module, inputs[0].shape)

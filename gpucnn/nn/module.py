@@ -183,8 +183,8 @@ class Module:
         if output is None:
             raise UsageError(
                 f"forward of {self.label} returned nothing",
-                cause="the output is what forward returns",
-                fix="end it with return, as in `return self.head(x)`",
+                cause="the output of a module, and of a network a Tensor (N, K), is what it returns",
+                fix="let forward end with return, as in `return self.head(x)`",
             )
         if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
@@ -417,7 +417,9 @@ class Module:
 
         That is the whole tree, or the modules that were put in since it was built.
         """
-        if any(module.path is None for module in self.modules()):
+        if self.path is None:
+            self.build()
+        elif any(module.path is None for module in self.modules()):
             self.build(seed=self.seed, device=self.device)
 
 

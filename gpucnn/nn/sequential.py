@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import NoLayerError, ShapeError, UsageError
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape
@@ -113,11 +113,11 @@ class Sequential(Module):
         return len(self._layers)
 
     def __getitem__(self, key: int | str) -> Module:
-        """The layer at a position or of a name; `UsageError` if there is none."""
+        """The layer at a position or of a name; `NoLayerError` if there is none."""
         try:
             return self._layers[key] if isinstance(key, str) else list(self)[key]
         except (LookupError, TypeError):
-            raise UsageError(
+            raise NoLayerError(
                 f"{self.label} has no layer {key!r}",
                 cause=f"it has {len(self)}: {', '.join(self._layers) or 'none'}",
                 fix="give a position from 0 on, or a name",

@@ -372,4 +372,6 @@ def test_a_layer_that_is_not_there():
     for key in (2, -3, "tail", None, 1.0):
         with pytest.raises(UsageError, match=f"Sequential has no layer {key!r}") as caught:
             model[key]
+        assert isinstance(caught.value, IndexError)
+        assert isinstance(caught.value, KeyError)
         assert "flatten1, head" in caught.value.cause
