@@ -183,7 +183,7 @@ class Module:
         if output is None:
             raise UsageError(
                 f"forward of {self.label} returned nothing",
-                cause="the output of a module, and of a network a Tensor (N, K), is what it returns",
+                cause="forward returns the output, that of a network a Tensor (N, K)",
                 fix="let forward end with return, as in `return self.head(x)`",
             )
         if local.observers and self.observer is not None:
