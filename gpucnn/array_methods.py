@@ -1,51 +1,51 @@
-"""What a Tensor has in common with NumPy's arrays: operators, methods, conversions, printing.
+"""What a Tensor has in common with NumPy's arrays: methods, conversions, printing.
 
-The mathematics is in `gpucnn.functions`.
+The mathematics is in `gpucnn.functions`; the operators are in `gpucnn.array_operators`.
 """
 
 from __future__ import annotations
 
-import functools
-import importlib
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from gpucnn import backend as backends
+from gpucnn.array_operators import ArrayOperators, functions
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import (
-    DtypeError,
-    ShapeError,
-    UnknownNameError,
-)
+from gpucnn.errors import DtypeError, ShapeError, UnknownNameError
 from gpucnn.spelling import Spellings, explain_attribute, explained
 
 if TYPE_CHECKING:
-    from gpucnn.autograd import Operand, Tensor
+    from gpucnn.autograd import Tensor
 
 Axis = int | tuple[int, ...] | None
 
 #: Names of PyTorch and NumPy, and what to write instead.
 _FOREIGN = {
     "abs": "use gpucnn.functions.abs(x)",
+    "add_": "use x += value, inside no_grad() for a parameter",
     "argmin": "use (-x).argmax(axis)",
     "astype": "use Tensor(x.data.astype(dtype)), through which no gradient passes",
     "clamp": "use gpucnn.functions.clip(x, low, high)",
     "clip": "use gpucnn.functions.clip(x, low, high)",
     "clone": "use x + 0, or Tensor(x.data.copy()) outside of the graph",
+    "copy_": "use x.data[...] = values",
     "copy": "use x + 0, or Tensor(x.data.copy()) outside of the graph",
     "cpu": "use x.numpy() for a NumPy array, or Tensor(x.numpy())",
     "cuda": 'use Tensor(gpucnn.backend.get("cuda").asarray(x.numpy()))',
+    "detach_": "use x.detach()",
     "device": "use x.backend.name",
     "dim": "use x.ndim",
+    "fill_": "use x.data[...] = value",
     "flatten": "use x.reshape(-1), or gpucnn.functions.flatten(x), which keeps the batch axis",
     "float": "use Tensor(x.data.astype(numpy.float32)), through which no gradient passes",
     "grad_fn": "use x.creator",
     "is_leaf": "use x.creator is None",
     "long": "use Tensor(x.data.astype(numpy.int64))",
     "mm": "use x @ y",
+    "mul_": "use x *= value, inside no_grad() for a parameter",
     "permute": "use x.transpose(0, 2, 3, 1)",
     "pow": "use x ** 2",
     "relu": "use gpucnn.functions.relu(x)",
@@ -53,9 +53,11 @@ _FOREIGN = {
     "sigmoid": "use gpucnn.functions.sigmoid(x)",
     "softmax": "use gpucnn.functions.softmax(x, axis)",
     "squeeze": "use x[:, 0], or x.reshape",
+    "sub_": "use x -= value, inside no_grad() for a parameter",
     "tanh": "use gpucnn.functions.tanh(x)",
     "to": 'use Tensor(gpucnn.backend.get("cuda").asarray(x.numpy()))',
     "tolist": "use x.numpy().tolist()",
+    "topk": "use x.numpy().argsort(axis), whose last k are the largest",
     "unsqueeze": "use x[:, None], or x.reshape",
     "view": "use x.reshape",
     "zero_": "use x.data[...] = 0, or x.zero_grad() for the gradient",
@@ -63,6 +65,14 @@ _FOREIGN = {
 
 #: A decorator for functions of an axis.
 names_of_axis = explained(Spellings(renamed={"dim": ("axis",), "keepdim": ("keepdims",)}))
+
+#: The same for maximum and minimum, of which PyTorch gives the indices as well.
+names_of_extremes = explained(
+    Spellings(
+        renamed={"keepdim": ("keepdims",)},
+        instead={"dim": "did you mean axis? It gives the values alone, argmax(axis) the indices"},
+    )
+)
 
 
 class _Count(int):
@@ -74,15 +84,12 @@ class _Count(int):
         )
 
 
-class ArrayMethods:
+class ArrayMethods(ArrayOperators):
     """The part of `gpucnn.autograd.Tensor` that behaves as an array does."""
 
     data: Array
     name: str | None
     creator: Any
-
-    # NumPy defers to the reflected operators here instead of looping over a Tensor's elements.
-    __array_ufunc__: ClassVar[None] = None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -202,122 +209,51 @@ class ArrayMethods:
             parts.append(f"creator={self.creator.label}")
         return f"Tensor({', '.join(parts)})"
 
-    # ---- comparisons: element by element, without a gradient -----------------------------------
-
-    # Two Tensors are the same key of a dict if they are the same object.
-    __hash__ = object.__hash__
-
-    def __eq__(self, other: object) -> Any:
-        return _functions().comparison.compare("equal", self, other)
-
-    def __ne__(self, other: object) -> Any:
-        return _functions().comparison.compare("not_equal", self, other)
-
-    def __lt__(self, other: Operand) -> Tensor:
-        return _functions().comparison.compare("less", self, other)
-
-    def __le__(self, other: Operand) -> Tensor:
-        return _functions().comparison.compare("less_equal", self, other)
-
-    def __gt__(self, other: Operand) -> Tensor:
-        return _functions().comparison.compare("greater", self, other)
-
-    def __ge__(self, other: Operand) -> Tensor:
-        return _functions().comparison.compare("greater_equal", self, other)
+    # ---- methods of mathematics ---------------------------------------------------------------
 
     @names_of_axis
     def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().comparison.any(self, axis, keepdims)
+        return functions().comparison.any(self, axis, keepdims)
 
     @names_of_axis
     def all(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().comparison.all(self, axis, keepdims)
+        return functions().comparison.all(self, axis, keepdims)
 
     @names_of_axis
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
-        return _functions().comparison.argmax(self, axis, keepdims)
-
-    # ---- arithmetic ------------------------------------------------------------------------
-
-    def __add__(self, other: Operand) -> Tensor:
-        return _functions().add(self, other)
-
-    def __radd__(self, other: Operand) -> Tensor:
-        return _functions().add(other, self)
-
-    def __sub__(self, other: Operand) -> Tensor:
-        return _functions().sub(self, other)
-
-    def __rsub__(self, other: Operand) -> Tensor:
-        return _functions().sub(other, self)
-
-    def __mul__(self, other: Operand) -> Tensor:
-        return _functions().mul(self, other)
-
-    def __rmul__(self, other: Operand) -> Tensor:
-        return _functions().mul(other, self)
-
-    def __truediv__(self, other: Operand) -> Tensor:
-        return _functions().div(self, other)
-
-    def __rtruediv__(self, other: Operand) -> Tensor:
-        return _functions().div(other, self)
-
-    def __pow__(self, exponent: float) -> Tensor:
-        return _functions().power(self, exponent)
-
-    def __neg__(self) -> Tensor:
-        return _functions().neg(self)
-
-    def __abs__(self) -> Tensor:
-        return _functions().abs(self)
-
-    def __matmul__(self, other: Operand) -> Tensor:
-        return _functions().matmul(self, other)
-
-    def __rmatmul__(self, other: Operand) -> Tensor:
-        return _functions().matmul(other, self)
-
-    def __getitem__(self, index: Any) -> Tensor:
-        return _functions().getitem(self, index)
+        return functions().comparison.argmax(self, axis, keepdims)
 
     @names_of_axis
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().sum(self, axis, keepdims)
+        return functions().sum(self, axis, keepdims)
 
     @names_of_axis
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().mean(self, axis, keepdims)
+        return functions().mean(self, axis, keepdims)
 
-    @names_of_axis
-    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().max(self, axis, keepdims)
+    @names_of_extremes
+    def max(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions().max(self, *args, axis=axis, keepdims=keepdims)
 
-    @names_of_axis
-    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return _functions().min(self, axis, keepdims)
+    @names_of_extremes
+    def min(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions().min(self, *args, axis=axis, keepdims=keepdims)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        return _functions().reshape(self, *shape)
+        return functions().reshape(self, *shape)
 
     def transpose(self, *axes: int | Sequence[int]) -> Tensor:
-        return _functions().transpose(self, *axes)
+        return functions().transpose(self, *axes)
 
     @property
     def T(self) -> Tensor:
         return self.transpose()
 
     def exp(self) -> Tensor:
-        return _functions().exp(self)
+        return functions().exp(self)
 
     def log(self) -> Tensor:
-        return _functions().log(self)
+        return functions().log(self)
 
     def sqrt(self) -> Tensor:
-        return _functions().sqrt(self)
-
-
-@functools.cache
-def _functions() -> Any:
-    # Late, as gpucnn.functions is built on Tensors.
-    return importlib.import_module("gpucnn.functions")
+        return functions().sqrt(self)

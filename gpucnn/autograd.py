@@ -7,41 +7,25 @@ applies the chain rule at each Function (Rumelhart, Hinton and Williams 1986; Ba
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from contextlib import ContextDecorator
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NoReturn
+
+import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, GraphError, ShapeError
+from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
+from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
+from gpucnn.recording import is_grad_enabled as is_grad_enabled
+from gpucnn.recording import no_grad as no_grad
 from gpucnn.spelling import Spellings, explained
 
 _BACKWARD = Spellings(
     renamed={"gradient": ("grad",)},
     instead={"retain_graph": "a backward frees the graph: run the forward computation again"},
 )
-_local = threading.local()
-
-
-def is_grad_enabled() -> bool:
-    """Whether computations are being recorded in this thread."""
-    return getattr(_local, "enabled", True)
-
-
-class no_grad(ContextDecorator):
-    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
-
-    def __enter__(self) -> None:
-        # A stack, as one instance used as a decorator may be entered again before it is left.
-        stack = _local.__dict__.setdefault("stack", [])
-        stack.append(is_grad_enabled())
-        _local.enabled = False
-
-    def __exit__(self, *_: object) -> None:
-        _local.enabled = _local.stack.pop()
 
 
 class Tensor(ArrayMethods):
@@ -59,10 +43,8 @@ class Tensor(ArrayMethods):
     """
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
-        if isinstance(array, Tensor):
-            array = array.data
-        if not hasattr(array, "dtype"):
-            array = as_array(backends.get("cpu"), array, "float32")
+        if type(array) is not np.ndarray:
+            array = _array_from(array)
         if requires_grad and array.dtype.kind != "f":
             raise GraphError(
                 f"an array of {array.dtype} cannot require a gradient",
@@ -79,6 +61,11 @@ class Tensor(ArrayMethods):
         """The same array, cut off from the graph."""
         return Tensor(self.data, name=self.name)
 
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is a leaf that requires a gradient, which training changes in place."""
+        return self.requires_grad and self.creator is None
+
     def zero_grad(self) -> None:
         """Forgets the gradient."""
         self.grad = None
@@ -86,11 +73,12 @@ class Tensor(ArrayMethods):
     # ---- backward --------------------------------------------------------------------------
 
     @explained(_BACKWARD)
-    def backward(self, grad: Array | None = None) -> None:
+    def backward(self, grad: Array | Tensor | None = None) -> None:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
 
         Args:
-            grad: the gradient of the loss by this tensor, of its shape and dtype; 1 for a scalar.
+            grad: the gradient of the loss by this tensor, of its shape and dtype, an array or a
+                Tensor; 1 for a scalar.
 
         Raises:
             GraphError: nothing was recorded, the graph was used before, or `grad` is missing.
@@ -111,7 +99,8 @@ class Tensor(ArrayMethods):
             with self.backend.computing():
                 grad = self.backend.xp.ones_like(self.data)
         else:
-            _check_gradient("backward", grad, self.data)
+            grad = grad.data if isinstance(grad, Tensor) else grad
+            check_gradient("backward", grad, self.data)
         with self.backend.computing():
             self._accumulate(grad)
 
@@ -126,7 +115,7 @@ class Tensor(ArrayMethods):
                 if id(grad) in handed_out or grad.base is not None:
                     grad = grad.copy()
                 handed_out.add(id(grad))
-                tensor.grad = grad if tensor.grad is None else tensor.grad + grad
+                tensor.grad = unscalar(grad if tensor.grad is None else tensor.grad + grad)
                 continue
             for source, source_grad in tensor.creator.input_gradients(grad):
                 before = waiting.get(id(source))
@@ -149,6 +138,7 @@ class Function:
         inputs: the input Tensors.
         needs_input_grad: for each input, whether its gradient is wanted: skip the work if not.
         saved: the arrays kept by `save` in forward; dropped after backward.
+        of_reals: whether forward gets integers and bools as floats; see `operands.as_floats`.
     """
 
     backend: Backend
@@ -156,6 +146,7 @@ class Function:
     inputs: tuple[Tensor, ...]
     needs_input_grad: tuple[bool, ...]
     saved: tuple[Any, ...] = ()
+    of_reals: bool = False
 
     # Any number of arrays: each Function names its own.
     def forward(self, *arrays: Any, **_: Any) -> Array:
@@ -174,33 +165,45 @@ class Function:
         return type(self).__name__
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        arrays = [_array_of(value) for value in inputs]
+        tensors = as_tensors(inputs)
+        arrays = [tensor.data for tensor in tensors]
         backend = self.backend = backends.of(*arrays)
         self.xp = backend.xp
-        tensors: Any = inputs
-        if not all([isinstance(value, Tensor) for value in inputs]):
-            dtype = next(array.dtype for array in arrays if array is not None)
-            tensors = tuple(self._as_tensor(value, dtype) for value in inputs)
-            arrays = [tensor.data for tensor in tensors]
         needed = is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
         self.needs_input_grad = tuple([needed and tensor.requires_grad for tensor in tensors])
         with backend.computing():
-            result = Tensor(self.forward(*arrays))
+            if self.of_reals:
+                arrays = as_floats(arrays)
+            try:
+                result = Tensor(self.forward(*arrays))
+            except (TypeError, ValueError, IndexError, OverflowError) as error:
+                self._explain(error, arrays)
         if needed:
             self.inputs = tensors
             result.requires_grad = True
             result.creator = self
         return result
 
-    def _as_tensor(self, value: Any, dtype: Any) -> Tensor:
-        if isinstance(value, Tensor):
-            return value
-        if not hasattr(value, "dtype"):
-            # A number takes the dtype of the arrays it meets, or of its kind beside integers.
-            if isinstance(value, (int, float)):
-                dtype = self.xp.result_type(dtype, value)
-            value = as_array(self.backend, value, dtype)
-        return Tensor(value)
+    def _explain(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
+        """Raise an error of NumPy's as one of ours, if this is a Function of the library."""
+        if isinstance(error, GpucnnError) or not type(self).__module__.startswith("gpucnn."):
+            raise error
+        shapes = isinstance(error, (ValueError, IndexError))
+        given = " and ".join(str(array.shape if shapes else array.dtype) for array in arrays)
+        raise (ShapeError if shapes else DtypeError)(
+            f"{self.label} of {given}",
+            cause=str(error),
+            fix="give shapes and options that fit together"
+            if shapes
+            else "convert the arrays, as with .astype(numpy.float32)",
+        ) from error
+
+    def __reduce_ex__(self, _: object) -> NoReturn:
+        raise GraphError(
+            "a tensor with a record of how it was computed cannot be copied deeply or pickled",
+            cause=f"the record of its {self.label} belongs to this graph",
+            fix="take the values: Tensor(x.numpy()), or compute it inside no_grad()",
+        )
 
     def input_gradients(self, grad: Array) -> Iterator[tuple[Tensor, Array]]:
         """Each input that needs it with its gradient; frees what `forward` saved."""
@@ -217,44 +220,42 @@ class Function:
         inputs, self.inputs, self.saved = self.inputs, (), ()
         for tensor, needed, gradient in zip(inputs, self.needs_input_grad, gradients, strict=True):
             if needed:
-                _check_gradient(self.label, gradient, tensor.data)
+                check_gradient(self.label, gradient, tensor.data)
                 yield tensor, gradient
 
 
-def _check_gradient(where: str, grad: Array, array: Array) -> None:
-    """The gradient by an array must have its shape and dtype."""
-    if not hasattr(grad, "dtype") or grad.dtype != array.dtype:
-        raise DtypeError(
-            f"{where}: a gradient of type {getattr(grad, 'dtype', type(grad).__name__)}",
-            cause=f"the array that it is the gradient by is of type {array.dtype}",
-            fix="give an array of the same type",
-        )
-    if grad.shape != array.shape:
-        raise ShapeError(
-            f"{where}: a gradient of shape {grad.shape}",
-            cause=f"the array that it is the gradient by has shape {array.shape}",
-            fix=f"give a gradient of shape {array.shape}",
-        )
-
-
-def as_array(backend: Backend, values: Any, dtype: Any) -> Array:
-    """A number or a (nested) list of numbers as an array."""
-    try:
-        if values is None:  # of which NumPy would make a NaN
-            raise TypeError("it is None")
-        return backend.asarray(values, dtype)
-    except (TypeError, ValueError) as error:
-        raise DtypeError(
-            f"a {type(values).__name__} cannot be made a Tensor",
-            cause=str(error),
-            fix="give an array, a number or a list of numbers",
-        ) from error
+def as_tensors(values: Sequence[Operand]) -> tuple[Tensor, ...]:
+    """Operands as Tensors; numbers and lists get their dtype from the arrays: `constant`."""
+    if all([isinstance(value, Tensor) for value in values]):
+        return tuple(values)  # type: ignore[arg-type]
+    arrays = [_array_of(value) for value in values]
+    known = [array for array in arrays if array is not None]
+    if not known:
+        return tuple(map(Tensor, values))
+    backend, dtype = backends.of(*known), known[0].dtype
+    return tuple(
+        value
+        if isinstance(value, Tensor)
+        else Tensor(constant(backend, value, dtype) if array is None else array)
+        for value, array in zip(values, arrays, strict=True)
+    )
 
 
 def _array_of(value: Any) -> Array | None:
     if isinstance(value, Tensor):
         return value.data
-    return value if hasattr(value, "dtype") else None
+    return value if is_array(value) else None
+
+
+def _array_from(value: Any) -> Array:
+    """The array of what a Tensor is made from that is no NumPy array."""
+    if isinstance(value, Tensor):
+        return value.data
+    if not hasattr(value, "dtype"):
+        return as_array(backends.get("cpu"), value, "float32")
+    if backends.device_of(value) is None:
+        backends.of(value)  # which says so
+    return unscalar(value)
 
 
 def _from_result_to_leaves(result: Tensor) -> list[Tensor]:

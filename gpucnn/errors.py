@@ -55,6 +55,10 @@ class SignatureError(UsageError, TypeError):
     """A call that does not fit the signature of the function."""
 
 
+class NoLayerError(UsageError, IndexError, KeyError):
+    """There is no layer at a position, or of a name."""
+
+
 class ShapeError(GpucnnError, ValueError):
     """Arrays or layers whose shapes do not fit together."""
 
@@ -180,6 +184,27 @@ class Interrupted(GpucnnError):
 
     exit_code = 130
     kind = "interrupted"
+
+
+def expect(value: object, kind: type | tuple[type, ...], what: str, fix: str) -> None:
+    """Check the type of an argument.
+
+    Args:
+        kind: the class that it must be of, or several.
+        what: the argument, for the message: "the config".
+        fix: what to give.
+
+    Raises:
+        UsageError: it is of another type.
+    """
+    if isinstance(value, kind):
+        return
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    raise UsageError(
+        f"{what} is a {type(value).__name__}",
+        cause=f"it must be a {' or a '.join(each.__name__ for each in kinds)}",
+        fix=fix,
+    )
 
 
 #: What other libraries and habits call it -> our name.

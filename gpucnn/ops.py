@@ -19,6 +19,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from gpucnn.backend import Backend, of
 from gpucnn.backend.base import Array, check_class_ids, check_input, names_of_windows
 from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.operands import as_floats
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_transpose_shape
 
 __all__ = [
@@ -171,6 +172,7 @@ def conv2d_transpose(
         return y if b is None else y + b.reshape(1, -1, 1, 1)
 
 
+@names_of_windows
 def relu_forward(x: Array) -> Array:
     """max(x, 0) of an array of any shape; a NaN stays one. For `relu_backward`, pass the result."""
     backend = of(x)
@@ -178,6 +180,7 @@ def relu_forward(x: Array) -> Array:
         return backend.xp.maximum(x, 0)
 
 
+@names_of_windows
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along an axis; stable for scores of any size.
 
@@ -185,13 +188,15 @@ def softmax(x: Array, axis: int = -1) -> Array:
         ShapeError: there is no such axis, or it has no elements.
     """
     backend = of(x)
-    if axis not in range(-x.ndim, x.ndim) or not x.shape[axis]:
+    whole = hasattr(axis, "__index__")
+    if not whole or axis not in range(-x.ndim, x.ndim) or not x.shape[axis]:
         raise ShapeError(
             f"softmax over axis {axis!r} of an array of shape {x.shape}",
             cause="there is no such axis, or it has no elements",
             fix="give the axis of the classes, axis=-1 for the last",
         )
     with backend.computing():
+        (x,) = as_floats([x])
         # The maximum cancels in the quotient; without it exp overflows at 89.
         e = backend.xp.exp(x - x.max(axis=axis, keepdims=True))
         return e / e.sum(axis=axis, keepdims=True)

@@ -55,7 +55,6 @@ _FOREIGN_ATTRIBUTES = {
     "add_param_group": "make a second optimizer for the other parameters",
     "apply_gradients": "set parameter.grad and use step()",
     "defaults": "the options are attributes, such as weight_decay",
-    "lr": "use learning_rate, an array on the device, and set_learning_rate",
     "minimize": "use loss.backward() and then step()",
     "param_groups": "use parameters, and set_learning_rate for the learning rate",
 }
@@ -73,7 +72,8 @@ class Optimizer:
 
     Attributes:
         parameters: path or name -> parameter.
-        learning_rate: float32 (1,) on the device.
+        learning_rate: float32 (1,) on the device; a number that is assigned is written into it.
+        lr: the same by its name in PyTorch.
         step_count: uint32 (1,) on the device, the number of steps done.
         halted: uint32 (1,) on the device; while it is not zero a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
@@ -103,7 +103,7 @@ class Optimizer:
         self.weight_decay = check_number("weight_decay", weight_decay)
         # By the backend: the array module would put them on the current one of several devices.
         backend = backends.of(*(p.data for p in self.parameters.values()))
-        self.learning_rate = backend.asarray(np.zeros(1, np.float32))
+        self._learning_rate = backend.asarray(np.zeros(1, np.float32))
         self.step_count = backend.asarray(np.zeros(1, np.uint32))
         self.halted = backend.asarray(np.zeros(1, np.uint32))
         self.state = {
@@ -130,6 +130,16 @@ class Optimizer:
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
+
+    @property
+    def learning_rate(self) -> Any:
+        return self._learning_rate
+
+    @learning_rate.setter
+    def learning_rate(self, learning_rate: float) -> None:
+        self.set_learning_rate(learning_rate)
+
+    lr = learning_rate
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Write the learning rate of the next steps into the array on the device."""

@@ -13,6 +13,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module
+from gpucnn.spelling import Spellings, explained
 
 #: What an optimizer takes: a built module, or parameters with or without their names.
 Parameters = Module | Mapping[str, Tensor] | Iterable[Tensor]
@@ -61,6 +62,15 @@ def _not_parameters(found: str) -> UsageError:
     )
 
 
+@explained(
+    Spellings(
+        instead={
+            "error_if_nonfinite": "check the norm that it returns",
+            "foreach": "all gradients are scaled at once",
+            "norm_type": "the norm is that of the squares, L2",
+        }
+    )
+)
 def clip_grad_norm(parameters: Parameters, max_norm: float) -> Tensor:
     """Scale all gradients together so that their joint L2 norm is at most `max_norm`.
 

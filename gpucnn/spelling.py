@@ -224,7 +224,8 @@ def _faults(
     for key in by_position[: len(args)]:
         if key in kwargs:
             yield f"{key} is given twice"
-    for key in by_position[len(args) :]:
+    by_name = [k for k, p in parameters.items() if p.kind is p.KEYWORD_ONLY]
+    for key in (*by_position[len(args) :], *by_name):
         if key not in kwargs and parameters[key].default is inspect.Parameter.empty:
             yield f"{key} is missing"
     if len(args) > len(by_position):

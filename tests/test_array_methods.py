@@ -14,7 +14,7 @@ import pytest
 from gpucnn import functions as F
 from gpucnn import nn, no_grad
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DtypeError, ShapeError, SignatureError, UnknownNameError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError, UnknownNameError
 
 COMPARISONS = [operator.eq, operator.ne, operator.lt, operator.le, operator.gt, operator.ge]
 PRED = np.array([0, 2, 1, 1, 0])
@@ -207,6 +207,12 @@ def test_copies(backend):
         assert other is not x
         assert_bools(other == x, [True, True])
         assert (other.name, other.requires_grad) == ("x", True)
+    computed = x * 2
+    assert copy.copy(computed).creator is computed.creator
+    for call in (copy.deepcopy, pickle.dumps):
+        with pytest.raises(GraphError, match="record") as caught:
+            call(computed)
+        assert "Tensor(x.numpy())" in caught.value.fix
     host = pickle.loads(pickle.dumps(Tensor(np.array([1.0, 2.0]))))
     assert host.numpy().tolist() == [1, 2]
 

@@ -12,7 +12,7 @@ import pytest
 from gpucnn import autograd
 from gpucnn import functions as F
 from gpucnn.autograd import Function, Tensor, is_grad_enabled, no_grad
-from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError
+from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError, UsageError
 
 
 @pytest.fixture
@@ -220,6 +220,12 @@ def test_an_upstream_gradient(backend, leaf):
     assert "(2,)" in str(caught.value)
 
 
+def test_an_upstream_gradient_that_is_a_tensor(leaf):
+    x = leaf([1.0, 2.0])
+    (x * x).backward(leaf([10.0, 100.0], requires_grad=False))
+    assert values(x) == [20, 400]
+
+
 def test_an_upstream_gradient_of_another_type(leaf):
     x = leaf([1.0, 2.0])
     for grad in (2.0, [1.0, 1.0], np.ones(2, np.float16)):
@@ -382,6 +388,19 @@ def test_no_grad_as_a_decorator(leaf):
 
     assert not double(leaf(1.0), depth=3).requires_grad
     assert is_grad_enabled()
+
+
+def test_no_grad_refuses_what_runs_after_the_call(leaf):
+    def generator(x):
+        yield x * 2
+
+    async def coroutine(x):
+        return x * 2
+
+    for function in (generator, coroutine):
+        with pytest.raises(UsageError, match=f"no_grad decorates {function.__name__}") as caught:
+            no_grad()(function)
+        assert "with no_grad()" in caught.value.fix
 
 
 def test_no_grad_ends_with_an_error():

@@ -14,7 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 
 # A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
 FLOOR = {"errors", "shapes", "random", "spelling"}
-GRAPH = FLOOR | {"backend", "ops", "array_methods", "autograd"}
+GRAPH = FLOOR | {
+    "backend", "operands", "ops", "recording", "array_operators", "array_methods", "autograd"
+}  # fmt: skip
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
@@ -23,10 +25,13 @@ ALLOWED: dict[str, set[str]] = {
     "spelling": {"errors"},
     "random": {"errors"},
     "backend": FLOOR | {"kernels"},
-    "ops": FLOOR | {"backend"},
-    # The methods of a Tensor, its base; functions: for the operators, see below.
-    "array_methods": FLOOR | {"backend", "autograd", "functions"},
-    "autograd": FLOOR | {"backend", "array_methods"},
+    "operands": FLOOR | {"backend"},
+    "recording": FLOOR,
+    "ops": FLOOR | {"backend", "operands"},
+    # The operators and methods of a Tensor, its bases; functions: for the operators, see below.
+    "array_operators": FLOOR | {"recording", "autograd", "functions"},
+    "array_methods": FLOOR | {"backend", "array_operators", "autograd"},
+    "autograd": FLOOR | {"backend", "array_methods", "operands", "recording"},
     "functions": GRAPH - {"ops"},
     "nn": GRAPH | {"functions"},
     "models": NETS,
@@ -148,7 +153,7 @@ def test_a_tensor_knows_the_functions_late_and_in_one_place():
     """The one arrow back: a Tensor's operators are functions; never when autograd is imported."""
     found = [
         at_top
-        for module in ("array_methods", "autograd")
+        for module in ("array_operators", "array_methods", "autograd")
         for name, _, at_top in imports(module, MODULES[module])
         if unit(name) == "functions"
     ]
@@ -158,7 +163,7 @@ def test_a_tensor_knows_the_functions_late_and_in_one_place():
 def test_the_methods_of_a_tensor_know_it_only_for_type_checkers():
     found = [
         at_top
-        for name, _, at_top in imports("array_methods", MODULES["array_methods"])
+        for name, _, at_top in imports("array_operators", MODULES["array_operators"])
         if unit(name) == "autograd"
     ]
     assert found

@@ -305,6 +305,24 @@ def test_a_call_as_elsewhere_shows_ours(backend, name, args, options, hint):
     assert hint in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+@pytest.mark.parametrize("rate", [0.5, np.float32(0.5), 1])
+def test_a_rate_that_is_assigned_is_that_of_the_next_steps(backend, name, rate):
+    w = Tensor(backend.asarray(np.ones(2, np.float32)), requires_grad=True)
+    optimizer = optim.SGD([w], lr=0.1)
+    array = optimizer.learning_rate
+    setattr(optimizer, name, rate)
+    (w * 1).sum().backward()
+    optimizer.step()
+    assert w.numpy().tolist() == [1 - rate] * 2
+    assert optimizer.learning_rate is optimizer.lr is array
+    optimizer.set_learning_rate(0.25)
+    assert backend.to_numpy(optimizer.lr).tolist() == [0.25]
+    for wrong in (-1, "0.1", None, float("nan"), backend.asarray(np.ones(2, np.float32))):
+        with pytest.raises(UsageError, match="learning_rate is"):
+            setattr(optimizer, name, wrong)
+
+
 def test_names_of_other_optimizers_say_ours(backend):
     optimizer = optim.SGD(two_parameters(backend))
     with pytest.raises(SignatureError, match=r"zero_grad\(set_to_none=True\)") as caught:
@@ -312,7 +330,6 @@ def test_names_of_other_optimizers_say_ours(backend):
     assert "always" in str(caught.value)
     for name, hint in {
         "param_groups": "set_learning_rate",
-        "lr": "learning_rate",
         "add_param_group": "second optimizer",
         "minimize": "backward",
     }.items():

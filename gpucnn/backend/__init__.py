@@ -14,7 +14,7 @@ from gpucnn.backend.cpu import CpuBackend, is_plain
 from gpucnn.backend.diagnosis import Problem, cuda_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
 
-__all__ = ["Backend", "choose", "get", "of"]
+__all__ = ["Backend", "choose", "device_of", "get", "of"]
 
 
 def get(device: str = "cpu") -> Backend:
@@ -60,22 +60,33 @@ def of(*arrays: Any) -> Backend:
     if given and all(map(is_plain, given)):
         return _cpu()
     given = [array for array in given if not isinstance(array, np.generic)]
-    devices = {_device(array) for array in given}
+    devices = {device_of(array) for array in given}
     if len(devices) == 1 and (device := devices.pop()) is not None:
         return get(device)
-    types = ", ".join(
-        sorted(
-            {f"{type(a).__module__}.{type(a).__qualname__} on {_device(a) or 'no'}" for a in given}
-        )
-    )
+    if None in devices or not devices:
+        raise _no_array([a for a in given if device_of(a) is None])
     raise DtypeError(
-        f"no backend computes on {types or 'no array at all'}",
-        cause="arguments must all be arrays of one device",
+        f"no backend computes on arrays of {' and '.join(sorted(map(str, devices)))} at once",
+        cause="all arrays of a call must lie on one device",
         fix="convert them with the asarray of one backend: gpucnn.backend.get(device).asarray",
     )
 
 
-def _device(array: Any) -> str | None:
+def _no_array(others: list[Any]) -> DtypeError:
+    """The error for arguments that are no arrays, or for none at all."""
+    if not others:
+        return DtypeError("no backend computes on no array at all", fix="give an array")
+    kind = type(others[0])
+    name = kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    fix = "give numpy.asarray(x)"
+    if hasattr(others[0], "numpy"):
+        fix = "give its array: x.numpy()"
+        if kind.__module__.partition(".")[0] == "gpucnn":  # a Tensor
+            fix = "give its array, x.data; or use gpucnn.functions, which computes on Tensors"
+    return DtypeError(f"no backend computes on a {name}", cause="it is not an array", fix=fix)
+
+
+def device_of(array: Any) -> str | None:
     """The device of an array by its type, which is not imported for that; None for no array."""
     module = type(array).__module__
     if is_plain(array):

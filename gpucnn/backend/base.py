@@ -50,6 +50,7 @@ names_of_windows = explained(
             "bias": ("b",),
             "dilation_rate": ("dilation",),
             "dilations": ("dilation",),
+            "dim": ("axis",),
             "input": ("x",),
             "kernel_size": ("kernel",),
             "pool_size": ("kernel",),
@@ -572,6 +573,12 @@ class Backend(ABC):
         """
         self._check_floats(x=x)
         _check_rate(rate)
+        if not hasattr(key, "__len__") or len(key) != 2:
+            raise UsageError(
+                f"the key of a dropout is {key!r}",
+                cause="it is a pair of integers, of a random stream",
+                fix='give gpucnn.random.stream_key(seed, "dropout")',
+            )
         return self._dropout_forward(x, rate, key, step)
 
     def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
@@ -815,7 +822,7 @@ class Backend(ABC):
                 raise UsageError(
                     f"{name} is read-only",
                     cause="an update works in place",
-                    fix=f"pass a copy: {name}.copy()",
+                    fix="make it of an array that can be written to, such as array.copy()",
                 )
             if not array.flags.c_contiguous:
                 raise ShapeError(

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from gpucnn import random
 from gpucnn.data.labels import listing
 from gpucnn.data.reading import Reading
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, expect
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Dataset:
     """Images and their labels on the host.
 
@@ -59,9 +59,17 @@ class Dataset:
             object.__setattr__(self, "numbered", True)
         if not self.label_values:
             object.__setattr__(self, "label_values", self.class_names)
-        labels = self.labels
-        if labels is None:
+        expect(self.images, np.ndarray, "images", "give numpy.asarray(images), (N, C, H, W)")
+        if self.labels is None:
             return
+        labels = np.asarray(self.labels)
+        object.__setattr__(self, "labels", labels)
+        if labels.dtype.kind not in "biuf":
+            raise DataError(
+                f"{self.name}: the labels are {labels.dtype}",
+                cause="they must be numbers",
+                fix="number class names: numpy.unique(labels, return_inverse=True)[1]",
+            )
         if len(labels) != len(self.images):
             raise DataError(
                 f"{self.name}: {len(self.images)} images but {len(labels)} labels",
@@ -80,6 +88,15 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.images)
 
+    def __repr__(self) -> str:
+        """The arrays by their dtypes and shapes."""
+        images, labels = (
+            None if array is None else f"{array.dtype} {array.shape}"
+            for array in (self.images, self.labels)
+        )
+        names = listing(self.class_names)
+        return f"Dataset({self.name!r}, images={images}, labels={labels}, class_names={names})"
+
     @property
     def image_shape(self) -> tuple[int, ...]:
         """The shape of one image: (C, H, W)."""
@@ -95,7 +112,17 @@ class Dataset:
         return None if self.ids is None else self.ids[self._place(index)]
 
     def subset(self, indices: Any) -> Dataset:
-        """The images at `indices` (a slice, or integers), in that order."""
+        """The images at `indices` (a slice, or integers), in that order.
+
+        Raises:
+            UsageError: it is a single number.
+        """
+        if not isinstance(indices, slice) and not np.ndim(indices):
+            raise UsageError(
+                f"a subset at {indices!r}",
+                cause="it takes a slice or a list of places",
+                fix="write subset([3]) for one image, subset(slice(3)) for the first three",
+            )
         labels = None if self.labels is None else self.labels[indices]
         weights = None if self.weights is None else self.weights[indices]
         places = np.arange(len(self)) if self.places is None else self.places

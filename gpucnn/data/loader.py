@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gpucnn import random
+from gpucnn.backend import Backend
 from gpucnn.data.augment import Augment
 from gpucnn.data.dataset import Dataset, require_finite
-from gpucnn.errors import UsageError
-
-if TYPE_CHECKING:
-    from gpucnn.backend.base import Backend
+from gpucnn.errors import UsageError, expect
+from gpucnn.spelling import Spellings, explained
 
 Batch = tuple[Any, ...]
+
+_SPELLED = Spellings(
+    instead={
+        "drop_last": "the last batch is kept, as short as it is",
+        "num_workers": "the images lie on the device, where batches are made",
+        "pin_memory": "the images lie on the device, where batches are made",
+    }
+)
 
 
 class Loader:
@@ -40,9 +47,10 @@ class Loader:
 
     Raises:
         UsageError: the batch size or the limit is below 1, or images are shifted out of sight.
-        DataError: an image holds NaN or infinity.
+        DataError: an image or a target holds NaN or infinity.
     """
 
+    @explained(_SPELLED)
     def __init__(
         self,
         dataset: Dataset,
@@ -56,6 +64,10 @@ class Loader:
         offset: float = 0.0,
         limit_batches: int | None = None,
     ) -> None:
+        expect(
+            dataset, Dataset, "the data set", 'give data.Dataset("mine", images, labels, classes)'
+        )
+        expect(backend, Backend, "the backend", 'give gpucnn.backend.get("cpu")')
         for key, value in (("batch size", batch_size), ("limit_batches", limit_batches)):
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if value is not None and (not whole or value < 1):
@@ -68,6 +80,8 @@ class Loader:
                 fix=f"give a shift of less than {min(dataset.image_shape[-2:])} pixels",
             )
         require_finite(dataset.images, f"image {{}} of {dataset.name}")
+        if dataset.labels is not None:
+            require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend

@@ -1,6 +1,7 @@
 """Differentiable functions on Tensors; plain arrays are taken as constants."""
 
 from gpucnn.functions import comparison as comparison  # what Tensors compare by
+from gpucnn.functions import foreign as _foreign
 from gpucnn.functions.activation import (
     gelu,
     leaky_relu,
@@ -45,6 +46,7 @@ from gpucnn.functions.pooling import avg_pool2d, global_avg_pool2d, max_pool2d
 from gpucnn.functions.reduction import max, mean, min, sum
 from gpucnn.functions.shaping import concat, getitem, reshape, stack, transpose
 from gpucnn.spelling import explain_names as _explain_names
+from gpucnn.spelling import explained as _explained
 
 __all__ = [
     "abs",
@@ -94,35 +96,6 @@ __all__ = [
     "transpose",
 ]
 
-_explain_names(
-    __name__,
-    {
-        "adaptive_avg_pool2d": "use global_avg_pool2d, the mean of each channel",
-        "argmax": "use x.argmax(axis)",
-        "avg_pool1d": "use avg_pool2d with a height of 1: x[:, :, None], kernel (1, k)",
-        "binary_cross_entropy": "use binary_cross_entropy_with_logits, without the sigmoid",
-        "cat": "use concat",
-        "clamp": "use clip",
-        "concatenate": "use concat",
-        "conv1d": "use conv2d with a height of 1: x[:, :, None] and w[:, :, None]",
-        "conv_transpose2d": "use gpucnn.ops.conv2d_transpose, on plain arrays",
-        "cross_entropy": "use softmax_cross_entropy",
-        "dropout2d": "use dropout",
-        "elu": "use leaky_relu or gelu",
-        "l1_loss": "use abs(x - target).mean()",
-        "max_pool1d": "use max_pool2d with a height of 1: x[:, :, None], kernel (1, k)",
-        "mse_loss": "use mean_squared_error",
-        "nll_loss": "use softmax_cross_entropy of the logits, without the log_softmax",
-        "one_hot": "use gpucnn.data.one_hot; softmax_cross_entropy takes class ids as they are",
-        "pad": "use the padding of conv2d and of the pools",
-        "permute": "use transpose",
-        "pow": "use power, or x ** 2",
-        "relu6": "use clip(x, 0, 6)",
-        "silu": "use x * sigmoid(x)",
-        "softplus": "use log(1 + exp(x))",
-        "squeeze": "use reshape",
-        "unsqueeze": "use reshape, or x[:, None]",
-        "view": "use reshape",
-        "where": "use maximum, minimum or clip, or multiply by a mask",
-    },
-)
+_explain_names(__name__, _foreign.NAMES)
+for _name in set(__all__) - {"max", "min"}:  # these explain themselves
+    globals()[_name] = _explained(_foreign.CALLS)(globals()[_name])

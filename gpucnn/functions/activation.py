@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from gpucnn.array_methods import names_of_axis
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.functions.reduction import check_axes
+from gpucnn.operands import number
 
 
 class Tanh(Function):
     """y = tanh(x): dy/dx = 1 - y**2."""
+
+    of_reals = True
 
     def forward(self, x: Array) -> Array:
         y = self.xp.tanh(x)
@@ -32,6 +34,8 @@ def stable_sigmoid(xp: Any, x: Array) -> Array:
 
 class Sigmoid(Function):
     """y = 1 / (1 + exp(-x)): dy/dx = y * (1 - y)."""
+
+    of_reals = True
 
     def forward(self, x: Array) -> Array:
         y = stable_sigmoid(self.xp, x)
@@ -59,8 +63,10 @@ class ReLU(Function):
 class LeakyReLU(Function):
     """y = x where x > 0, else slope * x (Maas et al. 2013)."""
 
+    of_reals = True
+
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = slope
+        self.slope = number(slope, "leaky_relu", "the slope", "write maximum(x, slope * x)")
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -77,6 +83,7 @@ class GELU(Function):
     dy/dx = (1 + tanh(u)) / 2 + x/2 * (1 - tanh(u)**2) * du/dx.
     """
 
+    of_reals = True
     scale = math.sqrt(2 / math.pi)
     cubic = 0.044715
 
@@ -93,6 +100,8 @@ class GELU(Function):
 
 class Softmax(Function):
     """y_k = exp(x_k) / sum_j exp(x_j) along an axis: dL/dx = y * (g - sum_j g_j y_j)."""
+
+    of_reals = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
@@ -112,6 +121,8 @@ class Softmax(Function):
 
 class LogSoftmax(Function):
     """y_k = x_k - log(sum_j exp(x_j)) along an axis: dL/dx = g - softmax(x) * sum_j g_j."""
+
+    of_reals = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
@@ -153,13 +164,11 @@ def gelu(x: Operand) -> Tensor:
     return GELU()(x)
 
 
-@names_of_axis
 def softmax(x: Operand, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along `axis`; stable for scores of any size."""
     return Softmax(axis)(x)
 
 
-@names_of_axis
 def log_softmax(x: Operand, axis: int = -1) -> Tensor:
     """log(softmax(x)) along `axis`; stable for scores of any size."""
     return LogSoftmax(axis)(x)

@@ -5,9 +5,10 @@ Below each forward stands its backward. `g` is the gradient of the loss by the r
 
 from __future__ import annotations
 
-from gpucnn.autograd import Function, Operand, Tensor
+from gpucnn.autograd import Function, Operand, Tensor, as_tensors
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
+from gpucnn.operands import is_array, number
 
 
 def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -23,15 +24,16 @@ class _Elementwise(Function):
     """Of two operands, which NumPy's rules broadcast against each other."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        check_broadcast(self.label, *(getattr(value, "shape", ()) for value in inputs))
-        dtypes = [value.dtype for value in inputs if hasattr(value, "dtype")]
+        tensors = as_tensors(inputs)
+        dtypes = [value.dtype for value in inputs if is_array(value)]  # type: ignore[union-attr]
         if len(set(dtypes)) > 1:
             raise DtypeError(
                 f"{self.label} of {dtypes[0]} and {dtypes[1]}",
                 cause="the gradient of each operand must have its dtype, so both must have one",
                 fix="convert one of the arrays with .astype(numpy.float32)",
             )
-        return super().__call__(*inputs)
+        check_broadcast(self.label, *[tensor.shape for tensor in tensors])
+        return super().__call__(*tensors)
 
 
 def check_broadcast(label: str, a: tuple[int, ...], b: tuple[int, ...]) -> None:
@@ -153,6 +155,9 @@ class Clip(Function):
     def __init__(self, low: float | None, high: float | None) -> None:
         if low is None and high is None:
             raise UsageError("clip without a bound", fix="give low, high or both")
+        instead = "for bounds that are arrays or Tensors use maximum and minimum"
+        low = None if low is None else number(low, "clip", "a bound", instead)
+        high = None if high is None else number(high, "clip", "a bound", instead)
         if low is not None and high is not None and not low <= high:
             raise UsageError(
                 f"clip from {low} to {high}",
@@ -177,7 +182,10 @@ class Power(Function):
     """y = x**p for a constant p: dy/dx = p * x**(p - 1)."""
 
     def __init__(self, exponent: float) -> None:
-        self.exponent = exponent
+        self.exponent = number(
+            exponent, "power", "the exponent", "write (exponent * x.log()).exp() for x > 0"
+        )
+        self.of_reals = self.exponent < 0  # 2**-1 is no integer
 
     def forward(self, x: Array) -> Array:
         self.save(x)
@@ -232,6 +240,8 @@ def _shaped(grad: Array | None, shape: tuple[int, ...]) -> Array | None:
 class Exp(Function):
     """y = exp(x): dy/dx = y."""
 
+    of_reals = True
+
     def forward(self, x: Array) -> Array:
         y = self.xp.exp(x)
         self.save(y)
@@ -245,6 +255,8 @@ class Exp(Function):
 class Log(Function):
     """y = log(x): dy/dx = 1 / x."""
 
+    of_reals = True
+
     def forward(self, x: Array) -> Array:
         self.save(x)
         return self.xp.log(x)
@@ -256,6 +268,8 @@ class Log(Function):
 
 class Sqrt(Function):
     """y = sqrt(x): dy/dx = 1 / (2 y)."""
+
+    of_reals = True
 
     def forward(self, x: Array) -> Array:
         y = self.xp.sqrt(x)
@@ -270,6 +284,8 @@ class Sqrt(Function):
 class Sin(Function):
     """y = sin(x): dy/dx = cos(x)."""
 
+    of_reals = True
+
     def forward(self, x: Array) -> Array:
         self.save(x)
         return self.xp.sin(x)
@@ -281,6 +297,8 @@ class Sin(Function):
 
 class Cos(Function):
     """y = cos(x): dy/dx = -sin(x)."""
+
+    of_reals = True
 
     def forward(self, x: Array) -> Array:
         self.save(x)

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn.autograd import Function, Operand, Tensor, as_array
+from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array, check_class_ids
 from gpucnn.backend.cpu import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
+from gpucnn.operands import as_array
 
 
 class SoftmaxCrossEntropy(Function):
@@ -34,6 +35,8 @@ class SoftmaxCrossEntropySoft(Function):
     dL/dlogits = (softmax * sum_k t_nk - t) * g_n and dL/dt = -log softmax * g_n.
     """
 
+    of_reals = True
+
     def forward(self, logits: Array, targets: Array) -> Array:
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - self.xp.log(self.xp.exp(shifted).sum(axis=1, keepdims=True))
@@ -54,6 +57,8 @@ class BinaryCrossEntropyWithLogits(Function):
     Computed as max(x, 0) - x*t + log(1 + exp(-|x|)), which cannot overflow; dL/dx = (s(x) - t) * g.
     """
 
+    of_reals = True
+
     def forward(self, logits: Array, targets: Array) -> Array:
         xp = self.xp
         self.save(logits, targets)
@@ -68,6 +73,8 @@ class BinaryCrossEntropyWithLogits(Function):
 
 class SquaredError(Function):
     """loss = (x - t)**2: dL/dx = 2 (x - t) g; with half=True the tutorial's (x - t)**2 / 2."""
+
+    of_reals = True
 
     def __init__(self, half: bool = False) -> None:
         self.factor = 0.5 if half else 1.0
@@ -160,7 +167,7 @@ def mean_squared_error(
 
 
 def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tensor, Tensor]:
-    """Both as Tensors; targets that are constants get the dtype of the output.
+    """Both as Tensors; targets that are constants get the dtype of an output of floats.
 
     Args:
         class_ids: whether targets that are integers are class ids.
@@ -172,11 +179,12 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
             if class_ids and targets.dtype.kind in "iu" and output.ndim:
                 check_class_ids(targets, output.shape[-1])  # now, as it is on the host
             targets = output.backend.asarray(_numbers(targets))
-        if _numbers(targets).dtype.kind not in "iu":
+        targets = Tensor(_numbers(targets))
+        is_ids = class_ids and targets.dtype.kind in "iu"
+        if output.dtype.kind == "f" and not is_ids:
             with output.backend.computing():
-                targets = targets.astype(output.dtype)
-        targets = Tensor(targets)
-    if targets.dtype.kind == "f" and targets.dtype != output.dtype:
+                targets = Tensor(targets.data.astype(output.dtype))
+    if output.dtype.kind == targets.dtype.kind == "f" and targets.dtype != output.dtype:
         raise DtypeError(
             f"targets of {targets.dtype} for an output of {output.dtype}",
             cause="the gradient must have the dtype of the output",
@@ -187,6 +195,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
 
 def _numbers(targets: Array) -> Array:
     """The targets, which must be numbers; `DtypeError` if they are names or objects."""
+    backends.of(targets)  # which must know it
     if targets.dtype.kind in "SUO":
         raise DtypeError(
             f"the targets are {targets.dtype}",

@@ -133,5 +133,11 @@ def dropout(x: Operand, rate: float, *, key: tuple[int, int], step: Scalar) -> T
 def flatten(x: Operand) -> Tensor:
     """(N, ...) to (N, product of the rest)."""
     x = x if isinstance(x, Tensor) else Tensor(x)
+    if not x.ndim:
+        raise ShapeError(
+            "flatten of a tensor without axes",
+            cause="it is a single number, and has no batch axis",
+            fix="give (N, ...), or use x.reshape(1, 1)",
+        )
     # Not -1, which an empty batch leaves undefined.
     return Reshape((x.shape[0], math.prod(x.shape[1:])))(x)

@@ -6,25 +6,29 @@ Below each forward stands its backward. `g` is the gradient of the loss by the r
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
+from typing import Any
 
-from gpucnn.array_methods import Axis, names_of_axis
+from gpucnn.array_methods import Axis, names_of_extremes
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
-from gpucnn.errors import ShapeError
+from gpucnn.errors import ShapeError, SignatureError
 
 
 def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     """The axes counted from 0, all of them for None; `ShapeError` if there is no such axis."""
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, Sequence) else (axis,)
-    if not all(hasattr(a, "__index__") for a in axes):
+    given: Any = axis if is_several(axis) else (axis,)
+    try:
+        axes = tuple(operator.index(a) for a in given)
+    except TypeError:
         raise ShapeError(
             f"{label} over axis {axis!r}",
             cause="an axis is an integer",
             fix="give axis=0, several as in axis=(0, 1), or axis=None for all",
-        )
+        ) from None
     inside = all(-ndim <= a < ndim for a in axes)
     if not inside or len({a % ndim for a in axes}) < len(axes):
         raise ShapeError(
@@ -35,9 +39,14 @@ def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
     return tuple(a % ndim for a in axes)
 
 
+def is_several(axis: Any) -> bool:
+    """Whether it is a list of axes, perhaps an array, and not one."""
+    return isinstance(axis, Sequence) or bool(getattr(axis, "ndim", 0))
+
+
 def check_axis(label: str, axis: int, ndim: int) -> int:
     """A single axis, counted from 0; `ShapeError` if it is none, or several."""
-    if axis is None or isinstance(axis, Sequence):
+    if axis is None or is_several(axis):
         raise ShapeError(
             f"{label} over axis {axis!r}", cause="it takes one axis", fix="give axis=0"
         )
@@ -53,6 +62,24 @@ def check_filled(label: str, axes: tuple[int, ...], shape: tuple[int, ...]) -> t
             fix="check that the tensor is not empty",
         )
     return axes
+
+
+def _axis_by_name(name: str, args: tuple[Any, ...]) -> None:
+    """Refuse `x.max(1)`, which gives values in NumPy, and values and indices in PyTorch."""
+    if not args:
+        return
+    if getattr(args[0], "ndim", 0):
+        raise SignatureError(
+            f"{name} of two tensors", fix=f"use {name}imum(a, b), element by element"
+        )
+    shown = ", ".join(map(repr, args))
+    index = "x.argmax" if name == "max" else "(-x).argmax"
+    raise SignatureError(
+        f"{name}({shown}): the axis is given by name",
+        cause="by position it gives values and indices in PyTorch, and the values alone in NumPy",
+        fix=f"write x.{name}(axis={args[0]!r}) for the values, {index}(axis={args[0]!r}) for the"
+        " indices",
+    )
 
 
 class _Reduction(Function):
@@ -119,25 +146,25 @@ class Min(Max):
         return y
 
 
-@names_of_axis
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Sum over `axis`, an int, several, or None for all."""
     return Sum(axis, keepdims)(x)
 
 
-@names_of_axis
 def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Mean over `axis`, an int, several, or None for all."""
     return Mean(axis, keepdims)(x)
 
 
-@names_of_axis
-def max(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Maximum over `axis`; equal maxima share the gradient."""
+@names_of_extremes
+def max(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Maximum over `axis`, which is given by name; equal maxima share the gradient."""
+    _axis_by_name("max", args)
     return Max(axis, keepdims)(x)
 
 
-@names_of_axis
-def min(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Minimum over `axis`; equal minima share the gradient."""
+@names_of_extremes
+def min(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Minimum over `axis`, which is given by name; equal minima share the gradient."""
+    _axis_by_name("min", args)
     return Min(axis, keepdims)(x)

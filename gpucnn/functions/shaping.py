@@ -5,16 +5,16 @@ Below each forward stands its backward. `g` is the gradient of the loss by the r
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from gpucnn.array_methods import names_of_axis
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
-from gpucnn.functions.reduction import check_axis
+from gpucnn.functions.reduction import check_axes, check_axis, is_several
 
 
 class Reshape(Function):
@@ -46,13 +46,14 @@ class Transpose(Function):
 
     def forward(self, x: Array) -> Array:
         axes = tuple(range(x.ndim))[::-1] if self.axes is None else self.axes
-        if sorted(a % x.ndim for a in axes) != list(range(x.ndim)):
+        axes = check_axes("transpose", axes, x.ndim)
+        if len(axes) != x.ndim:
             raise ShapeError(
                 f"transpose of {x.shape} by axes {axes}",
                 cause="the axes must be a permutation",
                 fix=f"name each of 0 to {x.ndim - 1} once",
             )
-        self.inverse = sorted(range(x.ndim), key=lambda i: axes[i] % x.ndim)
+        self.inverse = sorted(range(x.ndim), key=lambda i: axes[i])
         return x.transpose(axes)
 
     def backward(self, g: Array) -> Array:
@@ -87,7 +88,7 @@ class GetItem(Function):
         self.shape = x.shape
         try:
             return x[self.index]
-        except IndexError as error:
+        except (IndexError, ValueError) as error:
             raise ShapeError(
                 f"index {self.index!r} into a tensor of shape {x.shape}",
                 cause=str(error),
@@ -112,15 +113,14 @@ class GetItem(Function):
 
 def reshape(x: Operand, *shape: int | Sequence[int]) -> Tensor:
     """The same elements in another shape: reshape(x, 2, -1) or reshape(x, (2, -1))."""
-    return Reshape(_flat_ints(shape))(x)
+    return Reshape(_flat_ints("reshape", shape))(x)
 
 
 def transpose(x: Operand, *axes: int | Sequence[int]) -> Tensor:
     """The axes in the order given, or reversed: transpose(x), transpose(x, 1, 0)."""
-    return Transpose(_flat_ints(axes) or None)(x)
+    return Transpose(_flat_ints("transpose", axes) or None)(x)
 
 
-@names_of_axis
 def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """The tensors of a list one after the other along `axis`.
 
@@ -141,7 +141,6 @@ def concat(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return Concat(axis)(*parts)
 
 
-@names_of_axis
 def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     """The tensors of a list side by side along a new axis; all of one shape.
 
@@ -193,7 +192,14 @@ def _plain_index(index: Any) -> Any:
     return index.data if isinstance(index, Tensor) else index
 
 
-def _flat_ints(values: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
-    if len(values) == 1 and isinstance(values[0], Sequence):
-        return tuple(values[0])
-    return tuple(values)  # type: ignore[arg-type]
+def _flat_ints(label: str, values: Sequence[int | Sequence[int]]) -> tuple[int, ...]:
+    """Integers that were given one by one, or as one sequence or array."""
+    found: Any = values[0] if len(values) == 1 and is_several(values[0]) else values
+    try:
+        return tuple(operator.index(value) for value in found)
+    except TypeError:
+        raise ShapeError(
+            f"{label} to {', '.join(map(repr, values))}",
+            cause="sizes and axes are integers",
+            fix=f"write x.{label}(2, 3), or x.{label}((2, 3))",
+        ) from None

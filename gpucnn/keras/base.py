@@ -86,7 +86,7 @@ class Base(nn.Sequential):
         except LookupError as error:
             raise UsageError(
                 f"there is no layer {given!r}",
-                cause=f"the layers are {', '.join(self.children())}",
+                cause=f"the layers are {', '.join(self.children().keys())}",
                 fix='write model.get_layer("dense1"), or model.layers[-1]',
             ) from error
 

@@ -10,7 +10,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import ShapeError, UsageError
-from gpucnn.nn.state import move
+from gpucnn.nn.state import join, move
 from gpucnn.shapes import is_channels_last, layout_fix
 
 if TYPE_CHECKING:
@@ -44,6 +44,12 @@ def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
     """Prepare a module for its first call, which gives it these inputs."""
     with _lock:
         if module.path is None:
+            if not all(x.ndim for x in inputs):
+                raise UsageError(
+                    f"a number is given to {module.label} by position",
+                    cause="positions are for inputs, arrays (N, ...), for which it is built",
+                    fix="give it by name, as in net(x, scale=2.0)",
+                )
             module.build(*(x.shape[1:] for x in inputs), device=inputs[0].backend.name)
         if module.built_for is None:
             _check_layout(module, inputs[0].shape)
@@ -52,7 +58,7 @@ def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
 
 
 def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> None:
-    modules = root.modules()
+    modules = root.named_modules()
     if root.built_for is not None and shapes != root.built_for:
         raise ShapeError(
             f"{root.label} is built for inputs of {_listing(root.built_for)}, "
@@ -61,19 +67,20 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
             fix=_layout_fix(shapes[0], root.built_for[0])
             or "make a new model and build it for the new shape",
         )
-    if root.path is not None and all(module.path is not None for module in modules.values()):
+    if root.path is not None and all(module.path is not None for _, module in modules):
         return
     target = backends.get(device)
-    before = [(module, dict(vars(module))) for module in modules.values()]
+    before = [(module, dict(vars(module))) for _, module in modules]
     try:
-        for path, module in modules.items():
-            module.path, module.seed = path, seed
+        above = root.path or ""  # a part of a network keeps its place in it
+        for path, module in modules:
+            module.path, module.seed = join(above, path) if path else above, seed
         move(root, target.name)
         dry_run(root, shapes)
-        for module in modules.values():
+        for _, module in modules:
             _check_created(module)
-        for path, parameter in root.named_parameters().items():
-            parameter.name = path
+        for path, parameter in root.named_parameters():
+            parameter.name = join(above, path)
     except BaseException:  # a failed build leaves the tree as it was
         for module, attributes in before:
             vars(module).clear()

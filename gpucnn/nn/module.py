@@ -28,20 +28,29 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, UsageError, expect
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
 from gpucnn.nn.foreign import ATTRIBUTES, LAYERS
+from gpucnn.nn.named import Members, Named
 from gpucnn.nn.overrides import local, lookup, override
-from gpucnn.nn.parameter import NamedParameters, Parameter
+from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
-from gpucnn.spelling import explain_attribute, explained
+from gpucnn.spelling import Spellings, explain_attribute, explained
 
 if TYPE_CHECKING:
     from gpucnn.nn.summary import Row
 
 Shape = tuple[int, ...]
 Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
+
+_STRICT = Spellings(
+    instead={
+        "assign": "the arrays are copied into those of the module",
+        "strict": "what does not fit is always refused; leave entries out of the dict, and add"
+        " those of state_dict() for them",
+    }
+)
 
 
 class Module:
@@ -150,6 +159,12 @@ class Module:
                 like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
+        if len(input_shapes) > 1 and all(map(arguments.is_whole, input_shapes)):
+            raise ShapeError(
+                f"the input shape is {', '.join(map(str, input_shapes))}",
+                cause="the shape of each input is one tuple",
+                fix=f"write build({input_shapes})",
+            )
         shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
         build(self, shapes, seed, device, channels_first)
         return self
@@ -165,6 +180,12 @@ class Module:
             named = error.at(self.label)
             add_layout(named, self, tensors)
             raise named.with_traceback(error.__traceback__) from None
+        if output is None:
+            raise UsageError(
+                f"forward of {self.label} returned nothing",
+                cause="forward returns the output, that of a network a Tensor (N, K)",
+                fix="let forward end with return, as in `return self.head(x)`",
+            )
         if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
@@ -186,17 +207,24 @@ class Module:
 
     # The tree.
 
-    def children(self) -> dict[str, Module]:
+    def named_children(self) -> Named[Module]:
         """Name -> module it owns; see the head of this file for which are found.
 
         Raises:
             UsageError: two of them have one name.
         """
-        return owned(self, Module)
+        return Named(owned(self, Module))
 
-    def modules(self) -> dict[str, Module]:
-        """Path from here -> module, itself first; a module that is used twice is listed once."""
-        found: dict[str, Module] = {}
+    def children(self) -> Members[Module]:
+        """`named_children`, over which a loop gets the modules: `for layer in net.children()`."""
+        return Members(self.named_children())
+
+    def named_modules(self) -> Named[Module]:
+        """Path from here -> module, itself first; a module that is used twice is listed once.
+
+        A loop gets pairs: `for path, module in net.named_modules()`.
+        """
+        found: Named[Module] = Named()
         seen: set[int] = set()
         stack: list[tuple[str, Module]] = [("", self)]
         while stack:
@@ -204,22 +232,27 @@ class Module:
             if id(module) not in seen:
                 seen.add(id(module))
                 found[path] = module
-                children = module.children().items()
+                children = module.named_children()
                 stack += [(join(path, name), child) for name, child in children][::-1]
         return found
 
-    def named_parameters(self) -> NamedParameters:
+    def modules(self) -> Members[Module]:
+        """`named_modules`, over which a loop gets the modules: `for module in net.modules()`."""
+        return Members(self.named_modules())
+
+    def named_parameters(self) -> Named[Parameter]:
         """Path from here -> parameter, in order; one that is used twice is listed once.
 
         A loop gets pairs: `for path, parameter in net.named_parameters()`.
 
         Raises:
-            UsageError: the module is not built, so there are none yet.
+            UsageError: the module is not built, so there are none yet; or a module was put in since
+                then that `forward` does not call.
         """
         self.require_built()
-        found = NamedParameters()
+        found: Named[Parameter] = Named()
         seen: set[int] = set()
-        for path, module in self.modules().items():
+        for path, module in self.named_modules():
             for name, parameter in owned(module, Parameter).items():
                 if id(parameter) not in seen:
                     seen.add(id(parameter))
@@ -253,7 +286,7 @@ class Module:
         The library itself never calls it on a model of yours: it computes inside `evaluating` and
         `training_mode`.
         """
-        for module in self.modules().values():
+        for module in self.modules():
             module.training = mode
         return self
 
@@ -279,7 +312,7 @@ class Module:
         Batch norm then takes its running statistics, and leaves them too, as in Keras. It may come
         before `build`. Dropout goes on: that is not a matter of parameters.
         """
-        for module in self.modules().values():
+        for module in self.modules():
             module.frozen = frozen
             for parameter in owned(module, Parameter).values():
                 parameter.requires_grad = not frozen
@@ -305,6 +338,7 @@ class Module:
         """A copy, on the host, of every parameter and buffer by its path."""
         return copy_out(entries(self))
 
+    @explained(_STRICT)
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy `state` into the arrays of this (built) module; all of it or, on error, nothing.
 
@@ -323,6 +357,12 @@ class Module:
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
+        expect(
+            weights,
+            (list, tuple),
+            "what holds the weights",
+            "give the list that get_weights() returned",
+        )
         paths = list(by_layer(self))
         paths += [f"array {number}" for number in range(len(paths), len(weights))]
         given = {path: np.asarray(array) for path, array in zip(paths, weights, strict=False)}
@@ -373,9 +413,14 @@ class Module:
         )
 
     def require_built(self) -> None:
-        """Build it if it is not built but its input shape was declared."""
+        """Build what is not built, if the input shape was declared, or is known from before.
+
+        That is the whole tree, or the modules that were put in since it was built.
+        """
         if self.path is None:
             self.build()
+        elif any(module.path is None for module in self.modules()):
+            self.build(seed=self.seed, device=self.device)
 
 
 def _tensor(x: Any) -> Tensor:
@@ -384,5 +429,11 @@ def _tensor(x: Any) -> Tensor:
             f"{x.label} is given to a layer as its input",
             cause="a layer takes an array or a Tensor",
             fix="write Sequential([first, second]), or a Module whose forward calls the layers",
+        )
+    if x is None:
+        raise UsageError(
+            "None is given to a layer by position",
+            cause="positions are for inputs, arrays (N, ...)",
+            fix="give it by name, as in net(x, mask=None), or leave it out",
         )
     return Tensor(x)

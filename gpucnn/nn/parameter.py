@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
-from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 
 
@@ -13,21 +11,9 @@ class Parameter(Tensor):
     """A Tensor that an optimizer changes: `requires_grad` is true until it is frozen."""
 
     def __init__(self, array: Any, requires_grad: bool = True, name: str | None = None) -> None:
-        if hasattr(array, "dtype"):
-            # An optimizer changes the array in place, and a NumPy scalar cannot be changed.
-            array = backends.of(array).asarray(array)
         super().__init__(array, requires_grad, name)
 
-
-class NamedParameters(dict[str, Parameter]):
-    """Path -> parameter, of which a loop gets pairs, as in PyTorch: `for path, parameter in named`.
-
-    So does what loops over it, such as `list`. All else is that of a dict: `named[path]`, `in`,
-    `keys()`, `values()`, `items()`, `dict(named)`.
-    """
-
-    def __iter__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return iter(self.items())
-
-    def __reversed__(self) -> Iterator[tuple[str, Parameter]]:  # type: ignore[override]
-        return reversed(self.items())
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is changed in place: a parameter is, also while it is frozen."""
+        return self.creator is None

@@ -7,10 +7,11 @@ from functools import partial
 from typing import Any
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import NoLayerError, ShapeError, UsageError
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape
+from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
 
 
@@ -94,9 +95,9 @@ class Sequential(Module):
         """The layers whose output is no array of its own, as a part of what they are folded in."""
         return [layer for stage in self._plan for layer in stage.not_kept]
 
-    def children(self) -> dict[str, Module]:
+    def named_children(self) -> Named[Module]:
         """Name -> layer, in order."""
-        return dict(self._layers)
+        return Named(self._layers)
 
     def declared_shapes(self) -> tuple[Shape, ...]:
         """The input shape that the first layer declares; `UsageError` if it does not."""
@@ -112,8 +113,15 @@ class Sequential(Module):
         return len(self._layers)
 
     def __getitem__(self, key: int | str) -> Module:
-        """The layer at a position or of a name."""
-        return self._layers[key] if isinstance(key, str) else list(self)[key]
+        """The layer at a position or of a name; `NoLayerError` if there is none."""
+        try:
+            return self._layers[key] if isinstance(key, str) else list(self)[key]
+        except (LookupError, TypeError):
+            raise NoLayerError(
+                f"{self.label} has no layer {key!r}",
+                cause=f"it has {len(self)}: {', '.join(self._layers) or 'none'}",
+                fix="give a position from 0 on, or a name",
+            ) from None
 
     def _folded(self) -> list[_Stage]:
         """The layers, with those that are folded into the one before them."""

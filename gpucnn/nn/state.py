@@ -9,7 +9,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError, WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError, expect
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
@@ -55,19 +55,19 @@ def _members(path: str, value: Any) -> Iterator[tuple[str, Any]]:
 
 def buffers(root: Module) -> dict[str, Any]:
     """Path -> array of every buffer."""
-    modules = root.modules().items()
+    modules = root.named_modules()
     return {join(path, name): getattr(m, name) for path, m in modules for name in m.buffers}
 
 
 def counters(root: Module) -> dict[str, Any]:
     """Path -> array of every counter."""
-    modules = root.modules().items()
+    modules = root.named_modules()
     return {join(path, name): getattr(m, name) for path, m in modules for name in m.counters}
 
 
 def entries(root: Module) -> dict[str, Any]:
     """Path -> array of every parameter, then of every buffer: what is saved."""
-    return {path: p.data for path, p in root.named_parameters().items()} | buffers(root)
+    return {path: p.data for path, p in root.named_parameters()} | buffers(root)
 
 
 def by_layer(root: Module) -> dict[str, Any]:
@@ -75,7 +75,7 @@ def by_layer(root: Module) -> dict[str, Any]:
     found = entries(root)
     paths = [
         join(path, name)
-        for path, module in root.modules().items()
+        for path, module in root.named_modules()
         for name in (*owned(module, Tensor), *module.buffers)
     ]
     return {path: found[path] for path in paths if path in found}
@@ -89,7 +89,7 @@ def move(root: Module, device: str) -> None:
         source = backends.of(array)
         return array if source is target else target.asarray(source.to_numpy(array))
 
-    for module in root.modules().values():
+    for module in root.modules():
         module.device = target.name
         for tensor in owned(module, Tensor).values():
             if backends.of(tensor.data) is not target:
@@ -115,6 +115,8 @@ def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: st
     Raises:
         WeightsMismatchError: it lists what is missing, unexpected and of another shape.
     """
+    expect(given, Mapping, f"what holds {what}", "give the dict that state_dict() returned")
+    given = {n: a if hasattr(a, "shape") else np.asarray(a) for n, a in given.items()}
     _check_entries(arrays, given, what)
     for name, array in arrays.items():
         backend = backends.of(array)

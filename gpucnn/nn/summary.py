@@ -56,7 +56,7 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
     counted: set[int] = set()
     not_kept = {
         id(layer)
-        for module in model.modules().values()
+        for module in model.modules()
         if isinstance(module, Sequential)
         for layer in module.not_kept()
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.metrics import Totals, compute_loss
 
@@ -39,8 +39,16 @@ def evaluate(
         outputs: gets the outputs of each batch, NumPy arrays (B, K).
 
     Raises:
-        UsageError: the model has fewer outputs than there are classes.
+        UsageError: the model has fewer outputs than there are classes, it gives no Tensor, or the
+            data set has no labels.
     """
+    expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
+    expect(dataset, Dataset, "the data set", "give one part, such as splits.test")
+    if dataset.labels is None:
+        raise UsageError(
+            f"{dataset.name} has no labels to compare with",
+            fix="give a data set with labels; the model itself gives the outputs: model(images)",
+        )
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
@@ -79,21 +87,36 @@ def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
     return np.concatenate(outputs)
 
 
+def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
+    """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
+    if loss != "binary_cross_entropy" or not (targets.min() < 0 or targets.max() > 1):
+        return  # a NaN among them is named by the Loader
+    raise UsageError(
+        f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
+        cause="a target is a probability, from 0 to 1",
+        fix='scale the targets, or train with loss="mean_squared_error"',
+    )
+
+
 def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     """Check that a built model has an output for each class id in a data set.
 
     Raises:
-        UsageError: it has fewer.
+        UsageError: it has fewer, it gives no Tensor, or targets are not what the loss is of.
     """
     labels = dataset.labels
-    if labels is None or labels.dtype.kind != "i" or not labels.size:
-        return  # float targets: the losses compare their shape with that of the outputs
+    if labels is None or not labels.size:
+        return
     outputs = count_outputs(model, dataset.image_shape)
-    # A single output says yes or no, or is a number, unless a softmax is taken of it.
+    if labels.dtype.kind != "i":  # targets: the losses compare their shape with that of the outputs
+        _check_targets(dataset.name, labels, loss)
+        return
     needed = int(labels.max()) + 1
-    if outputs < needed and (outputs > 1 or loss == "softmax_cross_entropy"):
+    # A single output says yes or no, or is a number, where no softmax is taken of it.
+    most = {"binary_cross_entropy": 2, "mean_squared_error": needed}.get(loss, 1)
+    if outputs < needed and not (outputs == 1 and needed <= most):
         raise UsageError(
-            f"the model has {outputs} outputs, too few for {dataset.name}",
+            f"the model has {outputs} output{'s' * (outputs != 1)}, too few for {dataset.name}",
             cause=f"its labels go up to {needed - 1}",
             fix=f"give the last layer {needed} outputs or more",
         )

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpucnn.data import Splits
-from gpucnn.errors import Interrupted, UsageError
+from gpucnn.errors import Interrupted, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.metrics import guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
+
+_SPLITS = 'give data.load("digits"), or data.Splits(data.Dataset("mine", images, labels, classes))'
+_CALLBACK = (
+    "subclass gpucnn.training.Callback; those of gpucnn.keras are for gpucnn.keras.Sequential.fit"
+)
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,9 @@ def fit(
         DataError, WeightsMismatchError: the checkpoint cannot be resumed.
         StorageError: the run directory cannot be written; the previous checkpoint is intact.
     """
+    expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
+    expect(data, Splits, "data", _SPLITS)
+    expect(config, TrainConfig, "config", "give TrainConfig(epochs=5, batch_size=64)")
     return fit_trainer(Trainer(model, data, config), callbacks, run=run, resume=resume)
 
 
@@ -85,6 +93,11 @@ def fit_trainer(
     resume: bool = False,
 ) -> History:
     """`fit` with a trainer that was made before: all that can be refused is checked by then."""
+    expect(callbacks, (list, tuple), "callbacks", "give a list: [callback]")
+    for callback in callbacks:
+        expect(callback, Callback, "a callback", _CALLBACK)
+    if run is not None:
+        expect(run, Run, "run", "give Run.create(...), or None")
     trainer.run = run
     if resume and run is None:
         raise UsageError("resume needs the run that is to go on", fix="give run=Run.open(...)")

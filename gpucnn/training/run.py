@@ -164,7 +164,7 @@ class Run:
             raise UsageError(
                 f"the model in {self.path} is code of its author's",
                 cause="it is not run without being asked",
-                fix=f"read {copy.file}, and add --trust-code if you trust it",
+                fix=f"read {copy.file}, and if you trust it add --trust-code (trust_code=True)",
             )
         return copy
 

@@ -16,8 +16,9 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading
 from gpucnn.data.dataset import match_classes
 from gpucnn.data.found import Found
-from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError
+from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
+from gpucnn.nn.arguments import is_whole
 from gpucnn.training import checkpoint, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
@@ -152,19 +153,26 @@ class SavedModel:
     def _data(self) -> RunData:
         return RunData(self.config, self.description, self.path, run_of(self.path) is not None)
 
-    def evaluate(self, dataset: Dataset) -> dict[str, float]:
-        """{"loss", "accuracy"} on a data set; `report` says more, and the same errors."""
+    def evaluate(self, dataset: Dataset | LabelledPart) -> dict[str, float]:
+        """{"loss", "accuracy"} on a data set; `report` says more, and takes and raises the same."""
         report = self.report(dataset)
         return {"loss": report.loss, "accuracy": report.accuracy}
 
-    def report(self, dataset: Dataset) -> Report:
+    def report(self, dataset: Dataset | LabelledPart) -> Report:
         """Loss and accuracy on a data set, and what was taken for what.
 
+        Args:
+            dataset: what `dataset` gives, or other images as `predict` takes them, with labels.
+
         Raises:
+            DtypeError: the images are not pixels, as in `predict`.
             DataError: it has no labels, or its images or classes are not those of the model.
             DivergedError: the loss is not finite.
         """
-        self.check_shape(dataset.images, dataset.name)
+        if isinstance(dataset, LabelledPart):
+            dataset = dataset.dataset
+        expect(dataset, Dataset, "the data set", 'give saved.dataset("path"), or a data.Dataset')
+        self._check_images(dataset.images, dataset.name)
         dataset, _ = self._matched(dataset)
         outputs: list[Any] = []
         result = evaluation.evaluate(
@@ -188,18 +196,23 @@ class SavedModel:
         outside [0, 1]. See `gpucnn.training.metrics.LOSSES`.
 
         Raises:
-            DtypeError: the images are not uint8.
+            DtypeError: the images are not uint8; a model that was trained on floats takes those.
             DataError: they are of another shape.
             DivergedError: the outputs are not finite.
         """
         return self._predictions(self._outputs(images))
 
-    def classify(self, images: NDArray[np.uint8], top: int) -> list[list[dict[str, Any]]]:
+    def classify(self, images: NDArray[np.uint8], top: int = 3) -> list[list[dict[str, Any]]]:
         """For each image the `top` classes that `predict` puts highest, highest first.
 
         Returns:
             {"label", "probability"} of each; the second is what `predict` gives.
+
+        Raises:
+            UsageError: `top` is no number of at least 1. For the others see `predict`.
         """
+        if not is_whole(top) or top < 1:
+            raise UsageError(f"top is {top!r}", cause="it counts classes", fix="give top=3")
         outputs = self._outputs(images)
         # Ordered by the outputs, as `report` is: of probabilities two may be rounded to one number.
         return [
@@ -212,14 +225,8 @@ class SavedModel:
 
     def _outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The outputs (N, classes), which batches do not change: those that `report` looks at."""
-        if images.dtype != np.uint8:
-            raise DtypeError(
-                f"the images are {images.dtype}",
-                cause="they are pixels from 0 to 255, which are scaled as in training",
-                fix="give uint8: for images in [0, 1], (255 * x).round().astype(numpy.uint8)",
-            )
+        self._check_images(images, "this array")
         dataset = Dataset("the images", images, None, len(self.class_names))
-        self.check_shape(images, dataset.name)
         if not len(images):
             return np.zeros((0, len(self.class_names)), np.float32)
         loader = Loader(
@@ -251,17 +258,40 @@ class SavedModel:
             raise no_labels(dataset.name)
         return match_classes(dataset, self.class_names, self.description.label_values)
 
+    def _check_images(self, images: Any, name: str) -> None:
+        """Raise an error for what is not pixels of the shape that the model takes."""
+        if not isinstance(images, np.ndarray):
+            raise DtypeError(
+                f"the images are a {type(images).__name__}",
+                cause="they must be a NumPy array, uint8 (N, C, H, W)",
+                fix="read pictures with saved.find(path), labelled data with saved.dataset(path)",
+            )
+        was_floats = (self.description.scale, self.description.offset) == (1.0, 0.0)
+        if images.dtype != np.uint8 and not (was_floats and images.dtype.kind == "f"):
+            raise DtypeError(
+                f"the images are {images.dtype}",
+                cause="they are pixels from 0 to 255, which are scaled as in training",
+                fix="give uint8: for images in [0, 1], (255 * x).round().astype(numpy.uint8)",
+            )
+        self.check_shape(images, name)
+
     def check_shape(self, images: NDArray[Any], name: str) -> None:
         """Raise a DataError if images, of that name, are not of the shape that the model takes."""
         shape = images.shape[1:]
         if shape == self.image_shape:
             return
+        fix = "give the kind of images that it was trained on"
+        if images.shape == self.image_shape:
+            fix = "give one image as x[None]: the first axis counts images"
+        elif (1, *shape) == self.image_shape:
+            fix = "give x[:, None]: gray images have one channel"
+        elif shape and (shape[-1], *shape[:-1]) == self.image_shape:
+            fix = "write images.transpose(0, 3, 1, 2): channels come first here"
         raise DataError(
             f"{name} does not fit the model in {self.path}",
-            cause=f"images {shape}, the model takes {self.image_shape} (channels, height, width)",
-            fix="write images.transpose(0, 3, 1, 2): channels come first here"
-            if (shape[-1], *shape[:-1]) == self.image_shape
-            else "give the kind of images that it was trained on",
+            cause=f"it is {images.shape}, the model takes (N, {str(self.image_shape)[1:]}: images,"
+            " channels, height, width",
+            fix=fix,
         )
 
 

@@ -272,7 +272,7 @@ class Trainer:
         epoch = -(-step // self.steps_per_epoch)
         rate = float(self.learning_rates[step - 1])
         peak = float(self.learning_rates.max())
-        fix = f"lower the learning rate, as in --lr {peak / 10:.2g}"
+        fix = f"lower the learning rate: learning_rate={peak / 10:.2g}, or --lr {peak / 10:.2g}"
         if self.run is not None and self.run.last.exists():
             fix += f"; the last good checkpoint is {self.run.last}"
         return DivergedError(

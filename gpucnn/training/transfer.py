@@ -116,7 +116,7 @@ def _network(file: Path, metadata: dict[str, Any]) -> str | None:
 def _last_layer(model: Module, image_shape: tuple[int, ...]) -> str:
     """The path of the module with parameters of its own that is called last."""
     owners = {path.rpartition(".")[0] for path in model.named_parameters().keys()}  # noqa: SIM118
-    paths = {id(module): path for path, module in model.modules().items()}
+    paths = {id(module): path for path, module in model.named_modules()}
     called: list[str] = []
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:

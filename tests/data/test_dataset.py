@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpucnn.data import Dataset, Splits, load, one_hot, pixel_scaling
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, UsageError
 
 
 def make(images: Any, labels: Any = None, classes: int = 3) -> Dataset:
@@ -27,6 +27,38 @@ def test_labels_are_checked() -> None:
     assert dataset.labels is not None
     assert dataset.labels.dtype == np.int32
     assert dataset.class_names == ["0", "1", "2"]
+
+
+def test_labels_may_be_a_list() -> None:
+    images = np.zeros((2, 1, 2, 2), dtype=np.uint8)
+    labels = make(images, [2, 0]).labels
+    assert labels is not None
+    assert (labels.dtype, labels.tolist()) == (np.int32, [2, 0])
+    for names in (["cat", "dog"], np.array([b"cat", b"dog"]), [None, 1]):
+        with pytest.raises(DataError, match="toy: the labels are") as caught:
+            make(images, names)
+        assert "return_inverse" in str(caught.value.fix)
+    with pytest.raises(UsageError, match="images is a list"):
+        Dataset("toy", images.tolist(), None, 3)
+
+
+def test_printing_shows_shapes_and_no_pixels() -> None:
+    dataset = make(np.zeros((500, 3, 32, 32), np.uint8), np.zeros(500, np.int32))
+    text = repr(Splits(dataset, dataset.subset(slice(2))))
+    assert "uint8 (500, 3, 32, 32)" in text
+    assert "int32 (2,)" in text
+    assert "labels=None" in repr(make(dataset.images))
+    assert len(text) < 500
+
+
+def test_a_subset_is_no_single_image() -> None:
+    dataset = make(np.zeros((4, 1, 2, 2), np.uint8))
+    for index in (3, np.int64(3), -1):
+        with pytest.raises(UsageError, match="a subset at") as caught:
+            dataset.subset(index)
+        assert "subset([3])" in str(caught.value.fix)
+    mask = np.array([True, False, True, False])
+    assert len(dataset.subset(mask)) == len(dataset.subset(range(2))) == 2
 
 
 def test_subset() -> None:

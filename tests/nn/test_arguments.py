@@ -103,7 +103,7 @@ class TestInputShape:
     def test_every_layer_takes_one_and_a_name(self, make):
         layer = make(input_shape=[1, np.int64(9), 9], name="first")
         assert layer.input_shape == (1, 9, 9)
-        assert list(nn.Sequential([layer]).children()) == ["first"]
+        assert list(nn.Sequential([layer]).children().keys()) == ["first"]
 
     @pytest.mark.parametrize(
         ("value", "fix"),
@@ -126,8 +126,13 @@ class TestInputShape:
             assert error.fix == fix
 
     def test_build_with_the_sizes_one_by_one(self):
-        with pytest.raises(ShapeError, match="the input shape is 1"):
-            nn.Flatten().build(1, 28, 28)
+        for sizes in ((1, 28, 28), (3, 8)):
+            with pytest.raises(
+                ShapeError, match=f"the input shape is {str(sizes)[1:-1]}"
+            ) as caught:
+                nn.Conv2d(4, 3).build(*sizes)
+            assert caught.value.fix == f"write build({sizes})"
+        assert refused(lambda: nn.Flatten().build(28), "the input shape is 28").fix == "write (28,)"
 
 
 @pytest.mark.parametrize("name", [3, "", ("a",), True])

@@ -10,7 +10,8 @@ import pytest
 from gpucnn import backend as backends
 from gpucnn import nn, optim
 from gpucnn.autograd import Tensor, is_grad_enabled
-from gpucnn.errors import ShapeError, UsageError, WeightsMismatchError
+from gpucnn.errors import ShapeError, SignatureError, UsageError, WeightsMismatchError
+from gpucnn.functions import softmax_cross_entropy
 
 
 class Scale(nn.Module):
@@ -61,7 +62,7 @@ def test_parameters_are_found_in_order_and_once(net):
     assert list(net.named_parameters().keys()) == list(SHAPES)
     assert [p.name for p in net.parameters()] == list(SHAPES)
     assert net.num_parameters == sum(int(np.prod(shape)) for shape in SHAPES.values())
-    assert list(net.modules()) == ["", "head", "blocks.0", "blocks.1", "scale"]
+    assert list(net.modules().keys()) == ["", "head", "blocks.0", "blocks.1", "scale"]
 
 
 def test_parameters_are_unpacked_in_a_loop_and_asked_for_by_path(net):
@@ -79,6 +80,26 @@ def test_parameters_are_unpacked_in_a_loop_and_asked_for_by_path(net):
         assert plain == named
     assert list(named.keys()) == list(SHAPES)
     assert type(net.parameters()) is list
+
+
+def test_a_loop_over_modules_gets_them(net):
+    paths = ["", "head", "blocks.0", "blocks.1", "scale"]
+    modules = [net, net.head, *net.blocks, net.scale]
+    assert list(net.modules()) == modules
+    assert list(net.named_modules()) == list(zip(paths, modules, strict=True))
+    assert list(net.children()) == modules[1:]
+    assert list(net.named_children()) == list(zip(paths[1:], modules[1:], strict=True))
+    assert list(reversed(net.children())) == modules[:0:-1]
+    dense = [m for m in net.modules() if isinstance(m, nn.Dense)]
+    assert dense == [net.head, *net.blocks]
+    for found in (net.modules(), net.named_modules()):
+        assert (len(found), found["blocks.1"]) == (5, net.blocks[1])
+        assert "head" in found
+        assert dict(found) == {**found} == dict(zip(paths, modules, strict=True))
+    assert net.head in net.children()
+    assert nn.Dense(2) not in net.modules()
+    model = nn.Sequential([nn.Flatten(), nn.Dense(2)])
+    assert list(model.children()) == list(model) == list(model.modules())[1:]
 
 
 def test_an_optimizer_takes_named_parameters(net, backend):
@@ -129,7 +150,11 @@ class TestContainers:
         assert list(nested.named_parameters().keys()) == ["gains.0", "more.shift.by", *left, *norm]
         statistics = [f"branches.right.{name}" for name in ("running_mean", "running_var")]
         assert list(nested.state_dict())[-2:] == statistics
-        assert list(nested.children()) == ["branches.left.0", "branches.left.1.0", "branches.right"]
+        assert list(nested.children().keys()) == [
+            "branches.left.0",
+            "branches.left.1.0",
+            "branches.right",
+        ]
         rows = {row.layer: row.parameters for row in nested.summary_rows()}
         assert rows[""] == 4
         assert sum(rows.values()) == nested.num_parameters
@@ -170,7 +195,7 @@ def test_a_module_under_two_names_is_one():
             return self.second(self.first(x)) * self.gain
 
     tied = Tied().build((3,))
-    assert list(tied.modules()) == ["", "first"]
+    assert list(tied.modules().keys()) == ["", "first"]
     assert list(tied.state_dict()) == ["gain", "first.weight", "first.bias"]
 
 
@@ -211,6 +236,49 @@ def test_a_replaced_layer_is_built_and_the_others_stay(net):
     assert list(after) == list(before)
     changed = [path for path in before if (before[path] != after[path]).any()]
     assert changed == ["head.weight"]
+
+
+@pytest.mark.parametrize("called", [False, True])
+def test_a_replaced_layer_is_trained_and_saved(net, backend, called):
+    """PyTorch's transfer learning: a new head, and an optimizer of `parameters()`."""
+    x, labels = backend.asarray(X), backend.asarray(np.array([0, 4]))
+    net.head, net.offset = nn.Dense(5), nn.Parameter(backend.asarray(np.zeros(5, np.float32)))
+    if called:
+        net(x)
+    optimizer = optim.SGD(net.parameters(), 0.1)
+    assert list(net.state_dict()) == list(SHAPES)
+    assert net.state_dict()["head.weight"].shape == (4, 5)
+    before = net.head.weight.numpy().copy()
+    softmax_cross_entropy(net(x), labels).backward()
+    optimizer.step()
+    assert (net.head.weight.numpy() != before).any()
+
+
+def test_a_replaced_layer_is_built_as_the_network_was(backend):
+    """With its seed and on its device; and a part of a network keeps its place in it."""
+    wide = [Net().build((3,), seed=7, device=backend.name) for _ in range(3)]
+    for net in wide[1:]:
+        net.head = nn.Dense(2)
+    wide[1].build(seed=7, device=backend.name)
+    for path, array in wide[2].state_dict().items():
+        np.testing.assert_array_equal(array, wide[0].state_dict()[path])
+        np.testing.assert_array_equal(array, wide[1].state_dict()[path])
+    assert wide[2].head.device == backend.name
+    outer = nn.Module()
+    outer.part = Net()
+    outer.forward = outer.part.forward
+    outer.part(X)  # so that it knows its input; it is renamed by the network around it
+    outer.build((3,))
+    outer.part.head = nn.Dense(2)
+    assert [p.name for p in outer.part.parameters()] == [f"part.{path}" for path in SHAPES]
+    assert outer.part.head.path == "part.head"
+
+
+def test_a_layer_that_was_put_in_and_is_not_called_is_an_error(net):
+    net.extra = nn.Dense(4)
+    for use in (net.parameters, net.state_dict, lambda: optim.SGD(net)):
+        with pytest.raises(UsageError, match=r"extra \(Dense\) has no parameters yet"):
+            use()
 
 
 def test_a_failed_build_leaves_no_trace():
@@ -256,6 +324,62 @@ def test_what_needs_a_built_module_says_so(use):
     with pytest.raises(UsageError, match=r"Net is not built") as caught:
         use(Net())
     assert "model.build((1, 28, 28))" in caught.value.fix
+
+
+def test_inputs_are_arrays_and_the_rest_is_given_by_name():
+    class Masked(nn.Module):
+        def __init__(self):
+            self.dense = nn.Dense(2)
+
+        def forward(self, x, mask=None, scale=1.0):
+            y = self.dense(x) * scale
+            return y if mask is None else y * mask
+
+    for built in (Masked(), Masked().build((3,))):
+        with pytest.raises(UsageError, match="None is given to a layer") as caught:
+            built(X, None)
+        assert "net(x, mask=None)" in caught.value.fix
+    with pytest.raises(UsageError, match="a number is given to Masked by position") as caught:
+        Masked()(X, 2.0)
+    assert "net(x, scale=2.0)" in caught.value.fix
+    np.testing.assert_allclose(built(X, mask=None, scale=2.0).numpy(), 2 * built(X).numpy())
+
+
+def test_a_forward_that_forgets_to_return():
+    class Inner(nn.Module):
+        def forward(self, x):
+            x * 2
+
+    for use in (lambda: Inner().build((3,)), lambda: Inner()(X)):
+        with pytest.raises(UsageError, match="forward of Inner returned nothing"):
+            use()
+    with pytest.raises(UsageError, match=r"forward of inner1 \(Inner\) returned nothing"):
+        nn.Sequential([Inner()]).build((3,))
+
+
+@pytest.mark.parametrize(
+    ("use", "message", "fix"),
+    [
+        (lambda net: net.load_state_dict(None), "is a NoneType", "state_dict()"),
+        (lambda net: net.load_state_dict([1]), "is a list", "state_dict()"),
+        (lambda net: net.set_weights(None), "is a NoneType", "get_weights()"),
+        (lambda net: net.set_weights({}), "is a dict", "get_weights()"),
+    ],
+)
+def test_weights_of_another_kind(net, use, message, fix):
+    with pytest.raises(UsageError, match=f"what holds the weights.* {message}") as caught:
+        use(net)
+    assert fix in caught.value.fix
+
+
+def test_weights_may_be_lists_and_are_always_strict():
+    net = nn.Dense(1).build((2,))
+    net.load_state_dict({"weight": [[1.0], [2.0]], "bias": [0.5]})
+    assert net([[1.0, 1.0]]).item() == 3.5
+    with pytest.raises(WeightsMismatchError, match="1 of another shape"):
+        net.load_state_dict({"weight": [1.0, 2.0], "bias": [0.5]})
+    with pytest.raises(SignatureError, match="there is no strict: what does not fit"):
+        net.load_state_dict({}, strict=False)
 
 
 def test_several_inputs():

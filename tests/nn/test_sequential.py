@@ -31,7 +31,7 @@ def small(extra=(), **build):
 
 
 def names(model):
-    return list(model.children())
+    return list(model.children().keys())
 
 
 def test_names_are_kind_and_number():
@@ -364,3 +364,14 @@ def test_a_built_model_goes_on_inside_another():
     assert base["dense1"].weight.name == "base.dense1.weight"
     trainable = [path for path, p in whole.named_parameters().items() if p.requires_grad]
     assert trainable == ["dense1.weight", "dense1.bias"]
+
+
+def test_a_layer_that_is_not_there():
+    model = nn.Sequential([nn.Flatten(), nn.Dense(2, name="head")])
+    assert model["head"] is model[1] is model[-1]
+    for key in (2, -3, "tail", None, 1.0):
+        with pytest.raises(UsageError, match=f"Sequential has no layer {key!r}") as caught:
+            model[key]
+        assert isinstance(caught.value, IndexError)
+        assert isinstance(caught.value, KeyError)
+        assert "flatten1, head" in caught.value.cause

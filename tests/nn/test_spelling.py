@@ -199,7 +199,7 @@ class TestALayerOfOnesOwn:
                 return "fitted"
 
         assert Own().fit() == "fitted"
-        assert list(Own().children()) == ["half"]
+        assert list(Own().children().keys()) == ["half"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,42 @@
+"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Callable
+from contextlib import ContextDecorator
+from typing import Any, TypeVar
+
+from gpucnn.errors import UsageError
+
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+_local = threading.local()
+
+
+def is_grad_enabled() -> bool:
+    """Whether computations are being recorded in this thread."""
+    return getattr(_local, "enabled", True)
+
+
+class no_grad(ContextDecorator):
+    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
+
+    def __call__(self, function: Called) -> Called:
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise UsageError(
+                f"no_grad decorates {function.__name__}, whose body runs after the call",
+                cause="a generator or coroutine runs when it is asked for the next value",
+                fix="write `with no_grad():` in its body, around what is not to be recorded",
+            )
+        return super().__call__(function)
+
+    def __enter__(self) -> None:
+        # A stack, as one instance used as a decorator may be entered again before it is left.
+        stack = _local.__dict__.setdefault("stack", [])
+        stack.append(is_grad_enabled())
+        _local.enabled = False
+
+    def __exit__(self, *_: object) -> None:
+        _local.enabled = _local.stack.pop()
