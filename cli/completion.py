@@ -49,6 +49,6 @@ def offer(*names: str, files: bool = False) -> Complete:
 
 
 def offer_runs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The runs in runs/, and files and folders."""
+    """The runs in runs/, and files and folders; from runs/ on, which has them, those alone."""
     runs = sorted(str(config.parent) for config in Path().glob("runs/*/config.toml"))
-    return offer(*runs, files=True)(ctx, param, begun)
+    return offer(*([] if "/" in begun else runs), files=True)(ctx, param, begun)

@@ -150,7 +150,9 @@ def _inputs(
             return
         count = sum(len(part.images) for part in parts)
         if count > 1 or found.said != said:  # of many pictures, once
-            text = f"{count:,} image{'s' * (count > 1)} of {file}"
+            text = f"{count:,} images of {file}" if count > 1 else f"1 image of {file}"
+            if count == 1 and len(files) > 1:
+                text = f"images such as {file}"
             if len(parts) > 1:
                 text += f" ({', '.join(f'{len(part.images):,} {part.role}' for part in parts)})"
             console.note(f"data: {', '.join([text, *found.said])}")

@@ -183,20 +183,31 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
     if files:
         others = [place for place in places if place != files[0]]
         return _of_files(names, False, files[0], label, others, where, known)
-    guessed = known.label_column is None
+    counter = _counter(rows, places)
+    was = known.label_was if _NUMBER.fullmatch(known.label_was or "") else None
+    both = known.pixels is not None and width == known.pixels + 2 and counter is not None
+    if known.label_column is None and was is not None and both:
+        label = _chosen(names, where, was)
+    guessed = known.label_column is None and label is None
     if guessed:
         one_more = width - 1 == known.pixels if known.pixels else _is_square(width - 1)
         if width == known.pixels or (known.pixels is None and _is_square(width)):
             return Columns(names=names, header=False, pixels=places)
         if not one_more:
+            two_more = width - 2 == known.pixels if known.pixels else _is_square(width - 2)
+            if two_more and counter is not None:
+                raise _doubtful(where, f"column {counter + 1} numbers the rows")
             raise _no_image(where, width, known.pixels)
+        if not known.labelled and counter is not None:
+            pixels = [place for place in places if place != counter]
+            return Columns(names=names, header=False, pixels=pixels, ids=counter)
         label = 0
-        if known.label_was is not None and _NUMBER.fullmatch(known.label_was):
-            label, guessed = _chosen(names, where, known.label_was), False
+        if was is not None:
+            label, guessed = _chosen(names, where, was), False
         elif is_number(first[0]) and not is_number(first[-1]):
             raise _doubtful(where, "the last column has words")
     pixels = [place for place in places if place != label]
-    ids = _counter(rows, pixels) if known.label_column is not None else None
+    ids = None if guessed or counter == label else counter
     one_less = len(pixels) - 1 == known.pixels if known.pixels else _is_square(len(pixels) - 1)
     if ids is None or not one_less:
         return Columns(names=names, header=False, label=label, pixels=pixels, guessed=guessed)
@@ -223,6 +234,13 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
         label = names.index(known.label_was)
     ids = next((place for place in places if _is_id(names[place]) and place != label), None)
     rest = [place for place in places if place != label and not _is_id(names[place])]
+    if said is not None and label is not None and label in _pixels(names, [*rest, label]):
+        fits = len(rest) == known.pixels if known.pixels else _is_square(len(rest))
+        if not fits:
+            raise DataError(
+                f"{where}: the column {said} is a pixel by its name, {names[label]}",
+                fix=f"give that of the label as {_OPTION}, by its name",
+            )
     files = [
         place
         for place in rest

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 _FULL = 0.85  # of its box that a sheet fills
 _SLIM = 0.5  # ratio of the sides of a box; no sheet is slimmer
+_INSIDE = 0.3  # of a frame's height that what is in it has at least
+_MOST = 100  # components that may be frames, or be framed; there are more in noise
 _TINY = 8  # pixels; no sheet is smaller
 
 
@@ -78,6 +80,24 @@ class Components:
         """
         full = self.total(self.labels > 0) > _FULL * self.height * self.width
         return full & (np.minimum(self.height, self.width) > np.maximum(_SLIM * self.size, _TINY))
+
+    @cached_property
+    def frames(self) -> NDArray[np.bool_]:
+        """Which components are drawn around another that is no mere speck of them."""
+        large = np.argsort(-self.size[1:], kind="stable")[:_MOST] + 1
+        top, bottom, left, right = (
+            side[large] for side in (self.top, self.bottom, self.left, self.right)
+        )
+        around = (
+            (top[:, np.newaxis] < top)
+            & (bottom[:, np.newaxis] > bottom)
+            & (left[:, np.newaxis] < left)
+            & (right[:, np.newaxis] > right)
+            & (self.height[large] > _INSIDE * self.height[large, np.newaxis])
+        )
+        frames = np.zeros(self.count + 1, dtype=bool)
+        frames[large] = around.any(axis=1)
+        return frames
 
     def box(self, numbers: Sequence[int]) -> tuple[slice, slice]:
         """The rows and the columns of the smallest box that holds components."""

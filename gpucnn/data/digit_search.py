@@ -111,7 +111,7 @@ def _likeness(components: Components, ink: Ink, likely: Floats) -> Floats:
     across = (components.left + components.right) / (2 * width) - 0.5
     weak = darkness(components, ink) < _WEAK
     stands_out = (
-        ~components.sheets
+        ~(components.sheets | components.frames)
         & (components.total((likely * ink.unit / ink.noise) ** 2) > _CERTAIN**2)
         & (within > _WITHIN)
         & (sharp > np.where(weak, _WEAK_SHARP, _SHARP))

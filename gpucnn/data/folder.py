@@ -222,7 +222,14 @@ def read_pictures_in(path: Path, reading: Reading) -> Found:
     scan = _Scan()
     files = scan.pictures(path, others=True)
     if not files:
-        raise DataError(f"{path} holds no pictures", fix="give a folder of pictures")
+        tables = [
+            file for file in scan.unread if file.lower().endswith((".csv", ".csv.gz", ".tsv"))
+        ]
+        raise DataError(
+            f"{path} holds no pictures",
+            cause=f"it holds {listing(tables)}" if tables else None,
+            fix=f"give the table itself: {tables[0]}" if tables else "give a folder of pictures",
+        )
     listed: Listed = [(file, None) for file in files]
     return read_listed(path, {"all": listed}, {"all": path}, reading, None, scan.notes())
 

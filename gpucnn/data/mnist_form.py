@@ -74,7 +74,7 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
         raise DataError(
             f"{name} is blank, or shows no digit",
             cause="nothing in it has the contrast and the sharp outline of a stroke",
-            fix="give a picture with a digit on it, and a margin around the digit",
+            fix="give a picture with a digit on it, of a dark pen and with a margin around it",
         )
     ink, notes = seen
     return Converted(_framed(ink), notes)
@@ -90,12 +90,7 @@ def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
         return None
     digits = strokes.digits()
     notes = _notes(strokes.darkness, len(digits))
-    if len(digits) > 1:
-        return _inked(strokes, digits[0]), notes
-    components = Components(ink.amount > 0)
-    mass = components.total(ink.amount)
-    large = mass > _SPECK * mass.max()
-    return ink.amount * large[components.labels], notes
+    return _inked(strokes, digits[0]), notes
 
 
 def _photographed(image: NDArray[np.uint8]) -> _Seen | None:
@@ -115,7 +110,10 @@ def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
             "crop the picture to one"
         )
     if darkness < _CONTRAST:
-        notes.append("hardly any contrast, it may be no digit: use a darker pen or more light")
+        notes.append(
+            "hardly any contrast between light and dark, it may be no digit: "
+            "use another pen or more light"
+        )
     if sides > 2:
         notes.append("ink all round the border, it may be no digit: leave a margin around it")
     return tuple(notes)

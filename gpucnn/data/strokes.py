@@ -57,7 +57,7 @@ class Strokes:
         self.darkness = float((amount**4).sum() / (amount**3).sum())
         self.components = Components(ink.amount > weakest * self.darkness)
         self.mass = self._mass(np.ones_like(where))
-        self.main = int(self._mass(where).argmax())
+        self.main = int((self._mass(where) * ~self.components.frames).argmax())
 
     def inside(self, where: NDArray[np.bool_]) -> list[int]:
         """The main stroke and those that lie mostly in a place, bool (H, W); no specks."""
@@ -76,7 +76,11 @@ class Strokes:
         cut = (components.top == 0) | (components.left == 0)
         cut |= (components.bottom == height) | (components.right == width)
         drawn = (self.mass > _SPECK * self.mass[main]) & (sharpness(components, self.ink) > _SHARP)
-        drawn &= (cut[main] | ~cut) & (components.height * _TALL < components.height[main])
+        drawn &= (
+            ~components.frames
+            & (cut[main] | ~cut)
+            & (components.size * _TALL < components.size[main])
+        )
         tall = components.height > _TALL * components.height[main]
         tall &= self.mass > _FULL * self.mass[main]
         others = [k for k in np.flatnonzero(drawn).tolist() if k != main]

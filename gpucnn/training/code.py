@@ -168,7 +168,7 @@ def located(error: BaseException) -> GpucnnError | None:
             file = Path(trace.tb_frame.f_code.co_filename)
         trace = trace.tb_next
     if file is None:
-        return None
+        return _of_signature(error)
     place = _place(error, file)
     if isinstance(error, GpucnnError):
         error.cause = f"{error.cause}; {place}" if error.cause else place
@@ -177,6 +177,18 @@ def located(error: BaseException) -> GpucnnError | None:
         f"{file} failed with {type(error).__name__}: {error}",
         cause=place,
         fix="mend the network; --debug shows all the calls that led there",
+    )
+
+
+def _of_signature(error: BaseException) -> GpucnnError | None:
+    """The error for a call of `forward` that its arguments do not fit: it is in no line of it."""
+    text = str(error)
+    if not isinstance(error, TypeError) or ".forward() " not in text:
+        return None
+    return UsageError(
+        f"the network cannot be called: {text}",
+        cause="it is called with one input, a Tensor of images (N, C, H, W)",
+        fix="define it: def forward(self, x): return the logits, a Tensor (N, classes)",
     )
 
 

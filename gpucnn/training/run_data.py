@@ -99,16 +99,19 @@ class RunData:
             DataError: there is no such part, it has no labels, or as `find`.
             UsageError: a name is needed.
         """
-        own = name is None or self._is_own(name)
+        by_place = name is None or self._is_own(name)
         found = self.find(name, data_dir, reading, labelled=True)
         name = name or self.config.data
         parts = datasets(found, name)
         labelled = {role: part for role, part in parts.items() if part.labels is not None}
         split = split or ("test" if "test" in labelled else "all")
         notes = [*found.notes]
+        splits, changed = self._as_in_training(parts)
+        own = by_place or changed is False
         if own:
-            notes += self._notes_of_own(parts, name, split)
-        splits = cut(parts, name, self.config.validation) if own else parts
+            notes += _notes_of_own(split, changed)
+        else:
+            splits = parts
         if split == "all":
             chosen = _joined(list(labelled.values()), name)
         elif split in splits and "all" not in splits:
@@ -138,17 +141,19 @@ class RunData:
             and os.path.abspath(name) == os.path.abspath(self.config.data)
         )
 
-    def _notes_of_own(self, parts: dict[str, Dataset], name: str, split: str) -> list[str]:
-        """What is to be said of an evaluation on the data that the model was trained on."""
-        notes = []
-        splits = cut(parts, name, self.config.validation)
+    def _as_in_training(self, parts: dict[str, Dataset]) -> tuple[dict[str, Dataset], bool | None]:
+        """Data cut as those were that the model was trained on; and whether they are others.
+
+        None says that it is not known. Those that have a part for validation, of which images were
+        held out for it, are others.
+        """
+        try:
+            splits = cut(parts, self.config.data, self.config.validation)
+        except UsageError:
+            return parts, True
         used = [splits[role] for role in ("train", "validation") if role in splits]
         expected = self.description.data_sha256
-        if expected is not None and digest(used) != expected:
-            notes.append("the data have changed since the model was trained on them")
-        if split in ("all", "train"):
-            notes.append("the model was trained on these images, or on some of them")
-        return notes
+        return splits, None if expected is None else digest(used) != expected
 
     def _refuse_gray(self, name: str | Path) -> None:
         """Raise a DataError for pictures, if they may be dark on light or light on dark."""
@@ -162,6 +167,16 @@ class RunData:
             fix=f"give --convert none (gray, scaled to {height}x{width}, otherwise as it is)"
             " or --convert mnist (a digit, cut out, centered, light on dark)",
         )
+
+
+def _notes_of_own(split: str, changed: bool | None) -> list[str]:
+    """What is to be said of an evaluation on the data that the model was trained on."""
+    notes = []
+    if changed:
+        notes.append("the data have changed since the model was trained on them")
+    if changed or split in ("all", "train"):
+        notes.append("the model was trained on these images, or on some of them")
+    return notes
 
 
 def no_labels(name: str) -> DataError:

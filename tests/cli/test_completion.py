@@ -53,7 +53,7 @@ def _complete(words: str, cwd: Path) -> list[str]:
         ("gpucnn train --device cu", ["cuda", "cuda:1"]),
         ("gpucnn train --schedule co", ["constant", "cosine"]),
         ("gpucnn train --convert ", ["mnist", "none"]),
-        ("gpucnn predict runs/t", ["runs/train-1", "runs/train-2", "runs/t"]),
+        ("gpucnn predict runs/t", ["runs/t"]),
         ("gpucnn evaluate --split ", ["test", "validation", "train", "all"]),
         ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
     ],

@@ -293,11 +293,12 @@ def test_held_out_images_are_those_of_the_run(run: Any) -> None:
     images, labels = digits()
     file = table("mine.csv", images, labels)
     train(run, file, "--validation", 50)
-    for own in ([], ["--data", file], ["--data", Path(file).absolute()]):
+    copy = table("copy.csv", images, labels)
+    for own in ([], ["--data", file], ["--data", Path(file).absolute()], ["--data", copy]):
         result = run("evaluate", "runs/train-1", "--split", "validation", *own)
         assert "(50 images, " in result.out
     # Another table is not cut in two: nothing is known of it.
-    other = table("other.csv", images, labels)
+    other = table("other.csv", 255 - images, labels)
     result = run("evaluate", "runs/train-1", "--data", other, "--split", "validation")
     assert result.code == 4
     assert "has no validation set" in result.err
