@@ -100,8 +100,9 @@ class TestSteps:
             small().fit(*rows, validation_split=0.5, validation_steps=steps)
         for verb in (small().evaluate, small().predict):
             given = rows if verb.__name__ == "evaluate" else rows[:1]
-            with pytest.raises(UsageError, match=r"^steps is"):
+            with pytest.raises(UsageError, match=r"^steps is") as caught:
                 verb(*given, steps=steps)
+            assert caught.value.cause == "it must be an integer of at least 1"
 
     def test_of_predict(self, rows: Any, small: Make) -> None:
         x, _ = rows
