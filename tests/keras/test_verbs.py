@@ -372,6 +372,11 @@ class TestTheModel:
             with pytest.raises(UsageError, match=f"there is no {option}"):
                 small().fit(*rows, **{option: 1})
 
+    def test_callbacks_are_of_fit_alone(self, rows: Any, small: Make) -> None:
+        for verb, given in ((small().evaluate, rows), (small().predict, rows[:1])):
+            with pytest.raises(UsageError, match="no callbacks: they are called in fit alone"):
+                verb(*given, callbacks=[])
+
     @pytest.mark.parametrize("size", [0, -1, 1.5, "8"])
     def test_batch_sizes_that_make_no_sense(self, size: Any, rows: Any, small: Make) -> None:
         model = small()
