@@ -124,8 +124,8 @@ def check_channels(shape: Any) -> None:
             f"the input {(H, W, C)} looks like (H, W, C)",
             cause=f"layers take (N, C, H, W), which makes it {H} channels of {W}x{C} pixels",
             fix=f"give x.transpose(0, 3, 1, 2), and {(C, H, W)} where the shape is written; if it "
-            f"is meant so, write it only in model.build({(H, W, C)}, channels_first=True), first, "
-            "and not in a part of a model",
+            f"is meant so, leave it out there, and call model.build({(H, W, C)}, "
+            "channels_first=True) first; a model within a model needs neither",
         )
 
 
