@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
@@ -16,6 +18,19 @@ from gpucnn.keras import arrays, files, outputs, spelling, utils
 from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.keras.training import Compiled
+from gpucnn.nn.arguments import is_whole
+
+
+@dataclass(frozen=True)
+class Shaped:
+    """The shape of one output, in an object that is not searched for layers.
+
+    Attributes:
+        modules: those of the model when it was found, without the model itself.
+    """
+
+    modules: list[nn.Module]
+    shape: tuple[int, ...]
 
 
 class Base(nn.Sequential):
@@ -29,7 +44,7 @@ class Base(nn.Sequential):
     compiled: Compiled | None = None
     stop_training: bool = False
     _own_seed: int | None = None
-    _output_shape: tuple[int, ...] | None = None  # of one output, once it was asked for
+    _shaped: Shaped | None = None  # once the shape of the outputs was asked for
 
     def add(self, layer: nn.Module) -> None:
         """Append a layer; an `InputLayer` says the shape of the input."""
@@ -60,7 +75,7 @@ class Base(nn.Sequential):
         if self.path is None and not channels_first:
             for shape in shapes or self.declared_shapes():
                 self._check_channels(shape)
-        options |= {"seed": self.own_seed() if seed is None else seed}
+        options |= {"seed": self.own_seed() if seed is None else _plain(seed)}
         return super().build(*shapes, channels_first=channels_first, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
@@ -78,16 +93,22 @@ class Base(nn.Sequential):
 
     def get_layer(self, name: str | None = None, index: int | None = None) -> nn.Module:
         """The layer of a name, as `summary` shows it, or at a position."""
-        given = name if index is None else index
+        names = list(self.children().keys())
+        example = f'write model.get_layer("{names[-1]}"), or model.layers[-1]' if names else None
+        if (name is None) == (index is None):
+            raise UsageError(
+                "get_layer takes a name or an index, and one of them",
+                cause="none is given" if name is None else f"{name!r} and {index!r} are given",
+                fix=example,
+            )
+        given: Any = name if index is None else index
         try:
-            if given is None or (name is not None and index is not None):
-                raise KeyError(given)
             return self[given]
         except LookupError as error:
             raise UsageError(
                 f"there is no layer {given!r}",
-                cause=f"the layers are {', '.join(self.children().keys())}",
-                fix='write model.get_layer("dense1"), or model.layers[-1]',
+                cause=f"the layers are {', '.join(names)}" if names else "the model has none",
+                fix=example or "add one first",
             ) from error
 
     def count_params(self) -> int:
@@ -127,8 +148,14 @@ class Base(nn.Sequential):
     @property
     def output_shape(self) -> tuple[int | None, ...]:
         """(None, ...), the shape of the outputs of a built model."""
-        self.require_built()
-        if self._output_shape is None:
+        return (None, *self.shaped().shape)
+
+    def shaped(self) -> Shaped:
+        """The shape of one output; another object once a layer was put in or taken out."""
+        modules = [module for _, module in self.named_modules()][1:]
+        known = self._shaped
+        if known is None or not _same(known.modules, modules):
+            self.require_built()
             zeros = np.zeros((1, *(self.built_for or ((),))[0]), np.float32)
             with self.evaluating(), no_grad():
                 output = self(Tensor(backends.get(self.device).asarray(zeros)))
@@ -138,8 +165,8 @@ class Base(nn.Sequential):
                     cause="a forward must return a Tensor",
                     fix="return what the functions of gpucnn give, without .numpy()",
                 )
-            self._output_shape = output.shape[1:]
-        return (None, *self._output_shape)
+            known = self._shaped = Shaped(modules, output.shape[1:])
+        return known
 
     @spelling.verb
     def summary(  # type: ignore[override]
@@ -219,6 +246,7 @@ class Base(nn.Sequential):
         """
         if seed is None:
             return self.own_seed()
+        seed = _plain(seed)
         if self.path is not None and seed != self.seed:
             raise UsageError(
                 f"compile(seed={seed!r}) comes too late",
@@ -240,7 +268,7 @@ class Base(nn.Sequential):
     def reader(self) -> Reader:
         """What makes data sets of labels for this model, which is built and compiled."""
         compiled = self.require_compiled("fit")
-        shape = tuple(size for size in self.output_shape if size is not None)
+        shape = self.shaped().shape
         for metric in compiled.metrics:
             metric.check(shape)
         return Reader(compiled.loss.function, shape)
@@ -248,6 +276,15 @@ class Base(nn.Sequential):
     def for_loss(self) -> Callable[[Tensor], Tensor]:
         """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
         return outputs.for_loss(self, self.require_compiled("fit").loss)
+
+
+def _plain(seed: Any) -> Any:
+    """NumPy's whole number as Python's, which a file can hold; anything else as it is."""
+    return int(seed) if is_whole(seed) else seed
+
+
+def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
+    return len(one) == len(other) and all(map(operator.is_, one, other))
 
 
 def _as_float32(x: Any) -> Any:

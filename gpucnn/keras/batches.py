@@ -99,7 +99,7 @@ class Stream:
         option: str = "steps_per_epoch",
         repeat: bool = True,
     ) -> None:
-        self.source, self.name = source, f"{part}x"
+        self.source, self.name, self.option = source, f"{part}x", option
         self.length = len(source) if hasattr(source, "__len__") else None
         if steps is None and self.length is None:
             raise UsageError(
@@ -111,7 +111,7 @@ class Stream:
             raise DataError(f"{self.name} holds no batch", fix="give at least one")
         wanted = None if steps is None else checked_steps(steps, option)
         self.steps_per_epoch = _steps(wanted, self.length, repeat)
-        self._kept: list[Any] | None = [] if self.length is None and not repeat else None
+        self._kept: list[Batch] | None = [] if self.length is None and not repeat else None
         self._iterator: Iterator[Any] | None = None
         self._given = 0  # batches so far
         self._peeked: Any = None
@@ -143,9 +143,15 @@ class Stream:
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The next `steps_per_epoch` batches, on the device."""
         for index in range(start, self.steps_per_epoch):
-            dataset = self._read(self._take(epoch * self.steps_per_epoch + index))
-            given = (dataset.images, dataset.labels, dataset.weights)
-            self._last = tuple(self.backend.asarray(a) for a in given if a is not None)
+            if self._kept is not None and index < len(self._kept):
+                arrays = self._kept[index]
+            else:
+                dataset = self._read(self._take(epoch * self.steps_per_epoch + index))
+                given = (dataset.images, dataset.labels, dataset.weights)
+                arrays = tuple(array for array in given if array is not None)
+                if self._kept is not None:  # a copy, as a generator may fill one array anew
+                    self._kept.append(tuple(array.copy() for array in arrays))
+            self._last = tuple(map(self.backend.asarray, arrays))
             yield self._last
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
@@ -173,14 +179,6 @@ class Stream:
                     self._order = random.permutation(self.length, self.seed, "shuffle", passes)
                 index = int(self._order[index])
             return self.source[index]
-        if self._kept is None:
-            return self._next_or_peeked()
-        place = position % self.steps_per_epoch
-        if place == len(self._kept):
-            self._kept.append(self._next_or_peeked())
-        return self._kept[place]
-
-    def _next_or_peeked(self) -> Any:
         if self._peeked is not None:
             peeked, self._peeked = self._peeked, None
             return peeked
@@ -199,10 +197,16 @@ class Stream:
                 continue
             self._given += 1
             return batch
+        steps = f"{self.option}={self.steps_per_epoch}"
+        fix = "let the generator go on for ever: while True"
+        if not self._given:
+            fix = "call the generator function anew: a generator gives its batches once"
+        elif self._kept is not None:  # it is asked for one epoch
+            fix = f"give {self.option}={self._given}"
         raise DataError(
-            f"{self.name} ended after {self._given} batches",
-            cause=f"{self.steps_per_epoch} are needed an epoch, in every epoch",
-            fix="let the generator go on for ever: while True",
+            f"{self.name} ended after {self._given} batch{'es' * (self._given != 1)}",
+            cause=f"{steps} asks for more" + ", in every epoch" * (self._kept is None),
+            fix=fix,
         )
 
     def _images(self, batch: Any) -> Any:
@@ -230,7 +234,11 @@ class Stream:
 def checked_steps(steps: Any, option: str) -> int:
     """A number of batches, else `UsageError` that names the option."""
     if not is_whole(steps) or steps < 1:
-        raise UsageError(f"{option} is {steps!r}", fix=f"give a {option} of at least 1")
+        raise UsageError(
+            f"{option} is {steps!r}",
+            cause="it must be an integer of at least 1",
+            fix=f"give {option}=1 or more",
+        )
     return int(steps)
 
 

@@ -105,20 +105,29 @@ LOSSES = {
 
 
 @spelling.part
-def CategoricalCrossentropy(from_logits: bool = False) -> Loss:
-    """Of one-hot targets (N, K); class ids (N,) are taken as well."""
+def CategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
+    """Of one-hot targets (N, K); class ids (N,) are taken as well.
+
+    Without `from_logits` it is the loss of its name.
+    """
     return Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
 
 
 @spelling.part
-def SparseCategoricalCrossentropy(from_logits: bool = False) -> Loss:
-    """Of class ids (N,); one-hot targets (N, K) are taken as well."""
+def SparseCategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
+    """Of class ids (N,); one-hot targets (N, K) are taken as well.
+
+    Without `from_logits` it is the loss of its name.
+    """
     return Loss("sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
 
 
 @spelling.part
-def BinaryCrossentropy(from_logits: bool = False) -> Loss:
-    """Of targets from 0 to 1 of the shape of the outputs."""
+def BinaryCrossentropy(from_logits: bool | None = None) -> Loss:
+    """Of targets from 0 to 1 of the shape of the outputs.
+
+    Without `from_logits` it is the loss of its name.
+    """
     return Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid", from_logits)
 
 

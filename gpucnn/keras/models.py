@@ -256,6 +256,8 @@ class Sequential(Base):
     ) -> Any:
         """One step on a batch, with an optimizer that stays from one call to the next.
 
+        It is made afresh by `compile`, and once a layer was put in or taken out.
+
         Returns:
             [loss, accuracy] of the batch before the step, with a number for each metric; the loss
             alone if `compile` was given no metrics; or a dict by name.
@@ -265,7 +267,7 @@ class Sequential(Base):
         """
         compiled = self.require_compiled("train_on_batch")
         batch = fitting.open_dataset(self, x, y, sample_weight, class_weight)
-        if self._stepper is None:
+        if self._stepper is None or self._stepper.shaped is not self._shaped:
             self._stepper = Stepper(self, compiled, self.for_loss())
         loss, accuracy = self._stepper(batch)
         if return_dict:

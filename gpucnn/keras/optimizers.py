@@ -1,7 +1,8 @@
 """Optimizers by Keras's names, for `compile`.
 
 An object here says how to make one of `gpucnn.optim`; `fit` makes it afresh. Where Keras's default
-is another one, ours holds: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0.01.
+is another one, ours holds: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0.01. RMSprop divides
+by sqrt(mean square) + `epsilon`, Keras by sqrt(mean square + `epsilon`).
 """
 
 from __future__ import annotations
@@ -99,7 +100,11 @@ def RMSprop(
     weight_decay: float | None = None,
     name: str | None = None,
 ) -> Optimizer:
-    """`gpucnn.optim.RMSprop`, which has no momentum."""
+    """`gpucnn.optim.RMSprop`, which has no momentum.
+
+    `epsilon` stands outside of the root, in Keras inside: it weighs less here. With gradients of
+    about sqrt(`epsilon`), 3e-4, and below, the steps are larger than Keras's.
+    """
     if momentum or centered:
         raise UsageError("RMSprop has neither momentum nor a centered form", fix="leave them out")
     _no_decay("RMSprop", weight_decay)

@@ -18,6 +18,7 @@ from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
 
 _EPSILON = 1e-7  # Keras's: probabilities lie so far from 0 and 1 at least
+_LEAST = 1e-18  # its square is a float32 too
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
@@ -102,7 +103,9 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
 
 def _logits_of_softmax(p: Tensor) -> Tensor:
     """What a softmax makes p / sum(p) of, up to the clipping."""
-    return F.log(F.clip(p / p.sum(axis=1, keepdims=True), _EPSILON, 1 - _EPSILON))
+    # A Dropout may leave nothing of an image: 0 / 0.
+    total = F.clip(p.sum(axis=1, keepdims=True), _LEAST)
+    return F.log(F.clip(p / total, _EPSILON, 1 - _EPSILON))
 
 
 def _logits_of_sigmoid(p: Tensor) -> Tensor:

@@ -47,6 +47,7 @@ _PART_INSTEAD = {
 }
 
 _VERB_INSTEAD = {
+    "callbacks": "they are called in fit alone: leave it out",
     "lr": "it is called learning_rate",
     "loss_weights": "a model has one output",
     "weighted_metrics": "metrics count every example once",
@@ -123,7 +124,8 @@ def check_channels(shape: Any) -> None:
             f"the input {(H, W, C)} looks like (H, W, C)",
             cause=f"layers take (N, C, H, W), which makes it {H} channels of {W}x{C} pixels",
             fix=f"give x.transpose(0, 3, 1, 2), and {(C, H, W)} where the shape is written; if it "
-            f"is meant so, write it only in model.build({(H, W, C)}, channels_first=True), first",
+            f"is meant so, leave it out there, and call model.build({(H, W, C)}, "
+            "channels_first=True) first; a model within a model needs neither",
         )
 
 

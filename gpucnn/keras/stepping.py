@@ -23,12 +23,16 @@ class Stepper:
 
     Args:
         outputs: what gives the outputs that the loss takes.
+
+    Attributes:
+        shaped: `Base.shaped` of the model, whose layers the optimizer is for.
     """
 
     def __init__(
         self, model: Sequential, compiled: Compiled, outputs: Callable[[Tensor], Tensor]
     ) -> None:
         self.model, self.compiled, self.outputs = model, compiled, outputs
+        self.shaped = model.shaped()
         self.totals = Totals(backends.get(model.device), compiled.loss.function)
         self.optimizer = compiled.optimizer.make(model)
         self.step = TrainStep(

@@ -139,7 +139,7 @@ class KerasTrainer(Trainer):
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         error = super().diverged(message, cause, step)
-        error.fix = (error.fix or "").replace("--lr ", "learning_rate=")
+        error.fix = (error.fix or "").partition(", or --lr")[0]
         return error
 
 

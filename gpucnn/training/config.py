@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
@@ -347,6 +349,8 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
     if value is None and optional:
         return None
     fix = _wanted(key, kind)
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, int) and not -_HUGE < value < _HUGE:
         # It may be too long to be shown.
         raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)

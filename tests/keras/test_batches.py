@@ -155,6 +155,23 @@ class TestTheOtherVerbs:
         np.testing.assert_allclose(found["val_loss"], expected["val_loss"], rtol=1e-6)
         assert found["val_accuracy"] == expected["val_accuracy"]
 
+    @pytest.mark.parametrize("weighted", [False, True])
+    def test_of_one_array_that_is_filled_anew(self, weighted: bool, rows: Any, small: Make) -> None:
+        x, c = np.float32(rows[0]), np.int32(rows[1])
+        whole = (x, c, np.float32(c + 1)) if weighted else (x, c)
+
+        def filled() -> Iterator[Any]:
+            buffers = tuple(np.empty_like(array[:20]) for array in whole)
+            while True:
+                for start in range(0, len(x), 20):
+                    for buffer, values in zip(buffers, whole, strict=True):
+                        buffer[:] = values[start : start + 20]
+                    yield buffers
+
+        told = {"epochs": 3, "verbose": 0, "validation_steps": 3, "validation_batch_size": 20}
+        found = small().fit(x, c, validation_data=filled(), **told).history
+        assert found == small().fit(x, c, validation_data=whole, **told).history
+
     def test_more_steps_than_there_are(self, rows: Any, small: Make) -> None:
         x, c = rows
         model = small()
@@ -220,10 +237,27 @@ class TestErrors:
         with pytest.raises(DataError, match="x ended after 5 batches") as caught:
             small().fit(batches, epochs=2, steps_per_epoch=3, verbose=0)
         assert "while True" in str(caught.value.fix)
-        with pytest.raises(DataError, match="x ended after 0 batches"):
+        with pytest.raises(DataError, match="x ended after 0 batches") as caught:
             small().fit(iter([]), steps_per_epoch=3)
+        assert "call the generator function anew" in str(caught.value.fix)
         with pytest.raises(DataError, match="holds no batch"):
             small().fit(Iterable())
+
+    def test_one_that_ends_where_there_is_no_epoch(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        for verb, option in (
+            (lambda m, g: m.evaluate(g, steps=4), "steps"),
+            (lambda m, g: m.predict(g, steps=4), "steps"),
+            (
+                lambda m, g: m.fit(x, c, validation_data=g, validation_steps=4, verbose=0),
+                "validation_steps",
+            ),
+        ):
+            for count in (1, 3):
+                with pytest.raises(DataError, match=f"x ended after {count} batch") as caught:
+                    verb(small(), iter([(x[:20], c[:20])] * count))
+                assert caught.value.cause == f"{option}=4 asks for more"
+                assert caught.value.fix == f"give {option}={count}"
 
     @pytest.mark.parametrize(
         ("batch", "words"),

@@ -522,7 +522,7 @@ class TestTerminateOnNaN:
         record = Record()
         with pytest.raises(DivergedError) as caught:
             model.fit(x, y, verbose=0)
-        assert "learning_rate=" in str(caught.value.fix)
+        assert caught.value.fix == "lower the learning rate: learning_rate=0.001"
         history = model.fit(x, y, epochs=3, verbose=0, callbacks=[TerminateOnNaN()])
         assert history.epoch == [0]
         assert list(history.history) == ["loss", "accuracy"]

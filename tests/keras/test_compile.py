@@ -137,6 +137,23 @@ class TestLosses:
             found = history(small(1, activation, loss=loss), rows[0], yes)
             assert found == history(small(1, None, loss="binary_crossentropy"), rows[0], yes)
 
+    @pytest.mark.parametrize(
+        ("units", "loss"),
+        [
+            (3, losses.CategoricalCrossentropy()),
+            (3, losses.SparseCategoricalCrossentropy()),
+            (1, losses.BinaryCrossentropy()),
+        ],
+    )
+    @pytest.mark.parametrize("activation", [None, "linear", "taken over"])
+    def test_an_object_is_as_its_name(
+        self, units: int, loss: Any, activation: str | None, rows: Any, small: Make
+    ) -> None:
+        final = loss.takes_over if activation == "taken over" else activation
+        labels = rows[1] if units == 3 else rows[1] > 0
+        found = [history(small(units, final, loss=of), rows[0], labels) for of in (loss, loss.name)]
+        assert found[0] == found[1]
+
     def test_mean_squared_error(self, rows: Any, small: Make) -> None:
         x, c = rows
         found = [
@@ -150,8 +167,8 @@ class TestLosses:
         [
             ("softmax", losses.SparseCategoricalCrossentropy(True), "or from_logits"),
             ("sigmoid", losses.BinaryCrossentropy(from_logits=True), "or from_logits"),
-            (None, losses.CategoricalCrossentropy(), "or from_logits=True"),
-            ("linear", losses.BinaryCrossentropy(), "or from_logits=True"),
+            (None, losses.CategoricalCrossentropy(from_logits=False), "or from_logits=True"),
+            ("linear", losses.BinaryCrossentropy(False), "or from_logits=True"),
             ("sigmoid", losses.CategoricalCrossentropy(), 'activation="softmax"'),
             ("tanh", losses.BinaryCrossentropy(from_logits=True), 'activation="sigmoid"'),
         ],

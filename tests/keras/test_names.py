@@ -79,10 +79,18 @@ class TestAttributes:
         model = self.model()
         assert model.get_layer("head") is model.get_layer(index=-1) is model.layers[3]
         assert model.get_layer(name="conv1") is model.get_layer(index=0)
-        for given in ({}, {"name": "dense"}, {"index": 9}, {"name": "head", "index": 3}):
+        advice = 'write model.get_layer("head"), or model.layers[-1]'
+        for given in ({"name": "dense"}, {"index": 9}, {"index": -5}, {"name": ""}):
             with pytest.raises(UsageError, match="there is no layer") as caught:
                 model.get_layer(**given)
             assert caught.value.cause == "the layers are conv1, batchnorm1, flatten1, head"
+            assert caught.value.fix == advice
+        for given in ({}, {"name": "head", "index": 3}, {"name": "conv1", "index": 0}):
+            with pytest.raises(UsageError, match="takes a name or an index") as caught:
+                model.get_layer(**given)
+            assert caught.value.fix == advice
+        with pytest.raises(UsageError, match="there is no layer 0"):
+            keras.Sequential().get_layer(index=0)
 
     def test_numbers_of_weights(self) -> None:
         model = self.model()

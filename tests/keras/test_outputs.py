@@ -176,3 +176,11 @@ def test_the_numbers_of_keras(parts: Any, loss: str, expected: float, after: Any
     assert score.loss == pytest.approx(expected, rel=1e-5)
     if units == 1:
         assert score.accuracy == pytest.approx(0.525)
+
+
+def test_a_dropout_that_leaves_nothing_of_an_image() -> None:
+    parts = [layers.Dense(3, "softmax"), layers.Dropout(0.5)]
+    model = compiled(parts, "sparse_categorical_crossentropy", metrics=None)
+    found = model.fit(X, CLASSES, batch_size=2, epochs=20, verbose=0).history["loss"]
+    assert np.isfinite(found).all()
+    assert np.isfinite(model.get_weights()[0]).all()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -139,3 +140,15 @@ def test_a_model_of_a_file_keeps_its_seed(tmp_path: Any) -> None:
     with pytest.raises(UsageError, match="comes too late"):
         loaded.compile("sgd", "mse", seed=1)
     assert kernel(make()) == drawn(0)  # a model that is loaded counts as none
+
+
+def test_a_seed_of_numpy(tmp_path: Path) -> None:
+    model = make(seed=np.int64(7))
+    assert kernel(model) == drawn(7)
+    built = make().build((5,), seed=np.uint8(7))
+    built.compile("sgd", "mse", device="cpu")
+    for one in (model, built):
+        one.fit(X, Y, epochs=np.int64(2), batch_size=np.int32(2), verbose=0)
+        one.save(tmp_path / "m.safetensors")
+        assert keras.models.load_model(tmp_path / "m.safetensors").seed == 7
+    assert kernel(model) == kernel(built) != drawn(7)

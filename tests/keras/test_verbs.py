@@ -100,8 +100,9 @@ class TestSteps:
             small().fit(*rows, validation_split=0.5, validation_steps=steps)
         for verb in (small().evaluate, small().predict):
             given = rows if verb.__name__ == "evaluate" else rows[:1]
-            with pytest.raises(UsageError, match=r"^steps is"):
+            with pytest.raises(UsageError, match=r"^steps is") as caught:
                 verb(*given, steps=steps)
+            assert caught.value.cause == "it must be an integer of at least 1"
 
     def test_of_predict(self, rows: Any, small: Make) -> None:
         x, _ = rows
@@ -370,6 +371,11 @@ class TestTheModel:
         for option in ("workers", "validation_freq", "nb_epoch", "sample_weights"):
             with pytest.raises(UsageError, match=f"there is no {option}"):
                 small().fit(*rows, **{option: 1})
+
+    def test_callbacks_are_of_fit_alone(self, rows: Any, small: Make) -> None:
+        for verb, given in ((small().evaluate, rows), (small().predict, rows[:1])):
+            with pytest.raises(UsageError, match="no callbacks: they are called in fit alone"):
+                verb(*given, callbacks=[])
 
     @pytest.mark.parametrize("size", [0, -1, 1.5, "8"])
     def test_batch_sizes_that_make_no_sense(self, size: Any, rows: Any, small: Make) -> None:
