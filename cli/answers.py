@@ -25,6 +25,7 @@ class Input(NamedTuple):
         row: (name of the column, what it holds) that tells its row of a table from the others; None
             if there is no such column.
         is_picture: whether it is a picture, and no row or array.
+        doubts: what may be wrong with it.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Input(NamedTuple):
     image: NDArray[np.uint8]
     row: tuple[str, str] | None
     is_picture: bool
+    doubts: list[str]
 
 
 Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `classify` gives them

@@ -90,7 +90,7 @@ def command(
             write_atomic(table, submission(answers).encode(), "--csv FILE")
             console.note(f"answers: {table}")
     for each, classes in answers:
-        _show(console, each.name, classes)
+        _show(console, each, classes)
     if failed:
         raise failed[0]
 
@@ -167,7 +167,8 @@ def _inputs(
                 is_picture = found.noun == "pictures"
                 stem = _stem(name if is_picture else file, shared)
                 number = None if single or is_picture else k
-                yield Input(name, file, stem, number, image, row, is_picture)
+                doubts = found.doubts.get(name, [])
+                yield Input(name, file, stem, number, image, row, is_picture, doubts)
 
 
 def _folder(file: str) -> str:
@@ -183,10 +184,11 @@ def _stem(file: str, shared: str) -> str:
     return str(path.relative_to(shared)) if path.is_relative_to(shared) else path.name
 
 
-def _show(console: Console, name: str, classes: list[dict[str, Any]]) -> None:
-    console.event({"file": name, "top": classes})
+def _show(console: Console, image: Input, classes: list[dict[str, Any]]) -> None:
+    notes = {"notes": image.doubts} if image.doubts else {}
+    console.event({"file": image.name, "top": classes, **notes})
     shown = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in classes)
-    console.result(on_one_line(f"{name}: {shown}"))
+    console.result(on_one_line(f"{image.name}: {shown}"))
 
 
 def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:

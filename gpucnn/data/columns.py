@@ -6,7 +6,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, similar
@@ -248,7 +248,7 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     ]
     if files:
         others = [place for place in rest if place != files[0]]
-        return _of_files(names, True, files[0], label, others, where, known)
+        return replace(_of_files(names, True, files[0], label, others, where, known), ids=ids)
     found = _pixels(names, rest)
     others = [place for place in rest if place not in set(found)]
     open_label = label is None and said is None

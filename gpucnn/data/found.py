@@ -55,6 +55,7 @@ class Found:
             `values`.
         values: the labels in the files, one for each class; by default those that there are.
         label_column: the name of the label's column in a table with a header.
+        doubts: what may be wrong with some images, by what they are called; `notes` has it too.
     """
 
     path: Path
@@ -66,6 +67,7 @@ class Found:
     classes: list[str] | None = None
     values: list[str] | None = None
     label_column: str | None = None
+    doubts: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def images(self) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ class Pictures:
         reading: with what was found out.
         said: how pictures became images, in words.
         notes: what the user should know.
+        doubts: what may be wrong with a picture, by its name; `notes` has it too.
     """
 
     images: NDArray[np.uint8]
@@ -37,6 +38,7 @@ class Pictures:
     reading: Reading
     said: list[str]
     notes: list[str]
+    doubts: dict[str, list[str]]
 
 
 def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Pictures:
@@ -58,7 +60,7 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
     opened: list[NDArray[np.uint8]] = []
     kept: list[int] = []
     broken: list[DataError] = []
-    doubts: dict[str, list[str]] = {}  # what may be wrong -> the pictures
+    doubts: dict[str, list[str]] = {}
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
     for place, file in enumerate(files):
@@ -67,8 +69,8 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
             if reading.convert == "mnist":
                 converted = convert(picture, str(file))
                 picture = converted.image
-                for note in converted.notes:
-                    doubts.setdefault(note, []).append(str(file))
+                if converted.notes:
+                    doubts[str(file)] = list(converted.notes)
         except DataError as error:
             broken.append(error)
             continue
@@ -80,7 +82,8 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
         opened.append(picture)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
-    notes += [f"{_some(named)}: {note}" for note, named in doubts.items()]
+    for doubt in sorted({each for several in doubts.values() for each in several}):
+        notes.append(f"{_some([file for file in doubts if doubt in doubts[file]])}: {doubt}")
     if size is None:
         _refuse_sizes(opened, [files[place] for place in kept])
     channels = 3 if any(picture.ndim == 3 for picture in opened) else 1
@@ -98,7 +101,7 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
         what = "all of them" if scaled == len(opened) else f"{scaled:,} of them"
         said.append(f"{what} scaled to {shape[1]}x{shape[2]}")
     known = reading.replace(image_shape=shape, convert=reading.convert or "none")
-    return Pictures(images, kept, known, said, notes)
+    return Pictures(images, kept, known, said, notes, doubts)
 
 
 def read_listed(
@@ -138,7 +141,16 @@ def read_listed(
         )
         first, start = first + len(found), start + len(places)
     notes = [*notes, *pictures.notes]
-    return Found(path, parts, pictures.reading, "pictures", pictures.said, notes, classes)
+    return Found(
+        path,
+        parts,
+        pictures.reading,
+        "pictures",
+        pictures.said,
+        notes,
+        classes,
+        doubts=pictures.doubts,
+    )
 
 
 def _some(named: list[str]) -> str:

@@ -109,6 +109,13 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = T
         pairs = zip(table.files, labels, strict=True)
         listed: Listed = [(path.parent / file, label) for file, label in pairs]
         found = read_listed(path, {role: listed}, {role: path}, known, None, notes)
+        key = columns.file if columns.ids is None else columns.ids
+        name = columns.names[key] if columns.header and key is not None else "filename"
+        ids = dict(zip((str(file) for file, _ in listed), table.ids or table.files, strict=True))
+        if len(ids) == len(listed):  # otherwise a picture is listed twice
+            (part,) = found.parts
+            part = replace(part, ids=[ids[item] for item in part.items or ()], id_name=name)
+            found = replace(found, parts=[part])
         return replace(found, label_column=label_column)
     assert table.pixels is not None  # a table has either
     images, known, said = as_images(table.pixels, str(path), known)

@@ -11,7 +11,7 @@ from gpucnn.data.ink import Floats, Ink
 _STROKE = 0.5  # of the darkness of ink; weaker ink is usually no stroke
 _SPECK = 0.03  # of the main stroke's mass; what has less is dust
 _SHARP = 0.9  # least sharpness of a stroke
-_ABOVE, _BESIDE = 0.35, 0.2  # of the main stroke's size: the widest gaps within a digit
+_ABOVE, _BESIDE = 0.25, 0.2  # of the main stroke's size: the widest gaps within a digit
 _TALL = 0.5  # least ratio of the heights of two digits
 _FULL = 0.2  # least ratio of their masses; a thin 1 beside a broad 8 has it
 _SHARED = 0.5  # least part of its columns that a tall stroke shares with its digit

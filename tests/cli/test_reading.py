@@ -414,6 +414,47 @@ def test_answers_to_rows_whose_ids_differ_in_kind(run: Any) -> None:
         assert not Path("out.csv").exists()
 
 
+def test_answers_to_pictures_that_a_table_lists(run: Any) -> None:
+    """By the ids of the table, or else by the names as it writes them."""
+    images, _ = digits(5)
+    train(run, folder("known", *digits(100)))
+    Path("img").mkdir()
+    for k, image in enumerate(images):
+        Image.fromarray(image).save(f"img/{k}.png")
+    names = [f"img/{k}.png" for k in (3, 0, 4)]
+    Path("named.csv").write_text("\n".join(["file", *names]))
+    Path("ids.csv").write_text("\n".join(["id,file", *(f"a{k},{n}" for k, n in enumerate(names))]))
+    for table_file, header, keys in (
+        ("named.csv", "file,label", names), ("ids.csv", "id,label", ["a0", "a1", "a2"])
+    ):  # fmt: skip
+        result = run("predict", "runs/train-1", table_file, "--csv", "out.csv")
+        assert result.code == 0, result.err
+        lines = Path("out.csv").read_text().splitlines()
+        assert lines[0] == header
+        assert [line.split(",")[0] for line in lines[1:]] == keys
+
+
+def test_row_numbers_without_a_header_are_ids(run: Any) -> None:
+    images, labels = digits(30)
+    numbers = range(500, 530)
+    rows = [",".join(map(str, image.ravel())) for image in images]
+    Path("own.csv").write_text(
+        "\n".join(f"{n},{label},{row}" for n, label, row in zip(numbers, labels, rows, strict=True))
+    )
+    asked = run("train", "--data", "own.csv", "--epochs", 1)
+    assert asked.code == 4
+    assert "column 1 numbers the rows" in asked.err
+    train(run, Path("own.csv"), "--label-column", 2)
+    for args in (["evaluate", "runs/train-1"], ["predict", "runs/train-1", "own.csv"]):
+        assert run(*args).code == 0
+    Path("new.csv").write_text(
+        "\n".join(f"{n},{row}" for n, row in zip(numbers, rows, strict=True))
+    )
+    run("predict", "runs/train-1", "new.csv", "--csv", "out.csv")
+    lines = Path("out.csv").read_text().splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == [*map(str, numbers)]
+
+
 def test_answers_are_to_one_part(run: Any) -> None:
     images, labels = digits(60)
     train(run, table("train.csv", *digits()))

@@ -152,6 +152,9 @@ def test_predict_says_that_a_picture_shows_several_digits(
     together = run("predict", "runs/train-1", "both")
     assert together.out.replace("both/", "") == result.out
     assert "note: both/a.png, both/b.png: several digits in the picture" in together.err
+    events = run("predict", "runs/train-1", "both", "--json").events
+    assert [[*event] for event in events] == [["file", "top", "notes"]] * 2 + [["file", "top"]]
+    assert events[0]["notes"][0].startswith("several digits")
 
 
 def test_predict_scales_images_of_other_data(run: Any) -> None:

@@ -314,6 +314,31 @@ def test_a_sheet_on_a_table_is_no_digit(
     assert likeness(to_mnist(np.rint(picture).astype(np.uint8)), mnist_images[0]) > 0.9
 
 
+@pytest.mark.parametrize("kind", ["frame", "circle", "buttons", "line"])
+def test_what_is_drawn_around_a_digit_is_left_out(
+    kind: str, mnist_images: NDArray[np.uint8]
+) -> None:
+    likenesses = []
+    for k, digit in enumerate(mnist_images[:20]):
+        drawn = photos.trimmed(photos.draw(digit, 150), 0.01)
+        ink = np.zeros((300, 400))
+        ink[70 : 70 + drawn.shape[0], 150 : 150 + drawn.shape[1]] = drawn
+        alone = to_mnist(np.rint(255 * (1 - ink)).astype(np.uint8))
+        sheet = Image.fromarray(np.rint(255 * (1 - ink)).astype(np.uint8))
+        pen = ImageDraw.Draw(sheet)
+        if kind == "frame":
+            pen.rectangle((90, 20, 350, 260), outline=0, width=2 + k % 5)
+        elif kind == "circle":
+            pen.ellipse((70, 5, 365, 290), outline=0, width=2 + k % 5)
+        elif kind == "buttons":
+            for left in (60, 160, 260):
+                pen.rectangle((left, 270, left + 60, 290), fill=90)
+        else:
+            pen.line((60, 285, 340, 285), fill=0, width=3)
+        likenesses.append(likeness(to_mnist(sheet), alone))
+    assert np.mean(np.array(likenesses) > 0.95) >= 0.9
+
+
 @pytest.mark.parametrize("factor", [1, 10])
 def test_drawings_without_a_margin(
     factor: int, mnist_images: NDArray[np.uint8], nearest: Any
