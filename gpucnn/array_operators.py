@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from gpucnn.errors import DtypeError, GraphError, ShapeError, UsageError
-from gpucnn.recording import is_grad_enabled
+from gpucnn.recording import count_change
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Operand, Tensor
@@ -151,7 +151,7 @@ class ArrayOperators:
         """
         if not self.is_parameter:
             return result
-        if is_grad_enabled():
+        if result.requires_grad:
             raise GraphError(
                 f"{self.name or 'a tensor that requires a gradient'} is changed in place",
                 cause="outside of no_grad() that would be recorded, and its gradient be lost",
@@ -177,6 +177,7 @@ class ArrayOperators:
             )
         with self.backend.computing():
             self.data[...] = result.data
+        self.changed_at = count_change()
         return self
 
 

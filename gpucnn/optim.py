@@ -16,6 +16,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError, choose
 from gpucnn.nn.state import copy_in, copy_out
 from gpucnn.parameters import Parameters, check_number, clip_grad_norm, named
+from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
@@ -151,9 +152,11 @@ class Optimizer:
         with backends.of(self.step_count).computing():
             # Counted from 1; a halted step does not count: the state is the last good one.
             self.step_count += (self.halted == 0).astype("uint32")
+        now = count_change()
         for path, parameter in self.parameters.items():
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)
+                parameter.changed_at = now
 
     @_spelled
     def zero_grad(self) -> None:

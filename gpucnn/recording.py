@@ -1,4 +1,8 @@
-"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise."""
+"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise.
+
+A record holds arrays that the gradient needs. `changes` counts the changes of Tensors in place, so
+that a backward can tell whether one of them came after the forward.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +17,17 @@ from gpucnn.errors import UsageError
 Called = TypeVar("Called", bound=Callable[..., Any])
 
 _local = threading.local()
+
+
+#: How many changes in place there were, of any Tensor.
+changes = 0
+
+
+def count_change() -> int:
+    """Counts a change in place; the Tensor keeps the result as its `changed_at`."""
+    global changes
+    changes += 1
+    return changes
 
 
 def is_grad_enabled() -> bool:
