@@ -281,7 +281,7 @@ def _array_from(value: Any) -> Array:
     if isinstance(value, Tensor):
         return value.data
     if not hasattr(value, "dtype"):
-        return as_array(backends.get("cpu"), value, "float32")
+        return as_array(value).astype(np.float32)
     if backends.device_of(value) is None:
         backends.of(value)  # which says so
     return unscalar(value)

@@ -206,6 +206,13 @@ class MatMul(Function):
     """
 
     def forward(self, a: Array, b: Array) -> Array:
+        if a.dtype != b.dtype or a.dtype.kind != "f":
+            raise DtypeError(
+                f"matmul of {a.dtype} and {b.dtype}",
+                cause="both must be float32, or both float64",
+                fix="convert the arrays with .astype(numpy.float32); a list beside floats gets their "
+                "dtype",
+            )
         self.shapes = a.shape, b.shape
         vectors = a.ndim < 2 or b.ndim < 2
         if vectors:
