@@ -20,6 +20,9 @@ _LACKING = {
     "__xor__": ("^", "of bools write a != b"),
     "__invert__": ("~", "write the opposite comparison, or mask == False"),
     "__mod__": ("%", "use x.data % y, through which no gradient passes"),
+    "__lshift__": ("<<", "use x.data << n, through which no gradient passes"),
+    "__rshift__": (">>", "use x.data >> n, through which no gradient passes"),
+    "__divmod__": ("divmod", "use divmod(x.data, y), through which no gradient passes"),
     "__floordiv__": ("//", "use x / y, or x.data // y, through which no gradient passes"),
 }
 
@@ -92,6 +95,9 @@ class ArrayOperators:
     def __neg__(self) -> Tensor:
         return functions().neg(self)
 
+    def __pos__(self) -> Any:
+        return self
+
     def __abs__(self) -> Tensor:
         return functions().abs(self)
 
@@ -108,7 +114,9 @@ class ArrayOperators:
         raise DtypeError(
             f"{base!r} ** Tensor",
             cause="the exponent of a power is a number here",
-            fix=f"write (x * math.log({base!r})).exp()",
+            fix=f"write (x * math.log({base!r})).exp()"
+            if isinstance(base, (int, float))
+            else "write (gpucnn.functions.log(base) * x).exp() for a base > 0",
         )
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:

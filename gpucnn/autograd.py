@@ -197,6 +197,12 @@ class Function:
         if isinstance(error, GpucnnError) or not type(self).__module__.startswith("gpucnn."):
             raise error
         shapes = isinstance(error, (ValueError, IndexError))
+        if all(array.dtype == bool for array in arrays) and not shapes:
+            raise DtypeError(
+                f"{self.label} of a Tensor of bools",
+                cause="they are no numbers",
+                fix="make them numbers, as in (x > 0) * 1; for the opposite write mask == False",
+            ) from error
         given = " and ".join(str(array.shape if shapes else array.dtype) for array in arrays)
         raise (ShapeError if shapes else DtypeError)(
             f"{self.label} of {given}",

@@ -35,11 +35,26 @@ def is_grad_enabled() -> bool:
     return getattr(_local, "enabled", True)
 
 
+#: Tells a function whose body runs after the call.
+_RUNS_LATER = (
+    inspect.isgeneratorfunction,
+    inspect.iscoroutinefunction,
+    inspect.isasyncgenfunction,
+)
+
+
 class no_grad(ContextDecorator):
-    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
+    """Inside, nothing is recorded: results have requires_grad=False.
+
+    Also a decorator, as `@no_grad()` or `@no_grad`.
+    """
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        return self if function is None else self(function)
 
     def __call__(self, function: Called) -> Called:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        if any(runs_later(function) for runs_later in _RUNS_LATER):
             raise UsageError(
                 f"no_grad decorates {function.__name__}, whose body runs after the call",
                 cause="a generator or coroutine runs when it is asked for the next value",

@@ -210,8 +210,7 @@ class MatMul(Function):
             raise DtypeError(
                 f"matmul of {a.dtype} and {b.dtype}",
                 cause="both must be float32, or both float64",
-                fix="convert the arrays with .astype(numpy.float32); a list beside floats gets their "
-                "dtype",
+                fix="convert the arrays with .astype(numpy.float32); a list gets their dtype",
             )
         self.shapes = a.shape, b.shape
         vectors = a.ndim < 2 or b.ndim < 2

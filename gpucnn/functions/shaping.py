@@ -170,7 +170,7 @@ def _same_dtype(label: str, tensors: Sequence[Operand]) -> tuple[Tensor, ...]:
             cause="it takes the tensors as one list, which is not empty",
             fix=f"write {label}([a, b], axis=0)",
         )
-    dtypes = {value.dtype for value in tensors if is_array(value)}  # type: ignore[union-attr]
+    dtypes = {value.dtype for value in tensors if is_array(value)}
     if len(dtypes) > 1:
         raise DtypeError(
             f"{label} of {' and '.join(sorted(map(str, dtypes)))}",
