@@ -110,7 +110,7 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
     if logits.ndim == 1:
         return _of_one_example(logits, targets, reduction)
     is_ids = targets.dtype.kind in "iu"
-    if is_ids and logits.dtype.name in ("float32", "float64"):
+    if is_ids and logits.dtype in (np.float32, np.float64):
         loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
         # An id out of range gives NaN: as long as the loss is a number, none is to be looked for.
         if is_plain(targets.data) and np.isnan(loss.data).any():
