@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from gpucnn.errors import DtypeError, GraphError, ShapeError, UsageError
-from gpucnn.recording import is_grad_enabled
+from gpucnn.recording import count_change
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Operand, Tensor
@@ -20,6 +20,9 @@ _LACKING = {
     "__xor__": ("^", "of bools write a != b"),
     "__invert__": ("~", "write the opposite comparison, or mask == False"),
     "__mod__": ("%", "use x.data % y, through which no gradient passes"),
+    "__lshift__": ("<<", "use x.data << n, through which no gradient passes"),
+    "__rshift__": (">>", "use x.data >> n, through which no gradient passes"),
+    "__divmod__": ("divmod", "use divmod(x.data, y), through which no gradient passes"),
     "__floordiv__": ("//", "use x / y, or x.data // y, through which no gradient passes"),
 }
 
@@ -92,6 +95,9 @@ class ArrayOperators:
     def __neg__(self) -> Tensor:
         return functions().neg(self)
 
+    def __pos__(self) -> Any:
+        return self
+
     def __abs__(self) -> Tensor:
         return functions().abs(self)
 
@@ -108,7 +114,9 @@ class ArrayOperators:
         raise DtypeError(
             f"{base!r} ** Tensor",
             cause="the exponent of a power is a number here",
-            fix=f"write (x * math.log({base!r})).exp()",
+            fix=f"write (x * math.log({base!r})).exp()"
+            if isinstance(base, (int, float))
+            else "write (gpucnn.functions.log(base) * x).exp() for a base > 0",
         )
 
     def __setitem__(self, index: Any, value: Any) -> NoReturn:
@@ -151,7 +159,7 @@ class ArrayOperators:
         """
         if not self.is_parameter:
             return result
-        if is_grad_enabled():
+        if result.requires_grad:
             raise GraphError(
                 f"{self.name or 'a tensor that requires a gradient'} is changed in place",
                 cause="outside of no_grad() that would be recorded, and its gradient be lost",
@@ -177,6 +185,7 @@ class ArrayOperators:
             )
         with self.backend.computing():
             self.data[...] = result.data
+        self.changed_at = count_change()
         return self
 
 

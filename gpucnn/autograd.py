@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 import numpy as np
 
 from gpucnn import backend as backends
+from gpucnn import recording
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
@@ -40,7 +41,10 @@ class Tensor(ArrayMethods):
         data: the array.
         grad: the gradient of the last `backward` calls, an array of the shape of data, or None.
         creator: the Function that made it, or None for a leaf.
+        changed_at: the value of `recording.changes` after its last change in place, or 0.
     """
+
+    changed_at: int = 0
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if type(array) is not np.ndarray:
@@ -137,13 +141,16 @@ class Function:
         backend: of the input arrays, set before `forward`; `xp` is its array module.
         inputs: the input Tensors.
         needs_input_grad: for each input, whether its gradient is wanted: skip the work if not.
-        saved: the arrays kept by `save` in forward; dropped after backward.
+        saved: the arrays kept by `save` in forward; dropped after backward. Keep an input only
+            where a gradient is needed that takes it: until then it must not be changed in place.
+        called_at: the value of `recording.changes` when it was called.
         of_reals: whether forward gets integers and bools as floats; see `operands.as_floats`.
     """
 
     backend: Backend
     xp: Any
     inputs: tuple[Tensor, ...]
+    called_at: int
     needs_input_grad: tuple[bool, ...]
     saved: tuple[Any, ...] = ()
     of_reals: bool = False
@@ -180,6 +187,7 @@ class Function:
                 self._explain(error, arrays)
         if needed:
             self.inputs = tensors
+            self.called_at = recording.changes
             result.requires_grad = True
             result.creator = self
         return result
@@ -189,6 +197,12 @@ class Function:
         if isinstance(error, GpucnnError) or not type(self).__module__.startswith("gpucnn."):
             raise error
         shapes = isinstance(error, (ValueError, IndexError))
+        if all(array.dtype == bool for array in arrays) and not shapes:
+            raise DtypeError(
+                f"{self.label} of a Tensor of bools",
+                cause="they are no numbers",
+                fix="make them numbers, as in (x > 0) * 1; for the opposite write mask == False",
+            ) from error
         given = " and ".join(str(array.shape if shapes else array.dtype) for array in arrays)
         raise (ShapeError if shapes else DtypeError)(
             f"{self.label} of {given}",
@@ -213,6 +227,8 @@ class Function:
                 cause="the arrays that its gradient needs were freed by the first backward",
                 fix="run the forward computation again before the next backward",
             )
+        if self.called_at != recording.changes:
+            self._check_saved()
         with self.backend.computing():
             gradients = self.backward(grad)
         if not isinstance(gradients, tuple):
@@ -222,6 +238,25 @@ class Function:
             if needed:
                 check_gradient(self.label, gradient, tensor.data)
                 yield tensor, gradient
+
+    def _check_saved(self) -> None:
+        """`GraphError` if an array that `forward` saved was changed in place since then."""
+        saved = [array for array in self.saved if self.backend.owns(array)]
+        sources = list(self.inputs)
+        while sources:
+            tensor = sources.pop()
+            if not any([self.xp.may_share_memory(tensor.data, array) for array in saved]):
+                continue
+            if tensor.changed_at > self.called_at:
+                raise GraphError(
+                    f"backward through {self.label} after a change of "
+                    f"{tensor.name or 'a tensor'} in place",
+                    cause="the gradient needs the values from before the change",
+                    fix="call backward before optimizer.step() and changes such as w -= 1, or run "
+                    "the forward computation again",
+                )
+            if tensor.creator is not None:  # of which it may be a view
+                sources += tensor.creator.inputs
 
 
 def as_tensors(values: Sequence[Operand]) -> tuple[Tensor, ...]:
@@ -252,7 +287,7 @@ def _array_from(value: Any) -> Array:
     if isinstance(value, Tensor):
         return value.data
     if not hasattr(value, "dtype"):
-        return as_array(backends.get("cpu"), value, "float32")
+        return as_array(value).astype(np.float32)
     if backends.device_of(value) is None:
         backends.of(value)  # which says so
     return unscalar(value)

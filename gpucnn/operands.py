@@ -1,7 +1,7 @@
 """What a computation takes: arrays, and numbers and lists that get their dtype from the arrays.
 
-A number of NumPy's, such as `np.sqrt(2)` gives, counts as a number of Python: beside float32 it
-does not make the result float64.
+A number of NumPy's, such as `np.sqrt(2)` gives, counts as a number of Python beside floats: it does
+not make float32 float64.
 """
 
 from __future__ import annotations
@@ -11,13 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn import backend as backends
 from gpucnn.backend import Backend
 from gpucnn.backend.base import Array
-from gpucnn.errors import DtypeError, ShapeError
-
-#: One number of each kind that a dtype may have.
-_OF_KIND: dict[str, float] = {"b": False, "i": 0, "u": 0, "f": 0.0}
+from gpucnn.errors import DtypeError, GpucnnError, ShapeError
 
 
 def is_array(value: Any) -> bool:
@@ -25,36 +21,46 @@ def is_array(value: Any) -> bool:
     return hasattr(value, "dtype") and not isinstance(value, np.generic)
 
 
-def as_array(backend: Backend, values: Any, dtype: Any) -> Array:
-    """A number or a (nested) list of numbers as an array."""
+def as_array(values: Any, fix: str = "give an array, a number or a list of numbers") -> Any:
+    """A number or a (nested) list of numbers as a NumPy array of the dtype that NumPy gives it.
+
+    Raises:
+        DtypeError: they are no numbers, as text is not, or they are Tensors.
+    """
     try:
-        if values is None:  # of which NumPy would make a NaN
-            raise TypeError("it is None")
-        return backend.asarray(values, dtype)
-    except (TypeError, ValueError) as error:
+        array = np.asarray(values)
+        if array.dtype.kind == "O" and all(isinstance(x, numbers.Number) for x in array.flat):
+            array = array.astype(np.float64)  # fractions, and integers of more than 64 bits
+        if array.dtype.kind not in "biuf":
+            raise TypeError(f"NumPy makes an array of {array.dtype} of it, which holds no numbers")
+    except GpucnnError:
+        raise
+    except (TypeError, ValueError, OverflowError) as error:
         raise DtypeError(
             f"a {type(values).__name__} cannot be made a Tensor",
             cause=str(error),
-            fix="give an array, a number or a list of numbers",
+            fix=fix,
         ) from error
+    return array
 
 
 def constant(backend: Backend, values: Any, dtype: Any) -> Array:
-    """A number or a list of numbers beside arrays of a dtype, which is that of the result as well.
+    """A number or a list of numbers beside arrays of a dtype.
 
-    Beside integers, what has a point is a float: of float64, as in NumPy.
+    Beside floats it gets their dtype. Beside integers and bools it gets the dtype that NumPy gives
+    the result: a list, or a number of NumPy's, counts as an array, and a number of Python's has no
+    dtype of its own.
 
     Raises:
         DtypeError: they are no numbers, or beyond what the dtype can hold.
     """
-    if isinstance(values, np.generic):
-        values = values.item()
-    weak = values
-    if not isinstance(values, (int, float)):
-        weak = _OF_KIND.get(as_array(backends.get("cpu"), values, None).dtype.kind, 0.0)
-    wanted = np.result_type(dtype, weak)
+    if isinstance(values, (int, float)) and not isinstance(values, np.generic):
+        wanted = np.result_type(dtype, values)
+    else:
+        values = as_array(values)
+        wanted = dtype if dtype.kind == "f" else np.result_type(dtype, values.dtype)
     try:
-        return as_array(backend, values, wanted)
+        return backend.asarray(values, wanted)
     except OverflowError as error:
         raise DtypeError(
             f"{values} beside an array of {dtype}",

@@ -16,6 +16,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError, choose
 from gpucnn.nn.state import copy_in, copy_out
 from gpucnn.parameters import Parameters, check_number, clip_grad_norm, named
+from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
@@ -72,8 +73,10 @@ class Optimizer:
 
     Attributes:
         parameters: path or name -> parameter.
-        learning_rate: float32 (1,) on the device; a number that is assigned is written into it.
-        lr: the same by its name in PyTorch.
+        learning_rate: float32 (1,) on the device. A number, or an array of one, that is assigned is
+            written into it.
+        lr: the same by its name in PyTorch, but read as a number of Python, for which it waits for
+            the device.
         step_count: uint32 (1,) on the device, the number of steps done.
         halted: uint32 (1,) on the device; while it is not zero a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
@@ -139,10 +142,23 @@ class Optimizer:
     def learning_rate(self, learning_rate: float) -> None:
         self.set_learning_rate(learning_rate)
 
-    lr = learning_rate
+    @property
+    def lr(self) -> float:
+        # Its shortest decimal form: a rate of 0.1 is not to be read as 0.10000000149011612.
+        return float(str(backends.of(self.learning_rate).to_numpy(self.learning_rate)[0]))
 
-    def set_learning_rate(self, learning_rate: float) -> None:
-        """Write the learning rate of the next steps into the array on the device."""
+    @lr.setter
+    def lr(self, learning_rate: float) -> None:
+        self.set_learning_rate(learning_rate)
+
+    def set_learning_rate(self, learning_rate: Any) -> None:
+        """Write the learning rate of the next steps into the array on the device.
+
+        Args:
+            learning_rate: a number, or an array or Tensor of one element.
+        """
+        if getattr(learning_rate, "size", 0) == 1:
+            learning_rate = learning_rate.item()
         with backends.of(self.learning_rate).computing():
             self.learning_rate.fill(check_number("learning_rate", learning_rate))
 
@@ -151,9 +167,11 @@ class Optimizer:
         with backends.of(self.step_count).computing():
             # Counted from 1; a halted step does not count: the state is the last good one.
             self.step_count += (self.halted == 0).astype("uint32")
+        now = count_change()
         for path, parameter in self.parameters.items():
             if parameter.requires_grad and parameter.grad is not None:
                 self.update(path, parameter)
+                parameter.changed_at = now
 
     @_spelled
     def zero_grad(self) -> None:
@@ -162,7 +180,10 @@ class Optimizer:
             parameter.zero_grad()
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """A copy, on the host, of the slots as "<slot>/<path>" and of "step_count"."""
+        """A copy, on the host, of the slots as "<slot>/<path>" and of "step_count".
+
+        The learning rate is not in it: set that of the optimizer that loads it.
+        """
         return copy_out(self.arrays())
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:

@@ -1,4 +1,8 @@
-"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise."""
+"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise.
+
+A record holds arrays that the gradient needs. `changes` counts the changes of Tensors in place, so
+that a backward can tell whether one of them came after the forward.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +19,42 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 _local = threading.local()
 
 
+#: How many changes in place there were, of any Tensor.
+changes = 0
+
+
+def count_change() -> int:
+    """Counts a change in place; the Tensor keeps the result as its `changed_at`."""
+    global changes
+    changes += 1
+    return changes
+
+
 def is_grad_enabled() -> bool:
     """Whether computations are being recorded in this thread."""
     return getattr(_local, "enabled", True)
 
 
+#: Tells a function whose body runs after the call.
+_RUNS_LATER = (
+    inspect.isgeneratorfunction,
+    inspect.iscoroutinefunction,
+    inspect.isasyncgenfunction,
+)
+
+
 class no_grad(ContextDecorator):
-    """Inside, nothing is recorded: results have requires_grad=False. Also a decorator."""
+    """Inside, nothing is recorded: results have requires_grad=False.
+
+    Also a decorator, as `@no_grad()` or `@no_grad`.
+    """
+
+    def __new__(cls, function: Callable[..., Any] | None = None) -> Any:
+        self = super().__new__(cls)
+        return self if function is None else self(function)
 
     def __call__(self, function: Called) -> Called:
-        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+        if any(runs_later(function) for runs_later in _RUNS_LATER):
             raise UsageError(
                 f"no_grad decorates {function.__name__}, whose body runs after the call",
                 cause="a generator or coroutine runs when it is asked for the next value",

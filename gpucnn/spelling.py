@@ -93,7 +93,9 @@ def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any
         table: as in `explain_names`.
     """
     if name in table and not hasattr(type(owner), name):
-        raise UnknownNameError(f"a {type(owner).__name__} has no {name}", fix=table[name])
+        kind = type(owner).__name__
+        article = "an" if kind[0] in "AEIOU" else "a"
+        raise UnknownNameError(f"{article} {kind} has no {name}", fix=table[name])
     return object.__getattribute__(owner, name)  # once more, for the error that Python gives
 
 

@@ -7,6 +7,7 @@ import json
 import math
 import operator
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -84,8 +85,25 @@ def test_what_cannot_be_compared_is_unequal(backend):
         assert (x == other) is False
         assert (x != other) is True
         assert (other == x) is False
-        with pytest.raises(TypeError, match="not supported between"):
-            x < other  # noqa: B015
+        for order in (operator.lt, operator.ge):
+            for a, b in ((x, other), (other, x)):
+                with pytest.raises(DtypeError) as caught:
+                    order(a, b)
+                assert "numbers" in caught.value.fix
+
+
+def test_a_comparison_takes_the_values_that_arithmetic_takes(backend):
+    x = tensor(backend, np.array([0, 1, 2], np.float32) / 10)
+    for other in (range(3), (0, 1, 2), [Fraction(i) for i in range(3)]):
+        assert_bools(x * 10 == other, [True, True, True])
+        assert_bools(other == x * 10, [True, True, True])
+        assert_bools(x < other, [False, True, True])
+    for tenth in (0.1, np.float64(0.1), np.float32(0.1), [0, 0.1, 0], np.float64([0, 0.1, 0])[1]):
+        assert_bools((x == tenth)[1:], [True, False])
+        assert_bools((x >= tenth)[1:], [True, True])
+    pixels = tensor(backend, [0, 44, 255], np.uint8)
+    assert_bools(pixels < [300, 44, -1], [True, False, False])
+    assert_bools(pixels == np.int64(300), [False, False, False])
 
 
 def test_shapes_that_do_not_broadcast(backend):

@@ -135,7 +135,15 @@ def test_other_tensors_are_replaced_as_numbers_are(backend):
         (lambda x: x % 2, "x.data % y"),
         (lambda x: 5 // x, "x / y"),
         (lambda x: x // 2, "x / y"),
+        (lambda x: x << 1, "x.data << n"),
+        (lambda x: 1 >> x, "x.data >> n"),
+        (lambda x: divmod(x, 2), "divmod(x.data, y)"),
+        (lambda x: divmod(2, x), "divmod(x.data, y)"),
+        (lambda x: -(x > 0), "(x > 0) * 1"),
+        (lambda x: (x > 0) - (x < 0), "(x > 0) * 1"),
         (lambda x: 2**x, "(x * math.log(2)).exp()"),
+        (lambda x: [2, 3] ** x, "(gpucnn.functions.log(base) * x).exp()"),
+        (lambda x: x.data**x, "(gpucnn.functions.log(base) * x).exp()"),
     ],
 )
 def test_an_operator_that_is_lacking_says_what_to_write(backend, call, fix):
@@ -151,6 +159,11 @@ def test_what_stands_for_lacking_operators(backend):
     assert outside.numpy().tolist() == (inside == False).numpy().tolist()  # noqa: E712
     assert ((x > 0) != (x < 1)).numpy().tolist() == [True, False, True]
     np.testing.assert_allclose((x * np.log(2)).exp().numpy(), [0.5, 2**0.5, 8], rtol=1e-6)
+    power = (F.log(leaf(backend, [2, 4, 2])) * x).exp().numpy()
+    np.testing.assert_allclose(power, [0.5, 2, 8], rtol=1e-6)
+    sign = (x > 0) * 1 - (x < 0) * 1
+    assert sign.numpy().tolist() == [-1, 1, 1]
+    assert +x is x
 
 
 def test_elements_are_not_set(backend):

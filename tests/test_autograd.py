@@ -381,8 +381,9 @@ def test_no_grad_records_nothing(leaf):
     assert y.creator is None
 
 
-def test_no_grad_as_a_decorator(leaf):
-    @no_grad()
+@pytest.mark.parametrize("decorate", [no_grad(), no_grad])
+def test_no_grad_as_a_decorator(leaf, decorate):
+    @decorate
     def double(x, depth=0):
         return double(x, depth - 1) if depth else x * 2
 
@@ -397,10 +398,14 @@ def test_no_grad_refuses_what_runs_after_the_call(leaf):
     async def coroutine(x):
         return x * 2
 
-    for function in (generator, coroutine):
-        with pytest.raises(UsageError, match=f"no_grad decorates {function.__name__}") as caught:
-            no_grad()(function)
-        assert "with no_grad()" in caught.value.fix
+    async def asynchronous_generator(x):
+        yield x * 2
+
+    for function in (generator, coroutine, asynchronous_generator):
+        for decorate in (no_grad(), no_grad):
+            with pytest.raises(UsageError, match=f"decorates {function.__name__}") as caught:
+                decorate(function)
+            assert "with no_grad()" in caught.value.fix
 
 
 def test_no_grad_ends_with_an_error():

@@ -306,21 +306,40 @@ def test_a_call_as_elsewhere_shows_ours(backend, name, args, options, hint):
 
 
 @pytest.mark.parametrize("name", ["lr", "learning_rate"])
-@pytest.mark.parametrize("rate", [0.5, np.float32(0.5), 1])
+@pytest.mark.parametrize(
+    "rate", [0.5, np.float32(0.5), 1, np.array(0.5), np.array([0.5]), Tensor(0.5), Tensor([[0.5]])]
+)
 def test_a_rate_that_is_assigned_is_that_of_the_next_steps(backend, name, rate):
     w = Tensor(backend.asarray(np.ones(2, np.float32)), requires_grad=True)
     optimizer = optim.SGD([w], lr=0.1)
     array = optimizer.learning_rate
     setattr(optimizer, name, rate)
+    rate = rate if isinstance(rate, (int, float)) else rate.item()
     (w * 1).sum().backward()
     optimizer.step()
     assert w.numpy().tolist() == [1 - rate] * 2
-    assert optimizer.learning_rate is optimizer.lr is array
+    assert optimizer.learning_rate is array
+    assert optimizer.lr == rate
     optimizer.set_learning_rate(0.25)
-    assert backend.to_numpy(optimizer.lr).tolist() == [0.25]
+    assert backend.to_numpy(array).tolist() == [0.25]
     for wrong in (-1, "0.1", None, float("nan"), backend.asarray(np.ones(2, np.float32))):
         with pytest.raises(UsageError, match="learning_rate is"):
             setattr(optimizer, name, wrong)
+
+
+@pytest.mark.parametrize("name", ["lr", "learning_rate"])
+def test_a_rate_is_computed_with(backend, name):
+    optimizer = optim.SGD(two_parameters(backend), lr=0.4)
+    array = optimizer.learning_rate
+    setattr(optimizer, name, getattr(optimizer, name) * 0.5)
+    assert optimizer.lr == 0.2
+    setattr(optimizer, name, getattr(optimizer, name) / 2)
+    assert optimizer.lr == 0.1
+    optimizer.lr *= 3
+    optimizer.learning_rate /= 4
+    assert type(optimizer.lr) is float
+    assert optimizer.lr == pytest.approx(0.075, rel=1e-6)
+    assert optimizer.learning_rate is array
 
 
 def test_names_of_other_optimizers_say_ours(backend):

@@ -191,7 +191,7 @@ class Own:
 
 
 def test_an_attribute_of_another_library_says_ours():
-    with pytest.raises(UnknownNameError, match="a Own has no cuda") as caught:
+    with pytest.raises(UnknownNameError, match="an Own has no cuda") as caught:
         Own().cuda  # noqa: B018
     assert caught.value.fix == "use to"
     assert not hasattr(Own(), "cuda")
@@ -209,5 +209,5 @@ def test_python_s_own_answers_stay():
 def test_an_error_inside_of_a_property_is_the_one_that_is_seen():
     with pytest.raises(AttributeError, match="'Own' object has no attribute 'misspelled'"):
         Own().own  # noqa: B018
-    with pytest.raises(UnknownNameError, match="a Own has no cuda"):
+    with pytest.raises(UnknownNameError, match="an Own has no cuda"):
         Own().broken  # noqa: B018

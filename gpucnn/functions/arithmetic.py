@@ -73,15 +73,16 @@ class Mul(_Elementwise):
     """y = a * b: dy/da = b, dy/db = a."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        need_a, need_b = self.needs_input_grad
+        self.shapes = a.shape, b.shape
+        self.save(a if need_b else None, b if need_a else None)
         return a * b
 
     def backward(self, g: Array) -> tuple[Array | None, Array | None]:
         a, b = self.saved
-        need_a, need_b = self.needs_input_grad
         return (
-            _unbroadcast(g * b, a.shape) if need_a else None,
-            _unbroadcast(g * a, b.shape) if need_b else None,
+            None if b is None else _unbroadcast(g * b, self.shapes[0]),
+            None if a is None else _unbroadcast(g * a, self.shapes[1]),
         )
 
 
@@ -89,15 +90,15 @@ class Div(_Elementwise):
     """y = a / b: dy/da = 1 / b, dy/db = -a / b**2."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        self.save(a, b)
+        self.shapes = a.shape, b.shape
+        self.save(a if self.needs_input_grad[1] else None, b)
         return a / b
 
     def backward(self, g: Array) -> tuple[Array | None, Array | None]:
         a, b = self.saved
-        need_a, need_b = self.needs_input_grad
         return (
-            _unbroadcast(g / b, a.shape) if need_a else None,
-            _unbroadcast(-g * a / (b * b), b.shape) if need_b else None,
+            _unbroadcast(g / b, self.shapes[0]) if self.needs_input_grad[0] else None,
+            None if a is None else _unbroadcast(-g * a / (b * b), self.shapes[1]),
         )
 
 
@@ -205,20 +206,27 @@ class MatMul(Function):
     """
 
     def forward(self, a: Array, b: Array) -> Array:
+        if a.dtype != b.dtype or a.dtype.kind != "f":
+            raise DtypeError(
+                f"matmul of {a.dtype} and {b.dtype}",
+                cause="both must be float32, or both float64",
+                fix="convert the arrays with .astype(numpy.float32); a list gets their dtype",
+            )
         self.shapes = a.shape, b.shape
         vectors = a.ndim < 2 or b.ndim < 2
         if vectors:
             a, b = _matrices(a, b)
-        self.save(a, b)
+        need_a, need_b = self.needs_input_grad
+        self.save(a if need_b else None, b if need_a else None)
         y = self.backend.matmul(a, b)
+        self.product_shape = y.shape
         return y.reshape(self.shapes[0][:-1] + self.shapes[1][1:]) if vectors else y
 
     def backward(self, g: Array) -> tuple[Array | None, Array | None]:
         a, b = self.saved
-        need_a, need_b = self.needs_input_grad
-        g = g.reshape(a.shape[0], b.shape[1])
-        grad_a = self.backend.matmul(g, b, transpose_b=True) if need_a else None
-        grad_b = self.backend.matmul(a, g, transpose_a=True) if need_b else None
+        g = g.reshape(self.product_shape)
+        grad_a = None if b is None else self.backend.matmul(g, b, transpose_b=True)
+        grad_b = None if a is None else self.backend.matmul(a, g, transpose_a=True)
         return _shaped(grad_a, self.shapes[0]), _shaped(grad_b, self.shapes[1])
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 from types import NotImplementedType
 from typing import Any
 
+import numpy as np
+
 from gpucnn import backend as backends
 from gpucnn.array_methods import Axis
 from gpucnn.autograd import Tensor
+from gpucnn.errors import DtypeError
 from gpucnn.functions.arithmetic import check_broadcast
 from gpucnn.functions.reduction import check_axes, check_axis, check_filled
+from gpucnn.operands import constant, is_array
 
 
 def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
@@ -20,27 +24,32 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
         b: a Tensor, an array, a number or a list of numbers, of any dtype.
 
     Returns:
-        NotImplemented, which leaves the answer to Python, if b is none of these.
+        NotImplemented, which leaves the answer to Python, if equality is asked and b is none of
+        these.
 
     Raises:
         ShapeError: the shapes do not broadcast.
-        DtypeError: the arrays lie on different devices.
+        DtypeError: b is none of these and the order is asked; or it lies on another device.
     """
     other = b.data if isinstance(b, Tensor) else b
-    if isinstance(other, (list, tuple)):
-        try:
-            other = a.backend.asarray(other)
-        except (TypeError, ValueError):  # not of numbers alone
+    backend = a.backend
+    try:
+        if not is_array(other):
+            if isinstance(other, np.generic) or not isinstance(other, (int, float)):
+                other = constant(backend, other, a.dtype)
+        elif getattr(other.dtype, "kind", "f") not in "biuf":  # names, objects
+            raise DtypeError(
+                f"{name} of a Tensor and an array of {other.dtype}",
+                cause="only numbers can be compared with it",
+                fix="give an array of numbers",
+            )
+    except DtypeError:
+        if name in ("equal", "not_equal"):
             return NotImplemented
-    if hasattr(other, "dtype"):
-        if getattr(other.dtype, "kind", "f") not in "biuf":  # names, objects
-            return NotImplemented
+        raise
+    if is_array(other):
         backend = backends.of(a.data, other)
         check_broadcast(name, a.shape, other.shape)
-    elif isinstance(other, (int, float)):
-        backend = a.backend
-    else:
-        return NotImplemented
     with backend.computing():
         return Tensor(getattr(backend.xp, name)(a.data, other))
 

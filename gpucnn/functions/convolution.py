@@ -64,7 +64,8 @@ class Linear(Function):
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         y = self.backend.matmul(x, w, bias=b, activation=self.activation)
-        self.save(x, w, y if self.activation else None)
+        need_x, need_w, *_ = self.needs_input_grad
+        self.save(x if need_w else None, w if need_x else None, y if self.activation else None)
         return y
 
     def backward(self, g: Array) -> tuple[Array | None, ...]:

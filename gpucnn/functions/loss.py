@@ -15,6 +15,8 @@ from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
 from gpucnn.operands import as_array
 
+_NUMBER_NAMES = "number class names: numpy.unique(labels, return_inverse=True)[1]"
+
 
 class SoftmaxCrossEntropy(Function):
     """loss_n = -log softmax(logits)_[n, label_n]: dL/dlogits = (softmax - onehot(label)) * g_n."""
@@ -107,14 +109,24 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
     logits, targets = _pair(logits, targets, class_ids=True)
     if logits.ndim == 1:
         return _of_one_example(logits, targets, reduction)
-    if targets.dtype.kind not in "iu":
-        _check_soft_targets(logits, targets)
-        return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
-    loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
-    # A class id out of range gives NaN: as long as the loss is a number, none is to be looked for.
-    if is_plain(targets.data) and np.isnan(loss.data).any():
-        check_class_ids(targets.data, logits.shape[1])
-    return loss
+    is_ids = targets.dtype.kind in "iu"
+    if is_ids and logits.dtype in (np.float32, np.float64):
+        loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
+        # An id out of range gives NaN: as long as the loss is a number, none is to be looked for.
+        if is_plain(targets.data) and np.isnan(loss.data).any():
+            check_class_ids(targets.data, logits.shape[1])
+        return loss
+    if is_ids:  # beside other logits, which the backends do not take with class ids
+        targets = _one_hot(targets, logits)
+    _check_soft_targets(logits, targets)
+    return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
+
+
+def _one_hot(class_ids: Tensor, logits: Tensor) -> Tensor:
+    """Bools of the shape of the logits (N, K) for class ids (N,)."""
+    check_class_ids(class_ids.data, logits.shape[1])
+    with logits.backend.computing():
+        return Tensor(logits.backend.xp.eye(logits.shape[1], dtype="bool")[class_ids.data])
 
 
 def _of_one_example(logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
@@ -175,10 +187,10 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
     output = output if isinstance(output, Tensor) else Tensor(output)
     if not isinstance(targets, Tensor):
         if not hasattr(targets, "dtype"):
-            targets = as_array(backends.get("cpu"), targets, None)
+            targets = as_array(targets, f"give a list of numbers; {_NUMBER_NAMES}")
             if class_ids and targets.dtype.kind in "iu" and output.ndim:
                 check_class_ids(targets, output.shape[-1])  # now, as it is on the host
-            targets = output.backend.asarray(_numbers(targets))
+            targets = output.backend.asarray(targets)
         targets = Tensor(_numbers(targets))
         is_ids = class_ids and targets.dtype.kind in "iu"
         if output.dtype.kind == "f" and not is_ids:
@@ -200,7 +212,7 @@ def _numbers(targets: Array) -> Array:
         raise DtypeError(
             f"the targets are {targets.dtype}",
             cause="they must be numbers",
-            fix="number class names: numpy.unique(labels, return_inverse=True)[1]",
+            fix=_NUMBER_NAMES,
         )
     return targets
 

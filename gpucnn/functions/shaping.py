@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.autograd import Function, Operand, Tensor
+from gpucnn.autograd import Function, Operand, Tensor, as_tensors
 from gpucnn.backend.base import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.reduction import check_axes, check_axis, is_several
+from gpucnn.operands import is_array
 
 
 class Reshape(Function):
@@ -161,23 +162,22 @@ def stack(tensors: Sequence[Operand], axis: int = 0) -> Tensor:
     return Concat(axis)(*(reshape(part, *shape[:axis], 1, *shape[axis:]) for part in parts))
 
 
-def _same_dtype(label: str, tensors: Sequence[Operand]) -> list[Tensor]:
-    """The members of a list as Tensors, all of one dtype."""
+def _same_dtype(label: str, tensors: Sequence[Operand]) -> tuple[Tensor, ...]:
+    """The members of a list as Tensors; those that have a dtype must have the same."""
     if not isinstance(tensors, (list, tuple)) or not tensors:
         raise UsageError(
             f"{label} of a {type(tensors).__name__}",
             cause="it takes the tensors as one list, which is not empty",
             fix=f"write {label}([a, b], axis=0)",
         )
-    parts = [value if isinstance(value, Tensor) else Tensor(value) for value in tensors]
-    dtypes = {part.dtype for part in parts}
+    dtypes = {value.dtype for value in tensors if is_array(value)}
     if len(dtypes) > 1:
         raise DtypeError(
             f"{label} of {' and '.join(sorted(map(str, dtypes)))}",
             cause="the gradient of each operand must have its dtype, so all must have one",
             fix="convert the arrays with .astype(numpy.float32)",
         )
-    return parts
+    return as_tensors(tensors)
 
 
 def getitem(x: Operand, index: Any) -> Tensor:

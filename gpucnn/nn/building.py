@@ -10,6 +10,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import ShapeError, UsageError
+from gpucnn.nn.overrides import local
 from gpucnn.nn.state import join, move
 from gpucnn.shapes import is_channels_last, layout_fix
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 #: one builds it and the other waits.
 _lock = threading.RLock()
 
+#: Whether a network is being built, by the thread that holds the lock.
+_building = False
+
 #: Inputs of the network that is being built that are plainly (H, W, C), and not said to be meant.
 _channels_last: tuple[Shape, ...] = ()
 
@@ -29,20 +33,27 @@ def build(
     root: Module, shapes: tuple[Shape, ...], seed: int, device: str, channels_first: bool
 ) -> None:
     """See `Module.build`."""
-    global _channels_last
+    global _building, _channels_last
     with _lock:
         shapes = shapes or root.built_for or root.declared_shapes()
-        before = _channels_last
+        before = _building, _channels_last
+        _building = True
         _channels_last = () if channels_first else tuple(filter(is_channels_last, shapes))
         try:
             _build(root, shapes, seed, device)
         finally:
-            _channels_last = before
+            _building, _channels_last = before
 
 
 def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
     """Prepare a module for its first call, which gives it these inputs."""
     with _lock:
+        if module.path is None and not _building:
+            # It was put into a built network, which builds it at its place, by its own seed.
+            callers = local.calls[:-1]  # the last is the module itself
+            owner = next((caller for caller in callers if module in caller.modules()), None)
+            if owner is not None:
+                owner.require_built()
         if module.path is None:
             if not all(x.ndim for x in inputs):
                 raise UsageError(
@@ -73,8 +84,12 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
     before = [(module, dict(vars(module))) for _, module in modules]
     try:
         above = root.path or ""  # a part of a network keeps its place in it
+        taken = {module.stream for _, module in modules} - {""}  # "": built alone
         for path, module in modules:
-            module.path, module.seed = join(above, path) if path else above, seed
+            at = join(above, path) if path else above
+            if module.path is None:
+                module.stream = _unused(at, taken)
+            module.path, module.seed = at, seed
         move(root, target.name)
         dry_run(root, shapes)
         for _, module in modules:
@@ -86,6 +101,15 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
             vars(module).clear()
             vars(module).update(attributes)
         raise
+
+
+def _unused(path: str, taken: set[str]) -> str:
+    """The stream of a module at a path: another module may have drawn its weights there before."""
+    stream = path
+    while stream in taken:
+        stream += "'"
+    taken.add(stream)
+    return stream
 
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:

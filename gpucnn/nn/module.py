@@ -62,6 +62,8 @@ class Module:
 
     Attributes:
         path: where it stands in the tree that was built; "" at the root, None before `build`.
+        stream: names the random streams of its initial weights; it is the path at which the module
+            was built, with a mark if another module of the tree had been built at that path.
         built_for: the shapes, without the batch axis, of the inputs that it first saw.
         training: whether dropout drops and batch norm takes the statistics of the batch; inside
             `evaluating` and `training_mode` what they say, else what was set last.
@@ -77,6 +79,7 @@ class Module:
     name: str | None = None
     input_shape: Shape | None = None
     path: str | None = None
+    stream: str = ""
     frozen: bool = False
     seed: int = 0
     device: str = "cpu"
@@ -122,13 +125,13 @@ class Module:
     def new_parameter(
         self, name: str, shape: Shape, initializer: Any, fan_in: int = 1, fan_out: int = 1
     ) -> Parameter:
-        """A float32 parameter with numbers of its own random stream, "init/<its path>".
+        """A float32 parameter with numbers of its own random stream, "init/<stream>.<name>".
 
         Args:
             initializer: a name or object of `gpucnn.nn.initializers`.
             fan_in, fan_out: inputs of one output and outputs of one input, for Glorot and He.
         """
-        stream = f"init/{join(self.path or '', name)}"
+        stream = f"init/{join(self.stream, name)}"
         values = initializers.get(initializer)(shape, fan_in, fan_out, self.seed, stream)
         return Parameter(backends.get(self.device).asarray(values), requires_grad=not self.frozen)
 
@@ -172,6 +175,8 @@ class Module:
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
         """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
         tensors = tuple([x if isinstance(x, Tensor) else _tensor(x) for x in inputs])
+        calls = local.calls
+        calls.append(self)
         try:
             if self.built_for is None:
                 create_parts(self, tensors)
@@ -180,6 +185,8 @@ class Module:
             named = error.at(self.label)
             add_layout(named, self, tensors)
             raise named.with_traceback(error.__traceback__) from None
+        finally:
+            calls.pop()
         if output is None:
             raise UsageError(
                 f"forward of {self.label} returned nothing",

@@ -22,6 +22,8 @@ class _Tables(threading.local):
     def __init__(self) -> None:
         self.training: Table = []
         self.observers: Table = []
+        #: The modules whose calls are under way, the outermost first.
+        self.calls: list[Module] = []
 
 
 local = _Tables()

@@ -98,6 +98,12 @@ def test_a_loop_over_modules_gets_them(net):
         assert dict(found) == {**found} == dict(zip(paths, modules, strict=True))
     assert net.head in net.children()
     assert nn.Dense(2) not in net.modules()
+    assert [1] not in net.modules()
+    for found in (net.children(), net.named_children()):
+        for key in (0, "nothing"):
+            with pytest.raises(KeyError) as caught:
+                found[key]
+            assert "list(found)[0]" in caught.value.fix
     model = nn.Sequential([nn.Flatten(), nn.Dense(2)])
     assert list(model.children()) == list(model) == list(model.modules())[1:]
 

@@ -27,9 +27,9 @@ _UFUNCS = """
 """
 _FUNCTIONS = """
     all any arange argmax argmin array_equal broadcast_to clip concatenate copyto count_nonzero
-    cumsum expand_dims eye full full_like max mean min moveaxis ndim ones ones_like pad prod ravel
-    repeat reshape result_type shape size squeeze stack sum swapaxes take take_along_axis
-    transpose var where zeros zeros_like
+    cumsum expand_dims eye full full_like max may_share_memory mean min moveaxis ndim ones ones_like
+    pad prod ravel repeat reshape result_type shape size squeeze stack sum swapaxes take
+    take_along_axis transpose var where zeros zeros_like
 """
 _CONSTANTS = """
     bool_ dtype float16 float32 float64 inf int8 int16 int32 int64 nan newaxis pi
