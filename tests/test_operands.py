@@ -176,7 +176,6 @@ def test_a_list_beside_an_array_is_joined_with_it(backend, join):
         *("1", b"1", ["2", "3"], [1, "2"], np.str_("1"), 1j, [None], {}, {1}, object()),
         *(np.timedelta64(1, "s"), [np.datetime64("2020")], [[1], [1, 2]]),
     ],
-    ids=repr,
 )
 def test_only_numbers_are_numbers(backend, other):
     x = Tensor(backend.asarray(np.array([1, 2], np.float32)))
