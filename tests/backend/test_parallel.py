@@ -293,6 +293,7 @@ def test_ctrl_c_arrives_when_the_workers_are_done():
     done = run(
         """
 import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 set_threads(2)
 barrier, main, done = threading.Barrier(2), threading.main_thread(), []
 def task(piece):
