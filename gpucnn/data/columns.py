@@ -218,10 +218,11 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
 def _counter(rows: Sequence[Row], places: Sequence[int]) -> int | None:
     """The first of some columns that numbers the rows."""
     for place in places:
-        cells = [row[place].strip() if len(row) > place else "" for row in rows]
-        if len(cells) > 1 and cells[0].isdecimal():
-            first = int(cells[0])
-            if cells == [str(number) for number in range(first, first + len(cells))]:
+        cells = (row[place].strip() if len(row) > place else "" for row in rows)
+        first = next(cells, "")
+        if first.isdecimal() and len(rows) > 1:
+            numbers = map(str, range(int(first) + 1, int(first) + len(rows)))
+            if all(cell == number for cell, number in zip(cells, numbers, strict=True)):
                 return place
     return None
 

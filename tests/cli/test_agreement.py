@@ -190,23 +190,16 @@ def _truth(run: Any, path: Path, options: list[str], names: list[str]) -> list[s
     return [names[k] for k in dataset.labels]
 
 
+def _train(run: Any, path: Path, options: list[Any]) -> None:
+    usual = ["--model", "softmax", "--epochs", 8, "-b", 16, "--standardise"]
+    trained = run("train", "--data", path, *usual, *options)
+    assert trained.code == 0, trained.err
+
+
 @pytest.mark.parametrize("kind", DATA)
 def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
     path, options = DATA[kind]()
-    trained = run(
-        "train",
-        "--data",
-        path,
-        "--model",
-        "softmax",
-        "--epochs",
-        8,
-        "-b",
-        16,
-        "--standardise",
-        *options,
-    )
-    assert trained.code == 0, trained.err
+    _train(run, path, options)
     *classes, confusion, end = run("evaluate", "runs/train-1", "--json").events
     assert run("evaluate", "runs/train-1", "--data", path, "--json").events[-1] == end
     predicted = run("predict", "runs/train-1", path, "--top", 1, "--json")
@@ -236,19 +229,7 @@ def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
 def test_pictures_one_by_one(kind: str, run: Any) -> None:
     """The files of a folder named each by each, and by their own truth: the name of the folder."""
     path, options = DATA[kind]()
-    run(
-        "train",
-        "--data",
-        path,
-        "--model",
-        "softmax",
-        "--epochs",
-        8,
-        "-b",
-        16,
-        "--standardise",
-        *options,
-    )
+    _train(run, path, options)
     end = run("evaluate", "runs/train-1", "--json").events[-1]
     files = sorted(path.rglob("*.*"))
     events = run("predict", "runs/train-1", *files, "--top", 1, "--json").events
