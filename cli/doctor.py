@@ -8,8 +8,8 @@ from typing import Any
 import click
 
 from gpucnn import backend as backends
-from gpucnn.backend import diagnosis
-from gpucnn.backend.parallel import blas_problem
+from gpucnn.backend.cpu.parallel import blas_problem
+from gpucnn.backend.cuda import diagnosis
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
 from gpucnn.errors import GpucnnError

@@ -13,7 +13,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.array_operators import ArrayOperators, functions
 from gpucnn.backend import Backend
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, ShapeError, UnknownNameError
 from gpucnn.spelling import Spellings, explain_attribute, explained
 

@@ -183,7 +183,7 @@ class ArrayOperators:
                 cause="a parameter is changed in its own array",
                 fix="make it of an array that can be written to, such as array.copy()",
             )
-        with self.backend.computing():
+        with self.backend.quiet_device():
             self.data[...] = result.data
         self.changed_at = count_change()
         return self

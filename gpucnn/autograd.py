@@ -16,7 +16,7 @@ from gpucnn import backend as backends
 from gpucnn import recording
 from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
 from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
 from gpucnn.recording import is_grad_enabled as is_grad_enabled
@@ -100,12 +100,12 @@ class Tensor(ArrayMethods):
                     cause="only a scalar has a gradient of 1 by itself",
                     fix="reduce it with .sum() or .mean(), or pass grad=",
                 )
-            with self.backend.computing():
+            with self.backend.quiet_device():
                 grad = self.backend.xp.ones_like(self.data)
         else:
             grad = grad.data if isinstance(grad, Tensor) else grad
             check_gradient("backward", grad, self.data)
-        with self.backend.computing():
+        with self.backend.quiet_device():
             self._accumulate(grad)
 
     def _accumulate(self, grad: Array) -> None:
@@ -178,7 +178,7 @@ class Function:
         self.xp = backend.xp
         needed = is_grad_enabled() and any([tensor.requires_grad for tensor in tensors])
         self.needs_input_grad = tuple([needed and tensor.requires_grad for tensor in tensors])
-        with backend.computing():
+        with backend.quiet_device():
             if self.of_reals:
                 arrays = as_floats(arrays)
             try:
@@ -229,7 +229,7 @@ class Function:
             )
         if self.called_at != recording.changes:
             self._check_saved()
-        with self.backend.computing():
+        with self.backend.quiet_device():
             gradients = self.backward(grad)
         if not isinstance(gradients, tuple):
             gradients = (gradients,)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend import Backend
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, GpucnnError, ShapeError
 
 

@@ -4,7 +4,7 @@
     grad_w = gpucnn.ops.conv2d_backward_weight(grad_y, x, w.shape, padding="same")
 
 Each primitive is the method of the same name of the backend on which its arrays lie; its arguments
-and rules are those of `gpucnn.backend.base.Backend`. Unlike the methods, which run inside a
+and rules are those of `gpucnn.backend.contract.Backend`. Unlike the methods, which run inside a
 training step that the host must not wait for, these check class ids and raise for a wrong one. The
 functions at the end are not primitives, but made of them.
 """
@@ -17,7 +17,7 @@ from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gpucnn.backend import Backend, of
-from gpucnn.backend.base import Array, check_class_ids, check_input, names_of_windows
+from gpucnn.backend.contract import Array, check_class_ids, check_input, names_of_windows
 from gpucnn.errors import DtypeError, ShapeError
 from gpucnn.operands import as_floats
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_transpose_shape
@@ -31,9 +31,9 @@ __all__ = [
     "bias_grad",
     "conv2d_backward_input",
     "conv2d_backward_weight",
-    "conv2d_block_backward",
-    "conv2d_block_forward",
     "conv2d_forward",
+    "conv2d_relu_pool_backward",
+    "conv2d_relu_pool_forward",
     "conv2d_transpose",
     "dropout_backward",
     "dropout_forward",
@@ -76,7 +76,7 @@ def _on_arrays(
         if "labels" in given:
             labels, scores = given["labels"], given[names[0]]  # logits or probabilities, (N, K)
             if labels.dtype.kind in "iu" and scores.ndim == 2:  # else the method refuses
-                with backend.computing():
+                with backend.quiet_device():
                     check_class_ids(labels, scores.shape[1])
         return getattr(backend, name)(*args, **kwargs)
 
@@ -90,8 +90,8 @@ conv2d_forward = _on_arrays(Backend.conv2d_forward)
 conv2d_backward_input = _on_arrays(Backend.conv2d_backward_input)
 conv2d_backward_weight = _on_arrays(Backend.conv2d_backward_weight)
 bias_grad = _on_arrays(Backend.bias_grad)
-conv2d_block_forward = _on_arrays(Backend.conv2d_block_forward)
-conv2d_block_backward = _on_arrays(Backend.conv2d_block_backward)
+conv2d_relu_pool_forward = _on_arrays(Backend.conv2d_relu_pool_forward)
+conv2d_relu_pool_backward = _on_arrays(Backend.conv2d_relu_pool_backward)
 max_pool2d_forward = _on_arrays(Backend.max_pool2d_forward)
 max_pool2d_backward = _on_arrays(Backend.max_pool2d_backward)
 avg_pool2d_forward = _on_arrays(Backend.avg_pool2d_forward)
@@ -168,7 +168,7 @@ def conv2d_transpose(
     y = backend.conv2d_backward_input(
         x, w, y_shape, stride=stride, padding=padding, dilation=dilation, groups=groups
     )
-    with backend.computing():
+    with backend.quiet_device():
         return y if b is None else y + b.reshape(1, -1, 1, 1)
 
 
@@ -176,7 +176,7 @@ def conv2d_transpose(
 def relu_forward(x: Array) -> Array:
     """max(x, 0) of an array of any shape; a NaN stays one. For `relu_backward`, pass the result."""
     backend = of(x)
-    with backend.computing():
+    with backend.quiet_device():
         return backend.xp.maximum(x, 0)
 
 
@@ -195,7 +195,7 @@ def softmax(x: Array, axis: int = -1) -> Array:
             cause="there is no such axis, or it has no elements",
             fix="give the axis of the classes, axis=-1 for the last",
         )
-    with backend.computing():
+    with backend.quiet_device():
         (x,) = as_floats([x])
         # The maximum cancels in the quotient; without it exp overflows at 89.
         e = backend.xp.exp(x - x.max(axis=axis, keepdims=True))

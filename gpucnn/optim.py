@@ -1,7 +1,7 @@
 """Optimizers: they change parameters by their gradients, in place and on their device.
 
-The update formulas are in `gpucnn.backend.base`. What changes from step to step (learning rate,
-step count, whether training is halted) lies in arrays on the device, so a step reads nothing back.
+The update formulas are in `gpucnn.backend.contract`. What changes from step to step (learning rate,
+step count, whether a loss was not finite) lies in arrays on the device: a step reads nothing back.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Optimizer:
         lr: the same by its name in PyTorch, but read as a number of Python, for which it waits for
             the device.
         step_count: uint32 (1,) on the device, the number of steps done.
-        halted: uint32 (1,) on the device; while it is not zero a step changes nothing.
+        found_inf: uint32 (1,) on the device; while it is not zero a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
 
     Raises:
@@ -108,7 +108,7 @@ class Optimizer:
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self._learning_rate = backend.asarray(np.zeros(1, np.float32))
         self.step_count = backend.asarray(np.zeros(1, np.uint32))
-        self.halted = backend.asarray(np.zeros(1, np.uint32))
+        self.found_inf = backend.asarray(np.zeros(1, np.uint32))
         self.state = {
             slot: {
                 path: backend.asarray(np.zeros(p.shape, p.dtype))
@@ -159,14 +159,14 @@ class Optimizer:
         """
         if getattr(learning_rate, "size", 0) == 1:
             learning_rate = learning_rate.item()
-        with backends.of(self.learning_rate).computing():
+        with backends.of(self.learning_rate).quiet_device():
             self.learning_rate.fill(check_number("learning_rate", learning_rate))
 
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""
-        with backends.of(self.step_count).computing():
-            # Counted from 1; a halted step does not count: the state is the last good one.
-            self.step_count += (self.halted == 0).astype("uint32")
+        with backends.of(self.step_count).quiet_device():
+            # Counted from 1; a stopped step does not count: the state is the last good one.
+            self.step_count += (self.found_inf == 0).astype("uint32")
         now = count_change()
         for path, parameter in self.parameters.items():
             if parameter.requires_grad and parameter.grad is not None:
@@ -244,7 +244,7 @@ class SGD(Optimizer):
             momentum=self.momentum,
             nesterov=self.nesterov,
             weight_decay=self.weight_decay,
-            halted=self.halted,
+            found_inf=self.found_inf,
         )
 
 
@@ -283,7 +283,7 @@ class RMSprop(Optimizer):
             rho=self.rho,
             eps=self.eps,
             weight_decay=self.weight_decay,
-            halted=self.halted,
+            found_inf=self.found_inf,
         )
 
 
@@ -329,7 +329,7 @@ class Adam(Optimizer):
             eps=self.eps,
             weight_decay=self.weight_decay,
             decoupled=self.decoupled,
-            halted=self.halted,
+            found_inf=self.found_inf,
         )
 
 

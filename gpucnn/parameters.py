@@ -10,7 +10,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.spelling import Spellings, explained
@@ -96,7 +96,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> Tensor:
     if not trained:
         return Tensor(np.zeros(()))
     backend = backends.of(*(grad for _, grad in trained))
-    with backend.computing():
+    with backend.quiet_device():
         squares = [(grad.astype("float64") ** 2).sum() for _, grad in trained]
         norm = sum(squares[1:], squares[0]) ** 0.5
         scale = backend.xp.minimum(max_norm / (norm + 1e-6), 1)

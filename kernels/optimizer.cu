@@ -13,8 +13,8 @@
 //     AdamW     as Adam, with g = grad[i] and first param[i] *= 1 - learning_rate * weight_decay
 //
 // Layout:  parameters, gradients and slots are (n,), contiguous. learning_rate is float32 (1,),
-//          step and halted are uint32 (1,), in device memory, as they change from step to step.
-//          halted may be null; where it is not zero, nothing is written.
+//          step and found_inf are uint32 (1,), in device memory, as they change from step to step.
+//          found_inf may be null; where it is not zero, nothing is written.
 // Owner:   one thread, four neighbouring elements; the last thread has what is left.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
 // Limits:  1 - beta^t is -expm1(t * log(beta)): 1 minus a rounded power would lose 1e-5 of itself
@@ -28,9 +28,9 @@ extern "C" __global__ void sgd_update(real *__restrict__ param, const real *__re
                                       real *__restrict__ velocity, index_t n,
                                       const float *__restrict__ learning_rate, real momentum,
                                       int nesterov, real weight_decay,
-                                      const unsigned int *__restrict__ halted) {
+                                      const unsigned int *__restrict__ found_inf) {
     const index_t first = thread_index() * 4;
-    if (first >= n || (halted != nullptr && *halted != 0)) return;
+    if (first >= n || (found_inf != nullptr && *found_inf != 0)) return;
     const real rate = *learning_rate;
     const index_t count = n - first;
     const bool whole =
@@ -59,9 +59,9 @@ extern "C" __global__ void rmsprop_update(real *__restrict__ param, const real *
                                           real *__restrict__ square_avg, index_t n,
                                           const float *__restrict__ learning_rate, real rho,
                                           real one_minus_rho, real eps, real weight_decay,
-                                          const unsigned int *__restrict__ halted) {
+                                          const unsigned int *__restrict__ found_inf) {
     const index_t first = thread_index() * 4;
-    if (first >= n || (halted != nullptr && *halted != 0)) return;
+    if (first >= n || (found_inf != nullptr && *found_inf != 0)) return;
     const real rate = *learning_rate;
     const index_t count = n - first;
     const bool whole =
@@ -87,9 +87,9 @@ extern "C" __global__ void adam_update(real *__restrict__ param, const real *__r
                                        real one_minus_beta1, real log_beta1, real beta2,
                                        real one_minus_beta2, real log_beta2, real eps,
                                        real weight_decay, int decoupled,
-                                       const unsigned int *__restrict__ halted) {
+                                       const unsigned int *__restrict__ found_inf) {
     const index_t first = thread_index() * 4;
-    if (first >= n || (halted != nullptr && *halted != 0)) return;
+    if (first >= n || (found_inf != nullptr && *found_inf != 0)) return;
     const index_t count = n - first;
     const bool whole =
         count >= 4 && aligned<4>(param) && aligned<4>(grad) && aligned<4>(m) && aligned<4>(v);

@@ -67,19 +67,19 @@ class Calls:
 
         def block(o: Any) -> tuple[Any, Any]:
             options = {**conv, "activation": "relu", "pool": (2, None, 0)}
-            return o.conv2d_block_forward(x, w, b, **options)
+            return o.conv2d_relu_pool_forward(x, w, b, **options)
 
         def block_backward(o: Any) -> tuple[Any, ...]:
             y, argmax = block(o)
-            return o.conv2d_block_backward(y, x, w, y, argmax, **conv, pool=(2, None, 0))
+            return o.conv2d_relu_pool_backward(y, x, w, y, argmax, **conv, pool=(2, None, 0))
 
         self.calls: dict[str, Callable[[Any], tuple[Any, ...]]] = {
             "conv2d_forward": lambda o: (o.conv2d_forward(x, w, b, **conv, activation="relu"),),
             "conv2d_backward_input": lambda o: (o.conv2d_backward_input(y, w, x.shape, **conv),),
             "conv2d_backward_weight": lambda o: (o.conv2d_backward_weight(y, x, w.shape, **conv),),
             "bias_grad": lambda o: (o.bias_grad(y),),
-            "conv2d_block_forward": lambda o: block(o)[:1],
-            "conv2d_block_backward": block_backward,
+            "conv2d_relu_pool_forward": lambda o: block(o)[:1],
+            "conv2d_relu_pool_backward": block_backward,
             "max_pool2d_forward": lambda o: o.max_pool2d_forward(x, 3, **pool)[:1],
             "max_pool2d_backward": lambda o: (
                 o.max_pool2d_backward(

@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import gpucnn.backend
-from gpucnn.backend.cpu import CpuBackend
+from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.errors import DeviceError
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,7 @@ def gpu(request: pytest.FixtureRequest) -> Any:
 
 def _compiled() -> Any:
     pytest.importorskip("numba", reason="the extra `fast` is not installed")
-    from gpucnn.backend.compiled.backend import CompiledBackend
+    from gpucnn.backend.numba.backend import CompiledBackend
 
     return CompiledBackend()
 
@@ -99,7 +99,7 @@ def dtype(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def threads() -> Iterator[Any]:
     """``gpucnn.backend.cpu`` to set the number of threads on; put back afterwards."""
-    from gpucnn.backend import cpu
+    from gpucnn.backend.cpu import parallel as cpu
 
     before = cpu.get_threads()
     yield cpu

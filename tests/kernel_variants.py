@@ -18,8 +18,8 @@ from calls import Calls
 
 from gpucnn import backend as backends
 from gpucnn import models
-from gpucnn.backend.cuda import CudaBackend
-from gpucnn.backend.launcher import Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.backend import CudaBackend
+from gpucnn.backend.cuda.launcher import Dim3, Kernel, Launcher
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
 from gpucnn.bench import ceilings
 from gpucnn.bench.shapes import SHAPES
@@ -88,7 +88,7 @@ def in_use() -> list[Variant]:
     variants = set()
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
-        with _as_simulator(recorder) as backend, backend.computing():
+        with _as_simulator(recorder) as backend, backend.quiet_device():
             _train_and_evaluate()
             for shape in SHAPES:
                 _convolution(backend, shape.x_shape, shape.w_shape, shape.stride, shape.padding)
@@ -121,7 +121,7 @@ def wide() -> list[Variant]:
     """Those with offsets of 64 bits, which the models would use if their arrays were so large."""
     recorder = Recorder(max(GPUS))
     recorder.wide = True
-    with _as_simulator(recorder) as backend, backend.computing():
+    with _as_simulator(recorder) as backend, backend.quiet_device():
         _train_and_evaluate()
         _primitives(backend, "float32")
     return sorted(recorder.variants)
@@ -166,7 +166,7 @@ def _convolution(
     dtype: str = "float32",
 ) -> None:
     """All three passes, with bias and ReLU and without."""
-    empty = backend.launcher.empty
+    empty = backend.cuda.launcher.empty
     x, w, b = empty(x_shape, dtype), empty(w_shape, dtype), empty(w_shape[:1], dtype)
     options: dict[str, Any] = {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups
@@ -187,7 +187,7 @@ def _uncommon(backend: CudaBackend) -> None:
             _convolution(backend, x, w, padding=((0, 1), (2, 1)), stride=(1, 2), dtype=dtype)
         for groups in (2, 32):
             _convolution(backend, (4, 32, 17, 17), (64, 32 // groups, 3, 3), groups=groups)
-        empty = backend.launcher.empty
+        empty = backend.cuda.launcher.empty
         x = empty((4, 6, 28, 28), dtype)
         for kernel, stride, padding in (
             (2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 0), (7, 7, 0), (20, 20, 0),

@@ -1,7 +1,7 @@
 """Convolution in float64, a tap of the window at a time: the oracle for shapes of some size.
 
 It is `reference.py` made quick, shares nothing with gpucnn, and is held to the loops by
-tests/backend/compiled/test_convolution.py.
+tests/backend/numba/test_convolution.py.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
 
 def test_there_is_something_to_look_at():
     assert {"errors", "shapes", "random", "ops", "autograd", "__init__"} <= set(MODULES)
-    assert {"backend.base", "backend.cpu", "functions.arithmetic"} <= set(MODULES)
+    assert {"backend.contract", "backend.cpu", "functions.arithmetic"} <= set(MODULES)
 
 
 @pytest.mark.parametrize(("module", "file"), CASES)
@@ -198,7 +198,7 @@ def test_nothing_is_pickled(module, file):
 
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
-    if module == "backend.launcher" or module.startswith("backend.simulator"):
+    if module == "backend.cuda.launcher" or module.startswith("backend.simulator"):
         return
     constants = [
         node.value

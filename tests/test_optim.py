@@ -106,7 +106,7 @@ def test_a_halted_step_changes_nothing_at_all(backend, name):
     optimizer = optim.get(name, two_parameters(backend), 0.1)
     take_step(optimizer, 1)
     before, state = values(optimizer), optimizer.state_dict()
-    optimizer.halted.fill(2)
+    optimizer.found_inf.fill(2)
     take_step(optimizer, 2)
     for path, value in values(optimizer).items():
         np.testing.assert_array_equal(value, before[path])
@@ -136,12 +136,12 @@ def test_arrays_lie_where_the_parameters_are(monkeypatch, name):
     class Elsewhere(np.ndarray):
         pass
 
-    there = SimpleNamespace(asarray=lambda array: array.view(Elsewhere), computing=nullcontext)
+    there = SimpleNamespace(asarray=lambda array: array.view(Elsewhere), quiet_device=nullcontext)
     monkeypatch.setattr("gpucnn.optim.backends", SimpleNamespace(of=lambda *_: there))
     parameters = {"w": nn.Parameter(np.ones(3, np.float32))}
     optimizer = optim.get(name, parameters, 0.1, **({"momentum": 0.5} if name == "sgd" else {}))
     slots = [array for by_path in optimizer.state.values() for array in by_path.values()]
-    arrays = [optimizer.learning_rate, optimizer.step_count, optimizer.halted, *slots]
+    arrays = [optimizer.learning_rate, optimizer.step_count, optimizer.found_inf, *slots]
     assert len(slots) > 0
     assert all(type(array) is Elsewhere for array in arrays)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.backend.base import Backend
-from gpucnn.backend.cpu import CpuBackend, is_plain
-from gpucnn.backend.diagnosis import Problem, cuda_problem
+from gpucnn.backend.contract import Backend
+from gpucnn.backend.cpu.backend import CpuBackend, is_plain
+from gpucnn.backend.cuda.diagnosis import Problem, cuda_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
 
 __all__ = ["Backend", "choose", "device_of", "get", "of"]
@@ -100,7 +100,7 @@ def device_of(array: Any) -> str | None:
 def _cpu() -> Backend:
     if numba_problem() is not None:
         return CpuBackend()
-    from gpucnn.backend.compiled.backend import CompiledBackend
+    from gpucnn.backend.numba.backend import CompiledBackend
 
     return CompiledBackend()
 
@@ -140,15 +140,15 @@ def _cuda(index: int) -> Backend:
         )
     import cupy
 
-    from gpucnn.backend.cuda import CudaBackend
-    from gpucnn.backend.cupy_launcher import CupyLauncher
+    from gpucnn.backend.cuda.backend import CudaBackend
+    from gpucnn.backend.cuda.cupy_launcher import CupyLauncher
 
     return CudaBackend(f"cuda:{index}", cupy, CupyLauncher(index))
 
 
 @cache
 def _sim() -> Backend:
-    from gpucnn.backend.cuda import CudaBackend
+    from gpucnn.backend.cuda.backend import CudaBackend
     from gpucnn.backend.simulator import SimulatorLauncher, xp
 
     return CudaBackend("sim", xp, SimulatorLauncher())

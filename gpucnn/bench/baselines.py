@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gpucnn import nn
-from gpucnn.backend.parallel import get_threads
+from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.errors import DeviceError, MissingExtraError, UsageError, choose
 
 if TYPE_CHECKING:

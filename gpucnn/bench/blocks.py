@@ -49,7 +49,9 @@ def _forward(bench: Bench, s: Convolution) -> Work:
     ours, how = tuple(map(bench.backend.asarray, (x, w, bias))), _how(s)
 
     def run() -> Any:
-        return bench.backend.conv2d_block_forward(*ours, **how, activation="relu", pool=_POOL)[0]
+        return bench.backend.conv2d_relu_pool_forward(*ours, **how, activation="relu", pool=_POOL)[
+            0
+        ]
 
     def check() -> tuple[float, float]:
         expected = verify.Expected(np.maximum(_windows(s, x, w, bias).max(-1), 0))
@@ -78,10 +80,10 @@ def _backward(bench: Bench, s: Convolution) -> Work:
     place, passed = windows.argmax(-1), first > 0
     del windows, first, second
     X, W, B, G = map(b.asarray, (x, w, bias, grad_y))
-    y, argmax = b.conv2d_block_forward(X, W, B, **how, activation="relu", pool=_POOL)
+    y, argmax = b.conv2d_relu_pool_forward(X, W, B, **how, activation="relu", pool=_POOL)
 
     def run() -> Any:
-        return b.conv2d_block_backward(G, X, W, y, argmax, **how, pool=_POOL)
+        return b.conv2d_relu_pool_backward(G, X, W, y, argmax, **how, pool=_POOL)
 
     def oracle() -> list[verify.Expected]:
         grad = np.zeros(s.y_shape)

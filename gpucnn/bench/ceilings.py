@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.parallel import get_threads, parallel
+from gpucnn.backend.cpu.parallel import get_threads, parallel
 from gpucnn.bench.stopwatch import Call, Stopwatch
 
 _GEMM = 1024  # of each size: 4 MB an operand, which BLAS runs through at its best
@@ -63,7 +63,7 @@ def _copies() -> tuple[Call, float]:
 
 def fma_loop(watch: Stopwatch, dtype: str) -> tuple[Call, float]:
     """A GPU's multiply-adds: a call, and the operations of it."""
-    launcher = watch.backend.launcher  # type: ignore[attr-defined]
+    launcher = watch.backend.cuda.launcher  # type: ignore[attr-defined]
     blocks = _FMA_BLOCKS * launcher.multiprocessors
     out = watch.backend.xp.zeros(blocks * _FMA_THREADS, dtype)
     flop = 2.0 * _FMA_CHAINS * _FMA_TURNS * out.size

@@ -112,7 +112,7 @@ def step_error(trainer: Trainer) -> tuple[float, float]:
     def in_double(weights: Arrays) -> Arrays:
         twin = _double(trainer.config.model, weights, trainer.config.seed)
         twin.set_step(step)
-        with trainer.backend.computing():
+        with trainer.backend.quiet_device():
             loss = compute_loss(trainer.config.loss, twin(Tensor(x)), y)
             loss.backward()
         gradients = {path: np.asarray(w.grad) for path, w in twin.named_parameters().items()}

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 
 import gpucnn
-from gpucnn.backend.parallel import get_threads
+from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.bench import installed, networks
 from gpucnn.bench.record import Peer, Ratio, Row
 from gpucnn.bench.session import Bench, seconds

@@ -19,7 +19,7 @@ import numpy as np
 
 from gpucnn.autograd import Function, Tensor
 from gpucnn.backend import Backend
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.bench import ceilings as limits
 from gpucnn.bench import costs, memory
 from gpucnn.bench.ceilings import Ceilings
@@ -242,7 +242,7 @@ class _ClockedStep:
         self.laps = _Laps(trainer.backend)
 
     def __call__(self) -> None:
-        with self.trainer.backend.computing():
+        with self.trainer.backend.quiet_device():
             self._step()
 
     def _step(self) -> None:

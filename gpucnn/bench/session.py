@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import backend as backends
-from gpucnn.backend.parallel import blas_description
+from gpucnn.backend.cpu.parallel import blas_description
 from gpucnn.bench import baselines, ceilings, memory
 from gpucnn.bench.others import Others
 from gpucnn.bench.record import Peer, Ratio, Record, Row, Seconds

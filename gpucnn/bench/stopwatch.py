@@ -69,14 +69,14 @@ class Stopwatch:
         events, the first of which waits until the call is queued up: launching does not count,
         unless it takes longer than a call may be held back (`host` tells).
         """
-        with self.backend.computing(), _no_collection():
+        with self.backend.quiet_device(), _no_collection():
             for call in calls.values():
                 call()  # compiles, chooses its algorithm, takes its memory
             return self._by_events(calls) if self.on_gpu else self._by_stretches(calls)
 
     def hold(self) -> None:
         """Keep a GPU busy for so long that the host can queue up what is timed next."""
-        launcher = self.backend.launcher  # type: ignore[attr-defined]
+        launcher = self.backend.cuda.launcher  # type: ignore[attr-defined]
         launcher.launch("stopwatch", "hold", 1, 1, _HOLD_CYCLES)
 
     def _by_stretches(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:

@@ -117,7 +117,7 @@ class Loader:
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")
-        with self.backend.computing():
+        with self.backend.quiet_device():
             self._begin(epoch)
             return self._gather(index)
 

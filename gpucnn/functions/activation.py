@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.functions.reduction import check_axes
 from gpucnn.operands import number
 

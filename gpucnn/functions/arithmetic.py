@@ -6,7 +6,7 @@ Below each forward stands its backward. `g` is the gradient of the loss by the r
 from __future__ import annotations
 
 from gpucnn.autograd import Function, Operand, Tensor, as_tensors
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.operands import is_array, number
 

@@ -50,21 +50,21 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
     if is_array(other):
         backend = backends.of(a.data, other)
         check_broadcast(name, a.shape, other.shape)
-    with backend.computing():
+    with backend.quiet_device():
         return Tensor(getattr(backend.xp, name)(a.data, other))
 
 
 def any(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether any element over `axis` is true, or not zero; bools."""
     axes = check_axes("any", axis, x.ndim)
-    with x.backend.computing():
+    with x.backend.quiet_device():
         return Tensor(x.data.any(axis=axes, keepdims=keepdims))
 
 
 def all(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over `axis` are true, or not zero; bools."""
     axes = check_axes("all", axis, x.ndim)
-    with x.backend.computing():
+    with x.backend.quiet_device():
         return Tensor(x.data.all(axis=axes, keepdims=keepdims))
 
 
@@ -77,5 +77,5 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
     if axis is not None:
         axis = check_axis("argmax", axis, x.ndim)
     check_filled("argmax", tuple(range(x.ndim)) if axis is None else (axis,), x.shape)
-    with x.backend.computing():
+    with x.backend.quiet_device():
         return Tensor(x.data.argmax(axis=axis, keepdims=keepdims))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array, PoolArg
+from gpucnn.backend.contract import Array, PoolArg
 from gpucnn.shapes import PaddingArg, PairArg
 
 
@@ -36,7 +36,7 @@ class Conv2d(Function):
         self.activation = activation
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        y, argmax = self.backend.conv2d_block_forward(
+        y, argmax = self.backend.conv2d_relu_pool_forward(
             x, w, b, **self.options, activation=self.activation
         )
         self.save(x, w, y if self.activation else None, argmax)
@@ -45,7 +45,7 @@ class Conv2d(Function):
     def backward(self, g: Array) -> tuple[Array | None, ...]:
         x, w, y, argmax = self.saved
         need_x, need_w, *need_b = self.needs_input_grad
-        gradients = self.backend.conv2d_block_backward(
+        gradients = self.backend.conv2d_relu_pool_backward(
             g, x, w, y, argmax, **self.options, needs=(need_x, need_w, any(need_b))
         )
         return gradients[: len(self.needs_input_grad)]
@@ -93,7 +93,7 @@ def conv2d(
 ) -> Tensor:
     """Cross-correlation of x (N, C, H, W) with w (F, C/groups, KH, KW), plus b (F,).
 
-    Arguments, result and errors are those of `gpucnn.backend.base.Backend.conv2d_forward`; with
+    Arguments, result and errors are those of `gpucnn.backend.contract.Backend.conv2d_forward`; with
     `pool`, (kernel, stride, padding), those of `max_pool2d` after it.
     """
     function = Conv2d(stride, padding, dilation, groups, activation, pool)

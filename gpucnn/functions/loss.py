@@ -8,8 +8,8 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array, check_class_ids
-from gpucnn.backend.cpu import is_plain
+from gpucnn.backend.contract import Array, check_class_ids
+from gpucnn.backend.cpu.backend import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
@@ -125,7 +125,7 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
 def _one_hot(class_ids: Tensor, logits: Tensor) -> Tensor:
     """Bools of the shape of the logits (N, K) for class ids (N,)."""
     check_class_ids(class_ids.data, logits.shape[1])
-    with logits.backend.computing():
+    with logits.backend.quiet_device():
         return Tensor(logits.backend.xp.eye(logits.shape[1], dtype="bool")[class_ids.data])
 
 
@@ -194,7 +194,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
         targets = Tensor(_numbers(targets))
         is_ids = class_ids and targets.dtype.kind in "iu"
         if output.dtype.kind == "f" and not is_ids:
-            with output.backend.computing():
+            with output.backend.quiet_device():
                 targets = Tensor(targets.data.astype(output.dtype))
     if output.dtype.kind == targets.dtype.kind == "f" and targets.dtype != output.dtype:
         raise DtypeError(

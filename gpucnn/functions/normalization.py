@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array, Scalar, check_input
+from gpucnn.backend.contract import Array, Scalar, check_input
 from gpucnn.errors import ShapeError
 from gpucnn.functions.shaping import Reshape
 
@@ -109,7 +109,7 @@ def batch_norm_inference(
     """gamma * (x - mean) / sqrt(var + eps) + beta of x (N, C, ...), by given statistics (C,)."""
     x, gamma, beta = (v if isinstance(v, Tensor) else Tensor(v) for v in (x, gamma, beta))
     channels = (1, -1) + (1,) * (x.ndim - 2)
-    with x.backend.computing():
+    with x.backend.quiet_device():
         inverse_std = 1 / (var + eps) ** 0.5
     scale = gamma * inverse_std
     return x * scale.reshape(channels) + (beta - scale * mean).reshape(channels)

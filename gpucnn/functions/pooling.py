@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.shapes import PaddingArg, PairArg
 
 

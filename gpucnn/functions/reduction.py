@@ -12,7 +12,7 @@ from typing import Any
 
 from gpucnn.array_methods import Axis, names_of_extremes
 from gpucnn.autograd import Function, Operand, Tensor
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import ShapeError, SignatureError
 
 

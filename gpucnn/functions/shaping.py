@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.autograd import Function, Operand, Tensor, as_tensors
-from gpucnn.backend.base import Array
+from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.reduction import check_axes, check_axis, is_several
 from gpucnn.operands import is_array

@@ -69,7 +69,7 @@ class Arrays(Loader):
     def batch(self, epoch: int, index: int) -> Batch:
         position = (self.first_epoch + epoch) * self.steps_per_epoch + index
         passes, index = divmod(position, max(self.batches, 1))
-        with self.backend.computing():
+        with self.backend.quiet_device():
             self._begin(passes)
             return self._gather(index)
 

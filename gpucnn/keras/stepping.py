@@ -52,10 +52,10 @@ class Stepper:
         self.optimizer.set_learning_rate(self.compiled.optimizer.learning_rate)
         with explain_graph(self.model):
             self.step(*arrays)
-        if not backend.to_numpy(self.optimizer.halted)[0]:
+        if not backend.to_numpy(self.optimizer.found_inf)[0]:
             return self.totals.read()
-        with backend.computing():
-            self.optimizer.halted.fill(0)
+        with backend.quiet_device():
+            self.optimizer.found_inf.fill(0)
         with self.model.training_mode():
             cause = find_culprit(
                 self.model, self.compiled.loss.function, *arrays, forward=self.outputs

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
-from gpucnn.backend.base import PoolArg
+from gpucnn.backend.contract import PoolArg
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS

@@ -328,7 +328,7 @@ class Module:
     def set_step(self, step: int) -> None:
         """Set every counter: dropout's masks are functions of (seed, path, step)."""
         self.require_built()
-        with backends.get(self.device).computing():
+        with backends.get(self.device).quiet_device():
             for array in counters(self).values():
                 array.fill(step)
 

@@ -44,7 +44,7 @@ class Dropout(Module):
             return x
         key = random.stream_key(self.seed, f"dropout/{self.path}")
         y = F.dropout(x, self.rate, key=key, step=self.step)
-        with x.backend.computing():
+        with x.backend.quiet_device():
             self.step += 1  # on the device: nothing is read by the host
         return y
 
@@ -106,7 +106,7 @@ class BatchNorm2d(Module):
             return F.batch_norm_inference(x, self.gamma, self.beta, mean, var, eps=self.eps)
         y, mean, var = F.batch_norm(x, self.gamma, self.beta, eps=self.eps)
         count = x.size // x.shape[1]
-        with x.backend.computing():
+        with x.backend.quiet_device():
             unbiased = var * (count / max(count - 1, 1))
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (unbiased - self.running_var)

@@ -81,7 +81,7 @@ class Sequential(Module):
         calls: Sequence[Any] = list(self) if observed else self._plan  # observers see each layer
         if activation is not None:
             calls = _ending_in(activation, calls)
-        with x.backend.computing():  # once, and not for each function
+        with x.backend.quiet_device():  # once, and not for each function
             for call in calls:
                 x = call(x)
         return x

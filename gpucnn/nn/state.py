@@ -120,7 +120,7 @@ def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: st
     _check_entries(arrays, given, what)
     for name, array in arrays.items():
         backend = backends.of(array)
-        with backend.computing():
+        with backend.quiet_device():
             array[...] = backend.asarray(given[name], dtype=array.dtype)
 
 

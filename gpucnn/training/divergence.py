@@ -47,7 +47,7 @@ def find_culprit(
             found.append(f"{layer.label} is the first layer to give {worst}")
 
     statistics = buffers(model)
-    with no_grad(), backends.of(images).computing():
+    with no_grad(), backends.of(images).quiet_device():
         before = {path: array.copy() for path, array in statistics.items()}
         with model.observe(look):
             output = (forward or model)(Tensor(images))

@@ -69,7 +69,7 @@ def evaluate_batches(
         outputs: a list to which the outputs of each batch are added.
     """
     totals = Totals(loader.backend, loss)
-    with model.evaluating(), no_grad(), loader.backend.computing():
+    with model.evaluating(), no_grad(), loader.backend.quiet_device():
         for images, labels, *weights in loader.epoch(0):
             output = (forward or model)(Tensor(images))
             mean = compute_loss(loss, output, labels, *weights)
@@ -82,7 +82,7 @@ def evaluate_batches(
 
 def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
     """The outputs (N, K) of a built model for the images of a loader, in evaluation mode."""
-    with model.evaluating(), no_grad(), loader.backend.computing():
+    with model.evaluating(), no_grad(), loader.backend.quiet_device():
         outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
     return np.concatenate(outputs)
 

@@ -142,7 +142,7 @@ class Totals:
 
     def restart(self) -> None:
         """Forget what was added."""
-        with self.backend.computing():
+        with self.backend.quiet_device():
             self.sums[...] = 0
         self.count = 0
 

@@ -25,7 +25,7 @@ class TrainStep:
     What changes from step to step is in arrays of the device: the number of the step counts up in
     `optimizer.step_count`, the learning rate is looked up by it, and the loss and the number of
     right answers are added to `totals`. The first loss that is not finite puts the number of its
-    step into `optimizer.halted`; from then on updates change nothing, and running statistics are
+    step into `optimizer.found_inf`; from then on updates change nothing, and running statistics are
     put back, so that both are still those with which it went wrong when the host comes to look.
 
     Args:
@@ -59,7 +59,7 @@ class TrainStep:
     def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
         try:
-            with self.backend.computing():
+            with self.backend.quiet_device():
                 self._step(images, labels, weights)
         except OutOfMemoryError as error:
             error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
@@ -75,9 +75,9 @@ class TrainStep:
             output = self.forward(Tensor(images))
         loss = compute_loss(self.loss, output, labels, weights)
         self.totals.add(loss.data, output.data, labels)
-        bad = (optimizer.halted == 0) & ~xp.isfinite(loss.data)
-        xp.copyto(optimizer.halted, optimizer.step_count + np.uint32(1), where=bad)
+        bad = (optimizer.found_inf == 0) & ~xp.isfinite(loss.data)
+        xp.copyto(optimizer.found_inf, optimizer.step_count + np.uint32(1), where=bad)
         for array, kept in zip(self._statistics, before, strict=True):
-            xp.copyto(array, kept, where=optimizer.halted != 0)
+            xp.copyto(array, kept, where=optimizer.found_inf != 0)
         loss.backward()
         optimizer.step()

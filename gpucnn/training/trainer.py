@@ -13,7 +13,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn import optim, schedules
 from gpucnn.autograd import Tensor
-from gpucnn.backend import cpu
+from gpucnn.backend.cpu import parallel as cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
@@ -217,14 +217,14 @@ class Trainer:
         Raises:
             DivergedError: a loss was not finite.
         """
-        halted = int(self.backend.to_numpy(self.optimizer.halted)[0])
-        if not halted:
+        found_inf = int(self.backend.to_numpy(self.optimizer.found_inf)[0])
+        if not found_inf:
             return self.totals.read()
-        epoch, index = divmod(halted - 1, self.steps_per_epoch)
-        self.model.set_step(halted - 1)
+        epoch, index = divmod(found_inf - 1, self.steps_per_epoch)
+        self.model.set_step(found_inf - 1)
         with self.model.training_mode():
             cause = self._culprit(self.loader.batch(epoch, index))
-        raise self.diverged("the loss is not finite", cause, step=halted)
+        raise self.diverged("the loss is not finite", cause, step=found_inf)
 
     def end_epoch(self) -> dict[str, Any]:
         """Validate, and add the record of the epoch whose last step was just done.

@@ -21,7 +21,7 @@ METHODS = ("__array_ufunc__", "__setitem__", "astype", "copy", "fill")
 
 @pytest.fixture
 def bound(monkeypatch):
-    """The simulator, which refuses array expressions outside of `computing`."""
+    """The simulator, which refuses array expressions outside of `quiet_device`."""
     try:
         backend = gpucnn.backend.get("sim")
     except DeviceError as error:
@@ -29,7 +29,7 @@ def bound(monkeypatch):
     depth = 0
 
     @contextmanager
-    def computing(self):
+    def quiet_device(self):
         nonlocal depth
         depth += 1
         try:
@@ -44,7 +44,7 @@ def bound(monkeypatch):
 
         return call
 
-    monkeypatch.setattr(SimulatorLauncher, "computing", computing)
+    monkeypatch.setattr(SimulatorLauncher, "quiet_device", quiet_device)
     for name in METHODS:
         monkeypatch.setattr(DeviceArray, name, checked(getattr(DeviceArray, name)))
     return backend
@@ -54,7 +54,7 @@ def test_what_the_fixture_refuses(bound):
     x = bound.asarray(np.ones(2, np.float32))
     with pytest.raises(AssertionError, match="no device is bound"):
         x + x
-    with bound.computing():
+    with bound.quiet_device():
         x + x
 
 
@@ -88,7 +88,7 @@ def test_a_training_loop(bound, rng):
 
 def test_operands_that_are_copied(bound, rng):
     a = bound.asarray(rng.standard_normal((6, 8)).astype(np.float32))
-    with bound.computing():
+    with bound.quiet_device():
         expected = ops.matmul(a[:, ::2].copy(), a[:4].copy())
     y = ops.matmul(a[:, ::2], a[:4])
     np.testing.assert_array_equal(bound.to_numpy(y), bound.to_numpy(expected))

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.backend import parallel
-from gpucnn.backend.parallel import blas_problem
+from gpucnn.backend.cpu import parallel
+from gpucnn.backend.cpu.parallel import blas_problem
 
 NEHALEM, AVX2, AVX512 = ["X86_V2"], ["X86_V2", "X86_V3"], ["X86_V3", "X86_V4", "AVX512_ICL"]
 

@@ -10,7 +10,7 @@ import pytest
 from calls import Calls
 
 from gpucnn import ops
-from gpucnn.backend import base
+from gpucnn.backend import contract
 
 # The signatures that are promised to users, letter by letter.
 CONTRACT = {
@@ -20,10 +20,10 @@ CONTRACT = {
     "conv2d_backward_input": "(grad_y, w, x_shape, *, stride=1, padding=0, dilation=1, groups=1)",
     "conv2d_backward_weight": "(grad_y, x, w_shape, *, stride=1, padding=0, dilation=1, groups=1)",
     "bias_grad": "(grad_y)",
-    "conv2d_block_forward": (
+    "conv2d_relu_pool_forward": (
         "(x, w, b=None, *, stride=1, padding=0, dilation=1, groups=1, activation=None, pool=None)"
     ),
-    "conv2d_block_backward": (
+    "conv2d_relu_pool_backward": (
         "(grad_y, x, w, y=None, argmax=None, *, stride=1, padding=0, dilation=1, groups=1, "
         "pool=None, needs=(True, True, True))"
     ),
@@ -44,18 +44,18 @@ CONTRACT = {
     "gather": "(dataset, indices, *, scale=1.0, offset=0.0)",
     "sgd_update": (
         "(param, grad, velocity, *, learning_rate, momentum=0.0, nesterov=False, "
-        "weight_decay=0.0, halted=None)"
+        "weight_decay=0.0, found_inf=None)"
     ),
     "rmsprop_update": (
         "(param, grad, square_avg, *, learning_rate, rho=0.9, eps=1e-07, weight_decay=0.0, "
-        "halted=None)"
+        "found_inf=None)"
     ),
     "adam_update": (
         "(param, grad, m, v, *, learning_rate, step, beta1=0.9, beta2=0.999, eps=1e-08, "
-        "weight_decay=0.0, decoupled=False, halted=None)"
+        "weight_decay=0.0, decoupled=False, found_inf=None)"
     ),
 }
-SERVICES = {"preparation", "asarray", "to_numpy", "owns", "describe", "computing"}
+SERVICES = {"preparation", "asarray", "to_numpy", "owns", "describe", "quiet_device"}
 
 
 def bare(function):
@@ -78,20 +78,20 @@ def public_methods(cls):
 
 
 def test_the_contract_is_the_promised_one():
-    assert public_methods(base.Backend) == set(CONTRACT) | SERVICES
-    assert {name: bare(getattr(base.Backend, name)) for name in CONTRACT} == CONTRACT
+    assert public_methods(contract.Backend) == set(CONTRACT) | SERVICES
+    assert {name: bare(getattr(contract.Backend, name)) for name in CONTRACT} == CONTRACT
 
 
 def test_every_primitive_is_documented():
     for name in CONTRACT:
-        assert inspect.getdoc(getattr(base.Backend, name)), name
+        assert inspect.getdoc(getattr(contract.Backend, name)), name
 
 
 def test_a_backend_has_exactly_the_contract_s_methods(backend):
     cls = type(backend)
-    assert public_methods(cls) == public_methods(base.Backend)
-    for name in public_methods(base.Backend):
-        assert bare(getattr(cls, name)) == bare(getattr(base.Backend, name)), name
+    assert public_methods(cls) == public_methods(contract.Backend)
+    for name in public_methods(contract.Backend):
+        assert bare(getattr(cls, name)) == bare(getattr(contract.Backend, name)), name
 
 
 def test_a_backend_says_what_it_is(backend):

@@ -15,7 +15,7 @@ from calls import Calls
 from checks import assert_close
 
 import gpucnn.backend
-from gpucnn.backend.cpu import _ROW_BYTES, CpuBackend
+from gpucnn.backend.cpu.backend import _ROW_BYTES, CpuBackend
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20
@@ -27,7 +27,7 @@ def cpu(request):
     if request.param == "numpy":
         return CpuBackend()
     pytest.importorskip("numba", reason="the extra `fast` is not installed")
-    from gpucnn.backend.compiled.backend import CompiledBackend
+    from gpucnn.backend.numba.backend import CompiledBackend
 
     return CompiledBackend()
 
@@ -143,7 +143,7 @@ def run(code, **environment):
 
 
 def test_threads_come_from_the_environment():
-    code = "from gpucnn.backend import cpu; print(cpu.get_threads())"
+    code = "from gpucnn.backend.cpu import parallel as cpu; print(cpu.get_threads())"
     assert run(code, GPUCNN_THREADS="3")[0] == "3"
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     environment = {k: v for k, v in os.environ.items() if k != "GPUCNN_THREADS"}
@@ -155,7 +155,7 @@ def test_threads_come_from_the_environment():
 
 @pytest.mark.parametrize("value", ["0", "two", "-4"])
 def test_a_bad_number_in_the_environment_is_named(value):
-    code = "from gpucnn.backend import cpu; cpu.get_threads()"
+    code = "from gpucnn.backend.cpu import parallel as cpu; cpu.get_threads()"
     _, err = run(code, GPUCNN_THREADS=value)
     assert "UsageError" in err
     assert "GPUCNN_THREADS" in err

@@ -1,7 +1,7 @@
-"""Every rung and variant of the convolution and matrix product kernels against the oracles.
+"""Every algorithm and variant of the convolution and matrix product kernels against the oracles.
 
-The suites of all backends run what the launch code chooses; here each rung is forced, each tile,
-each specialised kernel size, parts of a sum, 64-bit offsets, float4 and scalar loads. On the
+The suites of all backends run what the launch code chooses; here each of them is forced, each tile,
+each specialized kernel size, parts of a sum, 64-bit offsets, float4 and scalar loads. On the
 simulator, whose fresh memory is NaN, so that an element that is not written shows; or on the GPUs
 that `--device` names.
 """
@@ -16,17 +16,19 @@ import pytest
 import reference
 from checks import assert_close, assert_same_bits
 
-from gpucnn.backend import cuda_convolution, cuda_matmul, cuda_tiles
-from gpucnn.backend.cuda_tiles import STEP, TILES, Plan, plan
+from gpucnn.backend.cuda import convolution as cuda_convolution
+from gpucnn.backend.cuda import dense as cuda_matmul
+from gpucnn.backend.cuda import tiles as cuda_tiles
+from gpucnn.backend.cuda.tiles import STEP, TILES, Plan, plan
 from gpucnn.errors import UsageError
 
 
 @pytest.fixture
 def force(gpu, monkeypatch):
-    """Sets the rung, 64-bit offsets, and the tile with the number of parts; undone afterwards."""
+    """Sets algorithm, 64-bit offsets, and the tile with the number of parts; undone afterwards."""
 
-    def set_to(rung, wide=False, tile=None, parts=1):
-        monkeypatch.setattr(gpu.launcher, "rung", rung)
+    def set_to(algorithm, wide=False, tile=None, parts=1):
+        monkeypatch.setattr(gpu.launcher, "algorithm", algorithm)
         monkeypatch.setattr(gpu.launcher, "wide", wide)
         if tile is not None:
             for module in (cuda_convolution, cuda_matmul):
@@ -69,7 +71,7 @@ class Problem(NamedTuple):
 
 @functools.cache
 def problem(x_shape, w_shape, options, dtype):
-    """The same numbers whichever rung or tile is tested, as loops in Python take their time."""
+    """The same numbers for every algorithm and tile: loops in Python take their time."""
     rng, options = np.random.default_rng(42), dict(options)
     y_shape = reference.conv2d_forward(np.zeros(x_shape), np.zeros(w_shape), **options).shape
     shapes = (x_shape, w_shape, w_shape[:1], y_shape)
@@ -96,7 +98,7 @@ def check(gpu, x_shape, w_shape, options, dtype="float32", place=None, relu=Fals
     assert_close(gpu.to_numpy(grad_w), p.grad_w, terms=p.grad_y[:, 0].size, what="grad_w")
 
 
-# Name -> x, w, options: up to 4 channels a group, which every rung takes.
+# Name -> x, w, options: up to 4 channels a group, which every algorithm takes.
 NARROW = {
     "3x3": ((2, 3, 9, 8), (5, 3, 3, 3), {}),
     "3x3, dilation": ((2, 3, 8, 10), (5, 3, 3, 3), {"dilation": (1, 2)}),
@@ -207,8 +209,8 @@ def test_naive_and_tiled_sums_are_reproducible(gpu, rng, force):
         gpu.asarray(rng.standard_normal(s).astype("float32"))
         for s in ((4, 16, 9, 9), (8, 16, 3, 3), (4, 8, 7, 7))
     )
-    for rung in ("naive", "tiled"):
-        force(rung, tile=(64, 64), parts=5)
+    for algorithm in ("naive", "tiled"):
+        force(algorithm, tile=(64, 64), parts=5)
         runs = [
             (
                 gpu.to_numpy(gpu.conv2d_forward(x, w)),
@@ -225,8 +227,8 @@ def test_nan_and_infinity_pass_through_every_rung(gpu, force):
     x = np.ones((1, 1, 4, 4), dtype=np.float32)
     x[0, 0, 0, 0], x[0, 0, 3, 3] = np.nan, np.inf
     w = np.full((1, 1, 2, 2), -1, dtype=np.float32)
-    for rung in ("naive", "tiled", "direct"):
-        force(rung)
+    for algorithm in ("naive", "tiled", "direct"):
+        force(algorithm)
         y = gpu.to_numpy(gpu.conv2d_forward(gpu.asarray(x), gpu.asarray(w), activation="relu"))
         want = np.zeros((3, 3), dtype=np.float32)
         want[0, 0] = np.nan
@@ -343,9 +345,9 @@ def test_one_operand_alone_allows_no_packs(gpu, rng, force, which):
     check_matmul(gpu, rng, [(8, 9, 20), (8, 20, 9)][which], False, False)
 
 
-@pytest.mark.parametrize("rung", ["naive", "tiled"])
-def test_matmul_with_wide_offsets(gpu, rng, force, rung):
-    force(rung, wide=True)
+@pytest.mark.parametrize("algorithm", ["naive", "tiled"])
+def test_matmul_with_wide_offsets(gpu, rng, force, algorithm):
+    force(algorithm, wide=True)
     for transposes in ((False, False), (True, False), (False, True), (True, True)):
         check_matmul(gpu, rng, (33, 40, 65), *transposes)
 

@@ -167,11 +167,11 @@ def test_updates_write_their_elements_and_no_others(gpu, place, dtype, rng, name
 @pytest.mark.parametrize("name", UPDATES)
 def test_numbers_are_as_good_as_arrays_of_the_device(gpu, rng, name):
     arrays = [np.abs(rng.standard_normal(9)).astype(np.float32) for _ in range(4)]
-    plain, halted, running = ([gpu.asarray(a) for a in arrays] for _ in range(3))
+    plain, stopped, running = ([gpu.asarray(a) for a in arrays] for _ in range(3))
     update(gpu, name, plain)
-    update(gpu, name, halted, halted=1)
-    update(gpu, name, running, halted=gpu.asarray(np.zeros(1, dtype=np.uint32)))
-    for a, b, c, before in zip(plain, halted, running, arrays, strict=True):
+    update(gpu, name, stopped, found_inf=1)
+    update(gpu, name, running, found_inf=gpu.asarray(np.zeros(1, dtype=np.uint32)))
+    for a, b, c, before in zip(plain, stopped, running, arrays, strict=True):
         assert_same_bits(gpu.to_numpy(a), gpu.to_numpy(c))
         assert_same_bits(gpu.to_numpy(b), before)
     assert (gpu.to_numpy(plain[0]) != arrays[0]).all()
@@ -441,7 +441,7 @@ def test_a_channel_that_is_not_finite_leaves_the_others_alone(gpu, rng, shape, v
         np.testing.assert_array_equal(by_channel, [True, False, True])
 
 
-@pytest.mark.parametrize("name", ["step", "learning_rate", "halted"])
+@pytest.mark.parametrize("name", ["step", "learning_rate", "found_inf"])
 @pytest.mark.parametrize(
     ("make", "error"),
     [
@@ -456,7 +456,7 @@ def test_a_channel_that_is_not_finite_leaves_the_others_alone(gpu, rng, shape, v
 def test_a_kernel_reads_one_number_where_one_is_given(gpu, name, make, error):
     """What it would read besides lies in memory that is not its own."""
     value = make(gpu)
-    if name == "halted" and value is None:
+    if name == "found_inf" and value is None:
         pytest.skip("that is its default")
     arrays = [gpu.asarray(np.ones(3, np.float32)) for _ in range(4)]
     with pytest.raises(error, match=name):

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from gpucnn.backend import diagnosis
-from gpucnn.backend.diagnosis import cuda_facts, cuda_problem
+from gpucnn.backend.cuda import diagnosis
+from gpucnn.backend.cuda.diagnosis import cuda_facts, cuda_problem
 
 
 class CudaError(RuntimeError):
@@ -220,7 +220,7 @@ def test_facts_of_a_good_machine(machine: Any, monkeypatch: pytest.MonkeyPatch) 
 def test_on_this_machine_nothing_is_printed_and_little_is_loaded() -> None:
     code = (
         "import sys\n"
-        "from gpucnn.backend import diagnosis\n"
+        "from gpucnn.backend.cuda import diagnosis\n"
         "problem = diagnosis.cuda_problem()\n"
         "there = diagnosis._driver_version() is not None\n"
         "assert there or 'cupy' not in sys.modules\n"

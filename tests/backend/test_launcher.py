@@ -7,9 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from gpucnn.backend import launcher as launchers
-from gpucnn.backend.cupy_launcher import CupyLauncher
-from gpucnn.backend.launcher import Launcher
+from gpucnn.backend.cuda import launcher as launchers
+from gpucnn.backend.cuda.cupy_launcher import CupyLauncher
+from gpucnn.backend.cuda.launcher import Launcher
 from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError, StorageError
 
 SOURCE = """
@@ -53,7 +53,7 @@ class Recorder(Launcher):
     def describe(self):
         return {}
 
-    def computing(self):
+    def quiet_device(self):
         raise NotImplementedError
 
     def _compile(self, kernel):
@@ -344,7 +344,10 @@ def test_out_of_memory_says_what_was_asked_and_what_would_fit(cupy):
     # 3 of the 8 MB that the batch has asked for so far are to be had.
     assert caught.value.fitting(64) == 23
     assert isinstance(caught.value, MemoryError)
-    with pytest.raises(OutOfMemoryError, match="the result of an expression"), launcher.computing():
+    with (
+        pytest.raises(OutOfMemoryError, match="the result of an expression"),
+        launcher.quiet_device(),
+    ):
         launcher.cupy.empty((64, 5), np.float32)
 
 

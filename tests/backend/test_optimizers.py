@@ -40,12 +40,12 @@ class Update:
     def __init__(self, name, options, slots):
         self.name, self.options, self.slots = name, options, slots
 
-    def device(self, backend, arrays, step, halted=None):
+    def device(self, backend, arrays, step, found_inf=None):
         extra = {"step": one(backend, step, "uint32")} if self.name == "adam" else {}
         result = getattr(backend, f"{self.name}_update")(
             *arrays,
             learning_rate=one(backend, LEARNING_RATE, "float32"),
-            halted=halted,
+            found_inf=found_inf,
             **extra,
             **self.options,
         )
@@ -102,11 +102,11 @@ def test_adam_s_bias_correction_is_accurate(backend, dtype, rng, step):
     assert_close(backend.to_numpy(there[0]), want[0], ROUNDINGS)
 
 
-def test_halted_is_a_no_op(backend, dtype, rng, update):
+def test_found_inf_makes_it_a_no_op(backend, dtype, rng, update):
     arrays = [np.abs(rng.standard_normal((3, 4))).astype(dtype) for _ in range(2 + update.slots)]
     arrays[1][0, 0] = np.nan
     there = [backend.asarray(a.copy()) for a in arrays]
-    update.device(backend, there, 3, halted=one(backend, 17, "uint32"))
+    update.device(backend, there, 3, found_inf=one(backend, 17, "uint32"))
     for array, original in zip(there, arrays, strict=True):
         assert_same_bits(backend.to_numpy(array), original)
 
@@ -116,7 +116,7 @@ def test_a_zero_flag_does_not_halt(backend, rng, update):
         np.abs(rng.standard_normal((3, 4))).astype("float32") for _ in range(2 + update.slots)
     ]
     flagged, plain = ([backend.asarray(a.copy()) for a in arrays] for _ in range(2))
-    update.device(backend, flagged, 3, halted=one(backend, 0, "uint32"))
+    update.device(backend, flagged, 3, found_inf=one(backend, 0, "uint32"))
     update.device(backend, plain, 3)
     for a, b in zip(flagged, plain, strict=True):
         assert_same_bits(backend.to_numpy(a), backend.to_numpy(b))

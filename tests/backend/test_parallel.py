@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.backend.parallel import computing, get_threads, parallel, set_threads
+from gpucnn.backend.cpu.parallel import get_threads, parallel, quiet_device, set_threads
 
 SECONDS = 20  # for what takes less than one, unless a thread waits for ever
 
@@ -210,23 +210,23 @@ def test_inf_and_nan_come_without_a_warning(threads):
 def test_a_stretch_of_computation_puts_the_error_state_back():
     with np.errstate(all="raise"):
         before = np.geterr()
-        with computing() as outer:
+        with quiet_device() as outer:
             assert set(np.geterr().values()) == {"ignore"}
-            assert computing() is computing(), "an inner one is nothing"
-            with computing():
+            assert quiet_device() is quiet_device(), "an inner one is nothing"
+            with quiet_device():
                 pass
             assert set(np.geterr().values()) == {"ignore"}
         assert outer is None
         assert np.geterr() == before
-        with pytest.raises(KeyError), computing():
+        with pytest.raises(KeyError), quiet_device():
             raise KeyError
         assert np.geterr() == before
-        assert computing() is not computing()
+        assert quiet_device() is not quiet_device()
 
 
 def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", "from gpucnn.backend.parallel import *\n" + code],
+        [sys.executable, "-c", "from gpucnn.backend.cpu.parallel import *\n" + code],
         capture_output=True, text=True, check=False, timeout=SECONDS,
         env={**os.environ, **environment},
     )  # fmt: skip
@@ -320,8 +320,8 @@ def test_a_fork_inside_of_a_computation():
         """
 import warnings
 warnings.simplefilter("ignore")
-from gpucnn.backend import parallel as module
-with computing():
+from gpucnn.backend.cpu import parallel as module
+with quiet_device():
     child = os.fork()
 if child:
     os.waitpid(child, 0)

@@ -10,7 +10,7 @@ import pytest
 from gpucnn import backend as backends
 from gpucnn import models, nn
 from gpucnn.autograd import Tensor
-from gpucnn.backend.parallel import get_threads
+from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.bench import baselines, networks
 from gpucnn.bench.baselines import Torch
 from gpucnn.errors import DeviceError, MissingExtraError, UsageError

@@ -124,8 +124,8 @@ class Gpu:
             ),
         )
 
-    def computing(self) -> Any:
-        return backends.get("cpu").computing()
+    def quiet_device(self) -> Any:
+        return backends.get("cpu").quiet_device()
 
     def queue(self, name: str, seconds: float) -> Any:
         def run() -> None:

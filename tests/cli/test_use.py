@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from gpucnn import data
-from gpucnn.backend import diagnosis
+from gpucnn.backend.cuda import diagnosis
 from gpucnn.data.mnist_form import to_mnist
 from gpucnn.errors import UsageError
 from gpucnn.training import SavedModel, checkpoint

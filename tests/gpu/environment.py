@@ -7,7 +7,7 @@ import json
 import record
 
 from gpucnn import backend
-from gpucnn.backend import diagnosis
+from gpucnn.backend.cuda import diagnosis
 from gpucnn.errors import GpucnnError
 
 

@@ -17,7 +17,7 @@ def main() -> None:
     if backend.name.startswith("cuda"):
         # An allocation for each array: in a pool, its neighbour hides that it was overrun.
         backend.xp.cuda.set_allocator(None)
-    with backend.computing():
+    with backend.quiet_device():
         for dtype in ("float32", "float64"):
             for name, call in Calls(backend.asarray, dtype=dtype).calls.items():
                 print(name, dtype, flush=True)

@@ -10,7 +10,7 @@ import pytest
 
 from gpucnn import backend as backends
 from gpucnn import data, models
-from gpucnn.backend.cpu import CpuBackend
+from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.errors import DeviceError
 from gpucnn.nn import (
     AvgPool2d,

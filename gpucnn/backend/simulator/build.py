@@ -19,7 +19,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from gpucnn.backend import storage
+from gpucnn.backend import cache_directory
 from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
 
 _HERE = Path(__file__).parent
@@ -226,7 +226,7 @@ def _headers() -> tuple[str, ...]:
 
 def cache_folder() -> Path:
     """Where the objects are kept: in $GPUCNN_CACHE_DIR, or the user's cache."""
-    return storage.cache_folder("simulator")
+    return cache_directory.cache_folder("simulator")
 
 
 def _is_whole(path: Path) -> bool:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.launcher import Array, Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Array, Dim3, Kernel, Launcher
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
 from gpucnn.errors import KernelError, UsageError
@@ -109,7 +109,7 @@ class SimulatorLauncher(Launcher):
             "numpy": np.__version__,
         }
 
-    def computing(self) -> AbstractContextManager[Any]:
+    def quiet_device(self) -> AbstractContextManager[Any]:
         return nullcontext()
 
     # ---- kernels ---------------------------------------------------------------------------

@@ -1,0 +1,207 @@
+"""Convolution as kernel launches: which algorithm, and which variant of it, serves which sizes.
+
+    naive    one thread an output: float64, and what no other algorithm takes
+    tiled    an implicit matrix product: float32
+    direct   1 to 4 channels a group, where a tile would stay mostly empty: float32
+
+The ladder is explained in kernels/conv2d_forward.cu, conv2d_backward_input.cu and
+conv2d_backward_weight.cu. `Launcher.algorithm` forces an algorithm, for tests and comparisons.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend.contract import Array
+from gpucnn.backend.cuda.launcher import Launcher
+from gpucnn.backend.cuda.tiles import MOST_PARTS, add_parts, is_aligned, plan, workspace
+from gpucnn.shapes import Conv2dGeometry
+
+_THREADS = 256  # of a naive block
+_DIRECT_THREADS = 128
+_DIRECT_CHANNELS = 4  # of a group, at most
+_FORWARD_TAPS = 256  # C/groups * KH * KW of the direct forward: its weights in shared memory
+_FORWARD_PIXELS = {1: 4, 8: 4, 32: 2}  # filters of a thread -> pixels
+_INPUT_WEIGHTS = 4096  # floats of shared memory in the direct backward input
+_WEIGHT_FILTERS = {1: 16, 3: 8, 5: 4, 7: 1}  # kernel -> filters of a thread
+_WEIGHT_BLOCKS = 8  # of a multiprocessor, so that the direct backward weight fills it
+_LEAST_PIXELS = 16  # a thread: below, a further part costs more than it gains
+_GRID = 65535  # blocks along y and z
+
+
+def forward(
+    launcher: Launcher,
+    x: Array,
+    w: Array,
+    b: Array | None,
+    g: Conv2dGeometry,
+    activation: str | None,
+) -> Array:
+    """See `Backend.conv2d_forward`. All arrays are C-contiguous.
+
+    Raises:
+        UsageError: `launcher.algorithm` asks for an algorithm that cannot take these arguments.
+    """
+    channels, filters = g.C // g.groups, g.F // g.groups
+    taps = channels * g.KH * g.KW
+    columns = g.N * g.OH * g.OW
+    relu = int(activation == "relu")
+    # Two sizes of a direct block: few filters, unless they would leave many of its rows empty.
+    few = 1 if filters == 1 else 8 if -(-filters // 32) * 64 > 3 * filters else 32
+    blocks = g.groups * -(-filters // few)
+    direct = channels <= _DIRECT_CHANNELS and taps <= _FORWARD_TAPS and blocks <= _GRID
+    algorithm = _algorithm(launcher, x.dtype, direct, g.groups * -(-filters // 32))
+    if algorithm == "naive":
+        y = launcher.empty(g.y_shape, x.dtype)
+        _naive(launcher, "conv2d_forward", y, x, w, b, y, *_sizes(g), relu)
+        return y
+    if algorithm == "direct":
+        y = launcher.empty(g.y_shape, x.dtype)
+        pixels = _FORWARD_PIXELS[few]
+        kernel = _square(g, (3, 5))
+        launcher.launch(
+            "conv2d_forward", "conv2d_forward_direct",
+            (-(-columns // (_DIRECT_THREADS * pixels)), blocks), _DIRECT_THREADS,
+            x, w, b, y, *_sizes(g), relu,
+            FILTERS=few, PIXELS=pixels, KERNEL=kernel,
+            # 32 filters leave no registers that knowing it would take.
+            DILATION=_undilated(g) if few < 32 else 0,
+            TAPS=_DIRECT_CHANNELS * kernel**2 or _FORWARD_TAPS,
+        )  # fmt: skip
+        return y
+    p = plan(filters, columns, taps, g.groups, launcher.multiprocessors)
+    y = workspace(launcher, p.parts, g.y_shape, x.dtype)
+    whole = p.parts == 1
+    launcher.launch(
+        "conv2d_forward", "conv2d_forward_tiled",
+        (-(-columns // p.BN), g.groups * -(-filters // p.BM), p.parts), p.threads,
+        x, w, b if whole else None, y, *_sizes(g), relu * whole, p.depth,
+        **p.constants, KERNEL=_square(g, (1, 3, 5)),
+        VECTOR=int(taps % 4 == 0 and is_aligned(launcher, w)),
+    )  # fmt: skip
+    pixels = g.OH * g.OW
+    return add_parts(launcher, y, p.parts, g.y_shape, bias=b, inner=pixels, activation=activation)
+
+
+def backward_input(launcher: Launcher, grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
+    """See `Backend.conv2d_backward_input`. All arrays are C-contiguous.
+
+    Raises:
+        UsageError: `launcher.algorithm` asks for an algorithm that cannot take these arguments.
+    """
+    channels, filters = g.C // g.groups, g.F // g.groups
+    held = 1 if channels == 1 else _DIRECT_CHANNELS
+    direct = channels <= held and g.KH * g.KW * held <= _INPUT_WEIGHTS and g.groups <= _GRID
+    phases = math.prod(g.stride)
+    algorithm = _algorithm(launcher, w.dtype, direct, g.groups * -(-channels // 32), phases)
+    if algorithm == "naive":
+        grad_x = launcher.empty(g.x_shape, w.dtype)
+        _naive(launcher, "conv2d_backward_input", grad_x, grad_y, w, grad_x, *_sizes(g))
+        return grad_x
+    if algorithm == "direct":
+        grad_x = launcher.empty(g.x_shape, w.dtype)
+        launcher.launch(
+            "conv2d_backward_input", "conv2d_backward_input_direct",
+            (-(-g.N * g.H * g.W // _DIRECT_THREADS), g.groups), _DIRECT_THREADS,
+            grad_y, w, grad_x, *_sizes(g), CHANNELS=held,
+        )  # fmt: skip
+        return grad_x
+    # The phase of the upper left pixel has most pixels; the most taps that any phase has.
+    pixels = math.prod(-(-size // s) for size, s in zip((g.H, g.W), g.stride, strict=True))
+    taps = math.prod(
+        -(-k // (s // math.gcd(s, d)))
+        for k, s, d in zip((g.KH, g.KW), g.stride, g.dilation, strict=True)
+    )
+    # As many products as the taps of all phases make: at a stride some phases have few, or none.
+    products = g.groups * -(-g.KH * g.KW // taps)
+    p = plan(channels, g.N * pixels, filters * taps, products, launcher.multiprocessors)
+    kernel = _square(g, (1, 3, 5) if phases == 1 else (1,))
+    vector = kernel == 1 and channels % 4 == 0 and is_aligned(launcher, w)
+    grad_x = workspace(launcher, p.parts, g.x_shape, w.dtype)
+    launcher.launch(
+        "conv2d_backward_input", "conv2d_backward_input_tiled",
+        (-(-g.N * pixels // p.BN), g.groups * -(-channels // p.BM), phases * p.parts), p.threads,
+        grad_y, w, grad_x, *_sizes(g), p.depth,
+        **p.constants, KERNEL=kernel, STRIDE=int(phases == 1), VECTOR=int(vector),
+    )  # fmt: skip
+    return add_parts(launcher, grad_x, p.parts, g.x_shape)
+
+
+def backward_weight(launcher: Launcher, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
+    """See `Backend.conv2d_backward_weight`. All arrays are C-contiguous.
+
+    Raises:
+        UsageError: `launcher.algorithm` asks for an algorithm that cannot take these arguments.
+    """
+    channels, filters = g.C // g.groups, g.F // g.groups
+    columns, pixels = channels * g.KH * g.KW, g.N * g.OH * g.OW
+    kernel = _square(g, tuple(_WEIGHT_FILTERS))
+    few = 1 if filters == 1 else _WEIGHT_FILTERS.get(kernel, 0)
+    blocks = g.C * -(-filters // max(few, 1))
+    direct = channels <= _DIRECT_CHANNELS and kernel > 0 and (few > 1 or filters == 1)
+    algorithm = _algorithm(
+        launcher, x.dtype, direct and blocks <= _GRID, g.groups * -(-filters // 32)
+    )
+    if algorithm == "naive":
+        grad_w = launcher.empty(g.w_shape, x.dtype)
+        _naive(launcher, "conv2d_backward_weight", grad_w, grad_y, x, grad_w, *_sizes(g))
+        return grad_w
+    if algorithm == "direct":
+        most = max(1, -(-launcher.multiprocessors * _WEIGHT_BLOCKS // blocks))
+        depth = max(-(-pixels // most), _DIRECT_THREADS * _LEAST_PIXELS)
+        parts = max(1, -(-pixels // depth))
+        grad_w = workspace(launcher, parts, g.w_shape, x.dtype)
+        launcher.launch(
+            "conv2d_backward_weight", "conv2d_backward_weight_direct",
+            (parts, blocks), _DIRECT_THREADS,
+            grad_y, x, grad_w, *_sizes(g), depth,
+            FILTERS=few, KERNEL=kernel, DILATION=_undilated(g),
+        )  # fmt: skip
+        return add_parts(launcher, grad_w, parts, g.w_shape)
+    p = plan(filters, columns, pixels, g.groups, launcher.multiprocessors)
+    grad_w = workspace(launcher, p.parts, g.w_shape, x.dtype)
+    launcher.launch(
+        "conv2d_backward_weight", "conv2d_backward_weight_tiled",
+        (-(-columns // p.BN), g.groups * -(-filters // p.BM), p.parts), p.threads,
+        grad_y, x, grad_w, *_sizes(g), p.depth, **p.constants,
+    )  # fmt: skip
+    return add_parts(launcher, grad_w, p.parts, g.w_shape)
+
+
+def _sizes(g: Conv2dGeometry) -> tuple[int, ...]:
+    """The sizes as every kernel takes them: N ... dilation_w."""
+    (top, _), (left, _) = g.padding
+    return (*g[:10], *g.stride, top, left, *g.dilation)
+
+
+def _square(g: Conv2dGeometry, sizes: tuple[int, ...]) -> int:
+    """The size of a square kernel that has a variant, else 0."""
+    return g.KH if g.KH == g.KW and g.KH in sizes else 0
+
+
+def _undilated(g: Conv2dGeometry) -> int:
+    return int(g.dilation == (1, 1))
+
+
+def _naive(launcher: Launcher, name: str, out: Array, *args: Any) -> None:
+    launcher.launch(name, f"{name}_naive", -(-out.size // _THREADS), _THREADS, *args)
+
+
+def _algorithm(launcher: Launcher, dtype: Any, direct: bool, blocks: int, phases: int = 1) -> str:
+    """The algorithm to use: what was forced, or the highest that takes the arguments.
+
+    Args:
+        direct: whether the direct kernel does.
+        blocks: most blocks that the tiled kernel has along y.
+        phases: blocks that it has along z, for each part of a sum.
+    """
+    possible = ["naive"]
+    if dtype == np.float32:
+        if blocks <= _GRID and phases * MOST_PARTS <= _GRID:
+            possible.insert(0, "tiled")
+        if direct:
+            possible.insert(0, "direct")
+    return launcher.choose_algorithm(possible, f"convolution of these sizes in {dtype}")

@@ -1,0 +1,145 @@
+"""Kernel launches on a GPU, through CuPy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend.cuda.launcher import Array, Dim3, Kernel, Launcher
+from gpucnn.errors import KernelError, OutOfMemoryError, StorageError
+
+_SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
+
+
+class CupyLauncher(Launcher):
+    """Launches on one GPU through CuPy, on CuPy's current stream.
+
+    Variants are compiled by NVRTC once a process, and once a machine: CuPy keeps the compiled code
+    in its cache ($CUPY_CACHE_DIR), checks it by a digest and compiles again what does not fit.
+    """
+
+    def __init__(self, index: int) -> None:
+        import cupy
+
+        super().__init__()
+        self.cupy = cupy
+        self.index = index
+        self.name = f"cuda:{index}"
+        self.device = cupy.cuda.Device(index)
+        self.multiprocessors = self.device.attributes["MultiProcessorCount"]
+
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        with _Bound(self, np.shape(array)):
+            return self.cupy.asarray(array, dtype=dtype)
+
+    def to_numpy(self, array: Array) -> np.ndarray:
+        with self.device:
+            return self.cupy.asnumpy(array)
+
+    def owns(self, array: Any) -> bool:
+        return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
+
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
+        with _Bound(self, shape):
+            return self.cupy.empty(shape, dtype)
+
+    def address(self, array: Array) -> int:
+        return array.data.ptr
+
+    def describe(self) -> dict[str, Any]:
+        runtime = self.cupy.cuda.runtime
+        properties = runtime.getDeviceProperties(self.index)
+        return {
+            "device": self.name,
+            "gpu": properties["name"].decode(),
+            "compute_capability": f"{properties['major']}.{properties['minor']}",
+            "driver": _version(runtime.driverGetVersion()),
+            "runtime": _version(runtime.runtimeGetVersion()),
+            "nvrtc": ".".join(map(str, self.cupy.cuda.nvrtc.getVersion())),
+            "cupy": self.cupy.__version__,
+            "numpy": np.__version__,
+        }
+
+    def quiet_device(self) -> AbstractContextManager[Any]:
+        # Array expressions run on the current device, so a stretch of them needs it bound.
+        return _Bound(self)
+
+    def _compile(self, kernel: Kernel) -> Any:
+        options = ("-std=c++17", *kernel.options)
+        with self.device:
+            try:
+                module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
+                return module.get_function(kernel.name)
+            except self.cupy.cuda.driver.CUDADriverError as error:
+                raise KernelError(
+                    f"kernels/{kernel.source}.cu cannot be loaded",
+                    cause=str(error),
+                    fix="gpucnn doctor says whether driver and NVRTC fit this GPU",
+                ) from None
+            except self.cupy.cuda.compiler.CompileException as error:
+                raise KernelError(
+                    f"kernels/{kernel.source}.cu does not compile with {' '.join(options)}",
+                    cause=str(error).strip(),
+                    fix="gpucnn doctor says whether NVRTC fits this GPU",
+                ) from None
+            except OSError as error:
+                raise StorageError(
+                    "CuPy cannot keep a compiled kernel",
+                    cause=str(error),
+                    fix="make room, or set CUPY_CACHE_DIR to a folder that can be written",
+                ) from error
+
+    def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
+        arguments = tuple(np.uintp(0) if value is None else value for value in values)
+        cuda = self.cupy.cuda
+        with self.device:
+            try:
+                if shared > _SHARED_BY_DEFAULT:
+                    handle.max_dynamic_shared_size_bytes = shared
+                handle(grid, block, arguments, shared_mem=shared)
+            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
+                raise KernelError(
+                    f"a launch of {grid} blocks of {block} threads failed",
+                    cause=str(error),
+                    fix="an error of an earlier kernel may show up here: run with "
+                    "CUDA_LAUNCH_BLOCKING=1, or on --device sim, to find it",
+                ) from None
+
+    def out_of_memory(self, error: Exception, shape: Sequence[int] | None) -> OutOfMemoryError:
+        """CuPy's error as ours; `shape` of the array that did not fit, if it is known."""
+        asked = re.search(r"allocating ([\d,]+) bytes", str(error))
+        with self.device:
+            free, total = self.cupy.cuda.runtime.memGetInfo()
+            held = self.cupy.get_default_memory_pool().used_bytes()
+        what = "the result of an expression" if shape is None else f"an array of {tuple(shape)}"
+        return OutOfMemoryError(
+            f"{what} does not fit on {self.name}",
+            asked=int(asked[1].replace(",", "")) if asked else 0,
+            held=held,
+            free=free,
+            total=total,
+        )
+
+
+class _Bound:
+    """Binds a launcher's device for a stretch in which CuPy allocates. Entered in every call."""
+
+    def __init__(self, launcher: CupyLauncher, shape: Sequence[int] | None = None) -> None:
+        self._launcher = launcher
+        self._shape = shape
+
+    def __enter__(self) -> None:
+        self._launcher.device.__enter__()
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
+        self._launcher.device.__exit__(kind, error, trace)
+        if isinstance(error, self._launcher.cupy.cuda.memory.OutOfMemoryError):
+            raise self._launcher.out_of_memory(error, self._shape) from None
+
+
+def _version(number: int) -> str:
+    return f"{number // 1000}.{number % 1000 // 10}"

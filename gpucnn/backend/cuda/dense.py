@@ -1,0 +1,53 @@
+"""The matrix product as kernel launches. See kernels/matmul.cu."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from gpucnn.backend.contract import Array
+from gpucnn.backend.cuda.launcher import Launcher
+from gpucnn.backend.cuda.tiles import add_parts, is_aligned, plan, workspace
+
+_THREADS = 256
+
+
+def matmul(
+    launcher: Launcher, xp: Any, a: Array, b: Array, bias: Array | None, activation: str | None
+) -> Array:
+    """See `Backend.matmul`; a transposed view is read as it lies in memory.
+
+    Raises:
+        UsageError: `launcher.algorithm` asks for a kernel that cannot take these arguments.
+    """
+    (M, K), N = a.shape, b.shape[1]
+    a, transpose_a = _stored(xp, a)
+    b, transpose_b = _stored(xp, b)
+    transposes = {"TRANSPOSE_A": int(transpose_a), "TRANSPOSE_B": int(transpose_b)}
+    relu = int(activation == "relu")
+    possible = ("naive",) if a.dtype == np.float64 else ("tiled", "naive")
+    if launcher.choose_algorithm(possible, f"matrix product in {a.dtype}") == "naive":
+        c = launcher.empty((M, N), a.dtype)
+        launcher.launch(
+            "matmul", "matmul_naive", -(-c.size // _THREADS), _THREADS,
+            a, b, bias, c, M, N, K, relu, **transposes,
+        )  # fmt: skip
+        return c
+    p = plan(M, N, K, 1, launcher.multiprocessors)
+    vector = all(m.shape[1] % 4 == 0 and is_aligned(launcher, m) for m in (a, b))
+    partial = workspace(launcher, p.parts, (M, N), a.dtype)
+    whole = p.parts == 1
+    launcher.launch(
+        "matmul", "matmul_tiled", (-(-M // p.BM) * -(-N // p.BN), 1, p.parts), p.threads,
+        a, b, bias if whole else None, partial, M, N, K, relu * whole, p.depth,
+        **p.constants, **transposes, VECTOR=int(vector),
+    )  # fmt: skip
+    return add_parts(launcher, partial, p.parts, (M, N), bias=bias, activation=activation)
+
+
+def _stored(xp: Any, matrix: Array) -> tuple[Array, bool]:
+    """The matrix as it lies in memory, and whether that is its transpose."""
+    if not matrix.flags.c_contiguous and matrix.T.flags.c_contiguous:
+        return matrix.T, True
+    return xp.ascontiguousarray(matrix), False

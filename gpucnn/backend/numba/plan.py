@@ -1,0 +1,194 @@
+"""How a convolution is cut into pieces that fit into the cache, and where its taps lie in them."""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn.backend.numba.vectors import COLUMNS, LANES
+from gpucnn.shapes import Conv2dGeometry, Pair
+
+_PACKED = 96 << 10  # floats of a packed piece: it stays in the second level of the cache
+_PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as it is read in order
+# Of images one after the other there is a share for each of so many threads; but adding up the
+# lanes of a sum costs as much as some dozens of its products, so that a run is to have this length.
+_SHARES = 8
+_RUN = 256
+
+
+class Sizes(NamedTuple):
+    """What the compiled loops count by, in a group of channels."""
+
+    groups: int
+    C: int  # channels, height and width of the source
+    H: int
+    W: int
+    step_h: int  # every so many rows and columns of the source are a plane's
+    step_w: int
+    top: int  # zeros before the first row and column of the source
+    left: int
+    M: int  # channels, height and width of the result
+    out_H: int
+    out_W: int
+    out_step_h: int  # every so many rows and columns of the result are a phase's
+    out_step_w: int
+    rows: int  # of a phase, at once
+    packed_rows: int  # that they see
+    pitch: int  # from one packed row to the next
+    chunks: int  # of rows, in a phase
+    images: int  # at once
+    N: int
+
+
+class Plan(NamedTuple):
+    """A sum over taps of a packed source: the convolution, or its gradient by the input.
+
+    Attributes:
+        units: pieces that are packed one after the other: `chunks` of rows, of `images` at once.
+        taps: of one output channel.
+        outputs: channels of the result, in a group.
+        is_whole: whether all of the result is written; where no tap meets a pixel it is not.
+        packed: floats of a packed piece.
+        out_pitch: floats from one channel's run of results to the next.
+        loops: what the compiled loops need: offsets int64 (taps,), from the first float of the
+            packed piece to the first pixel of a tap; planes int64 (planes, 2), the first row and
+            column of each in the source; phases int64 (phases, 6), first tap, taps, rows, columns,
+            first row and column in the result; `out_pitch`; and the fields of `Sizes`.
+    """
+
+    units: int
+    chunks: int
+    images: int
+    taps: int
+    outputs: int
+    is_whole: bool
+    packed: int
+    out_pitch: int
+    loops: tuple[Any, ...]
+
+
+class _Phase(NamedTuple):
+    """Every s-th row and column of a result, and the taps that it is a sum over."""
+
+    rows: int
+    columns: int
+    first_row: int
+    first_column: int
+    taps_h: list[Pair]  # (shift, plane) of each
+    taps_w: list[Pair]
+
+
+@lru_cache(maxsize=1024)
+def forward_plan(g: Conv2dGeometry, with_gradient: bool = False) -> Plan:
+    """Source x, result y: one phase, and a plane for each place that taps have in a stride.
+
+    Args:
+        with_gradient: the gradient of y is to fit into the cache as well.
+    """
+    (top, _), (left, _) = g.padding
+    rows = [divmod(kh * g.dilation[0], g.stride[0]) for kh in range(g.KH)]
+    columns = [divmod(kw * g.dilation[1], g.stride[1]) for kw in range(g.KW)]
+    phase = _Phase(g.OH, g.OW, 0, 0, rows, columns)
+    source, target = (g.C // g.groups, g.H, g.W), (g.F // g.groups, g.OH, g.OW)
+    return _plan(g, source, g.stride, (top, left), target, (1, 1), [phase], with_gradient)
+
+
+@lru_cache(maxsize=1024)
+def backward_plan(g: Conv2dGeometry) -> Plan:
+    """Source grad_y, result grad_x: one plane, and a phase for each place in a stride."""
+    rows, top = _pixels_met(g, 0, g.H)
+    columns, left = _pixels_met(g, 1, g.W)
+    phases = [
+        _Phase(nh, nw, h, w, shifts_h, shifts_w)
+        for nh, h, shifts_h in rows
+        for nw, w, shifts_w in columns
+    ]
+    source, target = (g.F // g.groups, g.OH, g.OW), (g.C // g.groups, g.H, g.W)
+    return _plan(g, source, (1, 1), (top, left), target, g.stride, phases, False)
+
+
+def phase_taps(g: Conv2dGeometry, axis: int) -> list[range]:
+    """For each place in a stride the taps that meet it."""
+    taps, stride, dilation = (g.KH, g.KW)[axis], g.stride[axis], g.dilation[axis]
+    step = stride // math.gcd(stride, dilation)
+    met = [[k for k in range(taps) if k * dilation % stride == a] for a in range(stride)]
+    return [range(found[0], taps, step) if found else range(0) for found in met]
+
+
+def _pixels_met(
+    g: Conv2dGeometry, axis: int, size: int
+) -> tuple[list[tuple[int, int, list[Pair]]], int]:
+    """For each place in a stride how many pixels, the first, and (shift, 0) of its taps.
+
+    Pixel h = q*s + a - padding is met by output q - k*d//s for the taps k with k*d % s = a. Also
+    the padding of grad_y before its first row with which no shift is negative.
+    """
+    before, stride, dilation = g.padding[axis][0], g.stride[axis], g.dilation[axis]
+    found, least = [], 0
+    for a, taps in enumerate(phase_taps(g, axis)):
+        q = max(0, -(-(before - a) // stride))
+        first = q * stride + a - before
+        count = max(0, -(-(size - first) // stride))
+        shifts = [q - k * dilation // stride for k in taps]
+        least = min([least, *shifts])
+        found.append((count, first, shifts))
+    return [(n, first, [(s - least, 0) for s in shifts]) for n, first, shifts in found], -least
+
+
+def _plan(
+    g: Conv2dGeometry, source: tuple[int, int, int], step: Pair, padding: Pair,
+    target: tuple[int, int, int], out_step: Pair, phases: list[_Phase], with_gradient: bool,
+) -> Plan:  # fmt: skip
+    C, M = source[0], target[0]
+    planes = sorted({(ph, pw) for p in phases for _, ph in p.taps_h for _, pw in p.taps_w})
+    halo_h = max(shift for p in phases for shift, _ in p.taps_h)
+    halo_w = max(shift for p in phases for shift, _ in p.taps_w)
+    height = max(p.rows for p in phases)
+    pitch = max(p.columns for p in phases) + halo_w
+    row = (C * len(planes) + M * with_gradient) * pitch
+    most = _PACKED_BOTH if with_gradient else _PACKED
+    chunks = -(-height // max(1, most // row - halo_h))
+    rows = -(-height // chunks)
+    packed_rows = rows + halo_h
+    # The gradient by the weights adds up runs, and images after one another make a longer one.
+    images = 1
+    if with_gradient:
+        wanted = max(-(-g.N // _SHARES), -(-_RUN // (packed_rows * pitch)))
+        images = max(1, min(g.N, wanted, most // (row * packed_rows)))
+    plane = images * packed_rows * pitch
+    offsets: list[int] = []
+    table: list[tuple[int, ...]] = []
+    for p in phases:
+        taps = C * len(p.taps_h) * len(p.taps_w)
+        if p.rows and p.columns and taps:
+            table.append((len(offsets), taps, *p[:4]))
+        offsets += [
+            (c * len(planes) + planes.index((ph, pw))) * plane + dh * pitch + dw
+            for c in range(C)
+            for dh, ph in p.taps_h
+            for dw, pw in p.taps_w
+        ]
+    out_pitch = -(-plane // LANES) * LANES + COLUMNS * LANES
+    sizes = Sizes(
+        g.groups, *source, *step, *padding, *target, *out_step,
+        rows, packed_rows, pitch, chunks, images, g.N,
+    )  # fmt: skip
+    tables = (
+        np.array(offsets, np.int64),
+        np.array(planes, np.int64),
+        np.array(table, np.int64).reshape(-1, 6),  # of two axes also if nothing is met
+    )
+    return Plan(
+        units=-(-g.N // images) * chunks,
+        chunks=chunks,
+        images=images,
+        taps=len(offsets),
+        outputs=M,
+        is_whole=all(p.taps_h and p.taps_w for p in phases),
+        packed=C * len(planes) * plane + COLUMNS * LANES,
+        out_pitch=out_pitch,
+        loops=(*tables, out_pitch, tuple(sizes)),
+    )

@@ -1,0 +1,131 @@
+"""When kernels are compiled and when not, and where compiled ones are kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("numba", reason="the extra `fast` is not installed")
+
+ROOT = Path(__file__).parents[3]
+WHAT = """
+import json, sys, gpucnn.backend as backend
+kernels = backend.get("cpu").describe()["kernels"]
+print(json.dumps([kernels, (backend.numba_problem() or [None])[0], "numba" in sys.modules]))
+"""
+COMPUTE = """
+import json, numpy as np, gpucnn.backend
+from gpucnn.backend.numba import elementwise
+gradient = gpucnn.backend.get("cpu").relu_backward(np.ones(3, "float32"), np.ones(3, "float32"))
+assert gradient.tolist() == [1, 1, 1]
+print(json.dumps(sum(elementwise._mask_positive.stats.cache_hits.values())))
+"""
+PREPARE = """
+import json, numpy as np, gpucnn.backend
+cpu = gpucnn.backend.get("cpu")
+said = [cpu.preparation()]
+cpu.relu_backward(np.ones(3, "float32"), np.ones(3, "float32"))
+print(json.dumps([*said, cpu.preparation()]))
+"""
+# No folder can be written, as Numba sees it.
+NOWHERE = """
+import numba.core.caching as caching
+def refuse(self): raise OSError("read-only")
+for kind in list(vars(caching).values()):
+    if hasattr(kind, "ensure_cache_path"): kind.ensure_cache_path = refuse
+"""
+
+
+def run(code: str, **environment: Any) -> Any:
+    rest = {k: v for k, v in os.environ.items() if k not in ("GPUCNN_NUMBA", "GPUCNN_CACHE_DIR")}
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**rest, "PYTHONPATH": str(ROOT), **environment}, cwd=ROOT / "tests",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_numba_is_used_where_it_is():
+    kernels, problem, _ = run(WHAT)
+    assert kernels.startswith("numba ")
+    assert problem is None
+
+
+def test_the_first_time_is_told_from_the_others(tmp_path):
+    before, after = run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path))
+    assert before.startswith("compiling the kernels")
+    assert after is None
+    assert run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path)) == [None, None]
+    assert run(PREPARE, GPUCNN_NUMBA="0") == [None, None]
+
+
+def test_numba_can_be_declined():
+    assert run(WHAT, GPUCNN_NUMBA="0") == ["numpy", "GPUCNN_NUMBA is 0", False]
+    assert run(WHAT, GPUCNN_NUMBA="1")[0].startswith("numba ")
+
+
+def test_numba_that_cannot_be_imported_is_done_without(tmp_path):
+    broken = tmp_path / "numba"
+    broken.mkdir()
+    (broken / "__init__.py").write_text('raise ImportError("Numba needs an older NumPy")')
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    assert run(WHAT, PYTHONPATH=path) == ["numpy", "Numba needs an older NumPy", False]
+
+
+def test_numba_is_not_imported_before_it_is_needed():
+    code = "import json, sys, gpucnn.nn, gpucnn.ops; print(json.dumps('numba' in sys.modules))"
+    assert run(code) is False
+
+
+def test_kernels_are_compiled_once_on_a_machine(tmp_path):
+    assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 0
+    assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 1
+
+
+def test_a_change_of_another_source_compiles_them_anew(tmp_path):
+    """Code that was compiled for another layout of the tables would read where it should not."""
+    copy, kept = tmp_path / "copy", str(tmp_path / "kept")
+    shutil.copytree(ROOT / "gpucnn", copy / "gpucnn", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "kernels", copy / "kernels", ignore=shutil.ignore_patterns("*.cu*"))
+    assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
+    with (copy / "gpucnn" / "backend" / "numba" / "plan.py").open("a") as source:
+        source.write("# changed\n")
+    assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
+
+
+def test_kernels_run_where_nothing_can_be_kept():
+    assert run(NOWHERE + COMPUTE) == 0
+
+
+def test_a_kernel_has_one_version(compiled):
+    """Arrays of other layouts and types are made into those that it was compiled for."""
+    from calls import Calls
+
+    from gpucnn.backend.numba import convolution, elementwise, pooling
+
+    def other(array: Any) -> Any:
+        array = np.asarray(array)[..., None].repeat(2, -1)[..., 0]
+        array.flags.writeable = False
+        return array
+
+    for name, call in Calls(other).calls.items():
+        if not name.endswith("_update"):  # in place
+            call(compiled)
+    kernels = [
+        value
+        for module in (convolution, elementwise, pooling)
+        for value in vars(module).values()
+        if hasattr(value, "signatures") and value.targetoptions.get("nogil")
+    ]
+    assert len(kernels) > 8
+    for kernel in kernels:
+        assert len(kernel.signatures) <= 1, kernel
