@@ -143,19 +143,19 @@ class Optimizers(Checks):
         self._check_scalar("learning_rate", learning_rate)
         if found_inf is not None:
             self._check_scalar("found_inf", found_inf)
-        for name, array in {"grad": grad, **slots}.items():
-            if array is not None:
-                check_shape(name, array, param.shape)
-        for name, array in {"param": param, **slots}.items():
+        check_shape("grad", grad, param.shape)
+        for name, array in (("param", param), *slots.items()):
             if array is None:
                 continue
-            if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are
+            check_shape(name, array, param.shape)
+            flags = array.flags
+            if not getattr(flags, "writeable", True):  # CuPy's arrays always are
                 raise UsageError(
                     f"{name} is read-only",
                     cause="an update works in place",
                     fix="make it of an array that can be written to, such as array.copy()",
                 )
-            if not array.flags.c_contiguous:
+            if not flags.c_contiguous:
                 raise ShapeError(
                     f"{name} is not C-contiguous",
                     cause="an update in place works on the memory of the array itself",

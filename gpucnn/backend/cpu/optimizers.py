@@ -1,4 +1,4 @@
-"""The updates of the optimizers in NumPy, a block at a time."""
+"""The updates of the optimizers in NumPy, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from gpucnn.backend import contract
 from gpucnn.backend.contract import Array, Scalar
 from gpucnn.backend.contract.optimizers import check_step
 from gpucnn.backend.cpu.arrays import flat, scalar_value
-from gpucnn.backend.cpu.chunks import BLOCK, blocks
+from gpucnn.backend.cpu.chunks import CHUNK, blocks
 from gpucnn.backend.cpu.parallel import parallel
 
 
@@ -38,8 +38,8 @@ class Optimizers(contract.Optimizers):
         formula = _FORMULAS[rule]
         rows = [flat(array) for array in arrays]
         parallel(
-            lambda part: formula(*(row[part] for row in rows), *numbers),
-            blocks(rows[0].size, BLOCK),
+            lambda chunk: formula(*(row[chunk] for row in rows), *numbers),
+            blocks(rows[0].size, CHUNK),
         )
 
 

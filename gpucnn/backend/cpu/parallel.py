@@ -90,10 +90,10 @@ def parallel(task: Callable[[T], R], chunks: Sequence[T]) -> list[R]:
 
 
 class _Job:
-    """A function that some threads run beside the one that made the job, each of them once.
+    """A function that some threads run once each, beside the thread that made the job.
 
-    `concurrent.futures` does the same in twice the time: here one image is cut into chunks that
-    take as long as that.
+    `concurrent.futures` takes twice as long to start one. A single image is cut into chunks that
+    take no longer than that.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -120,7 +120,7 @@ class _Job:
         self._done.put(None)
 
     def end(self) -> None:
-        """Nobody starts any more, and all are waited for; if Ctrl-C arrives, it is raised then."""
+        """Let no further thread start, and wait for all; raise Ctrl-C only after that."""
         try:
             self._end()
         except BaseException:
@@ -175,7 +175,7 @@ _workers: _Workers | None = None
 
 
 def _share(work: Callable[[], None], most: int) -> _Job:
-    """Has the threads beside the calling one do `work`, at most so many of them."""
+    """Let at most `most` threads run `work` beside the one that calls this."""
     global _workers
     get_threads()  # sets it
     with _state:
