@@ -127,8 +127,8 @@ class Optimizers(Checks):
             arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
             numbers: the constants of the rule, in the order of its formula.
             learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
-                of this device, which the host does not wait for. `step` is None if the rule does
-                not count; a number of steps must pass `check_step`.
+                of this device, which the host does not wait for. `step` is counted from 1, and
+                None if the rule does not count.
         """
 
     def _check_update(
@@ -161,14 +161,6 @@ class Optimizers(Checks):
                     cause="an update in place works on the memory of the array itself",
                     fix="keep parameters as numpy.ascontiguousarray gives them",
                 )
-
-
-def check_step(step: float) -> None:
-    """`UsageError` if a number of steps is not at least 1."""
-    if step < 1:
-        raise UsageError(
-            f"Adam's step is {step:g}", cause="it is counted from 1", fix="pass step=1"
-        )
 
 
 def _weights(beta: float) -> tuple[float, float, float]:

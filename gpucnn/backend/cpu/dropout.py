@@ -6,7 +6,7 @@ import numpy as np
 
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.cpu.arrays import flat, scalar_value
+from gpucnn.backend.cpu.arrays import count_value, flat
 from gpucnn.backend.cpu.chunks import CHUNK, blocks, keep, scratch
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.random import fill_bits, keep_threshold
@@ -18,7 +18,7 @@ class Dropout(contract.Dropout):
     ) -> tuple[Array, Array]:
         y, mask = np.empty(x.shape, x.dtype), np.empty(x.shape, np.uint8)
         flat_x, flat_y, flat_mask = flat(x), flat(y), flat(mask)
-        threshold, at = keep_threshold(rate), int(scalar_value(step))
+        threshold, at = keep_threshold(rate), count_value("step", step)
 
         def task(chunk: slice) -> None:
             draw = scratch("draw", (chunk.stop - chunk.start,), np.uint32)
