@@ -18,7 +18,7 @@ class Bug(NamedTuple):
 
 KERNELS = "backend/test_cuda_kernels.py"
 CONVOLUTION = "backend/test_cuda_convolution.py"
-LAUNCHES = "gpucnn/backend/cuda/backend.py"
+LAUNCHES = "gpucnn/backend/cuda/launches.py"
 POOLING_LAUNCHES = "gpucnn/backend/cuda/pooling.py"
 CONVOLUTION_LAUNCHES = "gpucnn/backend/cuda/convolution.py"
 
@@ -146,15 +146,15 @@ BUGS = [
         "backend/test_optimizers.py", "a_few_steps and adam",
     ),
     Bug(
-        "adam: beta1 for beta2", LAUNCHES,
-        "*beta1, *beta2, eps",
-        "*beta2, *beta1, eps",
+        "adam: beta1 for beta2", "gpucnn/backend/contract/optimizers.py",
+        "*_weights(beta1), *_weights(beta2), eps",
+        "*_weights(beta2), *_weights(beta1), eps",
         "backend/test_optimizers.py", "a_few_steps and adam",
     ),
     Bug(
-        "adam: updates though found_inf is set", LAUNCHES,
-        "decoupled, self._found_inf(found_inf)",
-        "decoupled, None",
+        "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
+        'None if found_inf is None else self._count("found_inf", found_inf)',
+        "None",
         "backend/test_optimizers.py", "found_inf and adam",
     ),
     # ---- loss ------------------------------------------------------------------------------
@@ -335,7 +335,7 @@ BUGS = [
         KERNELS, "batch_norm",
     ),
     Bug(
-        "batch_norm: the mean over one image", LAUNCHES,
+        "batch_norm: the mean over one image", "gpucnn/backend/cuda/normalization.py",
         "r.N * r.P, eps",
         "r.P, eps",
         KERNELS, "batch_norm",
@@ -343,12 +343,12 @@ BUGS = [
     # ---- launches --------------------------------------------------------------------------
     Bug(
         "launch: too few blocks", LAUNCHES,
-        "return -(-threads // _THREADS)",
-        "return max(1, threads // _THREADS)",
+        "return -(-threads // THREADS)",
+        "return max(1, threads // THREADS)",
         "backend/test_relu.py", "test_relu_backward",
     ),
     Bug(
-        "launch: no contiguous copy", LAUNCHES,
+        "launch: no contiguous copy", "gpucnn/backend/cuda/activation.py",
         "self._contiguous(y), grad_x, y.size",
         "y, grad_x, y.size",
         "backend/test_relu.py", "test_relu_backward",

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launcher import Launcher
+from gpucnn.backend.cuda.launches import THREADS, WARP, Launches, grid
 from gpucnn.backend.cuda.tiles import MOST_PARTS, add_parts, is_aligned, plan, workspace
 from gpucnn.shapes import Conv2dGeometry
 
@@ -205,3 +207,36 @@ def _algorithm(launcher: Launcher, dtype: Any, direct: bool, blocks: int, phases
         if direct:
             possible.insert(0, "direct")
     return launcher.choose_algorithm(possible, f"convolution of these sizes in {dtype}")
+
+
+class Convolution(Launches, contract.Convolution):
+    def _conv2d_forward(
+        self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
+    ) -> Array:
+        x, w, b = self._contiguous(x), self._contiguous(w), self._contiguous(b)
+        return forward(self.launcher, x, w, b, g, activation)
+
+    def _conv2d_backward_input(self, grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
+        grad_y, w = self._contiguous(grad_y), self._contiguous(w)
+        return backward_input(self.launcher, grad_y, w, g)
+
+    def _conv2d_backward_weight(self, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
+        grad_y, x = self._contiguous(grad_y), self._contiguous(x)
+        return backward_weight(self.launcher, grad_y, x, g)
+
+    def _bias_grad(self, grad_y: Array) -> Array:
+        launch, empty = self.launcher.launch, self.launcher.empty
+        r = self._reduction(grad_y)
+        grad_b = empty((r.C,), grad_y.dtype)
+        # One part is the sum itself.
+        partial = empty((r.C, r.parts), grad_y.dtype) if r.parts > 1 else grad_b
+        launch(
+            "bias_grad", "bias_grad_partial", r.grid, THREADS,
+            self._contiguous(grad_y), partial, *r.sizes,
+        )  # fmt: skip
+        if r.parts > 1:
+            launch(
+                "bias_grad", "bias_grad_sum", grid(WARP * r.C), THREADS,
+                partial, grad_b, r.C, r.parts,
+            )  # fmt: skip
+        return grad_b

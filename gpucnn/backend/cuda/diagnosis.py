@@ -6,7 +6,6 @@ anything slow is imported.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.util
 import os
@@ -14,9 +13,10 @@ import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from gpucnn.errors import GpucnnError
+from gpucnn.backend.cache_directory import contents
+from gpucnn.backend.problem import Problem
 
 _OLDEST_CUPY = 14
 _OLDEST_GPU = 70  # Volta: the first with independent thread scheduling, which warp shuffles rely on
@@ -26,13 +26,6 @@ _NO_DRIVER = (
     "install NVIDIA's driver (in a container: start it with --gpus all), "
     "or use --device cpu or --device sim"
 )
-
-
-class Problem(NamedTuple):
-    """What is in the way, and what to do."""
-
-    cause: str
-    fix: str
 
 
 def cuda_problem(index: int = 0) -> Problem | None:
@@ -89,19 +82,8 @@ def cuda_facts() -> dict[str, str]:
             if driver is not None:
                 facts |= _gpus(runtime)
     cache = os.environ.get("CUPY_CACHE_DIR", os.path.expanduser("~/.cupy/kernel_cache"))
-    facts["cache"] = _contents(Path(cache))
+    facts["cache"] = contents(Path(cache))
     return facts
-
-
-def simulator_facts() -> dict[str, str]:
-    """The compiler and the cache of the simulated device; it never raises."""
-    from gpucnn.backend.simulator import build
-
-    try:
-        compiler = build.version(build.Compiler().command)
-    except GpucnnError as error:
-        compiler = f"none: {error.cause}"
-    return {"compiler": compiler, "cache": _contents(build.cache_folder())}
 
 
 # ---- one question each ---------------------------------------------------------------------
@@ -266,14 +248,6 @@ def _gpu(runtime: Any, index: int) -> str:
         )
     except runtime.CUDARuntimeError as error:
         return f"cannot be used: {_first_line(error)}"
-
-
-def _contents(path: Path) -> str:
-    """A cache's folder and what lies there."""
-    sizes = []
-    with contextlib.suppress(OSError):
-        sizes = [file.stat().st_size for file in path.iterdir() if file.is_file()]
-    return f"{path} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB)"
 
 
 # ---- words ---------------------------------------------------------------------------------

@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.cuda.launcher import Array, Launcher
+from gpucnn.backend.cuda.launches import Launches
 from gpucnn.shapes import Pool2dGeometry
 
 _THREADS = 256
@@ -127,3 +129,21 @@ def _tap(argmax: Array) -> str:
 
 def _is_aligned(launcher: Launcher, array: Array, elements: int) -> bool:
     return launcher.address(array) % (elements * array.itemsize) == 0
+
+
+class Pooling(Launches, contract.Pooling):
+    def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
+        return max_forward(self.launcher, self._contiguous(x), g)
+
+    def _max_pool2d_backward(self, grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
+        grad_y, argmax = self._contiguous(grad_y), self._contiguous(argmax)
+        return max_backward(self.launcher, grad_y, argmax, g)
+
+    def _avg_pool2d_forward(self, x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
+        return avg_forward(self.launcher, self._contiguous(x), g, count_include_pad)
+
+    def _avg_pool2d_backward(
+        self, grad_y: Array, g: Pool2dGeometry, count_include_pad: bool
+    ) -> Array:
+        grad_y = self._contiguous(grad_y)
+        return avg_backward(self.launcher, grad_y, g, count_include_pad)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import activation as cpu
 from gpucnn.backend.numba.elementwise import each, mask_positive
 from gpucnn.backend.numba.jit import entry, flat
 
 
-class Activation(CpuBackend):
+class Activation(cpu.Activation):
     """The gradient of a ReLU in one pass."""
 
     def _relu_backward(self, grad_y: Array, y: Array) -> Array:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numba
 
+from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.backend.numba.activation import Activation
 from gpucnn.backend.numba.convolution import Convolution
 from gpucnn.backend.numba.dense import Dense
@@ -17,7 +18,9 @@ from gpucnn.backend.numba.optimizers import Optimizers
 from gpucnn.backend.numba.pooling import Pooling
 
 
-class CompiledBackend(Convolution, Pooling, Dense, Activation, Loss, Dropout, Optimizers):
+class CompiledBackend(
+    Convolution, Pooling, Dense, Activation, Loss, Dropout, Optimizers, CpuBackend
+):
     """As `CpuBackend`, and faster.
 
     NumPy computes float64, and every primitive that the families do not replace.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import convolution as cpu
 from gpucnn.backend.cpu.chunks import blocks, scratch, sum_in_order
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.backend.numba import gradients
@@ -36,7 +36,7 @@ _NO_FLOATS, _NO_BYTES = np.empty(0, np.float32), np.empty(0, np.uint8)
 _NO_POOL = 0, 0
 
 
-class Convolution(CpuBackend):
+class Convolution(cpu.Convolution):
     """All passes of a convolution; a pool is fused with it where `can_fuse`."""
 
     def _conv2d_forward(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import dense as cpu
 from gpucnn.backend.numba.jit import entry, flat
 from gpucnn.backend.numba.llvm.register_tiles import row_by_columns
 from gpucnn.backend.numba.llvm.vectors import LANES
@@ -17,7 +17,7 @@ from gpucnn.backend.numba.llvm.vectors import LANES
 _BYTES = 8 << 20  # several threads read a larger matrix faster
 
 
-class Dense(CpuBackend):
+class Dense(cpu.Dense):
     """A product with one row; NumPy computes the others."""
 
     def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:

@@ -6,14 +6,15 @@ import numpy as np
 from numba import uint64, uintp
 
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.cpu.backend import CpuBackend, scalar_value
+from gpucnn.backend.cpu import dropout as cpu
+from gpucnn.backend.cpu.arrays import count_value
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.backend.numba.elementwise import chunks, each
 from gpucnn.backend.numba.jit import entry, flat, inner
 from gpucnn.random import keep_threshold
 
 
-class Dropout(CpuBackend):
+class Dropout(cpu.Dropout):
     """An element is kept where its random word is below the threshold of `gpucnn.random`."""
 
     def _dropout_forward(
@@ -23,7 +24,7 @@ class Dropout(CpuBackend):
             return super()._dropout_forward(x, rate, key, step)
         y, mask = np.empty(x.shape, np.float32), np.empty(x.shape, np.uint8)
         arrays = flat(x), y.reshape(-1), mask.reshape(-1)
-        words = map(np.uint64, (*key, int(scalar_value(step))))
+        words = map(np.uint64, (*key, count_value("step", step)))
         numbers = np.uint64(keep_threshold(rate)), np.float32(1 / (1 - rate)), *words
 
         def task(chunk: slice) -> None:

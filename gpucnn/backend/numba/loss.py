@@ -7,11 +7,11 @@ import math
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import loss as cpu
 from gpucnn.backend.numba.jit import entry, flat
 
 
-class Loss(CpuBackend):
+class Loss(cpu.Loss):
     """Softmax cross-entropy of a batch, by one thread: it has few elements."""
 
     def _softmax_cross_entropy_forward(self, logits: Array, labels: Array) -> tuple[Array, Array]:

@@ -7,17 +7,17 @@ import math
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import optimizers as cpu
 from gpucnn.backend.numba.elementwise import each
 from gpucnn.backend.numba.jit import entry, flat
 
 
-class Optimizers(CpuBackend):
+class Optimizers(cpu.Optimizers):
     """An update in one pass over the arrays."""
 
-    def _update(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
+    def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         if arrays[0].dtype != np.float32:
-            return super()._update(rule, arrays, numbers)
+            return super()._apply(rule, arrays, numbers)
         return each(_RULES[rule], [flat(array) for array in arrays], *numbers)
 
 
@@ -31,7 +31,7 @@ def _sgd(w, g, rate, weight_decay):
 
 
 @entry
-def _momentum(w, g, v, rate, weight_decay, momentum, nesterov):
+def _momentum(w, g, v, rate, momentum, nesterov, weight_decay):
     for i in range(w.size):
         slope = g[i]
         if weight_decay != 0:
@@ -41,7 +41,7 @@ def _momentum(w, g, v, rate, weight_decay, momentum, nesterov):
 
 
 @entry
-def _rmsprop(w, g, s, rate, weight_decay, rho, rest, eps):
+def _rmsprop(w, g, s, rate, rho, rest, eps, weight_decay):
     for i in range(w.size):
         slope = g[i]
         if weight_decay != 0:

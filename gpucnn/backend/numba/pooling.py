@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu import pooling as cpu
 from gpucnn.backend.cpu.chunks import blocks, scratch
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.backend.numba.jit import entry, flat, inner
@@ -19,7 +19,7 @@ from gpucnn.shapes import Pool2dGeometry
 _CHUNK = 1 << 18  # pixels: a smaller chunk is not worth another thread
 
 
-class Pooling(CpuBackend):
+class Pooling(cpu.Pooling):
     """Max pooling of pairs of rows and columns."""
 
     def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
