@@ -93,8 +93,8 @@ def conv2d(
 ) -> Tensor:
     """Cross-correlation of x (N, C, H, W) with w (F, C/groups, KH, KW), plus b (F,).
 
-    `gpucnn.ops.conv2d_forward` explains the options, the result and the errors. With `pool`, which is
-    (kernel, stride, padding), `max_pool2d` follows; both run as one call.
+    `gpucnn.ops.conv2d_forward` explains the options, the result and the errors. `pool` is a tuple
+    (kernel, stride, padding) of a `max_pool2d` that follows; both run as one call.
     """
     function = Conv2d(stride, padding, dilation, groups, activation, pool)
     return function(x, w) if b is None else function(x, w, b)

@@ -155,8 +155,8 @@ def test_every_tile_is_computed_once(units: Any, convolution: Any, most: int):
             assert p.images * p.rows * p.tiles_W + LANES <= p.pitch
             most_tiles = max(winograd._LEAST, most // (16 * (p.C + p.M)))
             assert p.images * p.rows * p.tiles_W <= most_tiles
-            units = [(n, row) for n in range(0, p.N, p.images) for row in range(p.strips)]
-            assert len(units) == plan.units
+            places = [(n, row) for n in range(0, p.N, p.images) for row in range(p.strips)]
+            assert len(places) == plan.units
             forward = [
                 (unit // p.strips * p.images, p.images, unit % p.strips * p.rows)
                 for unit in range(plan.units)

@@ -13,8 +13,9 @@ from gpucnn.shapes import Conv2dGeometry, Pair
 
 _PACKED = 96 << 10  # floats of a packed unit: it stays in the second level of the cache
 _PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as both are read in order
-# The images of a batch make at least so many units, to be shared out over threads. But adding up
-# the lanes of a sum costs as much as dozens of its products, so a run has at least this length.
+# For the gradient by the weights, a batch makes about _UNITS units, to be shared out over threads. A
+# unit holds more images if its run would be shorter than _RUN: adding up the lanes at the end of a
+# sum costs as much as dozens of products.
 _UNITS = 8
 _RUN = 256
 

@@ -71,18 +71,15 @@ def _transform(w, out, F, C, place, begin, end):
 @inner
 def _transformed(w, at, i, j):
     """(G w G^T)[i, j], in the order of `transform_taps`."""
-    a, b, c = _combined(w, at, 3, i), _combined(w, at + 1, 3, i), _combined(w, at + 2, 3, i)
-    return _pick(a, b, c, j)
+    a = _combined(w[at], w[at + 3], w[at + 6], i)
+    b = _combined(w[at + 1], w[at + 4], w[at + 7], i)
+    c = _combined(w[at + 2], w[at + 5], w[at + 8], i)
+    return _combined(a, b, c, j)
 
 
 @inner
-def _combined(w, at, step, i):
-    return _pick(w[at], w[at + step], w[at + 2 * step], i)
-
-
-@inner
-def _pick(a, b, c, i):
-    """(G w)[i]."""
+def _combined(a, b, c, i):
+    """(G w)[i] of w = [a, b, c]."""
     if i == 0:
         found = a
     elif i == 1:
