@@ -19,7 +19,8 @@ from calls import Calls
 from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.backend.cuda.backend import CudaBackend
-from gpucnn.backend.cuda.launcher import Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Dim3, Launcher
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
 from gpucnn.bench import ceilings
 from gpucnn.bench.shapes import SHAPES
