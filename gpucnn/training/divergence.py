@@ -41,7 +41,7 @@ def find_culprit(
 
     def look(layer: Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         if not found and (worst := _worst(output.numpy())):
-            found.append(f"{layer.label} is the first layer to give {worst}")
+            found.append(f"{layer.display_name} is the first layer to give {worst}")
 
     statistics = buffers(model)
     with no_grad(), backends.of(images).quiet_device():
