@@ -23,7 +23,7 @@ PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: th
 
 
 class Convolution(Pooling, Activation):
-    """Weights (F, C/groups, KH, KW), activations (N, C, H, W)."""
+    """Weights are (F, C/groups, KH, KW), activations (N, C, H, W)."""
 
     def conv2d_forward(
         self,
