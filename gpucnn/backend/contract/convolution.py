@@ -192,7 +192,6 @@ class Convolution(Pooling, Activation):
         return self._conv2d_relu_pool_forward(x, w, b, geometry, activation, pooling)
 
     # Not abstract: a backend that can do a block at once replaces these two.
-    # Not abstract: a wing that computes the three at once replaces this and its backward.
     def _conv2d_relu_pool_forward(
         self,
         x: Array,
@@ -202,6 +201,7 @@ class Convolution(Pooling, Activation):
         activation: str | None,
         pool: Pool2dGeometry | None,
     ) -> tuple[Array, Array | None]:
+        """One step after the other. A wing that fuses them replaces this and the backward."""
         y = self._conv2d_forward(x, w, b, g, activation)
         return (y, None) if pool is None else self._max_pool2d_forward(y, pool)
 
@@ -274,6 +274,7 @@ class Convolution(Pooling, Activation):
         pool: Pool2dGeometry | None,
         needs: tuple[bool, bool, bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
+        """One step after the other."""
         if y is not None:
             grad_y = self._relu_backward(grad_y, y)
         if pool is not None:
