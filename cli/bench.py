@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gpucnn.backend.cpu.parallel import blas_problem, set_threads
+from gpucnn.backend.cpu.diagnosis import blas_problem
+from gpucnn.backend.cpu.parallel import set_threads
 from gpucnn.bench import baselines, report
 from gpucnn.bench.record import Change, Record, Row, check_same_machine, compare, lost
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options

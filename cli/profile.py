@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from gpucnn import models
-from gpucnn.backend.cpu.parallel import blas_problem
+from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.bench import profile_table, profiler
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import device_option, run_argument

@@ -153,7 +153,7 @@ BUGS = [
     ),
     Bug(
         "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
-        'None if found_inf is None else self._scalar("found_inf", found_inf, np.uint32)',
+        'None if found_inf is None else self._count("found_inf", found_inf)',
         "None",
         "backend/test_optimizers.py", "found_inf and adam",
     ),

@@ -286,6 +286,30 @@ def test_only_one_module_and_the_simulator_read_kernels(module, file):
     assert not any(unit(name) == "kernels" for name, _, _ in imports(module, file))
 
 
+# What a wing of the backends may import, beside itself and the files next to the wings.
+WINGS = {
+    "contract": set(),
+    "cpu": {"contract"},
+    "numba": {"contract", "cpu"},
+    "cuda": {"contract"},
+    "simulator": {"contract", "cuda"},
+}
+BESIDE = {"cache_directory", "problem"}
+
+
+@pytest.mark.parametrize(
+    ("module", "file"), [case for case in CASES if case.id.startswith("backend.")]
+)
+def test_a_wing_knows_no_other_but_those_below_it(module, file):
+    own = module.split(".")[1]
+    known = {
+        name.split(".")[2]
+        for name, _, _ in imports(module, file)
+        if name.startswith("gpucnn.backend.")
+    }
+    assert known <= BESIDE | WINGS.get(own, set()) | {own}
+
+
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_a_backend_never_sees_a_tensor(module, file):
     if module.partition(".")[0] == "backend":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import inspect
 import pydoc
 import re
@@ -85,6 +86,22 @@ def test_the_contract_is_the_promised_one():
 def test_every_primitive_is_documented():
     for name in CONTRACT:
         assert inspect.getdoc(getattr(contract.Backend, name)), name
+
+
+@pytest.mark.parametrize("wing", ["cpu", "cuda"])
+@pytest.mark.parametrize("family", contract.Backend.__bases__, ids=lambda family: family.__name__)
+def test_a_wing_has_a_file_for_each_family(wing, family):
+    """Of the same name as the contract's, with a class of the same name."""
+    name = family.__module__.rpartition(".")[2]
+    module = importlib.import_module(f"gpucnn.backend.{wing}.{name}")
+    implemented = getattr(module, family.__name__)
+    assert implemented.__module__ == module.__name__
+    assert issubclass(implemented, family)
+    abstract = {
+        key for key, value in vars(family).items() if hasattr(value, "__isabstractmethod__")
+    }
+    assert abstract
+    assert abstract <= set(vars(implemented))
 
 
 def test_a_backend_has_exactly_the_contract_s_methods(backend):

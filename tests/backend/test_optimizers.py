@@ -219,6 +219,24 @@ def test_a_scalar_that_is_no_number(backend, name, bad):
         np.testing.assert_array_equal(backend.to_numpy(array), 1)
 
 
+@pytest.mark.parametrize("step", [-1, 1.5, 2**32, 2**70, float("nan"), float("inf")])
+def test_a_step_that_is_no_count(backend, step):
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match="counted from 1"):
+        backend.adam_update(*arrays, learning_rate=0.1, step=step)
+    with pytest.raises(UsageError, match="counted from 0"):
+        backend.dropout_forward(arrays[0], 0.5, key=(1, 2), step=step)
+    for array in arrays:
+        np.testing.assert_array_equal(backend.to_numpy(array), 1)
+
+
+def test_adam_counts_from_one_and_dropout_from_zero(backend):
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match="step is 0"):
+        backend.adam_update(*arrays, learning_rate=0.1, step=0)
+    backend.dropout_forward(arrays[0], 0.5, key=(1, 2), step=0)
+
+
 @pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_a_scalar_is_an_array_of_one_element(backend, rng, shape):
     start = rng.standard_normal(5).astype(np.float32)

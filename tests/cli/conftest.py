@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from gpucnn import backend as backends
-from gpucnn.backend.cuda.diagnosis import Problem
+from gpucnn.backend.problem import Problem
 from gpucnn.cli.main import main
 
 KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")  # of no run's options

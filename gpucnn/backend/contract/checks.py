@@ -73,6 +73,16 @@ class Checks(Arrays):
             )
 
 
+def check_count(name: str, value: float, first: int = 0) -> None:
+    """`UsageError` if a number is not a whole one of 32 bits, from `first` on."""
+    if not (first <= value < 2**32 and value == int(value)):
+        raise UsageError(
+            f"{name} is {value:.12g}",
+            cause=f"it is counted from {first}, in whole numbers of 32 bits",
+            fix=f"pass {name}={first}",
+        )
+
+
 def check_input(given: Any, expected: Any) -> None:
     """`DtypeError` if the dtype of an input is not that of the weights."""
     if given != expected:

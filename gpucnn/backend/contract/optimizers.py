@@ -122,13 +122,18 @@ class Optimizers(Checks):
     ) -> None:
         """Apply a rule to the parameter and its slots, in place, unless found_inf is not zero.
 
+        The rules and their numbers are:
+
+            sgd       weight_decay
+            momentum  momentum, nesterov, weight_decay
+            rmsprop   rho, 1 - rho, eps, weight_decay
+            adam      beta1, 1 - beta1, log(beta1), the same of beta2, eps, weight_decay, decoupled
+
         Args:
-            rule: "sgd", "momentum", "rmsprop" or "adam".
             arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
-            numbers: the constants of the rule, in the order of its formula.
             learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
-                of this device, which the host does not wait for. `step` is None if the rule does
-                not count; a number of steps must pass `check_step`.
+                of this device. A GPU's array is not read here: the host would wait for it. `step`
+                is counted from 1, and None if the rule does not count.
         """
 
     def _check_update(
@@ -143,32 +148,24 @@ class Optimizers(Checks):
         self._check_scalar("learning_rate", learning_rate)
         if found_inf is not None:
             self._check_scalar("found_inf", found_inf)
-        for name, array in {"grad": grad, **slots}.items():
-            if array is not None:
-                check_shape(name, array, param.shape)
-        for name, array in {"param": param, **slots}.items():
+        check_shape("grad", grad, param.shape)
+        for name, array in (("param", param), *slots.items()):
             if array is None:
                 continue
-            if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are
+            check_shape(name, array, param.shape)
+            flags = array.flags
+            if not getattr(flags, "writeable", True):  # CuPy's arrays always are
                 raise UsageError(
                     f"{name} is read-only",
                     cause="an update works in place",
                     fix="make it of an array that can be written to, such as array.copy()",
                 )
-            if not array.flags.c_contiguous:
+            if not flags.c_contiguous:
                 raise ShapeError(
                     f"{name} is not C-contiguous",
                     cause="an update in place works on the memory of the array itself",
                     fix="keep parameters as numpy.ascontiguousarray gives them",
                 )
-
-
-def check_step(step: float) -> None:
-    """`UsageError` if a number of steps is not at least 1."""
-    if step < 1:
-        raise UsageError(
-            f"Adam's step is {step:g}", cause="it is counted from 1", fix="pass step=1"
-        )
 
 
 def _weights(beta: float) -> tuple[float, float, float]:

@@ -7,7 +7,7 @@ import numpy as np
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cpu.arrays import flat
-from gpucnn.backend.cpu.chunks import BLOCK, blocks, keep
+from gpucnn.backend.cpu.chunks import CHUNK, blocks, keep
 from gpucnn.backend.cpu.parallel import parallel
 
 
@@ -16,8 +16,8 @@ class Activation(contract.Activation):
         grad_x = np.empty(y.shape, y.dtype)
         flat_x, flat_grad, flat_y = flat(grad_x), flat(grad_y), flat(y)
 
-        def task(part: slice) -> None:
-            keep(flat_grad[part], flat_y[part] > 0, flat_x[part])
+        def task(chunk: slice) -> None:
+            keep(flat_grad[chunk], flat_y[chunk] > 0, flat_x[chunk])
 
-        parallel(task, blocks(y.size, 4 * BLOCK))
+        parallel(task, blocks(y.size, 4 * CHUNK))
         return grad_x

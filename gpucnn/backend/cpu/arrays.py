@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend.contract import Array, Scalar
+from gpucnn.backend.contract.checks import check_count
 
 _PLAIN = {np.ndarray, np.memmap}
 
@@ -36,3 +37,10 @@ def valid_indices(indices: Array, size: int) -> tuple[Array, Array]:
 def scalar_value(scalar: Scalar) -> float:
     """The number, or the one in an array (1,)."""
     return float(scalar.item() if isinstance(scalar, np.ndarray) else scalar)
+
+
+def count_value(name: str, scalar: Scalar, first: int = 0) -> int:
+    """The same, which must be a whole number: `UsageError` if it is not."""
+    value = scalar_value(scalar)
+    check_count(name, value, first)
+    return int(value)

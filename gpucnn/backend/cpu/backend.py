@@ -1,8 +1,4 @@
-"""The backend that computes on NumPy arrays. Each family of primitives has a file of its own.
-
-Work is cut into chunks that stay in the cache (`chunks`) and is shared out over threads
-(`parallel`).
-"""
+"""The backend that computes on NumPy arrays: it composes the families of primitives."""
 
 from __future__ import annotations
 

@@ -26,13 +26,13 @@ class Dense(contract.Dense):
         chunks = min(2 * PARTS, 2 * rows * columns * a.shape[1] // _FLOPS, size // 64)
         chunks = min(chunks, max(4, size // 128)) or 1
 
-        def task(part: slice) -> None:
+        def task(chunk: slice) -> None:
             if by_rows:
-                out = np.matmul(a[part], b, out=c[part])
+                out = np.matmul(a[chunk], b, out=c[chunk])
             else:
-                out = np.matmul(a, b[:, part], out=c[:, part])
+                out = np.matmul(a, b[:, chunk], out=c[:, chunk])
             if bias is not None:
-                out += bias if by_rows else bias[part]
+                out += bias if by_rows else bias[chunk]
             if activation == "relu":
                 np.maximum(out, 0, out=out)
 
@@ -44,7 +44,7 @@ def _row_times_matrix(a: Array, b: Array, bias: Array | None, activation: str | 
     """For one image reading the matrix is all the work: each chunk reads some of its rows."""
     chunks = blocks(len(b), -(-len(b) // min(PARTS, b.nbytes // _ROW_BYTES)))
     # `matmul` would hold the interpreter's lock for one row; `dot` does not.
-    partials = parallel(lambda part: np.dot(a[:, part], b[part]), chunks)
+    partials = parallel(lambda chunk: np.dot(a[:, chunk], b[chunk]), chunks)
     c = sum_in_order(partials, (1, b.shape[1]), a.dtype)
     if bias is not None:
         c += bias

@@ -7,7 +7,7 @@ import numpy as np
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cpu.arrays import by_channel
-from gpucnn.backend.cpu.chunks import BLOCK, blocks
+from gpucnn.backend.cpu.chunks import CHUNK, blocks
 from gpucnn.backend.cpu.parallel import parallel
 
 
@@ -28,7 +28,7 @@ class Normalization(contract.Normalization):
             out *= (gamma[channels] / np.sqrt(var[channels] + eps))[:, None]
             out += beta[channels, None]
 
-        parallel(task, _channel_blocks(xs))
+        parallel(task, _channel_chunks(xs))
         return y, mean, var
 
     def _batch_norm_backward(
@@ -51,13 +51,13 @@ class Normalization(contract.Normalization):
             np.subtract(grad, xhat, out=out[:, channels])
             out[:, channels] *= gamma[channels, None] * scale
 
-        parallel(task, _channel_blocks(xs))
+        parallel(task, _channel_chunks(xs))
         return grad_x, grad_gamma, grad_beta
 
 
-def _channel_blocks(xs: Array) -> list[slice]:
+def _channel_chunks(xs: Array) -> list[slice]:
     N, C, pixels = xs.shape
-    return blocks(C, max(1, 2 * BLOCK // (N * pixels)))
+    return blocks(C, max(1, 2 * CHUNK // (N * pixels)))
 
 
 def _channel_sum(xs: Array) -> Array:

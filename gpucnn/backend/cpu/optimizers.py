@@ -1,4 +1,4 @@
-"""The updates of the optimizers in NumPy, a block at a time."""
+"""The updates of the optimizers in NumPy, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ import numpy as np
 
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.contract.optimizers import check_step
-from gpucnn.backend.cpu.arrays import flat, scalar_value
-from gpucnn.backend.cpu.chunks import BLOCK, blocks
+from gpucnn.backend.cpu.arrays import count_value, flat, scalar_value
+from gpucnn.backend.cpu.chunks import CHUNK, blocks
 from gpucnn.backend.cpu.parallel import parallel
 
 
@@ -31,15 +30,17 @@ class Optimizers(contract.Optimizers):
         if step is None:
             self._apply(rule, arrays, (rate, *numbers))
         else:
-            self._apply(rule, arrays, _adam_numbers(rate, scalar_value(step), *numbers))
+            self._apply(
+                rule, arrays, _adam_numbers(rate, count_value("step", step, first=1), *numbers)
+            )
 
     def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         """The formula of a rule, with the numbers of this step."""
         formula = _FORMULAS[rule]
         rows = [flat(array) for array in arrays]
         parallel(
-            lambda part: formula(*(row[part] for row in rows), *numbers),
-            blocks(rows[0].size, BLOCK),
+            lambda chunk: formula(*(row[chunk] for row in rows), *numbers),
+            blocks(rows[0].size, CHUNK),
         )
 
 
@@ -71,12 +72,11 @@ def _rmsprop(
 
 
 def _adam_numbers(
-    rate: float, step: float,
+    rate: float, step: int,
     beta1: float, rest1: float, log_beta1: float, beta2: float, rest2: float, log_beta2: float,
     eps: float, weight_decay: float, decoupled: float,
 ) -> tuple[float, ...]:  # fmt: skip
     """The numbers of `_adam` at a step: they hold the bias correction and AdamW's decay."""
-    check_step(step)
     return (
         rate / -math.expm1(step * log_beta1), math.sqrt(-math.expm1(step * log_beta2)),
         beta1, rest1, beta2, rest2, eps,

@@ -47,7 +47,7 @@ class Pooling(contract.Pooling):
                     nan = np.isnan(xs[:, :, tap.y, tap.x])
                     np.copyto(index[:, :, tap.oy, tap.ox], tap.number, where=nan)
 
-        parallel(task, _image_blocks(g))
+        parallel(task, _image_chunks(g))
         return y, argmax
 
     def _max_pool2d_backward(self, grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
@@ -62,7 +62,7 @@ class Pooling(contract.Pooling):
                 part = scratch("part", pixels.shape, grad.dtype)
                 np.add(pixels, keep(grad[:, :, tap.oy, tap.ox], won, part), out=pixels)
 
-        parallel(task, _image_blocks(g))
+        parallel(task, _image_chunks(g))
         return grad_x
 
     def _avg_pool2d_forward(self, x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
@@ -76,7 +76,7 @@ class Pooling(contract.Pooling):
                 total[:, :, tap.oy, tap.ox] += x[images, :, tap.y, tap.x]
             total /= count
 
-        parallel(task, _image_blocks(g))
+        parallel(task, _image_chunks(g))
         return y
 
     def _avg_pool2d_backward(
@@ -92,7 +92,7 @@ class Pooling(contract.Pooling):
             for tap in _taps(g):
                 target[:, :, tap.y, tap.x] += share[:, :, tap.oy, tap.ox]
 
-        parallel(task, _image_blocks(g))
+        parallel(task, _image_chunks(g))
         return grad_x
 
 
@@ -140,7 +140,7 @@ def _first_taps(g: Pool2dGeometry) -> Array:
     return first
 
 
-def _image_blocks(g: Pool2dGeometry) -> list[slice]:
+def _image_chunks(g: Pool2dGeometry) -> list[slice]:
     return blocks(g.N, chunk_size(g.N, _ELEMENTS // (g.C * g.H * g.W)))
 
 

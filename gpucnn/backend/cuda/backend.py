@@ -1,7 +1,4 @@
-"""The primitives as launches of the kernels in kernels/, written once for GPU and simulator.
-
-Each family of primitives has a file of its own.
-"""
+"""The backend that launches kernels: it composes the families of primitives."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ class Dropout(Launches, contract.Dropout):
         mask = self.launcher.empty(x.shape, np.uint8)
         self.launcher.launch(
             "dropout", "dropout_forward", flat_grid(x.size), THREADS,
-            self._contiguous(x), y, mask, x.size, *key, self._scalar("step", step, np.uint32),
+            self._contiguous(x), y, mask, x.size, *key, self._count("step", step),
             keep_threshold(rate), 1 / (1 - rate),
         )  # fmt: skip
         return y, mask

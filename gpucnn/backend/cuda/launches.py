@@ -1,4 +1,4 @@
-"""What the launches of all families share: sizes of a grid, and arguments made ready for a kernel.
+"""Helpers of all families: sizes of a grid, and arguments made ready for a kernel.
 
 A kernel knows no strides: what it reads is made C-contiguous here, what it writes comes from
 `Launcher.empty`.
@@ -13,8 +13,8 @@ import numpy as np
 
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array, Scalar
+from gpucnn.backend.contract.checks import check_count
 from gpucnn.backend.cuda.launcher import Launcher
-from gpucnn.errors import UsageError
 
 THREADS = 256  # of a block
 WARP = 32
@@ -53,20 +53,20 @@ class Launches(contract.Arrays):
                 indices = self.xp.where(valid, indices.astype(np.int32), np.int32(-1))
         return self._contiguous(indices)
 
-    def _scalar(self, name: str, value: Scalar, dtype: Any) -> Array:
+    def _scalar(self, value: Scalar, dtype: Any) -> Array:
         """A number as an array (1,) of this device; such an array as it is."""
         if not self.owns(value):
-            if dtype is np.uint32 and not (0 <= value < 2**32 and value == int(value)):
-                raise UsageError(
-                    f"{name} is {value}",
-                    cause="a kernel takes it as an integer of 32 bits",
-                    fix="count from 0 or 1",
-                )
             return self.asarray(np.array([value], dtype))
         if value.dtype != dtype:
             with self.quiet_device():
                 value = value.astype(dtype)
         return self._contiguous(value)
+
+    def _count(self, name: str, value: Scalar, first: int = 0) -> Array:
+        """The same as uint32. An array is not looked at: the host would wait for the device."""
+        if not self.owns(value):
+            check_count(name, value, first)
+        return self._scalar(value, np.uint32)
 
     def _reduction(self, x: Array) -> Reduction:
         """How to cut up the sum of x (N, C, ...) by channel."""

@@ -6,7 +6,6 @@ import numpy as np
 
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.contract.optimizers import check_step
 from gpucnn.backend.cuda.launches import THREADS, Launches, flat_grid
 
 
@@ -25,13 +24,11 @@ class Optimizers(Launches, contract.Optimizers):
         elif rule == "momentum":
             rule = "sgd"
         param, grad, *slots = arrays
-        scalars = [self._scalar("learning_rate", learning_rate, np.float32)]
+        scalars = [self._scalar(learning_rate, np.float32)]
         if step is not None:
-            scalars.append(self._scalar("step", step, np.uint32))
-            if not self.owns(step):  # one on the device is not read: the host would wait for it
-                check_step(step)
+            scalars.append(self._count("step", step, first=1))
         self.launcher.launch(
             "optimizer", f"{rule}_update", flat_grid(param.size), THREADS,
             param, self._contiguous(grad), *slots, param.size, *scalars, *numbers,
-            None if found_inf is None else self._scalar("found_inf", found_inf, np.uint32),
+            None if found_inf is None else self._count("found_inf", found_inf),
         )  # fmt: skip

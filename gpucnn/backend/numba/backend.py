@@ -8,7 +8,7 @@ import numba
 import numpy as np
 
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.cpu.arrays import scalar_value
+from gpucnn.backend.cpu.arrays import count_value
 from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.backend.numba import convolution, dense, elementwise, pooling
 from gpucnn.backend.numba.jit import is_compiled
@@ -103,7 +103,7 @@ class CompiledBackend(CpuBackend):
     ) -> tuple[Array, Array]:
         if x.dtype != np.float32:
             return super()._dropout_forward(x, rate, key, step)
-        at = int(scalar_value(step))
+        at = count_value("step", step)
         return elementwise.dropout_forward(x, keep_threshold(rate), 1 / (1 - rate), key, at)
 
     def _dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:

@@ -18,8 +18,9 @@ pytest.importorskip("numba", reason="the extra `fast` is not installed")
 ROOT = Path(__file__).parents[3]
 WHAT = """
 import json, sys, gpucnn.backend as backend
+from gpucnn.backend.numba.diagnosis import numba_problem
 kernels = backend.get("cpu").describe()["kernels"]
-print(json.dumps([kernels, (backend.numba_problem() or [None])[0], "numba" in sys.modules]))
+print(json.dumps([kernels, (numba_problem() or [None])[0], "numba" in sys.modules]))
 """
 COMPUTE = """
 import json, numpy as np, gpucnn.backend
