@@ -206,7 +206,7 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; a maximum that follows, (kernel, stride, padding), may be folded into it."""
+        """The output; with `pool`, which is (kernel, stride, padding), after a max pooling."""
         if pool is None:
             return super().forward(x, activation)
         return self.product(x, activation or self.activation, pool)
