@@ -23,6 +23,9 @@
 //
 // The ladder:
 //   naive    One thread, one pixel of grad_x, in float or double; tries every tap. The oracle.
+//   shared   One matrix product in tiles of 16 x 16, in float or double (shared.cuh): w^T
+//            (C/groups, K) by columns (K, N*H*W) with K = F/groups * KH * KW. Tries every tap, too:
+//            a column has a zero for each tap that reaches no output.
 //   tiled    An implicit matrix product a phase, as in conv2d_forward.cu:
 //
 //                 w (C/groups, K)        columns (K, pixels of the phase)      K = F/groups * taps
@@ -39,6 +42,7 @@
 // Limits:  F/groups * KH * KW, H * W and padded sizes below 2^30.
 //          direct: KH * KW * CHANNELS <= 4096.
 #include "conv2d.cuh"
+#include "shared.cuh"
 #include "window.cuh"
 
 #ifndef STRIDE
@@ -75,6 +79,37 @@ extern "C" __global__ void conv2d_backward_input_naive(const real *__restrict__ 
         }
     }
     grad_x[i] = sum;
+}
+
+// Launch: grid (ceil(N*H*W / TILE), groups * ceil(C/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_backward_input_shared(const real *__restrict__ grad_y,
+                                                        const real *__restrict__ w, real *grad_x,
+                                                        const Conv2dGeometry g) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups, taps = g.KH * g.KW;
+    const int tiles = (channels + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y;
+    const index_t column = static_cast<index_t>(blockIdx.x) * TILE + threadIdx.x;  // (n, h, w)
+    const index_t n = column / g.W / g.H;
+    const int ih = column / g.W % g.H, iw = column % g.W;
+
+    const auto weight = [&](int k) {  // k = (f, kh, kw)
+        const index_t f = group * filters + k / taps;
+        return w[(f * channels + row) * taps + k % taps];
+    };
+    const auto gradient = [&](int k) {
+        const int f = group * filters + k / taps, kh = k / g.KW % g.KH, kw = k % g.KW;
+        const int h = ih + g.top - kh * g.dilation_h;  // oh * stride_h, if there is one
+        const int v = iw + g.left - kw * g.dilation_w;
+        if (h < 0 || h % g.stride_h != 0 || h / g.stride_h >= g.OH) return real(0);
+        if (v < 0 || v % g.stride_w != 0 || v / g.stride_w >= g.OW) return real(0);
+        return grad_y[((n * g.F + f) * g.OH + h / g.stride_h) * g.OW + v / g.stride_w];
+    };
+    const bool has_row = row < channels, has_column = n < g.N;
+    const real sum = tile_product(a, b, filters * taps, has_row, has_column, weight, gradient);
+    if (has_row && has_column)
+        grad_x[((n * g.C + group * channels + row) * g.H + ih) * g.W + iw] = sum;
 }
 
 // The taps of one axis that reach the pixels of a phase: first + every*i, for i < count. Tap i of

@@ -14,6 +14,8 @@
 //
 // The ladder:
 //   naive    One thread, one weight, the whole sum, in float or double. The oracle.
+//   shared   A matrix product in tiles of 16 x 16, in float or double (shared.cuh). The sum is not
+//            cut into parts, so that few outputs leave most of a GPU idle.
 //   tiled    An implicit matrix product over a part:
 //
 //                grad_y (F/groups, pixels)     columns^T (pixels, C/groups*KH*KW)
@@ -34,6 +36,7 @@
 //            that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and the padded C/groups * H * W below 2^30.
 #include "conv2d.cuh"
+#include "shared.cuh"
 #include "tile.cuh"
 
 #ifndef KERNEL
@@ -74,6 +77,33 @@ extern "C" __global__ void conv2d_backward_weight_naive(const real *__restrict__
         }
     }
     grad_w[i] = sum;
+}
+
+// Launch: grid (ceil(C/groups*KH*KW / TILE), groups * ceil(F/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_backward_weight_shared(const real *__restrict__ grad_y,
+                                                         const real *__restrict__ x, real *grad_w,
+                                                         const Conv2dGeometry g) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups, pixels = g.OH * g.OW;
+    const int tiles = (filters + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y, f = group * filters + row;
+    const int column = blockIdx.x * TILE + threadIdx.x, width = channels * g.KH * g.KW;
+    const int c = column / g.KW / g.KH, kh = column / g.KW % g.KH, kw = column % g.KW;
+
+    const auto gradient = [&](index_t k) {  // k = (n, oh, ow)
+        return grad_y[(k / pixels * g.F + f) * pixels + k % pixels];
+    };
+    const auto pixel = [&](index_t k) {
+        const int h = k % pixels / g.OW * g.stride_h + kh * g.dilation_h - g.top;
+        const int v = k % g.OW * g.stride_w + kw * g.dilation_w - g.left;
+        if (!is_within(h, g.H) || !is_within(v, g.W)) return real(0);
+        return x[((k / pixels * g.C + group * channels + c) * g.H + h) * g.W + v];
+    };
+    const bool has_row = row < filters, has_column = column < width;
+    const index_t K = static_cast<index_t>(g.N) * pixels;
+    const real sum = tile_product(a, b, K, has_row, has_column, gradient, pixel);
+    if (has_row && has_column) grad_w[static_cast<index_t>(f) * width + column] = sum;
 }
 
 // (n, oh, ow) of the pixel that comes STEP pixels later.

@@ -28,9 +28,9 @@
 
 // The output of the calling thread; all threads of the block call this.
 //
-// A and B need not lie in memory as matrices: load_a(k) returns element (row, k) of the thread's row
-// and load_b(k) element (k, column) of its column. Neither is called if has_row, or has_column, is
-// false, as in a tile that extends beyond the result.
+// A and B need not lie in memory as matrices: load_a(k) returns element (row, k) of the row of the
+// thread, load_b(k) element (k, column) of its column. Neither is called if has_row, or has_column,
+// is false, as in a tile that extends beyond the result.
 template <class LoadA, class LoadB>
 __device__ inline real tile_product(real (&a)[TILE][TILE], real (&b)[TILE][TILE], index_t K,
                                     bool has_row, bool has_column, LoadA load_a, LoadB load_b) {

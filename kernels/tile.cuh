@@ -53,14 +53,8 @@
 #define RESIDENT ((BM == 32 || sizeof(index_t) > 4 ? 256 : 384) / THREADS)
 #define LOADS_A (BM * BK / THREADS)  // elements of a tile that one thread moves in a step
 #define LOADS_B (BN * BK / THREADS)
-#define FAR (-(1 << 30))  // a row that no image has, whatever tap is added to it
 
 static_assert(BM % 32 == 0 && BN % 64 == 0, "a warp is 4 x 8 threads of two by two squares");
-
-// Whether 0 <= i < size.
-__device__ inline bool is_within(int i, int size) {
-    return static_cast<unsigned int>(i) < static_cast<unsigned int>(size);
-}
 
 // The thread's first row and first column of the tile.
 __device__ inline int tile_row() {

@@ -17,6 +17,7 @@
 // KERNEL is the size of a square kernel known at compile time, or 0. Where it is known, k is taken
 // apart without a division, and a bit for each tap says whether it lies inside.
 #pragma once
+#include "conv2d.cuh"
 #include "tile.cuh"
 
 #ifndef KERNEL

@@ -435,7 +435,7 @@ BUGS = [
         CONVOLUTION, "test_matmul and False-False",
     ),
     Bug(
-        "tile: what lies before an image is inside", "kernels/tile.cuh",
+        "conv2d: what lies before an image is inside", "kernels/conv2d.cuh",
         "static_cast<unsigned int>(i) < static_cast<unsigned int>(size)",
         "i < size",
         CONVOLUTION, "test_tiled and strides and 32-bit",

@@ -14,8 +14,10 @@ from typing import Any, NamedTuple
 
 from gpucnn.backend.cuda.launcher import Array, Launcher
 
+SHARED_TILE = 16  # rows and columns of a block of the shared algorithm: TILE of kernels/shared.cuh
 STEP = 8  # terms of the sum that a block takes at once: BK of kernels/tile.cuh
 TILES = ((128, 64), (64, 128), (64, 64), (32, 128))  # (BM, BN)
+LEAST_ROWS = min(BM for BM, _ in TILES)
 _PARTS = [1] + [2**i * j for i in range(10) for j in (2, 3)]  # 1, 2, 3, 4, 6, 8, 12 ... 1536
 MOST_PARTS = _PARTS[-1]
 _SHARE = 4  # steps of a part at least
