@@ -1,4 +1,4 @@
-// What the kernels of a convolution share: its geometry, and whether a pixel lies in an image.
+// Shared by the kernels of a convolution: its geometry, and whether a pixel lies in an image.
 //
 // A kernel takes the geometry by value. The launcher reads this declaration and fills the fields in
 // its order; gpucnn/shapes.py checks the numbers.

@@ -7,9 +7,9 @@
 //
 // Layouts: grad_y (N, F, OH, OW), w (F, C/groups, KH, KW), grad_x (N, C, H, W).
 //
-// A stride of s leaves most pairs of pixel and tap without an output: h + p - kh*d must be a
-// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in
-// stride_h times stride_w phases; in a phase the taps are an arithmetic progression:
+// At a stride of s most pairs of pixel and tap have no output: h + p - kh*d must be a multiple of
+// s, and h % s alone decides for which taps it is one. So the pixels are divided into stride_h
+// times stride_w phases. In a phase the taps are an arithmetic progression:
 //
 //     phase h % s, h = phase + s*hh:    kh = first + every*i,   oh = hh + offset - step*i
 //     with every = s / gcd(s, d),  step = d / gcd(s, d)
@@ -18,15 +18,15 @@
 //                                       kh:   1    0,2    1    0,2    1
 //                                       oh:   0    1,0    1    2,1    2
 //
-// In a phase the gradient is a convolution of stride 1, and no product with a zero is ever formed.
+// In a phase the gradient is a convolution of stride 1, without a multiplication by zero.
 // A phase without taps (a kernel smaller than the stride) gets zeros.
 //
 // The ladder:
-//   naive    One thread, one pixel of grad_x, in float or double; tries every tap. The oracle.
-//   shared   One matrix product in tiles of 16 x 16, in float or double (shared.cuh): w^T
-//            (C/groups, K) by columns (K, N*H*W) with K = F/groups * KH * KW. Tries every tap, too:
-//            a column has a zero for each tap that reaches no output.
-//   tiled    An implicit matrix product a phase, as in conv2d_forward.cu:
+//   naive    One thread, one pixel of grad_x, in float or double; it tries every tap. The oracle.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh):
+//            w (C/groups, K) by columns (K, N*H*W), K = F/groups * KH * KW. It knows no phases: a
+//            column holds a zero for each tap without an output.
+//   tiled    An implicit matrix product for each phase, in float (tile.cuh):
 //
 //                 w (C/groups, K)        columns (K, pixels of the phase)      K = F/groups * taps
 //

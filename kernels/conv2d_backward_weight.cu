@@ -6,17 +6,17 @@
 //
 // Layouts: grad_y (N, F, OH, OW), x (N, C, H, W), grad_w (F, C/groups, KH, KW).
 //
-// Few outputs, each of which is a sum over all pixels of the batch: for a first layer 1->32 3x3 on
-// a batch of 128 digits, 288 sums of 86,528 terms. So the pixels (n, oh, ow) are cut into parts. A
-// block adds up one part and writes it to a workspace (parts, F, C/groups, KH, KW); sum_parts adds
-// the parts in their order. How many parts there are follows from the sizes and the device alone,
-// so that the same call gives the same bits.
+// There are few outputs, and each is a sum over all pixels of the batch: a first layer 1->32 3x3
+// on a batch of 128 digits has 288 sums of 86,528 terms. So tiled and direct cut the pixels
+// (n, oh, ow) into parts. A block adds up one part and writes it to a workspace (parts, F,
+// C/groups, KH, KW); sum_parts adds the parts in their order. The number of parts depends on the
+// sizes and the device alone, so that the same call gives the same bits.
 //
 // The ladder:
 //   naive    One thread, one weight, the whole sum, in float or double. The oracle.
-//   shared   A matrix product in tiles of 16 x 16, in float or double (shared.cuh). The sum is not
-//            cut into parts, so that few outputs leave most of a GPU idle.
-//   tiled    An implicit matrix product over a part:
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh); the
+//            whole sum, so that few outputs leave most of a GPU idle.
+//   tiled    An implicit matrix product over a part, in float (tile.cuh):
 //
 //                grad_y (F/groups, pixels)     columns^T (pixels, C/groups*KH*KW)
 //                    pixel ------>                 c,kh,kw ------>
@@ -24,8 +24,8 @@
 //                    . . . .                       . . . . . . . .
 //
 //            Memory is contiguous along the pixels on both sides: 8 lanes read 8 adjacent pixels, a
-//            sector of memory. A thread stays with one of the 8 pixels of a step, so that (n, oh,
-//            ow) advances by additions; its columns (c, kh, kw) are taken apart once.
+//            sector of memory. A thread keeps one of the 8 pixels of a step, so that (n, oh, ow)
+//            advances by additions; it splits its columns into (c, kh, kw) once.
 //   direct   For 1 to 4 channels a group, where a tile of 64 columns would stay half empty: a block
 //            takes one channel and FILTERS filters; a thread walks over its pixels with
 //            FILTERS * KERNEL^2 sums in registers, and the block adds up its threads by shuffles.

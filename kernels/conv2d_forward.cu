@@ -7,12 +7,10 @@
 // Layouts: x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or null, y (N, F, OH, OW).
 //
 // The ladder:
-//   naive    One thread, one output, in float or double. Every product reads its x and its w, so
-//            that loads, not arithmetic, set the pace. It is the oracle of the others on a GPU.
-//   shared   The convolution as a matrix product, in float or double (shared.cuh): an element of x
-//            or w that a block reads serves 16 products. No column matrix is ever written:
-//            where element (k, column) lies in x is computed when it is read.
-//   tiled    The same product with 8 x 8 outputs a thread, in float.
+//   naive    One thread, one output, in float or double. Each multiply-add loads its x and its w,
+//            so that loads set the speed. The oracle of the other algorithms on a GPU.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh). An
+//            element that a block loads serves 16 multiply-adds.
 //
 //                 w (F/groups, K)          columns (K, N*OH*OW)        K = C/groups * KH * KW
 //                   k ------>                  pixel ------>
@@ -20,14 +18,16 @@
 //                   . . . .            c,kh,kw . . . . . . . .    gathered from x: k says which
 //                                              . . . . . . . .    channel and tap, pixel where
 //
-//            A thread computes 64 outputs from 16 values a step, so that each load feeds 8 times as
-//            many multiply-adds. Neighbouring lanes gather neighbouring pixels: coalesced. A lane
-//            keeps to its pixels, so that window positions are computed once, and a warp to its
-//            rows, so that k is taken apart once a row. If there are too few tiles for the device,
-//            K is cut into parts (gridDim.z) that are added by sum_parts.
+//            The matrix of columns is never written: the kernel computes where an element of it
+//            lies in x.
+//   tiled    The same product in float, with 8 x 8 outputs a thread (tile.cuh): each load feeds 8
+//            times as many multiply-adds. Neighboring lanes load neighboring pixels, so that loads
+//            coalesce. A lane keeps its pixels and finds their windows once; a warp keeps its rows
+//            and splits k into channel and tap once a row. If there are too few tiles for the
+//            device, K is cut into parts (gridDim.z) that sum_parts adds.
 //   direct   For 1 to 4 channels a group: K is so short that writing y takes longer than computing
-//            it, and a tile of the depth of BK would stay half empty. A thread computes FILTERS
-//            outputs of PIXELS pixels in registers, with the weights in shared memory.
+//            it, and a tile of depth BK would stay half empty. A thread computes FILTERS outputs of
+//            PIXELS pixels in registers, with the weights in shared memory.
 //
 // Constants:
 //   KERNEL   1, 3, 5: the size of a square kernel, 0: any.

@@ -6,11 +6,10 @@
 //          transpose of b (N, K) with TRANSPOSE_B; bias (N,) or null; c (M, N).
 //
 // The ladder:
-//   naive    One thread, one output, in float or double: two reads a multiply-add. The oracle.
-//   shared   Tiles of 16 x 16 outputs, in float or double (shared.cuh): an element that a block
-//   reads
-//            serves 16 products.
-//   tiled    float, tile.cuh: BM x BN outputs a block, 8 x 8 a thread. An operand that is
+//   naive    One thread, one output, in float or double: two loads a multiply-add. The oracle.
+//   shared   16 x 16 outputs a block, in float or double (shared.cuh): an element that a block
+//            loads serves 16 multiply-adds. Loads coalesce where an operand is not transposed.
+//   tiled    BM x BN outputs a block, 8 x 8 a thread, in float (tile.cuh). An operand that is
 //            contiguous along k is transposed on its way to shared memory. A product of few tiles,
 //            such as the 64 x 9216 by 9216 x 128 of a first dense layer, is cut along K into parts
 //            (gridDim.z) that sum_parts adds in their order, so that all multiprocessors have work.

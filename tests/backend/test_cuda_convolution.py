@@ -52,9 +52,9 @@ def misaligned(gpu, array):
 
 def surrounded(gpu, array):
     """The array on the device, aligned, in memory full of NaN: what reads beyond it will show."""
-    room = np.full(array.size + 128, np.nan, array.dtype)
-    room[64:-64] = array.ravel()
-    return gpu.asarray(room)[64:-64].reshape(array.shape)
+    memory = np.full(array.size + 128, np.nan, array.dtype)
+    memory[64:-64] = array.ravel()
+    return gpu.asarray(memory)[64:-64].reshape(array.shape)
 
 
 class Problem(NamedTuple):

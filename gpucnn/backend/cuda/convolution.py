@@ -58,7 +58,7 @@ def forward(
     taps = channels * g.KH * g.KW
     columns = g.N * g.OH * g.OW
     relu = int(activation == "relu")
-    # Two sizes of a direct block: few filters, unless they would leave many of its rows empty.
+    # Filters of a direct block: 32, or 8 where 32 would leave many of its rows empty.
     few = 1 if filters == 1 else 8 if -(-filters // 32) * 64 > 3 * filters else 32
     blocks = g.groups * -(-filters // few)
     direct = channels <= _DIRECT_CHANNELS and taps <= _FORWARD_TAPS and blocks <= _GRID
@@ -132,13 +132,13 @@ def backward_input(launcher: Launcher, grad_y: Array, w: Array, g: Conv2dGeometr
             grad_y, w, grad_x, _sizes(g), CHANNELS=held,
         )  # fmt: skip
         return grad_x
-    # The phase of the upper left pixel has most pixels; the most taps that any phase has.
+    # The largest phase, at the upper left pixel: its pixels, and the most taps of any phase.
     pixels = math.prod(-(-size // s) for size, s in zip((g.H, g.W), g.stride, strict=True))
     taps = math.prod(
         -(-k // (s // math.gcd(s, d)))
         for k, s, d in zip((g.KH, g.KW), g.stride, g.dilation, strict=True)
     )
-    # As many products as the taps of all phases make: at a stride some phases have few, or none.
+    # The work of all phases in units of the largest: at a stride some have few taps, or none.
     products = g.groups * -(-g.KH * g.KW // taps)
     p = plan(channels, g.N * pixels, filters * taps, products, launcher.multiprocessors)
     kernel = _square(g, (1, 3, 5) if phases == 1 else (1,))
