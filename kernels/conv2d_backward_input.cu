@@ -225,10 +225,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
             const int pixel = (column0 + column) % pixels;
-            return ((n * g.C + group * channels + c0) * g.H + phase_h +
-                    pixel / width * g.stride_h) *
-                       g.W +
-                   phase_w + pixel % width * g.stride_w;
+            const int ih = phase_h + pixel / width * g.stride_h;
+            const int iw = phase_w + pixel % width * g.stride_w;
+            return ((n * g.C + group * channels + c0) * g.H + ih) * g.W + iw;
         },
         [](float v, int, int) { return v; });
 }

@@ -39,9 +39,9 @@ __device__ inline real tile_product(real (&a)[TILE][TILE], real (&b)[TILE][TILE]
     for (index_t k0 = 0; k0 < K; k0 += TILE) {
         a[row][column] = has_row && k0 + column < K ? load_a(k0 + column) : real(0);
         b[row][column] = has_column && k0 + row < K ? load_b(k0 + row) : real(0);
-        __syncthreads();  // both tiles are there
+        __syncthreads();  // all threads have written
         for (int k = 0; k < TILE; ++k) sum += a[row][k] * b[k][column];
-        __syncthreads();  // nobody reads them any more
+        __syncthreads();  // all threads have read
     }
     return sum;
 }
