@@ -8,21 +8,21 @@
 // Layout:  x and grad_x are (planes, H, W), y and grad_y (planes, OH, OW), planes = N*C,
 //          contiguous.
 // Owner:   avg_pool2d_forward and _backward take any window. Forward: LANES threads, one output:
-//          1, or a warp for large windows. Backward: one thread, four neighbouring pixels of a row.
-//          The *_stride2 kernels are for 2x2 and 3x3 at stride 2: one thread, two neighbouring
+//          1, or a warp for large windows. Backward: one thread, four neighboring pixels of a row.
+//          The *_stride2 kernels are for 2x2 and 3x3 at stride 2: one thread, two neighboring
 //          outputs; or a patch of two rows of four pixels, as in max_pool2d.cu.
-//          Backward gathers: nothing is added atomically, and the order is that of the taps.
+//          Backward gathers in the order of the taps, without atomics.
 // Launch:  one-dimensional; LANES * outputs threads or more; planes * H * ceil(W / 4) backward.
 //          At stride 2 as many as `pairs` and `patches` say: planes * OH * ceil(OW / 2), and
 //          planes * ceil(H / 2) * ceil(W / 4).
 // Limits:  the *_stride2 kernels divide by WINDOW * WINDOW: either there is no padding, or it
 //          counts.
-// Floor:   2x2 at stride 2, bytes an output: 20 (16 of x, 4 of y), the same backward.
-// Ladder:  1. one thread, one output, one thread, one pixel: neighbours read neighbours, which is
-//             enough while a window is small, but finding a pixel's windows takes six divisions.
-//          2. four pixels a thread share the divisions of their row and leave by one store.
-//          3. a window at stride 2 that the compiler knows: whole patches move as packs, and which
-//             windows hold a pixel is known beforehand. A grad_y is read and divided once a patch.
+// Traffic: 2x2 at stride 2, bytes an output: 20 (16 of x, 4 of y), the same backward.
+// Ladder:  1. one thread, one output or one pixel: neighboring threads read neighboring pixels.
+//             Enough while a window is small, but finding a pixel's windows takes six divisions.
+//          2. four pixels a thread share the divisions of their row and one store.
+//          3. a window at stride 2 that the compiler knows: whole patches move as packs, and it is
+//             known beforehand which windows hold a pixel. A patch reads and divides a grad_y once.
 //          4. pooling a whole image to one number leaves few threads, each far from the next: there
 //             a warp walks along the window and adds up by shuffles.
 #include "common.cuh"
@@ -64,7 +64,7 @@ extern "C" __global__ void avg_pool2d_forward(const real *__restrict__ x, real *
             for (int kw = kw_first; kw < kw_end; ++kw)
                 sum += pixels[static_cast<index_t>(kh) * g.W + kw];
     } else {
-        // The window is one run of pixels, row after row; lanes take neighbours on it.
+        // The window is one run of pixels, row after row; lanes take neighbors on it.
         const int lane = threadIdx.x % LANES, width = kw_end - kw_first;
         const int rows = LANES / width, rest = LANES - rows * width;
         int kh = kh_first + lane / width, kw = kw_first + lane % width;

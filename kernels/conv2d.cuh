@@ -1,7 +1,7 @@
-// The geometry of a convolution, which each of its kernels takes by value.
+// Shared by the kernels of a convolution: its geometry, and whether a pixel lies in an image.
 //
-// The launcher reads this declaration and fills the fields in its order; gpucnn/shapes.py checks
-// the numbers.
+// A kernel takes the geometry by value. The launcher reads this declaration and fills the fields in
+// its order; gpucnn/shapes.py checks the numbers.
 #pragma once
 
 struct Conv2dGeometry {
@@ -13,3 +13,10 @@ struct Conv2dGeometry {
     int top, left;               // padding before the first row and column
     int dilation_h, dilation_w;  // pixels between two taps
 };
+
+#define FAR (-(1 << 30))  // a row that no image has, whatever tap is added to it
+
+// Whether 0 <= i < size.
+__device__ inline bool is_within(int i, int size) {
+    return static_cast<unsigned int>(i) < static_cast<unsigned int>(size);
+}

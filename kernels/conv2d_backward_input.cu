@@ -7,9 +7,9 @@
 //
 // Layouts: grad_y (N, F, OH, OW), w (F, C/groups, KH, KW), grad_x (N, C, H, W).
 //
-// A stride of s leaves most pairs of pixel and tap without an output: h + p - kh*d must be a
-// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in
-// stride_h times stride_w phases; in a phase the taps are an arithmetic progression:
+// At a stride of s most pairs of pixel and tap have no output: h + p - kh*d must be a multiple of
+// s, and h % s alone decides for which taps it is one. So the pixels are divided into stride_h
+// times stride_w phases. In a phase the taps are an arithmetic progression:
 //
 //     phase h % s, h = phase + s*hh:    kh = first + every*i,   oh = hh + offset - step*i
 //     with every = s / gcd(s, d),  step = d / gcd(s, d)
@@ -18,12 +18,15 @@
 //                                       kh:   1    0,2    1    0,2    1
 //                                       oh:   0    1,0    1    2,1    2
 //
-// In a phase the gradient is a convolution of stride 1, and no product with a zero is ever formed.
+// In a phase the gradient is a convolution of stride 1, without a multiplication by zero.
 // A phase without taps (a kernel smaller than the stride) gets zeros.
 //
 // The ladder:
-//   naive    One thread, one pixel of grad_x, in float or double; tries every tap. The oracle.
-//   tiled    An implicit matrix product a phase, as in conv2d_forward.cu:
+//   naive    One thread, one pixel of grad_x, in float or double; it tries every tap. The oracle.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh):
+//            w (C/groups, K) by columns (K, N*H*W), K = F/groups * KH * KW. It knows no phases: a
+//            column holds a zero for each tap without an output.
+//   tiled    An implicit matrix product for each phase, in float (tile.cuh):
 //
 //                 w (C/groups, K)        columns (K, pixels of the phase)      K = F/groups * taps
 //
@@ -39,6 +42,7 @@
 // Limits:  F/groups * KH * KW, H * W and padded sizes below 2^30.
 //          direct: KH * KW * CHANNELS <= 4096.
 #include "conv2d.cuh"
+#include "shared.cuh"
 #include "window.cuh"
 
 #ifndef STRIDE
@@ -75,6 +79,37 @@ extern "C" __global__ void conv2d_backward_input_naive(const real *__restrict__ 
         }
     }
     grad_x[i] = sum;
+}
+
+// Launch: grid (ceil(N*H*W / TILE), groups * ceil(C/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_backward_input_shared(const real *__restrict__ grad_y,
+                                                        const real *__restrict__ w, real *grad_x,
+                                                        const Conv2dGeometry g) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups, taps = g.KH * g.KW;
+    const int tiles = (channels + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y;
+    const index_t column = static_cast<index_t>(blockIdx.x) * TILE + threadIdx.x;  // (n, h, w)
+    const index_t n = column / g.W / g.H;
+    const int ih = column / g.W % g.H, iw = column % g.W;
+
+    const auto weight = [&](int k) {  // k = (f, kh, kw)
+        const index_t f = group * filters + k / taps;
+        return w[(f * channels + row) * taps + k % taps];
+    };
+    const auto gradient = [&](int k) {
+        const int f = group * filters + k / taps, kh = k / g.KW % g.KH, kw = k % g.KW;
+        const int h = ih + g.top - kh * g.dilation_h;  // oh * stride_h, if there is one
+        const int v = iw + g.left - kw * g.dilation_w;
+        if (h < 0 || h % g.stride_h != 0 || h / g.stride_h >= g.OH) return real(0);
+        if (v < 0 || v % g.stride_w != 0 || v / g.stride_w >= g.OW) return real(0);
+        return grad_y[((n * g.F + f) * g.OH + h / g.stride_h) * g.OW + v / g.stride_w];
+    };
+    const bool has_row = row < channels, has_column = n < g.N;
+    const real sum = tile_product(a, b, filters * taps, has_row, has_column, weight, gradient);
+    if (has_row && has_column)
+        grad_x[((n * g.C + group * channels + row) * g.H + ih) * g.W + iw] = sum;
 }
 
 // The taps of one axis that reach the pixels of a phase: first + every*i, for i < count. Tap i of
@@ -190,10 +225,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
             const int pixel = (column0 + column) % pixels;
-            return ((n * g.C + group * channels + c0) * g.H + phase_h +
-                    pixel / width * g.stride_h) *
-                       g.W +
-                   phase_w + pixel % width * g.stride_w;
+            const int ih = phase_h + pixel / width * g.stride_h;
+            const int iw = phase_w + pixel % width * g.stride_w;
+            return ((n * g.C + group * channels + c0) * g.H + ih) * g.W + iw;
         },
         [](float v, int, int) { return v; });
 }

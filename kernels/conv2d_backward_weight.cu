@@ -6,15 +6,17 @@
 //
 // Layouts: grad_y (N, F, OH, OW), x (N, C, H, W), grad_w (F, C/groups, KH, KW).
 //
-// Few outputs, each of which is a sum over all pixels of the batch: for a first layer 1->32 3x3 on
-// a batch of 128 digits, 288 sums of 86,528 terms. So the pixels (n, oh, ow) are cut into parts. A
-// block adds up one part and writes it to a workspace (parts, F, C/groups, KH, KW); sum_parts adds
-// the parts in their order. How many parts there are follows from the sizes and the device alone,
-// so that the same call gives the same bits.
+// There are few outputs, and each is a sum over all pixels of the batch: a first layer 1->32 3x3
+// on a batch of 128 digits has 288 sums of 86,528 terms. So tiled and direct cut the pixels
+// (n, oh, ow) into parts. A block adds up one part and writes it to a workspace (parts, F,
+// C/groups, KH, KW); sum_parts adds the parts in their order. The number of parts depends on the
+// sizes and the device alone, so that the same call gives the same bits.
 //
 // The ladder:
 //   naive    One thread, one weight, the whole sum, in float or double. The oracle.
-//   tiled    An implicit matrix product over a part:
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh); the
+//            whole sum, so that few outputs leave most of a GPU idle.
+//   tiled    An implicit matrix product over a part, in float (tile.cuh):
 //
 //                grad_y (F/groups, pixels)     columns^T (pixels, C/groups*KH*KW)
 //                    pixel ------>                 c,kh,kw ------>
@@ -22,8 +24,8 @@
 //                    . . . .                       . . . . . . . .
 //
 //            Memory is contiguous along the pixels on both sides: 8 lanes read 8 adjacent pixels, a
-//            sector of memory. A thread stays with one of the 8 pixels of a step, so that (n, oh,
-//            ow) advances by additions; its columns (c, kh, kw) are taken apart once.
+//            sector of memory. A thread keeps one of the 8 pixels of a step, so that (n, oh, ow)
+//            advances by additions; it splits its columns into (c, kh, kw) once.
 //   direct   For 1 to 4 channels a group, where a tile of 64 columns would stay half empty: a block
 //            takes one channel and FILTERS filters; a thread walks over its pixels with
 //            FILTERS * KERNEL^2 sums in registers, and the block adds up its threads by shuffles.
@@ -34,6 +36,7 @@
 //            that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and the padded C/groups * H * W below 2^30.
 #include "conv2d.cuh"
+#include "shared.cuh"
 #include "tile.cuh"
 
 #ifndef KERNEL
@@ -74,6 +77,33 @@ extern "C" __global__ void conv2d_backward_weight_naive(const real *__restrict__
         }
     }
     grad_w[i] = sum;
+}
+
+// Launch: grid (ceil(C/groups*KH*KW / TILE), groups * ceil(F/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_backward_weight_shared(const real *__restrict__ grad_y,
+                                                         const real *__restrict__ x, real *grad_w,
+                                                         const Conv2dGeometry g) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups, pixels = g.OH * g.OW;
+    const int tiles = (filters + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y, f = group * filters + row;
+    const int column = blockIdx.x * TILE + threadIdx.x, width = channels * g.KH * g.KW;
+    const int c = column / g.KW / g.KH, kh = column / g.KW % g.KH, kw = column % g.KW;
+
+    const auto gradient = [&](index_t k) {  // k = (n, oh, ow)
+        return grad_y[(k / pixels * g.F + f) * pixels + k % pixels];
+    };
+    const auto pixel = [&](index_t k) {
+        const int h = k % pixels / g.OW * g.stride_h + kh * g.dilation_h - g.top;
+        const int v = k % g.OW * g.stride_w + kw * g.dilation_w - g.left;
+        if (!is_within(h, g.H) || !is_within(v, g.W)) return real(0);
+        return x[((k / pixels * g.C + group * channels + c) * g.H + h) * g.W + v];
+    };
+    const bool has_row = row < filters, has_column = column < width;
+    const index_t K = static_cast<index_t>(g.N) * pixels;
+    const real sum = tile_product(a, b, K, has_row, has_column, gradient, pixel);
+    if (has_row && has_column) grad_w[static_cast<index_t>(f) * width + column] = sum;
 }
 
 // (n, oh, ow) of the pixel that comes STEP pixels later.

@@ -7,9 +7,10 @@
 // Layouts: x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or null, y (N, F, OH, OW).
 //
 // The ladder:
-//   naive    One thread, one output, in float or double. Every product reads its x and its w, so
-//            that loads, not arithmetic, set the pace. It is the oracle of the others on a GPU.
-//   tiled    float. An implicit matrix product: no column matrix is ever written.
+//   naive    One thread, one output, in float or double. Each multiply-add loads its x and its w,
+//            so that loads set the speed. The oracle of the other algorithms on a GPU.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh). An
+//            element that a block loads serves 16 multiply-adds.
 //
 //                 w (F/groups, K)          columns (K, N*OH*OW)        K = C/groups * KH * KW
 //                   k ------>                  pixel ------>
@@ -17,14 +18,16 @@
 //                   . . . .            c,kh,kw . . . . . . . .    gathered from x: k says which
 //                                              . . . . . . . .    channel and tap, pixel where
 //
-//            A thread computes 64 outputs from 16 values a step, so that each load feeds 8 times as
-//            many multiply-adds. Neighbouring lanes gather neighbouring pixels: coalesced. A lane
-//            keeps to its pixels, so that window positions are computed once, and a warp to its
-//            rows, so that k is taken apart once a row. If there are too few tiles for the device,
-//            K is cut into parts (gridDim.z) that are added by sum_parts.
+//            The matrix of columns is never written: the kernel computes where an element of it
+//            lies in x.
+//   tiled    The same product in float, with 8 x 8 outputs a thread (tile.cuh): each load feeds 8
+//            times as many multiply-adds. Neighboring lanes load neighboring pixels, so that loads
+//            coalesce. A lane keeps its pixels and finds their windows once; a warp keeps its rows
+//            and splits k into channel and tap once a row. If there are too few tiles for the
+//            device, K is cut into parts (gridDim.z) that sum_parts adds.
 //   direct   For 1 to 4 channels a group: K is so short that writing y takes longer than computing
-//            it, and a tile of the depth of BK would stay half empty. A thread computes FILTERS
-//            outputs of PIXELS pixels in registers, with the weights in shared memory.
+//            it, and a tile of depth BK would stay half empty. A thread computes FILTERS outputs of
+//            PIXELS pixels in registers, with the weights in shared memory.
 //
 // Constants:
 //   KERNEL   1, 3, 5: the size of a square kernel, 0: any.
@@ -33,6 +36,7 @@
 //            so that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
 #include "conv2d.cuh"
+#include "shared.cuh"
 #include "window.cuh"
 
 #ifndef FILTERS
@@ -76,6 +80,36 @@ extern "C" __global__ void conv2d_forward_naive(const real *__restrict__ x,
         }
     }
     y[i] = activation ? relu(sum) : sum;
+}
+
+// Launch: grid (ceil(N*OH*OW / TILE), groups * ceil(F/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_forward_shared(const real *__restrict__ x,
+                                                 const real *__restrict__ w,
+                                                 const real *__restrict__ bias, real *y,
+                                                 const Conv2dGeometry g, int activation) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups;
+    const int tiles = (filters + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y, f = group * filters + row;
+    const index_t column = static_cast<index_t>(blockIdx.x) * TILE + threadIdx.x;  // (n, oh, ow)
+    const index_t n = column / g.OW / g.OH;
+    const int oh = column / g.OW % g.OH, ow = column % g.OW;
+    const int K = channels * g.KH * g.KW;
+
+    const auto weight = [&](int k) { return w[static_cast<index_t>(f) * K + k]; };
+    const auto pixel = [&](int k) {  // k = (c, kh, kw)
+        const int c = k / g.KW / g.KH, kh = k / g.KW % g.KH, kw = k % g.KW;
+        const int h = oh * g.stride_h + kh * g.dilation_h - g.top;
+        const int v = ow * g.stride_w + kw * g.dilation_w - g.left;
+        if (!is_within(h, g.H) || !is_within(v, g.W)) return real(0);
+        return x[((n * g.C + group * channels + c) * g.H + h) * g.W + v];
+    };
+    const bool has_row = row < filters, has_column = n < g.N;
+    real sum = tile_product(a, b, K, has_row, has_column, weight, pixel);
+    if (!has_row || !has_column) return;
+    if (bias != nullptr) sum += bias[f];
+    y[((n * g.F + f) * g.OH + oh) * g.OW + ow] = activation ? relu(sum) : sum;
 }
 
 // Part z of K, `depth` long, goes to y + z * (N*F*OH*OW): with one part y itself, else a workspace.

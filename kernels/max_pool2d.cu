@@ -15,19 +15,19 @@
 //              x  # # # # .    VECTOR = 4       grad_x  # # # #        grad_y  . o o
 //                 # # # # .                             # # # #                . o o
 //                 . . . . .    3x3: rows and
-//              y   o   o       columns around   what a neighbour owns is read, never written
+//              y   o   o       columns around   what a neighbor owns is read, never written
 //
 // Launch:  one-dimensional; as many threads as `outputs`, `pixels` or `patches` says.
 // Limits:  VECTOR is 4 where a row begins at a multiple of four elements in memory; forward also
 //          asks for an even OW with 2*OW <= W. Else it is 2, and pixels are moved one by one.
-// Floor:   2x2 at stride 2, bytes an output: 21 forward (16 of x, 4 of y, 1 of argmax) and
+// Traffic: 2x2 at stride 2, bytes an output: 21 forward (16 of x, 4 of y, 1 of argmax) and
 //          backward.
-// Ladder:  1. one thread, one output: most of its instructions find its place, and a load brings 4
-//             bytes.
-//          2. unrolled, all rows of all windows on their way before the first comparison.
+// Ladder:  1. one thread, one output: most of its instructions compute addresses, and a load brings
+//             4 bytes.
+//          2. unrolled: all rows of all windows are loaded before the first comparison.
 //          3. packs of four pixels: a warp reads 512 bytes an instruction, none of them twice.
-//          Backward is a gather over the windows that hold a pixel, so nothing is added atomically,
-//          and in the order of the taps.
+//          Backward gathers from the windows that hold a pixel, in the order of the taps, without
+//          atomics.
 #include "common.cuh"
 #include "pack.cuh"
 #include "pool2d.cuh"
@@ -46,14 +46,14 @@ typedef TAP tap_t;
 #ifndef VECTOR
 #define VECTOR 4  // pixels of a row that a thread moves: 4 at once, or 2 one by one
 #endif
-#define OUTPUTS (VECTOR / 2)           // neighbouring windows of a thread, forward
+#define OUTPUTS (VECTOR / 2)           // neighboring windows of a thread, forward
 #define SPAN (VECTOR + WINDOW - 2)     // columns under them
 static_assert(WINDOW == 3 || PAD == 0, "a padded window of 2 goes through max_pool2d_forward");
 
 __device__ inline real lowest() { return -static_cast<real>(__int_as_float(0x7f800000)); }
 
-// Whether v takes the place of the best so far: greater, or the first NaN.
-__device__ inline bool wins(real v, real best) { return !(v <= best) && best == best; }
+// Whether v replaces the best so far: it is greater, or the first NaN.
+__device__ inline bool replaces(real v, real best) { return !(v <= best) && best == best; }
 
 extern "C" __global__ void max_pool2d_forward(const real *__restrict__ x, real *__restrict__ y,
                                               tap_t *__restrict__ argmax, index_t outputs,
@@ -67,18 +67,18 @@ extern "C" __global__ void max_pool2d_forward(const real *__restrict__ x, real *
     const int kw_first = max(0, -w0), kw_end = min(g.KW, g.W - w0);
     const real *pixels = x + (plane * g.H + h0) * g.W + w0;
     real best = lowest();
-    int winner = kh_first * g.KW + kw_first;
+    int tap = kh_first * g.KW + kw_first;
     for (int kh = kh_first; kh < kh_end; ++kh) {
         for (int kw = kw_first; kw < kw_end; ++kw) {
             const real v = pixels[static_cast<index_t>(kh) * g.W + kw];
-            if (wins(v, best)) {
+            if (replaces(v, best)) {
                 best = v;
-                winner = kh * g.KW + kw;
+                tap = kh * g.KW + kw;
             }
         }
     }
     y[i] = best;
-    argmax[i] = static_cast<tap_t>(winner);
+    argmax[i] = static_cast<tap_t>(tap);
 }
 
 extern "C" __global__ void max_pool2d_backward(const real *__restrict__ grad_y,
@@ -142,7 +142,7 @@ extern "C" __global__ void max_pool2d_forward_stride2(const real *__restrict__ x
     for (int kh = 0; kh < WINDOW; ++kh)
         load_row(x + plane * g.H * g.W, 2 * oh + kh - PAD, 2 * ow, g.H, g.W, seen[kh]);
     pack<real, OUTPUTS> best;
-    pack<tap_t, OUTPUTS> winner;
+    pack<tap_t, OUTPUTS> best_tap;
 #pragma unroll
     for (int j = 0; j < OUTPUTS; ++j) {
         real most = lowest();
@@ -150,16 +150,16 @@ extern "C" __global__ void max_pool2d_forward_stride2(const real *__restrict__ x
 #pragma unroll
         for (int k = 0; k < WINDOW * WINDOW; ++k) {
             const real v = seen[k / WINDOW][2 * j + k % WINDOW];
-            if (wins(v, most)) {
+            if (replaces(v, most)) {
                 most = v;
                 tap = k;
             }
         }
         best.lane[j] = most;
-        winner.lane[j] = static_cast<tap_t>(tap);
+        best_tap.lane[j] = static_cast<tap_t>(tap);
     }
     store(y + row * g.OW + ow, best);  // OUTPUTS is 1, or divides OW
-    store(argmax + row * g.OW + ow, winner);
+    store(argmax + row * g.OW + ow, best_tap);
 }
 
 extern "C" __global__ void max_pool2d_backward_stride2(const real *__restrict__ grad_y,

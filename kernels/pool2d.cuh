@@ -1,4 +1,4 @@
-// The geometry of a pooling, which each of its kernels takes by value.
+// The geometry of a pooling, which its kernels take by value.
 //
 // The launcher reads this declaration and fills the fields in its order; gpucnn/shapes.py checks
 // the numbers.

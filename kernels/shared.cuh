@@ -28,9 +28,9 @@
 
 // The output of the calling thread; all threads of the block call this.
 //
-// A and B need not lie in memory as matrices: load_a(k) returns element (row, k) of the thread's row
-// and load_b(k) element (k, column) of its column. Neither is called if has_row, or has_column, is
-// false, as in a tile that extends beyond the result.
+// A and B need not lie in memory as matrices: load_a(k) returns element (row, k) of the row of the
+// thread, load_b(k) element (k, column) of its column. Neither is called if has_row, or has_column,
+// is false, as in a tile that extends beyond the result.
 template <class LoadA, class LoadB>
 __device__ inline real tile_product(real (&a)[TILE][TILE], real (&b)[TILE][TILE], index_t K,
                                     bool has_row, bool has_column, LoadA load_a, LoadB load_b) {
@@ -39,9 +39,9 @@ __device__ inline real tile_product(real (&a)[TILE][TILE], real (&b)[TILE][TILE]
     for (index_t k0 = 0; k0 < K; k0 += TILE) {
         a[row][column] = has_row && k0 + column < K ? load_a(k0 + column) : real(0);
         b[row][column] = has_column && k0 + row < K ? load_b(k0 + row) : real(0);
-        __syncthreads();  // both tiles are there
+        __syncthreads();  // all threads have written
         for (int k = 0; k < TILE; ++k) sum += a[row][k] * b[k][column];
-        __syncthreads();  // nobody reads them any more
+        __syncthreads();  // all threads have read
     }
     return sum;
 }

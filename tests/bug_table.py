@@ -197,8 +197,8 @@ BUGS = [
     ),
     Bug(
         "max_pool2d: the first tap may be padding", "kernels/max_pool2d.cu",
-        "int winner = kh_first * g.KW + kw_first;",
-        "int winner = 0;",
+        "int tap = kh_first * g.KW + kw_first;",
+        "int tap = 0;",
         KERNELS, "nobody_wins",
     ),
     Bug(
@@ -397,6 +397,25 @@ BUGS = [
         "relu",
         CONVOLUTION, "test_every_tile and 3-",
     ),
+    # ---- products in shared memory ---------------------------------------------------------
+    Bug(
+        "shared: the next step is written while this one is read", "kernels/shared.cuh",
+        "        __syncthreads();  // all threads have read\n",
+        "",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "shared: what follows the last term is not zero", "kernels/shared.cuh",
+        "has_row && k0 + column < K ?",
+        "has_row ?",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "conv2d_forward_shared: all groups see the first channels", "kernels/conv2d_forward.cu",
+        "n * g.C + group * channels + c) * g.H + h",
+        "n * g.C + c) * g.H + h",
+        CONVOLUTION, "test_shared and groups",
+    ),
     # ---- tiled products --------------------------------------------------------------------
     Bug(
         "matmul: the next step goes where this one reads", "kernels/matmul.cu",
@@ -435,7 +454,7 @@ BUGS = [
         CONVOLUTION, "test_matmul and False-False",
     ),
     Bug(
-        "tile: what lies before an image is inside", "kernels/tile.cuh",
+        "conv2d: what lies before an image is inside", "kernels/conv2d.cuh",
         "static_cast<unsigned int>(i) < static_cast<unsigned int>(size)",
         "i < size",
         CONVOLUTION, "test_tiled and strides and 32-bit",

@@ -97,6 +97,11 @@ def in_use() -> list[Variant]:
                 for dtype in ("float32", "float64"):
                     _primitives(backend, dtype)
                 _uncommon(backend)
+            recorder.algorithm = "shared"
+            for dtype in ("float32", "float64"):
+                _convolution(backend, (4, 32, 17, 17), (64, 32, 3, 3), dtype=dtype)
+                _matrix_products(backend, dtype)
+            recorder.algorithm = None
         out, step = recorder.empty((8,), "uint32"), recorder.empty((1,), "uint32")
         recorder.launch("philox", "philox_bits", 1, 256, out, out.size, 1, 2, step)
         watch = Stopwatch(CudaBackend("cuda:0", xp, recorder))
@@ -124,6 +129,8 @@ def wide() -> list[Variant]:
     recorder.wide = True
     with _as_simulator(recorder) as backend, backend.quiet_device():
         _train_and_evaluate()
+        _primitives(backend, "float32")
+        recorder.algorithm = "shared"
         _primitives(backend, "float32")
     return sorted(recorder.variants)
 
@@ -201,14 +208,7 @@ def _uncommon(backend: CudaBackend) -> None:
                 backend.avg_pool2d_backward(
                     y, x.shape, kernel, count_include_pad=counted, **options
                 )
-        for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
-            for transpose_a in (False, True):
-                for transpose_b in (False, True):
-                    a = empty((K, M) if transpose_a else (M, K), dtype)
-                    b = empty((N, K) if transpose_b else (K, N), dtype)
-                    turned = {"transpose_a": transpose_a, "transpose_b": transpose_b}
-                    backend.matmul(a, b, **turned)
-                    backend.matmul(a, b, bias=empty((N,), dtype), activation="relu", **turned)
+        _matrix_products(backend, dtype)
         for shape in ((64, 128), (64, 32, 24, 24)):
             x, channel = empty(shape, dtype), empty(shape[1:2], dtype)
             backend.bias_grad(x)
@@ -216,3 +216,16 @@ def _uncommon(backend: CudaBackend) -> None:
             backend.batch_norm_backward(x, x, channel, channel, channel)
         logits, labels = empty((64, 1000), dtype), empty((64,), "int32")
         backend.softmax_cross_entropy_forward(logits, labels)
+
+
+def _matrix_products(backend: CudaBackend, dtype: str) -> None:
+    """Of all sizes, with and without transposes, bias and ReLU."""
+    empty = backend.launcher.empty
+    for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
+        for transpose_a in (False, True):
+            for transpose_b in (False, True):
+                a = empty((K, M) if transpose_a else (M, K), dtype)
+                b = empty((N, K) if transpose_b else (K, N), dtype)
+                transposes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+                backend.matmul(a, b, **transposes)
+                backend.matmul(a, b, bias=empty((N,), dtype), activation="relu", **transposes)

@@ -37,7 +37,8 @@ class Launcher(ABC):
         name: of the device, for messages: "cuda:0", "sim".
         multiprocessors: how many blocks run at once, which decides how far a reduction is split.
         wide: whether to use 64-bit offsets for arrays of every size.
-        algorithm: the convolution kernels to use, "naive", "tiled" or "direct"; None chooses.
+        algorithm: of convolution and matrix product, one of `ALGORITHMS`, see `force_algorithm`;
+            None chooses by the sizes.
     """
 
     name: str
