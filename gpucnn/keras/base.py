@@ -6,6 +6,7 @@ import operator
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -19,6 +20,7 @@ from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.keras.training import Compiled
 from gpucnn.nn.arguments import is_whole
+from gpucnn.nn.sequential import Chain
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,10 @@ class Base(nn.Sequential):
             return super().__call__(*inputs, **options)
         with self.training_mode() if training else self.evaluating():
             return super().__call__(*inputs, **options)
+
+    def forward(self, x: Tensor, logits: bool = False) -> Tensor:
+        """The output; with `logits` without the activation that the model ends in."""
+        return self.run(self._logits, x) if logits else super().forward(x)
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -273,9 +279,16 @@ class Base(nn.Sequential):
             metric.check(shape)
         return Reader(compiled.loss.function, shape)
 
-    def for_loss(self) -> Callable[[Tensor], Tensor]:
-        """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
-        return outputs.for_loss(self, self.require_compiled("fit").loss)
+    @cached_property
+    def _logits(self) -> Chain:
+        """The layers without the final activation: once built, no layer is added any more."""
+        self.require_built()
+        return outputs.without_activation(self)
+
+    def for_loss(self) -> outputs.Network:
+        """The network that the loss is computed on; see `gpucnn.keras.outputs`."""
+        loss = self.require_compiled("fit").loss
+        return outputs.for_loss(self, partial(self, logits=True), loss)
 
 
 def _plain(seed: Any) -> Any:
