@@ -149,6 +149,40 @@ def test_imports_flow_one_way(module, file):
     assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
+def imported_in(package: str) -> dict[str, set[str]]:
+    """Module of a package -> the modules of it that it imports, at once, late or for types."""
+    inside = [m for m in MODULES if m == package or m.startswith(f"{package}.")]
+    graph: dict[str, set[str]] = {}
+    for module in inside:
+        names = {name.removeprefix("gpucnn.") for name, *_ in imports(module, MODULES[module])}
+        found = {name if name in MODULES else name.rpartition(".")[0] for name in names}
+        graph[module] = (found - {module}) & set(inside)
+    return graph
+
+
+def circles(graph: dict[str, set[str]]) -> set[str]:
+    """The modules from which a way of imports leads back to them."""
+    reached = {module: set(targets) for module, targets in graph.items()}
+    for through in graph:  # the transitive closure (Warshall 1962)
+        for targets in reached.values():
+            if through in targets:
+                targets |= reached[through]
+    return {module for module, targets in reached.items() if module in targets}
+
+
+def test_circles_are_found():
+    graph = {"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set(), "e": {"a", "e"}}
+    assert circles(graph) == {"b", "c", "e"}
+
+
+@pytest.mark.parametrize("package", ["keras"])
+def test_no_circle_of_imports_in_a_package(package):
+    graph = imported_in(package)
+    assert {f"{package}.{name}" for name in ("models", "base", "callback")} <= set(graph)
+    assert f"{package}.base" in graph[f"{package}.fitting"]
+    assert not circles(graph)
+
+
 def test_a_tensor_knows_the_functions_late_and_in_one_place():
     """The one arrow back: a Tensor's operators are functions; never when autograd is imported."""
     found = [
