@@ -165,10 +165,6 @@ def test_imports_flow_one_way(module, file):
     assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
-#: Packages whose modules import each other in a circle, and the reason.
-CIRCLES = {
-    "keras": "a model saves itself and is made by loading, so models and files need each other",
-}
 PACKAGES = sorted({module.partition(".")[0] for module in MODULES if "." in module})
 
 
@@ -215,8 +211,8 @@ def test_modules_of_a_package_import_each_other_one_way(package):
         - {module}
         for module, file in modules.items()
     }
-    circle = in_circles(edges)
-    assert bool(circle) == (package in CIRCLES), sorted(circle)
+    assert any(edges.values()) or len(modules) < 3
+    assert not in_circles(edges)
 
 
 def test_a_tensor_knows_the_functions_late_and_in_one_place():
