@@ -197,8 +197,8 @@ BUGS = [
     ),
     Bug(
         "max_pool2d: the first tap may be padding", "kernels/max_pool2d.cu",
-        "int winner = kh_first * KW + kw_first;",
-        "int winner = 0;",
+        "int tap = kh_first * g.KW + kw_first;",
+        "int tap = 0;",
         KERNELS, "nobody_wins",
     ),
     Bug(
@@ -227,14 +227,14 @@ BUGS = [
     ),
     Bug(
         "avg_pool2d: padding always counts", "kernels/avg_pool2d.cu",
-        "count_include_pad ? KH * KW :",
-        "true ? KH * KW :",
+        "count_include_pad ? g.KH * g.KW :",
+        "true ? g.KH * g.KW :",
         "backend/test_pooling.py", "counts_the_padding",
     ),
     Bug(
         "avg_pool2d: one window too many in the gradient", "kernels/avg_pool2d.cu",
-        "(h - KH) / SH + 1",
-        "(h - KH) / SH",
+        "(h - g.KH) / g.stride_h + 1",
+        "(h - g.KH) / g.stride_h",
         KERNELS, "average",
     ),
     Bug(
@@ -397,6 +397,25 @@ BUGS = [
         "relu",
         CONVOLUTION, "test_every_tile and 3-",
     ),
+    # ---- products in shared memory ---------------------------------------------------------
+    Bug(
+        "shared: the next step is written while this one is read", "kernels/shared.cuh",
+        "        __syncthreads();  // all threads have read\n",
+        "",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "shared: what follows the last term is not zero", "kernels/shared.cuh",
+        "has_row && k0 + column < K ?",
+        "has_row ?",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "conv2d_forward_shared: all groups see the first channels", "kernels/conv2d_forward.cu",
+        "n * g.C + group * channels + c) * g.H + h",
+        "n * g.C + c) * g.H + h",
+        CONVOLUTION, "test_shared and groups",
+    ),
     # ---- tiled products --------------------------------------------------------------------
     Bug(
         "matmul: the next step goes where this one reads", "kernels/matmul.cu",
@@ -435,7 +454,7 @@ BUGS = [
         CONVOLUTION, "test_matmul and False-False",
     ),
     Bug(
-        "tile: what lies before an image is inside", "kernels/tile.cuh",
+        "conv2d: what lies before an image is inside", "kernels/conv2d.cuh",
         "static_cast<unsigned int>(i) < static_cast<unsigned int>(size)",
         "i < size",
         CONVOLUTION, "test_tiled and strides and 32-bit",
@@ -473,20 +492,20 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward: the dilation is forgotten", "kernels/conv2d_forward.cu",
-        "taps_t taps = {KH, KW, dilation_h, dilation_w}",
-        "taps_t taps = {KH, KW, 1, 1}",
+        "taps_t taps = {g.KH, g.KW, g.dilation_h, g.dilation_w}",
+        "taps_t taps = {g.KH, g.KW, 1, 1}",
         CONVOLUTION, "test_tiled and dilation and 32-bit",
     ),
     Bug(
         "conv2d_forward: all groups see the first channels", "kernels/conv2d_forward.cu",
-        "set_window(windows, j, (n * C + group * channels) * H * W",
-        "set_window(windows, j, n * C * H * W",
+        "set_window(windows, j, (n * g.C + group * channels) * g.H * g.W",
+        "set_window(windows, j, n * g.C * g.H * g.W",
         CONVOLUTION, "test_tiled and groups and 32-bit",
     ),
     Bug(
         "conv2d_forward: height for width", "kernels/conv2d_forward.cu",
-        "FAR, pixel % OW * stride_w",
-        "FAR, pixel % OW * stride_h",
+        "pixel % g.OW * g.stride_w - g.left, g.H",
+        "pixel % g.OW * g.stride_h - g.left, g.H",
         CONVOLUTION, "test_tiled and strides and 32-bit",
     ),
     Bug(
@@ -497,8 +516,8 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward_direct: one dilation for both axes", "kernels/conv2d_forward.cu",
-        "w = kw * dilation_w;\n                const index_t",
-        "w = kw * dilation_h;\n                const index_t",
+        "w = kw * g.dilation_w;\n                const index_t",
+        "w = kw * g.dilation_h;\n                const index_t",
         CONVOLUTION, "test_direct and dilation and 32-bit",
     ),
     Bug(
@@ -509,7 +528,7 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward_naive: the group is forgotten", "kernels/conv2d_forward.cu",
-        "f / (F / groups) * channels",
+        "f / (g.F / g.groups) * channels",
         "0",
         CONVOLUTION, "test_naive and groups",
     ),
@@ -533,13 +552,13 @@ BUGS = [
     ),
     Bug(
         "conv2d_backward_input: the phase of the other axis", "kernels/conv2d_backward_input.cu",
-        "find_phase(phase_h, KH, stride_h",
-        "find_phase(phase_w, KH, stride_h",
+        "find_phase(phase_h, g.KH, g.stride_h",
+        "find_phase(phase_w, g.KH, g.stride_h",
         CONVOLUTION, "test_tiled and strides and 32-bit",
     ),
     Bug(
         "conv2d_backward_input: all parts in one place", "kernels/conv2d_backward_input.cu",
-        "grad_x += static_cast<index_t>(part) * N * C * H * W;",
+        "grad_x += static_cast<index_t>(part) * g.N * g.C * g.H * g.W;",
         "",
         CONVOLUTION, "stride_in_parts",
     ),
@@ -553,8 +572,8 @@ BUGS = [
     Bug(
         "conv2d_backward_input_direct: every tap reaches every pixel",
         "kernels/conv2d_backward_input.cu",
-        "find_phase(iw % stride_w, KW",
-        "find_phase(0, KW",
+        "find_phase(iw % g.stride_w, g.KW",
+        "find_phase(0, g.KW",
         CONVOLUTION, "test_direct and stride and 32-bit",
     ),
     Bug(

@@ -1,4 +1,4 @@
-"""Where arrays are computed on: `get` a backend by name, or the one `of` some arrays."""
+"""The backends: `get` one by the name of a device, or the one `of` some arrays."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def _no_array(others: list[Any]) -> DtypeError:
 
 
 def device_of(array: Any) -> str | None:
-    """The device of an array by its type, which is not imported for that; None for no array."""
+    """The device of an array, told by the name of its type; None for other objects."""
     module = type(array).__module__
     if is_plain(array):
         return "cpu"

@@ -1,4 +1,4 @@
-"""What keeps a device, or its full speed, from being used here."""
+"""Problems that keep a device, or its full speed, from being used here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Problem(NamedTuple):
-    """What is in the way, and what to do."""
+    """The cause, and what to do about it."""
 
     cause: str
     fix: str

@@ -1,4 +1,4 @@
-"""The gradient of the ReLU. The ReLU itself is part of the primitive before it."""
+"""The gradient of the ReLU. The ReLU itself is fused into the primitive before it."""
 
 from __future__ import annotations
 

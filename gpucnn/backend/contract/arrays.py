@@ -1,4 +1,4 @@
-"""What a backend has beside its primitives: its arrays and its description."""
+"""The services of a backend beside its primitives: arrays and a description."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ class Arrays(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What the bits of a result depend on: device, versions, BLAS core type, threads."""
+        """All that the bits of a result depend on: device, versions, BLAS core type, threads."""
 
     def preparation(self) -> str | None:
-        """What the first calls will take seconds for, as a line for the user; None if nothing."""
+        """A line for the user if the first calls prepare something for seconds, else None."""
         return None
 
     @abstractmethod

@@ -23,7 +23,7 @@ PoolArg = tuple[PairArg, PairArg | None, PaddingArg]  # kernel, stride (None: th
 
 
 class Convolution(Pooling, Activation):
-    """Weights (F, C/groups, KH, KW), activations (N, C, H, W)."""
+    """Weights are (F, C/groups, KH, KW), activations (N, C, H, W)."""
 
     def conv2d_forward(
         self,
@@ -192,7 +192,6 @@ class Convolution(Pooling, Activation):
         return self._conv2d_relu_pool_forward(x, w, b, geometry, activation, pooling)
 
     # Not abstract: a backend that can do a block at once replaces these two.
-    # Not abstract: a wing that computes the three at once replaces this and its backward.
     def _conv2d_relu_pool_forward(
         self,
         x: Array,
@@ -202,6 +201,7 @@ class Convolution(Pooling, Activation):
         activation: str | None,
         pool: Pool2dGeometry | None,
     ) -> tuple[Array, Array | None]:
+        """One step after the other. A wing that fuses them replaces this and the backward."""
         y = self._conv2d_forward(x, w, b, g, activation)
         return (y, None) if pool is None else self._max_pool2d_forward(y, pool)
 
@@ -222,20 +222,20 @@ class Convolution(Pooling, Activation):
     ) -> tuple[Array | None, Array | None, Array | None]:
         """All gradients of `conv2d_relu_pool_forward`.
 
-        A pixel that is the maximum of a window has the window's value, so the ReLU's gradient is
-        the same before the pool and after it, where there is less of it.
+        The ReLU's gradient is taken at the pooled y, which has fewer elements: the maximum of a
+        window is the value of one of its pixels.
 
         Args:
             grad_y: of the shape of y.
-            x, w: as they were.
+            x, w: as in the forward call.
             y: the result, if it went through a ReLU.
-            argmax: as it was returned, if there is a pool; without one it is not looked at.
-            stride, padding, dilation, groups, pool: as they were.
-            needs: which of the three are wanted.
+            argmax: as the forward call returned it; only used with a pool.
+            stride, padding, dilation, groups, pool: as in the forward call.
+            needs: whether grad_x, grad_w and grad_b are wanted.
 
         Returns:
-            grad_x (N, C, H, W), grad_w (F, C/groups, KH, KW) and grad_b (F,); None for those that
-            are not wanted.
+            grad_x (N, C, H, W), grad_w (F, C/groups, KH, KW) and grad_b (F,); None where one is
+            not wanted.
         """
         self._check_floats(grad_y=grad_y, x=x, w=w, y=y)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
@@ -258,7 +258,7 @@ class Convolution(Pooling, Activation):
         if len(needs) != 3:
             raise UsageError(
                 f"needs is {needs!r}",
-                cause="it says of grad_x, grad_w and grad_b whether they are wanted",
+                cause="it says whether grad_x, grad_w and grad_b are wanted",
                 fix="give needs=(True, True, True)",
             )
         return self._conv2d_relu_pool_backward(grad_y, x, w, y, argmax, geometry, pooling, needs)
@@ -274,6 +274,7 @@ class Convolution(Pooling, Activation):
         pool: Pool2dGeometry | None,
         needs: tuple[bool, bool, bool],
     ) -> tuple[Array | None, Array | None, Array | None]:
+        """One step after the other."""
         if y is not None:
             grad_y = self._relu_backward(grad_y, y)
         if pool is not None:

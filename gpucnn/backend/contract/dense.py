@@ -1,4 +1,4 @@
-"""The matrix product, which a dense layer is."""
+"""The matrix product of a dense layer."""
 
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ class Normalization(Checks):
 
         Args:
             grad_y: shape of x.
-            x, gamma: as they were.
-            mean, var: (C,), which the forward call returned.
-            eps: as it was.
+            x, gamma: as in the forward call.
+            mean, var: (C,), as the forward call returned them.
+            eps: as in the forward call.
 
         Returns:
             grad_x: shape of x; grad_gamma: (C,); grad_beta: (C,).

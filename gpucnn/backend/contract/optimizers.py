@@ -122,13 +122,18 @@ class Optimizers(Checks):
     ) -> None:
         """Apply a rule to the parameter and its slots, in place, unless found_inf is not zero.
 
+        The rules and their numbers are:
+
+            sgd       weight_decay
+            momentum  momentum, nesterov, weight_decay
+            rmsprop   rho, 1 - rho, eps, weight_decay
+            adam      beta1, 1 - beta1, log(beta1), the same of beta2, eps, weight_decay, decoupled
+
         Args:
-            rule: "sgd", "momentum", "rmsprop" or "adam".
             arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
-            numbers: the constants of the rule, in the order of its formula.
             learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
-                of this device, which the host does not wait for. `step` is counted from 1, and
-                None if the rule does not count.
+                of this device. A GPU's array is not read here: the host would wait for it. `step`
+                is counted from 1, and None if the rule does not count.
         """
 
     def _check_update(

@@ -16,7 +16,7 @@ from gpucnn.backend.contract import Array
 
 CHUNK = 1 << 16  # elements of a chunk of flat arrays: the operands stay in the cache
 PARTS = 8  # partial sums of a reduction over the batch: fixed, so that their order is
-_LEAST_CHUNKS = 4  # to cut work of some size into; not the number of threads
+_LEAST_CHUNKS = 4  # of work of some size, whatever the number of threads
 _LINE = 64  # bytes of a line of the cache: a vector that lies across two takes twice the time
 _scratch = threading.local()
 

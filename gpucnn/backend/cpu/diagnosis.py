@@ -10,8 +10,8 @@ import numpy as np
 from gpucnn.backend.cpu.parallel import blas_libraries
 from gpucnn.backend.problem import Problem
 
-# What a CPU can do, NumPy's names for it, and the core types of OpenBLAS that make use of it: the
-# first is one that every such CPU can run.
+# An extension of the CPU, NumPy's names for it, and the core types of OpenBLAS that use it. Every
+# CPU with the extension can run the first of them.
 _CORE_TYPES = (
     ("AVX-512", {"X86_V4", "AVX512_SKX"}, ("SkylakeX", "Cooperlake", "SapphireRapids")),
     ("AVX2", {"X86_V3", "AVX2"}, ("Haswell", "Zen", "Excavator")),
@@ -19,7 +19,7 @@ _CORE_TYPES = (
 
 
 def blas_problem() -> Problem | None:
-    """That OpenBLAS computes with narrower vectors than this CPU has; None if it does not.
+    """The problem that OpenBLAS computes with narrower vectors than this CPU has, or None.
 
     The user may have told it so, or it does not know the CPU.
     """

@@ -29,7 +29,7 @@ _NO_DRIVER = (
 
 
 def cuda_problem(index: int = 0) -> Problem | None:
-    """What keeps the GPU of this number from being used; None if nothing does.
+    """The problem that keeps the GPU of this number from being used, or None.
 
     It imports CuPy (0.1 s to 0.5 s) only if a driver and one CuPy that is new enough are there,
     and it makes no context on the GPU.
@@ -38,7 +38,7 @@ def cuda_problem(index: int = 0) -> Problem | None:
 
 
 def cuda_problems(index: int = 0) -> Iterator[Problem]:
-    """All that keeps it from being used, as far as one problem does not hide another."""
+    """All such problems, but those that another one hides."""
     if (driver := _driver_version()) is None:
         yield Problem("there is no NVIDIA driver", _NO_DRIVER)
     if problem := _cupy_problem(driver or 0):
@@ -59,7 +59,7 @@ def cuda_problems(index: int = 0) -> Iterator[Problem]:
 
 
 def cuda_facts() -> dict[str, str]:
-    """What is found of CUDA on this machine, part by part; it never raises.
+    """The parts of CUDA on this machine, with their versions; it never raises.
 
     The keys are driver, cupy, runtime, nvrtc, headers, a gpu:N for each GPU, and cache. Parts that
     cannot be asked without CuPy are left out where it is missing.
@@ -90,7 +90,7 @@ def cuda_facts() -> dict[str, str]:
 
 
 def _cupy_problem(driver: int) -> Problem | None:
-    """What is wrong with the installed packages, without importing them."""
+    """A problem of the installed packages, found without importing them."""
     packages = _cupy_packages()
     if importlib.util.find_spec("cupy") is None:
         return Problem("CuPy is not installed", _install(driver))

@@ -1,4 +1,4 @@
-"""What the launches of all families share: sizes of a grid, and arguments made ready for a kernel.
+"""Helpers of all families: sizes of a grid, and arguments made ready for a kernel.
 
 A kernel knows no strides: what it reads is made C-contiguous here, what it writes comes from
 `Launcher.empty`.

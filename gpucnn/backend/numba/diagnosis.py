@@ -1,4 +1,4 @@
-"""Whether the CPU's kernels are compiled by Numba here, and if not, why."""
+"""Whether Numba compiles the CPU's kernels here, and if not, why."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from gpucnn.errors import UsageError
 
 @cache
 def numba_problem() -> Problem | None:
-    """Why the CPU computes with NumPy alone; None if its kernels are compiled by Numba.
+    """The reason why the CPU computes with NumPy alone; None if Numba compiles its kernels.
 
-    The extra `fast` brings Numba; $GPUCNN_NUMBA=0 is the way to do without it.
+    The extra `fast` installs Numba; $GPUCNN_NUMBA=0 turns it off.
 
     Raises:
         UsageError: GPUCNN_NUMBA is neither 0 nor 1.

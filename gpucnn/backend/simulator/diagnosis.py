@@ -1,4 +1,4 @@
-"""What the simulated device finds on this machine."""
+"""The compiler and the cache that the simulated device finds here."""
 
 from __future__ import annotations
 
