@@ -92,6 +92,7 @@ def build(shape, classes):
     assert not np.allclose(after["head.weight"], before["head.weight"])
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_faster(run: Any, letters: Path) -> None:
     run("train", "--data", "digits", "--epochs", 15)
     args = ["train", "--data", letters, "--epochs", 3, "--json"]

@@ -61,6 +61,7 @@ def run(compiler):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "n", "kind"),
     [

@@ -86,6 +86,7 @@ def test_the_same_seed_gives_the_same_bits(backend: Any) -> None:
         np.testing.assert_array_equal(again[path], w, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["reverse", "shuffled"])
 def test_the_order_of_threads_does_not_change_a_bit(order: str, monkeypatch: Any) -> None:
     simulator = _simulator()

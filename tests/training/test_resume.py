@@ -237,6 +237,7 @@ def _is_file(descriptor: int) -> bool:
     return os.path.isfile(f"/proc/self/fd/{descriptor}")
 
 
+@pytest.mark.slow
 def test_death_between_any_two_file_operations(
     start: Any, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:
