@@ -20,10 +20,10 @@ Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture
-def trained(run: Any) -> dict[str, Any]:
+def trained(train_once: Any) -> dict[str, Any]:
     """A lenet that knows digits somewhat, in runs/train-1; the end event of its training."""
     args = ["--data", "digits", "--epochs", 2, "--validation", 100, "--standardise"]
-    result = run("train", *args, "--json")
+    result = train_once(*args, "--json")
     assert result.code == 0
     end: dict[str, Any] = result.events[-1]
     return end
