@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 
-def slow_except(names: Iterable[str], *quick: str) -> list[Any]:
-    """The names as arguments of `pytest.mark.parametrize`: all are slow but the quick ones."""
-    names = list(names)
-    assert set(quick) <= set(names), f"there is no case {set(quick) - set(names)}"
-    return [n if n in quick else pytest.param(n, marks=pytest.mark.slow) for n in names]
+def slow_except(cases: Iterable[Any], *quick: Any) -> list[Any]:
+    """The cases for `pytest.mark.parametrize`: all of them are slow but the quick ones."""
+    cases = list(cases)
+    missing = [case for case in quick if case not in cases]
+    assert not missing, f"there is no case {missing}"
+    return [c if c in quick else pytest.param(c, marks=pytest.mark.slow) for c in cases]

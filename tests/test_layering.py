@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -84,9 +85,14 @@ def sources() -> Iterator[tuple[str, Path]]:
 MODULES = dict(sources())
 
 
+@functools.cache
+def parsed(file: Path) -> ast.Module:
+    return ast.parse(file.read_text())
+
+
 def imports(module: str, file: Path) -> Iterator[tuple[str, int, bool]]:
     """(full name, line, whether it runs when the module is imported) of every import."""
-    tree = ast.parse(file.read_text())
+    tree = parsed(file)
     top_level = set()
     pending: list[ast.AST] = list(tree.body)
     while pending:
@@ -202,12 +208,12 @@ def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
         return
     constants = [
         node.value
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     docstrings = {
         ast.get_docstring(node, clean=False)
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
     }
     for text in set(constants) - docstrings:
@@ -219,7 +225,7 @@ def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_a_backend_never_sees_a_tensor(module, file):
     if module.partition(".")[0] == "backend":
-        names = {n.id for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Name)}
+        names = {n.id for n in ast.walk(parsed(file)) if isinstance(n, ast.Name)}
         assert "Tensor" not in names
 
 

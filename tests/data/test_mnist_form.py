@@ -204,7 +204,7 @@ def nearest(mnist_dir: Path) -> Any:
     return lambda images: labels[(prepared(images) @ known.T).argmax(axis=1)]
 
 
-@pytest.mark.parametrize("kind", slow_except(photos.KINDS, "pencil", "shaded"))
+@pytest.mark.parametrize("kind", slow_except(photos.KINDS, "pencil"))
 def test_digits_in_photographs(kind: str, mnist_images: NDArray[np.uint8], nearest: Any) -> None:
     digits, number = mnist_images[:20], list(photos.KINDS).index(kind)
     converted, notes = [], 0
@@ -235,7 +235,7 @@ def row_of(digits: NDArray[np.uint8], gap: float, shaded: bool) -> NDArray[np.ui
 
 
 @pytest.mark.parametrize("shaded", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("count", slow_except([2, 3, 4], 2))
 def test_several_digits_in_one_picture_are_said(
     count: int, shaded: bool, mnist_images: NDArray[np.uint8]
 ) -> None:
@@ -341,7 +341,7 @@ def test_what_is_drawn_around_a_digit_is_left_out(
     assert np.mean(np.array(likenesses) > 0.95) >= 0.9
 
 
-@pytest.mark.parametrize("factor", [1, 10])
+@pytest.mark.parametrize("factor", slow_except([1, 10], 1))
 def test_drawings_without_a_margin(
     factor: int, mnist_images: NDArray[np.uint8], nearest: Any
 ) -> None:

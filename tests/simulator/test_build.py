@@ -93,9 +93,11 @@ def start():
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda content: content[: len(content) // 2], id="truncated"),
+        pytest.param(
+            lambda content: content[: len(content) // 2], id="truncated", marks=pytest.mark.slow
+        ),
         pytest.param(lambda content: content[:5000] + b"?" + content[5001:], id="altered"),
-        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: b"", id="empty", marks=pytest.mark.slow),
     ],
 )
 def test_damaged_objects_are_compiled_again(cache, damage):
