@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from calls import Calls
 from checks import assert_same_bits
-from taps import Taps
+from reference import Taps
 
 from gpucnn.backend.cpu.backend import CpuBackend
 
