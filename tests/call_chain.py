@@ -119,7 +119,7 @@ def _summaries(path: Path) -> dict[int, str]:
 def text(calls: list[Call]) -> str:
     """The calls as a table in Markdown."""
     rows = [
-        f"| {number} | `{call.function}` | `{call.file}` | {_in_a_cell(call.summary)} |"
+        f"| {number} | `{call.file}`: `{call.function}` | {_in_a_cell(call.summary)} |"
         for number, call in enumerate(calls, 1)
     ]
     files = len({call.file for call in calls})
@@ -127,8 +127,8 @@ def text(calls: list[Call]) -> str:
         [
             f"There are {len(calls)} calls in {files} files, from `gpucnn train` to the kernel:",
             "",
-            "| | function | file | docstring |",
-            "| ---: | --- | --- | --- |",
+            "| call | file: function | docstring |",
+            "| ---: | --- | --- |",
             *rows,
         ]
     )
