@@ -26,17 +26,7 @@ from gpucnn.cli.main import main
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "call-chain.md"
 BEGIN, END = "<!-- calls: written by tests/call_chain.py -->", "<!-- end of calls -->"
-COMMAND = [
-    "train",
-    "--device",
-    "sim",
-    "--data",
-    "digits",
-    "--model",
-    "lenet",
-    "--dry-run",
-    "--quiet",
-]
+COMMAND = "train --device sim --data digits --model lenet --dry-run --quiet".split()
 
 
 class Call(NamedTuple):
