@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import shlex
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -26,7 +27,7 @@ from gpucnn.cli.main import main
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "call-chain.md"
 BEGIN, END = "<!-- calls: written by tests/call_chain.py -->", "<!-- end of calls -->"
-COMMAND = "train --device sim --data digits --model lenet --dry-run --quiet".split()
+COMMAND = shlex.split("train --device sim --data digits --model lenet --dry-run --quiet")
 
 
 class Call(NamedTuple):
