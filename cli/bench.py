@@ -21,8 +21,8 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
 from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, OutputError, output_options
+from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.rows import RowProgress
-from gpucnn.cli.targets import check_picture, check_target
 from gpucnn.errors import Interrupted, UsageError, VerificationError
 from gpucnn.training.files import write_atomic
 

@@ -19,10 +19,10 @@ from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
-from gpucnn.training.callbacks import best_epoch
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import FIELDS, flag_name
 from gpucnn.training.evaluation import are_probabilities, first_outputs
+from gpucnn.training.history import best_epoch
 from gpucnn.training.run import describe_environment
 from gpucnn.training.transfer import network_of
 

@@ -1,7 +1,8 @@
 """Optimizers: they change parameters by their gradients, in place and on their device.
 
-The update formulas are in `gpucnn.backend.contract`. What changes from step to step (learning rate,
-step count, whether a loss was not finite) lies in arrays on the device: a step reads nothing back.
+The update formulas are in `gpucnn.backend.contract`. The values that change from step to step
+(learning rate, step count, whether a loss was not finite) are in arrays on the device: a step reads
+nothing back.
 """
 
 from __future__ import annotations
@@ -69,7 +70,8 @@ class Optimizer:
             of names to parameters. They must stay on their device.
         learning_rate: at least 0; by default `default_learning_rate` of the class.
         lr: the same by its name in PyTorch; one of the two.
-        weight_decay: at least 0; times the parameter it is added to the gradient.
+        weight_decay: at least 0; weight_decay * parameter is added to the gradient. By default
+            `default_weight_decay` of the class.
 
     Attributes:
         parameters: path or name -> parameter.
@@ -88,6 +90,7 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
     default_learning_rate: ClassVar[float] = 1e-3
+    default_weight_decay: ClassVar[float] = 0.0
 
     def __init__(
         self,
@@ -95,7 +98,7 @@ class Optimizer:
         learning_rate: float | None = None,
         *,
         lr: float | None = None,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
     ) -> None:
         self.parameters = named(parameters)
         if not self.parameters:
@@ -103,7 +106,8 @@ class Optimizer:
                 "an optimizer without parameters",
                 fix="pass a model that has some, or model.parameters()",
             )
-        self.weight_decay = check_number("weight_decay", weight_decay)
+        decay = self.default_weight_decay if weight_decay is None else weight_decay
+        self.weight_decay = check_number("weight_decay", decay)
         # By the backend: the array module would put them on the current one of several devices.
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self._learning_rate = backend.asarray(np.zeros(1, np.float32))
@@ -133,6 +137,15 @@ class Optimizer:
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        """The arguments that every update of a backend takes."""
+        return {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "found_inf": self.found_inf,
+        }
 
     @property
     def learning_rate(self) -> Any:
@@ -224,7 +237,7 @@ class SGD(Optimizer):
         lr: float | None = None,
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
     ) -> None:
         self.momentum = check_number("momentum", momentum, below=1)
         if nesterov not in (False, True):
@@ -240,11 +253,9 @@ class SGD(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["velocity"][path] if self.momentum else None,
-            learning_rate=self.learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
@@ -268,7 +279,7 @@ class RMSprop(Optimizer):
         lr: float | None = None,
         rho: float = 0.9,
         eps: float = 1e-7,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
     ) -> None:
         self.rho = check_number("rho", rho, below=1)
         self.eps = check_number("eps", eps)
@@ -279,11 +290,9 @@ class RMSprop(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["square_avg"][path],
-            learning_rate=self.learning_rate,
             rho=self.rho,
             eps=self.eps,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
@@ -309,7 +318,7 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
-        weight_decay: float = 0.0,
+        weight_decay: float | None = None,
     ) -> None:
         self.beta1 = check_number("beta1", beta1, below=1)
         self.beta2 = check_number("beta2", beta2, below=1)
@@ -322,43 +331,23 @@ class Adam(Optimizer):
             parameter.grad,
             self.state["m"][path],
             self.state["v"][path],
-            learning_rate=self.learning_rate,
             step=self.step_count,
             beta1=self.beta1,
             beta2=self.beta2,
             eps=self.eps,
-            weight_decay=self.weight_decay,
             decoupled=self.decoupled,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameter itself (Loshchilov and Hutter, ICLR 2019)."""
+    """Adam whose weight decay shrinks the parameter itself (Loshchilov and Hutter, ICLR 2019).
+
+    The weight decay is 0.01 by default.
+    """
 
     decoupled = True
-
-    @_spelled
-    def __init__(
-        self,
-        parameters: Parameters,
-        learning_rate: float | None = None,
-        *,
-        lr: float | None = None,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
-        weight_decay: float = 1e-2,
-    ) -> None:
-        super().__init__(
-            parameters,
-            learning_rate,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            eps=eps,
-            weight_decay=weight_decay,
-        )
+    default_weight_decay = 1e-2
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

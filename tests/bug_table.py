@@ -18,7 +18,7 @@ class Bug(NamedTuple):
 
 KERNELS = "backend/test_cuda_kernels.py"
 CONVOLUTION = "backend/test_cuda_convolution.py"
-LAUNCHES = "gpucnn/backend/cuda/backend.py"
+LAUNCHES = "gpucnn/backend/cuda/launches.py"
 POOLING_LAUNCHES = "gpucnn/backend/cuda/pooling.py"
 CONVOLUTION_LAUNCHES = "gpucnn/backend/cuda/convolution.py"
 
@@ -146,15 +146,15 @@ BUGS = [
         "backend/test_optimizers.py", "a_few_steps and adam",
     ),
     Bug(
-        "adam: beta1 for beta2", LAUNCHES,
-        "*beta1, *beta2, eps",
-        "*beta2, *beta1, eps",
+        "adam: beta1 for beta2", "gpucnn/backend/contract/optimizers.py",
+        "*_weights(beta1), *_weights(beta2), eps",
+        "*_weights(beta2), *_weights(beta1), eps",
         "backend/test_optimizers.py", "a_few_steps and adam",
     ),
     Bug(
-        "adam: updates though found_inf is set", LAUNCHES,
-        "decoupled, self._found_inf(found_inf)",
-        "decoupled, None",
+        "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
+        'None if found_inf is None else self._scalar("found_inf", found_inf, np.uint32)',
+        "None",
         "backend/test_optimizers.py", "found_inf and adam",
     ),
     # ---- loss ------------------------------------------------------------------------------
@@ -197,7 +197,7 @@ BUGS = [
     ),
     Bug(
         "max_pool2d: the first tap may be padding", "kernels/max_pool2d.cu",
-        "int winner = kh_first * KW + kw_first;",
+        "int winner = kh_first * g.KW + kw_first;",
         "int winner = 0;",
         KERNELS, "nobody_wins",
     ),
@@ -227,14 +227,14 @@ BUGS = [
     ),
     Bug(
         "avg_pool2d: padding always counts", "kernels/avg_pool2d.cu",
-        "count_include_pad ? KH * KW :",
-        "true ? KH * KW :",
+        "count_include_pad ? g.KH * g.KW :",
+        "true ? g.KH * g.KW :",
         "backend/test_pooling.py", "counts_the_padding",
     ),
     Bug(
         "avg_pool2d: one window too many in the gradient", "kernels/avg_pool2d.cu",
-        "(h - KH) / SH + 1",
-        "(h - KH) / SH",
+        "(h - g.KH) / g.stride_h + 1",
+        "(h - g.KH) / g.stride_h",
         KERNELS, "average",
     ),
     Bug(
@@ -335,7 +335,7 @@ BUGS = [
         KERNELS, "batch_norm",
     ),
     Bug(
-        "batch_norm: the mean over one image", LAUNCHES,
+        "batch_norm: the mean over one image", "gpucnn/backend/cuda/normalization.py",
         "r.N * r.P, eps",
         "r.P, eps",
         KERNELS, "batch_norm",
@@ -343,12 +343,12 @@ BUGS = [
     # ---- launches --------------------------------------------------------------------------
     Bug(
         "launch: too few blocks", LAUNCHES,
-        "return -(-threads // _THREADS)",
-        "return max(1, threads // _THREADS)",
+        "return -(-threads // THREADS)",
+        "return max(1, threads // THREADS)",
         "backend/test_relu.py", "test_relu_backward",
     ),
     Bug(
-        "launch: no contiguous copy", LAUNCHES,
+        "launch: no contiguous copy", "gpucnn/backend/cuda/activation.py",
         "self._contiguous(y), grad_x, y.size",
         "y, grad_x, y.size",
         "backend/test_relu.py", "test_relu_backward",
@@ -473,20 +473,20 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward: the dilation is forgotten", "kernels/conv2d_forward.cu",
-        "taps_t taps = {KH, KW, dilation_h, dilation_w}",
-        "taps_t taps = {KH, KW, 1, 1}",
+        "taps_t taps = {g.KH, g.KW, g.dilation_h, g.dilation_w}",
+        "taps_t taps = {g.KH, g.KW, 1, 1}",
         CONVOLUTION, "test_tiled and dilation and 32-bit",
     ),
     Bug(
         "conv2d_forward: all groups see the first channels", "kernels/conv2d_forward.cu",
-        "set_window(windows, j, (n * C + group * channels) * H * W",
-        "set_window(windows, j, n * C * H * W",
+        "set_window(windows, j, (n * g.C + group * channels) * g.H * g.W",
+        "set_window(windows, j, n * g.C * g.H * g.W",
         CONVOLUTION, "test_tiled and groups and 32-bit",
     ),
     Bug(
         "conv2d_forward: height for width", "kernels/conv2d_forward.cu",
-        "FAR, pixel % OW * stride_w",
-        "FAR, pixel % OW * stride_h",
+        "pixel % g.OW * g.stride_w - g.left, g.H",
+        "pixel % g.OW * g.stride_h - g.left, g.H",
         CONVOLUTION, "test_tiled and strides and 32-bit",
     ),
     Bug(
@@ -497,8 +497,8 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward_direct: one dilation for both axes", "kernels/conv2d_forward.cu",
-        "w = kw * dilation_w;\n                const index_t",
-        "w = kw * dilation_h;\n                const index_t",
+        "w = kw * g.dilation_w;\n                const index_t",
+        "w = kw * g.dilation_h;\n                const index_t",
         CONVOLUTION, "test_direct and dilation and 32-bit",
     ),
     Bug(
@@ -509,7 +509,7 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward_naive: the group is forgotten", "kernels/conv2d_forward.cu",
-        "f / (F / groups) * channels",
+        "f / (g.F / g.groups) * channels",
         "0",
         CONVOLUTION, "test_naive and groups",
     ),
@@ -533,13 +533,13 @@ BUGS = [
     ),
     Bug(
         "conv2d_backward_input: the phase of the other axis", "kernels/conv2d_backward_input.cu",
-        "find_phase(phase_h, KH, stride_h",
-        "find_phase(phase_w, KH, stride_h",
+        "find_phase(phase_h, g.KH, g.stride_h",
+        "find_phase(phase_w, g.KH, g.stride_h",
         CONVOLUTION, "test_tiled and strides and 32-bit",
     ),
     Bug(
         "conv2d_backward_input: all parts in one place", "kernels/conv2d_backward_input.cu",
-        "grad_x += static_cast<index_t>(part) * N * C * H * W;",
+        "grad_x += static_cast<index_t>(part) * g.N * g.C * g.H * g.W;",
         "",
         CONVOLUTION, "stride_in_parts",
     ),
@@ -553,8 +553,8 @@ BUGS = [
     Bug(
         "conv2d_backward_input_direct: every tap reaches every pixel",
         "kernels/conv2d_backward_input.cu",
-        "find_phase(iw % stride_w, KW",
-        "find_phase(0, KW",
+        "find_phase(iw % g.stride_w, g.KW",
+        "find_phase(0, g.KW",
         CONVOLUTION, "test_direct and stride and 32-bit",
     ),
     Bug(

@@ -19,7 +19,8 @@ from calls import Calls
 from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.backend.cuda.backend import CudaBackend
-from gpucnn.backend.cuda.launcher import Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Dim3, Launcher
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
 from gpucnn.bench import ceilings
 from gpucnn.bench.shapes import SHAPES
@@ -166,7 +167,7 @@ def _convolution(
     dtype: str = "float32",
 ) -> None:
     """All three passes, with bias and ReLU and without."""
-    empty = backend.cuda.launcher.empty
+    empty = backend.launcher.empty
     x, w, b = empty(x_shape, dtype), empty(w_shape, dtype), empty(w_shape[:1], dtype)
     options: dict[str, Any] = {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups
@@ -187,7 +188,7 @@ def _uncommon(backend: CudaBackend) -> None:
             _convolution(backend, x, w, padding=((0, 1), (2, 1)), stride=(1, 2), dtype=dtype)
         for groups in (2, 32):
             _convolution(backend, (4, 32, 17, 17), (64, 32 // groups, 3, 3), groups=groups)
-        empty = backend.cuda.launcher.empty
+        empty = backend.launcher.empty
         x = empty((4, 6, 28, 28), dtype)
         for kernel, stride, padding in (
             (2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 0), (7, 7, 0), (20, 20, 0),

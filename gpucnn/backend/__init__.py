@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend.contract import Backend
-from gpucnn.backend.cpu.backend import CpuBackend, is_plain
+from gpucnn.backend.cpu.arrays import is_plain
+from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.backend.cuda.diagnosis import Problem, cuda_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
 

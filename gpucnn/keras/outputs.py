@@ -94,7 +94,7 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
         return
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
-        f"the loss takes probabilities, and the outputs of {model.label} are none",
+        f"the loss takes probabilities, and the outputs of {model.display_name} are none",
         cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
         fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
         f'model in Activation("{loss.takes_over}")',

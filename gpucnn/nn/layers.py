@@ -314,6 +314,8 @@ class GlobalAvgPool2d(Module):
 class Flatten(Module):
     """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
 
+    is_view = True
+
     def __init__(
         self, *, input_shape: Sequence[int] | None = None, name: str | None = None
     ) -> None:

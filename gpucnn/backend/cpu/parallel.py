@@ -1,8 +1,8 @@
 """Threads of the CPU backend, and the BLAS held at one thread while they work.
 
-The work is cut into pieces by its shape alone and pieces are reduced in their order, so the number
+The work is cut into chunks by its shape alone and chunks are reduced in their order, so the number
 of threads changes the time and never the bits. NumPy releases the interpreter's lock in copies,
-arithmetic and BLAS calls on arrays of some size, which is where a piece spends its time.
+arithmetic and BLAS calls on arrays of some size, which is where a chunk spends its time.
 """
 
 from __future__ import annotations
@@ -59,41 +59,41 @@ def set_threads(n: int) -> None:
         _workers, _threads = None, n
 
 
-def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
-    """[task(piece) for piece in pieces], by this thread and the workers, with one BLAS thread each.
+def parallel(task: Callable[[T], R], chunks: Sequence[T]) -> list[R]:
+    """[task(chunk) for chunk in chunks], by this thread and the workers, with one BLAS thread each.
 
-    This thread takes the first piece, the workers take theirs when they have woken up. If a task
+    This thread takes the first chunk, the workers take theirs when they have woken up. If a task
     raises, so does this, when no thread is at work any more.
     """
-    if len(pieces) == 1:
+    if len(chunks) == 1:
         with quiet_device():
-            return [task(pieces[0])]
+            return [task(chunks[0])]
     results: dict[int, R] = {}
-    waiting = deque(enumerate(pieces))
+    waiting = deque(enumerate(chunks))
 
     def work() -> None:
         while waiting:
             try:
-                index, piece = waiting.popleft()
+                index, chunk = waiting.popleft()
             except IndexError:  # another thread took the last one
                 return
-            results[index] = task(piece)
+            results[index] = task(chunk)
 
     with quiet_device():
-        job = _share(work, len(pieces) - 1)
+        job = _share(work, len(chunks) - 1)
         try:
             work()
         finally:
             waiting.clear()
             job.end()
         job.raise_error()
-    return [results[index] for index in range(len(pieces))]
+    return [results[index] for index in range(len(chunks))]
 
 
 class _Job:
     """A function that some threads run beside the one that made the job, each of them once.
 
-    `concurrent.futures` does the same in twice the time: here one image is cut into pieces that
+    `concurrent.futures` does the same in twice the time: here one image is cut into chunks that
     take as long as that.
     """
 

@@ -15,8 +15,10 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launcher import Launcher
+from gpucnn.backend.cuda.launches import THREADS, WARP, Launches, grid
 from gpucnn.backend.cuda.tiles import MOST_PARTS, add_parts, is_aligned, plan, workspace
 from gpucnn.shapes import Conv2dGeometry
 
@@ -56,7 +58,7 @@ def forward(
     algorithm = _algorithm(launcher, x.dtype, direct, g.groups * -(-filters // 32))
     if algorithm == "naive":
         y = launcher.empty(g.y_shape, x.dtype)
-        _naive(launcher, "conv2d_forward", y, x, w, b, y, *_sizes(g), relu)
+        _naive(launcher, "conv2d_forward", y, x, w, b, y, _sizes(g), relu)
         return y
     if algorithm == "direct":
         y = launcher.empty(g.y_shape, x.dtype)
@@ -65,7 +67,7 @@ def forward(
         launcher.launch(
             "conv2d_forward", "conv2d_forward_direct",
             (-(-columns // (_DIRECT_THREADS * pixels)), blocks), _DIRECT_THREADS,
-            x, w, b, y, *_sizes(g), relu,
+            x, w, b, y, _sizes(g), relu,
             FILTERS=few, PIXELS=pixels, KERNEL=kernel,
             # 32 filters leave no registers that knowing it would take.
             DILATION=_undilated(g) if few < 32 else 0,
@@ -78,7 +80,7 @@ def forward(
     launcher.launch(
         "conv2d_forward", "conv2d_forward_tiled",
         (-(-columns // p.BN), g.groups * -(-filters // p.BM), p.parts), p.threads,
-        x, w, b if whole else None, y, *_sizes(g), relu * whole, p.depth,
+        x, w, b if whole else None, y, _sizes(g), relu * whole, p.depth,
         **p.constants, KERNEL=_square(g, (1, 3, 5)),
         VECTOR=int(taps % 4 == 0 and is_aligned(launcher, w)),
     )  # fmt: skip
@@ -99,14 +101,14 @@ def backward_input(launcher: Launcher, grad_y: Array, w: Array, g: Conv2dGeometr
     algorithm = _algorithm(launcher, w.dtype, direct, g.groups * -(-channels // 32), phases)
     if algorithm == "naive":
         grad_x = launcher.empty(g.x_shape, w.dtype)
-        _naive(launcher, "conv2d_backward_input", grad_x, grad_y, w, grad_x, *_sizes(g))
+        _naive(launcher, "conv2d_backward_input", grad_x, grad_y, w, grad_x, _sizes(g))
         return grad_x
     if algorithm == "direct":
         grad_x = launcher.empty(g.x_shape, w.dtype)
         launcher.launch(
             "conv2d_backward_input", "conv2d_backward_input_direct",
             (-(-g.N * g.H * g.W // _DIRECT_THREADS), g.groups), _DIRECT_THREADS,
-            grad_y, w, grad_x, *_sizes(g), CHANNELS=held,
+            grad_y, w, grad_x, _sizes(g), CHANNELS=held,
         )  # fmt: skip
         return grad_x
     # The phase of the upper left pixel has most pixels; the most taps that any phase has.
@@ -124,7 +126,7 @@ def backward_input(launcher: Launcher, grad_y: Array, w: Array, g: Conv2dGeometr
     launcher.launch(
         "conv2d_backward_input", "conv2d_backward_input_tiled",
         (-(-g.N * pixels // p.BN), g.groups * -(-channels // p.BM), phases * p.parts), p.threads,
-        grad_y, w, grad_x, *_sizes(g), p.depth,
+        grad_y, w, grad_x, _sizes(g), p.depth,
         **p.constants, KERNEL=kernel, STRIDE=int(phases == 1), VECTOR=int(vector),
     )  # fmt: skip
     return add_parts(launcher, grad_x, p.parts, g.x_shape)
@@ -147,7 +149,7 @@ def backward_weight(launcher: Launcher, grad_y: Array, x: Array, g: Conv2dGeomet
     )
     if algorithm == "naive":
         grad_w = launcher.empty(g.w_shape, x.dtype)
-        _naive(launcher, "conv2d_backward_weight", grad_w, grad_y, x, grad_w, *_sizes(g))
+        _naive(launcher, "conv2d_backward_weight", grad_w, grad_y, x, grad_w, _sizes(g))
         return grad_w
     if algorithm == "direct":
         most = max(1, -(-launcher.multiprocessors * _WEIGHT_BLOCKS // blocks))
@@ -157,7 +159,7 @@ def backward_weight(launcher: Launcher, grad_y: Array, x: Array, g: Conv2dGeomet
         launcher.launch(
             "conv2d_backward_weight", "conv2d_backward_weight_direct",
             (parts, blocks), _DIRECT_THREADS,
-            grad_y, x, grad_w, *_sizes(g), depth,
+            grad_y, x, grad_w, _sizes(g), depth,
             FILTERS=few, KERNEL=kernel, DILATION=_undilated(g),
         )  # fmt: skip
         return add_parts(launcher, grad_w, parts, g.w_shape)
@@ -166,13 +168,13 @@ def backward_weight(launcher: Launcher, grad_y: Array, x: Array, g: Conv2dGeomet
     launcher.launch(
         "conv2d_backward_weight", "conv2d_backward_weight_tiled",
         (-(-columns // p.BN), g.groups * -(-filters // p.BM), p.parts), p.threads,
-        grad_y, x, grad_w, *_sizes(g), p.depth, **p.constants,
+        grad_y, x, grad_w, _sizes(g), p.depth, **p.constants,
     )  # fmt: skip
     return add_parts(launcher, grad_w, p.parts, g.w_shape)
 
 
 def _sizes(g: Conv2dGeometry) -> tuple[int, ...]:
-    """The sizes as every kernel takes them: N ... dilation_w."""
+    """The fields of the struct in kernels/conv2d.cuh."""
     (top, _), (left, _) = g.padding
     return (*g[:10], *g.stride, top, left, *g.dilation)
 
@@ -205,3 +207,36 @@ def _algorithm(launcher: Launcher, dtype: Any, direct: bool, blocks: int, phases
         if direct:
             possible.insert(0, "direct")
     return launcher.choose_algorithm(possible, f"convolution of these sizes in {dtype}")
+
+
+class Convolution(Launches, contract.Convolution):
+    def _conv2d_forward(
+        self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
+    ) -> Array:
+        x, w, b = self._contiguous(x), self._contiguous(w), self._contiguous(b)
+        return forward(self.launcher, x, w, b, g, activation)
+
+    def _conv2d_backward_input(self, grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
+        grad_y, w = self._contiguous(grad_y), self._contiguous(w)
+        return backward_input(self.launcher, grad_y, w, g)
+
+    def _conv2d_backward_weight(self, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
+        grad_y, x = self._contiguous(grad_y), self._contiguous(x)
+        return backward_weight(self.launcher, grad_y, x, g)
+
+    def _bias_grad(self, grad_y: Array) -> Array:
+        launch, empty = self.launcher.launch, self.launcher.empty
+        r = self._reduction(grad_y)
+        grad_b = empty((r.C,), grad_y.dtype)
+        # One part is the sum itself.
+        partial = empty((r.C, r.parts), grad_y.dtype) if r.parts > 1 else grad_b
+        launch(
+            "bias_grad", "bias_grad_partial", r.grid, THREADS,
+            self._contiguous(grad_y), partial, *r.sizes,
+        )  # fmt: skip
+        if r.parts > 1:
+            launch(
+                "bias_grad", "bias_grad_sum", grid(WARP * r.C), THREADS,
+                partial, grad_b, r.C, r.parts,
+            )  # fmt: skip
+        return grad_b

@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launcher import Launcher
+from gpucnn.backend.cuda.launches import Launches
 from gpucnn.backend.cuda.tiles import add_parts, is_aligned, plan, workspace
 
 _THREADS = 256
@@ -51,3 +53,10 @@ def _stored(xp: Any, matrix: Array) -> tuple[Array, bool]:
     if not matrix.flags.c_contiguous and matrix.T.flags.c_contiguous:
         return matrix.T, True
     return xp.ascontiguousarray(matrix), False
+
+
+class Dense(Launches, contract.Dense):
+    def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
+        bias = self._contiguous(bias)
+        with self.quiet_device():  # a copy of what has strides is made on this device
+            return matmul(self.launcher, self.xp, a, b, bias, activation)

@@ -8,7 +8,8 @@ import numba
 import numpy as np
 
 from gpucnn.backend.contract import Array, Scalar
-from gpucnn.backend.cpu.backend import CpuBackend, scalar_value
+from gpucnn.backend.cpu.arrays import scalar_value
+from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.backend.numba import convolution, dense, elementwise, pooling
 from gpucnn.backend.numba.jit import is_compiled
 from gpucnn.backend.numba.vectors import LANES
@@ -122,7 +123,7 @@ class CompiledBackend(CpuBackend):
             return super()._softmax_cross_entropy_backward(probabilities, labels, grad)
         return elementwise.softmax_cross_entropy_backward(probabilities, labels, grad)
 
-    def _update(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
+    def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         if arrays[0].dtype != np.float32:
-            return super()._update(rule, arrays, numbers)
+            return super()._apply(rule, arrays, numbers)
         return elementwise.update(rule, arrays, numbers)

@@ -78,7 +78,7 @@ def softmax_cross_entropy_backward(probabilities: Array, labels: Array, grad: Ar
 
 
 def update(rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
-    """One of the rules of `CpuBackend._update`, with its very bits; float32."""
+    """One of the rules of `CpuBackend._apply`, with its very bits; float32."""
     _each(_RULES[rule], [flat(array) for array in arrays], *numbers)
 
 
@@ -191,7 +191,7 @@ def _sgd(w, g, rate, weight_decay):
 
 
 @entry
-def _momentum(w, g, v, rate, weight_decay, momentum, nesterov):
+def _momentum(w, g, v, rate, momentum, nesterov, weight_decay):
     for i in range(w.size):
         slope = g[i]
         if weight_decay != 0:
@@ -201,7 +201,7 @@ def _momentum(w, g, v, rate, weight_decay, momentum, nesterov):
 
 
 @entry
-def _rmsprop(w, g, s, rate, weight_decay, rho, rest, eps):
+def _rmsprop(w, g, s, rate, rho, rest, eps, weight_decay):
     for i in range(w.size):
         slope = g[i]
         if weight_decay != 0:

@@ -1,0 +1,69 @@
+"""Dropout."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+from gpucnn.backend.contract.arrays import Array, Scalar
+from gpucnn.backend.contract.checks import Checks, check_shape
+from gpucnn.errors import DtypeError, UsageError
+
+
+class Dropout(Checks):
+    """Arrays of any shape."""
+
+    def dropout_forward(
+        self, x: Array, rate: float, *, key: tuple[int, int], step: Scalar
+    ) -> tuple[Array, Array]:
+        """y = x * mask / (1 - rate), the mask by `gpucnn.random.dropout_mask` (inverted dropout).
+
+        Args:
+            x: any shape.
+            rate: the share of elements set to zero, in [0, 1).
+            key: of the stream, `gpucnn.random.stream_key`.
+            step: an int, or a uint32 array (1,) of this device.
+
+        Returns:
+            y: shape of x, and mask: uint8, shape of x, 1 where kept.
+        """
+        self._check_floats(x=x)
+        _check_rate(rate)
+        if not hasattr(key, "__len__") or len(key) != 2:
+            raise UsageError(
+                f"the key of a dropout is {key!r}",
+                cause="it is a pair of integers, of a random stream",
+                fix='give gpucnn.random.stream_key(seed, "dropout")',
+            )
+        self._check_scalar("step", step)
+        return self._dropout_forward(x, rate, key, step)
+
+    @abstractmethod
+    def _dropout_forward(
+        self, x: Array, rate: float, key: tuple[int, int], step: Scalar
+    ) -> tuple[Array, Array]: ...
+
+    def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
+        """grad_x = grad_y * mask / (1 - rate), with the mask of `dropout_forward`."""
+        self._check_floats(grad_y=grad_y)
+        self._check_owned(mask=mask)
+        if mask.dtype != self.xp.uint8:
+            raise DtypeError(
+                f"the dropout mask is {mask.dtype}",
+                cause="it must be the uint8 mask of zeros and ones that dropout_forward returns",
+                fix="pass that mask on as it is",
+            )
+        _check_rate(rate)
+        check_shape("mask", mask, grad_y.shape)
+        return self._dropout_backward(grad_y, mask, rate)
+
+    @abstractmethod
+    def _dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array: ...
+
+
+def _check_rate(rate: float) -> None:
+    if not 0.0 <= rate < 1.0:
+        raise UsageError(
+            f"dropout rate is {rate}",
+            cause="it is the share of elements dropped: at least 0 and below 1",
+            fix="give a rate such as 0.5",
+        )

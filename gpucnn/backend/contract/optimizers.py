@@ -1,0 +1,179 @@
+"""The updates of the optimizers, in place."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+from gpucnn.backend.contract.arrays import Array, Scalar
+from gpucnn.backend.contract.checks import Checks, check_shape
+from gpucnn.errors import ShapeError, UsageError
+
+
+class Optimizers(Checks):
+    """A parameter, its gradient and its slots have one shape, any, and one dtype."""
+
+    def sgd_update(
+        self,
+        param: Array,
+        grad: Array,
+        velocity: Array | None,
+        *,
+        learning_rate: Scalar,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of stochastic gradient descent, in place (Sutskever et al. 2013).
+
+            g = grad + weight_decay * param
+            velocity = momentum * velocity + g
+            param = param - learning_rate * (g + momentum * velocity if nesterov else velocity)
+
+        Args:
+            param: any shape, contiguous, changed in place.
+            grad: shape of param.
+            velocity: shape of param, changed in place; None without momentum.
+            learning_rate: a float32 array (1,) of this device, or a number.
+            found_inf: uint32 array (1,) of this device; not zero makes the call do nothing.
+        """
+        self._check_update(param, grad, learning_rate, found_inf, velocity=velocity)
+        if not momentum:
+            self._update("sgd", [param, grad], (weight_decay,), learning_rate, None, found_inf)
+        elif velocity is None:
+            raise UsageError("momentum without a velocity", fix="pass an array of zeros at first")
+        else:
+            numbers = momentum, bool(nesterov), weight_decay
+            self._update(
+                "momentum", [param, grad, velocity], numbers, learning_rate, None, found_inf
+            )
+
+    def rmsprop_update(
+        self,
+        param: Array,
+        grad: Array,
+        square_avg: Array,
+        *,
+        learning_rate: Scalar,
+        rho: float = 0.9,
+        eps: float = 1e-7,
+        weight_decay: float = 0.0,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of RMSprop, in place (Tieleman and Hinton 2012). Arguments as in `sgd_update`.
+
+        g = grad + weight_decay * param
+        square_avg = rho * square_avg + (1 - rho) * g**2
+        param = param - learning_rate * g / (sqrt(square_avg) + eps)
+        """
+        self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
+        numbers = rho, 1 - rho, eps, weight_decay
+        self._update("rmsprop", [param, grad, square_avg], numbers, learning_rate, None, found_inf)
+
+    def adam_update(
+        self,
+        param: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        *,
+        learning_rate: Scalar,
+        step: Scalar,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of Adam (Kingma and Ba 2015) in place; decoupled=True is AdamW.
+
+            g = grad + weight_decay * param      decoupled: param *= 1 - learning_rate*weight_decay
+            m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2
+            param -= learning_rate * (m / (1 - beta1**step)) / (sqrt(v / (1 - beta2**step)) + eps)
+
+        Args:
+            step: counted from 1; a uint32 array (1,) of this device, or a number.
+
+        The other arguments are as in `sgd_update`. AdamW: Loshchilov and Hutter 2019.
+        """
+        self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
+        self._check_scalar("step", step)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise UsageError(
+                    f"{name} is {beta}",
+                    cause="it is the weight of the past: at least 0 and below 1",
+                    fix="give beta1=0.9 and beta2=0.999",
+                )
+        numbers = *_weights(beta1), *_weights(beta2), eps, weight_decay, bool(decoupled)
+        self._update("adam", [param, grad, m, v], numbers, learning_rate, step, found_inf)
+
+    @abstractmethod
+    def _update(
+        self,
+        rule: str,
+        arrays: list[Array],
+        numbers: tuple[float, ...],
+        learning_rate: Scalar,
+        step: Scalar | None,
+        found_inf: Scalar | None,
+    ) -> None:
+        """Apply a rule to the parameter and its slots, in place, unless found_inf is not zero.
+
+        Args:
+            rule: "sgd", "momentum", "rmsprop" or "adam".
+            arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
+            numbers: the constants of the rule, in the order of its formula.
+            learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
+                of this device, which the host does not wait for. `step` is None if the rule does
+                not count; a number of steps must pass `check_step`.
+        """
+
+    def _check_update(
+        self,
+        param: Array,
+        grad: Array,
+        learning_rate: Scalar,
+        found_inf: Scalar | None,
+        **slots: Array | None,
+    ) -> None:
+        self._check_floats(param=param, grad=grad, **slots)
+        self._check_scalar("learning_rate", learning_rate)
+        if found_inf is not None:
+            self._check_scalar("found_inf", found_inf)
+        for name, array in {"grad": grad, **slots}.items():
+            if array is not None:
+                check_shape(name, array, param.shape)
+        for name, array in {"param": param, **slots}.items():
+            if array is None:
+                continue
+            if not getattr(array.flags, "writeable", True):  # CuPy's arrays always are
+                raise UsageError(
+                    f"{name} is read-only",
+                    cause="an update works in place",
+                    fix="make it of an array that can be written to, such as array.copy()",
+                )
+            if not array.flags.c_contiguous:
+                raise ShapeError(
+                    f"{name} is not C-contiguous",
+                    cause="an update in place works on the memory of the array itself",
+                    fix="keep parameters as numpy.ascontiguousarray gives them",
+                )
+
+
+def check_step(step: float) -> None:
+    """`UsageError` if a number of steps is not at least 1."""
+    if step < 1:
+        raise UsageError(
+            f"Adam's step is {step:g}", cause="it is counted from 1", fix="pass step=1"
+        )
+
+
+def _weights(beta: float) -> tuple[float, float, float]:
+    """beta, 1 - beta and log(beta), from which the bias correction comes without a loss of digits.
+
+    1 - beta**step is -expm1(step * log(beta)): the difference of two near numbers loses digits.
+    """
+    return beta, 1 - beta, math.log(beta) if beta else -math.inf
