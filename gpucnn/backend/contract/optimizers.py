@@ -61,11 +61,13 @@ class Optimizers(Checks):
         weight_decay: float = 0.0,
         found_inf: Scalar | None = None,
     ) -> None:
-        """One step of RMSprop, in place (Tieleman and Hinton 2012). Arguments as in `sgd_update`.
+        """One step of RMSprop, in place (Tieleman and Hinton 2012).
 
-        g = grad + weight_decay * param
-        square_avg = rho * square_avg + (1 - rho) * g**2
-        param = param - learning_rate * g / (sqrt(square_avg) + eps)
+            g = grad + weight_decay * param
+            square_avg = rho * square_avg + (1 - rho) * g**2
+            param = param - learning_rate * g / (sqrt(square_avg) + eps)
+
+        The arguments are as in `sgd_update`.
         """
         self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
         numbers = rho, 1 - rho, eps, weight_decay
