@@ -16,7 +16,7 @@ _LARGE_WINDOW = 32  # pixels from which on a warp shares an average
 
 
 def max_forward(launcher: Launcher, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
-    """See `Backend.max_pool2d_forward`; argmax is the number of the tap that won, row by row."""
+    """See `Backend.max_pool2d_forward`; argmax numbers the taps of a window row by row."""
     y = launcher.empty(g.y_shape, x.dtype)
     argmax = launcher.empty(g.y_shape, np.uint8 if g.KH * g.KW <= 256 else np.int32)
     if not _is_stride2(g):
@@ -32,7 +32,7 @@ def max_forward(launcher: Launcher, x: Array, g: Pool2dGeometry) -> tuple[Array,
     patches = g.N * g.C * g.OH * -(-g.OW // (vector // 2))
     launcher.launch(
         "max_pool2d", "max_pool2d_forward_stride2", _grid(patches), _THREADS,
-        x, y, argmax, patches, _sizes(g), **_specialised(g, argmax, vector),
+        x, y, argmax, patches, _sizes(g), **_specialized(g, argmax, vector),
     )  # fmt: skip
     return y, argmax
 
@@ -50,7 +50,7 @@ def max_backward(launcher: Launcher, grad_y: Array, argmax: Array, g: Pool2dGeom
     patches = g.N * g.C * -(-g.H // 2) * -(-g.W // vector)
     launcher.launch(
         "max_pool2d", "max_pool2d_backward_stride2", _grid(patches), _THREADS,
-        grad_y, argmax, grad_x, patches, _sizes(g), **_specialised(g, argmax, vector),
+        grad_y, argmax, grad_x, patches, _sizes(g), **_specialized(g, argmax, vector),
     )  # fmt: skip
     return grad_x
 
@@ -65,7 +65,7 @@ def avg_forward(launcher: Launcher, x: Array, g: Pool2dGeometry, count_include_p
             x, y, pairs, _sizes(g), **_square(g),
         )  # fmt: skip
         return y
-    # Where large windows overlap, neighbouring threads read neighbouring pixels anyway.
+    # Where large windows overlap, neighboring threads read neighboring pixels anyway.
     lanes = 32 if g.KH * g.KW >= _LARGE_WINDOW and g.stride[1] >= g.KW else 1
     launcher.launch(
         "avg_pool2d", "avg_pool2d_forward", _grid(y.size * lanes), _THREADS,
@@ -104,7 +104,7 @@ def _sizes(g: Pool2dGeometry) -> tuple[int, ...]:
 
 
 def _is_stride2(g: Pool2dGeometry) -> bool:
-    """Whether the kernels specialised for 2x2 and 3x3 windows at stride 2 take this pooling."""
+    """Whether the kernels specialized for 2x2 and 3x3 windows at stride 2 take this pooling."""
     corner = g.padding[0][0], g.padding[1][0]
     windows = {(2, 2): ((0, 0),), (3, 3): ((0, 0), (1, 1))}
     return g.stride == (2, 2) and corner in windows.get((g.KH, g.KW), ())
@@ -119,7 +119,7 @@ def _square(g: Pool2dGeometry) -> dict[str, Any]:
     return {"WINDOW": g.KH, "PAD": g.padding[0][0]}
 
 
-def _specialised(g: Pool2dGeometry, argmax: Array, vector: int) -> dict[str, Any]:
+def _specialized(g: Pool2dGeometry, argmax: Array, vector: int) -> dict[str, Any]:
     return _square(g) | {"TAP": _tap(argmax), "VECTOR": vector}
 
 
