@@ -534,7 +534,7 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward: four weights at once where memory is not aligned", CONVOLUTION_LAUNCHES,
-        "taps % 4 == 0 and is_aligned(launcher, w)",
+        "taps % 4 == 0 and is_aligned(self.launcher, w)",
         "taps % 4 == 0",
         CONVOLUTION, "packs_of_four",
     ),
