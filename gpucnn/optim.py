@@ -21,16 +21,9 @@ from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
-    "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm",
-    "default_learning_rate",
-    "get",
-]
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm",
+    "default_learning_rate", "get"
+]  # fmt: skip
 
 #: The arguments of PyTorch and Keras, and ours.
 _spelled = explained(
@@ -70,8 +63,7 @@ class Optimizer:
             of names to parameters. They must stay on their device.
         learning_rate: at least 0; by default `default_learning_rate` of the class.
         lr: the same by its name in PyTorch; one of the two.
-        weight_decay: at least 0; weight_decay * parameter is added to the gradient. By default
-            `default_weight_decay` of the class.
+        weight_decay: at least 0; weight_decay * parameter is added to the gradient.
 
     Attributes:
         parameters: path or name -> parameter.
@@ -90,7 +82,6 @@ class Optimizer:
 
     slots: tuple[str, ...] = ()
     default_learning_rate: ClassVar[float] = 1e-3
-    default_weight_decay: ClassVar[float] = 0.0
 
     def __init__(
         self,
@@ -98,7 +89,7 @@ class Optimizer:
         learning_rate: float | None = None,
         *,
         lr: float | None = None,
-        weight_decay: float | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self.parameters = named(parameters)
         if not self.parameters:
@@ -106,8 +97,7 @@ class Optimizer:
                 "an optimizer without parameters",
                 fix="pass a model that has some, or model.parameters()",
             )
-        decay = self.default_weight_decay if weight_decay is None else weight_decay
-        self.weight_decay = check_number("weight_decay", decay)
+        self.weight_decay = check_number("weight_decay", weight_decay)
         # By the backend: the array module would put them on the current one of several devices.
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self._learning_rate = backend.asarray(np.zeros(1, np.float32))
@@ -218,7 +208,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, in PyTorch's form; see `Backend.sgd_update`.
+    """Stochastic gradient descent with momentum, in PyTorch's form; see `gpucnn.ops.sgd_update`.
 
     Args:
         learning_rate: 0.01 by default.
@@ -237,7 +227,7 @@ class SGD(Optimizer):
         lr: float | None = None,
         momentum: float = 0.0,
         nesterov: bool = False,
-        weight_decay: float | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self.momentum = check_number("momentum", momentum, below=1)
         if nesterov not in (False, True):
@@ -260,7 +250,7 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012; see `Backend.rmsprop_update`.
+    """Tieleman and Hinton 2012; see `gpucnn.ops.rmsprop_update`.
 
     Args:
         learning_rate: 1e-3 by default.
@@ -279,7 +269,7 @@ class RMSprop(Optimizer):
         lr: float | None = None,
         rho: float = 0.9,
         eps: float = 1e-7,
-        weight_decay: float | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self.rho = check_number("rho", rho, below=1)
         self.eps = check_number("eps", eps)
@@ -297,7 +287,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma and Ba, "Adam" (ICLR 2015); see `Backend.adam_update`.
+    """Kingma and Ba, "Adam" (ICLR 2015); see `gpucnn.ops.adam_update`.
 
     Args:
         learning_rate: 1e-3 by default.
@@ -318,7 +308,7 @@ class Adam(Optimizer):
         beta1: float = 0.9,
         beta2: float = 0.999,
         eps: float = 1e-8,
-        weight_decay: float | None = None,
+        weight_decay: float = 0.0,
     ) -> None:
         self.beta1 = check_number("beta1", beta1, below=1)
         self.beta2 = check_number("beta2", beta2, below=1)
@@ -341,13 +331,24 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam whose weight decay shrinks the parameter itself (Loshchilov and Hutter, ICLR 2019).
-
-    The weight decay is 0.01 by default.
-    """
+    """Adam whose weight decay shrinks the parameter itself (Loshchilov and Hutter, ICLR 2019)."""
 
     decoupled = True
-    default_weight_decay = 1e-2
+
+    @_spelled
+    def __init__(
+        self,
+        parameters: Parameters,
+        learning_rate: float | None = None,
+        *,
+        lr: float | None = None,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 1e-2,
+    ) -> None:
+        options: dict[str, Any] = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
+        super().__init__(parameters, learning_rate, **options, weight_decay=weight_decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

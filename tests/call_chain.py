@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import shlex
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -26,17 +27,7 @@ from gpucnn.cli.main import main
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "call-chain.md"
 BEGIN, END = "<!-- calls: written by tests/call_chain.py -->", "<!-- end of calls -->"
-COMMAND = [
-    "train",
-    "--device",
-    "sim",
-    "--data",
-    "digits",
-    "--model",
-    "lenet",
-    "--dry-run",
-    "--quiet",
-]
+COMMAND = shlex.split("train --device sim --data digits --model lenet --dry-run --quiet")
 
 
 class Call(NamedTuple):
@@ -119,7 +110,7 @@ def _summaries(path: Path) -> dict[int, str]:
 def text(calls: list[Call]) -> str:
     """The calls as a table in Markdown."""
     rows = [
-        f"| {number} | `{call.function}` | `{call.file}` | {_in_a_cell(call.summary)} |"
+        f"| {number} | `{call.file}`: `{call.function}` | {_in_a_cell(call.summary)} |"
         for number, call in enumerate(calls, 1)
     ]
     files = len({call.file for call in calls})
@@ -127,8 +118,8 @@ def text(calls: list[Call]) -> str:
         [
             f"There are {len(calls)} calls in {files} files, from `gpucnn train` to the kernel:",
             "",
-            "| | function | file | docstring |",
-            "| ---: | --- | --- | --- |",
+            "| call | file: function | docstring |",
+            "| ---: | --- | --- |",
             *rows,
         ]
     )

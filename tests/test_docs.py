@@ -1,4 +1,4 @@
-"""The pages run: their Python, their commands, and the example of CONTRIBUTING.md.
+"""The pages run: their Python, their commands, and the examples of CONTRIBUTING.md.
 
 The Python blocks of a page run in order, in one process and a folder that has a trained run,
 pictures and the files that the page itself shows. A block with ``title="FILE"`` is such a file.
@@ -6,6 +6,7 @@ pictures and the files that the page itself shows. A block with ``title="FILE"``
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import shutil
@@ -14,6 +15,7 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import call_chain
@@ -22,7 +24,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from gpucnn import Tensor, data
+from gpucnn import Tensor, data, optim
 from gpucnn.cli.main import COMMANDS, main
 from gpucnn.errors import DeviceError
 from gpucnn.functions import activation
@@ -32,7 +34,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 }
-NOT_HERE = re.compile(r"^\s*(import|from) (cupy|keras|torch)\b", re.MULTILINE)
+NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|torch)\b", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -75,12 +77,9 @@ def commands(page: str) -> list[str]:
     return calls
 
 
-WITH_PYTHON = [
-    page
-    for page in PAGES
-    # Lines to be put into files, which `test_example_of_contributing` does; tests/keras.
-    if blocks(page, "python") and page not in ("CONTRIBUTING.md", "docs/keras.md")
-]
+WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
+# The examples of CONTRIBUTING.md are parts of files; tests/keras runs docs/keras.md.
+RUN = [page for page in WITH_PYTHON if page not in ("CONTRIBUTING.md", "docs/keras.md")]
 CALLS = [(page, call) for page in PAGES for call in commands(page)]
 
 
@@ -109,8 +108,9 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = np.column_stack([digits.labels, digits.images.reshape(-1, 784)])[:40]
     for name in ("test.csv", "my_digits.csv"):
         np.savetxt(folder / name, rows, "%d", ",", header=header, comments="")
-    short = ["--model", "softmax", "--epochs", "1", "--limit-batches", "2", "--device", "cpu"]
+    short = ["--model", "softmax", "--epochs", "1", "--limit-batches", "1", "--device", "cpu"]
     call(["train", "--data", "digits", *short, "--runs-dir", str(folder / "runs")])
+    shutil.copytree(folder / "runs" / "train-1", folder / "runs" / "train-2")
     return folder
 
 
@@ -119,13 +119,13 @@ def call(words: list[str]) -> None:
     assert result.exit_code == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON)
+@pytest.mark.parametrize("page", RUN)
 def test_python_runs(page: str, folder: Path) -> None:
     source = ""
     for block in blocks(page, "python"):
         if block.title:
             (folder / block.title).write_text(block.text)
-        elif not NOT_HERE.search(block.text):
+        elif not NOT_INSTALLED.search(block.text):
             # At the line where it stands, so that an error names it.
             source += "\n" * (block.line - 1 - source.count("\n")) + block.text
     if '"sim"' in source:
@@ -134,6 +134,7 @@ def test_python_runs(page: str, folder: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,
@@ -150,8 +151,8 @@ def require_simulator() -> None:
         pytest.skip(f"sim: {error}")
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_python_that_cannot_run_here_is_python(page: str) -> None:
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_python_that_needs_other_packages_compiles(page: str) -> None:
     for block in blocks(page, "python"):
         compile(block.text, f"{page}:{block.line}", "exec")
 
@@ -214,16 +215,38 @@ def test_files_in_the_text_exist(page: str) -> None:
         assert (ROOT / link).exists(), f"{page}: there is no {link}"
 
 
-def test_example_of_contributing() -> None:
-    """The function of CONTRIBUTING.md, in the file that it is written for."""
-    example = next(b for b in blocks("CONTRIBUTING.md", "python") if "class Softplus" in b.text)
-    namespace = dict(vars(activation))
-    exec(example.text, namespace)
+def example(text: str, module: ModuleType) -> dict[str, Any]:
+    """The names of a module after an example of CONTRIBUTING.md is added to it."""
+    found = next(b for b in blocks("CONTRIBUTING.md", "python") if text in b.text)
+    names = dict(vars(module))
+    exec(found.text, names)
+    return names
+
+
+def test_function_of_contributing() -> None:
+    softplus = example("class Softplus", activation)["softplus"]
     x = Tensor(np.linspace(-30, 30, 13), requires_grad=True)
-    y = namespace["softplus"](x)
+    y = softplus(x)
     y.sum().backward()
     assert np.allclose(y.numpy(), np.log1p(np.exp(x.numpy())), rtol=1e-12)
     assert np.allclose(x.grad, 1 / (1 + np.exp(-x.numpy())), rtol=1e-12)
+
+
+def test_optimizer_of_contributing() -> None:
+    w = Tensor(np.array([1.0, -2.0, 3.0]), requires_grad=True)
+    optimizer = example("class Lion", optim)["Lion"]([w], 0.5, weight_decay=0.1)
+    expected, m = w.numpy().copy(), np.zeros(3)
+    for grad in ([1.0, -4.0, 0.5], [-3.0, 1.0, 0.25]):
+        w.grad = np.array(grad)
+        optimizer.step()
+        decayed = w.grad + 0.1 * expected
+        expected = expected - 0.5 * np.sign(0.9 * m + 0.1 * decayed)
+        m = 0.99 * m + 0.01 * decayed
+        assert np.allclose(w.numpy(), expected, rtol=1e-12)
+    optimizer.found_inf[:] = 1
+    w.grad = np.full(3, np.nan)
+    optimizer.step()
+    assert np.allclose(w.numpy(), expected, rtol=1e-12)
 
 
 def test_call_chain_is_the_real_one() -> None:

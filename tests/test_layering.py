@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -94,15 +95,20 @@ class WithoutTypes(ast.NodeTransformer):
         return self.generic_visit(node)
 
 
+@functools.cache
+def parsed(file: Path, types: bool = True) -> ast.Module:
+    """The syntax tree; without types, without what only type checkers read."""
+    tree = ast.parse(file.read_text())
+    return tree if types else WithoutTypes().visit(tree)
+
+
 def imports(module: str, file: Path, types: bool = True) -> Iterator[tuple[str, int, bool]]:
     """(full name, line, whether it runs when the module is imported) of every import.
 
     Args:
         types: whether to list also what only type checkers import.
     """
-    tree = ast.parse(file.read_text())
-    if not types:
-        tree = WithoutTypes().visit(tree)
+    tree = parsed(file, types)
     top_level = set()
     pending: list[ast.AST] = list(tree.body)
     while pending:
@@ -165,10 +171,6 @@ def test_imports_flow_one_way(module, file):
     assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
-#: Packages whose modules import each other in a circle, and the reason.
-CIRCLES = {
-    "keras": "a model saves itself and is made by loading, so models and files need each other",
-}
 PACKAGES = sorted({module.partition(".")[0] for module in MODULES if "." in module})
 
 
@@ -215,8 +217,8 @@ def test_modules_of_a_package_import_each_other_one_way(package):
         - {module}
         for module, file in modules.items()
     }
-    circle = in_circles(edges)
-    assert bool(circle) == (package in CIRCLES), sorted(circle)
+    assert any(edges.values()) or len(modules) < 3
+    assert not in_circles(edges)
 
 
 def test_a_tensor_knows_the_functions_late_and_in_one_place():
@@ -272,12 +274,12 @@ def test_only_one_module_and_the_simulator_read_kernels(module, file):
         return
     constants = [
         node.value
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     docstrings = {
         ast.get_docstring(node, clean=False)
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
     }
     for text in set(constants) - docstrings:
@@ -313,7 +315,7 @@ def test_a_wing_knows_no_other_but_those_below_it(module, file):
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_a_backend_never_sees_a_tensor(module, file):
     if module.partition(".")[0] == "backend":
-        names = {n.id for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Name)}
+        names = {n.id for n in ast.walk(parsed(file)) if isinstance(n, ast.Name)}
         assert "Tensor" not in names
 
 

@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import reference
 from checks import assert_close, assert_same_bits
+from selection import slow_except
 
 from gpucnn.backend.cuda import convolution as cuda_convolution
 from gpucnn.backend.cuda import dense as cuda_matmul
 from gpucnn.backend.cuda import tiles as cuda_tiles
-from gpucnn.backend.cuda.tiles import STEP, TILES, Plan, plan
+from gpucnn.backend.cuda.tiles import STEP, TILES, TilePlan, plan
 from gpucnn.errors import UsageError
 
 
@@ -40,7 +41,7 @@ def force(gpu, monkeypatch):
 def planned(tile, parts, terms):
     share = -(-max(terms, 1) // parts)
     depth = -(-share // STEP) * STEP
-    return Plan(*tile, max(1, -(-terms // depth)), depth)
+    return TilePlan(*tile, max(1, -(-terms // depth)), depth)
 
 
 def misaligned(gpu, array):
@@ -147,7 +148,9 @@ def test_naive(gpu, force, case, dtype):
     check(gpu, *case, dtype=dtype)
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
+@pytest.mark.parametrize(
+    "wide", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["32-bit", "64-bit"]
+)
 @every_case
 def test_shared(gpu, force, case, dtype, wide):
     force("shared", wide)
@@ -179,7 +182,7 @@ def test_direct(gpu, force, case, wide):
 
 @pytest.mark.parametrize("parts", [1, 3, 11])
 @pytest.mark.parametrize("tile", TILES, ids=str)
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("kernel", slow_except([1, 2, 3, 5], 1, 3))
 def test_every_tile(gpu, force, tile, kernel, parts):
     """130 filters, 10 channels and 210 pixels: the last tiles are cut both ways."""
     force("tiled", tile=tile, parts=parts)

@@ -21,7 +21,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from calls import Calls
-from taps import Taps
+from reference import Taps
 
 from gpucnn.backend.cpu import parallel
 from gpucnn.backend.numba import (

@@ -61,6 +61,7 @@ def test_numba_is_used_where_it_is():
     assert problem is None
 
 
+@pytest.mark.slow
 def test_the_first_time_is_told_from_the_others(tmp_path):
     before, after = run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path))
     assert before.startswith("compiling the kernels")
@@ -92,6 +93,7 @@ def test_kernels_are_compiled_once_on_a_machine(tmp_path):
     assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("other", ["elementwise.py", "direct/plan.py", "llvm/vectors.py"])
 def test_a_change_of_another_source_compiles_them_anew(tmp_path, other):
     """Code that was compiled for another layout of the tables would read where it should not."""

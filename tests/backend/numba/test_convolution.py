@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reference
 from checks import assert_close, assert_same_bits
 from geometries import convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from taps import Taps
+from reference import Taps
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
@@ -33,19 +32,6 @@ def expected(taps: Taps, x: Any, w: Any, g: Any) -> list[Any]:
     grad_x, grad_w = taps.backward_input(g, w), taps.backward_weight(g, x)
     grad_b = g.astype(np.float64).sum((0, 2, 3))
     return [taps.forward(x, w), grad_x, grad_w, grad_x, grad_w, grad_b]
-
-
-@given(convolutions(), st.integers(0, 2**32 - 1))
-def test_the_oracle_is_the_loops(convolution, seed):
-    x_shape, w_shape, options = convolution
-    taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
-    x, w, g = (rng.integers(-3, 4, shape) for shape in (x_shape, w_shape, taps.y_shape))
-    for got, want in (
-        (taps.forward(x, w), reference.conv2d_forward(x, w, **options)),
-        (taps.backward_input(g, w), reference.conv2d_backward_input(g, w, x_shape, **options)),
-        (taps.backward_weight(g, x), reference.conv2d_backward_weight(g, x, w_shape, **options)),
-    ):
-        np.testing.assert_array_equal(got, want)
 
 
 @given(WIDE, UNITS, st.integers(0, 2**32 - 1))

@@ -10,7 +10,7 @@ import pytest
 from checks import assert_close, assert_same_bits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from taps import Taps
+from reference import Taps
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
