@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -94,16 +93,18 @@ def check_input(given: Any, expected: Any) -> None:
         )
 
 
-def check_shape(name: str, array: Array, shape: Sequence[int]) -> None:
-    if tuple(array.shape) != tuple(shape):
+def check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    """`ShapeError` if an array does not have the shape that the other arguments ask for."""
+    if array.shape != shape:
         raise ShapeError(
-            f"{name} has shape {tuple(array.shape)}",
-            cause=f"the other arguments ask for {tuple(shape)}",
-            fix=f"pass a {name} of shape {tuple(shape)}",
+            f"{name} has shape {array.shape}",
+            cause=f"the other arguments ask for {shape}",
+            fix=f"pass a {name} of shape {shape}",
         )
 
 
 def check_channels(name: str, array: Array) -> None:
+    """`ShapeError` if an array has no batch and channel axis."""
     if array.ndim < 2:
         raise ShapeError(
             f"{name} has shape {tuple(array.shape)}",
@@ -113,6 +114,7 @@ def check_channels(name: str, array: Array) -> None:
 
 
 def check_activation(activation: str | None) -> None:
+    """`UsageError` if an activation is none that a primitive can fuse."""
     if activation not in (None, "relu"):
         raise UsageError(
             f"activation {activation!r} cannot be fused",
