@@ -297,6 +297,22 @@ def test_what_is_chosen(gpu, monkeypatch):
         assert [args[1].split("_")[-1] for args in launched] == [expected] * 3
 
 
+@every_case
+def test_shared_is_taken_only_where_it_is_forced(gpu, monkeypatch, dtype, case):
+    launched = []
+    monkeypatch.setattr(
+        type(gpu.launcher), "launch", lambda self, *args, **_: launched.append(args[1])
+    )
+    x_shape, w_shape, options = case
+    x, w = gpu.launcher.empty(x_shape, dtype), gpu.launcher.empty(w_shape, dtype)
+    grad_y = gpu.conv2d_forward(x, w, **options)
+    gpu.conv2d_backward_input(grad_y, w, x_shape, **options)
+    gpu.conv2d_backward_weight(grad_y, x, w_shape, **options)
+    gpu.matmul(w.reshape(len(w), -1), w.reshape(len(w), -1), transpose_b=True)
+    assert len(launched) >= 4
+    assert not any(name.endswith("_shared") for name in launched)
+
+
 # ---- the plan of a tiled product ---------------------------------------------------------------
 
 
