@@ -74,16 +74,28 @@ def explain_names(module: str, table: Mapping[str, str]) -> None:
     """
 
     def __getattr__(name: str) -> NoReturn:
-        if name in table:
-            # `hasattr` needs an AttributeError, of which an import would show nothing.
-            imported = _imports_a_name(sys._getframe(1))
-            error = UnknownImportError if imported else UnknownNameError
-            raise error(f"{module} has no {name}", fix=table[name])
-        raise AttributeError(
-            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
-        )
+        raise missing_name(module, name, table)
 
     sys.modules[module].__getattr__ = __getattr__  # type: ignore[method-assign]
+
+
+def missing_name(
+    module: str, name: str, table: Mapping[str, str], cause: str | None = None
+) -> AttributeError | ImportError:
+    """The error that the `__getattr__` of a module raises, which calls this.
+
+    Args:
+        table: as in `explain_names`; for a name that is not in it the error is Python's.
+        cause: why the names of the table are missing.
+    """
+    if name not in table:
+        return AttributeError(
+            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
+        )
+    # `hasattr` needs an AttributeError, of which an import would show nothing.
+    imported = _imports_a_name(sys._getframe(2))
+    error = UnknownImportError if imported else UnknownNameError
+    return error(f"{module} has no {name}", cause=cause, fix=table[name])
 
 
 def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any:

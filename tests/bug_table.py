@@ -22,7 +22,7 @@ class Bug(NamedTuple):
 
 KERNELS = "backend/test_cuda_kernels.py"
 CONVOLUTION = "backend/test_cuda_convolution.py"
-LAUNCHES = "gpucnn/backend/cuda/backend.py"
+LAUNCHES = "gpucnn/backend/cuda/launches.py"
 POOLING_LAUNCHES = "gpucnn/backend/cuda/pooling.py"
 CONVOLUTION_LAUNCHES = "gpucnn/backend/cuda/convolution.py"
 
@@ -72,9 +72,9 @@ BUGS = [
         "backend/test_optimizers.py", "bias_correction",
     ),
     Bug(
-        "adam: updates though found_inf is set", LAUNCHES,
-        "decoupled, self._found_inf(found_inf)",
-        "decoupled, None",
+        "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
+        'None if found_inf is None else self._count("found_inf", found_inf)',
+        "None",
         "backend/test_optimizers.py", "found_inf and adam",
     ),
     # ---- loss ------------------------------------------------------------------------------
@@ -143,12 +143,12 @@ BUGS = [
     # ---- launches --------------------------------------------------------------------------
     Bug(
         "launch: too few blocks", LAUNCHES,
-        "return -(-threads // _THREADS)",
-        "return max(1, threads // _THREADS)",
+        "return -(-threads // THREADS)",
+        "return max(1, threads // THREADS)",
         "backend/test_relu.py", "test_relu_backward",
     ),
     Bug(
-        "launch: no contiguous copy", LAUNCHES,
+        "launch: no contiguous copy", "gpucnn/backend/cuda/activation.py",
         "self._contiguous(y), grad_x, y.size",
         "y, grad_x, y.size",
         "backend/test_relu.py", "test_relu_backward",
@@ -172,6 +172,25 @@ BUGS = [
         "out.size, parts, inner",
         "out.size, parts - 1, inner",
         CONVOLUTION, "test_every_tile and 3-",
+    ),
+    # ---- products in shared memory ---------------------------------------------------------
+    Bug(
+        "shared: the next step is written while this one is read", "kernels/shared.cuh",
+        "        __syncthreads();  // all threads have read\n",
+        "",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "shared: what follows the last term is not zero", "kernels/shared.cuh",
+        "has_row && k0 + column < K ?",
+        "has_row ?",
+        CONVOLUTION, "test_shared_matmul",
+    ),
+    Bug(
+        "conv2d_forward_shared: all groups see the first channels", "kernels/conv2d_forward.cu",
+        "n * g.C + group * channels + c) * g.H + h",
+        "n * g.C + c) * g.H + h",
+        CONVOLUTION, "test_shared and groups",
     ),
     # ---- tiled products --------------------------------------------------------------------
     Bug(
@@ -207,8 +226,8 @@ BUGS = [
     ),
     Bug(
         "conv2d_forward: all groups see the first channels", "kernels/conv2d_forward.cu",
-        "set_window(windows, j, (n * C + group * channels) * H * W",
-        "set_window(windows, j, n * C * H * W",
+        "set_window(windows, j, (n * g.C + group * channels) * g.H * g.W",
+        "set_window(windows, j, n * g.C * g.H * g.W",
         CONVOLUTION, "test_tiled and groups and 32-bit",
     ),
     Bug(
@@ -219,13 +238,13 @@ BUGS = [
     ),
     Bug(
         "conv2d_backward_input: the phase of the other axis", "kernels/conv2d_backward_input.cu",
-        "find_phase(phase_h, KH, stride_h",
-        "find_phase(phase_w, KH, stride_h",
+        "find_phase(phase_h, g.KH, g.stride_h",
+        "find_phase(phase_w, g.KH, g.stride_h",
         CONVOLUTION, "test_tiled and strides and 32-bit",
     ),
     Bug(
         "conv2d_backward_input: all parts in one place", "kernels/conv2d_backward_input.cu",
-        "grad_x += static_cast<index_t>(part) * N * C * H * W;",
+        "grad_x += static_cast<index_t>(part) * g.N * g.C * g.H * g.W;",
         "",
         CONVOLUTION, "stride_in_parts",
     ),

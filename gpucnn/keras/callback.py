@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucnn.errors import UsageError
-
-if TYPE_CHECKING:
-    from gpucnn.keras.models import Sequential
 
 #: Events of Keras that a training here does not have.
 _NEVER = tuple(
@@ -25,14 +22,14 @@ class Callback:
     names, those of the validation as "val_loss"; at the end of an epoch a callback may add to it.
 
     Attributes:
-        model: the model that is trained.
+        model: the `gpucnn.keras.Sequential` that is trained.
         params: "epochs", "steps" an epoch, "verbose".
     """
 
-    model: Sequential
+    model: Any  # its class knows callbacks, which know nothing of it
     params: dict[str, Any]
 
-    def set_model(self, model: Sequential) -> None:
+    def set_model(self, model: Any) -> None:
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:

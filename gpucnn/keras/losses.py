@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpucnn.errors import UsageError, choose
@@ -110,7 +110,7 @@ def CategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
 
     Without `from_logits` it is the loss of its name.
     """
-    return Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+    return replace(categorical_crossentropy, from_logits=from_logits)
 
 
 @spelling.part
@@ -119,7 +119,7 @@ def SparseCategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
 
     Without `from_logits` it is the loss of its name.
     """
-    return Loss("sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+    return replace(sparse_categorical_crossentropy, from_logits=from_logits)
 
 
 @spelling.part
@@ -128,7 +128,7 @@ def BinaryCrossentropy(from_logits: bool | None = None) -> Loss:
 
     Without `from_logits` it is the loss of its name.
     """
-    return Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid", from_logits)
+    return replace(binary_crossentropy, from_logits=from_logits)
 
 
 @spelling.part

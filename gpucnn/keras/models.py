@@ -17,17 +17,16 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.errors import UsageError
-from gpucnn.keras import arrays, files, fitting, losses, optimizers, outputs
+from gpucnn.keras import arrays, files, losses, optimizers, outputs
 from gpucnn.keras import metrics as metrics_
-from gpucnn.keras.base import Base
-from gpucnn.keras.batches import Stream, checked_steps, is_stream, size_for_steps
+from gpucnn.keras.batches import Epochs, Stream, is_stream
+from gpucnn.keras.compiled import Compiled, FitHistory
+from gpucnn.keras.fitting import Trainable
+from gpucnn.keras.opening import open_batches, open_dataset
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
-from gpucnn.keras.training import Compiled, FitHistory, Fitted
-from gpucnn.nn.arguments import is_whole
 from gpucnn.spelling import explain_names
-from gpucnn.training.evaluation import BATCH_SIZE, evaluate_batches
+from gpucnn.training.evaluation import evaluate_batches
 
 __all__ = ["FitHistory", "Score", "Sequential", "load_model"]
 
@@ -39,16 +38,10 @@ class Score(NamedTuple):
     accuracy: float
 
 
-class Sequential(Base):
+class Sequential(Trainable):
     """`gpucnn.nn.Sequential` with Keras's verbs."""
 
     _stepper: Stepper | None = None
-    _fitted: Fitted | None = None
-
-    @property
-    def history(self) -> FitHistory | None:
-        """What the last `fit` gave; None before the first."""
-        return None if self._fitted is None else self._fitted.history
 
     @verb
     def compile(
@@ -104,72 +97,6 @@ class Sequential(Base):
         self.compiled, self._stepper, self._own_seed = compiled, None, compiled.seed
 
     @verb
-    def fit(
-        self,
-        x: Any = None,
-        y: Any = None,
-        batch_size: int | None = None,
-        epochs: int = 1,
-        verbose: str | int = "auto",
-        callbacks: Any = None,
-        validation_split: float = 0.0,
-        validation_data: Any = None,
-        shuffle: bool = True,
-        class_weight: Any = None,
-        sample_weight: Any = None,
-        initial_epoch: int = 0,
-        steps_per_epoch: int | None = None,
-        validation_steps: int | None = None,
-        validation_batch_size: int | None = None,
-    ) -> FitHistory:
-        """Train on x (N, ...), taken as float32, and y: class ids (N,) or targets (N, K).
-
-        Args:
-            x: arrays, lists or a Tensor; or, without `y`, a generator of batches (x, y) or
-                (x, y, sample_weight), or a Sequence of them with `__len__` and `__getitem__`.
-            batch_size: 32 by default; with `steps_per_epoch` so many that these hold all examples.
-            epochs: number of the last epoch.
-            verbose: 0 for silence, else one line an epoch on stdout.
-            callbacks: one or a list, of `gpucnn.keras.callbacks` or `gpucnn.training.Callback`.
-            validation_split: share of the last examples that is held out, as Keras counts them.
-            validation_data: (x, y), (x, y, sample_weight) or what gives batches; goes before
-                `validation_split`.
-            shuffle: whether every epoch has an order of its own.
-            class_weight: class id -> how much its examples count in the loss; others count 1.
-            sample_weight: (N,), how much each example counts. The loss of a batch is the sum of
-                weight times loss over the number of examples.
-            initial_epoch: number of the first epoch, from 0; those before it are not trained.
-            steps_per_epoch: batches of an epoch; the next epoch goes on with those after them.
-            validation_steps: batches of the validation, the first ones, the same in every epoch.
-            validation_batch_size: of the validation, as `batch_size`.
-
-        Raises:
-            UsageError: `compile` was not called, or an option is not acceptable.
-            DataError: x and y do not fit together or hold NaN.
-            ShapeError: they do not fit the model.
-            DivergedError: the loss was not finite.
-        """
-        history = fitting.fit(
-            self,
-            self.require_compiled("fit"),
-            (x, y, sample_weight),
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=callbacks,
-            validation_split=validation_split,
-            validation_data=validation_data,
-            shuffle=shuffle,
-            class_weight=class_weight,
-            initial_epoch=initial_epoch,
-            steps_per_epoch=steps_per_epoch,
-            validation_steps=validation_steps,
-            validation_batch_size=validation_batch_size,
-        )
-        self._fitted = Fitted(history)
-        return history
-
-    @verb
     def evaluate(
         self,
         x: Any = None,
@@ -192,22 +119,13 @@ class Sequential(Base):
             for each metric if it was given several; or a dict by name.
         """
         compiled = self.require_compiled("evaluate")
-        batches: Any = fitting.open_batches(
-            self,
-            x,
-            y,
-            sample_weight,
-            batch_size=BATCH_SIZE if batch_size is None and steps is None else batch_size,
-            steps=steps,
-            option="steps",
-            repeat=False,
+        batches: Any = open_batches(
+            self, x, y, sample_weight, epochs=Epochs(batch_size=batch_size, steps=steps)
         )
-        result = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
-        if return_dict:
-            return compiled.named(result["loss"], result["accuracy"])
-        if len(compiled.metrics) == 1:
-            return Score(**result)
-        return compiled.listed(**result)
+        found = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
+        if len(compiled.metrics) == 1 and not return_dict:
+            return Score(**found)
+        return compiled.result(**found, return_dict=return_dict)
 
     @verb
     def predict(
@@ -224,20 +142,17 @@ class Sequential(Base):
             batch_size: 256 by default; with `steps` so many that these hold all examples.
             steps: batches to take; by default all. A generator needs it.
         """
-        wanted = None if steps is None else checked_steps(steps, "steps")
-        if batch_size is not None and (not is_whole(batch_size) or batch_size < 1):
-            raise UsageError(f"batch_size is {batch_size!r}", fix="give a batch_size of at least 1")
+        epochs = Epochs(batch_size=batch_size, steps=steps)
         if is_stream(x):
-            stream = Stream(x, steps, option="steps", repeat=False)
+            stream = Stream(x, epochs)
             self.prepare((0, *stream.image_shape))
             batches: Iterable[Any] = stream.inputs()
         else:
             images = arrays.images(x)
             self.prepare(images.shape)
-            default = BATCH_SIZE if wanted is None else size_for_steps(len(images), wanted)
-            size = batch_size or default
+            size = epochs.size(len(images))
             # At least one batch, so that an empty input gives an empty output.
-            starts = range(0, max(len(images), 1), size)[:wanted]
+            starts = range(0, max(len(images), 1), size)[:steps]
             batches = (images[i : i + size] for i in starts)
         backend = backends.get(self.device)
         with self.evaluating(), no_grad():
@@ -266,13 +181,10 @@ class Sequential(Base):
             DivergedError: the loss is not finite; the weights are as they were.
         """
         compiled = self.require_compiled("train_on_batch")
-        batch = fitting.open_dataset(self, x, y, sample_weight, class_weight)
+        batch = open_dataset(self, x, y, sample_weight, class_weight)
         if self._stepper is None or self._stepper.shaped is not self._shaped:
-            self._stepper = Stepper(self, compiled, self.for_loss())
-        loss, accuracy = self._stepper(batch)
-        if return_dict:
-            return compiled.named(loss, accuracy)
-        return compiled.listed(loss, accuracy)
+            self._stepper = Stepper(self)
+        return compiled.result(*self._stepper(batch), return_dict=return_dict)
 
     @verb
     def test_on_batch(
@@ -291,6 +203,9 @@ class Sequential(Base):
         return self.predict(images, batch_size=max(len(images), 1))
 
 
+files.CLASSES["keras.Sequential"] = Sequential
+
+
 @verb
 def load_model(
     filepath: str | os.PathLike[str], compile: bool = True, *, device: str = "auto"
@@ -304,7 +219,10 @@ def load_model(
     Raises:
         DataError: there is no such file, it is damaged, or holds no model.
     """
-    return files.load(filepath, device, compile)
+    model, options = files.load(filepath, device)
+    if options is not None and compile:
+        model.compile(**options, device=device)
+    return model
 
 
 explain_names(

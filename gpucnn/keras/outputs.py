@@ -1,10 +1,10 @@
-"""What a model ends in, and with it what its loss is computed of."""
+"""The end of a model: its final activation, and the network that the loss is computed on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -16,10 +16,30 @@ from gpucnn.errors import UsageError
 from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
+from gpucnn.nn.sequential import Chain
+
+Network = Callable[[Tensor], Tensor]
 
 _EPSILON = 1e-7  # Keras's: probabilities lie so far from 0 and 1 at least
 _LEAST = 1e-18  # its square is a float32 too
 _PROBABILITIES = ("softmax", "sigmoid")
+
+
+def without_activation(model: nn.Sequential) -> Chain:
+    """The layers of a model without the activation that it ends in; a last layer keeps its product.
+
+    A `Sequential` at the end is opened, an empty one is left out. Layers of one's own stay as they
+    are.
+    """
+    layers: list[Any] = list(model)
+    while layers and _is_open(layers[-1]):
+        layers += layers.pop()
+    last = layers[-1] if layers else None
+    if isinstance(last, Activation):
+        layers.pop()
+    elif isinstance(last, WeightedLayer):
+        layers[-1] = partial(last, activation="linear")
+    return Chain(layers)
 
 
 def check_loss(model: nn.Sequential, loss: Loss) -> None:
@@ -27,11 +47,14 @@ def check_loss(model: nn.Sequential, loss: Loss) -> None:
     loss.check(_final_activation(model), _may_hide_probabilities(model))
 
 
-def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
-    """What gives the outputs that the loss takes, for a built model.
+def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
+    """The network that the loss is computed on, for a built model.
 
-    A final activation that the loss takes over is left out: the loss is that of the logits, and
-    stable. Probabilities that are computed otherwise are clipped as in Keras, and made logits.
+    Where the model ends in the activation that the loss takes over, it is `logits`, and the loss is
+    stable. Probabilities that another layer gives are clipped as in Keras, and made logits.
+
+    Args:
+        logits: the model without its final activation.
 
     Raises:
         UsageError: the loss does not go with the outputs.
@@ -41,7 +64,7 @@ def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
     if takes_over is None:
         return model
     if _final_activation(model) == takes_over:
-        return partial(model, activation="linear")
+        return logits
     if loss.from_logits or not _may_hide_probabilities(model):
         return model
     _check_probabilities(model, loss)
@@ -72,9 +95,14 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
 
 def flat(model: nn.Module) -> list[nn.Module]:
     """The layers in their order, those of a `Sequential` in it one by one."""
-    if isinstance(model, nn.Sequential) and _is_known(model):
+    if _is_open(model):
         return [part for layer in model for part in flat(layer)]
     return [model]
+
+
+def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
+    """Whether it is a `Sequential` that runs its layers and nothing else."""
+    return isinstance(layer, nn.Sequential) and _is_known(layer)
 
 
 def _is_known(layer: nn.Module) -> bool:
@@ -94,7 +122,7 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
         return
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
-        f"the loss takes probabilities, and the outputs of {model.label} are none",
+        f"the loss takes probabilities, and the outputs of {model.display_name} are none",
         cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
         fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
         f'model in Activation("{loss.takes_over}")',

@@ -1,101 +1,22 @@
-"""A training as `compile` and `fit` describe it, and what drives Keras's callbacks in it."""
+"""The trainer of `fit`, and the bridge from its callbacks to Keras's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import gpucnn.training
 from gpucnn import nn, optim
 from gpucnn.autograd import Tensor
 from gpucnn.data import Splits
 from gpucnn.errors import DivergedError, GraphError, UsageError
+from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
-from gpucnn.keras.losses import Loss
-from gpucnn.keras.metrics import NAMES, Metric
-from gpucnn.keras.optimizers import Optimizer
-from gpucnn.spelling import explain_attribute
+from gpucnn.keras.compiled import FitHistory, Values
 from gpucnn.training import TrainConfig, Trainer
-
-if TYPE_CHECKING:
-    from gpucnn.keras.models import Sequential
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """What `compile` was given."""
-
-    optimizer: Optimizer
-    loss: Loss
-    metrics: tuple[Metric, ...]
-    schedule: str
-    device: str
-    seed: int
-
-    def config(self, **options: Any) -> TrainConfig:
-        """The options of a training; raises `UsageError` for what is not acceptable."""
-        return TrainConfig(
-            optimizer=self.optimizer.name,
-            learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
-            schedule=self.schedule,
-            loss=self.loss.function,
-            device=self.device,
-            seed=self.seed,
-            **options,
-        )
-
-    def named(self, loss: float, accuracy: float, prefix: str = "") -> dict[str, float]:
-        """Loss and metrics by the names that the history has for them."""
-        values = {f"{prefix}loss": loss}
-        return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
-
-    def listed(self, loss: float, accuracy: float) -> list[float] | float:
-        """[loss, the metrics in their order], or the loss alone where there are none."""
-        values = list(self.named(loss, accuracy).values())
-        return values if self.metrics else loss
-
-
-class Values(dict[str, Any]):
-    """Values by name. `[]` finds an accuracy by any of Keras's names of it.
-
-    `get`, `in` and loops know the one name that was compiled.
-    """
-
-    def __missing__(self, key: str) -> Any:
-        prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
-        others = [prefix + other for other in NAMES if prefix + other in self]
-        if name in NAMES and others:
-            return self[others[0]]
-        raise KeyError(key)
-
-
-_OF_HISTORY = {
-    "params": "fit was given them; a callback has self.params",
-    "model": "it is the model whose fit gave this",
-}
-
-
-class FitHistory(NamedTuple):
-    """What `fit` gives: the epochs from 0, and for each quantity its value in each epoch."""
-
-    epoch: list[int]
-    history: dict[str, list[float]]
-
-    if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
-
-        def __getattr__(self, name: str) -> Any:
-            return explain_attribute(self, name, _OF_HISTORY)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a model keeps of its last `fit`, in an object that is not searched for layers."""
-
-    history: FitHistory
 
 
 class KerasTrainer(Trainer):
@@ -106,17 +27,15 @@ class KerasTrainer(Trainer):
 
     def __init__(
         self,
-        model: Sequential,
-        compiled: Compiled,
+        model: Base,
         config: TrainConfig,
-        outputs: Callable[[Tensor], Tensor],
         train: Arrays | Stream,
         validation: Arrays | Stream | None,
     ) -> None:
-        self._compiled, self._outputs = compiled, outputs
+        self._compiled, self._network = model.require_compiled("fit"), model.for_loss()
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
-        if not compiled.optimizer.learning_rate:
+        if not self._compiled.optimizer.learning_rate:
             self.set_learning_rate(0.0)  # as a callback may leave it
 
     def _prepare_data(self) -> None:
@@ -125,13 +44,13 @@ class KerasTrainer(Trainer):
         self.test = None
         if not len(self.loader.dataset):
             raise UsageError("there are no images to train on", fix="give x at least one")
-        self._count_steps()
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         return self._compiled.optimizer.make(self.model)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self._outputs(images)
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        return self._network
 
     def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
         with explain_graph(self.model):
@@ -148,15 +67,15 @@ class Bridge(gpucnn.training.Callback):
 
     def __init__(
         self,
-        model: Sequential,
-        compiled: Compiled,
+        model: Base,
         callbacks: Sequence[Callback],
-        *,
         epochs: int,
         initial_epoch: int,
+        *,
         verbose: bool,
     ) -> None:
-        self.model, self.compiled, self.callbacks = model, compiled, callbacks
+        self.model, self.callbacks = model, callbacks
+        self.compiled = compiled = model.require_compiled("fit")
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
         self._names: list[str] = []  # of what the history has

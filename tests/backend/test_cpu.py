@@ -14,7 +14,8 @@ from checks import assert_close
 from processes import run_python
 
 import gpucnn.backend
-from gpucnn.backend.cpu.backend import _ROW_BYTES, CpuBackend
+from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu.dense import _ROW_BYTES
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from processes import environment
 
 from gpucnn import backend as backends
-from gpucnn.backend.cuda.diagnosis import Problem
+from gpucnn.backend.problem import Problem
 from gpucnn.cli.main import main
 
 KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")  # of no run's options

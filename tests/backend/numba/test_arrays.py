@@ -120,9 +120,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("most", [300, 96 << 10])
-def test_no_nan_is_left_over_for_the_next_call(compiled, pieces, rng, most):
+def test_no_nan_is_left_over_for_the_next_call(compiled, units, rng, most):
     """Nor is an infinity: what is read beyond the numbers of this call counts as zero."""
-    with pieces(most):
+    with units(most):
         for x_shape, w_shape, options in SHAPES:
             shapes = x_shape, w_shape, Taps(x_shape, w_shape, **options).y_shape
             arrays = [rng.standard_normal(shape).astype("float32") for shape in shapes]
@@ -137,7 +137,7 @@ def test_no_nan_is_left_over_for_the_next_call(compiled, pieces, rng, most):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), SHAPES)
-def test_how_far_nan_and_inf_reach(compiled, pieces, rng, bad, x_shape, w_shape, options):
+def test_how_far_nan_and_inf_reach(compiled, units, rng, bad, x_shape, w_shape, options):
     """Zeros in the gaps between rows and images times infinity are NaN: see each assertion."""
     groups = options.get("groups", 1)
     taps = Taps(x_shape, w_shape, **options)
@@ -148,7 +148,7 @@ def test_how_far_nan_and_inf_reach(compiled, pieces, rng, bad, x_shape, w_shape,
 
     for most in (300, 96 << 10):
         x, w, g = draw(*x_shape), draw(*w_shape), draw(*y_shape)
-        with pieces(most):
+        with units(most):
             clean = passes(compiled, x, w, g, options)
             for place in (0, -1, x.size // 2, int(rng.integers(x.size))):
                 ill = x.copy()

@@ -1,135 +1,29 @@
-"""The only size formula of the project, and the checks that go with it.
+"""All sizes of a convolution, a transposed convolution or a pooling, checked.
 
-    W_out = floor((W - D*(F - 1) - 1 + 2P) / S) + 1
-
-for a width W, a kernel of F taps, dilation D, padding P on each side and stride S.
-Everything that needs an output size (layers, backends, summaries) asks here.
-
-Names used throughout the project: N images, C channels, H x W pixels, F filters,
-KH x KW kernel, OH x OW output pixels.
+Names used throughout the project: N images, C channels, H x W pixels, F filters, KH x KW kernel,
+OH x OW output pixels.
 """
 
 from __future__ import annotations
 
-import math
-import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from gpucnn.errors import ShapeError
-
-Pair = tuple[int, int]
-Padding = tuple[Pair, Pair]  # ((top, bottom), (left, right))
-PairArg = int | Sequence[int]
-AxisPaddingArg = int | str | Sequence[int]  # of one axis; a pair is (before, after)
-PaddingArg = int | str | Sequence[int] | Sequence[Sequence[int]]
-
-
-def _is_int(value: Any) -> bool:
-    # NumPy's integers count too, and are recognised without importing NumPy; a bool does not.
-    if type(value) is int:
-        return True
-    try:
-        return not isinstance(value, bool) and operator.index(value) is not None
-    except TypeError:
-        return False
-
-
-def pair(value: PairArg, name: str = "kernel", minimum: int = 1, form: str = "(h, w)") -> Pair:
-    """An int or a pair as a pair of ints; `ShapeError` if it is neither or below `minimum`."""
-    values: Any = (value, value) if _is_int(value) else value
-    if (
-        isinstance(values, (tuple, list))
-        and len(values) == 2
-        and all(_is_int(v) for v in values)
-        and min(values) >= minimum
-    ):
-        return int(values[0]), int(values[1])
-    raise ShapeError(
-        f"{name} is {value!r}",
-        cause=f"it must be an integer of at least {minimum}, or a pair {form} of such",
-        fix=f"give {name}={max(minimum, 1)} or {name}=({max(minimum, 1)}, {max(minimum, 1)})",
-    )
-
-
-def _check_count(name: str, value: Any) -> None:
-    if not _is_int(value) or value < 1:
-        raise ShapeError(
-            f"{name} is {value!r}",
-            cause="it must be an integer of at least 1",
-            fix=f"give {name}=1",
-        )
-
-
-def conv_output_size(
-    size: int, kernel: int, stride: int = 1, padding: AxisPaddingArg = 0, dilation: int = 1
-) -> int:
-    """Output size along one axis: floor((size - dilation*(kernel-1) - 1 + padding) / stride) + 1.
-
-    Args:
-        size: input pixels along the axis.
-        kernel, stride, dilation: integers of at least 1.
-        padding: pixels on each side; (before, after); "same", for ceil(size / stride) output
-            pixels; or "valid", for none.
-
-    Returns:
-        The number of output pixels; below 1 if the kernel does not fit.
-
-    Raises:
-        ShapeError: an argument is none of these.
-    """
-    _check_count("size", size)
-    _check_count("kernel", kernel)
-    _check_count("stride", stride)
-    _check_count("dilation", dilation)
-    if isinstance(padding, str):
-        axes = ((value, value) for value in (size, kernel, stride, dilation))
-        sides, _ = resolve_padding(padding, *axes)
-    else:
-        sides = pair(padding, "padding", 0, "(before, after)")
-    return (size + sum(sides) - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def is_same(padding: PaddingArg) -> bool:
-    """Whether padding is given as "same"."""
-    return isinstance(padding, str) and padding == "same"
-
-
-def resolve_padding(
-    padding: PaddingArg, size: Pair, kernel: Pair, stride: Pair = (1, 1), dilation: Pair = (1, 1)
-) -> Padding:
-    """Padding in any accepted form as ((top, bottom), (left, right)), in pixels.
-
-    Args:
-        padding: an int; (h, w); ((top, bottom), (left, right)); "valid" for none; or "same", which
-            gives ceil(size / stride) output pixels with the odd one at the bottom and right
-            (as Keras and TensorFlow do).
-        size: (H, W) of the input.
-    """
-    if isinstance(padding, str):
-        if padding == "valid":
-            return (0, 0), (0, 0)
-        if padding == "same":
-            vertical, horizontal = map(_same, size, kernel, stride, dilation)
-            return vertical, horizontal
-    elif isinstance(padding, Sequence) and len(padding) == 2 and not all(map(_is_int, padding)):
-        top_bottom, left_right = (pair(sides, "padding", 0) for sides in padding)  # type: ignore[arg-type]
-        return top_bottom, left_right
-    else:
-        h, w = pair(padding, "padding", 0)  # type: ignore[arg-type]
-        return (h, h), (w, w)
-    raise ShapeError(
-        f"padding is {padding!r}",
-        cause="it is none of the accepted forms",
-        fix='give an int, (h, w), ((top, bottom), (left, right)), "same" or "valid"',
-    )
-
-
-def _same(size: int, kernel: int, stride: int, dilation: int) -> Pair:
-    outputs = -(-size // stride)
-    total = max((outputs - 1) * stride + dilation * (kernel - 1) + 1 - size, 0)
-    return total // 2, total - total // 2
+from gpucnn.shapes.layout import TRANSPOSE_X, transposition
+from gpucnn.shapes.sizes import (
+    Padding,
+    PaddingArg,
+    Pair,
+    PairArg,
+    check_count,
+    conv_output_size,
+    is_int,
+    is_same,
+    pair,
+    resolve_padding,
+)
 
 
 class Conv2dGeometry(NamedTuple):
@@ -200,7 +94,12 @@ def conv2d_geometry(
             names both shapes and what to change.
     """
     return _conv2d_geometry(
-        _shape(x_shape), _shape(w_shape), _key(stride), _key(padding), _key(dilation), _key(groups)
+        _shape(x_shape),
+        _shape(w_shape),
+        _key(stride),
+        _key(padding),
+        _key(dilation),
+        _key(groups),
     )
 
 
@@ -232,13 +131,13 @@ def conv2d_transpose_shape(
     both = f"input {x_shape} and weight {w_shape}"
     _check_axes("transposed convolution", x_shape, w_shape, "(C, F/groups, KH, KW)")
     _check_not_empty("transposed convolution", (*x_shape[1:], *w_shape), both)
-    _check_count("groups", groups)
+    check_count("groups", groups)
     N, C, H, W = x_shape
     if w_shape[0] != C:
         raise ShapeError(
             f"transposed convolution of {both}",
             cause=f"the weight takes {w_shape[0]} channels, the input has {C}",
-            fix=_transposition(x_shape, w_shape, lambda x, w: x[1] == w[0])
+            fix=transposition(x_shape, w_shape, lambda x, w: x[1] == w[0])
             or f"give a weight of shape {(C, *w_shape[1:])}",
         )
     if C % groups:
@@ -292,41 +191,6 @@ def pool2d_geometry(
     return _pool2d_geometry(_shape(x_shape), _key(kernel), _key(stride), _key(padding))
 
 
-def _shape(value: Any) -> tuple[int, ...]:
-    if type(value) is tuple and _PLAIN.issuperset(map(type, value)):  # as array.shape is
-        return value
-    if isinstance(value, (tuple, list)) and all(map(_is_int, value)):
-        return tuple(map(int, value))
-    raise ShapeError(
-        f"a shape is {value!r}", cause="it must be a tuple of integers", fix="pass array.shape"
-    )
-
-
-_PLAIN = {int}
-
-
-class _Wrong(NamedTuple):
-    """An argument of a type that is not accepted, kept from equalling one that is (1.0 == 1)."""
-
-    text: str
-
-    def __repr__(self) -> str:
-        return self.text
-
-
-def _key(argument: Any) -> Any:
-    """An argument as the key of a cache: a geometry is asked for in every step."""
-    if type(argument) is int or argument is None:
-        return argument
-    if type(argument) is tuple and _PLAIN.issuperset(map(type, argument)):
-        return argument
-    if isinstance(argument, (tuple, list)):
-        return tuple(_key(a) for a in argument)
-    if _is_int(argument):
-        return int(argument)
-    return argument if isinstance(argument, str) else _Wrong(repr(argument))
-
-
 @lru_cache(maxsize=4096)
 def _conv2d_geometry(
     x_shape: tuple[int, ...],
@@ -341,7 +205,7 @@ def _conv2d_geometry(
     N, C, H, W = x_shape
     F, C_group, KH, KW = w_shape
     _check_not_empty("convolution", (C, H, W, F), both)
-    _check_count("groups", groups)
+    check_count("groups", groups)
 
     def fits(x: tuple[int, ...], w: tuple[int, ...]) -> bool:
         return x[1] == w[1] * groups and w[0] % groups == 0 and w[2] <= x[2] and w[3] <= x[3]
@@ -350,14 +214,14 @@ def _conv2d_geometry(
         raise ShapeError(
             f"convolution of {both} in {groups} groups",
             cause=f"groups must divide the {C} input channels and the {F} filters",
-            fix=_transposition(x_shape, w_shape, fits)
+            fix=transposition(x_shape, w_shape, fits)
             or f"choose groups from {_common_divisors(C, F)}",
         )
     if C_group != C // groups:
         raise ShapeError(
             f"convolution of {both} in {groups} groups",
             cause=f"the weight takes {C_group} channels a group, the input has {C // groups}",
-            fix=_transposition(x_shape, w_shape, fits)
+            fix=transposition(x_shape, w_shape, fits)
             or f"give a weight of shape {(F, C // groups, KH, KW)}, "
             f"or an input with {C_group * groups} channels",
         )
@@ -399,6 +263,41 @@ def _pool2d_geometry(
     return Pool2dGeometry(N, C, H, W, KH, KW, OH, OW, stride, pads)
 
 
+_PLAIN = {int}
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    if type(value) is tuple and _PLAIN.issuperset(map(type, value)):  # as array.shape is
+        return value
+    if isinstance(value, (tuple, list)) and all(map(is_int, value)):
+        return tuple(map(int, value))
+    raise ShapeError(
+        f"a shape is {value!r}", cause="it must be a tuple of integers", fix="pass array.shape"
+    )
+
+
+class _Wrong(NamedTuple):
+    """An argument of a type that is not accepted, kept from equalling one that is (1.0 == 1)."""
+
+    text: str
+
+    def __repr__(self) -> str:
+        return self.text
+
+
+def _key(argument: Any) -> Any:
+    """An argument as the key of a cache: a geometry is asked for in every step."""
+    if type(argument) is int or argument is None:
+        return argument
+    if type(argument) is tuple and _PLAIN.issuperset(map(type, argument)):
+        return argument
+    if isinstance(argument, (tuple, list)):
+        return tuple(_key(a) for a in argument)
+    if is_int(argument):
+        return int(argument)
+    return argument if isinstance(argument, str) else _Wrong(repr(argument))
+
+
 def _check_axes(
     operation: str, x_shape: tuple[int, ...], w_shape: tuple[int, ...], w_axes: str
 ) -> None:
@@ -408,34 +307,6 @@ def _check_axes(
             cause=f"both must have four axes: (N, C, H, W) and {w_axes}",
             fix="reshape, for example gray images (N, H, W) to (N, 1, H, W)",
         )
-
-
-_TRANSPOSE_X = "if the input is channels-last, (N, H, W, C), pass x.transpose(0, 3, 1, 2)"
-_TRANSPOSE_W = "if the weight is channels-last, as in Keras, pass w.transpose(3, 2, 0, 1)"
-
-
-def _transposition(
-    x_shape: tuple[int, ...],
-    w_shape: tuple[int, ...],
-    fits: Callable[[tuple[int, ...], tuple[int, ...]], bool],
-) -> str | None:
-    """What to write if arrays do not fit as they are, but do when read with the channels last.
-
-    A weight is read so only if that does not make a square kernel oblong. Of several readings that
-    fit, one with a square kernel is the likely one.
-    """
-    images = tuple(x_shape[i] for i in (0, 3, 1, 2))
-    filters = tuple(w_shape[i] for i in (3, 2, 0, 1))
-    readings = (
-        (images, w_shape, _TRANSPOSE_X),
-        (x_shape, filters, _TRANSPOSE_W),
-        (images, filters, f"{_TRANSPOSE_X}; {_TRANSPOSE_W}"),
-    )
-    oblong = w_shape[2] != w_shape[3]
-    fitting = [
-        (w[2] != w[3], fix) for x, w, fix in readings if fits(x, w) and (oblong or w[2] == w[3])
-    ]
-    return min(fitting, key=lambda reading: reading[0])[1] if fitting else None
 
 
 def _check_not_empty(operation: str, sizes: tuple[int, ...], both: str) -> None:
@@ -464,50 +335,10 @@ def _check_output(
         f"the kernel does not fit: {both}",
         cause=f"it covers {extent[0]}x{extent[1]} pixels, the padded input has "
         f"{padded[0]}x{padded[1]}",
-        fix=f"{_TRANSPOSE_X}; else " * may_be_channels_last
+        fix=f"{TRANSPOSE_X}; else " * may_be_channels_last
         + "use a smaller kernel or dilation, more padding, or fewer poolings before this layer",
     )
 
 
 def _common_divisors(a: int, b: int) -> list[int]:
     return [d for d in range(1, min(a, b) + 1) if a % d == 0 and b % d == 0]
-
-
-_CHANNELS = (1, 3, 4)  # of pictures: gray, RGB, RGB with transparency
-_SIDE = 8  # pixels that a picture has at least along an axis
-_ASPECT = 4  # of its longer side to the shorter, at most
-
-
-def is_channels_last(shape: Sequence[int]) -> bool:
-    """Whether the shape of one image, without the batch axis, is plainly (H, W, C).
-
-    The last axis is as long as the channels of a picture and the first is not; the first two are as
-    long as its sides. So (28, 28, 1) and (32, 48, 3) are, (3, 32, 3) and (512, 7, 1) are not.
-    """
-    if len(shape) != 3:
-        return False
-    H, W, C = shape
-    sides = min(H, W) >= _SIDE and max(H, W) <= _ASPECT * min(H, W)
-    return C in _CHANNELS and H not in _CHANNELS and sides
-
-
-def layout_fix(given: Sequence[int], wanted: Sequence[int]) -> str | None:
-    """How to write x (N, *given) in the layout (N, *wanted); None if it is no matter of layout."""
-    given, wanted = tuple(given), tuple(wanted)
-    if len(given) == len(wanted) == 3 and given != wanted:
-        if (given[2], *given[:2]) == wanted:
-            return "x.transpose(0, 3, 1, 2)"
-        if (*given[1:], given[0]) == wanted:
-            return "x.transpose(0, 2, 3, 1)"
-    if (1, *given) == wanted:
-        return "x[:, None]"
-    if (*given, 1) == wanted:
-        return "x[..., None]"
-    if given == (1, *wanted):
-        return "x[:, 0]"
-    if given == (*wanted, 1):
-        return "x[..., 0]"
-    one_is_flat = len(given) != len(wanted) and 1 in (len(given), len(wanted))
-    if one_is_flat and math.prod(given) == math.prod(wanted):
-        return f"x.reshape(-1, {', '.join(map(str, wanted))})"
-    return None

@@ -1,4 +1,4 @@
-"""How a convolution is cut into pieces that fit into the cache, and where its taps lie in them."""
+"""How a convolution is cut into units that fit into the cache, and where its taps lie in one."""
 
 from __future__ import annotations
 
@@ -8,59 +8,63 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.numba.vectors import COLUMNS, LANES
+from gpucnn.backend.numba.llvm.vectors import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, Pair
 
-_PACKED = 96 << 10  # floats of a packed piece: it stays in the second level of the cache
-_PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as it is read in order
-# Of images one after the other there is a share for each of so many threads; but adding up the
-# lanes of a sum costs as much as some dozens of its products, so that a run is to have this length.
-_SHARES = 8
+_PACKED = 96 << 10  # floats of a packed unit: it stays in the second level of the cache
+_PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as both are read in order
+# For the gradient by the weights, a batch makes about _UNITS units, to be shared out over threads.
+# A unit holds more images if its run would be shorter than _RUN: adding up the lanes at the end of
+# a sum costs as much as dozens of products.
+_UNITS = 8
 _RUN = 256
 
 
-class Sizes(NamedTuple):
-    """What the compiled loops count by, in a group of channels."""
+class DirectSizes(NamedTuple):
+    """The sizes and strides that the compiled loops use, for one group of channels."""
 
     groups: int
     C: int  # channels, height and width of the source
     H: int
     W: int
-    step_h: int  # every so many rows and columns of the source are a plane's
+    step_h: int  # a plane holds every so many rows and columns of the source
     step_w: int
     top: int  # zeros before the first row and column of the source
     left: int
     M: int  # channels, height and width of the result
     out_H: int
     out_W: int
-    out_step_h: int  # every so many rows and columns of the result are a phase's
+    out_step_h: int  # a phase holds every so many rows and columns of the result
     out_step_w: int
-    rows: int  # of a phase, at once
-    packed_rows: int  # that they see
+    rows: int  # of a strip, in each phase
+    packed_rows: int  # that those rows depend on
     pitch: int  # from one packed row to the next
-    chunks: int  # of rows, in a phase
-    images: int  # at once
+    strips: int  # of rows, in an image
+    images: int  # in a unit
     N: int
 
 
-class Plan(NamedTuple):
+class DirectPlan(NamedTuple):
     """A sum over taps of a packed source: the convolution, or its gradient by the input.
 
     Attributes:
-        units: pieces that are packed one after the other: `chunks` of rows, of `images` at once.
-        taps: of one output channel.
-        outputs: channels of the result, in a group.
-        is_whole: whether all of the result is written; where no tap meets a pixel it is not.
-        packed: floats of a packed piece.
-        out_pitch: floats from one channel's run of results to the next.
-        loops: what the compiled loops need: offsets int64 (taps,), from the first float of the
-            packed piece to the first pixel of a tap; planes int64 (planes, 2), the first row and
+        units: number of units, which are packed one after the other: a unit is one of the `strips`
+            of `images` images.
+        strips: number of strips of rows that an image is cut into.
+        images: number of images in a unit.
+        taps: number of taps of one output channel.
+        outputs: number of channels of the result, in a group.
+        is_whole: whether every pixel of the result is written. A pixel that no tap meets is not.
+        packed: floats of a packed unit.
+        out_pitch: floats from the results of one channel to those of the next.
+        loops: arguments of the compiled loops: offsets int64 (taps,), from the first float of the
+            packed unit to the first pixel of a tap; planes int64 (planes, 2), the first row and
             column of each in the source; phases int64 (phases, 6), first tap, taps, rows, columns,
-            first row and column in the result; `out_pitch`; and the fields of `Sizes`.
+            first row and column in the result; `out_pitch`; and the fields of `DirectSizes`.
     """
 
     units: int
-    chunks: int
+    strips: int
     images: int
     taps: int
     outputs: int
@@ -71,7 +75,7 @@ class Plan(NamedTuple):
 
 
 class _Phase(NamedTuple):
-    """Every s-th row and column of a result, and the taps that it is a sum over."""
+    """Every s-th row and column of a result, and the taps that are summed in it."""
 
     rows: int
     columns: int
@@ -82,11 +86,11 @@ class _Phase(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def forward_plan(g: Conv2dGeometry, with_gradient: bool = False) -> Plan:
-    """Source x, result y: one phase, and a plane for each place that taps have in a stride.
+def forward_plan(g: Conv2dGeometry, with_gradient: bool = False) -> DirectPlan:
+    """Source x, result y: one phase, and a plane for each remainder of a tap by the stride.
 
     Args:
-        with_gradient: the gradient of y is to fit into the cache as well.
+        with_gradient: whether the gradient of y must fit into the cache as well.
     """
     (top, _), (left, _) = g.padding
     rows = [divmod(kh * g.dilation[0], g.stride[0]) for kh in range(g.KH)]
@@ -97,8 +101,8 @@ def forward_plan(g: Conv2dGeometry, with_gradient: bool = False) -> Plan:
 
 
 @lru_cache(maxsize=1024)
-def backward_plan(g: Conv2dGeometry) -> Plan:
-    """Source grad_y, result grad_x: one plane, and a phase for each place in a stride."""
+def backward_plan(g: Conv2dGeometry) -> DirectPlan:
+    """Source grad_y, result grad_x: one plane, and a phase for each remainder by the stride."""
     rows, top = _pixels_met(g, 0, g.H)
     columns, left = _pixels_met(g, 1, g.W)
     phases = [
@@ -111,7 +115,7 @@ def backward_plan(g: Conv2dGeometry) -> Plan:
 
 
 def phase_taps(g: Conv2dGeometry, axis: int) -> list[range]:
-    """For each place in a stride the taps that meet it."""
+    """For each remainder by the stride the taps that meet such pixels."""
     taps, stride, dilation = (g.KH, g.KW)[axis], g.stride[axis], g.dilation[axis]
     step = stride // math.gcd(stride, dilation)
     met = [[k for k in range(taps) if k * dilation % stride == a] for a in range(stride)]
@@ -121,10 +125,10 @@ def phase_taps(g: Conv2dGeometry, axis: int) -> list[range]:
 def _pixels_met(
     g: Conv2dGeometry, axis: int, size: int
 ) -> tuple[list[tuple[int, int, list[Pair]]], int]:
-    """For each place in a stride how many pixels, the first, and (shift, 0) of its taps.
+    """For each remainder by the stride the number of pixels, the first one, and (shift, 0) by tap.
 
-    Pixel h = q*s + a - padding is met by output q - k*d//s for the taps k with k*d % s = a. Also
-    the padding of grad_y before its first row with which no shift is negative.
+    Output q - k*d//s meets pixel h = q*s + a - padding, for the taps k with k*d % s = a. The second
+    result is the padding before the first row of grad_y with which no shift is negative.
     """
     before, stride, dilation = g.padding[axis][0], g.stride[axis], g.dilation[axis]
     found, least = [], 0
@@ -141,7 +145,7 @@ def _pixels_met(
 def _plan(
     g: Conv2dGeometry, source: tuple[int, int, int], step: Pair, padding: Pair,
     target: tuple[int, int, int], out_step: Pair, phases: list[_Phase], with_gradient: bool,
-) -> Plan:  # fmt: skip
+) -> DirectPlan:  # fmt: skip
     C, M = source[0], target[0]
     planes = sorted({(ph, pw) for p in phases for _, ph in p.taps_h for _, pw in p.taps_w})
     halo_h = max(shift for p in phases for shift, _ in p.taps_h)
@@ -150,13 +154,13 @@ def _plan(
     pitch = max(p.columns for p in phases) + halo_w
     row = (C * len(planes) + M * with_gradient) * pitch
     most = _PACKED_BOTH if with_gradient else _PACKED
-    chunks = -(-height // max(1, most // row - halo_h))
-    rows = -(-height // chunks)
+    strips = -(-height // max(1, most // row - halo_h))
+    rows = -(-height // strips)
     packed_rows = rows + halo_h
-    # The gradient by the weights adds up runs, and images after one another make a longer one.
+    # The gradient by the weights is a sum along a run: several images make a longer run.
     images = 1
     if with_gradient:
-        wanted = max(-(-g.N // _SHARES), -(-_RUN // (packed_rows * pitch)))
+        wanted = max(-(-g.N // _UNITS), -(-_RUN // (packed_rows * pitch)))
         images = max(1, min(g.N, wanted, most // (row * packed_rows)))
     plane = images * packed_rows * pitch
     offsets: list[int] = []
@@ -172,18 +176,18 @@ def _plan(
             for dw, pw in p.taps_w
         ]
     out_pitch = -(-plane // LANES) * LANES + COLUMNS * LANES
-    sizes = Sizes(
+    sizes = DirectSizes(
         g.groups, *source, *step, *padding, *target, *out_step,
-        rows, packed_rows, pitch, chunks, images, g.N,
+        rows, packed_rows, pitch, strips, images, g.N,
     )  # fmt: skip
     tables = (
         np.array(offsets, np.int64),
         np.array(planes, np.int64),
-        np.array(table, np.int64).reshape(-1, 6),  # of two axes also if nothing is met
+        np.array(table, np.int64).reshape(-1, 6),  # has two axes also if it is empty
     )
-    return Plan(
-        units=-(-g.N // images) * chunks,
-        chunks=chunks,
+    return DirectPlan(
+        units=-(-g.N // images) * strips,
+        strips=strips,
         images=images,
         taps=len(offsets),
         outputs=M,

@@ -1,4 +1,4 @@
-"""Rows of floats, by vectors: copied, and pooled in pairs. Written as LLVM instructions."""
+"""Copies of rows of floats, and 2x2 pooling of two rows, by vectors."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gpucnn.backend.numba.vectors import BYTES, INT, LANES, VECTOR, Emitter
+from gpucnn.backend.numba.llvm.vectors import BYTES, INT, LANES, VECTOR, Emitter
 
 
 @intrinsic
@@ -19,7 +19,7 @@ def copy_rows(
 ) -> Any:  # fmt: skip
     """out[o_at + r*o_pitch + p] = source[s_at + r*s_pitch + p]
 
-    for r in range(rows), p in range(width); nothing else is read or written.
+    for r in range(rows), p in range(width). Nothing else is read or written.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -37,19 +37,20 @@ def copy_rows(
 @intrinsic
 def max_pairs(
     typing: Any, columns: Any, source: Any, s_at: Any, s_pitch: Any, out: Any, o_at: Any,
-    winner: Any, w_at: Any,
+    argmax: Any, a_at: Any,
 ) -> Any:  # fmt: skip
-    """One row of a 2x2 maximum: of pixels 2p and 2p + 1 of two rows, and which of the four it was.
+    """One row of a 2x2 maximum: out[o_at + p] of pixels 2p and 2p + 1 of two rows of the source.
 
-    for p in range(columns rounded up to LANES): source and results need room for them. The first
-    of equal ones wins, and a NaN over all.
+    argmax[a_at + p] is the number of the pixel, 0 to 3. The first of equal pixels wins, and a NaN
+    wins against numbers. It is computed for p in range(columns rounded up to LANES): source and
+    results must be that long.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(context, builder, signature, args)
-        columns, _, s_at, s_pitch, _, o_at, _, w_at = args
+        columns, _, s_at, s_pitch, _, o_at, _, a_at = args
         rows = [e.address(1, s_at), e.address(1, builder.add(s_at, s_pitch))]
-        out, winner = e.address(4, o_at), e.address(6, w_at)
+        out, argmax = e.address(4, o_at), e.address(6, a_at)
         steps = builder.sdiv(builder.add(columns, INT(LANES - 1)), INT(LANES))
         with cgutils.for_range(builder, steps) as loop:
             p = builder.mul(loop.index, INT(LANES))
@@ -67,35 +68,35 @@ def max_pairs(
                 best = builder.select(wins, value, best)
                 which = builder.select(wins, ir.Constant(BYTES, [i] * LANES), which)
             e.store(best, e.after(out, p))
-            e.store(which, e.after(winner, p))
+            e.store(which, e.after(argmax, p))
         return context.get_dummy_value()
 
     size = types.intp
-    return types.void(size, source, size, size, out, size, winner, size), codegen
+    return types.void(size, source, size, size, out, size, argmax, size), codegen
 
 
 @intrinsic
 def spread_pairs(
-    typing: Any, columns: Any, grad: Any, g_at: Any, winner: Any, w_at: Any, out: Any, o_at: Any,
+    typing: Any, columns: Any, grad: Any, g_at: Any, argmax: Any, a_at: Any, out: Any, o_at: Any,
     o_pitch: Any,
 ) -> Any:  # fmt: skip
-    """The gradient of a row of `max_pairs`: each value goes to its winner, the other three get 0.
+    """The gradient of a row of `max_pairs`: the pixel that was the maximum gets it, three get 0.
 
-    for p in range(columns rounded up to LANES): row by row, so that what one leaves behind its end
-    is where the next begins.
+    It is written for p in range(columns rounded up to LANES), one row after the other, so that the
+    next row overwrites the excess of the one before it.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         e = Emitter(context, builder, signature, args)
-        columns, _, g_at, _, w_at, _, o_at, o_pitch = args
-        grad, winner = e.address(1, g_at), e.address(3, w_at)
+        columns, _, g_at, _, a_at, _, o_at, o_pitch = args
+        grad, argmax = e.address(1, g_at), e.address(3, a_at)
         rows = [e.address(5, o_at), e.address(5, builder.add(o_at, o_pitch))]
         zero = ir.Constant(VECTOR, [0.0] * LANES)
         steps = builder.sdiv(builder.add(columns, INT(LANES - 1)), INT(LANES))
         for i, row in enumerate(rows):
             with cgutils.for_range(builder, steps) as loop:
                 p = builder.mul(loop.index, INT(LANES))
-                value, which = e.load(e.after(grad, p)), e.load(e.after(winner, p), BYTES)
+                value, which = e.load(e.after(grad, p)), e.load(e.after(argmax, p), BYTES)
                 parts = []
                 for j in (0, 1):
                     won = builder.icmp_unsigned(
@@ -107,10 +108,10 @@ def spread_pairs(
         return context.get_dummy_value()
 
     size = types.intp
-    return types.void(size, grad, size, winner, size, out, size, size), codegen
+    return types.void(size, grad, size, argmax, size, out, size, size), codegen
 
 
-# Slices of arrays would do for these two; they take Numba seconds to compile.
+# Assignments to slices would do the same, but take Numba seconds to compile.
 @intrinsic
 def zero(typing: Any, out: Any, at: Any, count: Any) -> Any:
     """out[at + i] = 0 for i in range(count)."""

@@ -1,4 +1,4 @@
-"""The transforms of F(2x2, 3x3), by vectors of tiles: see `winograd`. Written as LLVM."""
+"""The three transforms of F(2x2, 3x3), by vectors of tiles: see `gpucnn.backend.numba.winograd`."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gpucnn.backend.numba.vectors import INT, LANES, VECTOR, Emitter
+from gpucnn.backend.numba.llvm.vectors import INT, LANES, VECTOR, Emitter
 
 
 @intrinsic
 def transform_taps(
     typing: Any, count: Any, w: Any, w_at: Any, out: Any, o_at: Any, o_pitch: Any
 ) -> Any:
-    """G w G^T of so many vectors of channels, whose 3x3 taps follow one another in w.
+    """G w G^T of `count` vectors of channels, whose 3x3 taps are contiguous in w.
 
     out[o_at + (4*i + j) * o_pitch + c] = (G w[c] G^T)[i, j] for c in range(count * LANES).
     """
@@ -61,7 +61,7 @@ def split_tiles(
     """B^T d B of a row of tiles: d is four rows of the source, columns 2p to 2p + 3.
 
     out[o_at + (4*i + j) * o_pitch + p] = (B^T d B)[i, j] for p in range(columns rounded up to
-    LANES): source and result need room for them.
+    LANES): source and result must be that long.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -96,7 +96,7 @@ def join_tiles(
     """max(least, A^T m A + start[s_at]) of a row of tiles: two rows of results.
 
     m[i, j] = products[p_at + (4*i + j) * p_pitch + p], and the result's columns are 2p and 2p + 1,
-    for p in range(columns rounded up to LANES). A NaN stays one.
+    for p in range(columns rounded up to LANES). A NaN stays NaN.
     """
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:

@@ -1,15 +1,15 @@
 """Register tiles: the inner loops of convolutions, and of a dense layer for one image.
 
 A tile keeps `rows` x `columns` vectors in registers from the first product to the last, so that
-each value that is loaded takes part in several multiplications. Numba has no way to say so in
-Python; these functions emit the LLVM instructions themselves.
+each loaded value is used in several multiplications. Numba's Python cannot express that, so these
+functions emit the LLVM instructions.
 
     weighted_sum   out[r, p] = start[r] + sum_k weights[r, k] * source[offsets[k] + p]
     inner_products out[r, k] = out[r, k] + sum_p left[r, p] * source[offsets[k] + p]
     row_by_columns out[p] = start[p] + sum_k a[k] * b[k, p]
 
-A vector holds `LANES` neighbouring p. The sums run in the order of k, or of p by lanes; nothing in
-them depends on where the arrays lie.
+A vector holds `LANES` neighboring p. The order of each sum is fixed: by k, or by p within a lane.
+It does not depend on the addresses of the arrays.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from gpucnn.backend.numba.vectors import INT, LANES, VECTOR, Emitter
+from gpucnn.backend.numba.llvm.vectors import INT, LANES, VECTOR, Emitter
 
-_AHEAD = 8  # rows that memory is asked for before they are needed
+_AHEAD = 8  # rows of a matrix that are prefetched before they are used
 
 
 @intrinsic(prefer_literal=True)
@@ -36,7 +36,7 @@ def weighted_sum(
                 + sum_k weights[w_at + r*w_pitch + k*w_step] * source[at + offsets[first + k] + p])
 
     for r in range(rows), p in range(columns * LANES), k in range(count). `rows` and `columns` are
-    constants of the call. `least` is 0 for a ReLU, else -inf; a NaN stays one.
+    compile-time constants. `least` is 0 for a ReLU, else -inf. A NaN stays NaN.
     """
     R, V = rows.literal_value, columns.literal_value
 
@@ -121,7 +121,7 @@ def row_by_columns(
 ) -> Any:  # fmt: skip
     """out[n + p] = max(least, start[n + p] + sum_k a[k] * b[k * pitch + n + p])
 
-    for p in range(columns * LANES), k in range(count). A NaN stays one.
+    for p in range(columns * LANES), k in range(count). A NaN stays NaN.
     """
     V = columns.literal_value
 

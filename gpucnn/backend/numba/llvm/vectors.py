@@ -1,4 +1,4 @@
-"""Vectors of this CPU, and the LLVM instructions for them that Numba has no Python for."""
+"""The vectors of this CPU, and an emitter of the LLVM instructions on them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from llvmlite import binding, ir
 from numba.core import cgutils
 
 _features = binding.get_host_cpu_features()
+# Floats of a vector; rows and columns of the register tile of `weighted_sum`, in vectors; the same
+# of `inner_products`. A tile, and the vectors that it is multiplied with, fill the registers.
 if _features.get("avx512f"):  # 32 registers of 16 floats
     LANES, ROWS, COLUMNS, LEFT, RIGHT = 16, 8, 3, 4, 6
 elif _features.get("avx"):  # 16 registers of 8 floats
@@ -23,22 +25,23 @@ INT = ir.IntType(64)
 
 
 class Emitter:
-    """Instructions of one tile; arguments are 1-D arrays and integers of the call."""
+    """Emits the instructions of one intrinsic, whose arguments are 1-D arrays and integers."""
 
     def __init__(self, context: Any, builder: Any, signature: Any, args: Any) -> None:
         self.context, self.builder, self.signature, self.args = context, builder, signature, args
 
     def address(self, argument: int, index: Any) -> Any:
-        """Of element `index` of an array that was passed."""
+        """The address of element `index` of the array that is the n-th argument."""
         kind = self.signature.args[argument]
         array = self.context.make_array(kind)(self.context, self.builder, self.args[argument])
         return self.builder.gep(array.data, [index])
 
     def after(self, address: Any, count: Any) -> Any:
+        """The address of the element `count` elements later."""
         return self.builder.gep(address, [count if hasattr(count, "type") else INT(count)])
 
     def load(self, address: Any, kind: ir.Type = VECTOR) -> Any:
-        """A vector from any float's address."""
+        """The vector at the address of any float; it need not be aligned."""
         vector = self.builder.load(self.builder.bitcast(address, kind.as_pointer()))
         vector.align = kind.element.width // 8 if kind is BYTES else 4
         return vector
@@ -48,12 +51,12 @@ class Emitter:
         self.builder.store(vector, place).align = 1 if vector.type is BYTES else 4
 
     def load_pairs(self, address: Any) -> list[Any]:
-        """Of two vectors that follow one another the even lanes, and the odd ones."""
+        """The even and the odd lanes of two consecutive vectors."""
         left, right = self.load(address), self.load(self.after(address, LANES))
         return [self.shuffle(left, right, range(i, 2 * LANES, 2)) for i in (0, 1)]
 
     def store_pairs(self, even: Any, odd: Any, address: Any) -> None:
-        """The two as lanes of two vectors that follow one another."""
+        """Store two vectors as the even and the odd lanes of two consecutive vectors."""
         for half in (0, 1):
             lanes = [half * LANES // 2 + k // 2 + (k % 2) * LANES for k in range(LANES)]
             self.store(self.shuffle(even, odd, lanes), self.after(address, half * LANES))
@@ -64,12 +67,12 @@ class Emitter:
         return self.builder.select(below, floor, value)
 
     def prefetch(self, address: Any) -> None:
-        """Have a line of the cache fetched, to be read once; it may lie beyond the array."""
+        """Fetch a cache line that is read once; it may lie beyond the end of the array."""
         byte = self.builder.bitcast(address, ir.IntType(8).as_pointer())
         word = ir.IntType(32)
         kind = ir.FunctionType(ir.VoidType(), [byte.type, word, word, word])
         function = self.builder.module.declare_intrinsic("llvm.prefetch", [byte.type], kind)
-        self.builder.call(function, [byte, word(0), word(0), word(1)])  # to read, once, data
+        self.builder.call(function, [byte, word(0), word(0), word(1)])  # read, once, data
 
     def copy(self, width: Any, source: Any, target: Any, lanes: int = LANES) -> None:
         """Copy `width` floats by vectors; the last one overlaps the one before it."""
@@ -104,16 +107,16 @@ class Emitter:
         self.builder.store(sum_, total)
 
     def shuffle(self, a: Any, b: Any, lanes: Iterable[int]) -> Any:
-        """Lanes of a (from 0) and b (from LANES) in another order."""
+        """A vector of the given lanes: lanes of a count from 0, lanes of b from LANES."""
         order = list(lanes)
         kind = ir.VectorType(ir.IntType(32), len(order))
         return self.builder.shuffle_vector(a, b, ir.Constant(kind, order))
 
     def add_lanes(self, vectors: list[Any]) -> list[Any]:
-        """The sum of each vector's lanes, one after the other in vectors again.
+        """The sum of the lanes of each vector; the sums are the lanes of the vectors returned.
 
-        Two vectors at a time: halves of a and b are added to [a a a a b b b b], those of two such
-        to [a a b b c c d d], and so on.
+        Two vectors at a time: the halves of a and b are added to [a a a a b b b b], the halves of
+        two such vectors to [a a b b c c d d], and so on.
         """
         group = LANES
         while group > 1:
@@ -127,7 +130,7 @@ class Emitter:
         return vectors
 
     def variables(self, rows: int, columns: int, start: list[Any]) -> list[list[Any]]:
-        """The vectors of the tile, row r at its start value; LLVM keeps them in registers."""
+        """The vectors of a tile, all of row r at start[r]; LLVM keeps them in registers."""
         found = [
             [cgutils.alloca_once(self.builder, VECTOR) for _ in range(columns)] for _ in range(rows)
         ]
