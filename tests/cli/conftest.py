@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from processes import environment
 
 from gpucnn import backend as backends
 from gpucnn.backend.problem import Problem
@@ -100,16 +101,14 @@ def quick(run: Command) -> Command:
 
 
 @pytest.fixture
-def spawn(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]:
+def spawn(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start `gpucnn ARGS` as a process of its own in an empty folder."""
 
     def start(*args: object, **options: Any) -> subprocess.Popen[str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("GPUCNN_")}
-        env["PYTHONPATH"] = str(root)
         return subprocess.Popen(
             [sys.executable, "-m", "gpucnn", *map(str, args)],
             cwd=tmp_path,
-            env=env,
+            env=environment(),
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )

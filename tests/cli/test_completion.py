@@ -13,6 +13,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
+from processes import run_python
 
 from gpucnn.cli.completion import BashWithFiles
 from gpucnn.cli.main import main
@@ -150,12 +151,6 @@ def test_bash_offers_what_is_no_file(bash: Any) -> None:
 
 def test_what_bash_sources_is_ours(run: Any) -> None:
     """`eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)"`, as the help says."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
-        env={**os.environ, "_GPUCNN_COMPLETE": "bash_source"},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = "from gpucnn.cli.main import main; main(prog_name='gpucnn')"
+    done = run_python(code, _GPUCNN_COMPLETE="bash_source")
     assert "compgen -f" in done.stdout

@@ -8,13 +8,13 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run_python
 from safetensors.numpy import load_file
 
 from gpucnn.training.checkpoint import load_weights
@@ -203,18 +203,18 @@ _AT_EXIT = "import atexit; atexit.register(os.kill, os.getpid(), number)"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("moment", "expected"), [(_AT_IMPORT, 130), (_AT_EXIT, 0)])
 def test_signals_in_the_first_and_last_moment(
-    root: Path, number: signal.Signals, moment: str, expected: int
+    number: signal.Signals, moment: str, expected: int
 ) -> None:
     code = (
         f"import os, sys; number = {int(number)}; sys.argv = ['gpucnn', '--version']\n{moment}\n"
         "from gpucnn.cli.main import main\nmain()"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    done = run_python(code)
     assert done.returncode == expected
     assert done.stderr == ""
 
 
-def test_importing_the_commands_leaves_signals_alone(root: Path) -> None:
+def test_importing_the_commands_leaves_signals_alone() -> None:
     code = (
         "import signal; numbers = signal.SIGINT, signal.SIGTERM\n"
         "before = [signal.getsignal(n) for n in numbers]\n"
@@ -222,4 +222,5 @@ def test_importing_the_commands_leaves_signals_alone(root: Path) -> None:
         "try: main(['--version'])\n"
         "except SystemExit: assert [signal.getsignal(n) for n in numbers] == before"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr

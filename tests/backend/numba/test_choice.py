@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import run_python
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
@@ -46,11 +45,7 @@ for kind in list(vars(caching).values()):
 
 
 def run(code: str, **environment: Any) -> Any:
-    rest = {k: v for k, v in os.environ.items() if k not in ("GPUCNN_NUMBA", "GPUCNN_CACHE_DIR")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**rest, "PYTHONPATH": str(ROOT), **environment}, cwd=ROOT / "tests",
-    )  # fmt: skip
+    done = run_python(code, cwd=ROOT / "tests", **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
