@@ -8,7 +8,7 @@ from typing import Any
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import foreign, initializers
 from gpucnn.shapes import is_channels_last
-from gpucnn.spelling import Called, Spellings, explained
+from gpucnn.spelling import Spellings, explained
 
 #: Keras's name of an initializer -> ours, where they differ.
 _INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
@@ -79,24 +79,13 @@ _RENAMED = {
     "bias": ("use_bias",),
 }
 
-_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
-_PART = Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD)
-_VERB = Spellings(instead=_VERB_INSTEAD)
-
-
-def layer(function: Called) -> Called:
-    """A function that makes a layer; its error explains Keras's arguments. A decorator."""
-    return explained(_LAYER)(function)
-
-
-def part(function: Called) -> Called:
-    """The same for optimizers, losses and other arguments of `compile`."""
-    return explained(_PART)(function)
-
-
-def verb(function: Called) -> Called:
-    """The same for the methods of a model."""
-    return explained(_VERB)(function)
+# Decorators, whose errors explain Keras's arguments: of a function that makes a layer, of one that
+# makes an argument of `compile` or `fit`, and of a method of a model.
+layer = explained(
+    replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
+)
+part = explained(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD))
+verb = explained(Spellings(instead=_VERB_INSTEAD))
 
 
 def check_called(value: Any, what: str, module: str) -> None:
