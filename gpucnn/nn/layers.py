@@ -23,7 +23,7 @@ _FLATTEN = "put Flatten() before it"
 
 
 class WeightedLayer(Module):
-    """What Dense and Conv2d share: y = activation(product of x and weight + bias).
+    """Base of Dense and Conv2d: y = activation(product of x and weight + bias).
 
     Args:
         activation: a name of `gpucnn.nn.activations`, or None.
@@ -58,7 +58,7 @@ class WeightedLayer(Module):
         """The output.
 
         Args:
-            activation: in place of the layer's own: one that follows it and is folded into it, or
+            activation: in place of the layer's own: that of a layer that is folded into it, or
                 "linear" for none.
         """
         activation = activation or self.activation
@@ -133,7 +133,7 @@ def Linear(
 ) -> Dense:
     """A `Dense` by both of its sizes, as in PyTorch: x (N, in_features) -> (N, out_features).
 
-    It is Dense(out_features, input_shape=(in_features,)), and no class: test for `Dense`.
+    It is Dense(out_features, input_shape=(in_features,)), so `isinstance` takes Dense.
     """
     input_shape = (arguments.size(in_features, "in_features"),)
     return Dense(
@@ -156,7 +156,7 @@ class Conv2d(WeightedLayer):
         filters: F.
         kernel_size, stride, dilation: an int or (h, w).
         padding: an int, (h, w), ((top, bottom), (left, right)), "same" or "valid".
-        groups: channels and filters are split into so many parts that do not see each other.
+        groups: the number of groups of channels and filters; each filter sees one group.
     """
 
     takes_images = True
@@ -208,7 +208,7 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; a maximum that follows, (kernel, stride, padding), may be folded into it."""
+        """The output; `pool` is a MaxPool2d that is folded into it: (kernel, stride, padding)."""
         if pool is None:
             return super().forward(x, activation)
         return self.product(x, activation or self.activation, pool)
@@ -231,7 +231,7 @@ class Conv2d(WeightedLayer):
 
 
 class Pool2d(Module):
-    """What the pools share. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
+    """Base of the pools. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
 
     takes_images = True
 
