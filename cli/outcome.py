@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from gpucnn.cli.output import loss_text
 from gpucnn.training import History, Run, Trainer
-from gpucnn.training.callbacks import best_epoch
+from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
 
 

@@ -16,7 +16,7 @@ from gpucnn.cli.answers import Answer, Input, submission
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
-from gpucnn.cli.targets import check_target
+from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
 from gpucnn.data.labels import on_one_line
 from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError

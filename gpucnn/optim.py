@@ -1,7 +1,8 @@
 """Optimizers: they change parameters by their gradients, in place and on their device.
 
-The update formulas are in `gpucnn.backend.contract`. What changes from step to step (learning rate,
-step count, whether a loss was not finite) lies in arrays on the device: a step reads nothing back.
+The update formulas are in `gpucnn.backend.contract`. The values that change from step to step
+(learning rate, step count, whether a loss was not finite) are in arrays on the device: a step reads
+nothing back.
 """
 
 from __future__ import annotations
@@ -20,16 +21,9 @@ from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
-    "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm",
-    "default_learning_rate",
-    "get",
-]
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm",
+    "default_learning_rate", "get"
+]  # fmt: skip
 
 #: The arguments of PyTorch and Keras, and ours.
 _spelled = explained(
@@ -69,7 +63,7 @@ class Optimizer:
             of names to parameters. They must stay on their device.
         learning_rate: at least 0; by default `default_learning_rate` of the class.
         lr: the same by its name in PyTorch; one of the two.
-        weight_decay: at least 0; times the parameter it is added to the gradient.
+        weight_decay: at least 0; weight_decay * parameter is added to the gradient.
 
     Attributes:
         parameters: path or name -> parameter.
@@ -133,6 +127,15 @@ class Optimizer:
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        """The arguments that every update of a backend takes."""
+        return {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "found_inf": self.found_inf,
+        }
 
     @property
     def learning_rate(self) -> Any:
@@ -205,7 +208,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, in PyTorch's form; see `Backend.sgd_update`.
+    """Stochastic gradient descent with momentum, in PyTorch's form; see `gpucnn.ops.sgd_update`.
 
     Args:
         learning_rate: 0.01 by default.
@@ -240,16 +243,14 @@ class SGD(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["velocity"][path] if self.momentum else None,
-            learning_rate=self.learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
 class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012; see `Backend.rmsprop_update`.
+    """Tieleman and Hinton 2012; see `gpucnn.ops.rmsprop_update`.
 
     Args:
         learning_rate: 1e-3 by default.
@@ -279,16 +280,14 @@ class RMSprop(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["square_avg"][path],
-            learning_rate=self.learning_rate,
             rho=self.rho,
             eps=self.eps,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
 class Adam(Optimizer):
-    """Kingma and Ba, "Adam" (ICLR 2015); see `Backend.adam_update`.
+    """Kingma and Ba, "Adam" (ICLR 2015); see `gpucnn.ops.adam_update`.
 
     Args:
         learning_rate: 1e-3 by default.
@@ -322,14 +321,12 @@ class Adam(Optimizer):
             parameter.grad,
             self.state["m"][path],
             self.state["v"][path],
-            learning_rate=self.learning_rate,
             step=self.step_count,
             beta1=self.beta1,
             beta2=self.beta2,
             eps=self.eps,
-            weight_decay=self.weight_decay,
             decoupled=self.decoupled,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
@@ -350,15 +347,8 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__(
-            parameters,
-            learning_rate,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            eps=eps,
-            weight_decay=weight_decay,
-        )
+        options: dict[str, Any] = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
+        super().__init__(parameters, learning_rate, **options, weight_decay=weight_decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

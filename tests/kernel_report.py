@@ -1,7 +1,7 @@
-"""The table of kernels/README.md: what each variant needs. It needs NVRTC, and no GPU.
+"""The table of docs/registers.md: what each variant needs. It needs NVRTC, and no GPU.
 
 python tests/kernel_report.py            prints it
-python tests/kernel_report.py --write    puts it into kernels/README.md
+python tests/kernel_report.py --write    puts it into docs/registers.md
 python tests/kernel_report.py --check    fails if a variant spills or does not compile
 """
 
@@ -18,7 +18,7 @@ from kernel_variants import Variant, in_use, wide
 
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
-README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "registers.md"
 BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
 Job = tuple[Variant, int]  # a variant and an architecture
 Found = dict[Job, Resources | KernelError]
@@ -110,8 +110,8 @@ def _figures(values: list[int]) -> str:
 
 def write(text: str) -> None:
     """Put the table between its markers."""
-    before, rest = README.read_text().split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
 
 
 def main(arguments: list[str]) -> None:

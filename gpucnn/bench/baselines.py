@@ -108,7 +108,7 @@ class Torch:
         elif isinstance(layer, nn.Flatten):
             yield torch.nn.Flatten()
         elif not isinstance(layer, nn.ReLU):
-            raise UsageError(f"{layer.label} has no counterpart in the baseline torch")
+            raise UsageError(f"{layer.display_name} has no counterpart in the baseline torch")
         if getattr(layer, "activation", None) == "relu":
             yield torch.nn.ReLU(inplace=True)
 

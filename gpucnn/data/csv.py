@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.columns import Columns, Known, is_header, is_number, refuse_doubtful, understand
+from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.files import read_bytes
+from gpucnn.data.header import is_header, is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.errors import DataError
 

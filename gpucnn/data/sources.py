@@ -65,7 +65,7 @@ SOURCES = {
             description="70,000 handwritten digits, 28x28 (LeCun, Cortes and Burges, 1998)",
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
-                "https://cache_directory.googleapis.com/cvdf-datasets/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
             packed=(
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -85,7 +85,7 @@ SOURCES = {
         Source(
             name="fashion-mnist",
             description="70,000 pieces of clothing, 28x28 (Xiao, Rasul and Vollgraf, 2017)",
-            mirrors=("https://cache_directory.googleapis.com/tensorflow/tf-keras-datasets/",),
+            mirrors=("https://storage.googleapis.com/tensorflow/tf-keras-datasets/",),
             packed=(
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                 "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",

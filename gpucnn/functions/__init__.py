@@ -11,25 +11,9 @@ from gpucnn.functions.activation import (
     softmax,
     tanh,
 )
-from gpucnn.functions.arithmetic import (
-    abs,
-    add,
-    clip,
-    cos,
-    div,
-    exp,
-    log,
-    matmul,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    power,
-    sin,
-    sqrt,
-    sub,
-)
+from gpucnn.functions.arithmetic import add, div, matmul, maximum, minimum, mul, sub
 from gpucnn.functions.convolution import conv2d, linear
+from gpucnn.functions.elementwise import abs, clip, cos, exp, log, neg, power, sin, sqrt
 from gpucnn.functions.loss import (
     binary_cross_entropy_with_logits,
     mean_squared_error,

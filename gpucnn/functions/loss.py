@@ -9,7 +9,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.contract import Array, check_class_ids
-from gpucnn.backend.cpu.backend import is_plain
+from gpucnn.backend.cpu.arrays import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum

@@ -10,10 +10,10 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from gpucnn.array_methods import Axis, names_of_extremes
+from gpucnn.array_methods import Axis, extreme
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.contract import Array
-from gpucnn.errors import ShapeError, SignatureError
+from gpucnn.errors import ShapeError
 
 
 def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -62,24 +62,6 @@ def check_filled(label: str, axes: tuple[int, ...], shape: tuple[int, ...]) -> t
             fix="check that the tensor is not empty",
         )
     return axes
-
-
-def _axis_by_name(name: str, args: tuple[Any, ...]) -> None:
-    """Refuse `x.max(1)`, which gives values in NumPy, and values and indices in PyTorch."""
-    if not args:
-        return
-    if getattr(args[0], "ndim", 0):
-        raise SignatureError(
-            f"{name} of two tensors", fix=f"use {name}imum(a, b), element by element"
-        )
-    shown = ", ".join(map(repr, args))
-    index = "x.argmax" if name == "max" else "(-x).argmax"
-    raise SignatureError(
-        f"{name}({shown}): the axis is given by name",
-        cause="by position it gives values and indices in PyTorch, and the values alone in NumPy",
-        fix=f"write x.{name}(axis={args[0]!r}) for the values, {index}(axis={args[0]!r}) for the"
-        " indices",
-    )
 
 
 class _Reduction(Function):
@@ -156,15 +138,13 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Mean(axis, keepdims)(x)
 
 
-@names_of_extremes
-def max(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Maximum over `axis`, which is given by name; equal maxima share the gradient."""
-    _axis_by_name("max", args)
+@extreme
+def max(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Maximum over `axis`, an int, several, or None; equal maxima share the gradient."""
     return Max(axis, keepdims)(x)
 
 
-@names_of_extremes
-def min(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Minimum over `axis`, which is given by name; equal minima share the gradient."""
-    _axis_by_name("min", args)
+@extreme
+def min(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Minimum over `axis`, an int, several, or None; equal minima share the gradient."""
     return Min(axis, keepdims)(x)

@@ -121,7 +121,7 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     kind = next((name for name, cls in CLASSES.items() if cls is type(layer)), None)
     if kind is None:
         raise UsageError(
-            f"{layer.label} cannot be saved with the model",
+            f"{layer.display_name} cannot be saved with the model",
             cause="the file holds no code, so every layer must be from gpucnn.nn",
             fix="use save_weights, and make the model by your own code before load_weights",
         )

@@ -121,7 +121,7 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
         return
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
-        f"the loss takes probabilities, and {model.label} gives other numbers",
+        f"the loss takes probabilities, and {model.display_name} gives other numbers",
         cause=f"without from_logits=True the loss takes the outputs of a {loss.takes_over}",
         fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
         f'model in Activation("{loss.takes_over}")',

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -41,13 +41,13 @@ class KerasTrainer(Trainer):
         self.test = None
         if not len(self.loader.dataset):
             raise UsageError("there are no images to train on", fix="give x at least one")
-        self._count_steps()
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         return self._compiled.optimizer.make(self.model)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self._network(images)
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        return self._network
 
     def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
         with explain_graph(self.model):

@@ -85,6 +85,17 @@ def input_shape(value: Any) -> tuple[int, ...]:
     raise ShapeError(f"the input shape is {value!r}", cause=cause, fix=f"write {example}")
 
 
+def input_shapes(values: tuple[Any, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shape of each of several inputs, as `input_shape`; `ShapeError` for bare integers."""
+    if len(values) > 1 and all(map(is_whole, values)):
+        raise ShapeError(
+            f"the input shape is {', '.join(map(str, values))}",
+            cause="the shape of each input is one tuple",
+            fix=f"write build({values})",
+        )
+    return tuple(map(input_shape, values))
+
+
 def padding(value: PaddingArg) -> PaddingArg:
     """Padding in one of the accepted forms of `gpucnn.shapes.resolve_padding`, unchanged."""
     resolve_padding(value, (1, 1), (1, 1))

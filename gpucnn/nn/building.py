@@ -57,7 +57,7 @@ def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
         if module.path is None:
             if not all(x.ndim for x in inputs):
                 raise UsageError(
-                    f"a number is given to {module.label} by position",
+                    f"a number is given to {module.display_name} by position",
                     cause="positions are for inputs, arrays (N, ...), for which it is built",
                     fix="give it by name, as in net(x, scale=2.0)",
                 )
@@ -72,7 +72,7 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
     modules = root.named_modules()
     if root.built_for is not None and shapes != root.built_for:
         raise ShapeError(
-            f"{root.label} is built for inputs of {_listing(root.built_for)}, "
+            f"{root.display_name} is built for inputs of {_listing(root.built_for)}, "
             f"not of {_listing(shapes)}",
             cause="its weights were created for those",
             fix=_layout_fix(shapes[0], root.built_for[0])
@@ -167,7 +167,7 @@ def _check_layout(module: Module, x_shape: Shape) -> None:
 def _check_created(module: Module) -> None:
     if module.awaits_input:
         raise UsageError(
-            f"{module.label} has no parameters yet",
+            f"{module.display_name} has no parameters yet",
             cause="forward did not call it, so its input is unknown",
             fix="call it in forward, also in evaluation mode, or remove it",
         )

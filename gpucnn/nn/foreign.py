@@ -254,3 +254,12 @@ CONVERTED: dict[tuple[str, str], Callable[[Any], Any]] = {
 
 #: How layers are called elsewhere.
 LAYERS = Spellings(renamed=RENAMED, instead=INSTEAD, signatures=SIGNATURES, converted=CONVERTED)
+
+#: Options of `load_state_dict` elsewhere.
+LOADING = Spellings(
+    instead={
+        "assign": "the arrays are copied into those of the module",
+        "strict": "what does not fit is always refused; leave entries out of the dict, and add"
+        " those of state_dict() for them",
+    }
+)

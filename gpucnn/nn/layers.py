@@ -12,6 +12,7 @@ from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.backend.contract import PoolArg
 from gpucnn.errors import ShapeError, UsageError
+from gpucnn.functions import convolution
 from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.nn.foreign import LAYERS
@@ -23,7 +24,7 @@ _FLATTEN = "put Flatten() before it"
 
 
 class WeightedLayer(Module):
-    """Base of Dense and Conv2d: y = activation(product of x and weight + bias).
+    """The base of Dense and Conv2d: y = activation(product of x and weight + bias).
 
     Args:
         activation: a name of `gpucnn.nn.activations`, or None.
@@ -58,13 +59,18 @@ class WeightedLayer(Module):
         """The output.
 
         Args:
-            activation: in place of the layer's own: that of a layer that is folded into it, or
+            activation: replaces the layer's own: one that follows it and is folded into it, or
                 "linear" for none.
         """
         activation = activation or self.activation
         if activation in (None, "relu"):
             return self.product(x, activation)
         return ACTIVATIONS[activation](self.product(x, None))
+
+    @property
+    def _operands(self) -> tuple[Parameter, ...]:
+        """The weight, and the bias if there is one."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def new_bias(self, size: int) -> Parameter | None:
         return self.new_parameter("bias", (size,), self.bias_initializer) if self.use_bias else None
@@ -114,7 +120,7 @@ class Dense(WeightedLayer):
                 cause=f"the layer was built for {features} features",
                 fix=f"give an input of shape {(x.shape[0], features)}, or build a new model",
             )
-        return F.linear(x, self.weight, self.bias, activation=activation)
+        return convolution.Linear(activation)(x, *self._operands)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         return 2 * x_shape[1] * math.prod(y_shape)
@@ -208,30 +214,23 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; `pool` is a MaxPool2d that is folded into it: (kernel, stride, padding)."""
+        """The output; with `pool`, which is (kernel, stride, padding), after a max pooling."""
         if pool is None:
             return super().forward(x, activation)
         return self.product(x, activation or self.activation, pool)
 
     def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
-        return F.conv2d(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            activation=activation,
-            pool=pool,
+        function = convolution.Conv2d(
+            self.stride, self.padding, self.dilation, self.groups, activation, pool
         )
+        return function(x, *self._operands)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         return 2 * math.prod(self.weight.shape[1:]) * math.prod(y_shape)
 
 
 class Pool2d(Module):
-    """Base of the pools. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
+    """The base of the pools. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
 
     takes_images = True
 
@@ -315,6 +314,8 @@ class GlobalAvgPool2d(Module):
 
 class Flatten(Module):
     """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
+
+    is_view = True
 
     def __init__(
         self, *, input_shape: Sequence[int] | None = None, name: str | None = None

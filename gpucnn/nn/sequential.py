@@ -55,7 +55,7 @@ class Sequential(Module):
             )
         if self.path is not None:
             raise UsageError(
-                f"a layer was added to {self.label} after it was built",
+                f"a layer was added to {self.display_name} after it was built",
                 cause="names and shapes are fixed then",
                 fix="add all layers first, or make a new model around it: Sequential([model, ...])",
             )
@@ -113,7 +113,7 @@ class Sequential(Module):
             return self._layers[key] if isinstance(key, str) else list(self)[key]
         except (LookupError, TypeError):
             raise NoLayerError(
-                f"{self.label} has no layer {key!r}",
+                f"{self.display_name} has no layer {key!r}",
                 cause=f"it has {len(self)}: {', '.join(self._layers) or 'none'}",
                 fix="give a position from 0 on, or a name",
             ) from None

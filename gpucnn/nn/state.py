@@ -36,7 +36,9 @@ def owned(module: Module, kind: type[Owned]) -> dict[str, Owned]:
     found: dict[str, Owned] = {}
     for name, value in _members("", vars(module)):
         if isinstance(value, kind) and found.setdefault(name, value) is not value:
-            raise UsageError(f"{module.label} has two different {name!r}", fix="rename one of them")
+            raise UsageError(
+                f"{module.display_name} has two different {name!r}", fix="rename one of them"
+            )
     return found
 
 

@@ -6,7 +6,8 @@ from gpucnn.training import checkpoint
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.evaluation import evaluate
-from gpucnn.training.loop import History, fit, fit_trainer
+from gpucnn.training.history import History
+from gpucnn.training.loop import fit, fit_trainer
 from gpucnn.training.run import Run
 from gpucnn.training.saved import SavedModel
 from gpucnn.training.trainer import Trainer

@@ -1,4 +1,4 @@
-"""What `fit` does besides stepping: each concern is a callback."""
+"""The callbacks of `fit`: early stopping, the run directory, signals; and their base class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucnn.errors import UsageError
 from gpucnn.nn.arguments import is_whole
@@ -14,10 +14,9 @@ from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.files import append_line, write_atomic
-
-if TYPE_CHECKING:
-    from gpucnn.training.loop import History, Trainer
-    from gpucnn.training.run import Run
+from gpucnn.training.history import History, best_epoch
+from gpucnn.training.run import Run
+from gpucnn.training.trainer import Trainer
 
 
 class Callback:
@@ -178,14 +177,6 @@ class StopOnSignal(Callback):
         if self._requested or self._at_once:
             raise KeyboardInterrupt
         self._requested = True
-
-
-def best_epoch(records: list[dict[str, Any]]) -> int | None:
-    """The first epoch (from 1) of the highest validation accuracy; None without validation."""
-    accuracies = [record["val_accuracy"] for record in records]
-    if not accuracies or accuracies[0] is None:
-        return None
-    return accuracies.index(max(accuracies)) + 1
 
 
 def _json(record: dict[str, Any]) -> str:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
 
 from gpucnn.data import Splits
 from gpucnn.errors import Interrupted, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.history import History
 from gpucnn.training.metrics import guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
@@ -21,34 +20,6 @@ _SPLITS = 'give data.load("digits"), or data.Splits(data.Dataset("mine", images,
 _CALLBACK = (
     "subclass gpucnn.training.Callback; those of gpucnn.keras are for gpucnn.keras.Sequential.fit"
 )
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training gave.
-
-    Args:
-        records: for each epoch the object of its line in metrics.jsonl: epoch (from 1), loss and
-            accuracy (of the training images while they were trained on), val_loss and val_accuracy
-            (None without a validation set), images_per_second, seconds, learning_rate.
-        reason: why it ended: "finished", "early-stopping", or what a callback said.
-        seconds: how long it took, with the sessions before an interruption.
-        test: loss and accuracy on the test set with the last weights; None without one.
-        learned: whether its last epoch, if not cut short, was better than guessing.
-    """
-
-    records: list[dict[str, Any]]
-    reason: str
-    seconds: float
-    test: dict[str, float] | None
-    learned: bool = True
-
-    @property
-    def outcome(self) -> str:
-        """The reason; or "learned nothing" in place of "finished" if that is so."""
-        if self.reason == "finished" and not self.learned:
-            return "learned nothing"
-        return self.reason
 
 
 def fit(

@@ -227,6 +227,13 @@ class Run:
             held.release()
 
 
+def run_of(file: Path) -> Path | None:
+    """The directory of the run that a weights file lies in; None if it lies elsewhere."""
+    folder = file.absolute().parent.parent
+    in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
+    return file.parent.parent if in_run else None
+
+
 def describe_environment(backend: Backend) -> dict[str, Any]:
     """What the bits of a run depend on beside its configuration, as JSON values."""
     return {

@@ -17,8 +17,7 @@ from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
-from gpucnn.training.run import Run
-from gpucnn.training.saved import run_of
+from gpucnn.training.run import Run, run_of
 
 
 def start_from(

@@ -15,7 +15,8 @@ from calls import Calls
 from checks import assert_close
 
 import gpucnn.backend
-from gpucnn.backend.cpu.backend import _ROW_BYTES, CpuBackend
+from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu.dense import _ROW_BYTES
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from selection import slow_except
 
 from gpucnn import data
 
@@ -196,7 +197,10 @@ def _train(run: Any, path: Path, options: list[Any]) -> None:
     assert trained.code == 0, trained.err
 
 
-@pytest.mark.parametrize("kind", DATA)
+QUICK = ("folder-dark-digits", "csv-kaggle", "npz-gray", "idx", "list-converted", "cifar-10")
+
+
+@pytest.mark.parametrize("kind", slow_except(DATA, *QUICK))
 def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
     path, options = DATA[kind]()
     _train(run, path, options)
@@ -225,7 +229,9 @@ def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
             assert score["recall"] == pytest.approx(hits / score["images"])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DATA if kind.startswith("folder")])
+@pytest.mark.parametrize(
+    "kind", slow_except([kind for kind in DATA if kind.startswith("folder")], "folder-dark-digits")
+)
 def test_pictures_one_by_one(kind: str, run: Any) -> None:
     """The files of a folder named each by each, and by their own truth: the name of the folder."""
     path, options = DATA[kind]()

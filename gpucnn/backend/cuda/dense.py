@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launcher import Launcher
-from gpucnn.backend.cuda.tiles import add_parts, is_aligned, plan, workspace
+from gpucnn.backend.cuda.launches import Launches
+from gpucnn.backend.cuda.tiles import SHARED_TILE, add_parts, is_aligned, plan, workspace
 
 _THREADS = 256
 
@@ -26,11 +28,17 @@ def matmul(
     b, transpose_b = _stored(xp, b)
     transposes = {"TRANSPOSE_A": int(transpose_a), "TRANSPOSE_B": int(transpose_b)}
     relu = int(activation == "relu")
-    possible = ("naive",) if a.dtype == np.float64 else ("tiled", "naive")
-    if launcher.choose_algorithm(possible, f"matrix product in {a.dtype}") == "naive":
+    possible = ("naive", "shared") if a.dtype == np.float64 else ("tiled", "naive", "shared")
+    algorithm = launcher.choose_algorithm(possible, f"matrix product in {a.dtype}")
+    if algorithm != "tiled":
         c = launcher.empty((M, N), a.dtype)
+        grid = -(-c.size // _THREADS)
+        block: Any = _THREADS
+        if algorithm == "shared":
+            grid = -(-M // SHARED_TILE) * -(-N // SHARED_TILE)
+            block = SHARED_TILE, SHARED_TILE
         launcher.launch(
-            "matmul", "matmul_naive", -(-c.size // _THREADS), _THREADS,
+            "matmul", f"matmul_{algorithm}", grid, block,
             a, b, bias, c, M, N, K, relu, **transposes,
         )  # fmt: skip
         return c
@@ -51,3 +59,10 @@ def _stored(xp: Any, matrix: Array) -> tuple[Array, bool]:
     if not matrix.flags.c_contiguous and matrix.T.flags.c_contiguous:
         return matrix.T, True
     return xp.ascontiguousarray(matrix), False
+
+
+class Dense(Launches, contract.Dense):
+    def _matmul(self, a: Array, b: Array, bias: Array | None, activation: str | None) -> Array:
+        bias = self._contiguous(bias)
+        with self.quiet_device():  # a copy of what has strides is made on this device
+            return matmul(self.launcher, self.xp, a, b, bias, activation)

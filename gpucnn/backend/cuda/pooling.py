@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.cuda.launcher import Array, Launcher
+from gpucnn.backend.cuda.launches import Launches
 from gpucnn.shapes import Pool2dGeometry
 
 _THREADS = 256
@@ -20,7 +22,7 @@ def max_forward(launcher: Launcher, x: Array, g: Pool2dGeometry) -> tuple[Array,
     if not _is_stride2(g):
         launcher.launch(
             "max_pool2d", "max_pool2d_forward", _grid(y.size), _THREADS,
-            x, y, argmax, y.size, *_window(g), TAP=_tap(argmax),
+            x, y, argmax, y.size, _sizes(g), TAP=_tap(argmax),
         )  # fmt: skip
         return y, argmax
     # The four pixels of a thread must all be there, and its two windows too.
@@ -30,7 +32,7 @@ def max_forward(launcher: Launcher, x: Array, g: Pool2dGeometry) -> tuple[Array,
     patches = g.N * g.C * g.OH * -(-g.OW // (vector // 2))
     launcher.launch(
         "max_pool2d", "max_pool2d_forward_stride2", _grid(patches), _THREADS,
-        x, y, argmax, patches, g.H, g.W, g.OH, g.OW, **_specialised(g, argmax, vector),
+        x, y, argmax, patches, _sizes(g), **_specialised(g, argmax, vector),
     )  # fmt: skip
     return y, argmax
 
@@ -41,14 +43,14 @@ def max_backward(launcher: Launcher, grad_y: Array, argmax: Array, g: Pool2dGeom
     if not _is_stride2(g):
         launcher.launch(
             "max_pool2d", "max_pool2d_backward", _grid(grad_x.size), _THREADS,
-            grad_y, argmax, grad_x, grad_x.size, *_window(g), TAP=_tap(argmax),
+            grad_y, argmax, grad_x, grad_x.size, _sizes(g), TAP=_tap(argmax),
         )  # fmt: skip
         return grad_x
     vector = 4 if g.W % 4 == 0 and _is_aligned(launcher, grad_x, 4) else 2
     patches = g.N * g.C * -(-g.H // 2) * -(-g.W // vector)
     launcher.launch(
         "max_pool2d", "max_pool2d_backward_stride2", _grid(patches), _THREADS,
-        grad_y, argmax, grad_x, patches, g.H, g.W, g.OH, g.OW, **_specialised(g, argmax, vector),
+        grad_y, argmax, grad_x, patches, _sizes(g), **_specialised(g, argmax, vector),
     )  # fmt: skip
     return grad_x
 
@@ -60,14 +62,14 @@ def avg_forward(launcher: Launcher, x: Array, g: Pool2dGeometry, count_include_p
         pairs = g.N * g.C * g.OH * -(-g.OW // 2)
         launcher.launch(
             "avg_pool2d", "avg_pool2d_forward_stride2", _grid(pairs), _THREADS,
-            x, y, pairs, g.H, g.W, g.OH, g.OW, **_square(g),
+            x, y, pairs, _sizes(g), **_square(g),
         )  # fmt: skip
         return y
     # Where large windows overlap, neighbouring threads read neighbouring pixels anyway.
     lanes = 32 if g.KH * g.KW >= _LARGE_WINDOW and g.stride[1] >= g.KW else 1
     launcher.launch(
         "avg_pool2d", "avg_pool2d_forward", _grid(y.size * lanes), _THREADS,
-        x, y, y.size, *_window(g), count_include_pad, LANES=lanes,
+        x, y, y.size, _sizes(g), count_include_pad, LANES=lanes,
     )  # fmt: skip
     return y
 
@@ -81,13 +83,13 @@ def avg_backward(
         patches = g.N * g.C * -(-g.H // 2) * -(-g.W // 4)
         launcher.launch(
             "avg_pool2d", "avg_pool2d_backward_stride2", _grid(patches), _THREADS,
-            grad_y, grad_x, patches, g.H, g.W, g.OH, g.OW, **_square(g),
+            grad_y, grad_x, patches, _sizes(g), **_square(g),
         )  # fmt: skip
         return grad_x
     packs = g.N * g.C * g.H * -(-g.W // 4)
     launcher.launch(
         "avg_pool2d", "avg_pool2d_backward", _grid(packs), _THREADS,
-        grad_y, grad_x, packs, *_window(g), count_include_pad,
+        grad_y, grad_x, packs, _sizes(g), count_include_pad,
     )  # fmt: skip
     return grad_x
 
@@ -96,8 +98,8 @@ def _grid(threads: int) -> int:
     return -(-threads // _THREADS)
 
 
-def _window(g: Pool2dGeometry) -> tuple[int, ...]:
-    """What the kernels for any window take: H, W, OH, OW, KH, KW, SH, SW, top, left."""
+def _sizes(g: Pool2dGeometry) -> tuple[int, ...]:
+    """The fields of the struct in kernels/pool2d.cuh."""
     return g.H, g.W, g.OH, g.OW, g.KH, g.KW, *g.stride, g.padding[0][0], g.padding[1][0]
 
 
@@ -127,3 +129,21 @@ def _tap(argmax: Array) -> str:
 
 def _is_aligned(launcher: Launcher, array: Array, elements: int) -> bool:
     return launcher.address(array) % (elements * array.itemsize) == 0
+
+
+class Pooling(Launches, contract.Pooling):
+    def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
+        return max_forward(self.launcher, self._contiguous(x), g)
+
+    def _max_pool2d_backward(self, grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
+        grad_y, argmax = self._contiguous(grad_y), self._contiguous(argmax)
+        return max_backward(self.launcher, grad_y, argmax, g)
+
+    def _avg_pool2d_forward(self, x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
+        return avg_forward(self.launcher, self._contiguous(x), g, count_include_pad)
+
+    def _avg_pool2d_backward(
+        self, grad_y: Array, g: Pool2dGeometry, count_include_pad: bool
+    ) -> Array:
+        grad_y = self._contiguous(grad_y)
+        return avg_backward(self.launcher, grad_y, g, count_include_pad)

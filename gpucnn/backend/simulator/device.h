@@ -43,30 +43,25 @@ inline const Services &services() { return *gpucnn_object.services; }
     __builtin_unreachable();
 }
 
+// The next argument of a kernel: a pointer, a number or a struct.
 template <class T>
-T argument(const unsigned long long &slot) {
+T next_argument(const unsigned long long *&slot) {
     T value;
-    __builtin_memcpy(&value, &slot, sizeof value);
+    __builtin_memcpy(&value, slot, sizeof value);
+    slot += (sizeof value + sizeof *slot - 1) / sizeof *slot;
     return value;
 }
 
-template <unsigned int... I>
-struct Indices {};
-template <unsigned int N, unsigned int... I>
-struct Count : Count<N - 1, N - 1, I...> {};
-template <unsigned int... I>
-struct Count<0, I...> {
-    typedef Indices<I...> type;
+struct Call {
+    template <class... P>
+    Call(void (*kernel)(P...), P... arguments) {
+        kernel(arguments...);
+    }
 };
 
-template <class... P, unsigned int... I>
-inline void call(void (*kernel)(P...), const unsigned long long *slots, Indices<I...>) {
-    kernel(argument<P>(slots[I])...);
-}
-
 template <class... P>
-inline void call(void (*kernel)(P...), const unsigned long long *slots) {
-    call(kernel, slots, typename Count<sizeof...(P)>::type());
+inline void call(void (*kernel)(P...), const unsigned long long *slot) {
+    Call{kernel, next_argument<P>(slot)...};  // in braces: from left to right
 }
 
 }  // namespace simulator

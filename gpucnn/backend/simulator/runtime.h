@@ -44,7 +44,7 @@ struct Services {
     void (*fail)(const char *what, const char *file, int line);
 };
 
-// One argument is 8 bytes wide, whatever its type.
+// Each argument begins at a multiple of 8 bytes.
 typedef void (*Entry)(const unsigned long long *arguments);
 
 struct Object {
