@@ -1,4 +1,4 @@
-"""A `Sequential` in Keras's form: its layers, its shapes, its weights, its summary."""
+"""The structure of Keras's `Sequential`: layers, shapes, weights, seeds and files."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Base(nn.Sequential):
     _shaped: Shaped | None = None
 
     def add(self, layer: nn.Module) -> None:
-        """Append a layer; an `InputLayer` says the shape of the input."""
+        """Append a layer; an `InputLayer` sets the shape of the input."""
         if not isinstance(layer, InputLayer):
             super().add(layer)
             self._check_channels(self.input_shape)
@@ -69,7 +69,7 @@ class Base(nn.Sequential):
         """`Module.build`; a shape may begin with None for the batch axis, as in Keras.
 
         Args:
-            seed: of the initial weights and of dropout; by default that of `compile`, else one that
+            seed: for the initial weights and dropout; by default that of `compile`, else one that
                 `utils.set_random_seed` and the number of the model give.
         """
         given = input_shapes if input_shape is None else (input_shape,)
@@ -81,7 +81,7 @@ class Base(nn.Sequential):
         return super().build(*shapes, channels_first=channels_first, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
-        """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
+        """The outputs, a Tensor; `training` sets the mode of this call."""
         inputs = tuple(map(_as_float32, inputs))
         if training is None:
             return super().__call__(*inputs, **options)
@@ -89,7 +89,7 @@ class Base(nn.Sequential):
             return super().__call__(*inputs, **options)
 
     def forward(self, x: Tensor, logits: bool = False) -> Tensor:
-        """The output; with `logits` without the activation that the model ends in."""
+        """The output; with `logits` that of the layers without the final activation."""
         return self.run(self._logits, x) if logits else super().forward(x)
 
     @property
@@ -118,7 +118,7 @@ class Base(nn.Sequential):
             ) from error
 
     def count_params(self) -> int:
-        """How many numbers the weights hold, frozen ones and batch norm's statistics included."""
+        """The number of elements of all weights, with frozen ones and batch norm's statistics."""
         return sum(array.size for array in self.get_weights())
 
     @property
@@ -154,7 +154,7 @@ class Base(nn.Sequential):
         return (None, *self.shaped().shape)
 
     def shaped(self) -> Shaped:
-        """The shape of one output; another object once a layer was put in or taken out."""
+        """The shape of one output; a new object after a layer was put in or taken out."""
         modules = [module for _, module in self.named_modules()][1:]
         known = self._shaped
         if known is None or known.modules != modules:
@@ -166,7 +166,7 @@ class Base(nn.Sequential):
                 raise UsageError(
                     f"the model gives a {type(output).__name__}",
                     cause="a forward must return a Tensor",
-                    fix="return what the functions of gpucnn give, without .numpy()",
+                    fix="return the result of gpucnn's functions, without .numpy()",
                 )
             known = self._shaped = Shaped(modules, output.shape[1:])
         return known
@@ -178,8 +178,8 @@ class Base(nn.Sequential):
         """Print a table of the layers.
 
         Args:
-            batch: images that shapes, operations and memory are of; see `gpucnn.nn.summary`.
-            print_fn: what the table is given to.
+            batch: images in the shapes, operations and memory shown; see `gpucnn.nn.summary`.
+            print_fn: gets the table.
         """
         print_fn(super().summary(batch))
 
@@ -214,7 +214,7 @@ class Base(nn.Sequential):
     # Inside.
 
     def _check_channels(self, shape: Any) -> None:
-        """`ShapeError` if an input of this shape is (H, W, C), and goes into a layer of images."""
+        """`ShapeError` if the input is (H, W, C) and the first layer takes images (C, H, W)."""
         passing = (nn.Activation, nn.Dropout)
         first = next((x for x in outputs.flat(self) if not isinstance(x, passing)), None)
         if first is not None and first.takes_images:
@@ -234,7 +234,7 @@ class Base(nn.Sequential):
         return (self.input_shape,) if self.input_shape is not None else super().declared_shapes()
 
     def own_seed(self) -> int:
-        """The seed of its weights, drawn now if it has none yet."""
+        """The seed of its weights; a model without one gets the next."""
         if self.path is not None:
             return self.seed
         if self._own_seed is None:
@@ -242,10 +242,10 @@ class Base(nn.Sequential):
         return self._own_seed
 
     def take_seed(self, seed: int | None) -> int:
-        """The seed that `compile` was given, or its own in place of None.
+        """The seed for `compile`; its own in place of None.
 
         Raises:
-            UsageError: the weights were drawn with another one.
+            UsageError: the weights were drawn with another seed.
         """
         if seed is None:
             return self.own_seed()
@@ -253,10 +253,10 @@ class Base(nn.Sequential):
         if self.path is not None and seed != self.seed:
             raise UsageError(
                 f"compile(seed={seed!r}) comes too late",
-                cause=f"the weights are there, drawn with the seed {self.seed}: summary, build, "
-                "get_weights, a call or load_model made them",
+                cause=f"the weights were drawn with the seed {self.seed}, by summary, build, "
+                "get_weights, a call or load_model",
                 fix=f"call keras.utils.set_random_seed({seed!r}) before the model is made, or "
-                "compile first; without a seed, compile goes on with that of the weights",
+                "compile first; without a seed, compile takes that of the weights",
             )
         return seed
 
@@ -278,7 +278,7 @@ class Base(nn.Sequential):
 
     @cached_property
     def _logits(self) -> Chain:
-        """The layers without the final activation: once built, no layer is added any more."""
+        """The layers without the final activation. It is split off once: a built model is fixed."""
         self.require_built()
         return outputs.without_activation(self)
 
@@ -289,12 +289,12 @@ class Base(nn.Sequential):
 
 
 def _plain(seed: Any) -> Any:
-    """NumPy's whole number as Python's, which a file can hold; anything else as it is."""
+    """A whole number of NumPy as one of Python, which a file can hold; other values unchanged."""
     return int(seed) if is_whole(seed) else seed
 
 
 def _as_float32(x: Any) -> Any:
-    """NumPy's numbers as `predict` takes them; Tensors and arrays of a device as they are."""
+    """NumPy's numbers as float32, as for `predict`; Tensors and arrays of a device unchanged."""
     if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
         return x.astype(np.float32)
     return x

@@ -45,9 +45,9 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
         stem = stem.removesuffix(SUFFIX)
         raise UsageError(
             f"{given} is not the path of a {SUFFIX} file",
-            cause="that is the one kind of file that models are saved in"
-            if not given.is_dir()
-            else "it is a directory",
+            cause="it is a directory"
+            if given.is_dir()
+            else "models are saved in files of this kind only",
             fix=f"write {given.with_name(stem + SUFFIX) if given.name else stem + SUFFIX}",
         )
     return given
@@ -109,7 +109,7 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     A layer that was described before is {"again": its number}, in the order of the descriptions.
 
     Args:
-        seen: of the layers that were described before, by their `id`.
+        seen: `id` of a layer that was described before -> its number.
 
     Raises:
         UsageError: it is of a class of one's own.
@@ -122,7 +122,7 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     if kind is None:
         raise UsageError(
             f"{layer.display_name} cannot be saved with the model",
-            cause="the file holds no code, so every layer must be of gpucnn.nn",
+            cause="the file holds no code, so every layer must be from gpucnn.nn",
             fix="use save_weights, and make the model by your own code before load_weights",
         )
     described: dict[str, Any] = {"class": kind}
@@ -197,7 +197,7 @@ def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _lists(value: Any) -> Any:
-    """Tuples as lists and NumPy's integers as Python's: what JSON holds."""
+    """A value for JSON: tuples become lists, and NumPy's integers those of Python."""
     if isinstance(value, (tuple, list)):
         return [_lists(member) for member in value]
     return value if isinstance(value, (bool, float, str, type(None))) else int(value)

@@ -46,7 +46,7 @@ class Trainable(Base):
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
     ) -> FitHistory:
-        """Train on x (N, ...), taken as float32, and y: class ids (N,) or targets (N, K).
+        """Train on x (N, ...), converted to float32, and y: class ids (N,) or targets (N, K).
 
         Args:
             x: arrays, lists or a Tensor; or, without `y`, a generator of batches (x, y) or
@@ -55,20 +55,20 @@ class Trainable(Base):
             epochs: number of the last epoch.
             verbose: 0 for silence, else one line an epoch on stdout.
             callbacks: one or a list, of `gpucnn.keras.callbacks` or `gpucnn.training.Callback`.
-            validation_split: share of the last examples that is held out, as Keras counts them.
-            validation_data: (x, y), (x, y, sample_weight) or what gives batches; goes before
-                `validation_split`.
+            validation_split: share of the examples that is held out, at the end, as in Keras.
+            validation_data: (x, y), (x, y, sample_weight), or a generator or Sequence of these; it
+                takes precedence over `validation_split`.
             shuffle: whether every epoch has an order of its own.
             class_weight: class id -> how much its examples count in the loss; others count 1.
             sample_weight: (N,), how much each example counts. The loss of a batch is the sum of
                 weight times loss over the number of examples.
-            initial_epoch: number of the first epoch, from 0; those before it are not trained.
+            initial_epoch: number of the first epoch, from 0; it skips those before.
             steps_per_epoch: batches of an epoch; the next epoch goes on with those after them.
             validation_steps: batches of the validation, the first ones, the same in every epoch.
-            validation_batch_size: of the validation, as `batch_size`.
+            validation_batch_size: the same as `batch_size`, for the validation.
 
         Raises:
-            UsageError: `compile` was not called, or an option is not acceptable.
+            UsageError: `compile` was not called, or an option is not valid.
             DataError: x and y do not fit together or hold NaN.
             ShapeError: they do not fit the model.
             DivergedError: the loss was not finite.
@@ -80,7 +80,7 @@ class Trainable(Base):
         config = compiled.config(
             batch_size=32 if batch_size is None else batch_size,
             epochs=_count(epochs, initial_epoch),
-            # The batch of a generator is gone after its step: look at its loss at once.
+            # A generator keeps no batch: the loss is checked after each step.
             log_interval=1 if is_stream(x) else 50,
         )
         cut = Epochs(
@@ -126,7 +126,7 @@ class Trainable(Base):
 
 
 def _count(last: Any, first: Any) -> Any:
-    """How many epochs are trained; what is not acceptable is left to `TrainConfig`."""
+    """The number of epochs to train; `TrainConfig` checks that it is valid."""
     if not is_whole(first) or first < 0 or (first and is_whole(last) and first >= last):
         raise UsageError(
             f"initial_epoch is {first!r}, epochs is {last!r}",

@@ -32,7 +32,7 @@ __all__ = ["FitHistory", "Score", "Sequential", "load_model"]
 
 
 class Score(NamedTuple):
-    """What `evaluate` gives: the mean loss and the share of right answers."""
+    """The result of `evaluate`: the mean loss and the share of right answers."""
 
     loss: float
     accuracy: float
@@ -55,13 +55,13 @@ class Sequential(Trainable):
         device: str = "auto",
         seed: int | None = None,
     ) -> None:
-        """Say how `fit` is to train.
+        """Set the optimizer, the loss and the metrics of `fit`.
 
-        A final softmax (or, for binary cross-entropy, sigmoid) is left out where the loss is
-        computed, which is then that of the logits and stable; `predict` applies it. It may be the
-        last layer or the activation of that, also of a `Sequential` in this one. Where the model
-        ends otherwise in what may be probabilities, as in a Dropout after a softmax or in a layer
-        of your own, the loss is that of probabilities, clipped as in Keras.
+        If the model ends in the activation of the loss (softmax; sigmoid for binary cross-entropy),
+        the loss is computed from the logits before it, which is stable, and `predict` applies it.
+        The activation may be a layer, that of the last layer, or at the end of a `Sequential` in
+        this model. Probabilities from another layer, such as a Dropout after a softmax or a layer
+        of your own, are clipped as in Keras.
 
         Args:
             optimizer: "sgd", "rmsprop", "adam" or "adamw", or an object of
@@ -69,19 +69,19 @@ class Sequential(Trainable):
             loss: "categorical_crossentropy", for one-hot targets or class ids;
                 "sparse_categorical_crossentropy", the same; "binary_crossentropy";
                 "mean_squared_error" or "mse"; or an object of `gpucnn.keras.losses`.
-            metrics: "accuracy" or another of Keras's names of it, or a list; the history calls it
-                so.
+            metrics: "accuracy" or another of Keras's names of it, which the history uses too; or a
+                list.
             learning_rate: by default Keras's: 1e-2 for sgd, else 1e-3.
-            schedule: of the learning rate over a `fit`, a name of `gpucnn.schedules`.
+            schedule: a name of `gpucnn.schedules`; it changes the learning rate during a `fit`.
             device: "cpu", "cuda", "auto".
-            seed: of the initial weights, the order of the images and dropout. By default the
-                first model of a process has that of `utils.set_random_seed`, or 0, and each that
-                follows one of its own, derived from that. It must come before the weights are
-                drawn, which `summary`, `build` and `get_weights` do too.
+            seed: for the initial weights, the order of the images and dropout. By default the first
+                model of a process has the seed of `utils.set_random_seed`, or 0, and each later one
+                a seed derived from that. It must come before the weights are drawn, also by
+                `summary`, `build` or `get_weights`.
 
         Raises:
-            UsageError: one of these is not known, the final activation is one that the loss does
-                not go with, or the weights were drawn with another seed.
+            UsageError: an argument is not known, the loss does not go with the final activation, or
+                the weights were drawn with another seed.
         """
         compiled = Compiled(
             optimizers.get(optimizer, learning_rate),
@@ -91,7 +91,7 @@ class Sequential(Trainable):
             device,
             self.take_seed(seed),
         )
-        compiled.config()  # refuses what is not acceptable, now and not in fit
+        compiled.config()  # checks the arguments now, and not in fit
         backends.get(device)
         outputs.check_loss(self, compiled.loss)
         self.compiled, self._stepper, self._own_seed = compiled, None, compiled.seed
@@ -107,16 +107,16 @@ class Sequential(Trainable):
         steps: int | None = None,
         return_dict: bool = False,
     ) -> Any:
-        """Mean loss and accuracy on x and y, in evaluation mode; see `fit` for these.
+        """The mean loss and the accuracy on x and y, as `fit` takes them, in evaluation mode.
 
         Args:
-            verbose: it prints nothing, whatever this is.
+            verbose: without effect: nothing is printed.
             batch_size: 256 by default; with `steps` so many that these hold all examples.
             steps: batches to take; by default all. A generator needs it.
 
         Returns:
-            (loss, accuracy); the loss alone if `compile` was given no metrics; a list with a number
-            for each metric if it was given several; or a dict by name.
+            (loss, accuracy); the loss alone if `compile` got no metrics; a list with a number for
+            each metric if it got several; or a dict by name.
         """
         compiled = self.require_compiled("evaluate")
         batches: Any = open_batches(
@@ -138,7 +138,7 @@ class Sequential(Trainable):
         """The outputs for x (N, ...), a NumPy array (N, K); probabilities after a final softmax.
 
         Args:
-            x: arrays, lists or a Tensor; or what gives batches, x or (x, ...).
+            x: arrays, lists or a Tensor; or a generator or Sequence of batches, x or (x, ...).
             batch_size: 256 by default; with `steps` so many that these hold all examples.
             steps: batches to take; by default all. A generator needs it.
         """
@@ -171,11 +171,11 @@ class Sequential(Trainable):
     ) -> Any:
         """One step on a batch, with an optimizer that stays from one call to the next.
 
-        It is made afresh by `compile`, and once a layer was put in or taken out.
+        `compile` makes a new optimizer, and so does a change of the layers.
 
         Returns:
             [loss, accuracy] of the batch before the step, with a number for each metric; the loss
-            alone if `compile` was given no metrics; or a dict by name.
+            alone if `compile` got no metrics; or a dict by name.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
@@ -213,8 +213,8 @@ def load_model(
     """The model of a file of `Sequential.save`, built, with its weights and compiled as it was.
 
     Args:
-        compile: whether it is to be compiled.
-        device: where it is to compute.
+        compile: whether to compile it.
+        device: the device that it computes on.
 
     Raises:
         DataError: there is no such file, it is damaged, or holds no model.

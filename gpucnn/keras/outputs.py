@@ -20,7 +20,7 @@ from gpucnn.nn.sequential import Chain
 
 Network = Callable[[Tensor], Tensor]
 
-_EPSILON = 1e-7  # Keras's: probabilities lie so far from 0 and 1 at least
+_EPSILON = 1e-7  # Keras's: the least distance of a probability from 0 and 1
 _LEAST = 1e-18  # its square is a float32 too
 _PROBABILITIES = ("softmax", "sigmoid")
 
@@ -79,10 +79,9 @@ def _final_activation(model: nn.Sequential) -> str | None:
 
 
 def _may_hide_probabilities(model: nn.Sequential) -> bool:
-    """Whether the outputs may be probabilities although no final activation gives them.
+    """Whether the outputs may be probabilities although the model ends in no softmax or sigmoid.
 
-    So it is where a layer such as Dropout follows that activation, and where the model ends in a
-    layer whose computation is not known here.
+    That is so if a layer such as Dropout follows one, or if the model ends in a layer of one's own.
     """
     for layer in reversed(flat(model)):
         if not _is_known(layer):
@@ -106,13 +105,13 @@ def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
 
 
 def _is_known(layer: nn.Module) -> bool:
-    """Whether its computation is seen from its class: it is no Module of one's own."""
+    """Whether it is of this library, so that its class tells its computation."""
     own = type(layer).forward.__module__.partition(".")[0] != "gpucnn"
     return not own and not isinstance(layer, nn.Residual)
 
 
 def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
-    """`UsageError` if the outputs for two images are no probabilities."""
+    """`UsageError` if the outputs for two images are not probabilities."""
     shape = (model.built_for or ((),))[0]
     ramp = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     with model.evaluating(), no_grad():
@@ -122,21 +121,21 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
         return
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
-        f"the loss takes probabilities, and the outputs of {model.display_name} are none",
-        cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
+        f"the loss takes probabilities, and {model.display_name} gives other numbers",
+        cause=f"without from_logits=True the loss takes the outputs of a {loss.takes_over}",
         fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
         f'model in Activation("{loss.takes_over}")',
     )
 
 
 def _logits_of_softmax(p: Tensor) -> Tensor:
-    """What a softmax makes p / sum(p) of, up to the clipping."""
+    """Logits whose softmax is p / sum(p), up to the clipping."""
     # A Dropout may leave nothing of an image: 0 / 0.
     total = F.clip(p.sum(axis=1, keepdims=True), _LEAST)
     return F.log(F.clip(p / total, _EPSILON, 1 - _EPSILON))
 
 
 def _logits_of_sigmoid(p: Tensor) -> Tensor:
-    """What a sigmoid makes p of, up to the clipping."""
+    """Logits whose sigmoid is p, up to the clipping."""
     clipped: Any = F.clip(p, _EPSILON, 1 - _EPSILON)
     return F.log(clipped) - F.log(1 - clipped)

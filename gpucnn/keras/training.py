@@ -20,10 +20,7 @@ from gpucnn.training import TrainConfig, Trainer
 
 
 class KerasTrainer(Trainer):
-    """A training on `Arrays` or a `Stream`, with the optimizer that `compile` was given.
-
-    The loss takes over the final activation of the model.
-    """
+    """A training on `Arrays` or a `Stream`, with the optimizer and the loss of `compile`."""
 
     def __init__(
         self,
@@ -75,12 +72,12 @@ class Bridge(gpucnn.training.Callback):
         verbose: bool,
     ) -> None:
         self.model, self.callbacks = model, callbacks
-        self.compiled = compiled = model.require_compiled("fit")
+        self.compiled = model.require_compiled("fit")
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
-        self._names: list[str] = []  # of what the history has
-        self._rate = compiled.optimizer.learning_rate
-        # The running loss is read back from the device only where somebody asks for it.
+        self._names: list[str] = []  # in the history
+        self._rate = self.compiled.optimizer.learning_rate
+        # The running loss is read back from the device only for a callback that gets it.
         self._reads = any(
             getattr(callback.on_train_batch_end, "__func__", None)
             is not Callback.on_train_batch_end
@@ -130,18 +127,18 @@ class Bridge(gpucnn.training.Callback):
             self._begin_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, history: gpucnn.training.History) -> None:
-        if trainer.step_in_epoch:  # stopped within an epoch, which Keras puts on record
+        if trainer.step_in_epoch:  # it stopped within an epoch, which is in Keras's history too
             self.on_epoch_end(trainer, trainer.end_epoch())
         self.end()
 
     def end(self) -> None:
-        """Tell the callbacks that the training is over."""
+        """Call the last event of the callbacks."""
         last = {key: values[-1] for key, values in self.history.history.items()}
         for callback in self.callbacks:
             callback.on_train_end(Values(last))
 
     def end_with_nan(self) -> None:
-        """The same for one that a loss ended that is not finite: the epoch is put on record so."""
+        """The same after a loss that is not finite: the history of the epoch is NaN."""
         self.history.epoch.append(self.epoch)
         for key in self._names:
             self.history.history.setdefault(key, []).append(math.nan)
@@ -152,7 +149,7 @@ class Bridge(gpucnn.training.Callback):
         self._tell(trainer, "on_train_batch_begin", 0, Values())
 
     def _tell(self, trainer: Trainer, event: str, *arguments: Any) -> None:
-        """Call all callbacks, then train with the learning rate that they leave."""
+        """Call all callbacks, and set the learning rate that they leave."""
         for callback in self.callbacks:
             getattr(callback, event)(*arguments)
         rate = self.compiled.optimizer.learning_rate
@@ -176,41 +173,29 @@ class Bridge(gpucnn.training.Callback):
 
 @contextmanager
 def explain_graph(model: nn.Module) -> Iterator[None]:
-    """Let a step that finds nothing to train say why, in place of the `GraphError`."""
+    """Replace the `GraphError` of a step that has nothing to train by an error with the cause."""
     try:
         yield
     except GraphError as error:
-        frozen = not any(parameter.requires_grad for parameter in model.parameters())
-        raise UsageError(
-            "there is nothing to train",
-            cause="every layer is frozen, or has no weights"
-            if frozen
-            else "the outputs do not depend on the weights that are trained: a forward makes a "
-            "new array",
-            fix="set trainable = True for a layer, or call evaluate"
-            if frozen
-            else "compute with Tensors in it, without .numpy() and NumPy's functions",
-        ) from error
+        cause = "every layer is frozen, or has no weights"
+        fix = "set trainable = True for a layer, or call evaluate"
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            cause = "the outputs do not depend on the weights: a forward makes a new array"
+            fix = "compute with Tensors in it, without .numpy() and NumPy's functions"
+        raise UsageError("there is nothing to train", cause=cause, fix=fix) from error
 
 
 def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Callback]]:
-    """Keras's callbacks and those of `gpucnn.training`, out of what `fit` was given.
+    """The given callbacks, apart: Keras's, and those of `gpucnn.training`.
 
     Raises:
-        UsageError: something is neither.
+        UsageError: one is neither.
     """
     if given is None:
         given = ()
-    elif not isinstance(given, Iterable):
-        given = (given,)
-    keras: list[Callback] = []
-    ours: list[gpucnn.training.Callback] = []
+    given = list(given) if isinstance(given, Iterable) else [given]
     for callback in given:
-        if isinstance(callback, Callback):
-            keras.append(callback)
-        elif isinstance(callback, gpucnn.training.Callback):
-            ours.append(callback)
-        else:
+        if not isinstance(callback, (Callback, gpucnn.training.Callback)):
             made = isinstance(callback, type)
             name = callback.__name__ if made else type(callback).__name__
             raise UsageError(
@@ -218,4 +203,5 @@ def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Ca
                 cause="fit takes objects of gpucnn.keras.callbacks or gpucnn.training.Callback",
                 fix=f"write {name}(...)" if made else "subclass gpucnn.keras.callbacks.Callback",
             )
-    return keras, ours
+    keras = [callback for callback in given if isinstance(callback, Callback)]
+    return keras, [callback for callback in given if not isinstance(callback, Callback)]

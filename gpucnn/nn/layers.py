@@ -139,7 +139,7 @@ def Linear(
 ) -> Dense:
     """A `Dense` by both of its sizes, as in PyTorch: x (N, in_features) -> (N, out_features).
 
-    It is Dense(out_features, input_shape=(in_features,)), and no class: test for `Dense`.
+    It is Dense(out_features, input_shape=(in_features,)), so `isinstance` takes Dense.
     """
     input_shape = (arguments.size(in_features, "in_features"),)
     return Dense(
@@ -162,7 +162,7 @@ class Conv2d(WeightedLayer):
         filters: F.
         kernel_size, stride, dilation: an int or (h, w).
         padding: an int, (h, w), ((top, bottom), (left, right)), "same" or "valid".
-        groups: channels and filters are split into so many parts that do not see each other.
+        groups: the number of groups of channels and filters; each filter sees one group.
     """
 
     takes_images = True

@@ -82,12 +82,12 @@ class Sequential(Module):
         return x
 
     def stages(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
-        """What runs as one call, in order, with the names of its layers: "conv1+relu1+pool1"."""
+        """The calls that run, in order, with the names of their layers: "conv1+relu1+pool1"."""
         names = {id(layer): name for name, layer in self._layers.items()}
         return [("+".join(names[id(layer)] for layer in s.layers), s) for s in self._chain.stages]
 
     def not_kept(self) -> list[Module]:
-        """The layers whose output is no array of its own, as a part of what they are folded in."""
+        """The layers whose output is not kept as an array, because they are folded."""
         return [layer for stage in self._chain.stages for layer in stage.not_kept]
 
     def named_children(self) -> Named[Module]:
@@ -138,9 +138,9 @@ class Chain:
 
 
 class _Stage:
-    """A layer and what is folded into it; called, it runs them at once.
+    """A layer and those that are folded into it; a call runs them at once.
 
-    What the layers say of themselves is read when they are called: it may have been changed.
+    Each call reads the attributes of the layers, as they may have been changed.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -170,7 +170,7 @@ class _Stage:
         return x
 
     def fold(self, layer: Any) -> bool:
-        """Take in the layer that follows, if that can be."""
+        """Fold the layer that follows, if it can be; whether it was folded."""
         first, last = self.layers[0], self.layers[-1]
         if not isinstance(first, WeightedLayer) or isinstance(last, MaxPool2d):
             return False
