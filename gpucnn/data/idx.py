@@ -36,7 +36,7 @@ def parse_idx(content: bytes, path: Path, dimensions: int, dtype: str = "u1") ->
     Args:
         content: the bytes.
         path: the file, for messages.
-        dimensions: how many the array must have: `IMAGES` or `LABELS`.
+        dimensions: the number of axes that the array must have: `IMAGES` or `LABELS`.
 
     Raises:
         DataError: another magic number, fewer or more bytes than the header says, or images that
@@ -67,7 +67,7 @@ def parse_labels(content: bytes, path: Path) -> NDArray[np.int64]:
 
 
 def _values(content: bytes, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
-    """What comes after the magic number: the sizes, and the values."""
+    """The values after the magic number and the sizes."""
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise DataError(
@@ -122,7 +122,7 @@ class Names:
 
 
 def parse_name(name: str) -> Names | None:
-    """What the name of a file of images says; None if it is not one like MNIST's."""
+    """The prefix and role in the name of a file of images; None if it is not like MNIST's."""
     found = _IMAGES_NAME.fullmatch(name)
     return Names(found["set"], _ROLES[found["part"].lower()]) if found else None
 

@@ -21,7 +21,7 @@ def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
 
 
 class _Elementwise(Function):
-    """Of two operands, which NumPy's rules broadcast against each other."""
+    """A Function of two operands, broadcast by NumPy's rules."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
         tensors = as_tensors(inputs)

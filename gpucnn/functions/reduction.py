@@ -40,12 +40,12 @@ def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def is_several(axis: Any) -> bool:
-    """Whether it is a list of axes, perhaps an array, and not one."""
+    """Whether it is a list or an array of axes, and not one axis."""
     return isinstance(axis, Sequence) or bool(getattr(axis, "ndim", 0))
 
 
 def check_axis(label: str, axis: int, ndim: int) -> int:
-    """A single axis, counted from 0; `ShapeError` if it is none, or several."""
+    """A single axis, counted from 0; `ShapeError` if there is none, or several."""
     if axis is None or is_several(axis):
         raise ShapeError(
             f"{label} over axis {axis!r}", cause="it takes one axis", fix="give axis=0"
