@@ -11,6 +11,7 @@ from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_opt
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.labels import on_one_line
+from gpucnn.nn.summary import aligned
 from gpucnn.training import SavedModel
 from gpucnn.training.report import Report
 
@@ -100,12 +101,4 @@ def _occurs(report: Report, k: int) -> bool:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    rows = [tuple(map(on_one_line, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return "\n".join(aligned([tuple(map(on_one_line, row)) for row in rows]))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +29,7 @@ _IMAGES_NAME = re.compile(
 _ROLES = {"train": "train", "t10k": "test", "test": "test"}
 
 
-def parse_idx(content: bytes, path: Path, dimensions: int, dtype: str = "u1") -> NDArray[np.uint8]:
+def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The array in the uncompressed bytes of an idx file; a view of them, so read-only.
 
     Args:
@@ -108,36 +107,17 @@ def find_file(directory: Path, name: str) -> Path | None:
     return None
 
 
-@dataclass(frozen=True)
-class Names:
-    """A file of images by its name.
-
-    Args:
-        prefix: what comes before "train-images": the data set, as in "emnist-letters-".
-        role: "train" or "test".
-    """
-
-    prefix: str
-    role: str
-
-
-def parse_name(name: str) -> Names | None:
-    """The prefix and role in the name of a file of images; None if it is not like MNIST's."""
-    found = _IMAGES_NAME.fullmatch(name)
-    return Names(found["set"], _ROLES[found["part"].lower()]) if found else None
-
-
-def find_images(directory: Path, prefix: str | None = None) -> dict[str, dict[str, Path]]:
+def find_images(directory: Path) -> dict[str, dict[str, Path]]:
     """The files of images in a directory: data set -> role -> file.
 
-    Args:
-        prefix: only of this data set.
+    The name of a data set is the part before "train-images", as in "emnist-letters-"; the role is
+    "train" or "test".
     """
     sets: dict[str, dict[str, Path]] = {}
     for file in sorted(directory.iterdir()):
-        names = parse_name(file.name)
-        if names and file.is_file() and prefix in (None, names.prefix):
-            sets.setdefault(names.prefix, {}).setdefault(names.role, file)
+        if (found := _IMAGES_NAME.fullmatch(file.name)) and file.is_file():
+            role = _ROLES[found["part"].lower()]
+            sets.setdefault(found["set"], {}).setdefault(role, file)
     return sets
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.files import refuse_empty
-from gpucnn.data.reading import COLORS, Reading
+from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
 
 Images = NDArray[np.uint8]
@@ -59,7 +59,7 @@ def as_images(
     shape = images.shape[1:]
     if wanted is not None and shape != wanted:
         raise DataError(
-            f"{where} has images of {_times(shape)}, not of {_times(wanted)}"
+            f"{where} has images of {times(shape)}, not of {times(wanted)}"
             " (channels x height x width)",
             fix="give images of that shape",
         )
@@ -146,7 +146,7 @@ def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Re
         if places == ["first"]:
             return array, reading, ""
         return array.transpose(0, 3, 1, 2), reading, "channels last, moved to the front"
-    wanted = f" of {_times(reading.image_shape)}" if reading.image_shape else ""
+    wanted = f" of {times(reading.image_shape)}" if reading.image_shape else ""
     if array.ndim == 4 and array.shape[3] == 4:
         raise DataError(
             f"{where} has the shape {array.shape}, which is not one of images{wanted}",
@@ -191,10 +191,10 @@ def _from_rows(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, 
     if channels * height * width != pixels:
         raise DataError(
             f"{where} has rows of {pixels} pixels, not of {channels * height * width}",
-            cause=f"an image is {_times(shape)} (channels x height x width)",
+            cause=f"an image is {times(shape)} (channels x height x width)",
             fix="give images of that shape",
         )
-    said = f"{pixels:,} pixels as {_times(shape)}"
+    said = f"{pixels:,} pixels as {times(shape)}"
     if channels == 1:
         return array.reshape(-1, *shape), reading, said
     if reading.channels is None:
@@ -208,7 +208,3 @@ def _from_rows(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, 
         return array.reshape(-1, *shape), reading, f"{said}, channel after channel"
     images = array.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
     return images, reading, f"{said}, the channels of each pixel together"
-
-
-def _times(sizes: tuple[int, ...]) -> str:
-    return "x".join(map(str, sizes))

@@ -92,13 +92,13 @@ class Reading:
             size not in (None, (28, 28)) or shape not in (None, (1, 28, 28))
         ):
             raise UsageError(
-                f"images of {_times(size or shape or ())} are to be converted as MNIST's were",
+                f"images of {times(size or shape or ())} are to be converted as MNIST's were",
                 cause="that conversion makes gray images of 28x28",
                 fix="give --convert none",
             )
         if shape and size and shape[1:] != size:
             raise UsageError(
-                f"the image shape is {_times(shape)}, the size of the images {_times(size)}",
+                f"the image shape is {times(shape)}, the size of the images {times(size)}",
                 fix="leave one of them out",
             )
 
@@ -204,5 +204,6 @@ def _whole(size: Any) -> int:
     return size
 
 
-def _times(sizes: tuple[int, ...]) -> str:
+def times(sizes: tuple[int, ...]) -> str:
+    """Sizes in words: 3x32x32."""
     return "x".join(map(str, sizes))

@@ -56,6 +56,11 @@ class Source:
     class_names: list[str]
     convert: str | None = None
 
+    @property
+    def known(self) -> set[str]:
+        """All known SHA-256 of its files."""
+        return {*self.packed, *(self.unpacked or ())}
+
 
 SOURCES = {
     source.name: source
@@ -128,12 +133,14 @@ def get(name: str) -> Source:
 
 def identify(labels: Path) -> Source | None:
     """The data set that a file of labels belongs to by its SHA-256, or None."""
-    raw = read_raw(labels)
-    hashes = {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, labels))}
-    for source in SOURCES.values():
-        if hashes & {*source.packed, *(source.unpacked or ())}:
-            return source
-    return None
+    hashes = _hashes(labels)
+    return next((source for source in SOURCES.values() if hashes & source.known), None)
+
+
+def _hashes(file: Path) -> set[str]:
+    """SHA-256 of the bytes of a file, and of its uncompressed content."""
+    raw = read_raw(file)
+    return {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, file))}
 
 
 def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -231,17 +238,14 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
 
 def _present(source: Source, directory: Path) -> list[str]:
     """The files that exist by their names; none if the labels belong to another data set."""
-    own = {*source.packed, *(source.unpacked or ())}
-    known = {each for other in SOURCES.values() for each in other.packed + (other.unpacked or ())}
+    known = set().union(*(other.known for other in SOURCES.values()))
     for file in (TRAIN[1], TEST[1]):
         found = find_file(directory, file)
         if found is None:
             continue
         with suppress(DataError):  # a damaged file exists too
-            raw = read_raw(found)
-            forms = (raw, decompress(raw, found))
-            hashes = {hashlib.sha256(form).hexdigest() for form in forms}
-            if hashes & known and not hashes & own:
+            hashes = _hashes(found)
+            if hashes & known and not hashes & source.known:
                 return []
     return [file for file in FILES if find_file(directory, file) is not None]
 

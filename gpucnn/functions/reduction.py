@@ -106,9 +106,11 @@ class Mean(_Reduction):
 class Max(_Reduction):
     """y = maximum of x: g is shared evenly by the elements that equal the maximum."""
 
+    method = "max"
+
     def forward(self, x: Array) -> Array:
         axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.max(axis=axes, keepdims=self.keepdims)
+        y = getattr(x, self.method)(axis=axes, keepdims=self.keepdims)
         self.save(x, y)
         return y
 
@@ -121,11 +123,7 @@ class Max(_Reduction):
 class Min(Max):
     """y = minimum of x: g is shared evenly by the elements that equal the minimum."""
 
-    def forward(self, x: Array) -> Array:
-        axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.min(axis=axes, keepdims=self.keepdims)
-        self.save(x, y)
-        return y
+    method = "min"
 
 
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:

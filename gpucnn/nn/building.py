@@ -84,16 +84,24 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
     before = [(module, dict(vars(module))) for _, module in modules]
     try:
         above = root.path or ""  # not "" for a part of a larger network
-        taken = {module.stream for _, module in modules} - {""}  # "": built alone
+        streams = {module.stream for _, module in modules} - {""}  # "": built alone
         for path, module in modules:
             at = join(above, path) if path else above
             if module.path is None:
-                module.stream = _unused(at, taken)
+                module.stream = at
+                while module.stream in streams:  # another module was built at this path before
+                    module.stream += "'"
+                streams.add(module.stream)
             module.path, module.seed = at, seed
         move(root, target.name)
         dry_run(root, shapes)
         for _, module in modules:
-            _check_created(module)
+            if module.awaits_input:
+                raise UsageError(
+                    f"{module.display_name} has no parameters yet",
+                    cause="forward did not call it, so its input is unknown",
+                    fix="call it in forward, also in evaluation mode, or remove it",
+                )
         for path, parameter in root.named_parameters():
             parameter.name = join(above, path)
     except BaseException:  # a failed build leaves the tree as it was
@@ -101,15 +109,6 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
             vars(module).clear()
             vars(module).update(attributes)
         raise
-
-
-def _unused(path: str, taken: set[str]) -> str:
-    """A stream for a module at a path that no other module has drawn its weights from."""
-    stream = path
-    while stream in taken:
-        stream += "'"
-    taken.add(stream)
-    return stream
 
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
@@ -160,15 +159,6 @@ def _check_layout(module: Module, x_shape: Shape) -> None:
             f"the input is {x_shape}",
             cause="it must be (N, C, H, W)",
             fix="give gray images (N, H, W) as x[:, None], which is (N, 1, H, W)",
-        )
-
-
-def _check_created(module: Module) -> None:
-    if module.awaits_input:
-        raise UsageError(
-            f"{module.display_name} has no parameters yet",
-            cause="forward did not call it, so its input is unknown",
-            fix="call it in forward, also in evaluation mode, or remove it",
         )
 
 
