@@ -27,7 +27,7 @@ _EXTRAS = {
 @click.command()
 @output_options
 def command(console: Console) -> None:
-    """What this machine can do: versions, devices, data sets, optional packages."""
+    """Report on this machine: versions, devices, data sets, optional packages."""
     chosen, why = backends.choose()
     here = [blas_problem()]
     if importlib.util.find_spec("numba"):  # otherwise it is an extra that is not installed

@@ -1,4 +1,4 @@
-"""Where output goes: results and JSON events to stdout, progress and logs to stderr."""
+"""The output of commands: results and JSON events to stdout, progress and logs to stderr."""
 
 from __future__ import annotations
 

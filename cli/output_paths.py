@@ -1,4 +1,4 @@
-"""Files that a command will write, checked before it starts on what takes long."""
+"""Checks of the files that a command will write, before the long part of its work."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def check_target(path: Path, option: str) -> None:
 
     Raises:
         UsageError: it is "-", which elsewhere stands for standard output.
-        StorageError: it is no place for a file.
+        StorageError: no file can be written there.
     """
     if str(path) == "-":
         raise UsageError(f"{option} - names no file", fix=f"give {option} the name of a file")
@@ -30,7 +30,7 @@ def check_target(path: Path, option: str) -> None:
 
 
 def check_picture(path: Path, device: str, option: str = "--plot") -> None:
-    """`check_target` for a PNG of times on `device`, which Matplotlib must be there for.
+    """`check_target` for a PNG of times on `device`; Matplotlib must be installed.
 
     Raises:
         UsageError: it does not end in .png, or the device does not time.

@@ -103,7 +103,7 @@ def extreme(function: Called) -> Called:
 
 
 class _Count(int):
-    """The number of elements, which says so where PyTorch's method `size` is meant."""
+    """The number of elements; a call, as of PyTorch's method `size`, raises an error."""
 
     def __call__(self, *_: object) -> None:
         raise UnknownNameError(
@@ -112,7 +112,7 @@ class _Count(int):
 
 
 class ArrayMethods(ArrayOperators):
-    """The part of `gpucnn.autograd.Tensor` that behaves as an array does."""
+    """The part of `gpucnn.autograd.Tensor` that behaves like an array."""
 
     data: Array
     name: str | None
@@ -150,11 +150,11 @@ class ArrayMethods(ArrayOperators):
         return self.backend.to_numpy(self.data)
 
     def item(self) -> float:
-        """The value of a Tensor of one element as a number of Python. Waits for the device."""
+        """The value of a Tensor of one element as a Python number. Waits for the device."""
         return self._only("item", "reduce it first, for example with .mean()")
 
     def _only(self, what: str, fix: str) -> Any:
-        """The one element as a number of Python; `ShapeError` if there are more, or none."""
+        """The only element as a Python number; `ShapeError` if there are more, or none."""
         if self.size != 1:
             raise ShapeError(
                 f"{what} of a tensor of shape {self.shape}",

@@ -25,7 +25,7 @@ __all__ = [
     "default_learning_rate", "get"
 ]  # fmt: skip
 
-#: The arguments of PyTorch and Keras, and ours.
+#: Arguments of PyTorch and Keras, and ours.
 _spelled = explained(
     Spellings(
         renamed={
@@ -45,7 +45,7 @@ _spelled = explained(
     )
 )
 
-#: Names of PyTorch and Keras that their optimizers have, and what to write instead.
+#: Attributes of optimizers in PyTorch and Keras, and what to write instead.
 _FOREIGN_ATTRIBUTES = {
     "add_param_group": "make a second optimizer for the other parameters",
     "apply_gradients": "set parameter.grad and use step()",
@@ -67,17 +67,17 @@ class Optimizer:
 
     Attributes:
         parameters: path or name -> parameter.
-        learning_rate: float32 (1,) on the device. A number, or an array of one, that is assigned is
-            written into it.
-        lr: the same by its name in PyTorch, but read as a number of Python, for which it waits for
-            the device.
+        learning_rate: float32 (1,) on the device. Assigning a number, or an array of one element,
+            writes it into this array.
+        lr: the same by its name in PyTorch, but read as a Python number; reading waits for the
+            device.
         step_count: uint32 (1,) on the device, the number of steps done.
-        found_inf: uint32 (1,) on the device; while it is not zero a step changes nothing.
+        found_inf: uint32 (1,) on the device; while it is not 0, a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
 
     Raises:
         UsageError: a number is negative or not finite, there are no parameters, or the call does
-            not fit the signature.
+            not match the signature.
     """
 
     slots: tuple[str, ...] = ()
@@ -147,7 +147,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        # Its shortest decimal form: a rate of 0.1 is not to be read as 0.10000000149011612.
+        # The shortest decimal form: 0.1, not 0.10000000149011612.
         return float(str(backends.of(self.learning_rate).to_numpy(self.learning_rate)[0]))
 
     @lr.setter
@@ -168,7 +168,7 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""
         with backends.of(self.step_count).quiet_device():
-            # Counted from 1; a stopped step does not count: the state is the last good one.
+            # Counted from 1. A step that changes nothing does not count.
             self.step_count += (self.found_inf == 0).astype("uint32")
         now = count_change()
         for path, parameter in self.parameters.items():
@@ -190,7 +190,7 @@ class Optimizer:
         return copy_out(self.arrays())
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy what `state_dict` gave back; all of it or, on error, nothing.
+        """Copy the result of `state_dict` into the optimizer; all of it or, on error, nothing.
 
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
@@ -254,7 +254,7 @@ class RMSprop(Optimizer):
 
     Args:
         learning_rate: 1e-3 by default.
-        rho: how much of the mean square is kept, in [0, 1).
+        rho: the weight of the old mean square, in [0, 1).
         eps: added to its root.
     """
 
@@ -291,7 +291,7 @@ class Adam(Optimizer):
 
     Args:
         learning_rate: 1e-3 by default.
-        beta1, beta2: how much of the mean and of the mean square is kept, in [0, 1).
+        beta1, beta2: the weights of the old mean and the old mean square, in [0, 1).
         eps: added to the root of the corrected mean square.
     """
 

@@ -74,7 +74,9 @@ class Known:
 
     def fits(self, count: int) -> bool:
         """Whether so many columns may be the pixels of an image: of a square one, if not known."""
-        return count == self.pixels if self.pixels else _is_square(count)
+        if self.pixels:
+            return count == self.pixels
+        return count > 3 and math.isqrt(count) ** 2 == count
 
 
 def understand(rows: Sequence[Row], where: str, known: Known) -> Columns:
@@ -349,7 +351,3 @@ def _no_image(where: str, width: int, pixels: int | None) -> DataError:
         fix="write a line for each image, label,pixel0,pixel1,...; or say what an image is, as in"
         " --image-shape 28x28x3",
     )
-
-
-def _is_square(count: int) -> bool:
-    return count > 3 and math.isqrt(count) ** 2 == count

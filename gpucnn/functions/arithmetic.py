@@ -21,7 +21,7 @@ def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
 
 
 class _Elementwise(Function):
-    """Of two operands, which NumPy's rules broadcast against each other."""
+    """A Function of two operands, broadcast by NumPy's rules."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
         tensors = as_tensors(inputs)
@@ -105,8 +105,10 @@ class Div(_Elementwise):
 class Maximum(_Elementwise):
     """y = max(a, b): g goes to the larger of the two; equal ones share it evenly."""
 
+    function = "maximum"
+
     def forward(self, a: Array, b: Array) -> Array:
-        y = self.xp.maximum(a, b)
+        y = getattr(self.xp, self.function)(a, b)
         self.save(a, b, y)
         return y
 
@@ -122,10 +124,7 @@ class Maximum(_Elementwise):
 class Minimum(Maximum):
     """y = min(a, b): g goes to the smaller of the two; equal ones share it evenly."""
 
-    def forward(self, a: Array, b: Array) -> Array:
-        y = self.xp.minimum(a, b)
-        self.save(a, b, y)
-        return y
+    function = "minimum"
 
 
 class MatMul(Function):

@@ -1,4 +1,4 @@
-"""Losses, from raw scores (logits) wherever that is what makes them stable."""
+"""Losses; the cross-entropies take raw scores (logits), which keeps them stable."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
 
     Raises:
         ShapeError, DtypeError: the targets are of none of these forms.
-        DataError: a class id is not in [0, K). On a GPU it gives a loss of NaN instead, as the host
-            does not wait for it.
+        DataError: a class id is not in [0, K). On a GPU the loss is NaN instead: the host does not
+            wait for it.
     """
     logits, targets = _pair(logits, targets, class_ids=True)
     if logits.ndim == 1:
@@ -112,11 +112,11 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
     is_ids = targets.dtype.kind in "iu"
     if is_ids and logits.dtype in (np.float32, np.float64):
         loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
-        # An id out of range gives NaN: as long as the loss is a number, none is to be looked for.
+        # An id out of range gives NaN, so the ids need a check only then.
         if is_plain(targets.data) and np.isnan(loss.data).any():
             check_class_ids(targets.data, logits.shape[1])
         return loss
-    if is_ids:  # beside other logits, which the backends do not take with class ids
+    if is_ids:  # the backends take class ids only beside float32 and float64
         targets = _one_hot(targets, logits)
     _check_soft_targets(logits, targets)
     return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)

@@ -40,12 +40,12 @@ def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def is_several(axis: Any) -> bool:
-    """Whether it is a list of axes, perhaps an array, and not one."""
+    """Whether it is a list or an array of axes, and not one axis."""
     return isinstance(axis, Sequence) or bool(getattr(axis, "ndim", 0))
 
 
 def check_axis(label: str, axis: int, ndim: int) -> int:
-    """A single axis, counted from 0; `ShapeError` if it is none, or several."""
+    """A single axis, counted from 0; `ShapeError` if there is none, or several."""
     if axis is None or is_several(axis):
         raise ShapeError(
             f"{label} over axis {axis!r}", cause="it takes one axis", fix="give axis=0"
@@ -106,9 +106,11 @@ class Mean(_Reduction):
 class Max(_Reduction):
     """y = maximum of x: g is shared evenly by the elements that equal the maximum."""
 
+    method = "max"
+
     def forward(self, x: Array) -> Array:
         axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.max(axis=axes, keepdims=self.keepdims)
+        y = getattr(x, self.method)(axis=axes, keepdims=self.keepdims)
         self.save(x, y)
         return y
 
@@ -121,11 +123,7 @@ class Max(_Reduction):
 class Min(Max):
     """y = minimum of x: g is shared evenly by the elements that equal the minimum."""
 
-    def forward(self, x: Array) -> Array:
-        axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.min(axis=axes, keepdims=self.keepdims)
-        self.save(x, y)
-        return y
+    method = "min"
 
 
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:

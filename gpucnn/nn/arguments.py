@@ -1,6 +1,6 @@
-"""Checks of what layers are given: each returns the value, or raises an error that says what fits.
+"""Checks of the arguments of layers: each returns the value, or raises an error with a fix.
 
-Neither a string nor a bool is a number here, though Python would compute with both.
+Strings and bools do not count as numbers.
 """
 
 from __future__ import annotations

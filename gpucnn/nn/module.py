@@ -10,11 +10,11 @@ when the shape of the first input is known:
         def forward(self, x: Tensor) -> Tensor:
             return x * self.gain
 
-Parameters and modules are found where they are attributes, or in attributes that are lists, tuples
-and dicts, nested as they may be; not in sets or objects of other kinds. They are in the order in
-which the attributes were first set. Where a module stands in the tree is its path
-("block.body.conv1", "blocks.0"); a parameter is the path of its module and its own name
-("block.body.conv1.weight"). Buffers and counters are arrays that are attributes themselves.
+Parameters and modules are found if they are attributes, or in attributes that are lists, tuples and
+dicts, nested to any depth; not in sets or other objects. Their order is that in which the
+attributes were first set. A module's place in the tree is its path ("block.body.conv1",
+"blocks.0"); a parameter's path is that of its module and its own name ("block.body.conv1.weight").
+Buffers and counters are arrays that are attributes themselves.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ class Module(Overridable):
     """A part of a network. See the head of this file for how to write one.
 
     Args:
-        name: what a `Sequential` calls it; by default its kind and number, as in "conv2".
+        name: its name in a `Sequential`; by default its kind and number, as in "conv2".
         input_shape: shape of one input without the batch axis; by default it is inferred.
 
     Attributes:
-        path: where it stands in the tree that was built; "" at the root, None before `build`.
-        stream: names the random streams of its initial weights; it is the path at which the module
-            was built, with a mark if another module of the tree had been built at that path.
-        built_for: the shapes, without the batch axis, of the inputs that it first saw.
-        training: whether dropout drops and batch norm takes the statistics of the batch; inside
-            `evaluating` and `training_mode` what they say, else what was set last.
+        path: its place in the tree that was built; "" at the root, None before `build`.
+        stream: the name of the random streams of its initial weights: the path at which it was
+            built, with a mark if another module of the tree was built at that path before.
+        built_for: the shapes of its first inputs without the batch axis.
+        training: whether dropout drops and batch norm takes the statistics of the batch; set by
+            `evaluating` and `training_mode` inside of them, else by `train`.
         frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
         takes_images: whether its input must be (N, C, H, W).
         is_view: whether its output is a view of its input.
-        buffers: names of its arrays that are not trained but saved (running statistics); they are
-            to be changed in place.
+        buffers: names of its arrays that are saved but not trained (running statistics); change
+            them in place.
         counters: names of its arrays that are neither (steps): not in `state_dict`, but in the
             checkpoints of a training.
     """
@@ -84,7 +84,7 @@ class Module(Overridable):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A layer of one's own keeps Python's text for a call that does not fit.
+        # A layer outside of the library keeps Python's error for a call that does not match.
         if cls.__module__.partition(".")[0] == "gpucnn" and "__init__" in vars(cls):
             cls.__init__ = explained(LAYERS)(cls.__init__)  # type: ignore[method-assign]
 
@@ -95,10 +95,10 @@ class Module(Overridable):
 
     @property
     def kind(self) -> str:
-        """What a `Sequential` calls modules of this type, before it adds a number."""
+        """The name of modules of this type in a `Sequential`, which adds a number."""
         return type(self).__name__.lower()
 
-    # What a layer defines.
+    # Methods that a layer defines.
 
     def create(self, *x_shapes: Any, **_: Any) -> None:
         """Create the parameters, given the shapes of the first inputs (batch axis included)."""
@@ -147,8 +147,8 @@ class Module(Overridable):
             channels_first: the shapes are (C, H, W) even where they look like (H, W, C), as
                 (28, 28, 1) does; without it a layer of images refuses such an input.
 
-        A second call with the same shapes changes nothing, not even the seed or the device, unless
-        modules were put in since then: those are built.
+        A second call with the same shapes changes nothing, not even the seed or the device; it only
+        builds modules that were put in since then.
 
         Raises:
             ShapeError: layers do not fit together, it is built for other shapes, or an input looks
@@ -159,7 +159,7 @@ class Module(Overridable):
         return self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
+        """`forward`; creates parameters first if needed, and names the layer in a `ShapeError`."""
         tensors = tuple([x if isinstance(x, Tensor) else _tensor(x) for x in inputs])
         calls = local.calls
         calls.append(self)
@@ -243,16 +243,16 @@ class Module(Overridable):
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the parameters hold, frozen ones included."""
+        """The number of elements of all parameters, frozen ones included."""
         return sum(math.prod(p.shape) for p in self.parameters())
 
-    # What is done to a whole tree.
+    # Operations on the whole tree.
 
     def freeze(self, frozen: bool = True) -> Self:
         """Leave the parameters as they are while training: `requires_grad = not frozen`.
 
-        Batch norm then takes its running statistics, and leaves them too, as in Keras. It may come
-        before `build`. Dropout goes on: that is not a matter of parameters.
+        Batch norm then uses its running statistics and does not change them, as in Keras. Dropout,
+        which has no parameters, still drops. It may be called before `build`.
         """
         for module in self.modules():
             module.frozen = frozen
@@ -294,7 +294,7 @@ class Module(Overridable):
         return list(copy_out(by_layer(self)).values())
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Copy what `get_weights` gave into this (built) module; all of it or, on error, nothing.
+        """Copy the list of `get_weights` into this (built) module; all of it or, on error, nothing.
 
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
@@ -327,17 +327,15 @@ class Module(Overridable):
         """The rows of `summary` as data."""
         return rows(self, batch)
 
-    # Inside.
-
     @property
     def display_name(self) -> str:
-        """Its name in errors: path and type, as in "conv2 (Conv2d)"."""
+        """Its name in messages: path and type, as in "conv2 (Conv2d)"."""
         where, what = self.path or self.name, type(self).__name__
         return f"{where} ({what})" if where else what
 
     @property
     def awaits_input(self) -> bool:
-        """Whether it has parameters that are not created, as it was never called."""
+        """Whether its parameters are not created yet because it was never called."""
         return self.built_for is None and type(self).create is not Module.create
 
     def declared_shapes(self) -> tuple[Shape, ...]:
@@ -351,9 +349,10 @@ class Module(Overridable):
         )
 
     def require_built(self) -> None:
-        """Build what is not built, if the input shape was declared, or is known from before.
+        """Build the tree, or the modules that were put in since it was built.
 
-        That is the whole tree, or the modules that were put in since it was built.
+        Raises:
+            UsageError: the input shape is not known.
         """
         if self.path is None:
             self.build()

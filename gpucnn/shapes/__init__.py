@@ -23,20 +23,7 @@ from gpucnn.shapes.sizes import (
 )
 
 __all__ = [
-    "AxisPaddingArg",
-    "Conv2dGeometry",
-    "Padding",
-    "PaddingArg",
-    "Pair",
-    "PairArg",
-    "Pool2dGeometry",
-    "conv2d_geometry",
-    "conv2d_transpose_shape",
-    "conv_output_size",
-    "is_channels_last",
-    "is_same",
-    "layout_fix",
-    "pair",
-    "pool2d_geometry",
-    "resolve_padding",
-]
+    "AxisPaddingArg", "Conv2dGeometry", "Padding", "PaddingArg", "Pair", "PairArg",
+    "Pool2dGeometry", "conv2d_geometry", "conv2d_transpose_shape", "conv_output_size",
+    "is_channels_last", "is_same", "layout_fix", "pair", "pool2d_geometry", "resolve_padding"
+]  # fmt: skip

@@ -14,10 +14,10 @@ def transposition(
     w_shape: tuple[int, ...],
     fits: Callable[[tuple[int, ...], tuple[int, ...]], bool],
 ) -> str | None:
-    """What to write if arrays do not fit as they are, but do when read with the channels last.
+    """The fix for arrays that fit only if their channels are last; None if there is none.
 
-    A weight is read so only if that does not make a square kernel oblong. Of several readings that
-    fit, one with a square kernel is the likely one.
+    A weight is read so only if that does not make a square kernel oblong. If several readings fit,
+    the one with a square kernel is more likely.
     """
     images = tuple(x_shape[i] for i in (0, 3, 1, 2))
     filters = tuple(w_shape[i] for i in (3, 2, 0, 1))
@@ -39,10 +39,10 @@ _ASPECT = 4  # of its longer side to the shorter, at most
 
 
 def is_channels_last(shape: Sequence[int]) -> bool:
-    """Whether the shape of one image, without the batch axis, is plainly (H, W, C).
+    """Whether the shape of one image, without the batch axis, is clearly (H, W, C).
 
-    The last axis is as long as the channels of a picture and the first is not; the first two are as
-    long as its sides. So (28, 28, 1) and (32, 48, 3) are, (3, 32, 3) and (512, 7, 1) are not.
+    The last axis has the length of a channel axis and the first has not; the first two have the
+    lengths of sides. (28, 28, 1) and (32, 48, 3) are such shapes, (3, 32, 3) and (512, 7, 1) not.
     """
     if len(shape) != 3:
         return False
@@ -52,7 +52,7 @@ def is_channels_last(shape: Sequence[int]) -> bool:
 
 
 def layout_fix(given: Sequence[int], wanted: Sequence[int]) -> str | None:
-    """How to write x (N, *given) in the layout (N, *wanted); None if it is no matter of layout."""
+    """The expression for x (N, *given) in the layout (N, *wanted); None if there is none."""
     given, wanted = tuple(given), tuple(wanted)
     if len(given) == len(wanted) == 3 and given != wanted:
         if (given[2], *given[:2]) == wanted:

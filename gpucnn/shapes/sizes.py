@@ -21,7 +21,7 @@ PaddingArg = int | str | Sequence[int] | Sequence[Sequence[int]]
 
 
 def is_int(value: Any) -> bool:
-    # NumPy's integers count too, and are recognised without importing NumPy; a bool does not.
+    # Integers of NumPy count, without importing NumPy; bools do not.
     if type(value) is int:
         return True
     try:

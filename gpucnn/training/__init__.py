@@ -13,14 +13,6 @@ from gpucnn.training.saved import SavedModel
 from gpucnn.training.trainer import Trainer
 
 __all__ = [
-    "Callback",
-    "History",
-    "Run",
-    "SavedModel",
-    "TrainConfig",
-    "Trainer",
-    "checkpoint",
-    "evaluate",
-    "fit",
-    "fit_trainer",
-]
+    "Callback", "History", "Run", "SavedModel", "TrainConfig", "Trainer", "checkpoint", "evaluate",
+    "fit", "fit_trainer"
+]  # fmt: skip

@@ -20,13 +20,13 @@ from gpucnn.training.trainer import Trainer
 
 
 class Callback:
-    """Override what is needed. A callback ends the training by setting `trainer.stop`."""
+    """The base class: override some methods. Setting `trainer.stop` ends the training."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Before the first step, with the checkpoint loaded if there is one."""
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """After every step. Work may still be under way on the device: read nothing from it."""
+        """After every step. The device may still compute: read nothing from it."""
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         """Every `log_interval` steps, with the mean loss and accuracy of the epoch so far."""
@@ -35,7 +35,7 @@ class Callback:
         """After an epoch and its validation; `record` is its line of metrics.jsonl."""
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        """After a training that was not cut short, and after the test."""
+        """After a training that was not interrupted, and after the test."""
 
     def close(self) -> None:
         """Always called last, however the training ended."""
@@ -50,7 +50,7 @@ _EARLY_STOPPING = Spellings(
 
 
 class EarlyStopping(Callback):
-    """Ends the training when the validation accuracy was not beaten for `patience` epochs.
+    """Ends the training after `patience` epochs without a better validation accuracy.
 
     Raises:
         UsageError: `patience` is below 1, or there is no validation set.
@@ -74,27 +74,26 @@ class EarlyStopping(Callback):
         self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
-        # From the history alone, so that a resumed run stops where the uninterrupted one does.
+        # From the records alone, so that a resumed run stops where the uninterrupted one does.
         best = best_epoch(trainer.records)
         if best and len(trainer.records) - best >= self.patience:
             trainer.stop = "early-stopping"
 
 
 class Checkpointer(Callback):
-    """Keeps the run directory: metrics, best weights, and the checkpoint to resume from.
+    """Writes the run directory: metrics, best weights, and the checkpoint to resume from.
 
-    The files of an epoch are written in an order in which each may be the last: the line of
-    metrics, the best weights, then the checkpoint, by which the epoch is done. A resumed run
-    drops whatever goes beyond its checkpoint.
+    A crash may come after any file of an epoch: the line of metrics, the best weights, then the
+    checkpoint, which completes the epoch. A resumed run discards everything after its checkpoint.
     """
 
     def __init__(self, run: Run, every: int | None) -> None:
         self.run = run
         self.every = every
-        self.saved_step: int | None = None  # what the checkpoint on the disk stands at
+        self.saved_step: int | None = None  # the step of the checkpoint on the disk
 
     def resume(self, trainer: Trainer) -> None:
-        """Bring `trainer` to where the run stopped."""
+        """Restore `trainer` from the checkpoint, if there is one."""
         if self.run.has_checkpoint():
             trainer.restore(checkpoint.load(self.run.weights))
             self.saved_step = trainer.step
@@ -139,10 +138,10 @@ class Checkpointer(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C or SIGTERM end the training after the step under way; a second one, at once.
+    """Ctrl-C or SIGTERM end the training after the current step; a second one, at once.
 
-    During a validation the first waits for its end; the second cuts it short, and the checkpoint is
-    then that of the epoch's last step.
+    During a validation the first waits for its end. The second ends it; the checkpoint is then that
+    of the epoch's last step.
     """
 
     def __init__(self) -> None:
@@ -168,7 +167,7 @@ class StopOnSignal(Callback):
         self._before.clear()
 
     def stop_at_once(self) -> None:
-        """From now on, when all is saved, the first signal raises KeyboardInterrupt already."""
+        """From now on, because everything is saved, the first signal raises KeyboardInterrupt."""
         self._at_once = True
         if self._requested:
             raise KeyboardInterrupt

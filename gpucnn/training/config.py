@@ -330,7 +330,7 @@ def _checked(key: str, value: Any, origin: str | None = None) -> Any:
 
 
 def _expanded(key: str, path: str | None) -> str | None:
-    """A path with the home folder that ``~`` or ``~user`` at its beginning stands for."""
+    """A path with a leading ``~`` or ``~user`` replaced by the home folder."""
     expanded = os.path.expanduser(path) if path else path
     if expanded and expanded.startswith("~"):
         raise UsageError(

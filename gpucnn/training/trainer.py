@@ -339,8 +339,9 @@ class Trainer:
             cause=f"the images or labels of {self.data.name} are others",
             fix="restore the data, or start another run",
         )
-        if not self._fits(checkpoint.description):  # the weights would not fit either
-            raise others
+        shape, names = (checkpoint.description.get(k, ()) for k in ("image_shape", "class_names"))
+        if shape != list(self.data.image_shape) or len(names) != self.data.classes:
+            raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
@@ -359,12 +360,6 @@ class Trainer:
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
         self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
-
-    def _fits(self, description: dict[str, Any]) -> bool:
-        """Whether the images have the shape and the number of classes of a description."""
-        classes = len(description.get("class_names", ()))
-        shape = list(self.data.image_shape)
-        return description.get("image_shape") == shape and classes == self.data.classes
 
 
 class _Clock:

@@ -28,8 +28,7 @@ def start_from(
 ) -> tuple[Description, str]:
     """Copy trained weights into a built model of the same layers.
 
-    The last layer stays new if the weights are of other classes: by their names, their number or
-    their order.
+    The last layer stays new if the classes of the weights differ in names, number or order.
 
     Args:
         path: a run, whose best weights are taken if it has `patience`, or a .safetensors file.
@@ -38,7 +37,7 @@ def start_from(
         class_names: of its outputs.
 
     Returns:
-        What the weights file says of itself, and what was copied, in words.
+        The description in the weights file, and a sentence about what was copied.
 
     Raises:
         DataError: there are no such weights.
@@ -104,7 +103,7 @@ def _weights_file(path: str | os.PathLike[str]) -> Path:
 
 
 def _network(file: Path, metadata: dict[str, Any]) -> str | None:
-    """The network that the metadata of a weights file name; None if it is not here."""
+    """The network that the metadata of a weights file name; None if it is not available."""
     name, folder = str(metadata.get("model")), run_of(file)
     code = Code.parse(name)
     if code is not None and folder is not None and Run(folder).has_code:
