@@ -208,7 +208,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, in PyTorch's form; see `Backend.sgd_update`.
+    """Stochastic gradient descent with momentum, in PyTorch's form; see `gpucnn.ops.sgd_update`.
 
     Args:
         learning_rate: 0.01 by default.
@@ -250,7 +250,7 @@ class SGD(Optimizer):
 
 
 class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012; see `Backend.rmsprop_update`.
+    """Tieleman and Hinton 2012; see `gpucnn.ops.rmsprop_update`.
 
     Args:
         learning_rate: 1e-3 by default.
@@ -287,7 +287,7 @@ class RMSprop(Optimizer):
 
 
 class Adam(Optimizer):
-    """Kingma and Ba, "Adam" (ICLR 2015); see `Backend.adam_update`.
+    """Kingma and Ba, "Adam" (ICLR 2015); see `gpucnn.ops.adam_update`.
 
     Args:
         learning_rate: 1e-3 by default.

@@ -23,6 +23,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from selection import slow_except
 
 from gpucnn import Tensor, data, optim
 from gpucnn.cli.main import COMMANDS, main
@@ -119,7 +120,7 @@ def call(words: list[str]) -> None:
     assert result.exit_code == 0, result.stderr
 
 
-@pytest.mark.parametrize("page", RUN)
+@pytest.mark.parametrize("page", slow_except(RUN, "README.md", "docs/index.md"))
 def test_python_runs(page: str, folder: Path) -> None:
     source = ""
     for block in blocks(page, "python"):

@@ -28,9 +28,9 @@ from gpucnn.ops.convolution import (
     conv2d_relu_pool_backward,
     conv2d_relu_pool_forward,
 )
+from gpucnn.ops.data import gather
 from gpucnn.ops.dense import matmul
 from gpucnn.ops.dropout import dropout_backward, dropout_forward
-from gpucnn.ops.gather import gather
 from gpucnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from gpucnn.ops.normalization import batch_norm_backward, batch_norm_forward
 from gpucnn.ops.optimizers import adam_update, rmsprop_update, sgd_update

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pydoc
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,6 +174,8 @@ def test_ops_has_every_primitive_and_what_is_made_of_them():
     }
     assert names == set(CONTRACT) | set(COMPOSED)
     assert sorted(ops.__all__) == sorted(names)
+    files = {file.stem for file in Path(ops.__file__).parent.iterdir()}
+    assert not names & files, "a reader of the sources takes the file for the function"
     assert {name: bare(getattr(ops, name)) for name in names} == CONTRACT | COMPOSED
 
 

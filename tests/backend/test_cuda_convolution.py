@@ -20,7 +20,7 @@ from selection import slow_except
 from gpucnn.backend.cuda import convolution as cuda_convolution
 from gpucnn.backend.cuda import dense as cuda_matmul
 from gpucnn.backend.cuda import tiles as cuda_tiles
-from gpucnn.backend.cuda.tiles import STEP, TILES, Plan, plan
+from gpucnn.backend.cuda.tiles import STEP, TILES, TilePlan, plan
 from gpucnn.errors import UsageError
 
 
@@ -41,7 +41,7 @@ def force(gpu, monkeypatch):
 def planned(tile, parts, terms):
     share = -(-max(terms, 1) // parts)
     depth = -(-share // STEP) * STEP
-    return Plan(*tile, max(1, -(-terms // depth)), depth)
+    return TilePlan(*tile, max(1, -(-terms // depth)), depth)
 
 
 def misaligned(gpu, array):

@@ -2,7 +2,8 @@
 
 Each file has one family of primitives. A public method checks its arguments, so that an error reads
 the same on every device, and calls the method of the same name with an underscore, which a wing
-(`cpu`, `numba`, `cuda`) implements in its file of the same name.
+(`cpu`, `numba`, `cuda`) implements in its file of the same name. `gpucnn.ops` has the formulas, the
+arguments and the results of the primitives.
 
 For all of them:
 

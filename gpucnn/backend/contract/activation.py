@@ -12,7 +12,7 @@ class Activation(Checks):
     """Arrays of any shape."""
 
     def relu_backward(self, grad_y: Array, y: Array) -> Array:
-        """grad_x = grad_y where y > 0, else 0. `y` is the output of the ReLU, of any shape."""
+        """The gradient of a ReLU: see `gpucnn.ops.relu_backward`."""
         self._check_floats(grad_y=grad_y, y=y)
         check_shape("grad_y", grad_y, y.shape)
         return self._relu_backward(grad_y, y)

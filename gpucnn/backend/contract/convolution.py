@@ -37,31 +37,7 @@ class Convolution(Pooling, Activation):
         groups: int = 1,
         activation: str | None = None,
     ) -> Array:
-        """Cross-correlation of x with w, plus bias, then the activation.
-
-            y[n,f,oh,ow] = b[f] + sum_{c,kh,kw} x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p] * w[f,c,kh,kw]
-
-        where c0 is the first channel of f's group and pixels in the padding are 0.
-
-        Args:
-            x: (N, C, H, W).
-            w: (F, C/groups, KH, KW).
-            b: (F,) or None.
-            stride: pixels from one window to the next; an int or (h, w).
-            padding: zeros around the image: an int, (h, w), ((top, bottom), (left, right)), "valid"
-                for none, or "same" for OH = ceil(H / stride), the odd one at the bottom and right.
-            dilation: pixels from one tap of the kernel to the next; an int or (h, w).
-            groups: channels and filters are split into so many parts; a filter takes the channels
-                of its own part only.
-            activation: None, or "relu" for max(y, 0).
-
-        Returns:
-            y: (N, F, OH, OW), sizes by `gpucnn.shapes.conv_output_size`.
-
-        Raises:
-            ShapeError: the shapes and options do not fit together.
-            DtypeError: the arrays are not all float32, or all float64.
-        """
+        """Convolution plus bias, then the activation: see `gpucnn.ops.conv2d_forward`."""
         self._check_floats(x=x, w=w, b=b)
         check_activation(activation)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
@@ -85,20 +61,7 @@ class Convolution(Pooling, Activation):
         dilation: PairArg = 1,
         groups: int = 1,
     ) -> Array:
-        """Gradient of the loss by the input of a convolution: the adjoint of x -> conv(x, w).
-
-            grad_x[n,c,h,w] = sum over the f, kh, kw, oh, ow with h = oh*s+kh*d-p, w = ow*s+kw*d-p
-                              of grad_y[n,f,oh,ow] * w[f,c-c0,kh,kw]
-
-        Args:
-            grad_y: (N, F, OH, OW).
-            w: (F, C/groups, KH, KW).
-            x_shape: (N, C, H, W) of the input, which stride leaves open.
-            stride, padding, dilation, groups: as in `conv2d_forward`, where they are explained.
-
-        Returns:
-            grad_x: (N, C, H, W).
-        """
+        """The gradient by the input of a convolution: see `gpucnn.ops.conv2d_backward_input`."""
         self._check_floats(grad_y=grad_y, w=w)
         geometry = conv2d_geometry(x_shape, w.shape, stride, padding, dilation, groups)
         check_shape("grad_y", grad_y, geometry.y_shape)
@@ -118,20 +81,7 @@ class Convolution(Pooling, Activation):
         dilation: PairArg = 1,
         groups: int = 1,
     ) -> Array:
-        """Gradient of the loss by the weight of a convolution: the adjoint of w -> conv(x, w).
-
-            grad_w[f,c,kh,kw] = sum_{n,oh,ow} grad_y[n,f,oh,ow]
-                                              * x[n, c0+c, oh*s+kh*d-p, ow*s+kw*d-p]
-
-        Args:
-            grad_y: (N, F, OH, OW).
-            x: (N, C, H, W).
-            w_shape: (F, C/groups, KH, KW) of the weight.
-            stride, padding, dilation, groups: as in `conv2d_forward`, where they are explained.
-
-        Returns:
-            grad_w: (F, C/groups, KH, KW).
-        """
+        """The gradient by the weight of a convolution: see `gpucnn.ops.conv2d_backward_weight`."""
         self._check_floats(grad_y=grad_y, x=x)
         geometry = conv2d_geometry(x.shape, w_shape, stride, padding, dilation, groups)
         check_shape("grad_y", grad_y, geometry.y_shape)
@@ -141,14 +91,7 @@ class Convolution(Pooling, Activation):
     def _conv2d_backward_weight(self, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array: ...
 
     def bias_grad(self, grad_y: Array) -> Array:
-        """Sum over all axes but the channels: grad_b[f] = sum_{n,...} grad_y[n,f,...].
-
-        Args:
-            grad_y: (N, F) or (N, F, ...).
-
-        Returns:
-            grad_b: (F,).
-        """
+        """The gradient by a bias, the sum of each channel: see `gpucnn.ops.bias_grad`."""
         self._check_floats(grad_y=grad_y)
         check_channels("grad_y", grad_y)
         return self._bias_grad(grad_y)
@@ -169,20 +112,7 @@ class Convolution(Pooling, Activation):
         activation: str | None = None,
         pool: PoolArg | None = None,
     ) -> tuple[Array, Array | None]:
-        """`conv2d_forward` and, with `pool`, `max_pool2d_forward` of its result, which is not kept.
-
-        Args:
-            x: (N, C, H, W).
-            w: (F, C/groups, KH, KW).
-            b: (F,) or None.
-            stride, padding, dilation, groups, activation: as in `conv2d_forward`, where they are
-                explained.
-            pool: (kernel, stride, padding) of the maximum, or None.
-
-        Returns:
-            y: (N, F, OH, OW), or what the pool makes of that; and argmax of the shape of y, or
-            None without a pool: both for `conv2d_relu_pool_backward`.
-        """
+        """Convolution, ReLU and max pooling: see `gpucnn.ops.conv2d_relu_pool_forward`."""
         self._check_floats(x=x, w=w, b=b)
         check_activation(activation)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
@@ -220,23 +150,7 @@ class Convolution(Pooling, Activation):
         pool: PoolArg | None = None,
         needs: tuple[bool, bool, bool] = (True, True, True),
     ) -> tuple[Array | None, Array | None, Array | None]:
-        """All gradients of `conv2d_relu_pool_forward`.
-
-        The ReLU's gradient is taken at the pooled y, which has fewer elements: the maximum of a
-        window is the value of one of its pixels.
-
-        Args:
-            grad_y: of the shape of y.
-            x, w: as in the forward call.
-            y: the result, if it went through a ReLU.
-            argmax: as the forward call returned it; only used with a pool.
-            stride, padding, dilation, groups, pool: as in the forward call.
-            needs: whether grad_x, grad_w and grad_b are wanted.
-
-        Returns:
-            grad_x (N, C, H, W), grad_w (F, C/groups, KH, KW) and grad_b (F,); None where one is
-            not wanted.
-        """
+        """All gradients of the forward call: see `gpucnn.ops.conv2d_relu_pool_backward`."""
         self._check_floats(grad_y=grad_y, x=x, w=w, y=y)
         geometry = conv2d_geometry(x.shape, w.shape, stride, padding, dilation, groups)
         pooling = _pooling(geometry, pool)

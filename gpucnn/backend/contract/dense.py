@@ -22,17 +22,7 @@ class Dense(Checks):
         bias: Array | None = None,
         activation: str | None = None,
     ) -> Array:
-        """c = activation(op(a) @ op(b) + bias), where op transposes if asked to.
-
-        Args:
-            a: (M, K), or (K, M) with transpose_a.
-            b: (K, N), or (N, K) with transpose_b.
-            bias: (N,) or None, added to every row.
-            activation: None, or "relu" for max(c, 0).
-
-        Returns:
-            c: (M, N).
-        """
+        """A product of two matrices plus bias, then the activation: see `gpucnn.ops.matmul`."""
         self._check_floats(a=a, b=b, bias=bias)
         check_activation(activation)
         if a.ndim != 2 or b.ndim != 2:

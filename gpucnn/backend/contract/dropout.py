@@ -15,17 +15,7 @@ class Dropout(Checks):
     def dropout_forward(
         self, x: Array, rate: float, *, key: tuple[int, int], step: Scalar
     ) -> tuple[Array, Array]:
-        """y = x * mask / (1 - rate), the mask by `gpucnn.random.dropout_mask` (inverted dropout).
-
-        Args:
-            x: any shape.
-            rate: the share of elements set to zero, in [0, 1).
-            key: of the stream, `gpucnn.random.stream_key`.
-            step: an int, or a uint32 array (1,) of this device.
-
-        Returns:
-            y: shape of x, and mask: uint8, shape of x, 1 where kept.
-        """
+        """Inverted dropout, and its mask: see `gpucnn.ops.dropout_forward`."""
         self._check_floats(x=x)
         _check_rate(rate)
         if not hasattr(key, "__len__") or len(key) != 2:
@@ -43,7 +33,7 @@ class Dropout(Checks):
     ) -> tuple[Array, Array]: ...
 
     def dropout_backward(self, grad_y: Array, mask: Array, rate: float) -> Array:
-        """grad_x = grad_y * mask / (1 - rate), with the mask of `dropout_forward`."""
+        """The gradient of dropout: see `gpucnn.ops.dropout_backward`."""
         self._check_floats(grad_y=grad_y)
         self._check_owned(mask=mask)
         if mask.dtype != self.xp.uint8:

@@ -15,15 +15,7 @@ class Gather(Checks):
     def gather(
         self, dataset: Array, indices: Array, *, scale: float = 1.0, offset: float = 0.0
     ) -> Array:
-        """A batch of a uint8 data set as floats: out[i] = dataset[indices[i]] * scale + offset.
-
-        Args:
-            dataset: uint8 (M, ...).
-            indices: integers (B,) in [0, M); one outside gives a row of NaN.
-
-        Returns:
-            float32 (B, ...).
-        """
+        """A batch of a uint8 data set as floats: see `gpucnn.ops.gather`."""
         self._check_owned(dataset=dataset)
         self._check_integers(indices=indices)
         if dataset.dtype != self.xp.uint8:

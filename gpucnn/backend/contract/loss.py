@@ -13,16 +13,9 @@ class Loss(Checks):
     """Logits are (N, K), class ids (N,)."""
 
     def softmax_cross_entropy_forward(self, logits: Array, labels: Array) -> tuple[Array, Array]:
-        """losses[n] = log(sum_k exp(logits[n,k])) - logits[n, labels[n]], and the softmax.
+        """The losses, and the softmax: see `gpucnn.ops.softmax_cross_entropy_forward`.
 
-        Stable for logits of any size, as each row's maximum is subtracted first.
-
-        Args:
-            logits: (N, K).
-            labels: integer class ids (N,). One outside [0, K) gives a loss of NaN.
-
-        Returns:
-            losses: (N,), and probabilities: (N, K).
+        A class id outside [0, K) gives a loss of NaN.
         """
         self._check_floats(logits=logits)
         self._check_labels(logits, labels)
@@ -36,15 +29,9 @@ class Loss(Checks):
     def softmax_cross_entropy_backward(
         self, probabilities: Array, labels: Array, grad: Array
     ) -> Array:
-        """grad_logits[n,k] = (probabilities[n,k] - [k = labels[n]]) * grad[n].
+        """The gradient by the logits: see `gpucnn.ops.softmax_cross_entropy_backward`.
 
-        Args:
-            probabilities: (N, K), of the forward call.
-            labels: integer class ids (N,). One outside [0, K) gives a row of NaN.
-            grad: (N,), the gradient of the loss by each of `losses`.
-
-        Returns:
-            grad_logits: (N, K).
+        A class id outside [0, K) gives a row of NaN.
         """
         self._check_floats(probabilities=probabilities, grad=grad)
         self._check_labels(probabilities, labels)

@@ -16,16 +16,7 @@ class Normalization(Checks):
     def batch_norm_forward(
         self, x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
     ) -> tuple[Array, Array, Array]:
-        """y = gamma * (x - mean) / sqrt(var + eps) + beta, by channel (Ioffe and Szegedy 2015).
-
-        Args:
-            x: (N, C) or (N, C, ...), with at least one element a channel.
-            gamma, beta: (C,).
-            eps: added to the variance.
-
-        Returns:
-            y: shape of x; mean: (C,); var: (C,), biased (divided by the count).
-        """
+        """Batch norm, and the statistics of the batch: see `gpucnn.ops.batch_norm_forward`."""
         self._check_floats(x=x, gamma=gamma, beta=beta)
         self._check_batch_norm(x, gamma=gamma, beta=beta)
         return self._batch_norm_forward(x, gamma, beta, eps)
@@ -45,21 +36,7 @@ class Normalization(Checks):
         *,
         eps: float = 1e-5,
     ) -> tuple[Array, Array, Array]:
-        """Gradients of batch norm: xhat = (x - mean) / sqrt(var + eps), M elements a channel.
-
-            grad_beta  = sum grad_y
-            grad_gamma = sum grad_y * xhat
-            grad_x     = gamma / sqrt(var + eps) * (grad_y - grad_beta / M - xhat * grad_gamma / M)
-
-        Args:
-            grad_y: shape of x.
-            x, gamma: as in the forward call.
-            mean, var: (C,), as the forward call returned them.
-            eps: as in the forward call.
-
-        Returns:
-            grad_x: shape of x; grad_gamma: (C,); grad_beta: (C,).
-        """
+        """The gradients of batch norm: see `gpucnn.ops.batch_norm_backward`."""
         self._check_floats(grad_y=grad_y, x=x, gamma=gamma, mean=mean, var=var)
         self._check_batch_norm(x, gamma=gamma, mean=mean, var=var)
         check_shape("grad_y", grad_y, x.shape)

@@ -25,19 +25,7 @@ class Optimizers(Checks):
         weight_decay: float = 0.0,
         found_inf: Scalar | None = None,
     ) -> None:
-        """One step of stochastic gradient descent, in place (Sutskever et al. 2013).
-
-            g = grad + weight_decay * param
-            velocity = momentum * velocity + g
-            param = param - learning_rate * (g + momentum * velocity if nesterov else velocity)
-
-        Args:
-            param: any shape, contiguous, changed in place.
-            grad: shape of param.
-            velocity: shape of param, changed in place; None without momentum.
-            learning_rate: a float32 array (1,) of this device, or a number.
-            found_inf: uint32 array (1,) of this device; not zero makes the call do nothing.
-        """
+        """One step of stochastic gradient descent, in place: see `gpucnn.ops.sgd_update`."""
         self._check_update(param, grad, learning_rate, found_inf, velocity=velocity)
         if not momentum:
             self._update("sgd", [param, grad], (weight_decay,), learning_rate, None, found_inf)
@@ -61,14 +49,7 @@ class Optimizers(Checks):
         weight_decay: float = 0.0,
         found_inf: Scalar | None = None,
     ) -> None:
-        """One step of RMSprop, in place (Tieleman and Hinton 2012).
-
-            g = grad + weight_decay * param
-            square_avg = rho * square_avg + (1 - rho) * g**2
-            param = param - learning_rate * g / (sqrt(square_avg) + eps)
-
-        The arguments are as in `sgd_update`.
-        """
+        """One step of RMSprop, in place: see `gpucnn.ops.rmsprop_update`."""
         self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
         numbers = rho, 1 - rho, eps, weight_decay
         self._update("rmsprop", [param, grad, square_avg], numbers, learning_rate, None, found_inf)
@@ -89,17 +70,7 @@ class Optimizers(Checks):
         decoupled: bool = False,
         found_inf: Scalar | None = None,
     ) -> None:
-        """One step of Adam (Kingma and Ba 2015) in place; decoupled=True is AdamW.
-
-            g = grad + weight_decay * param      decoupled: param *= 1 - learning_rate*weight_decay
-            m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2
-            param -= learning_rate * (m / (1 - beta1**step)) / (sqrt(v / (1 - beta2**step)) + eps)
-
-        Args:
-            step: counted from 1; a uint32 array (1,) of this device, or a number.
-
-        The other arguments are as in `sgd_update`. AdamW: Loshchilov and Hutter 2019.
-        """
+        """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
         self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
         self._check_scalar("step", step)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):

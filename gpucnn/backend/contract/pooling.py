@@ -22,21 +22,7 @@ class Pooling(Checks):
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
     ) -> tuple[Array, Array]:
-        """Maximum of each window: y[n,c,oh,ow] = max_{kh,kw} x[n,c,oh*s+kh-p,ow*s+kw-p].
-
-        Padding counts as -inf. The first maximum in row-major order wins a tie. A NaN counts as
-        greater than all, so it propagates.
-
-        Args:
-            x: (N, C, H, W).
-            kernel: pixels of the window, an int or (h, w).
-            stride: pixels from one window to the next; None for the kernel, so that they touch.
-            padding: around the image: an int, (h, w), ((top, bottom), (left, right)), "valid" for
-                none, or "same" for OH = ceil(H / stride). It must be smaller than the kernel.
-
-        Returns:
-            y: (N, C, OH, OW), and argmax: an opaque array for `max_pool2d_backward`.
-        """
+        """The maximum of each window, and its pixel: see `gpucnn.ops.max_pool2d_forward`."""
         self._check_floats(x=x)
         return self._max_pool2d_forward(x, pool2d_geometry(x.shape, kernel, stride, padding))
 
@@ -53,17 +39,7 @@ class Pooling(Checks):
         stride: PairArg | None = None,
         padding: PaddingArg = 0,
     ) -> Array:
-        """Each output's gradient goes to the input pixel that was its maximum.
-
-        Args:
-            grad_y: (N, C, OH, OW).
-            argmax: what `max_pool2d_forward` returned.
-            x_shape: (N, C, H, W) of the input.
-            kernel, stride, padding: as in `max_pool2d_forward`.
-
-        Returns:
-            grad_x: (N, C, H, W).
-        """
+        """The gradient of the maximum of each window: see `gpucnn.ops.max_pool2d_backward`."""
         self._check_floats(grad_y=grad_y)
         self._check_integers(argmax=argmax)
         geometry = pool2d_geometry(x_shape, kernel, stride, padding)
@@ -83,19 +59,7 @@ class Pooling(Checks):
         padding: PaddingArg = 0,
         count_include_pad: bool | None = None,
     ) -> Array:
-        """Mean of each window: y[n,c,oh,ow] = sum_{kh,kw} x[n,c,oh*s+kh-p,ow*s+kw-p] / count.
-
-        `count` is KH*KW, or without the padding the window's pixels inside the image.
-
-        Args:
-            x: (N, C, H, W).
-            kernel, stride, padding: as in `max_pool2d_forward`.
-            count_include_pad: whether the padding counts, as zeros. None: not with padding="same",
-                as in Keras, TensorFlow and ONNX; otherwise yes, as in PyTorch.
-
-        Returns:
-            y: (N, C, OH, OW).
-        """
+        """The mean of each window: see `gpucnn.ops.avg_pool2d_forward`."""
         self._check_floats(x=x)
         geometry = pool2d_geometry(x.shape, kernel, stride, padding)
         counted = _counts_padding(padding, count_include_pad)
@@ -116,16 +80,7 @@ class Pooling(Checks):
         padding: PaddingArg = 0,
         count_include_pad: bool | None = None,
     ) -> Array:
-        """Each output's gradient is shared out evenly over the pixels that its window counted.
-
-        Args:
-            grad_y: (N, C, OH, OW).
-            x_shape: (N, C, H, W) of the input.
-            kernel, stride, padding, count_include_pad: as in `avg_pool2d_forward`.
-
-        Returns:
-            grad_x: (N, C, H, W).
-        """
+        """The gradient of the mean of each window: see `gpucnn.ops.avg_pool2d_backward`."""
         self._check_floats(grad_y=grad_y)
         geometry = pool2d_geometry(x_shape, kernel, stride, padding)
         check_shape("grad_y", grad_y, geometry.y_shape)

@@ -30,7 +30,7 @@ _SUM_BYTES = 16  # a cycle and multiprocessor, reading and writing parts
 _SUM_START = 3000  # cycles until a second kernel runs
 
 
-class Plan(NamedTuple):
+class TilePlan(NamedTuple):
     """A tile, the number of parts, and the terms of a part (a multiple of STEP)."""
 
     BM: int
@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 
 @lru_cache(maxsize=4096)
-def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: int) -> Plan:
+def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: int) -> TilePlan:
     """The plan of the least estimated time for `products` products of one size.
 
     Args:
@@ -59,7 +59,7 @@ def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: in
     """
     steps = max(1, -(-terms // STEP))
 
-    def cycles(p: Plan) -> float:
+    def cycles(p: TilePlan) -> float:
         blocks = -(-rows // p.BM) * -(-columns // p.BN) * products * p.parts
         of_one = max(1, -(-blocks // multiprocessors))  # of the multiprocessor that has most
         block_warps = p.threads // 32
@@ -79,7 +79,9 @@ def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: in
     for parts in _PARTS:
         if parts == 1 or parts * _LEAST_STEPS <= steps:
             of_a_part = -(-steps // parts)
-            plans += [Plan(BM, BN, -(-steps // of_a_part), of_a_part * STEP) for BM, BN in TILES]
+            plans += [
+                TilePlan(BM, BN, -(-steps // of_a_part), of_a_part * STEP) for BM, BN in TILES
+            ]
     return min(plans, key=cycles)
 
 

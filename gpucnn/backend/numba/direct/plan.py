@@ -13,9 +13,9 @@ from gpucnn.shapes import Conv2dGeometry, Pair
 
 _PACKED = 96 << 10  # floats of a packed unit: it stays in the second level of the cache
 _PACKED_BOTH = 384 << 10  # with the gradient beside it: more, as both are read in order
-# For the gradient by the weights, a batch makes about _UNITS units, to be shared out over threads. A
-# unit holds more images if its run would be shorter than _RUN: adding up the lanes at the end of a
-# sum costs as much as dozens of products.
+# For the gradient by the weights, a batch makes about _UNITS units, to be shared out over threads.
+# A unit holds more images if its run would be shorter than _RUN: adding up the lanes at the end of
+# a sum costs as much as dozens of products.
 _UNITS = 8
 _RUN = 256
 
