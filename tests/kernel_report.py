@@ -1,4 +1,4 @@
-"""The table of docs/registers.md: what each variant needs. It needs NVRTC, and no GPU.
+"""The table of docs/registers.md: the resources of each variant. It needs NVRTC, and no GPU.
 
 python tests/kernel_report.py            prints it
 python tests/kernel_report.py --write    puts it into docs/registers.md
@@ -25,7 +25,7 @@ Found = dict[Job, Resources | KernelError]
 
 
 def known_architectures() -> tuple[int, ...]:
-    """Those that the kernels are for and the installed NVRTC knows: 13 dropped sm_70."""
+    """The architectures of `ARCHITECTURES` that the installed NVRTC knows: 13 dropped sm_70."""
     return tuple(a for a in ARCHITECTURES if a in supported())
 
 
@@ -60,7 +60,7 @@ def compile_all(jobs: list[Job]) -> Found:
 
 
 def failures(found: Found) -> list[str]:
-    """What does not compile, and what spills registers; a line each."""
+    """A line for each variant that does not compile or spills registers."""
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):

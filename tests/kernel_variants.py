@@ -43,7 +43,7 @@ class Variant(NamedTuple):
 
     @property
     def constants(self) -> str:
-        """What it is specialised by, as in: BM=64 BN=64"""
+        """The constants of the variant, as in: BM=64 BN=64"""
         return " ".join(option.removeprefix("-D") for option in self.options)
 
     def __str__(self) -> str:
@@ -113,7 +113,7 @@ def in_use() -> list[Variant]:
 
 
 def of_models() -> list[Variant]:
-    """Those of the four models alone."""
+    """The variants that the four models use."""
     variants = set()
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
@@ -124,7 +124,7 @@ def of_models() -> list[Variant]:
 
 
 def wide() -> list[Variant]:
-    """Those with offsets of 64 bits, which the models would use if their arrays were so large."""
+    """The variants with 64-bit offsets that the models would use with arrays so large."""
     recorder = Recorder(max(GPUS))
     recorder.wide = True
     with _as_simulator(recorder) as backend, backend.quiet_device():
@@ -186,7 +186,7 @@ def _convolution(
 
 
 def _uncommon(backend: CudaBackend) -> None:
-    """What neither a model nor a benchmark asks for."""
+    """Launches that neither a model nor a benchmark asks for."""
     for dtype in ("float32", "float64"):
         for channels in (3, 32):  # few and many
             x, w = (4, channels, 33, 35), (48, channels, 3, 3)
@@ -219,7 +219,7 @@ def _uncommon(backend: CudaBackend) -> None:
 
 
 def _matrix_products(backend: CudaBackend, dtype: str) -> None:
-    """Of all sizes, with and without transposes, bias and ReLU."""
+    """Products of several sizes, with and without transposes, bias and ReLU."""
     empty = backend.launcher.empty
     for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
         for transpose_a in (False, True):

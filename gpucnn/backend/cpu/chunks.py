@@ -39,7 +39,7 @@ def chunk_size(count: int, most: int) -> int:
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An uninitialised array of this thread, reused by the next call with the same name."""
+    """An uninitialized array of this thread, reused by the next call with the same name."""
     buffer, array, *before = getattr(_scratch, name, (None, None))
     if before == [shape, dtype]:
         return array

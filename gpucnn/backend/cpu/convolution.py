@@ -34,7 +34,7 @@ from gpucnn.backend.cpu.chunks import PARTS, blocks, chunk_size, scratch, sum_in
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.shapes import Conv2dGeometry
 
-_COLUMN_BYTES = 3 << 20  # columns at once: more amortises the calls, less stays in the cache
+_COLUMN_BYTES = 3 << 20  # columns at once: more amortizes the calls, less stays in the cache
 # Starting a row of a copy takes as long as this many multiplications of one filter with a gap.
 _ROW_COST = 600
 

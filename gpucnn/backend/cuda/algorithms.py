@@ -20,8 +20,8 @@ from gpucnn.errors import UsageError
 _MATMUL = ("naive", "shared", "tiled")
 _CONVOLUTION = (*_MATMUL, "direct")
 ALGORITHMS = _CONVOLUTION
-# The primitives that have several; each of the others has one.
-_OF_PRIMITIVE = {
+# Primitive -> its algorithms; the primitives that are not here have one kernel.
+ALGORITHMS_OF = {
     "conv2d_forward": _CONVOLUTION,
     "conv2d_backward_input": _CONVOLUTION,
     "conv2d_backward_weight": _CONVOLUTION,
@@ -49,7 +49,7 @@ def force_algorithm(backend: Backend, primitive: str, algorithm: str) -> Iterato
             cause="algorithms are those of the CUDA kernels",
             fix="choose the device cuda or sim, or leave the algorithm to the backend",
         )
-    known = _OF_PRIMITIVE.get(primitive, ())
+    known = ALGORITHMS_OF.get(primitive, ())
     if algorithm not in known:
         raise UsageError(
             f"{primitive} has no algorithm {algorithm!r}",

@@ -74,7 +74,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What the bits of a result depend on: device, driver, versions."""
+        """All that the bits of a result depend on: device, driver, versions."""
 
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:
@@ -113,7 +113,7 @@ class Launcher(ABC):
             args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
                 of the numbers in its fields.
             shared: bytes of dynamic shared memory a block.
-            constants: what the source is specialised by: NAME=value becomes -DNAME=value.
+            constants: what the source is specialized by: NAME=value becomes -DNAME=value.
 
         Raises:
             DtypeError, ShapeError: an argument is not what the source declares.

@@ -18,7 +18,7 @@ from gpucnn.backend.cuda.launcher import Launcher
 
 THREADS = 256  # of a block
 WARP = 32
-PACK = 4  # neighbouring elements of a thread in a pass over flat arrays
+PACK = 4  # neighboring elements of a thread in a pass over flat arrays
 _BLOCKS = 8  # of a multiprocessor, so that a reduction fills it
 _LEAST_WORK = 16  # elements a thread: below, a further part of a reduction costs more than it gains
 

@@ -111,7 +111,7 @@ def specialize(
         text: of the source, with its includes put in.
         real: what `real` stands for, a key of `REAL`; None leaves it at float.
         wide: whether `index_t` has 64 bits.
-        constants: what the source is specialised by: NAME=value becomes -DNAME=value.
+        constants: what the source is specialized by: NAME=value becomes -DNAME=value.
 
     Raises:
         KernelError: there is no such kernel, or it has a parameter that cannot be passed.

@@ -44,7 +44,7 @@ class TilePlan(NamedTuple):
 
     @property
     def constants(self) -> dict[str, int]:
-        """What the tiled kernels are specialised by."""
+        """The constants of the tiled kernels."""
         return {"BM": self.BM, "BN": self.BN}
 
 

@@ -18,8 +18,8 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 
-// All in one section, which is filled with NaN for every block. `used`: the compiler must not think
-// that a variable which the kernel never writes is zero.
+// All in one section, which is filled with NaN for every block. `used`: the compiler must not take a
+// variable that the kernel never writes for zero.
 #define __shared__ static __attribute__((section("gpucnn_shared"), used))
 #define SHARED_DYNAMIC(type, name) \
     type *const name = static_cast<type *>(gpucnn_object.state.dynamic_shared)
@@ -374,7 +374,7 @@ bool isfinite(T a) {
     return __builtin_isfinite(a);
 }
 
-// Of floats, CUDA's min and max are fmin and fmax: the number wins over a NaN.
+// CUDA's min and max of floats are fmin and fmax: of a number and a NaN they return the number.
 #define GPUCNN_MIN_MAX(T)                               \
     inline T min(T a, T b) { return b < a ? b : a; }    \
     inline T max(T a, T b) { return a < b ? b : a; }

@@ -21,7 +21,7 @@ from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
 
-# Of a block, as on every GPU.
+# The limits of a block on every GPU.
 _MAX_THREADS = 1024
 _MAX_DEPTH = 64
 
