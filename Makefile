@@ -12,7 +12,7 @@ lint: # style, format and types
 	ruff check . && ruff format --check . && mypy
 
 docs: # the documentation site, into site/
-	mkdocs build --strict --quiet
+	mkdocs build --strict
 
 ci: # what continuous integration runs, in a fresh environment
 	.ci/run

@@ -41,7 +41,8 @@ def conv2d_transpose(
             its own part only.
 
     Returns:
-        y: (N, F, OH, OW), OH = (H - 1)*stride - 2*padding + dilation*(KH - 1) + 1 + output_padding.
+        y: (N, F, OH, OW), where
+            OH = (H - 1) * stride - 2 * padding + dilation * (KH - 1) + 1 + output_padding.
 
     Raises:
         ShapeError: the shapes and options do not fit together.
