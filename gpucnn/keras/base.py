@@ -280,7 +280,7 @@ class Base(nn.Sequential):
     def _logits(self) -> Chain:
         """The layers without the final activation. It is split off once: a built model is fixed."""
         self.require_built()
-        return outputs.without_activation(self)
+        return Chain(outputs.split(self)[0])
 
     def for_loss(self) -> outputs.Network:
         """The network that the loss is computed on; see `gpucnn.keras.outputs`."""

@@ -1,6 +1,6 @@
-"""The arguments of the verbs, opened: as a data set, or as batches for a model.
+"""The data that `fit` and `evaluate` are given, as a data set or as batches for a model.
 
-A model that is not built yet is built for them.
+They build the model if it is not built yet.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_batches(
     backend: Backend | None = None,
     part: str = "",
 ) -> Arrays | Stream:
-    """The batches of x, y and the weights.
+    """The batches of x and y with their weights.
 
     Args:
         backend: where the batches are made; by default where the model is.
@@ -79,7 +79,7 @@ def _is_one_array(x: Any) -> bool:
 def split(
     model: Base, given: tuple[Any, Any, Any], class_weight: Any, share: Any
 ) -> tuple[Dataset, Dataset]:
-    """Training and validation: Keras trains on the first int(N * (1 - share)) examples."""
+    """The first int(N * (1 - share)) examples, as in Keras, and the rest for the validation."""
     if is_stream(given[0]):
         raise UsageError(
             "validation_split needs arrays, and x gives batches", fix="give validation_data"
@@ -96,7 +96,7 @@ def split(
             fix="give more examples, another share, or validation_data",
         )
     held = dataset.subset(slice(count, None))
-    if class_weight is not None:  # that is of the training alone
+    if class_weight is not None:  # it does not hold for the validation
         held = replace(held, weights=None)
     return dataset.subset(slice(count)), held
 

@@ -22,7 +22,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 
 _ATTRIBUTES = {
-    "iterations": "each fit starts its optimizer afresh; a callback can count steps",
+    "iterations": "each fit makes a new optimizer; a callback can count steps",
     "get_config": "see its name, learning_rate and options",
     "apply_gradients": "in a loop of your own use an optimizer of gpucnn.optim and its step()",
     "minimize": "in a loop of your own use an optimizer of gpucnn.optim and its step()",

@@ -16,7 +16,6 @@ from gpucnn.errors import UsageError
 from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
-from gpucnn.nn.sequential import Chain
 
 Network = Callable[[Tensor], Tensor]
 
@@ -25,33 +24,33 @@ _LEAST = 1e-18  # its square is a float32 too
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
-def without_activation(model: nn.Sequential) -> Chain:
-    """The layers of a model without the activation that it ends in; a last layer keeps its product.
+def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
+    """The layers of a model without the activation that it ends in, and the name of that.
 
-    A `Sequential` at the end is opened, an empty one is left out. Layers of one's own stay as they
-    are.
+    The activation is the last layer, or the last layer has it; a `Sequential` at the end is opened.
+    It is None where the model ends in another layer.
     """
-    layers: list[Any] = list(model)
+    layers: list[Any] = [model]
     while layers and _is_open(layers[-1]):
         layers += layers.pop()
     last = layers[-1] if layers else None
     if isinstance(last, Activation):
-        layers.pop()
-    elif isinstance(last, WeightedLayer):
-        layers[-1] = partial(last, activation="linear")
-    return Chain(layers)
+        return layers[:-1], last.activation
+    if isinstance(last, WeightedLayer):
+        return [*layers[:-1], partial(last, activation="linear")], last.activation
+    return layers, None
 
 
 def check_loss(model: nn.Sequential, loss: Loss) -> None:
-    """`UsageError` if the loss does not go with what the model ends in."""
-    loss.check(_final_activation(model), _may_hide_probabilities(model))
+    """`UsageError` if the loss does not go with the end of the model."""
+    loss.check(split(model)[1], _may_hide_probabilities(model))
 
 
 def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
     """The network that the loss is computed on, for a built model.
 
-    Where the model ends in the activation that the loss takes over, it is `logits`, and the loss is
-    stable. Probabilities that another layer gives are clipped as in Keras, and made logits.
+    If the model ends in the activation that the loss takes over, it is `logits`, and the loss is
+    stable. Probabilities from another layer are clipped as in Keras, and made logits.
 
     Args:
         logits: the model without its final activation.
@@ -63,19 +62,13 @@ def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
     takes_over = loss.takes_over
     if takes_over is None:
         return model
-    if _final_activation(model) == takes_over:
+    if split(model)[1] == takes_over:
         return logits
     if loss.from_logits or not _may_hide_probabilities(model):
         return model
     _check_probabilities(model, loss)
     to_logits = _logits_of_softmax if takes_over == "softmax" else _logits_of_sigmoid
     return lambda x: to_logits(model(x))
-
-
-def _final_activation(model: nn.Sequential) -> str | None:
-    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
-    last = next(reversed(flat(model)), None)
-    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
 
 
 def _may_hide_probabilities(model: nn.Sequential) -> bool:
@@ -93,7 +86,7 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
 
 
 def flat(model: nn.Module) -> list[nn.Module]:
-    """The layers in their order, those of a `Sequential` in it one by one."""
+    """The layers in their order, with those of each `Sequential` among them."""
     if _is_open(model):
         return [part for layer in model for part in flat(layer)]
     return [model]
@@ -105,9 +98,9 @@ def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
 
 
 def _is_known(layer: nn.Module) -> bool:
-    """Whether it is of this library, so that its class tells its computation."""
-    own = type(layer).forward.__module__.partition(".")[0] != "gpucnn"
-    return not own and not isinstance(layer, nn.Residual)
+    """Whether its class tells its last step: it is of this library, and no `Residual`."""
+    library = type(layer).forward.__module__.partition(".")[0]
+    return library == "gpucnn" and not isinstance(layer, nn.Residual)
 
 
 def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
@@ -130,7 +123,7 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
 
 def _logits_of_softmax(p: Tensor) -> Tensor:
     """Logits whose softmax is p / sum(p), up to the clipping."""
-    # A Dropout may leave nothing of an image: 0 / 0.
+    # The sum is 0 if a Dropout drops all outputs of an image.
     total = F.clip(p.sum(axis=1, keepdims=True), _LEAST)
     return F.log(F.clip(p / total, _EPSILON, 1 - _EPSILON))
 

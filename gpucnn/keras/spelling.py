@@ -13,7 +13,7 @@ from gpucnn.spelling import Spellings, explained
 #: Keras's name of an initializer -> ours, where they differ.
 _INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
 LEAKY_SLOPE = 0.2  # of Keras's activation "leaky_relu"
-_LOOP = "write a training loop of your own, as README.md has one"
+_LOOP = "write a training loop of your own, as in README.md"
 
 #: Parameters that only Keras has -> what stands for them here: of layers, of the arguments of
 #: `compile`, and of the methods of a model.
@@ -36,7 +36,7 @@ _PART_INSTEAD = {
     "global_clipnorm": f"to scale gradients, {_LOOP}",
     "amsgrad": "it is Adam without it",
     "use_ema": "there is no moving average of weights",
-    "loss_scale_factor": "all is computed in float32",
+    "loss_scale_factor": "everything is float32",
     "label_smoothing": "give smoothed targets: y * (1 - a) + a / classes",
     "axis": "classes are axis 1 of the outputs (N, K)",
     "reduction": "it is the mean over the batch",
@@ -51,22 +51,22 @@ _VERB_INSTEAD = {
     "lr": "it is called learning_rate",
     "loss_weights": "a model has one output",
     "weighted_metrics": "metrics count every example once",
-    "run_eagerly": "everything is: leave it out",
+    "run_eagerly": "every step runs eagerly: leave it out",
     "jit_compile": "nothing is compiled: leave it out",
     "steps_per_execution": "steps are run one by one: leave it out",
-    "auto_scale_loss": "all is computed in float32: leave it out",
+    "auto_scale_loss": "everything is float32: leave it out",
     "validation_freq": "every epoch is validated: leave it out",
-    "workers": "batches are made in the process itself: leave it out",
-    "use_multiprocessing": "batches are made in the process itself: leave it out",
+    "workers": "batches are made in this process: leave it out",
+    "use_multiprocessing": "batches are made in this process: leave it out",
     "max_queue_size": "batches are made when they are needed: leave it out",
     "nb_epoch": "it is called epochs",
     "custom_objects": "only layers of gpucnn.nn are in files: leave it out",
     "safe_mode": "files hold no code: leave it out",
-    "overwrite": "a file that is there is replaced: leave it out",
+    "overwrite": "an existing file is replaced: leave it out",
     "save_format": "files are safetensors: leave it out",
-    "include_optimizer": "each fit starts its optimizer afresh: leave it out",
+    "include_optimizer": "each fit makes a new optimizer: leave it out",
     "expand_nested": "every layer has its line: leave it out",
-    "line_length": "lines are as long as they must be: leave it out",
+    "line_length": "the table is as wide as its text: leave it out",
 }
 
 #: Names of Keras 1.

@@ -229,6 +229,20 @@ class TestTheModelWithoutItsFinalActivation:
             model = Sequential(layers_).build((6,)).eval()
             np.testing.assert_array_equal(model(X, logits=True).numpy(), model(X).numpy())
 
+    def test_of_a_model_with_a_forward_of_its_own(self) -> None:
+        class Doubled(Sequential):
+            def forward(self, x: Any, logits: bool = False) -> Any:
+                return 2 * super().forward(x, logits)
+
+        for make in (Doubled, lambda layers_: Sequential([Doubled(layers_)])):
+            model = make([dense(activation="softmax")])
+            model.compile("sgd", "mse", device="cpu", seed=1)
+            model.fit(X, np.eye(3)[CLASSES], verbose=0)
+            np.testing.assert_allclose(model.predict(X).sum(axis=1), 2, rtol=1e-5)
+            model.compile("sgd", "sparse_categorical_crossentropy", device="cpu")
+            with pytest.raises(UsageError, match="takes probabilities"):
+                model.evaluate(X, CLASSES)
+
     def test_takes_images_through_folded_layers(self) -> None:
         body = [nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
         model = Sequential([*body, dense(activation="softmax")]).build((1, 6, 6))
