@@ -51,7 +51,7 @@ def _why_nothing(history: History, trainer: Trainer) -> str:
     loss, accuracy = guessing(trainer.config.loss, labels)
     last = history.records[-1]
     rate, usual = (
-        config.resolved("cpu").learning_rate or 0.0  # never: `resolved` decides it
+        config.resolved("cpu").learning_rate or 0.0  # `resolved` never leaves it None
         for config in (trainer.config, replace(trainer.config, learning_rate=None))
     )
     advice = f"lower the learning rate, now {rate:g}, as in --lr {min(usual, rate / 10):.2g}"

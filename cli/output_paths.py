@@ -14,7 +14,7 @@ def check_target(path: Path, option: str) -> None:
     """Raise an error if a file cannot be put at `path`, which `option` gave.
 
     Raises:
-        UsageError: it is "-", which elsewhere stands for standard output.
+        UsageError: it is "-", which means standard output in other programs.
         StorageError: no file can be written there.
     """
     if str(path) == "-":

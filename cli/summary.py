@@ -52,7 +52,7 @@ def command(
     else:
         shape, _ = parse_shape(image_shape)
         built = network(model or "lenet", shape, classes).build(shape)
-        count_outputs(built, shape)  # refuses a network of one's own that gives no outputs
+        count_outputs(built, shape)  # raises if the user's own network returns no outputs
     console.result(built.summary(batch))
     rows = [dataclasses.asdict(row) for row in built.summary_rows(batch)]
     for row in rows:

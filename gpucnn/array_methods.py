@@ -138,7 +138,7 @@ class ArrayMethods(ArrayOperators):
     def backend(self) -> Backend:
         return backends.of(self.data)
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _FOREIGN)

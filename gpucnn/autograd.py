@@ -254,7 +254,7 @@ class Function:
                     fix="call backward before optimizer.step() and changes such as w -= 1, or run "
                     "the forward computation again",
                 )
-            if tensor.creator is not None:  # of which it may be a view
+            if tensor.creator is not None:  # it may be a view of an input
                 sources += tensor.creator.inputs
 
 

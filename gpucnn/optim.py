@@ -98,7 +98,7 @@ class Optimizer:
                 fix="pass a model that has some, or model.parameters()",
             )
         self.weight_decay = check_number("weight_decay", weight_decay)
-        # By the backend: the array module would put them on the current one of several devices.
+        # `backend.asarray` uses the parameters' device; the array module uses the current one.
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self._learning_rate = backend.asarray(np.zeros(1, np.float32))
         self.step_count = backend.asarray(np.zeros(1, np.uint32))
@@ -119,7 +119,7 @@ class Optimizer:
         rate = lr if learning_rate is None else learning_rate
         self.set_learning_rate(self.default_learning_rate if rate is None else rate)
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _FOREIGN_ATTRIBUTES)

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-_FULL = 0.85  # of its box that a sheet fills
+_FULL = 0.85  # least fraction of its box that a sheet fills
 _SLIM = 0.5  # ratio of the sides of a box; no sheet is slimmer
-_INSIDE = 0.3  # of a frame's height that what is in it has at least
+_INSIDE = 0.3  # of a frame's height: the least height of the component in it
 _MOST = 100  # components that may be frames, or be framed; there are more in noise
 _TINY = 8  # pixels; no sheet is smaller
 

@@ -33,7 +33,7 @@ _ROLES = {"train": "train", "test": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
 )
 _SAMPLE = 1000  # rows that decide the meaning of the columns
-_WIDEST = 100  # characters of a cell that NumPy reads; wider ones are read once more
+_WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
 

@@ -87,14 +87,14 @@ def even_ink(levels: Floats) -> Ink | None:
     solid = depth > _SOLID * strongest
     if opposite > _OPPOSITE * strongest or not (even.all() or _is_cropped(solid, even)):
         return None
-    # Strokes have edges, which are weaker; wide ones if they are drawn large from a small picture.
+    # The edges of strokes are weaker ink; they are wide if a small picture was enlarged.
     if (depth > _EVEN * strongest).sum() > _WIDE * solid.sum() or solid.mean() > _MOST:
         return None
     unevenness = float(departs[even].max())
     depth[depth <= unevenness] = 0.0
     unit = np.full_like(levels, paper + _BLACK)
     noise = max(_LEAST_NOISE, unevenness / 3)
-    # All that differs from even paper is ink, be it sharp or not.
+    # Everything that differs from even paper is ink, sharp or not.
     return Ink(depth / unit, np.ones_like(levels), unit, noise)
 
 
@@ -139,7 +139,7 @@ def dark_ink(levels: Floats, widest: float) -> Ink:
     paper = _extreme(np.minimum, brightest, window)
     noise = max(_LEAST_NOISE, min(_noise(levels), _noise(levels.T)))
     depth = paper - levels
-    # The brightest of noisy pixels is too bright, by about the same everywhere.
+    # The brightest of noisy pixels is too bright by about the same amount everywhere.
     depth -= min(float(np.median(depth)), 4 * noise)
     depth[depth < _FAINTEST * noise] = 0.0
     near = np.pad(levels, 1, mode="edge")

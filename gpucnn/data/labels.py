@@ -54,7 +54,7 @@ def as_labels(
     if all(map(_NUMBER.fullmatch, distinct)):
         return _whole(distinct.astype(np.float64)[inverse], words, where, name)
     missing = np.isin(np.char.lower(distinct), _MISSING)
-    stands = "it stands for a label that is missing; a class must be called otherwise"
+    stands = "it means that the label is missing; give the class another name"
     _refuse(words, missing[inverse], where, name, stands)
     broken = np.array([not _is_text(word) for word in distinct], bool)
     _refuse(words, broken[inverse], where, name, "it is no text in UTF-8")

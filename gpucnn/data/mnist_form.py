@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _Seen = tuple[Floats, tuple[str, ...]]  # (H, W), the ink of a digit; and the notes
 _SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
 _LARGE = 1024  # pixels of the longer side; larger drawings are made smaller first
-_WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no lines, so less does
+_WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no weaker lines
 _SPECK = 0.05  # of the largest component of ink in a drawing; what is smaller and apart is dust
-_MARGIN = 2 / 3  # of the digit's size: what is looked at around it
-_LONGEST = 512  # pixels of the longer side of that
+_MARGIN = 2 / 3  # of the digit's size: the margin of the cut around it
+_LONGEST = 512  # pixels of the longer side of the cut
 _WIDEST = 1 / 2  # of the digit's size: the widest stroke
 _NOISY = 0.1  # of the darkness of strokes; if noise deviates by more, pixels are averaged
 _ENOUGH = 3  # pixels of the picture for one of the box; more need not be averaged

@@ -165,7 +165,7 @@ def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: str) -> list[str]:
-    """Raise for files that cannot be read; or, if they are to be left out, notes that name them."""
+    """Raise for files that cannot be read; with `skip_broken` return notes that name them."""
     if not broken:
         return []
     left_out = "leave them out with --skip-broken"

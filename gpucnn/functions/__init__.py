@@ -1,6 +1,6 @@
 """Differentiable functions on Tensors; plain arrays are taken as constants."""
 
-from gpucnn.functions import comparison as comparison  # what Tensors compare by
+from gpucnn.functions import comparison as comparison  # for the operators of Tensors
 from gpucnn.functions import foreign as _foreign
 from gpucnn.functions.activation import (
     gelu,

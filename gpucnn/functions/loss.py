@@ -43,7 +43,7 @@ class SoftmaxCrossEntropySoft(Function):
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - self.xp.log(self.xp.exp(shifted).sum(axis=1, keepdims=True))
         self.save(log_p, targets)
-        # 0 * -inf would be NaN where a class has neither target nor probability.
+        # 0 * -inf would be NaN for a class with neither target nor probability.
         return -self.xp.where(targets != 0, targets * log_p, 0).sum(axis=1)
 
     def backward(self, g: Array) -> tuple[Array, Array | None]:
@@ -189,7 +189,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
         if not hasattr(targets, "dtype"):
             targets = as_array(targets, f"give a list of numbers; {_NUMBER_NAMES}")
             if class_ids and targets.dtype.kind in "iu" and output.ndim:
-                check_class_ids(targets, output.shape[-1])  # now, as it is on the host
+                check_class_ids(targets, output.shape[-1])  # now, because it is on the host
             targets = output.backend.asarray(targets)
         targets = Tensor(_numbers(targets))
         is_ids = class_ids and targets.dtype.kind in "iu"
@@ -207,7 +207,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
 
 def _numbers(targets: Array) -> Array:
     """The targets, which must be numbers; `DtypeError` if they are names or objects."""
-    backends.of(targets)  # which must know it
+    backends.of(targets)  # raises for an unknown array
     if targets.dtype.kind in "SUO":
         raise DtypeError(
             f"the targets are {targets.dtype}",

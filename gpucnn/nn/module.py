@@ -88,7 +88,7 @@ class Module(Overridable):
         if cls.__module__.partition(".")[0] == "gpucnn" and "__init__" in vars(cls):
             cls.__init__ = explained(LAYERS)(cls.__init__)  # type: ignore[method-assign]
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, ATTRIBUTES)

@@ -236,7 +236,7 @@ class TrainConfig:
             device: name of the device that ``auto`` stands for.
         """
         learning_rate = self.learning_rate or self._default_learning_rate()
-        data, data_dir = os.path.abspath(self.data), None  # a path is not looked for anywhere
+        data, data_dir = os.path.abspath(self.data), None  # a path needs no data_dir
         if self.data in NAMES:
             data = self.data
             data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
@@ -305,7 +305,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
-    except (ValueError, RecursionError) as error:  # no TOML or UTF-8, or endless digits or nesting
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 

@@ -49,7 +49,7 @@ def check(field: dataclasses.Field[Any], kind: type, value: Any, source: str) ->
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, int) and not -_HUGE < value < _HUGE:
-        # It may be too long to be shown.
+        # The number may be too long for a message.
         raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
     if isinstance(value, str) and "\0" in value:
         raise UsageError(f"{key} is {value!r}{source}, which is no text in UTF-8", fix=fix)

@@ -228,7 +228,7 @@ class Run:
 
 
 def run_of(file: Path) -> Path | None:
-    """The directory of the run that a weights file lies in; None if it lies elsewhere."""
+    """The directory of the run that a weights file is in; None if it is in no run."""
     folder = file.absolute().parent.parent
     in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
     return file.parent.parent if in_run else None

@@ -64,7 +64,7 @@ class SavedModel(RunData):
             weights: "last" or "best"; for a run directory. By default the best of a run with
                 `patience`, and otherwise the last.
             device: where it computes.
-            model: the file and function of a model of one's own, as "my_net.py:build".
+            model: the file and function of the user's own model, as "my_net.py:build".
             trust_code: whether to run the copy of that file in the run.
 
         Raises:

@@ -174,7 +174,7 @@ class Trainer:
 
     @property
     def record_due(self) -> bool:
-        """Whether the last epoch has all its steps, but was not validated and put on record."""
+        """Whether the last epoch has all its steps, but no validation and no record yet."""
         return len(self.records) < self.epochs_done
 
     @property

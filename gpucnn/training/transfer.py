@@ -83,7 +83,7 @@ def network_of(path: str | os.PathLike[str]) -> str:
 
     Raises:
         DataError: there are no such weights.
-        UsageError: the network is code of its author's that is not kept with them.
+        UsageError: the network is code of its author, and there is no copy beside them.
     """
     file = _weights_file(path)
     _, metadata = checkpoint.load_weights(file)
