@@ -58,6 +58,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     measuring = {ROOT / "tests" / name for name in MEASURING}
+    if missing := [str(path) for path in measuring if not path.exists()]:
+        raise pytest.UsageError(f"MEASURING names files that are not there: {missing}")
     for item in items:
         if item.path in measuring:
             item.add_marker(pytest.mark.slow)

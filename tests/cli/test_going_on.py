@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from selection import slow_except
 
 from gpucnn import data
 from gpucnn.training import checkpoint
@@ -148,7 +149,7 @@ def test_a_resumed_run_does_not_start_again(run: Any, train_once: Any) -> None:
     assert Path("runs/train-2/weights/last.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", slow_except(["adam", "sgd"], "adam"))
 def test_more_epochs_go_on_to_what_they_would_have_given(run: Any, optimizer: str) -> None:
     """With a constant learning rate, to the very bits."""
     args = [*OPTIONS, "--schedule", "constant", "--optimizer", optimizer, "--model", "mlp"]
@@ -196,7 +197,7 @@ def test_a_run_that_stopped_early(run: Any) -> None:
     assert "--weights runs/train-1" in result.err
 
 
-@pytest.mark.parametrize("model", ["softmax", "mlp", "cnn"])
+@pytest.mark.parametrize("model", slow_except(["softmax", "mlp", "cnn"], "mlp"))
 def test_weights_bring_their_network(run: Any, train_once: Any, model: str) -> None:
     train_once(*OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", model)
     Path("moved.safetensors").write_bytes(
