@@ -8,6 +8,7 @@ these values, the data and the machine, and on nothing else.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import tomllib
 import types
@@ -265,6 +266,7 @@ class TrainConfig:
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}
 
 
+@functools.cache  # the types are read from their text, which takes as long as a step
 def field_type(key: str) -> tuple[type, bool]:
     """The type of a field, and whether it may be None."""
     hint = typing.get_type_hints(TrainConfig)[key]
