@@ -15,6 +15,7 @@ from gpucnn.bench import profile_table, profiler
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import device_option, run_argument
 from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.tables import text
 from gpucnn.cli.targets import check_picture
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module
@@ -71,11 +72,11 @@ def command(
     trust_code: bool,
     console: Console,
 ) -> None:
-    """Where the time of a training step goes, in --model or in the model of RUN.
+    """Time the layers of a training step, of --model or of the model in RUN.
 
-    Layer by layer, forward and backward, and beside each the floor: the least that this machine
-    could take for it. Layers that run as one call stand as one, as in conv1+relu1. The images are
-    random; nothing is saved. With --json one object a part, then the whole step.
+    Each layer is timed forward and backward; its roofline time is the least that the measured
+    ceilings of this machine allow. Layers that run as one call are one line, as in conv1+relu1. The
+    images are random; nothing is saved. With --json one object a part, then the whole step.
     """
     if run is not None and model is not None:
         raise UsageError(
@@ -102,7 +103,7 @@ def command(
     if device == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
     if device == "sim":
-        console.note("note: the simulator does not time; this is what there is to do")
+        console.note("note: the simulator does not time: operations and bytes are counted")
     else:
         console.note(f"measuring, for about {seconds:g} s")
     profile = profiler.measure(trainer, seconds)
@@ -131,7 +132,7 @@ def _of_run(
 def _show(profile: profiler.Profile, console: Console) -> None:
     console.result(profile_table.heading(profile))
     console.result("")
-    console.result(profile_table.table(profile))
+    console.result(text([profile_table.table(profile)]))
     for row in profile.rows:
         console.event(
             {
