@@ -36,55 +36,29 @@ _HELP = {
 _CONTENTION = 0.05  # CPU contention above this fraction is reported
 _KEEP = "to keep the rows that are measured until then, give --save FILE.json"
 _FILES = offer(files=True)
+
+
+def _flag(name: str, help: str, offered: Any = None, **options: Any) -> Any:
+    return click.option(*name.split(), help=help, shell_complete=offered, **options)
+
+
+_NAMES = (*baselines.installed(), "none")
+_OLD, _PNG = {"metavar": "OLD.json"}, {"metavar": "FILE.png", "type": Path}
+_SPEED = {"metavar": "SPEED", "type": click.FloatRange(min=0, min_open=True)}
 _FLAGS = (
     device_option,
-    click.option(
-        "--suite",
-        help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]",
-        shell_complete=offer(*SUITES),
-    ),
-    click.option(
-        "--dtype",
-        default="float32",
-        help=f"of ops: {', '.join(DTYPES)} [float32]",
-        shell_complete=offer(*DTYPES),
-    ),
-    click.option("--verify/--no-verify", default=True, help="check results first [yes]"),
-    click.option(
-        "--baseline",
-        metavar="NAMES",
-        help="as torch, or none [those installed]",
-        shell_complete=offer(*baselines.installed(), "none"),
-    ),
-    click.option("--threads", type=click.IntRange(1), help="of the CPU backend [all usable cores]"),
-    click.option("--seconds", type=float, help="on timing a call, about [0.5; quick 0.1]"),
-    click.option("--seed", type=click.IntRange(0), help="of the data [drawn]"),
-    click.option(
-        "--data-dir", help="the folder of MNIST [the cache directory]", shell_complete=_FILES
-    ),
-    click.option(
-        "--save", type=Path, metavar="FILE.json", help="keep the results", shell_complete=_FILES
-    ),
-    click.option(
-        "--compare",
-        "old",
-        metavar="OLD.json",
-        help="speed relative to a saved record",
-        shell_complete=_FILES,
-    ),
-    click.option(
-        "--fail-under",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SPEED",
-        help="exit 6 if a row has less than this of its speed in OLD.json",
-    ),
-    click.option(
-        "--plot",
-        type=Path,
-        metavar="FILE.png",
-        help="the roofline as a picture",
-        shell_complete=_FILES,
-    ),
+    _flag("--suite", f"shapes: {', '.join(SUITES)} [mnist; on sim quick]", offer(*SUITES)),
+    _flag("--dtype", f"of ops: {', '.join(DTYPES)} [float32]", offer(*DTYPES), default="float32"),
+    _flag("--verify/--no-verify", "check results first [yes]", default=True),
+    _flag("--baseline", "torch, or none [torch if installed]", offer(*_NAMES), metavar="NAME"),
+    _flag("--threads", "of the CPU backend [all usable cores]", type=click.IntRange(1)),
+    _flag("--seconds", "on timing a call, about [0.5; quick 0.1]", type=float),
+    _flag("--seed", "of the data [drawn]", type=click.IntRange(0)),
+    _flag("--data-dir", "the folder of MNIST [the cache directory]", _FILES),
+    _flag("--save", "keep the results", _FILES, metavar="FILE.json", type=Path),
+    _flag("--compare old", "speed relative to a saved record", _FILES, **_OLD),
+    _flag("--fail-under", "exit 6 if a row has less than this of its speed in OLD.json", **_SPEED),
+    _flag("--plot", "the roofline as a picture", _FILES, **_PNG),
 )
 
 
@@ -197,19 +171,19 @@ def _bench(
 def _options(flags: dict[str, Any], console: Console) -> Options:
     device = console.device(flags["device"])
     suite = flags["suite"] or ("quick" if device == "sim" else "mnist")
-    names = flags["baseline"]
-    chosen = baselines.installed() if names is None else [] if names == "none" else names.split(",")
+    baseline, seconds, seed = flags["baseline"], flags["seconds"], flags["seed"]
+    names = baselines.installed() if baseline is None else [baseline]
+    if seconds is None:
+        seconds = 0.1 if suite == "quick" else 0.5
     return Options(
         device=device,
         suite=suite,
         dtype=flags["dtype"],
         verify=flags["verify"],
-        baselines=tuple(dict.fromkeys(name.strip() for name in chosen)),
+        baselines=() if baseline == "none" else tuple(names),
         data_dir=flags["data_dir"],
-        seconds=(0.1 if suite == "quick" else 0.5)
-        if flags["seconds"] is None
-        else flags["seconds"],
-        seed=random.randrange(2**32) if flags["seed"] is None else flags["seed"],
+        seconds=seconds,
+        seed=random.randrange(2**32) if seed is None else seed,
     )
 
 

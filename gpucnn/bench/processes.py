@@ -15,7 +15,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib import metadata
 from pathlib import Path
@@ -44,6 +43,7 @@ _PEAK = (
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 Command = list[str]
+Measure = Callable[[BenchRow], None]  # puts results into a row
 
 
 def tasks(bench: Bench) -> list[Task]:
@@ -51,67 +51,51 @@ def tasks(bench: Bench) -> list[Task]:
     if not bench.watch.ticks:
         return []
     extras = ("cuda12", "cuda13") if bench.watch.on_gpu else ("fast",)
-    found = [_task(bench, "install size", "with dependencies", _size)] + [
-        _task(bench, "install size", f"with the extra {extra}", partial(_size, extra=extra))
-        for extra in extras
-        if _distributions("gpucnn", extra).keys() != _distributions("gpucnn").keys()
+    found: list[tuple[str, str, Measure]] = [
+        ("install size", "with dependencies", partial(_size, bench, None)),
+        *(
+            ("install size", f"with the extra {extra}", partial(_size, bench, extra))
+            for extra in extras
+            if _distributions("gpucnn", extra).keys() != _distributions("gpucnn").keys()
+        ),
+        ("import", "gpucnn", partial(_import, bench, "import gpucnn", None)),
+        ("import", "gpucnn, ready to train", partial(_import, bench, _READY, "import torch")),
     ]
-    for case, code, theirs in (
-        ("gpucnn", "import gpucnn", None),
-        ("gpucnn, ready to train", _READY, "import torch"),
-    ):
-        found.append(_task(bench, "import", case, partial(_import, code=code, theirs=theirs)))
-    if bench.options.suite == "quick":
-        return found
-    missing = networks.missing_mnist(bench.options.data_dir)
-    for model in ("lenet", "cnn"):
-        measure = partial(_first_batch, model=model)
-        found.append(_task(bench, "first batch", f"{model}, batch 64", measure, missing))
-    for size in (64, 128):
-        measure = partial(_memory, batch_size=size)
-        found.append(_task(bench, "peak memory", f"cnn, batch {size}", measure, missing))
-    return found
+    if bench.options.suite != "quick":
+        for model in ("lenet", "cnn"):
+            found.append(("first batch", f"{model}, batch 64", partial(_first_batch, bench, model)))
+        for size in (64, 128):
+            found.append(("peak memory", f"cnn, batch {size}", partial(_memory, bench, size)))
+    return [partial(_measure, bench, *each) for each in found]
 
 
-def _task(
-    bench: Bench,
-    name: str,
-    case: str,
-    measure: Callable[[Bench, BenchRow], None],
-    missing: str | None = None,
-) -> Task:
-    """Measures a row; it is skipped with the reason if something is missing or a process fails."""
-    row = BenchRow("train", name, case, skipped=missing)
-
-    def task() -> BenchRow:
-        bench.progress(row.title)
-        measured = replace(row, baselines={})
-        try:
-            if not missing:
-                measure(bench, measured)
-        except GpucnnError as error:
-            last = (error.cause or "").strip().splitlines()[-1:]
-            measured.skipped = ": ".join([error.message, *last])
-        return measured
-
-    return task
+def _measure(bench: Bench, name: str, case: str, measure: Measure) -> BenchRow:
+    """A row that is skipped if its process fails."""
+    row = BenchRow("train", name, case)
+    bench.progress(row.title)
+    try:
+        measure(row)
+    except GpucnnError as error:
+        last = (error.cause or "").strip().splitlines()[-1:]
+        return BenchRow("train", name, case, skipped=": ".join([error.message, *last]))
+    return row
 
 
-def _import(bench: Bench, row: BenchRow, code: str, theirs: str | None) -> None:
-    def time_import(code: str) -> float:
+def _import(bench: Bench, ours: str, theirs: str | None, row: BenchRow) -> None:
+    def seconds_of(code: str) -> float:
         return float(_lines([sys.executable, "-c", _IMPORT.format(code)])[-1][1])
 
-    torch = partial(time_import, theirs) if theirs and bench.torch else None
-    _timed(row, partial(time_import, code), torch)
+    torch = partial(seconds_of, theirs) if theirs and bench.torch else None
+    _timed(row, partial(seconds_of, ours), torch)
 
 
-def _first_batch(bench: Bench, row: BenchRow, model: str) -> None:
+def _first_batch(bench: Bench, model: str, row: BenchRow) -> None:
     ours = [*_train_ours(bench, model, 64), "--dry-run"]
     theirs = [*_train_torch(bench, model, 64), "--limit-batches", "1"]
     _timed(row, partial(_until_epoch, ours), partial(_until_epoch, theirs) if bench.torch else None)
 
 
-def _memory(bench: Bench, row: BenchRow, batch_size: int) -> None:
+def _memory(bench: Bench, batch_size: int, row: BenchRow) -> None:
     few = ["--limit-batches", str(_STEPS)]
     with tempfile.TemporaryDirectory() as folder:
         ours = _peak([*_train_ours(bench, "cnn", batch_size), *few, "--runs-dir", folder])
@@ -120,7 +104,7 @@ def _memory(bench: Bench, row: BenchRow, batch_size: int) -> None:
     _sized(row, ours, [(_peak([*theirs, layout]), layout) for layout in layouts])
 
 
-def _size(bench: Bench, row: BenchRow, extra: str | None = None) -> None:
+def _size(bench: Bench, extra: str | None, row: BenchRow) -> None:
     theirs = [(installed_size("torch") / 1e6, None)] if bench.torch else []
     _sized(row, installed_size("gpucnn", extra) / 1e6, theirs)
 
@@ -159,6 +143,8 @@ def _train_torch(bench: Bench, model: str, batch_size: int) -> Command:
 
 
 def _options(bench: Bench, model: str, batch_size: int) -> Command:
+    if missing := networks.missing_mnist(bench.options.data_dir):
+        raise GpucnnError(missing)
     folder = str(sources.path("mnist", bench.options.data_dir))
     options = ["--data-dir", folder, "--model", model, "--batch-size", str(batch_size)]
     return [*options, "--device", bench.backend.name, "--threads", str(get_threads())]

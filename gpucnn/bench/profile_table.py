@@ -31,24 +31,18 @@ def _times(profile: Profile) -> Table:
     assert profile.ceilings is not None
     whole, parts, ceilings = profile.step.median, profile.parts(), profile.ceilings
     longest = max(sum(row.seconds for row in part[1:] if row) for part in parts)
-
-    def line(
-        label: str, cells: list[str], total: float, roofline: float, bar: str = ""
-    ) -> list[str]:
-        roof = percent(roofline / total) if roofline else ""
-        return [label, *cells, roof, percent(total / whole), bar]
-
     lines = []
     for name, *rows in parts:
         cells = [text for row in rows for text in _cells(row, lambda r: (r.seconds, r.floor), time)]
-        seconds = [row.seconds if row else 0.0 for row in rows]
+        forward, backward = (row.seconds if row else 0.0 for row in rows)
         roofline = sum(row.floor or 0.0 for row in rows if row)
-        ends = [round(_BAR * end / longest) for end in (seconds[0], sum(seconds))]
+        ends = [round(_BAR * end / longest) for end in (forward, forward + backward)]
         bar = "#" * ends[0] + "=" * (ends[1] - ends[0])
-        lines.append(line(name, cells, sum(seconds), roofline, bar))
-    roofline = sum(row.floor or 0.0 for row in profile.rows)
-    lines.append(line("the rest", [time(profile.rest), "", "", ""], profile.rest, 0.0))
-    lines.append(line("whole step", [time(whole), time(roofline), "", ""], whole, roofline))
+        lines.append([name, *cells, *_fractions(roofline, forward + backward, whole), bar])
+    rest, roofline = profile.rest, sum(row.floor or 0.0 for row in profile.rows)
+    lines.append(["the rest", time(rest), "", "", "", *_fractions(0.0, rest, whole), ""])
+    whole_cells = [time(whole), time(roofline), "", "", *_fractions(roofline, whole, whole)]
+    lines.append(["whole step", *whole_cells, ""])
     header = ["forward", "roofline", "backward", "roofline", "roof", "step", ""]
     return Table("layer", header, lines, [
         f"{profile.config.batch_size / whole:,.0f} images/s; # is forward, = backward",
@@ -59,6 +53,11 @@ def _times(profile: Profile) -> Table:
         "multiplications are made than the definition of a convolution has",
         "step: fraction of the whole step, which is the trainer's own, without clocks in it",
     ])  # fmt: skip
+
+
+def _fractions(roofline: float, seconds: float, whole: float) -> list[str]:
+    """Of the roofline, where the part has costs, and of the whole step."""
+    return [percent(roofline / seconds) if roofline else "", percent(seconds / whole)]
 
 
 def _costs(profile: Profile) -> Table:
@@ -74,7 +73,7 @@ def _cells(
     pair: Callable[[ProfileRow], tuple[float | None, float | None]],
     text: Callable[[float | None], str],
 ) -> list[str]:
-    """Two cells of a row, empty where a part has no such row."""
+    """Two cells of a row; they are empty where a part has no such row."""
     return ["", ""] if row is None else [text(value) for value in pair(row)]
 
 

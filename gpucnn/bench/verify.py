@@ -29,17 +29,18 @@ def verify(
         operation: what is verified; its call gives an array, or a tuple of them.
         backend: computes it.
         arrays: the operands, on the host.
-        terms: for each result, the terms in the longest sum of an element.
+        terms: for each result that is verified, from the first on, the terms in its longest sum.
     """
     wide = [a.astype(np.float64 if a.dtype.kind == "f" else a.dtype) for a in arrays]
     oracle = CpuBackend()
     with oracle.quiet_device():
         expected = _results(operation(oracle, *wide)())
     found = _results(operation(backend, *map(backend.asarray, arrays))())
+    assert len(found) == len(expected) >= len(terms)
     dtype = dtype_of(arrays)
     return worst(
         (relative_error(backend.to_numpy(result), exact), bound(count, dtype))
-        for result, exact, count in zip(found, expected, terms, strict=True)
+        for result, exact, count in zip(found, expected, terms, strict=False)
     )
 
 

@@ -178,7 +178,7 @@ def test_terms_are_the_products_of_the_longest_sum(hasty, name):
     bench = bench_of()
     bench.noise = lambda *shape: np.ones(shape, np.float32)  # type: ignore[method-assign]
     for operation in of(f"conv2d {name}"):
-        longest = operation.ours(bench.backend, *operation.arrays(bench))().max()
+        longest = operation.ours(bench.backend, *operation.operands(bench))().max()
         if name == "backward_input" and "s2" in operation.case:
             assert longest < operation.terms[0]  # a stride of 2 meets some of the taps
         else:
@@ -191,7 +191,7 @@ def test_maxima_are_the_same_in_float32(hasty):
 
     bench = bench_of()
     for operation in of("conv2d pool backward"):
-        x, w, bias, _ = operation.arrays(bench)
+        x, w, bias, _ = operation.operands(bench)
         narrow, wide = (
             CpuBackend().conv2d_forward(*(a.astype(dtype) for a in (x, w, bias)))
             for dtype in ("float32", "float64")

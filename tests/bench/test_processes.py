@@ -131,11 +131,11 @@ def test_the_first_batch_and_the_memory_of_a_training(hasty, mnist_dir, monkeypa
     monkeypatch.setattr(processes, "_STEPS", 1)
     bench = Bench(Options(suite="mnist", data_dir=str(mnist_dir), baselines=INSTALLED))
     row = BenchRow("train", "first batch", "")
-    processes._first_batch(bench, row, "softmax")
+    processes._first_batch(bench, "softmax", row)
     assert 0 < row.seconds.median < 60
     assert set(row.baselines) == set(INSTALLED)
     row = BenchRow("train", "peak memory", "")
-    processes._memory(bench, row, 8)
+    processes._memory(bench, 8, row)
     assert 50 < row.value < 2000
     assert set(row.baselines) == set(INSTALLED)
 

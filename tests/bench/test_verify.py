@@ -89,5 +89,5 @@ class TestVerify:
         def prepare(backend, x):
             return lambda: (x, x) if x.dtype == np.float64 else (x,)
 
-        with pytest.raises(ValueError, match="argument 2"):
+        with pytest.raises(AssertionError):
             verify(prepare, backends.get("cpu"), [np.ones(3, np.float32)], (0, 0))
