@@ -188,7 +188,7 @@ def _options(flags: dict[str, Any], console: Console) -> Options:
 
 
 def _head(bench: Bench, console: Console) -> None:
-    """Show the machine, and what makes its times slow or says that there are none."""
+    """Show the machine, and why its times are slow, missing or not verified."""
     record, options = bench.record, bench.options
     shown = ("machine", "commit", "date", "options", "ceilings")
     console.event({"event": "start", **{key: getattr(record, key) for key in shown}})
@@ -196,7 +196,7 @@ def _head(bench: Bench, console: Console) -> None:
     if bench.backend.name == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
     if bench.backend.name == "cpu" and options.dtype == "float64" and options.verify:
-        console.note("note: results in float64 on the CPU verify the others: they are only timed")
+        console.note("note: float64 on the CPU is the reference: it is timed, and not verified")
     if not bench.watch.ticks:
         console.note("note: the simulator does not time: rows are verified and counted")
 

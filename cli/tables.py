@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def text(tables: Sequence[Table]) -> str:
-    """Tables in 80 columns; the header stands once above tables that share it."""
+    """Tables in 80 columns; tables with the same header show it once."""
     from rich.console import Console as Terminal
     from rich.padding import Padding
     from rich.table import Table as Grid

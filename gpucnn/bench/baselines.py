@@ -73,11 +73,6 @@ class Torch:
         tensor = self.torch.tensor(np.asarray(array), device=self.device)
         return tensor.contiguous(memory_format=self._orders[layout]) if tensor.ndim == 4 else tensor
 
-    def layouts_of(self, model: nn.Sequential) -> tuple[str, ...]:
-        """The layouts to time a model in: only a convolution sees the layout of its images."""
-        convolves = any(isinstance(layer, nn.Conv2d) for layer in model)
-        return self.layouts if convolves else self.layouts[:1]
-
     def network(self, model: nn.Sequential, layout: str = "contiguous") -> Any:
         """PyTorch's network of the model's name, with copies of the model's weights."""
         network = self._script["network"](model.name)

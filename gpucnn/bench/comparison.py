@@ -39,8 +39,8 @@ def compare(old: Record, new: Record) -> list[Change]:
     """The speed of each row that both have, relative to the old one.
 
     Where both were timed beside the same version of a baseline, the ratios to it are compared: the
-    load of the machine slows both and cancels out. Otherwise the times are compared, or the values
-    of what is not a time.
+    load of the machine slows both and cancels out. Otherwise the times are compared, or else the
+    values.
     """
     before = {row.key: row for row in old.rows}
     same = {name for name in new.machine if new.machine[name] == old.machine.get(name)}
@@ -51,7 +51,7 @@ def compare(old: Record, new: Record) -> list[Change]:
 def lost(old: Record, new: Record) -> list[BenchRow]:
     """Rows that were measured in `old`, and that are missing or skipped in `new`.
 
-    Only kinds of rows that `new` ran count. A skipped row is given as it stands in `new`.
+    Only kinds of rows that `new` ran count. A skipped row is the one of `new`.
     """
     kinds = {row.bench for row in new.rows}
     now = {row.key: row for row in new.rows}

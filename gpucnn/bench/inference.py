@@ -44,18 +44,8 @@ def _work(bench: Bench, model: Sequential, size: int) -> Work:
     def check() -> tuple[float, float]:
         return networks.verify_outputs(model, images, bench.backend.to_numpy(run()))
 
-    torch = {}
-    if bench.torch is not None:
-        for layout in bench.torch.layouts_of(model):
-            torch[layout] = _torch_call(bench.torch, model, images, layout)
-    return Work(run, check, torch, images=size)
+    def torch_call(torch: Torch, layout: str) -> Call:
+        network, theirs = torch.network(model, layout).eval(), torch.array(images, layout)
+        return torch.torch.inference_mode()(lambda: network(theirs))
 
-
-def _torch_call(torch: Torch, model: Sequential, images: np.ndarray, layout: str) -> Call:
-    network, x = torch.network(model, layout).eval(), torch.array(images, layout)
-
-    def call() -> Any:
-        with torch.torch.inference_mode():
-            return network(x)
-
-    return call
+    return Work(run, check, bench.torch_networks(model, torch_call), images=size)

@@ -20,7 +20,7 @@ _STAT = Path("/proc/stat")
 
 
 def describe(backend: Backend) -> dict[str, Any]:
-    """What a time depends on beside the code, as JSON values."""
+    """The hardware and the software that a time depends on, as JSON values."""
     found = {
         **describe_environment(backend),
         "cpu": _cpu_model(),

@@ -49,7 +49,7 @@ _CLASSES, _EPS, _RATE, _SCALE = 10, 1e-5, 0.25, 1 / 255
 class Operation(NamedTuple):
     """A primitive on one shape.
 
-    `ours` and `torch` prepare what is not timed, and return the call that is timed.
+    `ours` and `torch` do the untimed preparation, and return the call that is timed.
 
     Attributes:
         name, case: as in `BenchRow`.
@@ -103,7 +103,7 @@ def work(bench: Bench, operation: Operation) -> Work:
 
 
 def operations(of_suite: str) -> Iterator[Operation]:
-    """Those of a suite."""
+    """All operations of a suite."""
     for convolution in suite(of_suite):
         yield from _convolution(convolution)
     for sizes in _DENSE[of_suite]:
@@ -146,7 +146,7 @@ def _named(shape: tuple[int, ...]) -> str:
     return "x".join(map(str, shape))
 
 
-# The table. A line break after each of: costs and operands, ours, torch.
+# The table: of each operation its costs and operands, our call, PyTorch's call.
 # fmt: off
 
 

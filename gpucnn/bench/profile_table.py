@@ -11,7 +11,7 @@ _BAR = 12  # characters of the longest bar
 
 
 def heading(profile: Profile) -> str:
-    """What was profiled, in one line."""
+    """The model, the batch and the device, in one line."""
     config, found = profile.config, profile.environment
     where = found.get("gpu", found["device"])
     if "threads" in found:

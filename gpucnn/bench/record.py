@@ -1,4 +1,4 @@
-"""What was measured, and on which machine: rows, and the record that keeps them as JSON."""
+"""The results of a benchmark as rows, and the record that keeps them and the machine as JSON."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Ratio:
 
 @dataclass(frozen=True)
 class BaselineResult:
-    """A baseline's part of a row: a time, or the value of what is not a time."""
+    """A baseline's part of a row: its time, or its value."""
 
     layout: str | None = None  # the faster one of those that were tried
     seconds: Seconds | None = None
@@ -68,7 +68,7 @@ class BenchRow:
         seconds: of a call; None: it was not timed.
         floor: roofline time: the least seconds that the measured ceilings allow.
         share: roofline fraction: floor / median.
-        value: of what is not a time, in `unit`.
+        value: images a second, or megabytes, as `unit` says.
         baselines: their results, by name.
         skipped: why it was left out.
     """

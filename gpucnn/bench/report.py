@@ -7,6 +7,7 @@ import statistics
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from gpucnn.bench.comparison import Change, why_lost
 from gpucnn.bench.record import BaselineResult, BenchRow, Record
@@ -20,26 +21,7 @@ _FIRST = {
 }
 _WHOLE, _GLANCE = "a whole training", "at a glance"  # tables with rows of several kinds
 _KINDS = {"train": "training", "infer": "inference"}
-_INTRODUCTION = """\
-# Benchmarks
-
-Written by
-
-    gpucnn bench report docs/benchmarks/*.json > docs/benchmarks.md
-
-from the records of `gpucnn bench all --save FILE.json`. A row with an "error" was compared with
-float64 before it was timed; the error is the relative L2 distance. gpucnn and its baseline take
-turns in one process, in float32 and with the same number of threads. PyTorch is timed in two
-layouts, and the faster one counts; on a GPU cuDNN tries its algorithms, without TF32.
-
-"x torch" is a speed ratio, the median over pairs of turns: above 1 gpucnn is faster. "±" is half
-of the range between the tenth and the ninetieth percentile of the times. "roof" is the roofline
-fraction: the least time that the machine's two ceilings allow over the time. The ceilings were
-measured in the same call: the arithmetic of large matrix products (on a GPU of a loop of
-multiply-adds) and the bytes of a large copy. For a whole network only the arithmetic of its matrix
-products counts. A fraction can be above 100 %: data in a cache can be faster than the copy, and
-operations are counted as the definition has them, some of which minimal filtering saves, here and
-in cuDNN."""
+_INTRODUCTION = Path(__file__).with_name("data") / "introduction.md"
 
 Column = tuple[str, Callable[[BenchRow], str]]
 
@@ -103,11 +85,12 @@ def changes(found: Sequence[Change], lost: Sequence[BenchRow] = ()) -> Table:
 
 def page(records: Sequence[Record]) -> str:
     """docs/benchmarks.md."""
-    return "\n\n".join([_INTRODUCTION, *map(_chapter, records)]) + "\n"
+    introduction = _INTRODUCTION.read_text(encoding="utf-8").rstrip()
+    return "\n\n".join([introduction, *map(_chapter, records)]) + "\n"
 
 
 def _title(row: BenchRow) -> str:
-    """Of the table of a row."""
+    """The title of the table that a row is in."""
     if row.bench in ("ops", "data"):
         return row.name if row.bench == "ops" else "data"
     if row.bench == "train" and not row.case.startswith("batch"):
@@ -116,7 +99,7 @@ def _title(row: BenchRow) -> str:
 
 
 def _table(title: str, rows: Sequence[BenchRow], beside: bool) -> Table:
-    """Of rows with one title; `beside`: with the columns of the baseline."""
+    """The table of the rows with one title; `beside`: with the columns of the baseline."""
     if title in (_WHOLE, _GLANCE):
         columns, notes = _TOTALS, []
     elif rows[0].bench == "ops":

@@ -19,6 +19,7 @@ from gpucnn.bench.machine import CpuContention, free_memory, is_out_of_memory
 from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
 from gpucnn.bench.stopwatch import Call, Stopwatch, Times, speed_ratio
 from gpucnn.errors import UsageError, choose
+from gpucnn.nn import Conv2d, Sequential
 
 # The kinds of rows that a user can ask for, and the modules that measure them by their `tasks`.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -39,7 +40,7 @@ Check = Callable[[], tuple[float, float]]  # gives the error and its bound
 
 @dataclass(frozen=True)
 class Options:
-    """What a user chooses; `Bench` checks it.
+    """The options of a call; `Bench` checks them.
 
     Attributes:
         device: "cpu", "cuda", "cuda:1", "sim".
@@ -81,7 +82,7 @@ class Work(NamedTuple):
 
 
 class Bench:
-    """What the rows of a call share.
+    """The device, the baseline and the random data that the rows of a call share.
 
     Args:
         options: of the call.
@@ -158,11 +159,22 @@ class Bench:
         """
         if self.torch is None:
             return {}
-        layouts = self.torch.layouts if any(a.ndim == 4 for a in arrays) else ("contiguous",)
+        torch = self.torch
+        layouts = torch.layouts if any(a.ndim == 4 for a in arrays) else torch.layouts[:1]
         return {
-            layout: prepare(self.torch.torch, *(self.torch.array(a, layout) for a in arrays))
+            layout: prepare(torch.torch, *(torch.array(a, layout) for a in arrays))
             for layout in layouts
         }
+
+    def torch_networks(
+        self, model: Sequential, prepare: Callable[[baselines.Torch, str], Call]
+    ) -> dict[str, Call]:
+        """PyTorch's call on a network, by layout; only a convolution sees the layout of images."""
+        if self.torch is None:
+            return {}
+        convolves = any(isinstance(layer, Conv2d) for layer in model)
+        layouts = self.torch.layouts if convolves else self.torch.layouts[:1]
+        return {layout: prepare(self.torch, layout) for layout in layouts}
 
     def guarded(self, row: BenchRow, prepare: Callable[[], Work], nbytes: float = 0) -> BenchRow:
         """Measure the work that `prepare` gives; without enough memory the row is skipped.

@@ -7,7 +7,7 @@ update. PyTorch does the same from the same weights, as data/torch_train.py writ
 from __future__ import annotations
 
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from gpucnn import models
 from gpucnn.bench import networks
@@ -69,25 +69,20 @@ def work(bench: Bench, training: Training, images: Dataset) -> Work:
     """A step on whole batches only, so that every step takes as long."""
     size, optimizer = training.batch_size, training.optimizer
     data = Splits(images.subset(slice(len(images) // size * size)))
+    options: dict[str, Any] = {"optimizer": optimizer, "learning_rate": _RATE, "batch_size": size}
     trainer = networks.make_trainer(
-        training.model, data, bench.backend.name, batch_size=size, epochs=_EPOCHS,
-        schedule="constant", learning_rate=_RATE, optimizer=optimizer,
-        momentum=0.9 if optimizer == "sgd" else None,
+        training.model, data, bench.backend.name, epochs=_EPOCHS, schedule="constant",
+        momentum=0.9 if optimizer == "sgd" else None, **options,
     )  # fmt: skip
     assert isinstance(trainer.model, Sequential)
     model = trainer.model
     networks.replace_zeros(model, bench.rng)
-    torch = {}
-    if bench.torch is not None:
-        for layout in bench.torch.layouts_of(model):
-            torch[layout] = bench.torch.training(
-                model, data.train, layout, batch_size=size, optimizer=optimizer,
-                learning_rate=_RATE,
-            ).step  # fmt: skip
     return Work(
         lambda: trainer.train_on(*networks.next_batch(trainer)),
         lambda: networks.verify_step(trainer),
-        torch,
+        bench.torch_networks(
+            model, lambda torch, layout: torch.training(model, data.train, layout, **options).step
+        ),
         images=size,
         steps=_STEPS_ON_GPU if bench.watch.on_gpu else 1,
     )

@@ -1,6 +1,6 @@
 """Whether a result is right: its distance from float64, and the bound of that distance.
 
-The right result is what NumPy's path of the CPU backend gives in float64 for the same arrays. The
+The right result is that of the CPU backend in float64, computed by NumPy, for the same arrays. The
 tests hold that path to loops written from the formulas.
 """
 

@@ -159,3 +159,12 @@ def test_pytorchs_step_does_the_same(bench, optimizer, layout):
     start = models.get("lenet").build((1, 28, 28)).state_dict()["conv1.weight"]
     now = ours.model.state_dict()["conv1.weight"]
     assert np.linalg.norm(weight - now) < 1e-3 * np.linalg.norm(now - start)
+
+
+@pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
+def test_only_a_convolution_sees_the_layout_of_images(bench):
+    def layouts(name: str) -> list[str]:
+        return list(bench.torch_networks(models.get(name), lambda torch, layout: print))
+
+    assert layouts("cnn") == ["contiguous", "channels_last"]
+    assert layouts("mlp") == ["contiguous"]
