@@ -1,1 +1,1 @@
-"""The command line. It parses and prints; whatever is computed is computed in the library."""
+"""The command line. It parses and prints; the library computes."""

@@ -1,4 +1,4 @@
-"""What `gpucnn predict` answers, as a table that Kaggle takes."""
+"""The answers of `gpucnn predict` as a table in Kaggle's form."""
 
 from __future__ import annotations
 
@@ -14,17 +14,16 @@ from gpucnn.errors import UsageError
 
 
 class Input(NamedTuple):
-    """An image as the model sees it.
+    """An image as the model gets it.
 
     Attributes:
-        name: what to call it.
-        file: what was given on the command line that it is from.
-        stem: of the file that it is from, with the folders below the one that all files share.
-        number: of the image in that file; None if it holds one.
+        name: its name in the output.
+        file: its argument on the command line.
+        stem: of its file, with the folders below the common folder of all files.
+        number: of the image in its file; None if that has only one.
         image: uint8 (C, H, W).
-        row: (name of the column, what it holds) that tells its row of a table from the others; None
-            if there is no such column.
-        is_picture: whether it is a picture, and no row or array.
+        row: (name of the column, value) of the identifier of its row in a table, or None.
+        is_picture: whether it is a picture, not a row or an array.
         doubts: what may be wrong with it.
     """
 
@@ -42,10 +41,10 @@ Answer = tuple[Input, list[dict[str, Any]]]  # the image, and its classes as `cl
 
 
 def submission(answers: list[Answer]) -> str:
-    """The text of the table: the ids of rows, the names of pictures, or numbers from 1; and labels.
+    """The text of the table: ids of rows, names of pictures, or numbers from 1; and labels.
 
     Raises:
-        UsageError: some images have ids, and others none, or ones of another name or the same.
+        UsageError: only some images have ids, or ids have different names, or two are equal.
     """
     images = [image for image, _ in answers]
     if any(image.row for image in images):

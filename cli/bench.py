@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from gpucnn.backend.cpu.parallel import blas_problem, set_threads
+from gpucnn.backend.cpu.diagnosis import blas_problem
+from gpucnn.backend.cpu.parallel import set_threads
 from gpucnn.bench import baselines, report
 from gpucnn.bench.comparison import Change, check_same_machine, compare, lost, why_lost
 from gpucnn.bench.convolutions import SUITES
@@ -21,8 +22,8 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
 from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, OutputError, output_options
+from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.tables import RowProgress, text
-from gpucnn.cli.targets import check_picture, check_target
 from gpucnn.errors import Interrupted, UsageError, VerificationError
 from gpucnn.training.files import write_atomic
 

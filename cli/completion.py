@@ -1,4 +1,4 @@
-"""What a shell offers for the values of options and arguments."""
+"""Completion of the values of options and arguments in a shell."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 @add_completion_class
 class BashWithFiles(BashComplete):
-    """Names and files together: click's own script drops the names where files are offered too."""
+    """Names and files together: click's own script drops the names if there are files too."""
 
     source_template = """\
 %(complete_func)s() {
@@ -39,7 +39,7 @@ complete -o nosort -F %(complete_func)s %(prog_name)s
 
 
 def offer(*names: str, files: bool = False) -> Complete:
-    """What a shell completes a value with: some names, and perhaps files and folders."""
+    """A completion of a value with some names, and perhaps with files and folders."""
 
     def complete(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
         items = [CompletionItem(name) for name in names if name.startswith(begun)]
@@ -49,6 +49,6 @@ def offer(*names: str, files: bool = False) -> Complete:
 
 
 def offer_runs(ctx: click.Context, param: click.Parameter, begun: str) -> list[CompletionItem]:
-    """The runs in runs/, and files and folders; from runs/ on, which has them, those alone."""
+    """A completion with the runs in runs/, and with files and folders."""
     runs = sorted(str(config.parent) for config in Path().glob("runs/*/config.toml"))
     return offer(*([] if "/" in begun else runs), files=True)(ctx, param, begun)

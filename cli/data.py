@@ -19,14 +19,14 @@ _NAME = click.argument("name", shell_complete=offer(*sources.SOURCES))
 
 @click.group("data", cls=Group)
 def command() -> None:
-    """Data sets: what there is, where it lies, and whether it is intact."""
+    """List, download and verify data sets."""
 
 
 @command.command("list")
 @_DATA_DIR
 @output_options
 def list_(data_dir: str | None, console: Console) -> None:
-    """The data sets by name, and whether their files are here."""
+    """List the data sets, and whether their files are here."""
     for name, source in sources.SOURCES.items():
         folder, missing = sources.path(name, data_dir), sources.missing(name, data_dir)
         state = f"in {folder}" if not missing else f"not here: gpucnn data fetch {name}"
@@ -53,7 +53,7 @@ def list_(data_dir: str | None, console: Console) -> None:
 @_DATA_DIR
 @output_options
 def fetch(name: str, data_dir: str | None, console: Console) -> None:
-    """Download what is missing or damaged of data set NAME."""
+    """Download the missing or damaged files of data set NAME."""
     folder = sources.fetch(name, data_dir)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))
@@ -66,7 +66,7 @@ def fetch(name: str, data_dir: str | None, console: Console) -> None:
 def verify(name: str, data_dir: str | None, console: Console) -> None:
     """Check the files of data set NAME against their SHA-256.
 
-    One that is missing or damaged ends it with exit code 4.
+    The exit code is 4 if a file is missing or damaged.
     """
     for report in sources.verify(name, data_dir):
         console.event(
@@ -87,7 +87,7 @@ def verify(name: str, data_dir: str | None, console: Console) -> None:
 @_DATA_DIR
 @output_options
 def path(name: str, data_dir: str | None, console: Console) -> None:
-    """The folder where the files of data set NAME are looked for."""
+    """Print the folder for the files of data set NAME."""
     folder = sources.path(name, data_dir)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))

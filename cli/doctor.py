@@ -8,8 +8,10 @@ from typing import Any
 import click
 
 from gpucnn import backend as backends
-from gpucnn.backend.cpu.parallel import blas_problem
-from gpucnn.backend.cuda import diagnosis
+from gpucnn.backend.cpu.diagnosis import blas_problem
+from gpucnn.backend.cuda.diagnosis import cuda_facts, cuda_problems
+from gpucnn.backend.numba.diagnosis import numba_problem
+from gpucnn.backend.simulator.diagnosis import simulator_facts
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
 from gpucnn.errors import GpucnnError
@@ -25,21 +27,21 @@ _EXTRAS = {
 @click.command()
 @output_options
 def command(console: Console) -> None:
-    """What this machine can do: versions, devices, data sets, optional packages."""
+    """Report on this machine: versions, devices, data sets, optional packages."""
     chosen, why = backends.choose()
     here = [blas_problem()]
     if importlib.util.find_spec("numba"):  # otherwise it is an extra that is not installed
-        here.append(backends.numba_problem())
+        here.append(numba_problem())
     problems = {
-        "cuda": list(diagnosis.cuda_problems()),
+        "cuda": list(cuda_problems()),
         "environment": [problem for problem in here if problem],
     }
     report: dict[str, Any] = {
         "environment": describe_environment(backends.get("cpu")),
         "devices": {device: _device(device) for device in ("cpu", "cuda", "sim")},
         "auto": {"device": chosen.name, "reason": why},
-        "cuda": diagnosis.cuda_facts(),
-        "sim": diagnosis.simulator_facts(),
+        "cuda": cuda_facts(),
+        "sim": simulator_facts(),
         "data": {name: _data(name) for name in sources.SOURCES},
         "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
     }

@@ -11,11 +11,12 @@ from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_opt
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.labels import on_one_line
+from gpucnn.nn.summary import aligned
 from gpucnn.training import SavedModel
 from gpucnn.training.report import Report
 
-_LARGEST = 20  # classes up to which the whole matrix is shown; of more, only the errors
-_ERRORS = 10  # that are shown of a larger matrix
+_LARGEST = 20  # classes of the largest matrix that is shown whole
+_ERRORS = 10  # the number of errors shown of a larger matrix
 
 
 @click.command()
@@ -43,10 +44,10 @@ def command(
     device: str,
     console: Console,
 ) -> None:
-    """How RUN does on labelled data: loss, accuracy, and for each class precision and recall.
+    """Evaluate RUN on labelled data: loss, accuracy, and precision and recall of each class.
 
-    RUN is a run directory, or a .safetensors file of one. The data are read as those were that it
-    was trained on, and classes are matched by name.
+    RUN is a run directory, or a .safetensors file of one. The data are read like the training data
+    of RUN, and classes are matched by name.
     """
     saved = load(console.device(device))
     dataset, split, text, notes = saved.dataset(data, split, data_dir, reading)
@@ -75,10 +76,10 @@ def _events(report: Report, console: Console) -> None:
 
 
 def _scores(report: Report) -> str:
-    """A line a class."""
+    """A line for each class."""
     rows: list[tuple[str, ...]] = [("class", "images", "precision", "recall", "F1")]
-    for label, images, *shares in report.scores:
-        rows.append((label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in shares)))
+    for label, images, *scores in report.scores:
+        rows.append((label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in scores)))
     return _table(rows)
 
 
@@ -100,12 +101,4 @@ def _occurs(report: Report, k: int) -> bool:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    rows = [tuple(map(on_one_line, row)) for row in rows]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(
-            cell.rjust(width) if place else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    )
+    return "\n".join(aligned([tuple(map(on_one_line, row)) for row in rows]))

@@ -1,4 +1,4 @@
-"""A group of commands that knows what a mistyped command was meant to be."""
+"""A group of commands that suggests the right command for a mistyped one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from gpucnn.errors import similar
 
 
 class UnknownCommand(click.UsageError):
-    """There is no such command; `hint` says what to type."""
+    """There is no such command; `hint` is a command to type."""
 
     def __init__(self, message: str, hint: str, ctx: click.Context) -> None:
         super().__init__(message, ctx)

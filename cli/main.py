@@ -1,11 +1,11 @@
-"""The group of commands, and what becomes of an error: a message, an event, an exit code.
+"""The group of commands, and the handling of errors: a message, an event, an exit code.
 
 Commands are imported when they are called, so that ``gpucnn --help`` loads none of them.
 """
 
 from __future__ import annotations
 
-from gpucnn.cli import signals  # first: it is in charge while the others are imported
+from gpucnn.cli import signals  # first: it handles signals during the other imports
 
 # isort: split
 import contextlib
@@ -27,13 +27,13 @@ from gpucnn.errors import GpucnnError, Interrupted, UsageError
 
 COMMANDS = {
     "train": "Train a model.",
-    "evaluate": "Loss and accuracy of a trained model.",
+    "evaluate": "Measure loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
-    "summary": "Layers, shapes, parameters and cost of a model.",
-    "profile": "Where the time of a training step goes, layer by layer.",
+    "summary": "Show layers, shapes, parameters and cost of a model.",
+    "profile": "Show the time of a training step, layer by layer.",
     "data": "List, fetch and verify data sets.",
     "bench": "Check and time operations and trainings, beside PyTorch.",
-    "doctor": "What this machine can do, and what is missing.",
+    "doctor": "Report the devices of this machine, and what is missing.",
 }
 
 
@@ -85,14 +85,14 @@ class Commands(Group):
 
 
 def _print_any_name() -> None:
-    """Let a stream show what its encoding has no letters for, as \\u65e5: a name stops nothing."""
+    """Let streams escape characters that their encoding lacks, as \\u65e5, and not raise."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
 
 
 def _drop_unwritten() -> None:
-    """What cannot be written is lost by now: Python is not to try again when it ends."""
+    """Drop output that cannot be written, so that Python does not try again when it exits."""
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None:
@@ -134,7 +134,7 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
 
 
 def _in_own_network(error: BaseException) -> GpucnnError | None:
-    """What to show of an error in a network of the user's, with the line; None for other errors."""
+    """The error to show for an error in the user's own network; None for other errors."""
     code = sys.modules.get("gpucnn.training.code")  # no network has run if it is not loaded
     found: GpucnnError | None = code.located(error) if code else None
     return found
@@ -142,10 +142,10 @@ def _in_own_network(error: BaseException) -> GpucnnError | None:
 
 @contextlib.contextmanager
 def _sigterm_as_interrupt(to_the_end: bool) -> Iterator[None]:
-    """SIGTERM is the same as Ctrl-C, wherever a command is.
+    """Inside, SIGTERM has the effect of Ctrl-C.
 
     Args:
-        to_the_end: the process ends with the command: what is left of it is not interrupted.
+        to_the_end: whether the process ends with the command; its end is then not interrupted.
     """
     before = signals.handle(signals.interrupt, signal.SIGTERM)
     try:
@@ -160,7 +160,7 @@ def _sigterm_as_interrupt(to_the_end: bool) -> Iterator[None]:
 @click.group("gpucnn", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gpucnn.__version__, message="gpucnn %(version)s")
 def main() -> None:
-    """Train convolutional networks, and see how it is done.
+    """Train convolutional networks, and see how it works.
 
     \b
     gpucnn train --data digits             needs no network

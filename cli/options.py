@@ -30,9 +30,9 @@ _OFFERS = {
 
 
 def config_option(key: str, others: Sequence[str] = ()) -> Callable[..., Any]:
-    """The option for a field of TrainConfig, which holds its help text and its default.
+    """The option for a field of TrainConfig, with the field's help text and default.
 
-    `others` are spellings beside that of `flag_name`.
+    `others` are flags beside that of `flag_name`.
     """
     field = FIELDS[key]
     kind, _ = field_type(key)
@@ -68,9 +68,9 @@ def run_argument(required: bool = True) -> Callable[..., Any]:
 
 
 def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds RUN and what chooses its weights and its device; the command gets `load`.
+    """Adds RUN and options for its weights and code; the command gets `load`.
 
-    That is a function from the name of the device to the `SavedModel`.
+    `load` is a function from the name of the device to the `SavedModel`.
     """
 
     @functools.wraps(command)
@@ -103,7 +103,7 @@ def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds what can be said of how files become arrays; the command gets `reading`."""
+    """Adds the options by which files become arrays; the command gets them as `reading`."""
 
     @functools.wraps(command)
     def with_reading(**options: Any) -> Any:

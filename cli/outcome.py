@@ -1,4 +1,4 @@
-"""How a training ended, in words: its last line, and what to do next."""
+"""The last lines of a training: its result, and the next command."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import replace
 
 from gpucnn.cli.output import loss_text
 from gpucnn.training import History, Run, Trainer
-from gpucnn.training.callbacks import best_epoch
+from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
 
 
 def summary(history: History, run: Run | None) -> str:
-    """Why it ended, and how well the network does."""
+    """The reason for the end, and the results on the test set."""
     epochs = len(history.records)
     text = f"{history.outcome}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
     if history.test is not None:
@@ -24,7 +24,7 @@ def summary(history: History, run: Run | None) -> str:
 
 
 def what_next(history: History, trainer: Trainer, run: Run) -> str:
-    """What to type next; or, if nothing was learned, what may help."""
+    """The next command to type; or advice, if nothing was learned."""
     if history.outcome == "learned nothing":
         return _why_nothing(history, trainer)
     trust = " --trust-code" if run.has_code else ""
@@ -38,7 +38,7 @@ def what_next(history: History, trainer: Trainer, run: Run) -> str:
 
 
 def _best(history: History, run: Run | None) -> int | None:
-    """The epoch of the weights that are used by default, if those are not the last."""
+    """The epoch of the weights that are used by default, if they are not the last."""
     if run is None or run.weights_file() == run.last:
         return None
     best = best_epoch(history.records)
@@ -46,12 +46,12 @@ def _best(history: History, run: Run | None) -> int | None:
 
 
 def _why_nothing(history: History, trainer: Trainer) -> str:
-    """What a training that learned nothing gave, and what may help."""
+    """The results of a training that learned nothing, and advice."""
     labels = trainer.loader.dataset.labels
     loss, accuracy = guessing(trainer.config.loss, labels)
     last = history.records[-1]
     rate, usual = (
-        config.resolved("cpu").learning_rate or 0.0  # never: `resolved` decides it
+        config.resolved("cpu").learning_rate or 0.0  # `resolved` never leaves it None
         for config in (trainer.config, replace(trainer.config, learning_rate=None))
     )
     advice = f"lower the learning rate, now {rate:g}, as in --lr {min(usual, rate / 10):.2g}"

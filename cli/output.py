@@ -1,10 +1,9 @@
-"""Where output goes: results and JSON events to stdout, progress and logs to stderr."""
+"""The output of commands: results and JSON events to stdout, progress and logs to stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import functools
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -23,7 +22,7 @@ class OutputError(GpucnnError):
 
 
 class Console:
-    """What the commands print through.
+    """The output of a command.
 
     Args:
         as_json: stdout is one JSON object a line.
@@ -45,22 +44,19 @@ class Console:
             _print(text)
 
     def note(self, text: str) -> None:
-        """A line on stderr, without --quiet. It is dropped where stderr cannot be written."""
+        """A line on stderr, without --quiet. It is dropped if stderr cannot be written."""
         if not self.quiet:
             with contextlib.suppress(OSError):
                 click.echo(text, err=True)
 
     def data(self, text: str, notes: Iterable[str]) -> None:
-        """How data were read, and what else the user should know, each on a line of stderr."""
+        """A description of the data, and notes on it, each on a line of stderr."""
         self.note(f"data: {text}")
         for note in notes:
             self.note(f"note: {note}")
 
     def device(self, device: str) -> str:
-        """The device that ``--device`` says; what "auto" comes down to, and why, is shown.
-
-        So is what will take seconds before anything else is.
-        """
+        """The name of the device; notes the choice of "auto" with its reason, and slow steps."""
         from gpucnn import backend
 
         if device == "auto":
@@ -72,10 +68,10 @@ class Console:
         return device
 
     def error(self, error: GpucnnError) -> None:
-        """What happened, why, and what to do: on stderr, and with --json as an event too.
+        """Show an error on stderr, and with --json also as an event.
 
-        Nothing where the reader of stdout has gone, as in `gpucnn doctor | head`, unless there is
-        something to do.
+        Nothing is shown if the reader of stdout has gone, as in `gpucnn doctor | head`, unless the
+        error has a fix.
         """
         if isinstance(error, OutputError) and error.is_closed and error.fix is None:
             return
@@ -98,17 +94,20 @@ def loss_text(loss: float) -> str:
 
 
 def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds --json, --quiet and --debug; the command gets `console` for the first two."""
-
-    @functools.wraps(command)
-    def with_console(as_json: bool, quiet: bool, **options: Any) -> Any:
-        return command(console=Console(as_json, quiet), **options)
-
-    # --debug is read by `Commands.main`, which is where errors end up.
-    for decorate in (
-        click.option("--debug", is_flag=True, expose_value=False, help="tracebacks of errors"),
-        click.option("--quiet", "-q", is_flag=True, help="no progress and no logs"),
-        click.option("--json", "as_json", is_flag=True, help="one JSON object a line on stdout"),
+    """Adds --json, --quiet and --debug; the command gets `console`, which has the first two."""
+    # --debug is read by `Commands.main`, which handles all errors.
+    for names, help_, callback in (
+        (("--debug",), "tracebacks of errors", None),
+        (("--quiet", "-q"), "no progress and no logs", _set_console),
+        (("--json", "as_json"), "one JSON object a line on stdout", _set_console),
     ):
-        with_console = decorate(with_console)
-    return with_console
+        option = click.option(
+            *names, is_flag=True, expose_value=False, callback=callback, help=help_
+        )
+        command = option(command)
+    return command
+
+
+def _set_console(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Set an attribute of the `console` that the command gets."""
+    setattr(ctx.params.setdefault("console", Console()), param.name or "", value)

@@ -16,7 +16,7 @@ from gpucnn.cli.answers import Answer, Input, submission
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
-from gpucnn.cli.targets import check_target
+from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
 from gpucnn.data.labels import on_one_line
 from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
@@ -69,8 +69,8 @@ def command(
     """Classify the images in each FILE with RUN: a run directory, or a .safetensors file of one.
 
     A FILE is a picture, a folder of pictures, a CSV table, an npz or npy file, or an idx file. They
-    are read as the data were that RUN was trained on. What stands beside a class is its
-    probability; of a model that was trained with mean_squared_error it is the output itself.
+    are read like the training data of RUN. The number beside a class is its probability; for a
+    model that was trained with mean_squared_error it is the output itself.
     """
     if table is not None:
         check_target(table, "--csv")
@@ -85,7 +85,7 @@ def command(
     inputs = _inputs(saved, files, role, table is not None, reading, console, failed)
     answers: Iterable[Answer] = _classified(saved, inputs, top, save_input)
     if table is not None:
-        answers = list(answers)  # all, before a line of them is printed: its reader may leave
+        answers = list(answers)  # before printing: the reader of stdout may leave
         if not failed:
             write_atomic(table, submission(answers).encode(), "--csv FILE")
             console.note(f"answers: {table}")
@@ -98,9 +98,9 @@ def command(
 def _classified(
     saved: SavedModel, inputs: Iterator[Input], top: int, save_input: Path | None
 ) -> Iterator[Answer]:
-    """Each image, and the `top` classes that it is taken for."""
+    """Each image with its `top` most probable classes."""
     taken: set[str] = set()
-    # In the batches of an evaluation, across files: the same numbers to the last bit.
+    # In the batches of an evaluation, across files, for the same bits.
     while batch := list(itertools.islice(inputs, BATCH_SIZE)):
         if save_input is not None:
             _save(save_input, batch, taken)
@@ -117,7 +117,7 @@ def _inputs(
     console: Console,
     failed: list[GpucnnError],
 ) -> Iterator[Input]:
-    """The images of all files, until one cannot be read: that error is `failed` then."""
+    """The images of all files, until one cannot be read: its error is added to `failed`."""
     said: list[str] = []
     try:
         shared = os.path.commonpath([_folder(file) for file in files])
@@ -149,7 +149,7 @@ def _inputs(
             failed.append(error)
             return
         count = sum(len(part.images) for part in parts)
-        if count > 1 or found.said != said:  # of many pictures, once
+        if count > 1 or found.said != said:  # only once for many pictures
             text = f"{count:,} images of {file}" if count > 1 else f"1 image of {file}"
             if count == 1 and len(files) > 1:
                 text = f"images such as {file}"
@@ -172,7 +172,7 @@ def _inputs(
 
 
 def _folder(file: str) -> str:
-    """The folder that a file lies in, or that it is."""
+    """The folder of a file; a folder itself."""
     path = os.path.abspath(file)
     return path if os.path.isdir(path) else os.path.dirname(path)
 
@@ -180,7 +180,7 @@ def _folder(file: str) -> str:
 def _stem(file: str, shared: str) -> str:
     """The path of a file below the folder `shared`, without its suffix."""
     path = Path(os.path.abspath(file)).with_suffix("")
-    # A table may list pictures that lie elsewhere.
+    # A table may list pictures in other places.
     return str(path.relative_to(shared)) if path.is_relative_to(shared) else path.name
 
 
@@ -192,9 +192,9 @@ def _show(console: Console, image: Input, classes: list[dict[str, Any]]) -> None
 
 
 def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
-    """Write what the model sees as FOLDER/STEM.input.png; of a file with many, the number as well.
+    """Write the input of the model as FOLDER/STEM.input.png, with the number in a file of many.
 
-    A name that is `taken` by another file of the same stem and folder gets a -2, -3, ...
+    A name in `taken`, by another file of the same stem and folder, gets a -2, -3, ...
     """
     try:
         from PIL import Image

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from gpucnn import models
-from gpucnn.backend.cpu.parallel import blas_problem
+from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.bench import profile_table, profiler
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import device_option, run_argument
 from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.output_paths import check_picture
 from gpucnn.cli.tables import text
-from gpucnn.cli.targets import check_picture
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.training import SavedModel, TrainConfig

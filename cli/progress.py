@@ -1,4 +1,4 @@
-"""How a training is shown: a bar on a terminal, a line an epoch elsewhere, JSON events."""
+"""The progress of a training: a bar on a terminal, a line an epoch elsewhere, JSON events."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class ProgressBar(EpochLines):
 
 
 def heading(trainer: Trainer) -> str:
-    """What is trained on what and where it is kept, for a terminal of 80 columns."""
+    """The model, the data and the run, for a terminal of 80 columns."""
     config = trainer.config
     text = (
         f"{config.model} on {config.data}: {trainer.model.num_parameters:,} parameters, "

@@ -1,7 +1,7 @@
 """Ctrl-C and SIGTERM end a command with exit code 130, from its first moment to its last.
 
-Importing this module is that first moment: until `before_imports` is restored either signal ends
-the process at once. There is nothing to save yet, and no traceback of an import to be shown.
+Importing this module is that first moment. Until `before_imports` is restored, either signal ends
+the process at once, without the traceback of an import; there is nothing to save yet.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 
 
 def handle(handler: Any, *numbers: signal.Signals) -> dict[signal.Signals, Any]:
-    """Set the handler of signals; returns those before. Only Python's main thread can: else {}."""
+    """Set the handler of signals, in the main thread only; returns the old handlers."""
     if threading.current_thread() is not threading.main_thread():
         return {}
     return {number: signal.signal(number, handler) for number in numbers}

@@ -38,9 +38,9 @@ def command(
     trust_code: bool,
     console: Console,
 ) -> None:
-    """Layers of --model, or of the model in RUN: shapes, parameters, FLOPs, memory.
+    """Show the layers of --model, or of the model in RUN: shapes, parameters, FLOPs, memory.
 
-    Of a run also how its data were read. With --json one object a layer, then the totals.
+    For a run, also show how its data were read. With --json one object a layer, then the totals.
     """
     if run is not None and model is not None:
         raise UsageError("a run has a model already", fix="give RUN or --model, not both")
@@ -52,7 +52,7 @@ def command(
     else:
         shape, _ = parse_shape(image_shape)
         built = network(model or "lenet", shape, classes).build(shape)
-        count_outputs(built, shape)  # refuses a network of one's own that gives no outputs
+        count_outputs(built, shape)  # raises if the user's own network returns no outputs
     console.result(built.summary(batch))
     rows = [dataclasses.asdict(row) for row in built.summary_rows(batch)]
     for row in rows:

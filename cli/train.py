@@ -19,16 +19,16 @@ from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
-from gpucnn.training.callbacks import best_epoch
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import FIELDS, flag_name
 from gpucnn.training.evaluation import are_probabilities, first_outputs
+from gpucnn.training.history import best_epoch
 from gpucnn.training.run import describe_environment
 from gpucnn.training.transfer import network_of
 
 NEWEST = ""  # what --resume without a value gives
-# What a resumed run may do otherwise: none of it changes the result on the same kind of device.
-# The data may lie elsewhere; that they are the same is checked.
+# The options that may change when a run is resumed: they do not change the result on the same kind
+# of device. The data may be in another place; their digest is checked.
 _RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
 
 
@@ -80,40 +80,67 @@ def command(
     """
     if stray:
         raise _stray(stray[0])
-    if resume is not None:
-        if config_file or dry_run or print_config:
+    if resume is None:
+        given = TrainConfig.given(config_file, flags=flags)
+        config = _config(given, console)
+        if print_config:
+            click.echo(config.resolved(config.device).to_toml(), nl=False)
+            return
+        code = Code.parse(config.model)
+        named_by = config_file if "model" in given else config.weights
+        if code is not None and named_by and flags["model"] is None and not trust_code:
             raise UsageError(
-                "--resume goes with none of --config, --dry-run and --print-config",
-                cause="a run is resumed with the options that it was started with",
+                f"{named_by} names code as its model, which is not run without being asked",
+                fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
             )
-        _resume(_run_to_resume(resume, flags), flags, trust_code, console)
-        return
-    given = TrainConfig.given(config_file, flags=flags)
+        trainer, run = _start(config, code, dry_run, console)
+    elif config_file or dry_run or print_config:
+        raise UsageError(
+            "--resume goes with none of --config, --dry-run and --print-config",
+            cause="a run is resumed with the options that it was started with",
+        )
+    else:
+        trainer, run = _resume(_run_to_resume(resume, flags), flags, trust_code, console)
+    callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
+    if not console.quiet:
+        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
+    try:
+        history = fit_trainer(trainer, callbacks, run=run, resume=resume is not None)
+        console.result(outcome.summary(history, run))
+    except OutputError as error:
+        # The run is saved by then: its lines are printed after its checkpoint is written.
+        if run is not None:
+            error.fix = f"go on with: {run.resume_command}"
+        raise
+    if run is not None:
+        console.note(outcome.what_next(history, trainer, run))
+
+
+def _config(given: dict[str, Any], console: Console) -> TrainConfig:
+    """The configuration; the weights to start from name the model if nothing else does."""
     config = TrainConfig(**given)
     if config.weights is not None and "model" not in given:
         config = replace(config, model=network_of(config.weights))
         console.note(f"model: {config.model}, the network of {config.weights}")
-    if print_config:
-        click.echo(config.resolved(config.device).to_toml(), nl=False)
-        return
+    return config
+
+
+def _start(
+    config: TrainConfig, code: Code | None, dry_run: bool, console: Console
+) -> tuple[Trainer, Run | None]:
+    """A new training, and its run; a dry run has none."""
     if dry_run:
         config = replace(config, epochs=1, limit_batches=1)
-    code = Code.parse(config.model)
-    named_by = config_file if "model" in given else config.weights
-    if code is not None and named_by and flags["model"] is None and not trust_code:
-        raise UsageError(
-            f"{named_by} names code as its model, which is not run without being asked",
-            fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
-        )
     trainer, code = _trainer(config, code, console)
     if config.weights is not None:
         console.note(trainer.start_from(config.weights))
-    run = None if dry_run else Run.create(config, trainer.backend, code)
-    _fit(trainer, run, console)
+    return trainer, None if dry_run else Run.create(config, trainer.backend, code)
 
 
-def _resume(run: Run, flags: dict[str, Any], trust_code: bool, console: Console) -> None:
-    """Go on with a run; with more epochs than a finished one has, as a new run."""
+def _resume(
+    run: Run, flags: dict[str, Any], trust_code: bool, console: Console
+) -> tuple[Trainer, Run]:
+    """The training of a run to go on with; a finished run with more epochs becomes a new run."""
     before = run.config()
     longer = flags.pop("epochs")
     longer = before.epochs if longer is None else longer
@@ -134,8 +161,7 @@ def _resume(run: Run, flags: dict[str, Any], trust_code: bool, console: Console)
     if longer == before.epochs:
         if config.weights is not None and not run.has_checkpoint():
             console.note(trainer.start_from(config.weights))
-        _fit(trainer, run, console, resume=True)
-        return
+        return trainer, run
     trainer.restore(checkpoint.load(run.weights), longer=True)
     new = Run.create(config, trainer.backend, code)
     new.keep_best(run)
@@ -143,7 +169,7 @@ def _resume(run: Run, flags: dict[str, Any], trust_code: bool, console: Console)
         f"going on with {run.path} as {new.path}, from epoch {trainer.epochs_done} to {longer}; the"
         f" learning rates are those of schedule {config.schedule} over {longer} epochs"
     )
-    _fit(trainer, new, console)
+    return trainer, new
 
 
 def _trainer(
@@ -173,22 +199,6 @@ def _trainer(
             " logits\n  fix: leave out the softmax at the end of the network"
         )
     return trainer, code
-
-
-def _fit(trainer: Trainer, run: Run | None, console: Console, resume: bool = False) -> None:
-    callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
-    if not console.quiet:
-        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
-    try:
-        history = fit_trainer(trainer, callbacks, run=run, resume=resume)
-        console.result(outcome.summary(history, run))
-    except OutputError as error:
-        # All is saved by then: what happens in a run is printed after its checkpoint is written.
-        if run is not None:
-            error.fix = f"go on with: {run.resume_command}"
-        raise
-    if run is not None:
-        console.note(outcome.what_next(history, trainer, run))
 
 
 def _on_terminal() -> bool:

@@ -38,7 +38,10 @@ _names = {
     "Tensor": "autograd",
     "no_grad": "autograd",
     "GpucnnError": "errors",
-    "Sequential": "keras",
+}
+_elsewhere = {
+    "Sequential": "write gpucnn.keras.Sequential, which has compile and fit, or"
+    " gpucnn.nn.Sequential, which is the structure alone",
 }
 
 __all__ = ["__version__", *_modules, *_names]
@@ -49,7 +52,9 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"gpucnn.{name}")
     if name in _names:
         return getattr(importlib.import_module(f"gpucnn.{_names[name]}"), name)
-    raise AttributeError(f"module 'gpucnn' has no attribute {name!r}")
+    from gpucnn.spelling import missing_name  # not before: importing the package loads nothing
+
+    raise missing_name(__name__, name, _elsewhere, "two classes are called so")
 
 
 def __dir__() -> list[str]:

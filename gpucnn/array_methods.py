@@ -1,12 +1,13 @@
-"""What a Tensor has in common with NumPy's arrays: methods, conversions, printing.
+"""The methods, conversions and printing that a Tensor shares with NumPy's arrays.
 
 The mathematics is in `gpucnn.functions`; the operators are in `gpucnn.array_operators`.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -14,8 +15,8 @@ from gpucnn import backend as backends
 from gpucnn.array_operators import ArrayOperators, functions
 from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
-from gpucnn.errors import DtypeError, ShapeError, UnknownNameError
-from gpucnn.spelling import Spellings, explain_attribute, explained
+from gpucnn.errors import DtypeError, ShapeError, SignatureError, UnknownNameError
+from gpucnn.spelling import Called, Spellings, explain_attribute, explained
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Tensor
@@ -66,8 +67,7 @@ _FOREIGN = {
 #: A decorator for functions of an axis.
 names_of_axis = explained(Spellings(renamed={"dim": ("axis",), "keepdim": ("keepdims",)}))
 
-#: The same for maximum and minimum, of which PyTorch gives the indices as well.
-names_of_extremes = explained(
+_names_of_extremes = explained(
     Spellings(
         renamed={"keepdim": ("keepdims",)},
         instead={"dim": "did you mean axis? It gives the values alone, argmax(axis) the indices"},
@@ -75,8 +75,35 @@ names_of_extremes = explained(
 )
 
 
+def extreme(function: Called) -> Called:
+    """A decorator for max and min, whose axis is given by name.
+
+    By position it is ambiguous: `x.max(1)` gives the values in NumPy, values and indices in
+    PyTorch.
+    """
+    named, name = _names_of_extremes(function), function.__name__
+
+    @functools.wraps(function)
+    def checked(*args: Any, **kwargs: Any) -> Any:
+        if len(args) < 2:
+            return named(*args, **kwargs)
+        if getattr(args[1], "ndim", 0):
+            raise SignatureError(
+                f"{name} of two tensors", fix=f"use {name}imum(a, b), element by element"
+            )
+        indices = f"{'x' if name == 'max' else '(-x)'}.argmax(axis={args[1]!r})"
+        raise SignatureError(
+            f"{name}({', '.join(map(repr, args[1:]))}): the axis is given by name",
+            cause="by position it gives values and indices in PyTorch, and the values alone in"
+            " NumPy",
+            fix=f"write x.{name}(axis={args[1]!r}) for the values, {indices} for the indices",
+        )
+
+    return cast(Called, checked)
+
+
 class _Count(int):
-    """The number of elements, which says so where PyTorch's method `size` is meant."""
+    """The number of elements; a call, as of PyTorch's method `size`, raises an error."""
 
     def __call__(self, *_: object) -> None:
         raise UnknownNameError(
@@ -85,7 +112,7 @@ class _Count(int):
 
 
 class ArrayMethods(ArrayOperators):
-    """The part of `gpucnn.autograd.Tensor` that behaves as an array does."""
+    """The part of `gpucnn.autograd.Tensor` that behaves like an array."""
 
     data: Array
     name: str | None
@@ -111,7 +138,7 @@ class ArrayMethods(ArrayOperators):
     def backend(self) -> Backend:
         return backends.of(self.data)
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _FOREIGN)
@@ -123,11 +150,11 @@ class ArrayMethods(ArrayOperators):
         return self.backend.to_numpy(self.data)
 
     def item(self) -> float:
-        """The value of a Tensor of one element as a number of Python. Waits for the device."""
+        """The value of a Tensor of one element as a Python number. Waits for the device."""
         return self._only("item", "reduce it first, for example with .mean()")
 
     def _only(self, what: str, fix: str) -> Any:
-        """The one element as a number of Python; `ShapeError` if there are more, or none."""
+        """The only element as a Python number; `ShapeError` if there are more, or none."""
         if self.size != 1:
             raise ShapeError(
                 f"{what} of a tensor of shape {self.shape}",
@@ -231,13 +258,13 @@ class ArrayMethods(ArrayOperators):
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions().mean(self, axis, keepdims)
 
-    @names_of_extremes
-    def max(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions().max(self, *args, axis=axis, keepdims=keepdims)
+    @extreme
+    def max(self, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions().max(self, axis=axis, keepdims=keepdims)
 
-    @names_of_extremes
-    def min(self, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions().min(self, *args, axis=axis, keepdims=keepdims)
+    @extreme
+    def min(self, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions().min(self, axis=axis, keepdims=keepdims)
 
     def reshape(self, *shape: int | Sequence[int]) -> Tensor:
         return functions().reshape(self, *shape)

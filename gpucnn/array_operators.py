@@ -1,4 +1,4 @@
-"""The operators of a Tensor: comparisons, arithmetic, changes in place, and those it lacks."""
+"""The operators of a Tensor: comparisons, arithmetic, changes in place, and errors for others."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gpucnn.recording import count_change
 if TYPE_CHECKING:
     from gpucnn.autograd import Operand, Tensor
 
-#: Operators that a Tensor does not have, and what to write instead.
+#: Operators that a Tensor does not have: method -> (symbol, what to write instead).
 _LACKING = {
     "__and__": ("&", "of bools write the product: (x > 0) * (x < 1)"),
     "__or__": ("|", "of bools write gpucnn.functions.maximum(a, b)"),
@@ -35,7 +35,7 @@ def _lacking(symbol: str, fix: str) -> Callable[..., NoReturn]:
 
 
 class ArrayOperators:
-    """The part of `gpucnn.autograd.Tensor` that its operators are."""
+    """The operators of `gpucnn.autograd.Tensor`."""
 
     # NumPy defers to the reflected operators here instead of looping over a Tensor's elements.
     __array_ufunc__: ClassVar[None] = None
@@ -147,10 +147,10 @@ class ArrayOperators:
         return self._updated(self @ other)
 
     def _updated(self: Any, result: Tensor) -> Tensor:
-        """What `x -= y` leaves in x, where x - y is the result.
+        """The value of x after `x -= y`, where `result` is x - y.
 
-        A parameter takes the values over into its own array, as an optimizer does: whoever else
-        holds it is to see them. Every other tensor is replaced by the result, as a number is.
+        A parameter copies the values into its own array, as an optimizer does, so that every holder
+        of the array sees them. Any other tensor is replaced by the result, as a number is.
 
         Raises:
             GraphError: the change of a parameter would be recorded.
@@ -197,5 +197,5 @@ for _name, _about in _LACKING.items():
 
 @functools.cache
 def functions() -> Any:
-    """`gpucnn.functions`: late, as it is built on Tensors."""
+    """`gpucnn.functions`, imported late because it imports Tensors."""
     return importlib.import_module("gpucnn.functions")

@@ -30,16 +30,16 @@ _BACKWARD = Spellings(
 
 
 class Tensor(ArrayMethods):
-    """An array that knows how it was computed. Its operators and methods are in `ArrayMethods`.
+    """An array with the record of its computation. Its methods are in `ArrayMethods`.
 
     Args:
         array: a NumPy or CuPy array; a number or a list becomes a float32 NumPy array.
-        requires_grad: whether `backward` is to fill `.grad`.
-        name: shown in pictures of the graph.
+        requires_grad: whether `backward` computes `.grad`.
+        name: its name in messages and in pictures of the graph.
 
     Attributes:
         data: the array.
-        grad: the gradient of the last `backward` calls, an array of the shape of data, or None.
+        grad: the sum of the gradients of `backward` calls, an array of the shape of data, or None.
         creator: the Function that made it, or None for a leaf.
         changed_at: the value of `recording.changes` after its last change in place, or 0.
     """
@@ -67,7 +67,7 @@ class Tensor(ArrayMethods):
 
     @property
     def is_parameter(self) -> bool:
-        """Whether it is a leaf that requires a gradient, which training changes in place."""
+        """Whether it is a leaf that requires a gradient; training changes such in place."""
         return self.requires_grad and self.creator is None
 
     def zero_grad(self) -> None:
@@ -109,21 +109,21 @@ class Tensor(ArrayMethods):
             self._accumulate(grad)
 
     def _accumulate(self, grad: Array) -> None:
-        # Two leaves may be handed one array, or a view of it: each `.grad` gets its own.
-        handed_out = {id(grad)}
-        # Gradients of the tensors that are waiting for their Function's turn, by identity.
+        # Two leaves may get the same array, or a view of it: each `.grad` must be its own.
+        given = {id(grad)}
+        # Gradients by the identity of the tensor, for tensors that the loop has not reached.
         waiting: dict[int, Array] = {id(self): grad}
         for tensor in _from_result_to_leaves(self):
             grad = waiting.pop(id(tensor))
             if tensor.creator is None:
-                if id(grad) in handed_out or grad.base is not None:
+                if id(grad) in given or grad.base is not None:
                     grad = grad.copy()
-                handed_out.add(id(grad))
+                given.add(id(grad))
                 tensor.grad = unscalar(grad if tensor.grad is None else tensor.grad + grad)
                 continue
             for source, source_grad in tensor.creator.input_gradients(grad):
                 before = waiting.get(id(source))
-                # a + b makes a new array: an incoming gradient may be shared, so never add to it.
+                # a + b makes a new array: never add to an incoming gradient, which may be shared.
                 waiting[id(source)] = source_grad if before is None else before + source_grad
 
 
@@ -133,16 +133,16 @@ Operand = Tensor | Array | float
 class Function:
     """One differentiable operation, one instance a call.
 
-    A subclass has `forward`, from arrays to an array, and below it `backward`, from the gradient of
-    the output to the gradients of the inputs: an array, or a tuple with None for an input that
-    needs none. Options go to the constructor; a call is `Function(options)(tensor, ...)`.
+    A subclass defines `forward`, from arrays to an array, and below it `backward`, from the
+    gradient of the output to the gradients of the inputs: an array, or a tuple with None for an
+    input that needs none. The constructor takes options: `Function(options)(tensor, ...)`.
 
     Attributes:
         backend: of the input arrays, set before `forward`; `xp` is its array module.
         inputs: the input Tensors.
-        needs_input_grad: for each input, whether its gradient is wanted: skip the work if not.
-        saved: the arrays kept by `save` in forward; dropped after backward. Keep an input only
-            where a gradient is needed that takes it: until then it must not be changed in place.
+        needs_input_grad: for each input, whether its gradient is needed; else skip the work.
+        saved: the arrays kept by `save` in forward; dropped after backward. Save an input only if
+            a needed gradient uses it: until then it must not be changed in place.
         called_at: the value of `recording.changes` when it was called.
         of_reals: whether forward gets integers and bools as floats; see `operands.as_floats`.
     """
@@ -155,7 +155,6 @@ class Function:
     saved: tuple[Any, ...] = ()
     of_reals: bool = False
 
-    # Any number of arrays: each Function names its own.
     def forward(self, *arrays: Any, **_: Any) -> Array:
         raise NotImplementedError
 
@@ -163,7 +162,7 @@ class Function:
         raise NotImplementedError
 
     def save(self, *arrays: Array | None) -> None:
-        """Keeps arrays for `backward`, where they are `self.saved`."""
+        """Keeps arrays as `self.saved` for `backward`."""
         self.saved = arrays
 
     @property
@@ -193,7 +192,7 @@ class Function:
         return result
 
     def _explain(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:
-        """Raise an error of NumPy's as one of ours, if this is a Function of the library."""
+        """Raise a NumPy error as one of ours, if this is a Function of the library."""
         if isinstance(error, GpucnnError) or not type(self).__module__.startswith("gpucnn."):
             raise error
         shapes = isinstance(error, (ValueError, IndexError))
@@ -255,12 +254,12 @@ class Function:
                     fix="call backward before optimizer.step() and changes such as w -= 1, or run "
                     "the forward computation again",
                 )
-            if tensor.creator is not None:  # of which it may be a view
+            if tensor.creator is not None:  # it may be a view of an input
                 sources += tensor.creator.inputs
 
 
 def as_tensors(values: Sequence[Operand]) -> tuple[Tensor, ...]:
-    """Operands as Tensors; numbers and lists get their dtype from the arrays: `constant`."""
+    """Operands as Tensors; numbers and lists get their dtype from the arrays, by `constant`."""
     if all([isinstance(value, Tensor) for value in values]):
         return tuple(values)  # type: ignore[arg-type]
     arrays = [_array_of(value) for value in values]
@@ -283,20 +282,20 @@ def _array_of(value: Any) -> Array | None:
 
 
 def _array_from(value: Any) -> Array:
-    """The array of what a Tensor is made from that is no NumPy array."""
+    """The array for a Tensor from a value that is no NumPy array."""
     if isinstance(value, Tensor):
         return value.data
     if not hasattr(value, "dtype"):
         return as_array(value).astype(np.float32)
     if backends.device_of(value) is None:
-        backends.of(value)  # which says so
+        backends.of(value)  # raises
     return unscalar(value)
 
 
 def _from_result_to_leaves(result: Tensor) -> list[Tensor]:
-    """The recorded tensors behind `result`, each before all that it was computed from.
+    """The recorded tensors behind `result`, each before those that it was computed from.
 
-    A depth-first post-order with a stack of our own: a graph may be deeper than Python recurses.
+    A depth-first post-order with an explicit stack: a graph may be too deep for recursion.
     """
     order: list[Tensor] = []
     seen: set[int] = set()

@@ -1,7 +1,6 @@
-"""What a computation takes: arrays, and numbers and lists that get their dtype from the arrays.
+"""Operands of a computation: arrays, and numbers and lists that get their dtype from the arrays.
 
-A number of NumPy's, such as `np.sqrt(2)` gives, counts as a number of Python beside floats: it does
-not make float32 float64.
+Beside floats, a NumPy number such as `np.sqrt(2)` counts as a Python number: float32 stays float32.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from gpucnn.errors import DtypeError, GpucnnError, ShapeError
 
 
 def is_array(value: Any) -> bool:
-    """Whether a value has a dtype of its own: arrays have one, and numbers of NumPy's do not."""
+    """Whether a value counts as an array, with a dtype of its own; NumPy numbers do not."""
     return hasattr(value, "dtype") and not isinstance(value, np.generic)
 
 
@@ -47,9 +46,8 @@ def as_array(values: Any, fix: str = "give an array, a number or a list of numbe
 def constant(backend: Backend, values: Any, dtype: Any) -> Array:
     """A number or a list of numbers beside arrays of a dtype.
 
-    Beside floats it gets their dtype. Beside integers and bools it gets the dtype that NumPy gives
-    the result: a list, or a number of NumPy's, counts as an array, and a number of Python's has no
-    dtype of its own.
+    Beside floats it gets their dtype. Beside integers and bools it gets NumPy's dtype for the
+    result: a list or a NumPy number counts as an array, and a Python number has no dtype.
 
     Raises:
         DtypeError: they are no numbers, or beyond what the dtype can hold.
@@ -70,10 +68,10 @@ def constant(backend: Backend, values: Any, dtype: Any) -> Array:
 
 
 def as_floats(arrays: list[Array]) -> list[Array]:
-    """Arrays of which those of integers or bools are made floats.
+    """The arrays, those of integers and bools converted to floats.
 
-    They get the dtype of the arrays that are floats already. Without such it is float32, or float64
-    for integers of 32 bits and more, whose values float32 does not have.
+    They get the dtype of the arrays that are floats already. If there are none it is float32, or
+    float64 for integers of 32 bits and more, which float32 cannot hold.
     """
     if all([array.dtype.kind == "f" for array in arrays]):
         return arrays
@@ -83,12 +81,12 @@ def as_floats(arrays: list[Array]) -> list[Array]:
 
 
 def number(value: Any, call: str, name: str, instead: str) -> float:
-    """An option of a function that is one number, as a number of Python.
+    """An option that is one number, as a Python number.
 
     Args:
         call: the function, for the message: "power".
         name: the option, for the message: "the exponent".
-        instead: what to write where it varies from element to element.
+        instead: the fix, for an option that varies from element to element.
 
     Raises:
         DtypeError: it is an array, a Tensor, or no number.
@@ -105,7 +103,7 @@ def number(value: Any, call: str, name: str, instead: str) -> float:
 
 
 def unscalar(array: Array) -> Array:
-    """An array, also where NumPy makes a number of a result without axes."""
+    """The array; NumPy turns a result without axes into a number, which this undoes."""
     return np.asarray(array) if isinstance(array, np.generic) else array
 
 

@@ -1,7 +1,8 @@
 """Optimizers: they change parameters by their gradients, in place and on their device.
 
-The update formulas are in `gpucnn.backend.contract`. What changes from step to step (learning rate,
-step count, whether a loss was not finite) lies in arrays on the device: a step reads nothing back.
+The update formulas are in `gpucnn.backend.contract`. The values that change from step to step
+(learning rate, step count, whether a loss was not finite) are in arrays on the device: a step reads
+nothing back.
 """
 
 from __future__ import annotations
@@ -20,18 +21,11 @@ from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
 __all__ = [
-    "OPTIMIZERS",
-    "SGD",
-    "Adam",
-    "AdamW",
-    "Optimizer",
-    "RMSprop",
-    "clip_grad_norm",
-    "default_learning_rate",
-    "get",
-]
+    "OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "clip_grad_norm",
+    "default_learning_rate", "get"
+]  # fmt: skip
 
-#: The arguments of PyTorch and Keras, and ours.
+#: Arguments of PyTorch and Keras, and ours.
 _spelled = explained(
     Spellings(
         renamed={
@@ -51,7 +45,7 @@ _spelled = explained(
     )
 )
 
-#: Names of PyTorch and Keras that their optimizers have, and what to write instead.
+#: Attributes of optimizers in PyTorch and Keras, and what to write instead.
 _FOREIGN_ATTRIBUTES = {
     "add_param_group": "make a second optimizer for the other parameters",
     "apply_gradients": "set parameter.grad and use step()",
@@ -69,21 +63,21 @@ class Optimizer:
             of names to parameters. They must stay on their device.
         learning_rate: at least 0; by default `default_learning_rate` of the class.
         lr: the same by its name in PyTorch; one of the two.
-        weight_decay: at least 0; times the parameter it is added to the gradient.
+        weight_decay: at least 0; weight_decay * parameter is added to the gradient.
 
     Attributes:
         parameters: path or name -> parameter.
-        learning_rate: float32 (1,) on the device. A number, or an array of one, that is assigned is
-            written into it.
-        lr: the same by its name in PyTorch, but read as a number of Python, for which it waits for
-            the device.
+        learning_rate: float32 (1,) on the device. Assigning a number, or an array of one element,
+            writes it into this array.
+        lr: the same by its name in PyTorch, but read as a Python number; reading waits for the
+            device.
         step_count: uint32 (1,) on the device, the number of steps done.
-        found_inf: uint32 (1,) on the device; while it is not zero a step changes nothing.
+        found_inf: uint32 (1,) on the device; while it is not 0, a step changes nothing.
         state: slot -> path of the parameter -> array of the parameter's shape.
 
     Raises:
         UsageError: a number is negative or not finite, there are no parameters, or the call does
-            not fit the signature.
+            not match the signature.
     """
 
     slots: tuple[str, ...] = ()
@@ -104,7 +98,7 @@ class Optimizer:
                 fix="pass a model that has some, or model.parameters()",
             )
         self.weight_decay = check_number("weight_decay", weight_decay)
-        # By the backend: the array module would put them on the current one of several devices.
+        # `backend.asarray` uses the parameters' device; the array module uses the current one.
         backend = backends.of(*(p.data for p in self.parameters.values()))
         self._learning_rate = backend.asarray(np.zeros(1, np.float32))
         self.step_count = backend.asarray(np.zeros(1, np.uint32))
@@ -125,7 +119,7 @@ class Optimizer:
         rate = lr if learning_rate is None else learning_rate
         self.set_learning_rate(self.default_learning_rate if rate is None else rate)
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _FOREIGN_ATTRIBUTES)
@@ -133,6 +127,15 @@ class Optimizer:
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
+
+    @property
+    def _shared(self) -> dict[str, Any]:
+        """The arguments that every update of a backend takes."""
+        return {
+            "learning_rate": self.learning_rate,
+            "weight_decay": self.weight_decay,
+            "found_inf": self.found_inf,
+        }
 
     @property
     def learning_rate(self) -> Any:
@@ -144,7 +147,7 @@ class Optimizer:
 
     @property
     def lr(self) -> float:
-        # Its shortest decimal form: a rate of 0.1 is not to be read as 0.10000000149011612.
+        # The shortest decimal form: 0.1, not 0.10000000149011612.
         return float(str(backends.of(self.learning_rate).to_numpy(self.learning_rate)[0]))
 
     @lr.setter
@@ -165,7 +168,7 @@ class Optimizer:
     def step(self) -> None:
         """Change every parameter that has a gradient and is not frozen."""
         with backends.of(self.step_count).quiet_device():
-            # Counted from 1; a stopped step does not count: the state is the last good one.
+            # Counted from 1. A step that changes nothing does not count.
             self.step_count += (self.found_inf == 0).astype("uint32")
         now = count_change()
         for path, parameter in self.parameters.items():
@@ -187,7 +190,7 @@ class Optimizer:
         return copy_out(self.arrays())
 
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
-        """Copy what `state_dict` gave back; all of it or, on error, nothing.
+        """Copy the result of `state_dict` into the optimizer; all of it or, on error, nothing.
 
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
@@ -205,7 +208,7 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, in PyTorch's form; see `Backend.sgd_update`.
+    """Stochastic gradient descent with momentum, in PyTorch's form; see `gpucnn.ops.sgd_update`.
 
     Args:
         learning_rate: 0.01 by default.
@@ -240,20 +243,18 @@ class SGD(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["velocity"][path] if self.momentum else None,
-            learning_rate=self.learning_rate,
             momentum=self.momentum,
             nesterov=self.nesterov,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
 class RMSprop(Optimizer):
-    """Tieleman and Hinton 2012; see `Backend.rmsprop_update`.
+    """Tieleman and Hinton 2012; see `gpucnn.ops.rmsprop_update`.
 
     Args:
         learning_rate: 1e-3 by default.
-        rho: how much of the mean square is kept, in [0, 1).
+        rho: the weight of the old mean square, in [0, 1).
         eps: added to its root.
     """
 
@@ -279,20 +280,18 @@ class RMSprop(Optimizer):
             parameter.data,
             parameter.grad,
             self.state["square_avg"][path],
-            learning_rate=self.learning_rate,
             rho=self.rho,
             eps=self.eps,
-            weight_decay=self.weight_decay,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
 class Adam(Optimizer):
-    """Kingma and Ba, "Adam" (ICLR 2015); see `Backend.adam_update`.
+    """Kingma and Ba, "Adam" (ICLR 2015); see `gpucnn.ops.adam_update`.
 
     Args:
         learning_rate: 1e-3 by default.
-        beta1, beta2: how much of the mean and of the mean square is kept, in [0, 1).
+        beta1, beta2: the weights of the old mean and the old mean square, in [0, 1).
         eps: added to the root of the corrected mean square.
     """
 
@@ -322,14 +321,12 @@ class Adam(Optimizer):
             parameter.grad,
             self.state["m"][path],
             self.state["v"][path],
-            learning_rate=self.learning_rate,
             step=self.step_count,
             beta1=self.beta1,
             beta2=self.beta2,
             eps=self.eps,
-            weight_decay=self.weight_decay,
             decoupled=self.decoupled,
-            found_inf=self.found_inf,
+            **self._shared,
         )
 
 
@@ -350,15 +347,8 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
     ) -> None:
-        super().__init__(
-            parameters,
-            learning_rate,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            eps=eps,
-            weight_decay=weight_decay,
-        )
+        options: dict[str, Any] = {"lr": lr, "beta1": beta1, "beta2": beta2, "eps": eps}
+        super().__init__(parameters, learning_rate, **options, weight_decay=weight_decay)
 
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {

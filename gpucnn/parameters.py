@@ -15,7 +15,7 @@ from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.spelling import Spellings, explained
 
-#: What an optimizer takes: a built module, or parameters with or without their names.
+#: The argument of an optimizer: a built module, or parameters with or without their names.
 Parameters = Module | Mapping[str, Tensor] | Iterable[Tensor]
 
 _LARGEST = float(np.finfo(np.float32).max)  # numbers go to kernels and arrays as float32
@@ -24,8 +24,8 @@ _LARGEST = float(np.finfo(np.float32).max)  # numbers go to kernels and arrays a
 def named(parameters: Parameters) -> dict[str, Tensor]:
     """Parameters by their names, each once and in their order.
 
-    A parameter of a built module knows its path. In a list, one without a name, or with a name that
-    an earlier one has, gets its number: "parameter.3", "dense1.weight.5".
+    The name of a parameter of a built module is its path. In a list, a parameter without a name, or
+    with the name of an earlier one, gets its number: "parameter.3", "dense1.weight.5".
 
     Raises:
         UsageError: one of them is no parameter.
@@ -78,16 +78,15 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> Tensor:
 
     as in PyTorch (Pascanu, Mikolov and Bengio 2013, section 3.2). Call it between `backward` and
     `step`. Each `.grad` becomes a new array. Nothing is read back from the device, so a norm that
-    is not finite is not refused: a NaN makes every gradient NaN; an infinite one makes them 0, or
+    is not finite raises no error: a NaN makes every gradient NaN; an infinite norm makes them 0, or
     NaN where they were infinite. Check the result, as in `math.isfinite(float(norm))`.
 
     Args:
-        parameters: as an optimizer takes them. Frozen ones, and those without a gradient, are
-            passed over.
+        parameters: as for an optimizer. Frozen ones, and those without a gradient, are skipped.
         max_norm: at least 0.
 
     Returns:
-        The norm before scaling, float64 (); the sums are taken in float64 and in a fixed order.
+        The norm before scaling, float64 (); it is summed in float64 and in a fixed order.
     """
     check_number("max_norm", max_norm)
     trained: list[tuple[Tensor, Array]] = [

@@ -1,7 +1,7 @@
-"""Whether computations on Tensors are recorded: they are, unless `no_grad` says otherwise.
+"""Recording of computations on Tensors, and `no_grad`, which stops it.
 
 A record holds arrays that the gradient needs. `changes` counts the changes of Tensors in place, so
-that a backward can tell whether one of them came after the forward.
+that a backward can detect a change after the forward.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 _local = threading.local()
 
 
-#: How many changes in place there were, of any Tensor.
+#: The number of changes in place so far, of any Tensor.
 changes = 0
 
 
@@ -35,7 +35,7 @@ def is_grad_enabled() -> bool:
     return getattr(_local, "enabled", True)
 
 
-#: Tells a function whose body runs after the call.
+#: Tests for a function whose body runs after the call.
 _RUNS_LATER = (
     inspect.isgeneratorfunction,
     inspect.iscoroutinefunction,
@@ -63,7 +63,7 @@ class no_grad(ContextDecorator):
         return super().__call__(function)
 
     def __enter__(self) -> None:
-        # A stack, as one instance used as a decorator may be entered again before it is left.
+        # A stack: a decorator is one instance, which may be entered again before it is left.
         stack = _local.__dict__.setdefault("stack", [])
         stack.append(is_grad_enabled())
         _local.enabled = False

@@ -1,7 +1,7 @@
-"""Names and calls as other libraries spell them: the error shows the same in ours.
+"""Errors for names and calls of other libraries: they show the equivalent in this library.
 
-Nothing here runs unless Python finds no such name, or refuses a call. A call is then read as one of
-another library's, and its arguments are translated by name.
+Nothing here runs unless Python does not find a name, or refuses a call. The call is then read as a
+call of another library, and its arguments are translated by name.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 class _Short(reprlib.Repr):
-    """How an argument is shown in an error: of an array the kind and the shape."""
+    """The form of an argument in an error: of an array its type and shape."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -40,13 +40,13 @@ _short = _Short().repr
 
 @dataclass(frozen=True, kw_only=True)
 class Spellings:
-    """How other libraries write calls of what is here.
+    """Calls of our functions as other libraries write them.
 
     Args:
         renamed: their parameter -> ours; the first that the function has.
-        instead: their parameter -> what stands for it here, where no parameter does.
-        signatures: our function -> the same elsewhere -> its parameters, in their order.
-        converted: (the function elsewhere, their parameter) -> what makes its value ours.
+        instead: their parameter -> an explanation, for those without a counterpart.
+        signatures: our function -> its counterpart -> the parameters of that, in their order.
+        converted: (the counterpart, their parameter) -> function from their value to ours.
     """
 
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -56,38 +56,50 @@ class Spellings:
 
 
 class _Call(NamedTuple):
-    """A call as it would be written, and the arguments that have no place in it, with reasons."""
+    """A call in our spelling, and the arguments that it leaves out, with reasons."""
 
     text: str
     without: list[str]
 
 
 def explain_names(module: str, table: Mapping[str, str]) -> None:
-    """Let a module answer names of other libraries with ours, by a `__getattr__`.
+    """Give a module a `__getattr__` that answers names of other libraries with ours.
 
-    For `hasattr`, `getattr` with a default and `dir` the names do not exist; nor for type checkers,
-    which would accept every name if it saw a `__getattr__`.
+    The names do not exist for `hasattr`, `getattr` with a default and `dir`, nor for type checkers,
+    which would accept every name if they saw a `__getattr__`.
 
     Args:
-        module: the name of the module, which calls this.
+        module: the name of the module that calls this.
         table: name in another library -> what to write here.
     """
 
     def __getattr__(name: str) -> NoReturn:
-        if name in table:
-            # `hasattr` needs an AttributeError, of which an import would show nothing.
-            imported = _imports_a_name(sys._getframe(1))
-            error = UnknownImportError if imported else UnknownNameError
-            raise error(f"{module} has no {name}", fix=table[name])
-        raise AttributeError(
-            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
-        )
+        raise missing_name(module, name, table)
 
     sys.modules[module].__getattr__ = __getattr__  # type: ignore[method-assign]
 
 
+def missing_name(
+    module: str, name: str, table: Mapping[str, str], cause: str | None = None
+) -> AttributeError | ImportError:
+    """The error that the `__getattr__` of a module raises, which calls this.
+
+    Args:
+        table: as in `explain_names`; for a name that is not in it the error is Python's.
+        cause: why the names of the table are missing.
+    """
+    if name not in table:
+        return AttributeError(
+            f"module {module!r} has no attribute {name!r}", name=name, obj=sys.modules[module]
+        )
+    # `hasattr` needs an AttributeError, whose text an import does not show.
+    imported = _imports_a_name(sys._getframe(2))
+    error = UnknownImportError if imported else UnknownNameError
+    return error(f"{module} has no {name}", cause=cause, fix=table[name])
+
+
 def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any:
-    """What the `__getattr__` of a class does: raise, with our name for one of another library.
+    """The body of a class's `__getattr__`: raises, with our name for one of another library.
 
     Args:
         table: as in `explain_names`.
@@ -96,11 +108,11 @@ def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any
         kind = type(owner).__name__
         article = "an" if kind[0] in "AEIOU" else "a"
         raise UnknownNameError(f"{article} {kind} has no {name}", fix=table[name])
-    return object.__getattribute__(owner, name)  # once more, for the error that Python gives
+    return object.__getattribute__(owner, name)  # again, to raise Python's error
 
 
 def explained(spellings: Spellings) -> Callable[[Called], Called]:
-    """A decorator: a call that does not fit the signature raises a `SignatureError` that shows it.
+    """A decorator: a call that does not match the signature raises a `SignatureError` with it.
 
     It is for functions and methods of this library, and for the `__init__` of its classes.
     """
@@ -134,7 +146,7 @@ def _imports_a_name(frame: FrameType) -> bool:
 
 
 def _own_class(cls: type, init: Callable[..., Any]) -> type:
-    """The class of the library of `init` that a class is or is made from."""
+    """The class itself, or its nearest base, that belongs to the library of `init`."""
     library = init.__module__.partition(".")[0]
     return next(c for c in cls.__mro__ if c.__module__.partition(".")[0] == library)
 
@@ -175,7 +187,7 @@ def _translations(
     kwargs: Mapping[str, Any],
     spellings: Spellings,
 ) -> Iterator[tuple[str, _Call]]:
-    """The call as one of another library's, and in our spelling, for each that it can be of."""
+    """The call as one of another library, and in our spelling, for each library that it fits."""
     for theirs, listed in spellings.signatures.get(called.__name__, {}).items():
         known = listed.split()
         if len(args) > len(known):
@@ -200,7 +212,7 @@ def _translations(
         if not _binds(signature, (), ours):
             continue
         try:
-            called(**ours)  # the values tell apart what the names do not
+            called(**ours)  # several libraries may have these names: the values decide
         except GpucnnError:
             continue
         yield theirs, _Call(_written(called.__name__, signature, ours), without)
@@ -212,7 +224,7 @@ def _faults(
     kwargs: Mapping[str, Any],
     spellings: Spellings,
 ) -> Iterator[str]:
-    """What is wrong with a call that is of no other library either."""
+    """The faults of a call that matches no other library either."""
     parameters = signature.parameters
     by_position = [k for k, p in parameters.items() if p.kind is p.POSITIONAL_OR_KEYWORD]
     for key in kwargs:
@@ -250,7 +262,7 @@ def _listed(signature: inspect.Signature) -> Iterator[str]:
 
 
 def _written(name: str, signature: inspect.Signature, given: Mapping[str, Any]) -> str:
-    """A call with these arguments: by position where that can be, and else by name."""
+    """A call with these arguments, by position if possible, else by name."""
     args: list[Any] = []
     kwargs = dict(given)
     for key, parameter in signature.parameters.items():

@@ -1,4 +1,4 @@
-// Batch normalisation by channel, and its gradients (Ioffe and Szegedy 2015).
+// Batch normalization by channel, and its gradients (Ioffe and Szegedy 2015).
 //
 //     mean[c] = sum_{n,p} x[n,c,p] / M                      M = N * P
 //     var[c] = sum_{n,p} (x[n,c,p] - mean[c])^2 / M
@@ -17,7 +17,7 @@
 // Launch:  *_partial: grid (ceil(C / lanes), parts), block THREADS. *_channels: one-dimensional, 32
 //          C threads or more. *_output: one-dimensional, ceil(N * C * P / 4) threads or more.
 // Limits:  M >= 1.
-// Floor:   12 bytes an element forward (two reads, one write), 20 backward (four reads, one write).
+// Traffic: 12 bytes an element forward (two reads, one write), 20 backward (four reads, one write).
 // Ladder:  mean and then variance are two passes, and E[x^2] - E[x]^2 in one pass is wrong by its
 //          rounding where the mean is far from zero. Here a pass keeps (count, mean, m2) with m2
 //          the sum of squared distances from the mean, and joins such triples (Chan, Golub, LeVeque

@@ -8,7 +8,7 @@
 //          (channels.cuh). bias_grad_sum: one warp, one channel.
 // Launch:  bias_grad_partial: grid (ceil(C / lanes), parts), block THREADS.
 //          bias_grad_sum: one-dimensional, 32 C threads or more.
-// Floor:   4 bytes an element of grad_y; partial is small.
+// Traffic: 4 bytes an element of grad_y; partial is small.
 // Ladder:  a block a channel leaves most of a GPU idle, as there are few channels; parts fill it.
 //          Packs of four then quarter the instructions.
 #include "channels.cuh"

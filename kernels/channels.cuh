@@ -1,10 +1,10 @@
 // Reductions over all but the channel axis of an (N, C, P) array.
 //
-// The elements of a channel are N runs of P neighbours, C * P apart. A block takes one channel, or
-// `lanes` neighbouring ones where P is 1 and a run would be a single element:
+// The elements of a channel are N runs of P neighbors, C * P apart. A block takes one channel, or
+// `lanes` neighboring ones where P is 1 and a run would be a single element:
 //
 //     lanes = 1     thread t:  worker t of the channel, a pack of four at a time
-//     lanes = 32    thread t:  channel t % 32, worker t / 32          a warp reads 32 neighbours
+//     lanes = 32    thread t:  channel t % 32, worker t / 32          a warp reads 32 neighbors
 //
 // The elements are cut into gridDim.y parts, since a few channels alone would not fill a GPU. The
 // workers' results meet in shared memory as a tree, the parts' in a second kernel. The order of all

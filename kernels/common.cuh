@@ -1,4 +1,4 @@
-// What every kernel shares: the element type, the index type, thread numbering, small arithmetic.
+// Shared by all kernels: the element type, the index type, thread numbers, small arithmetic.
 //
 // The launcher chooses `real` from the arrays (-DREAL=double) and `index_t` from their size
 // (-DWIDE from 2^30 elements on). A source reads `#include "common.cuh"`; the launcher puts this

@@ -7,9 +7,9 @@
 //
 // Layouts: grad_y (N, F, OH, OW), w (F, C/groups, KH, KW), grad_x (N, C, H, W).
 //
-// A stride of s leaves most pairs of pixel and tap without an output: h + p - kh*d must be a
-// multiple of s, and for which taps it is one depends on h % s alone. So pixels are taken in
-// stride_h times stride_w phases; in a phase the taps are an arithmetic progression:
+// At a stride of s most pairs of pixel and tap have no output: h + p - kh*d must be a multiple of
+// s, and h % s alone decides for which taps it is one. So the pixels are divided into stride_h
+// times stride_w phases. In a phase the taps are an arithmetic progression:
 //
 //     phase h % s, h = phase + s*hh:    kh = first + every*i,   oh = hh + offset - step*i
 //     with every = s / gcd(s, d),  step = d / gcd(s, d)
@@ -18,12 +18,15 @@
 //                                       kh:   1    0,2    1    0,2    1
 //                                       oh:   0    1,0    1    2,1    2
 //
-// In a phase the gradient is a convolution of stride 1, and no product with a zero is ever formed.
+// In a phase the gradient is a convolution of stride 1, without a multiplication by zero.
 // A phase without taps (a kernel smaller than the stride) gets zeros.
 //
 // The ladder:
-//   naive    One thread, one pixel of grad_x, in float or double; tries every tap. The oracle.
-//   tiled    An implicit matrix product a phase, as in conv2d_forward.cu:
+//   naive    One thread, one pixel of grad_x, in float or double; it tries every tap. The oracle.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh):
+//            w (C/groups, K) by columns (K, N*H*W), K = F/groups * KH * KW. It knows no phases: a
+//            column holds a zero for each tap without an output.
+//   tiled    An implicit matrix product for each phase, in float (tile.cuh):
 //
 //                 w (C/groups, K)        columns (K, pixels of the phase)      K = F/groups * taps
 //
@@ -38,6 +41,8 @@
 //   direct   CHANNELS: 1, or 4 for 2 to 4.
 // Limits:  F/groups * KH * KW, H * W and padded sizes below 2^30.
 //          direct: KH * KW * CHANNELS <= 4096.
+#include "conv2d.cuh"
+#include "shared.cuh"
 #include "window.cuh"
 
 #ifndef STRIDE
@@ -51,30 +56,60 @@
 #define WEIGHTS 4096  // floats of shared memory: the weights of as many filters as fit
 
 // Launch: one-dimensional, N*C*H*W threads or more.
-extern "C" __global__ void conv2d_backward_input_naive(
-    const real *__restrict__ grad_y, const real *__restrict__ w, real *grad_x, int N, int C, int H,
-    int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h, int stride_w, int top,
-    int left, int dilation_h, int dilation_w) {
+extern "C" __global__ void conv2d_backward_input_naive(const real *__restrict__ grad_y,
+                                                       const real *__restrict__ w, real *grad_x,
+                                                       const Conv2dGeometry g) {
     const index_t i = thread_index();
-    if (i >= static_cast<index_t>(N) * C * H * W) return;
-    const int iw = i % W, ih = i / W % H, c = i / W / H % C, n = i / W / H / C;
-    const int channels = C / groups, filters = F / groups, f0 = c / channels * filters;
+    if (i >= static_cast<index_t>(g.N) * g.C * g.H * g.W) return;
+    const int iw = i % g.W, ih = i / g.W % g.H, c = i / g.W / g.H % g.C, n = i / g.W / g.H / g.C;
+    const int channels = g.C / g.groups, filters = g.F / g.groups, f0 = c / channels * filters;
     real sum = 0;
     for (int f = f0; f < f0 + filters; ++f) {
-        const real *const plane = grad_y + (static_cast<index_t>(n) * F + f) * OH * OW;
-        const index_t first = (static_cast<index_t>(f) * channels + c % channels) * KH * KW;
-        for (int kh = 0; kh < KH; ++kh) {
-            const int h = ih + top - kh * dilation_h;  // oh * stride_h, if there is one
-            if (h < 0 || h % stride_h != 0 || h / stride_h >= OH) continue;
-            for (int kw = 0; kw < KW; ++kw) {
-                const int v = iw + left - kw * dilation_w;
-                if (v < 0 || v % stride_w != 0 || v / stride_w >= OW) continue;
-                sum += plane[static_cast<index_t>(h / stride_h) * OW + v / stride_w] *
-                       w[first + kh * KW + kw];
+        const real *const plane = grad_y + (static_cast<index_t>(n) * g.F + f) * g.OH * g.OW;
+        const index_t first = (static_cast<index_t>(f) * channels + c % channels) * g.KH * g.KW;
+        for (int kh = 0; kh < g.KH; ++kh) {
+            const int h = ih + g.top - kh * g.dilation_h;  // oh * stride_h, if there is one
+            if (h < 0 || h % g.stride_h != 0 || h / g.stride_h >= g.OH) continue;
+            for (int kw = 0; kw < g.KW; ++kw) {
+                const int v = iw + g.left - kw * g.dilation_w;
+                if (v < 0 || v % g.stride_w != 0 || v / g.stride_w >= g.OW) continue;
+                sum += plane[static_cast<index_t>(h / g.stride_h) * g.OW + v / g.stride_w] *
+                       w[first + kh * g.KW + kw];
             }
         }
     }
     grad_x[i] = sum;
+}
+
+// Launch: grid (ceil(N*H*W / TILE), groups * ceil(C/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_backward_input_shared(const real *__restrict__ grad_y,
+                                                        const real *__restrict__ w, real *grad_x,
+                                                        const Conv2dGeometry g) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups, taps = g.KH * g.KW;
+    const int tiles = (channels + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y;
+    const index_t column = static_cast<index_t>(blockIdx.x) * TILE + threadIdx.x;  // (n, h, w)
+    const index_t n = column / g.W / g.H;
+    const int ih = column / g.W % g.H, iw = column % g.W;
+
+    const auto weight = [&](int k) {  // k = (f, kh, kw)
+        const index_t f = group * filters + k / taps;
+        return w[(f * channels + row) * taps + k % taps];
+    };
+    const auto gradient = [&](int k) {
+        const int f = group * filters + k / taps, kh = k / g.KW % g.KH, kw = k % g.KW;
+        const int h = ih + g.top - kh * g.dilation_h;  // oh * stride_h, if there is one
+        const int v = iw + g.left - kw * g.dilation_w;
+        if (h < 0 || h % g.stride_h != 0 || h / g.stride_h >= g.OH) return real(0);
+        if (v < 0 || v % g.stride_w != 0 || v / g.stride_w >= g.OW) return real(0);
+        return grad_y[((n * g.F + f) * g.OH + h / g.stride_h) * g.OW + v / g.stride_w];
+    };
+    const bool has_row = row < channels, has_column = n < g.N;
+    const real sum = tile_product(a, b, filters * taps, has_row, has_column, weight, gradient);
+    if (has_row && has_column)
+        grad_x[((n * g.C + group * channels + row) * g.H + ih) * g.W + iw] = sum;
 }
 
 // The taps of one axis that reach the pixels of a phase: first + every*i, for i < count. Tap i of
@@ -121,26 +156,26 @@ __device__ inline void load_weights(float (&next)[LOADS_A], const float *w, inde
 // grad_x + part * (N*C*H*W): with one part grad_x itself, else a workspace.
 // Launch: grid (ceil(N * ceil(H/stride_h) * ceil(W/stride_w) / BN), groups * ceil(C/groups / BM),
 //         phases * parts), THREADS threads.
-extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_input_tiled(
-    const float *__restrict__ grad_y, const float *__restrict__ w, float *__restrict__ grad_x,
-    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
-    int stride_w, int top, int left, int dilation_h, int dilation_w, int depth) {
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
+    conv2d_backward_input_tiled(const float *__restrict__ grad_y, const float *__restrict__ w,
+                                float *__restrict__ grad_x, Conv2dGeometry g, int depth) {
     __shared__ __align__(16) float a[2][BK][BM + PAD];
     __shared__ __align__(16) float b[2][BK][BN + PAD];
-    if (STRIDE == 1) stride_h = stride_w = 1;
-    const int phases = stride_h * stride_w, phase = blockIdx.z % phases, part = blockIdx.z / phases;
-    const int phase_h = phase / stride_w, phase_w = phase % stride_w;
-    const phase_t h = find_phase(phase_h, KH, stride_h, top, dilation_h);
-    const phase_t v = find_phase(phase_w, KW, stride_w, left, dilation_w);
+    if (STRIDE == 1) g.stride_h = g.stride_w = 1;
+    const int phases = g.stride_h * g.stride_w, phase = blockIdx.z % phases;
+    const int part = blockIdx.z / phases;
+    const int phase_h = phase / g.stride_w, phase_w = phase % g.stride_w;
+    const phase_t h = find_phase(phase_h, g.KH, g.stride_h, g.top, g.dilation_h);
+    const phase_t v = find_phase(phase_w, g.KW, g.stride_w, g.left, g.dilation_w);
     const taps_t taps = {h.count, v.count, -h.step, -v.step};
-    const int height = (H - phase_h + stride_h - 1) / stride_h;  // the pixels of the phase
-    const int width = (W - phase_w + stride_w - 1) / stride_w;
-    const int channels = C / groups, filters = F / groups, K = filters * h.count * v.count;
+    const int height = (g.H - phase_h + g.stride_h - 1) / g.stride_h;  // the pixels of the phase
+    const int width = (g.W - phase_w + g.stride_w - 1) / g.stride_w;
+    const int channels = g.C / g.groups, filters = g.F / g.groups, K = filters * h.count * v.count;
     const int tiles = (channels + BM - 1) / BM, group = blockIdx.y / tiles;
     const int c0 = blockIdx.y % tiles * BM, rows = channels - c0;
     const int pixels = height * width, begin = part * depth, end = min(K, begin + depth);
     const index_t column0 = static_cast<index_t>(blockIdx.x) * BN;
-    const index_t columns = static_cast<index_t>(N) * pixels - column0;
+    const index_t columns = static_cast<index_t>(g.N) * pixels - column0;
     if (columns <= 0) return;  // the whole block: phases differ in size
 
     windows_t windows;
@@ -149,22 +184,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_
         const int at = threadIdx.x % WARP + WARP * j;
         const index_t n = (column0 + at) / pixels;
         const int pixel = (column0 + at) % pixels;
-        set_window(windows, j, (n * F + group * filters) * OH * OW,
-                   at < columns ? pixel / width + h.offset : FAR, pixel % width + v.offset, OH, OW,
-                   taps);
+        set_window(windows, j, (n * g.F + group * filters) * g.OH * g.OW,
+                   at < columns ? pixel / width + h.offset : FAR, pixel % width + v.offset, g.OH,
+                   g.OW, taps);
     }
 
-    index_t weights = static_cast<index_t>(group) * filters * channels * KH * KW;
-    weights += static_cast<index_t>(c0) * KH * KW;
+    index_t weights = static_cast<index_t>(group) * filters * channels * g.KH * g.KW;
+    weights += static_cast<index_t>(c0) * g.KH * g.KW;
     float next_a[LOADS_A], next_b[ROWS][COLUMNS], sum[8][8] = {};
     const int row = tile_row(), column = tile_column();
     const auto load = [&](int k) {
 #if KERNEL == 1
         load_across_k<BM>(next_a, w, weights, channels, rows, k, end);
 #else
-        load_weights(next_a, w, weights, rows, channels, k, end, KH, KW, h, v);
+        load_weights(next_a, w, weights, rows, channels, k, end, g.KH, g.KW, h, v);
 #endif
-        load_windows(next_b, grad_y, windows, k, end, OH, OW, taps);
+        load_windows(next_b, grad_y, windows, k, end, g.OH, g.OW, taps);
     };
     const auto store = [&](int buffer) {
 #if KERNEL == 1
@@ -183,32 +218,33 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_backward_
         __syncthreads();
     }
 
-    grad_x += static_cast<index_t>(part) * N * C * H * W;
+    grad_x += static_cast<index_t>(part) * g.N * g.C * g.H * g.W;
     write_tile(
-        sum, grad_x, static_cast<index_t>(H) * W, rows, columns,
+        sum, grad_x, static_cast<index_t>(g.H) * g.W, rows, columns,
         phases == 1 && pixels % 4 == 0 && is_aligned(grad_x),
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
             const int pixel = (column0 + column) % pixels;
-            return ((n * C + group * channels + c0) * H + phase_h + pixel / width * stride_h) * W +
-                   phase_w + pixel % width * stride_w;
+            const int ih = phase_h + pixel / width * g.stride_h;
+            const int iw = phase_w + pixel % width * g.stride_w;
+            return ((n * g.C + group * channels + c0) * g.H + ih) * g.W + iw;
         },
         [](float v, int, int) { return v; });
 }
 // Launch: grid (ceil(N*H*W / DIRECT_THREADS), groups), DIRECT_THREADS threads.
 extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT)
-conv2d_backward_input_direct(
-    const float *__restrict__ grad_y, const float *__restrict__ w, float *__restrict__ grad_x,
-    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
-    int stride_w, int top, int left, int dilation_h, int dilation_w) {
+    conv2d_backward_input_direct(const float *__restrict__ grad_y, const float *__restrict__ w,
+                                 float *__restrict__ grad_x, const Conv2dGeometry g) {
     __shared__ __align__(16) float weights[WEIGHTS];  // [filter][tap][CHANNELS], missing channels 0
-    const int channels = C / groups, filters = F / groups, group = blockIdx.y, taps = KH * KW;
+    const int channels = g.C / g.groups, filters = g.F / g.groups, group = blockIdx.y;
+    const int taps = g.KH * g.KW;
     const int fitting = WEIGHTS / (taps * CHANNELS);
-    const index_t i = thread_index(), plane = static_cast<index_t>(OH) * OW;
-    const bool valid = i < static_cast<index_t>(N) * H * W;
-    const int n = i / W / H, ih = i / W % H, iw = i % W;
-    const phase_t h = find_phase(ih % stride_h, valid ? KH : 0, stride_h, top, dilation_h);
-    const phase_t v = find_phase(iw % stride_w, KW, stride_w, left, dilation_w);
+    const index_t i = thread_index(), plane = static_cast<index_t>(g.OH) * g.OW;
+    const bool valid = i < static_cast<index_t>(g.N) * g.H * g.W;
+    const int n = i / g.W / g.H, ih = i / g.W % g.H, iw = i % g.W;
+    const phase_t h =
+        find_phase(ih % g.stride_h, valid ? g.KH : 0, g.stride_h, g.top, g.dilation_h);
+    const phase_t v = find_phase(iw % g.stride_w, g.KW, g.stride_w, g.left, g.dilation_w);
 
     float sum[CHANNELS] = {};
     for (int f0 = 0; f0 < filters; f0 += fitting) {
@@ -221,14 +257,14 @@ conv2d_backward_input_direct(
         }
         __syncthreads();
         for (int a = 0; a < h.count; ++a) {
-            const int oh = ih / stride_h + h.offset - a * h.step;
-            if (oh < 0 || oh >= OH) continue;
+            const int oh = ih / g.stride_h + h.offset - a * h.step;
+            if (oh < 0 || oh >= g.OH) continue;
             for (int b = 0; b < v.count; ++b) {
-                const int ow = iw / stride_w + v.offset - b * v.step;
-                if (ow < 0 || ow >= OW) continue;
-                const int tap = (h.first + a * h.every) * KW + v.first + b * v.every;
-                const index_t at = (n * static_cast<index_t>(F) + first) * plane +
-                                   static_cast<index_t>(oh) * OW + ow;
+                const int ow = iw / g.stride_w + v.offset - b * v.step;
+                if (ow < 0 || ow >= g.OW) continue;
+                const int tap = (h.first + a * h.every) * g.KW + v.first + b * v.every;
+                const index_t at = (n * static_cast<index_t>(g.F) + first) * plane +
+                                   static_cast<index_t>(oh) * g.OW + ow;
 #pragma unroll 4
                 for (int f = 0; f < count; ++f) {
                     const float grad = grad_y[at + f * plane];
@@ -240,8 +276,8 @@ conv2d_backward_input_direct(
         }
     }
     if (!valid) return;
-    const index_t first = static_cast<index_t>(n) * C + group * channels;
+    const index_t first = static_cast<index_t>(n) * g.C + group * channels;
 #pragma unroll
     for (int c = 0; c < CHANNELS; ++c)
-        if (c < channels) grad_x[((first + c) * H + ih) * W + iw] = sum[c];
+        if (c < channels) grad_x[((first + c) * g.H + ih) * g.W + iw] = sum[c];
 }

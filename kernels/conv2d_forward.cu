@@ -7,9 +7,10 @@
 // Layouts: x (N, C, H, W), w (F, C/groups, KH, KW), b (F,) or null, y (N, F, OH, OW).
 //
 // The ladder:
-//   naive    One thread, one output, in float or double. Every product reads its x and its w, so
-//            that loads, not arithmetic, set the pace. It is the oracle of the others on a GPU.
-//   tiled    float. An implicit matrix product: no column matrix is ever written.
+//   naive    One thread, one output, in float or double. Each multiply-add loads its x and its w,
+//            so that loads set the speed. The oracle of the other algorithms on a GPU.
+//   shared   An implicit matrix product in tiles of 16 x 16, in float or double (shared.cuh). An
+//            element that a block loads serves 16 multiply-adds.
 //
 //                 w (F/groups, K)          columns (K, N*OH*OW)        K = C/groups * KH * KW
 //                   k ------>                  pixel ------>
@@ -17,14 +18,16 @@
 //                   . . . .            c,kh,kw . . . . . . . .    gathered from x: k says which
 //                                              . . . . . . . .    channel and tap, pixel where
 //
-//            A thread computes 64 outputs from 16 values a step, so that each load feeds 8 times as
-//            many multiply-adds. Neighbouring lanes gather neighbouring pixels: coalesced. A lane
-//            keeps to its pixels, so that window positions are computed once, and a warp to its
-//            rows, so that k is taken apart once a row. If there are too few tiles for the device,
-//            K is cut into parts (gridDim.z) that are added by sum_parts.
+//            The matrix of columns is never written: the kernel computes where an element of it
+//            lies in x.
+//   tiled    The same product in float, with 8 x 8 outputs a thread (tile.cuh): each load feeds 8
+//            times as many multiply-adds. Neighboring lanes load neighboring pixels, so that loads
+//            coalesce. A lane keeps its pixels and finds their windows once; a warp keeps its rows
+//            and splits k into channel and tap once a row. If there are too few tiles for the
+//            device, K is cut into parts (gridDim.z) that sum_parts adds.
 //   direct   For 1 to 4 channels a group: K is so short that writing y takes longer than computing
-//            it, and a tile of the depth of BK would stay half empty. A thread computes FILTERS
-//            outputs of PIXELS pixels in registers, with the weights in shared memory.
+//            it, and a tile of depth BK would stay half empty. A thread computes FILTERS outputs of
+//            PIXELS pixels in registers, with the weights in shared memory.
 //
 // Constants:
 //   KERNEL   1, 3, 5: the size of a square kernel, 0: any.
@@ -32,6 +35,8 @@
 //   direct   FILTERS, PIXELS; TAPS: at least C/groups * KH * KW; DILATION: 1 if both dilations are,
 //            so that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
+#include "conv2d.cuh"
+#include "shared.cuh"
 #include "window.cuh"
 
 #ifndef FILTERS
@@ -51,48 +56,78 @@
 #define DIRECT_RESIDENT (sizeof(index_t) > 4 ? 2 : KERNEL == 5 ? 3 : 4)
 
 // Launch: one-dimensional, N*F*OH*OW threads or more.
-extern "C" __global__ void conv2d_forward_naive(
-    const real *__restrict__ x, const real *__restrict__ w, const real *__restrict__ bias, real *y,
-    int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW, int groups, int stride_h,
-    int stride_w, int top, int left, int dilation_h, int dilation_w, int activation) {
+extern "C" __global__ void conv2d_forward_naive(const real *__restrict__ x,
+                                                const real *__restrict__ w,
+                                                const real *__restrict__ bias, real *y,
+                                                const Conv2dGeometry g, int activation) {
     const index_t i = thread_index();
-    if (i >= static_cast<index_t>(N) * F * OH * OW) return;
-    const int ow = i % OW, oh = i / OW % OH, f = i / OW / OH % F, n = i / OW / OH / F;
-    const int channels = C / groups, c0 = f / (F / groups) * channels;
+    if (i >= static_cast<index_t>(g.N) * g.F * g.OH * g.OW) return;
+    const int ow = i % g.OW, oh = i / g.OW % g.OH, f = i / g.OW / g.OH % g.F;
+    const int n = i / g.OW / g.OH / g.F;
+    const int channels = g.C / g.groups, c0 = f / (g.F / g.groups) * channels;
     real sum = bias == nullptr ? real(0) : bias[f];
     for (int c = 0; c < channels; ++c) {
-        const real *const plane = x + (static_cast<index_t>(n) * C + c0 + c) * H * W;
-        const real *const kernel = w + (static_cast<index_t>(f) * channels + c) * KH * KW;
-        for (int kh = 0; kh < KH; ++kh) {
-            const int ih = oh * stride_h + kh * dilation_h - top;
-            if (ih < 0 || ih >= H) continue;
-            for (int kw = 0; kw < KW; ++kw) {
-                const int iw = ow * stride_w + kw * dilation_w - left;
-                if (iw < 0 || iw >= W) continue;
-                sum += plane[static_cast<index_t>(ih) * W + iw] * kernel[kh * KW + kw];
+        const real *const plane = x + (static_cast<index_t>(n) * g.C + c0 + c) * g.H * g.W;
+        const real *const kernel = w + (static_cast<index_t>(f) * channels + c) * g.KH * g.KW;
+        for (int kh = 0; kh < g.KH; ++kh) {
+            const int ih = oh * g.stride_h + kh * g.dilation_h - g.top;
+            if (ih < 0 || ih >= g.H) continue;
+            for (int kw = 0; kw < g.KW; ++kw) {
+                const int iw = ow * g.stride_w + kw * g.dilation_w - g.left;
+                if (iw < 0 || iw >= g.W) continue;
+                sum += plane[static_cast<index_t>(ih) * g.W + iw] * kernel[kh * g.KW + kw];
             }
         }
     }
     y[i] = activation ? relu(sum) : sum;
 }
 
+// Launch: grid (ceil(N*OH*OW / TILE), groups * ceil(F/groups / TILE)), TILE x TILE threads.
+extern "C" __global__ void conv2d_forward_shared(const real *__restrict__ x,
+                                                 const real *__restrict__ w,
+                                                 const real *__restrict__ bias, real *y,
+                                                 const Conv2dGeometry g, int activation) {
+    __shared__ real a[TILE][TILE];
+    __shared__ real b[TILE][TILE];
+    const int channels = g.C / g.groups, filters = g.F / g.groups;
+    const int tiles = (filters + TILE - 1) / TILE, group = blockIdx.y / tiles;
+    const int row = blockIdx.y % tiles * TILE + threadIdx.y, f = group * filters + row;
+    const index_t column = static_cast<index_t>(blockIdx.x) * TILE + threadIdx.x;  // (n, oh, ow)
+    const index_t n = column / g.OW / g.OH;
+    const int oh = column / g.OW % g.OH, ow = column % g.OW;
+    const int K = channels * g.KH * g.KW;
+
+    const auto weight = [&](int k) { return w[static_cast<index_t>(f) * K + k]; };
+    const auto pixel = [&](int k) {  // k = (c, kh, kw)
+        const int c = k / g.KW / g.KH, kh = k / g.KW % g.KH, kw = k % g.KW;
+        const int h = oh * g.stride_h + kh * g.dilation_h - g.top;
+        const int v = ow * g.stride_w + kw * g.dilation_w - g.left;
+        if (!is_within(h, g.H) || !is_within(v, g.W)) return real(0);
+        return x[((n * g.C + group * channels + c) * g.H + h) * g.W + v];
+    };
+    const bool has_row = row < filters, has_column = n < g.N;
+    real sum = tile_product(a, b, K, has_row, has_column, weight, pixel);
+    if (!has_row || !has_column) return;
+    if (bias != nullptr) sum += bias[f];
+    y[((n * g.F + f) * g.OH + oh) * g.OW + ow] = activation ? relu(sum) : sum;
+}
+
 // Part z of K, `depth` long, goes to y + z * (N*F*OH*OW): with one part y itself, else a workspace.
 // Launch: grid (ceil(N*OH*OW / BN), groups * ceil(F/groups / BM), parts), THREADS threads.
-extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_forward_tiled(
-    const float *__restrict__ x, const float *__restrict__ w, const float *__restrict__ bias,
-    float *__restrict__ y, int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW,
-    int groups, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
-    int activation, int depth) {
+extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
+    conv2d_forward_tiled(const float *__restrict__ x, const float *__restrict__ w,
+                         const float *__restrict__ bias, float *__restrict__ y,
+                         const Conv2dGeometry g, int activation, int depth) {
     __shared__ __align__(16) float a[2][BK][BM + PAD];
     __shared__ __align__(16) float b[2][BK][BN + PAD];
-    const taps_t taps = {KH, KW, dilation_h, dilation_w};
-    const int channels = C / groups, filters = F / groups;
-    const int K = channels * (KERNEL == 0 ? KH * KW : KERNEL * KERNEL);
+    const taps_t taps = {g.KH, g.KW, g.dilation_h, g.dilation_w};
+    const int channels = g.C / g.groups, filters = g.F / g.groups;
+    const int K = channels * (KERNEL == 0 ? g.KH * g.KW : KERNEL * KERNEL);
     const int tiles = (filters + BM - 1) / BM, group = blockIdx.y / tiles;
     const int f0 = blockIdx.y % tiles * BM, rows = filters - f0;
-    const int pixels = OH * OW, begin = blockIdx.z * depth, end = min(K, begin + depth);
+    const int pixels = g.OH * g.OW, begin = blockIdx.z * depth, end = min(K, begin + depth);
     const index_t column0 = static_cast<index_t>(blockIdx.x) * BN;
-    const index_t columns = static_cast<index_t>(N) * pixels - column0;
+    const index_t columns = static_cast<index_t>(g.N) * pixels - column0;
 
     windows_t windows;
 #pragma unroll
@@ -100,34 +135,34 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_forward_t
         const int at = threadIdx.x % WARP + WARP * j;
         const index_t n = (column0 + at) / pixels;
         const int pixel = (column0 + at) % pixels;
-        set_window(windows, j, (n * C + group * channels) * H * W,
-                   at < columns ? pixel / OW * stride_h - top : FAR, pixel % OW * stride_w - left,
-                   H, W, taps);
+        set_window(windows, j, (n * g.C + group * channels) * g.H * g.W,
+                   at < columns ? pixel / g.OW * g.stride_h - g.top : FAR,
+                   pixel % g.OW * g.stride_w - g.left, g.H, g.W, taps);
     }
 
     const index_t weights = static_cast<index_t>(group * filters + f0) * K;
     float next_a[LOADS_A], next_b[ROWS][COLUMNS], sum[8][8] = {};
     const int row = tile_row(), column = tile_column();
     load_along_k<BM>(next_a, w, weights, K, rows, begin, end);
-    load_windows(next_b, x, windows, begin, end, H, W, taps);
+    load_windows(next_b, x, windows, begin, end, g.H, g.W, taps);
     store_along_k<BM>(a[0], next_a);
     store_windows(b[0], next_b);
     __syncthreads();
     for (int k = begin, buffer = 0; k < end; k += BK, buffer ^= 1) {
         load_along_k<BM>(next_a, w, weights, K, rows, k + BK, end);
-        load_windows(next_b, x, windows, k + BK, end, H, W, taps);
+        load_windows(next_b, x, windows, k + BK, end, g.H, g.W, taps);
         multiply(sum, a[buffer], b[buffer], row, column);
         store_along_k<BM>(a[buffer ^ 1], next_a);
         store_windows(b[buffer ^ 1], next_b);
         __syncthreads();
     }
 
-    y += static_cast<index_t>(blockIdx.z) * N * F * pixels;
+    y += static_cast<index_t>(blockIdx.z) * g.N * g.F * pixels;
     write_tile(
         sum, y, pixels, rows, columns, pixels % 4 == 0 && is_aligned(y),
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
-            return (n * F + group * filters + f0) * pixels + (column0 + column) % pixels;
+            return (n * g.F + group * filters + f0) * pixels + (column0 + column) % pixels;
         },
         [&](float v, int row, int) {
             if (bias != nullptr) v += bias[group * filters + f0 + row];
@@ -139,20 +174,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) conv2d_forward_t
 //
 // Launch: grid (ceil(N*OH*OW / (DIRECT_THREADS*PIXELS)), groups * ceil(F/groups / FILTERS)),
 //         DIRECT_THREADS threads.
-extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT) conv2d_forward_direct(
-    const float *__restrict__ x, const float *__restrict__ w, const float *__restrict__ bias,
-    float *__restrict__ y, int N, int C, int H, int W, int F, int KH, int KW, int OH, int OW,
-    int groups, int stride_h, int stride_w, int top, int left, int dilation_h, int dilation_w,
-    int activation) {
+extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT)
+    conv2d_forward_direct(const float *__restrict__ x, const float *__restrict__ w,
+                          const float *__restrict__ bias, float *__restrict__ y,
+                          Conv2dGeometry g, int activation) {
     __shared__ __align__(16) float weights[TAPS][FILTERS + 4];
-    if (KERNEL != 0) KH = KW = KERNEL;
-    if (DILATION == 1) dilation_h = dilation_w = 1;
-    const int channels = C / groups, filters = F / groups, K = channels * KH * KW;
+    if (KERNEL != 0) g.KH = g.KW = KERNEL;
+    if (DILATION == 1) g.dilation_h = g.dilation_w = 1;
+    const int channels = g.C / g.groups, filters = g.F / g.groups, K = channels * g.KH * g.KW;
     const int blocks = (filters + FILTERS - 1) / FILTERS, group = blockIdx.y / blocks;
     const int f0 = blockIdx.y % blocks * FILTERS, rows = min(filters - f0, FILTERS);
-    const int pixels = OH * OW;
-    const index_t columns = static_cast<index_t>(N) * pixels;
-    const index_t plane = static_cast<index_t>(H) * W;
+    const int pixels = g.OH * g.OW;
+    const index_t columns = static_cast<index_t>(g.N) * pixels;
+    const index_t plane = static_cast<index_t>(g.H) * g.W;
     // The thread's first column; the others follow at a distance of DIRECT_THREADS.
     const index_t column0 =
         static_cast<index_t>(blockIdx.x) * (PIXELS * DIRECT_THREADS) + threadIdx.x;
@@ -170,25 +204,25 @@ extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT) co
     for (int j = 0; j < PIXELS; ++j) {
         const index_t column = column0 + j * DIRECT_THREADS;
         const int n = column / pixels, pixel = column % pixels;
-        window_h[j] = column < columns ? pixel / OW * stride_h - top : FAR;
-        window_w[j] = pixel % OW * stride_w - left;
-        window[j] = (static_cast<index_t>(n) * C + group * channels) * plane + window_w[j];
-        if (column < columns) window[j] += static_cast<index_t>(window_h[j]) * W;
+        window_h[j] = column < columns ? pixel / g.OW * g.stride_h - g.top : FAR;
+        window_w[j] = pixel % g.OW * g.stride_w - g.left;
+        window[j] = (static_cast<index_t>(n) * g.C + group * channels) * plane + window_w[j];
+        if (column < columns) window[j] += static_cast<index_t>(window_h[j]) * g.W;
     }
 
     float sum[PIXELS][FILTERS] = {};
     for (int c = 0, k = 0; c < channels; ++c)
 #pragma unroll 1
-        for (int kh = 0; kh < KH; ++kh)
+        for (int kh = 0; kh < g.KH; ++kh)
 #pragma unroll(KERNEL == 0 ? 1 : KERNEL)
-            for (int kw = 0; kw < KW; ++kw, ++k) {
-                const int h = kh * dilation_h, w = kw * dilation_w;
-                const index_t offset = c * plane + static_cast<index_t>(h) * W + w;
+            for (int kw = 0; kw < g.KW; ++kw, ++k) {
+                const int h = kh * g.dilation_h, w = kw * g.dilation_w;
+                const index_t offset = c * plane + static_cast<index_t>(h) * g.W + w;
                 float seen[PIXELS];
 #pragma unroll
                 for (int j = 0; j < PIXELS; ++j) {
                     const bool inside =
-                        is_within(window_h[j] + h, H) && is_within(window_w[j] + w, W);
+                        is_within(window_h[j] + h, g.H) && is_within(window_w[j] + w, g.W);
                     seen[j] = inside ? x[window[j] + offset] : 0.0f;
                 }
 #pragma unroll
@@ -202,7 +236,7 @@ extern "C" __global__ void __launch_bounds__(DIRECT_THREADS, DIRECT_RESIDENT) co
         const index_t column = column0 + j * DIRECT_THREADS;
         if (column >= columns) continue;
         const index_t n = column / pixels, first = group * filters + f0;
-        float *const out = y + (n * F + first) * pixels + column % pixels;
+        float *const out = y + (n * g.F + first) * pixels + column % pixels;
 #pragma unroll
         for (int f = 0; f < FILTERS; ++f) {
             if (f >= rows) continue;

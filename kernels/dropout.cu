@@ -6,10 +6,10 @@
 //
 // Layout:  x, y, grad are (n,), mask is uint8 (n,), all contiguous. step is uint32 (1,) in device
 //          memory. threshold is (1 - rate) * 2^32 and has 64 bits: at rate 0 it is 2^32.
-// Owner:   one thread, four neighbouring elements: those of one Philox counter.
+// Owner:   one thread, four neighboring elements: those of one Philox counter.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
 // Limits:  n < 2^34 elements.
-// Floor:   9 bytes an element: one read and one write of a float, one byte of the mask.
+// Traffic: 9 bytes an element: one read and one write of a float, one byte of the mask.
 // Ladder:  a mask drawn by one kernel as uint32, compared by a second and applied by a third moves
 //          18 bytes an element; here the random bits never leave the registers.
 #include "common.cuh"

@@ -3,9 +3,9 @@
 //     out[b,p] = dataset[indices[b], p] * scale + offset        NaN if indices[b] is not in [0, M)
 //
 // Layout:  dataset is uint8 (M, P), indices int32 (B,), out float32 (B, P), all contiguous.
-// Owner:   one thread, four neighbouring pixels of a row; the last of a row has what is left.
+// Owner:   one thread, four neighboring pixels of a row; the last of a row has what is left.
 // Launch:  one-dimensional, B * ceil(P / 4) threads or more.
-// Floor:   5 bytes an element: one byte read, one float written.
+// Traffic: 5 bytes an element: one byte read, one float written.
 // Ladder:  one pixel a thread reads 32 bytes a warp; four read 128 bytes, a whole line, and divide
 //          once for all four.
 #include "common.cuh"

@@ -6,8 +6,10 @@
 //          transpose of b (N, K) with TRANSPOSE_B; bias (N,) or null; c (M, N).
 //
 // The ladder:
-//   naive    One thread, one output, in float or double: two reads a multiply-add. The oracle.
-//   tiled    float, tile.cuh: BM x BN outputs a block, 8 x 8 a thread. An operand that is
+//   naive    One thread, one output, in float or double: two loads a multiply-add. The oracle.
+//   shared   16 x 16 outputs a block, in float or double (shared.cuh): an element that a block
+//            loads serves 16 multiply-adds. Loads coalesce where an operand is not transposed.
+//   tiled    BM x BN outputs a block, 8 x 8 a thread, in float (tile.cuh). An operand that is
 //            contiguous along k is transposed on its way to shared memory. A product of few tiles,
 //            such as the 64 x 9216 by 9216 x 128 of a first dense layer, is cut along K into parts
 //            (gridDim.z) that sum_parts adds in their order, so that all multiprocessors have work.
@@ -16,6 +18,7 @@
 //   TRANSPOSE_A, TRANSPOSE_B: 0 or 1.
 //   tiled    BM, BN (tile.cuh); VECTOR: 1 if the rows of a and of b are multiples of 4 floats
 //            and aligned to 16 bytes, else 0.
+#include "shared.cuh"
 #include "tile.cuh"
 
 #ifndef TRANSPOSE_A
@@ -36,6 +39,24 @@ extern "C" __global__ void matmul_naive(const real *__restrict__ a, const real *
     for (index_t k = 0; k < K; ++k)
         sum += a[TRANSPOSE_A ? k * M + m : m * K + k] * b[TRANSPOSE_B ? n * K + k : k * N + n];
     c[i] = activation ? relu(sum) : sum;
+}
+
+// Launch: grid ceil(M / TILE) * ceil(N / TILE), TILE x TILE threads.
+extern "C" __global__ void matmul_shared(const real *__restrict__ a, const real *__restrict__ b,
+                                         const real *__restrict__ bias, real *c, int M, int N,
+                                         int K, int activation) {
+    __shared__ real tile_a[TILE][TILE];
+    __shared__ real tile_b[TILE][TILE];
+    const int tiles = (N + TILE - 1) / TILE;
+    const index_t m = blockIdx.x / tiles * TILE + threadIdx.y;
+    const index_t n = blockIdx.x % tiles * TILE + threadIdx.x;
+    real sum = tile_product(
+        tile_a, tile_b, K, m < M, n < N,
+        [&](index_t k) { return a[TRANSPOSE_A ? k * M + m : m * K + k]; },
+        [&](index_t k) { return b[TRANSPOSE_B ? n * K + k : k * N + n]; });
+    if (m >= M || n >= N) return;
+    if (bias != nullptr) sum += bias[n];
+    c[m * N + n] = activation ? relu(sum) : sum;
 }
 
 // Part z of K, `depth` long, goes to c + z * (M*N): with one part c itself, else a workspace.

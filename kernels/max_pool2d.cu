@@ -1,6 +1,6 @@
 // Max pooling, and its gradient.
 //
-//     y[n,c,oh,ow] = max_{kh,kw} x[n, c, oh*SH+kh-top, ow*SW+kw-left]      padding counts as -inf
+//     y[n,c,oh,ow] = max_{kh,kw} x[n, c, oh*s+kh-top, ow*s+kw-left]      padding counts as -inf
 //     argmax[n,c,oh,ow] = kh*KW + kw of the first maximum in row-major order, or of the first NaN
 //
 //     grad_x[n,c,h,w] = sum of grad_y[n,c,oh,ow] over the windows whose argmax is the pixel (h, w)
@@ -15,21 +15,22 @@
 //              x  # # # # .    VECTOR = 4       grad_x  # # # #        grad_y  . o o
 //                 # # # # .                             # # # #                . o o
 //                 . . . . .    3x3: rows and
-//              y   o   o       columns around   what a neighbour owns is read, never written
+//              y   o   o       columns around   what a neighbor owns is read, never written
 //
 // Launch:  one-dimensional; as many threads as `outputs`, `pixels` or `patches` says.
 // Limits:  VECTOR is 4 where a row begins at a multiple of four elements in memory; forward also
 //          asks for an even OW with 2*OW <= W. Else it is 2, and pixels are moved one by one.
-// Floor:   2x2 at stride 2, bytes an output: 21 forward (16 of x, 4 of y, 1 of argmax) and
+// Traffic: 2x2 at stride 2, bytes an output: 21 forward (16 of x, 4 of y, 1 of argmax) and
 //          backward.
-// Ladder:  1. one thread, one output: most of its instructions find its place, and a load brings 4
-//             bytes.
-//          2. unrolled, all rows of all windows on their way before the first comparison.
+// Ladder:  1. one thread, one output: most of its instructions compute addresses, and a load brings
+//             4 bytes.
+//          2. unrolled: all rows of all windows are loaded before the first comparison.
 //          3. packs of four pixels: a warp reads 512 bytes an instruction, none of them twice.
-//          Backward is a gather over the windows that hold a pixel, so nothing is added atomically,
-//          and in the order of the taps.
+//          Backward gathers from the windows that hold a pixel, in the order of the taps, without
+//          atomics.
 #include "common.cuh"
 #include "pack.cuh"
+#include "pool2d.cuh"
 
 #ifndef TAP
 #define TAP unsigned char
@@ -45,58 +46,59 @@ typedef TAP tap_t;
 #ifndef VECTOR
 #define VECTOR 4  // pixels of a row that a thread moves: 4 at once, or 2 one by one
 #endif
-#define OUTPUTS (VECTOR / 2)           // neighbouring windows of a thread, forward
+#define OUTPUTS (VECTOR / 2)           // neighboring windows of a thread, forward
 #define SPAN (VECTOR + WINDOW - 2)     // columns under them
 static_assert(WINDOW == 3 || PAD == 0, "a padded window of 2 goes through max_pool2d_forward");
 
 __device__ inline real lowest() { return -static_cast<real>(__int_as_float(0x7f800000)); }
 
-// Whether v takes the place of the best so far: greater, or the first NaN.
-__device__ inline bool wins(real v, real best) { return !(v <= best) && best == best; }
+// Whether v replaces the best so far: it is greater, or the first NaN.
+__device__ inline bool replaces(real v, real best) { return !(v <= best) && best == best; }
 
 extern "C" __global__ void max_pool2d_forward(const real *__restrict__ x, real *__restrict__ y,
-                                              tap_t *__restrict__ argmax, index_t outputs, int H,
-                                              int W, int OH, int OW, int KH, int KW, int SH, int SW,
-                                              int top, int left) {
+                                              tap_t *__restrict__ argmax, index_t outputs,
+                                              const Pool2dGeometry g) {
     const index_t i = thread_index();
     if (i >= outputs) return;
-    const index_t row = i / OW, plane = row / OH;
-    const int h0 = static_cast<int>(row - plane * OH) * SH - top;
-    const int w0 = static_cast<int>(i - row * OW) * SW - left;
-    const int kh_first = max(0, -h0), kh_end = min(KH, H - h0);
-    const int kw_first = max(0, -w0), kw_end = min(KW, W - w0);
-    const real *pixels = x + (plane * H + h0) * W + w0;
+    const index_t row = i / g.OW, plane = row / g.OH;
+    const int h0 = static_cast<int>(row - plane * g.OH) * g.stride_h - g.top;
+    const int w0 = static_cast<int>(i - row * g.OW) * g.stride_w - g.left;
+    const int kh_first = max(0, -h0), kh_end = min(g.KH, g.H - h0);
+    const int kw_first = max(0, -w0), kw_end = min(g.KW, g.W - w0);
+    const real *pixels = x + (plane * g.H + h0) * g.W + w0;
     real best = lowest();
-    int winner = kh_first * KW + kw_first;
+    int tap = kh_first * g.KW + kw_first;
     for (int kh = kh_first; kh < kh_end; ++kh) {
         for (int kw = kw_first; kw < kw_end; ++kw) {
-            const real v = pixels[static_cast<index_t>(kh) * W + kw];
-            if (wins(v, best)) {
+            const real v = pixels[static_cast<index_t>(kh) * g.W + kw];
+            if (replaces(v, best)) {
                 best = v;
-                winner = kh * KW + kw;
+                tap = kh * g.KW + kw;
             }
         }
     }
     y[i] = best;
-    argmax[i] = static_cast<tap_t>(winner);
+    argmax[i] = static_cast<tap_t>(tap);
 }
 
 extern "C" __global__ void max_pool2d_backward(const real *__restrict__ grad_y,
                                                const tap_t *__restrict__ argmax,
-                                               real *__restrict__ grad_x, index_t pixels, int H,
-                                               int W, int OH, int OW, int KH, int KW, int SH,
-                                               int SW, int top, int left) {
+                                               real *__restrict__ grad_x, index_t pixels,
+                                               const Pool2dGeometry g) {
     const index_t i = thread_index();
     if (i >= pixels) return;
-    const index_t row = i / W, plane = row / H;
-    const int h = static_cast<int>(row - plane * H) + top, w = static_cast<int>(i - row * W) + left;
-    const int oh_first = h < KH ? 0 : (h - KH) / SH + 1, oh_last = min(OH - 1, h / SH);
-    const int ow_first = w < KW ? 0 : (w - KW) / SW + 1, ow_last = min(OW - 1, w / SW);
+    const index_t row = i / g.W, plane = row / g.H;
+    const int h = static_cast<int>(row - plane * g.H) + g.top;
+    const int w = static_cast<int>(i - row * g.W) + g.left;
+    const int oh_first = h < g.KH ? 0 : (h - g.KH) / g.stride_h + 1;
+    const int oh_last = min(g.OH - 1, h / g.stride_h);
+    const int ow_first = w < g.KW ? 0 : (w - g.KW) / g.stride_w + 1;
+    const int ow_last = min(g.OW - 1, w / g.stride_w);
     real sum = real(0);
     for (int oh = oh_last; oh >= oh_first; --oh) {  // falling windows: the pixel's rising taps
         for (int ow = ow_last; ow >= ow_first; --ow) {
-            const index_t o = (plane * OH + oh) * OW + ow;
-            if (argmax[o] == (h - oh * SH) * KW + w - ow * SW) sum += grad_y[o];
+            const index_t o = (plane * g.OH + oh) * g.OW + ow;
+            if (argmax[o] == (h - oh * g.stride_h) * g.KW + w - ow * g.stride_w) sum += grad_y[o];
         }
     }
     grad_x[i] = sum;
@@ -128,19 +130,19 @@ __device__ inline void load_row(const real *plane, int h, int w, int H, int W, r
 extern "C" __global__ void max_pool2d_forward_stride2(const real *__restrict__ x,
                                                       real *__restrict__ y,
                                                       tap_t *__restrict__ argmax, index_t patches,
-                                                      int H, int W, int OH, int OW) {
+                                                      const Pool2dGeometry g) {
     const index_t i = thread_index();
     if (i >= patches) return;
-    const int per_row = (OW + OUTPUTS - 1) / OUTPUTS;
-    const index_t row = i / per_row, plane = row / OH;
-    const int oh = static_cast<int>(row - plane * OH);
+    const int per_row = (g.OW + OUTPUTS - 1) / OUTPUTS;
+    const index_t row = i / per_row, plane = row / g.OH;
+    const int oh = static_cast<int>(row - plane * g.OH);
     const int ow = static_cast<int>(i - row * per_row) * OUTPUTS;
     real seen[WINDOW][SPAN];
 #pragma unroll
     for (int kh = 0; kh < WINDOW; ++kh)
-        load_row(x + plane * H * W, 2 * oh + kh - PAD, 2 * ow, H, W, seen[kh]);
+        load_row(x + plane * g.H * g.W, 2 * oh + kh - PAD, 2 * ow, g.H, g.W, seen[kh]);
     pack<real, OUTPUTS> best;
-    pack<tap_t, OUTPUTS> winner;
+    pack<tap_t, OUTPUTS> best_tap;
 #pragma unroll
     for (int j = 0; j < OUTPUTS; ++j) {
         real most = lowest();
@@ -148,25 +150,25 @@ extern "C" __global__ void max_pool2d_forward_stride2(const real *__restrict__ x
 #pragma unroll
         for (int k = 0; k < WINDOW * WINDOW; ++k) {
             const real v = seen[k / WINDOW][2 * j + k % WINDOW];
-            if (wins(v, most)) {
+            if (replaces(v, most)) {
                 most = v;
                 tap = k;
             }
         }
         best.lane[j] = most;
-        winner.lane[j] = static_cast<tap_t>(tap);
+        best_tap.lane[j] = static_cast<tap_t>(tap);
     }
-    store(y + row * OW + ow, best);  // OUTPUTS is 1, or divides OW
-    store(argmax + row * OW + ow, winner);
+    store(y + row * g.OW + ow, best);  // OUTPUTS is 1, or divides OW
+    store(argmax + row * g.OW + ow, best_tap);
 }
 
 extern "C" __global__ void max_pool2d_backward_stride2(const real *__restrict__ grad_y,
                                                        const tap_t *__restrict__ argmax,
                                                        real *__restrict__ grad_x, index_t patches,
-                                                       int H, int W, int OH, int OW) {
+                                                       const Pool2dGeometry g) {
     const index_t i = thread_index();
     if (i >= patches) return;
-    const int per_row = (W + VECTOR - 1) / VECTOR, rows = (H + 1) / 2;
+    const int per_row = (g.W + VECTOR - 1) / VECTOR, rows = (g.H + 1) / 2;
     const index_t row = i / per_row, plane = row / rows;
     const int r = static_cast<int>(row - plane * rows);
     const int q = static_cast<int>(i - row * per_row) * (VECTOR / 2);
@@ -182,8 +184,8 @@ extern "C" __global__ void max_pool2d_backward_stride2(const real *__restrict__ 
 #pragma unroll
         for (int e = 0; e < ES; ++e) {
             const int oh = r + d - 1, ow = q + e - 1;
-            const bool inside = oh >= 0 && oh < OH && ow >= 0 && ow < OW;
-            const index_t o = (plane * OH + oh) * OW + ow;
+            const bool inside = oh >= 0 && oh < g.OH && ow >= 0 && ow < g.OW;
+            const index_t o = (plane * g.OH + oh) * g.OW + ow;
             grad[d][e] = inside ? grad_y[o] : real(0);
             tap[d][e] = inside ? static_cast<int>(argmax[o]) : -1;
         }
@@ -209,7 +211,7 @@ extern "C" __global__ void max_pool2d_backward_stride2(const real *__restrict__ 
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
         const int h = 2 * r + i, w = 2 * q;
-        real *out = grad_x + (plane * H + h) * W + w;
-        if (h < H) store_some(out, sum[i], W - w, VECTOR == 4);
+        real *out = grad_x + (plane * g.H + h) * g.W + w;
+        if (h < g.H) store_some(out, sum[i], g.W - w, VECTOR == 4);
     }
 }

@@ -15,12 +15,12 @@
 // Layout:  parameters, gradients and slots are (n,), contiguous. learning_rate is float32 (1,),
 //          step and found_inf are uint32 (1,), in device memory, as they change from step to step.
 //          found_inf may be null; where it is not zero, nothing is written.
-// Owner:   one thread, four neighbouring elements; the last thread has what is left.
+// Owner:   one thread, four neighboring elements; the last thread has what is left.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
 // Limits:  1 - beta^t is -expm1(t * log(beta)): 1 minus a rounded power would lose 1e-5 of itself
 //          at t = 1 and beta = 0.999. Numbers such as 1 - beta come from the host, where they are
 //          rounded once.
-// Floor:   bytes an element: SGD 12, with momentum 20, RMSprop 20, Adam 28.
+// Traffic: bytes an element: SGD 12, with momentum 20, RMSprop 20, Adam 28.
 #include "common.cuh"
 #include "pack.cuh"
 

@@ -1,4 +1,4 @@
-// Neighbouring elements that a thread moves by one instruction: 16 bytes for four floats. A kernel
+// Neighboring elements that a thread moves by one instruction: 16 bytes for four floats. A kernel
 // bound by memory then has enough bytes on their way, and spends few instructions on each.
 #pragma once
 

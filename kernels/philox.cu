@@ -8,7 +8,7 @@
 // Owner:   one thread, one counter: four consecutive elements, the last thread fewer.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
 // Limits:  n < 2^34 elements.
-// Floor:   4 bytes an element, and five multiplications of 32 bits: ten rounds of two for four
+// Traffic: 4 bytes an element, and five multiplications of 32 bits: ten rounds of two for four
 //          elements.
 #include "philox.cuh"
 

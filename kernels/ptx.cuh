@@ -140,7 +140,7 @@ struct Fragments {
     float d[4];
 };
 
-// What the tensor core sees of a tf32, and of one half of a pair of bf16.
+// A tf32 as the tensor core reads it, and one half of a pair of bf16.
 struct Tf32 {
     static constexpr unsigned int depth = 8, pair = 1;
     static float at(unsigned int bits, unsigned int) { return __uint_as_float(bits & ~0x1fffu); }

@@ -3,9 +3,9 @@
 //     grad_x[i] = grad_y[i] if y[i] > 0 else 0          a NaN in y stops the gradient, as 0 does
 //
 // Layout:  all three are (n,), contiguous.
-// Owner:   one thread, four neighbouring elements; the last thread has what is left.
+// Owner:   one thread, four neighboring elements; the last thread has what is left.
 // Launch:  one-dimensional, ceil(n / 4) threads or more.
-// Floor:   12 bytes an element: two reads, one write.
+// Traffic: 12 bytes an element: two reads, one write.
 // Ladder:  one element a thread is bound by the number of loads on their way; four by one
 //          instruction each keep four times as many bytes in flight.
 #include "common.cuh"

@@ -11,7 +11,7 @@
 // Owner:   forward: one warp, one row. Backward: one thread, one element.
 // Launch:  one-dimensional; forward 32 N threads or more, backward N * K.
 // Limits:  any K >= 1. A label outside [0, K) gives a loss of NaN, and a row of NaN backward.
-// Floor:   8 bytes an element, forward and backward.
+// Traffic: 8 bytes an element, forward and backward.
 // Ladder:  maximum, exponentials, sum, quotient and logarithm as array expressions are five passes.
 //          A warp keeps its row in the L1 cache, reads it three times from there, and needs no
 //          barrier; exp is taken twice rather than stored and read again.

@@ -1,15 +1,15 @@
-// What timing needs, and computes nothing of use.
+// Kernels for timing; they compute nothing of use.
 //
 // fma_loop: as many multiply-adds as a GPU can do: CHAINS independent ones a thread hide the
 // latency of each other. A thread's chains start at its number in the grid and the ones after it.
 //
 //     v <- v * a + b, `turns` times;  out[thread] = sum of the chains
 //
-// hold: one thread that keeps the GPU busy for `cycles`, so that the host can queue up what is timed.
+// hold: one thread keeps the GPU busy for `cycles`, while the host queues the launches to time.
 //
 // Layout:  out is (threads of the grid,).
 // Owner:   one thread, one element.
-// Floor:   2 CHAINS turns operations a thread; memory is not touched until the end.
+// Work:    2 CHAINS turns operations a thread; memory is not touched until the end.
 #include "common.cuh"
 
 #ifndef CHAINS

@@ -8,10 +8,10 @@
 //          parts r, r + ROWS, ...; then the first row adds the rows up. ROWS follows from the
 //          number of parts, so the order does too: the same shapes give the same bits.
 // Launch:  ceil(count / (THREADS / ROWS)) blocks of THREADS = 256 threads.
-// Floor:   4 bytes a part and output.
-// Ladder:  1. ROWS = 1: one thread, one output. Few parts of many outputs keep a GPU busy so.
-//          2. ROWS = 8: many parts mostly come with few outputs, so threads share an output. A warp
-//             still reads 128 adjacent bytes a part.
+// Traffic: 4 bytes a part and output.
+// Ladder:  1. ROWS = 1: one thread, one output. Enough where there are few parts of many outputs.
+//          2. ROWS = 8: many parts mostly come with few outputs, so 8 threads add one output. A
+//             warp still reads 128 adjacent bytes a part.
 //
 // Constants: ROWS: 1 or 8.
 #include "common.cuh"

@@ -1,4 +1,4 @@
-// The core that the tiled kernels share: one block computes a BM x BN tile of a matrix product.
+// The core of the tiled kernels: one block computes a BM x BN tile of a matrix product.
 //
 //     sum[m][n] = sum_k A[m][k] * B[k][n]          k in steps of BK
 //
@@ -53,14 +53,8 @@
 #define RESIDENT ((BM == 32 || sizeof(index_t) > 4 ? 256 : 384) / THREADS)
 #define LOADS_A (BM * BK / THREADS)  // elements of a tile that one thread moves in a step
 #define LOADS_B (BN * BK / THREADS)
-#define FAR (-(1 << 30))  // a row that no image has, whatever tap is added to it
 
 static_assert(BM % 32 == 0 && BN % 64 == 0, "a warp is 4 x 8 threads of two by two squares");
-
-// Whether 0 <= i < size.
-__device__ inline bool is_within(int i, int size) {
-    return static_cast<unsigned int>(i) < static_cast<unsigned int>(size);
-}
 
 // The thread's first row and first column of the tile.
 __device__ inline int tile_row() {
@@ -95,7 +89,7 @@ __device__ inline bool is_aligned(const float *p) {
     return reinterpret_cast<unsigned long long>(p) % sizeof(float4) == 0;
 }
 
-// A step's share of a matrix whose element (i, k) is source[start + i * stride + k], contiguous
+// A step's elements of a matrix whose element (i, k) is source[start + i * stride + k], contiguous
 // along k. A float4 is four values of k; without one, 8 lanes read 8 adjacent values (a sector of
 // memory). Zero from i = size and from k = end on.
 template <int SIZE>
@@ -121,7 +115,7 @@ __device__ inline void load_along_k(float (&next)[SIZE * BK / THREADS], const fl
     }
 }
 
-// Where load_along_k's elements go: transposed, so that a column of memory is a row of the tile.
+// Stores the elements of load_along_k transposed: a column of memory is a row of the tile.
 template <int SIZE>
 __device__ inline void store_along_k(float (&tile)[BK][SIZE + PAD],
                                      const float (&next)[SIZE * BK / THREADS]) {

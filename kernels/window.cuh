@@ -1,4 +1,4 @@
-// Gathering the columns of an implicit matrix product: what a convolution's taps see of an image.
+// Gathers the columns of an implicit matrix product: the pixels under the taps of a convolution.
 //
 //     b[k][column] = image[n, c, h + i*step_h, w + j*step_w],     k = (c*count_h + i)*count_w + j
 //
@@ -10,13 +10,14 @@
 //      warp 1             0 1 2 .. 31 | 0 1 2 .. 31 | ..
 //      ..
 //
-// A lane keeps to its columns, so windows are found once; a warp keeps to its rows, so k is taken
-// apart once a row, and an element costs an addition, a test and a load. Neighbouring lanes see
-// neighbouring pixels: at stride 1 a warp reads 128 adjacent bytes.
+// A lane keeps its columns and finds their windows once; a warp keeps its rows and splits k once a
+// row. An element then costs an addition, a test and a load. Neighboring lanes read neighboring
+// pixels: at stride 1 a warp reads 128 adjacent bytes.
 //
-// KERNEL is the size of a square kernel known at compile time, or 0. Where it is known, k is taken
-// apart without a division, and a bit for each tap says whether it lies inside.
+// KERNEL is the size of a square kernel known at compile time, or 0. Where it is known, k is split
+// without a division, and a bit for each tap says whether it lies inside.
 #pragma once
+#include "conv2d.cuh"
 #include "tile.cuh"
 
 #ifndef KERNEL

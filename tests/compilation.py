@@ -115,7 +115,7 @@ def parse_log(log: str) -> dict[str, Resources]:
 
 
 def occupancy(registers: int, shared: int, threads: int, architecture: int) -> float:
-    """The share of a multiprocessor's warps that can be resident, in [0, 1].
+    """The fraction of a multiprocessor's warps that can be resident, in [0, 1].
 
     Args:
         registers: of a thread.

@@ -1,7 +1,7 @@
-"""The table of kernels/README.md: what each variant needs. It needs NVRTC, and no GPU.
+"""The table of docs/registers.md: the resources of each variant. It needs NVRTC, and no GPU.
 
 python tests/kernel_report.py            prints it
-python tests/kernel_report.py --write    puts it into kernels/README.md
+python tests/kernel_report.py --write    puts it into docs/registers.md
 python tests/kernel_report.py --check    fails if a variant spills or does not compile
 """
 
@@ -18,14 +18,14 @@ from kernel_variants import Variant, in_use, wide
 
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
-README = Path(__file__).resolve().parents[1] / "kernels" / "README.md"
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "registers.md"
 BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
 Job = tuple[Variant, int]  # a variant and an architecture
 Found = dict[Job, Resources | KernelError]
 
 
 def known_architectures() -> tuple[int, ...]:
-    """Those that the kernels are for and the installed NVRTC knows: 13 dropped sm_70."""
+    """The architectures of `ARCHITECTURES` that the installed NVRTC knows: 13 dropped sm_70."""
     return tuple(a for a in ARCHITECTURES if a in supported())
 
 
@@ -60,7 +60,7 @@ def compile_all(jobs: list[Job]) -> Found:
 
 
 def failures(found: Found) -> list[str]:
-    """What does not compile, and what spills registers; a line each."""
+    """A line for each variant that does not compile or spills registers."""
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):
@@ -110,8 +110,8 @@ def _figures(values: list[int]) -> str:
 
 def write(text: str) -> None:
     """Put the table between its markers."""
-    before, rest = README.read_text().split(BEGIN)
-    README.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+    before, rest = PAGE.read_text().split(BEGIN)
+    PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
 
 
 def main(arguments: list[str]) -> None:

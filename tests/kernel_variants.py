@@ -19,7 +19,8 @@ from calls import Calls
 from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.backend.cuda.backend import CudaBackend
-from gpucnn.backend.cuda.launcher import Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Dim3, Launcher
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
 from gpucnn.bench import ceilings
 from gpucnn.bench.convolutions import CONVOLUTIONS
@@ -42,7 +43,7 @@ class Variant(NamedTuple):
 
     @property
     def constants(self) -> str:
-        """What it is specialised by, as in: BM=64 BN=64"""
+        """The constants of the variant, as in: BM=64 BN=64"""
         return " ".join(option.removeprefix("-D") for option in self.options)
 
     def __str__(self) -> str:
@@ -96,6 +97,11 @@ def in_use() -> list[Variant]:
                 for dtype in ("float32", "float64"):
                     _primitives(backend, dtype)
                 _uncommon(backend)
+            recorder.algorithm = "shared"
+            for dtype in ("float32", "float64"):
+                _convolution(backend, (4, 32, 17, 17), (64, 32, 3, 3), dtype=dtype)
+                _matrix_products(backend, dtype)
+            recorder.algorithm = None
         out, step = recorder.empty((8,), "uint32"), recorder.empty((1,), "uint32")
         recorder.launch("philox", "philox_bits", 1, 256, out, out.size, 1, 2, step)
         watch = Stopwatch(CudaBackend("cuda:0", xp, recorder))
@@ -107,7 +113,7 @@ def in_use() -> list[Variant]:
 
 
 def of_models() -> list[Variant]:
-    """Those of the four models alone."""
+    """The variants that the four models use."""
     variants = set()
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
@@ -118,11 +124,13 @@ def of_models() -> list[Variant]:
 
 
 def wide() -> list[Variant]:
-    """Those with offsets of 64 bits, which the models would use if their arrays were so large."""
+    """The variants with 64-bit offsets that the models would use with arrays so large."""
     recorder = Recorder(max(GPUS))
     recorder.wide = True
     with _as_simulator(recorder) as backend, backend.quiet_device():
         _train_and_evaluate()
+        _primitives(backend, "float32")
+        recorder.algorithm = "shared"
         _primitives(backend, "float32")
     return sorted(recorder.variants)
 
@@ -166,7 +174,7 @@ def _convolution(
     dtype: str = "float32",
 ) -> None:
     """All three passes, with bias and ReLU and without."""
-    empty = backend.cuda.launcher.empty
+    empty = backend.launcher.empty
     x, w, b = empty(x_shape, dtype), empty(w_shape, dtype), empty(w_shape[:1], dtype)
     options: dict[str, Any] = {
         "stride": stride, "padding": padding, "dilation": dilation, "groups": groups
@@ -178,7 +186,7 @@ def _convolution(
 
 
 def _uncommon(backend: CudaBackend) -> None:
-    """What neither a model nor a benchmark asks for."""
+    """Launches that neither a model nor a benchmark asks for."""
     for dtype in ("float32", "float64"):
         for channels in (3, 32):  # few and many
             x, w = (4, channels, 33, 35), (48, channels, 3, 3)
@@ -187,7 +195,7 @@ def _uncommon(backend: CudaBackend) -> None:
             _convolution(backend, x, w, padding=((0, 1), (2, 1)), stride=(1, 2), dtype=dtype)
         for groups in (2, 32):
             _convolution(backend, (4, 32, 17, 17), (64, 32 // groups, 3, 3), groups=groups)
-        empty = backend.cuda.launcher.empty
+        empty = backend.launcher.empty
         x = empty((4, 6, 28, 28), dtype)
         for kernel, stride, padding in (
             (2, 2, 0), (3, 2, 0), (3, 2, 1), (3, 1, 0), (7, 7, 0), (20, 20, 0),
@@ -200,14 +208,7 @@ def _uncommon(backend: CudaBackend) -> None:
                 backend.avg_pool2d_backward(
                     y, x.shape, kernel, count_include_pad=counted, **options
                 )
-        for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
-            for transpose_a in (False, True):
-                for transpose_b in (False, True):
-                    a = empty((K, M) if transpose_a else (M, K), dtype)
-                    b = empty((N, K) if transpose_b else (K, N), dtype)
-                    turned = {"transpose_a": transpose_a, "transpose_b": transpose_b}
-                    backend.matmul(a, b, **turned)
-                    backend.matmul(a, b, bias=empty((N,), dtype), activation="relu", **turned)
+        _matrix_products(backend, dtype)
         for shape in ((64, 128), (64, 32, 24, 24)):
             x, channel = empty(shape, dtype), empty(shape[1:2], dtype)
             backend.bias_grad(x)
@@ -215,3 +216,16 @@ def _uncommon(backend: CudaBackend) -> None:
             backend.batch_norm_backward(x, x, channel, channel, channel)
         logits, labels = empty((64, 1000), dtype), empty((64,), "int32")
         backend.softmax_cross_entropy_forward(logits, labels)
+
+
+def _matrix_products(backend: CudaBackend, dtype: str) -> None:
+    """Products of several sizes, with and without transposes, bias and ReLU."""
+    empty = backend.launcher.empty
+    for M, N, K in ((1, 1, 1), (64, 10, 784), (64, 128, 9216), (1024, 1024, 1024)):
+        for transpose_a in (False, True):
+            for transpose_b in (False, True):
+                a = empty((K, M) if transpose_a else (M, K), dtype)
+                b = empty((N, K) if transpose_b else (K, N), dtype)
+                transposes = {"transpose_a": transpose_a, "transpose_b": transpose_b}
+                backend.matmul(a, b, **transposes)
+                backend.matmul(a, b, bias=empty((N,), dtype), activation="relu", **transposes)

@@ -101,7 +101,7 @@ class Planter:
 
     def test(self, copy: Path, *arguments: str) -> tuple[int, str]:
         """The exit code and the output of pytest."""
-        options = ("-x", "-q", "-p", "no:cacheprovider", "--device", "sim", "--tb=short")
+        options = ("-x", "-q", "-p", "no:cacheprovider", "-m", "", "--device", "sim", "--tb=short")
         return self.run(copy, "-m", "pytest", *options, *arguments)
 
     def stop(self) -> None:

@@ -1,15 +1,15 @@
-"""Oracles: every operation as float64 loops written from its formula.
+"""Oracles: every operation in float64, written from its formula.
 
-Nothing here comes from gpucnn, and nothing here is fast: no im2col, no matrix product, one
-output (or one window) at a time. Arrays go in and come out as NumPy float64.
+Nothing here comes from gpucnn. All but convolution are plain loops, one output (or one window) at
+a time; convolution, which tests call most and on the largest shapes, goes a tap of the window at a
+time. Arrays go in and come out as NumPy float64.
 """
 
 from __future__ import annotations
 
 import hashlib
-import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -59,102 +59,106 @@ def sides(padding: Any, image: Pair, kernel: Any, stride: Any = 1, dilation: Any
 # --- convolution --------------------------------------------------------------------------
 
 
-class _Conv:
-    """Walks over the windows of a convolution: (n, f, oh, ow) and where its inputs lie."""
+class Taps:
+    """A convolution as a sum over the taps of its window.
+
+    A tap (i, j) meets one pixel of the padded image for each output: ``seen``. It adds
+    ``w[:, :, i, j] @ seen`` to y, and the gradients are this map's transposes.
+    tests/test_reference.py holds all three to the definition.
+
+    Args:
+        x_shape: (N, C, H, W).
+        w_shape: (F, C/groups, KH, KW).
+    """
 
     def __init__(
-        self, x_shape: Any, w_shape: Any, stride: Any, padding: Any, dilation: Any, groups: int
-    ) -> None:
+        self, x_shape: Any, w_shape: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1,
+        groups: int = 1,
+    ) -> None:  # fmt: skip
         self.N, self.C, self.H, self.W = x_shape
-        self.F, self.group_channels, self.KH, self.KW = w_shape
+        self.F, _, self.KH, self.KW = self.w_shape = tuple(w_shape)
         self.stride, self.dilation, self.groups = as_pair(stride), as_pair(dilation), groups
-        kernel = (self.KH, self.KW)
-        self.sides = sides(padding, (self.H, self.W), kernel, self.stride, self.dilation)
-        (top, bottom), (left, right) = self.sides
-        self.padded_shape = (self.N, self.C, self.H + top + bottom, self.W + left + right)
-        self.OH = output_size(self.H, self.KH, self.stride[0], self.sides[0], self.dilation[0])
-        self.OW = output_size(self.W, self.KW, self.stride[1], self.sides[1], self.dilation[1])
+        image, kernel = (self.H, self.W), (self.KH, self.KW)
+        self.sides = sides(padding, image, kernel, self.stride, self.dilation)
+        self.OH, self.OW = map(output_size, image, kernel, self.stride, self.sides, self.dilation)
+        self.y_shape = (self.N, self.F, self.OH, self.OW)
 
-    def inside(self, padded: Array) -> Array:
-        top, left = self.sides[0][0], self.sides[1][0]
-        return padded[:, :, top : top + self.H, left : left + self.W]
+    def forward(self, x: Any, w: Any) -> Array:
+        padded, taps = self._padded(x), self._taps(w)
+        y = np.zeros(self._by_group(self.y_shape))
+        for tap, where in self._windows():
+            y += taps[tap] @ self._columns(padded[where])
+        return y.reshape(self.y_shape)
 
-    def pad(self, x: Array) -> Array:
-        padded = np.zeros(self.padded_shape)
-        self.inside(padded)[...] = x
-        return padded
+    def backward_input(self, grad_y: Any, w: Any) -> Array:
+        grad, taps = f64(grad_y).reshape(self._by_group(self.y_shape)), self._taps(w)
+        padded = self._padded(np.zeros((self.N, self.C, self.H, self.W)))
+        for tap, where in self._windows():
+            seen = padded[where]
+            seen += (taps[tap].swapaxes(1, 2) @ grad).reshape(seen.shape)
+        (top, _), (left, _) = self.sides
+        inside = padded[..., top : top + self.H, left : left + self.W]
+        return inside.reshape(self.N, self.C, self.H, self.W)
 
-    def windows(self) -> Any:
+    def backward_weight(self, grad_y: Any, x: Any) -> Array:
+        grad, padded = f64(grad_y).reshape(self._by_group(self.y_shape)), self._padded(x)
+        taps = self._taps(np.zeros(self.w_shape))
+        for tap, where in self._windows():
+            taps[tap] = (grad @ self._columns(padded[where]).swapaxes(2, 3)).sum(0)
+        return np.moveaxis(taps, (0, 1), (3, 4)).reshape(self.w_shape)
+
+    def terms(self) -> tuple[int, int, int]:
+        """Products in the sum of one result of each pass."""
+        filters, channels = self.F // self.groups, self.C // self.groups
+        window = self.KH * self.KW
+        return channels * window, filters * window, self.N * self.OH * self.OW
+
+    def _by_group(self, shape: Any) -> tuple[int, ...]:
+        """(N, channels, height, width) -> (N, groups, channels of a group, height * width)."""
+        n, channels, height, width = shape
+        return n, self.groups, channels // self.groups, height * width
+
+    def _taps(self, w: Any) -> Array:
+        """(KH, KW, groups, F of a group, C of a group)."""
+        by_group = f64(w).reshape(self.groups, self.F // self.groups, *self.w_shape[1:])
+        return np.ascontiguousarray(np.moveaxis(by_group, (3, 4), (0, 1)))
+
+    def _padded(self, x: Any) -> Array:
+        """(N, groups, C of a group, padded height, padded width)."""
+        by_group = f64(x).reshape(self.N, self.groups, self.C // self.groups, self.H, self.W)
+        return np.pad(by_group, ((0, 0), (0, 0), (0, 0), *self.sides))
+
+    def _windows(self) -> Iterator[tuple[Pair, Any]]:
+        """Each tap, and where the pixels lie in the padded image that it meets."""
         (sh, sw), (dh, dw) = self.stride, self.dilation
-        for f, oh, ow in itertools.product(range(self.F), range(self.OH), range(self.OW)):
-            c = (f // (self.F // self.groups)) * self.group_channels
-            window = (
-                slice(c, c + self.group_channels),
-                slice(oh * sh, oh * sh + dh * (self.KH - 1) + 1, dh),
-                slice(ow * sw, ow * sw + dw * (self.KW - 1) + 1, dw),
-            )
-            for n in range(self.N):
-                yield n, f, oh, ow, window
+        for i, j in np.ndindex(self.KH, self.KW):
+            rows = slice(i * dh, i * dh + (self.OH - 1) * sh + 1, sh)
+            columns = slice(j * dw, j * dw + (self.OW - 1) * sw + 1, sw)
+            yield (i, j), (..., rows, columns)
+
+    def _columns(self, seen: Array) -> Array:
+        """(N, groups, C of a group, OH * OW)."""
+        return seen.reshape(*seen.shape[:3], self.OH * self.OW)
 
 
 def conv2d_forward(
-    x: Any,
-    w: Any,
-    b: Any = None,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-    activation: str | None = None,
+    x: Any, w: Any, b: Any = None, *, activation: str | None = None, **options: Any
 ) -> Array:
     """y[n,f,oh,ow] = b[f] + sum over c,i,j of x[n,c,oh*S+i*D-P,ow*S+j*D-P] * w[f,c,i,j]."""
-    x, w = f64(x), f64(w)
-    conv = _Conv(x.shape, w.shape, stride, padding, dilation, groups)
-    padded = conv.pad(x)
-    y = np.zeros((conv.N, conv.F, conv.OH, conv.OW))
-    for n, f, oh, ow, window in conv.windows():
-        y[n, f, oh, ow] = np.sum(padded[n][window] * w[f]) + (0.0 if b is None else f64(b)[f])
+    y = Taps(np.shape(x), np.shape(w), **options).forward(x, w)
+    if b is not None:
+        y += f64(b)[:, None, None]
     return relu(y) if activation == "relu" else y
 
 
-def conv2d_backward_input(
-    grad_y: Any,
-    w: Any,
-    x_shape: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Array:
+def conv2d_backward_input(grad_y: Any, w: Any, x_shape: Any, **options: Any) -> Array:
     """Each output hands its gradient, times the weight, to every input it read."""
-    grad_y, w = f64(grad_y), f64(w)
-    conv = _Conv(x_shape, w.shape, stride, padding, dilation, groups)
-    padded = np.zeros(conv.padded_shape)
-    for n, f, oh, ow, window in conv.windows():
-        padded[n][window] += grad_y[n, f, oh, ow] * w[f]
-    return conv.inside(padded).copy()
+    return Taps(x_shape, np.shape(w), **options).backward_input(grad_y, w)
 
 
-def conv2d_backward_weight(
-    grad_y: Any,
-    x: Any,
-    w_shape: Any,
-    *,
-    stride: Any = 1,
-    padding: Any = 0,
-    dilation: Any = 1,
-    groups: int = 1,
-) -> Array:
+def conv2d_backward_weight(grad_y: Any, x: Any, w_shape: Any, **options: Any) -> Array:
     """Each output hands its gradient, times the input, to every weight it read."""
-    grad_y, x = f64(grad_y), f64(x)
-    conv = _Conv(x.shape, w_shape, stride, padding, dilation, groups)
-    padded = conv.pad(x)
-    grad_w = np.zeros(w_shape)
-    for n, f, oh, ow, window in conv.windows():
-        grad_w[f] += grad_y[n, f, oh, ow] * padded[n][window]
-    return grad_w
+    return Taps(np.shape(x), w_shape, **options).backward_weight(grad_y, x)
 
 
 def conv2d_transpose(
@@ -192,10 +196,7 @@ def conv2d_transpose(
 
 def bias_grad(grad_y: Any) -> Array:
     grad_y = f64(grad_y)
-    grad_b = np.zeros(grad_y.shape[1])
-    for position in np.ndindex(grad_y.shape):
-        grad_b[position[1]] += grad_y[position]
-    return grad_b
+    return np.array([math.fsum(grad_y[:, c].ravel().tolist()) for c in range(grad_y.shape[1])])
 
 
 # --- pooling ------------------------------------------------------------------------------
@@ -512,7 +513,8 @@ def each(formula: Callable[[float], float], x: Any) -> Array:
 
 
 def relu(x: Any) -> Array:
-    return each(lambda value: value if value > 0 or math.isnan(value) else 0.0, x)
+    x = f64(x)
+    return np.where((x > 0) | np.isnan(x), x, 0.0)
 
 
 def sigmoid(x: Any) -> Array:

@@ -205,7 +205,7 @@ def test_tensors_are_keys_by_identity(backend):
     assert (names[a], names[b]) == ("a", "b")
     assert len({a, b, a}) == 2
     layer = nn.Parameter(np.ones(3, np.float32))
-    assert hash(layer) == hash(layer)
+    assert {layer: "layer"}[layer] == "layer"
 
 
 def test_membership_is_numpys(backend):

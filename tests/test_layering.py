@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -84,9 +86,29 @@ def sources() -> Iterator[tuple[str, Path]]:
 MODULES = dict(sources())
 
 
-def imports(module: str, file: Path) -> Iterator[tuple[str, int, bool]]:
-    """(full name, line, whether it runs when the module is imported) of every import."""
+class WithoutTypes(ast.NodeTransformer):
+    """Drops the statements that only type checkers read."""
+
+    def visit_If(self, node: ast.If) -> Any:
+        if "TYPE_CHECKING" in ast.unparse(node.test) and "not" not in ast.unparse(node.test):
+            return node.orelse
+        return self.generic_visit(node)
+
+
+@functools.cache
+def parsed(file: Path, types: bool = True) -> ast.Module:
+    """The syntax tree; without types, without what only type checkers read."""
     tree = ast.parse(file.read_text())
+    return tree if types else WithoutTypes().visit(tree)
+
+
+def imports(module: str, file: Path, types: bool = True) -> Iterator[tuple[str, int, bool]]:
+    """(full name, line, whether it runs when the module is imported) of every import.
+
+    Args:
+        types: whether to list also what only type checkers import.
+    """
+    tree = parsed(file, types)
     top_level = set()
     pending: list[ast.AST] = list(tree.body)
     while pending:
@@ -149,6 +171,56 @@ def test_imports_flow_one_way(module, file):
     assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
+PACKAGES = sorted({module.partition(".")[0] for module in MODULES if "." in module})
+
+
+def in_circles(edges: dict[str, set[str]]) -> set[str]:
+    """The nodes of a graph that can be reached from themselves."""
+    found = set()
+    for start in edges:
+        reached: set[str] = set()
+        pending = [*edges[start]]
+        while pending:
+            node = pending.pop()
+            if node not in reached:
+                reached.add(node)
+                pending += edges[node]
+        if start in reached:
+            found.add(start)
+    return found
+
+
+def module_of(name: str) -> str:
+    """The module that a full name is of: gpucnn.nn.module.Module -> nn.module."""
+    parts = name.split(".")[1:]
+    while parts and ".".join(parts) not in MODULES:
+        parts.pop()
+    return ".".join(parts)
+
+
+def test_circles_are_found():
+    edges = {"a": {"b"}, "b": {"c", "d"}, "c": {"a"}, "d": {"e"}, "e": set(), "f": {"a"}}
+    assert in_circles(edges) == {"a", "b", "c"}
+    assert module_of("gpucnn.nn.module.Module") == "nn.module"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_modules_of_a_package_import_each_other_one_way(package):
+    """Imports inside functions count, those for type checkers do not."""
+    modules = {name: file for name, file in MODULES.items() if name.partition(".")[0] == package}
+    edges = {
+        module: {
+            target
+            for name, _, _ in imports(module, file, types=False)
+            if name.startswith("gpucnn.") and (target := module_of(name)) in modules
+        }
+        - {module}
+        for module, file in modules.items()
+    }
+    assert any(edges.values()) or len(modules) < 3
+    assert not in_circles(edges)
+
+
 def test_a_tensor_knows_the_functions_late_and_in_one_place():
     """The one arrow back: a Tensor's operators are functions; never when autograd is imported."""
     found = [
@@ -197,17 +269,17 @@ def test_nothing_is_pickled(module, file):
 
 
 @pytest.mark.parametrize(("module", "file"), CASES)
-def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
-    if module == "backend.cuda.launcher" or module.startswith("backend.simulator"):
+def test_only_one_module_and_the_simulator_read_kernels(module, file):
+    if module == "backend.cuda.sources" or module.startswith("backend.simulator"):
         return
     constants = [
         node.value
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, ast.Constant) and isinstance(node.value, str)
     ]
     docstrings = {
         ast.get_docstring(node, clean=False)
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in ast.walk(parsed(file))
         if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
     }
     for text in set(constants) - docstrings:
@@ -216,10 +288,34 @@ def test_only_the_launcher_and_the_simulator_read_kernels(module, file):
     assert not any(unit(name) == "kernels" for name, _, _ in imports(module, file))
 
 
+# What a wing of the backends may import, beside itself and the files next to the wings.
+WINGS = {
+    "contract": set(),
+    "cpu": {"contract"},
+    "numba": {"contract", "cpu"},
+    "cuda": {"contract"},
+    "simulator": {"contract", "cuda"},
+}
+BESIDE = {"cache_directory", "problem"}
+
+
+@pytest.mark.parametrize(
+    ("module", "file"), [case for case in CASES if case.id.startswith("backend.")]
+)
+def test_a_wing_knows_no_other_but_those_below_it(module, file):
+    own = module.split(".")[1]
+    known = {
+        name.split(".")[2]
+        for name, _, _ in imports(module, file)
+        if name.startswith("gpucnn.backend.")
+    }
+    assert known <= BESIDE | WINGS.get(own, set()) | {own}
+
+
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_a_backend_never_sees_a_tensor(module, file):
     if module.partition(".")[0] == "backend":
-        names = {n.id for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Name)}
+        names = {n.id for n in ast.walk(parsed(file)) if isinstance(n, ast.Name)}
         assert "Tensor" not in names
 
 

@@ -169,7 +169,6 @@ def test_transposed_convolution_is_the_gradient_of_one(rng):
     options = {"stride": (2, 1), "padding": "same"}
     y = ops.conv2d_transpose(x, w, **options)
     assert y.shape == (2, 3, 10, 6)  # Keras: the size times the stride
-    np.testing.assert_array_equal(y, ops.conv2d_backward_input(x, w, y.shape, **options))
     image = rng.standard_normal(y.shape)
     left, right = np.vdot(ops.conv2d_forward(image, w, **options), x), np.vdot(image, y)
     assert abs(left - right) < 1e-10 * abs(right)

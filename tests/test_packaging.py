@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tomllib
 from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 import gpucnn
 
@@ -126,10 +125,7 @@ def test_the_extras_are_the_promised_ones():
 def test_the_entry_point_exists():
     module, _, function = PROJECT["project"]["scripts"]["gpucnn"].partition(":")
     code = f"import {module} as m; assert callable(m.{function}); print(m.__name__)"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
-    )
-    assert done.stdout.strip() == module
+    assert run_python(code).stdout.strip() == module
 
 
 def test_nothing_lands_at_the_top_of_site_packages():

@@ -102,6 +102,27 @@ def test_our_tables_name_what_there_is_not(module):
             exec(f"from {module} import {name}")
 
 
+def test_sequential_is_not_at_the_top():
+    """Two classes have the name, so the package has neither."""
+    import gpucnn
+
+    for ask in (lambda: gpucnn.Sequential, lambda: gpucnn.__getattr__("Sequential")):
+        with pytest.raises(UnknownNameError, match="gpucnn has no Sequential") as caught:
+            ask()
+        assert caught.value.cause == "two classes are called so"
+        for word in ("gpucnn.keras.Sequential", "compile", "gpucnn.nn.Sequential", "structure"):
+            assert word in caught.value.fix
+    with pytest.raises(UnknownImportError, match="gpucnn has no Sequential") as caught:
+        exec("from gpucnn import Sequential")
+    assert "gpucnn.keras.Sequential" in caught.value.fix
+    assert not hasattr(gpucnn, "Sequential")
+    assert "Sequential" not in dir(gpucnn)
+    with pytest.raises(AttributeError, match="module 'gpucnn' has no attribute 'sequential'"):
+        gpucnn.sequential  # noqa: B018
+    with pytest.raises(ImportError, match="cannot import name 'sequential' from 'gpucnn'"):
+        exec("from gpucnn import sequential")
+
+
 # --- arguments of other libraries -----------------------------------------------------------------
 
 

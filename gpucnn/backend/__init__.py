@@ -1,8 +1,7 @@
-"""Where arrays are computed on: `get` a backend by name, or the one `of` some arrays."""
+"""The backends: `get` one by the name of a device, or the one `of` some arrays."""
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cache
 from typing import Any
@@ -10,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from gpucnn.backend.contract import Backend
-from gpucnn.backend.cpu.backend import CpuBackend, is_plain
-from gpucnn.backend.cuda.diagnosis import Problem, cuda_problem
+from gpucnn.backend.cpu.arrays import is_plain
+from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cuda.diagnosis import cuda_problem
+from gpucnn.backend.numba.diagnosis import numba_problem
 from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
 
 __all__ = ["Backend", "choose", "device_of", "get", "of"]
@@ -87,7 +88,7 @@ def _no_array(others: list[Any]) -> DtypeError:
 
 
 def device_of(array: Any) -> str | None:
-    """The device of an array by its type, which is not imported for that; None for no array."""
+    """The device of an array, told by the name of its type; None for other objects."""
     module = type(array).__module__
     if is_plain(array):
         return "cpu"
@@ -103,33 +104,6 @@ def _cpu() -> Backend:
     from gpucnn.backend.numba.backend import CompiledBackend
 
     return CompiledBackend()
-
-
-@cache
-def numba_problem() -> Problem | None:
-    """Why the CPU computes with NumPy alone; None if its kernels are compiled by Numba.
-
-    The extra `fast` brings Numba; $GPUCNN_NUMBA=0 is the way to do without it.
-
-    Raises:
-        UsageError: GPUCNN_NUMBA is neither 0 nor 1.
-    """
-    wanted = os.environ.get("GPUCNN_NUMBA", "1")
-    if wanted not in ("0", "1"):
-        raise UsageError(
-            f"GPUCNN_NUMBA is {wanted!r}",
-            cause="it is 0, for NumPy alone, or 1",
-            fix="unset it: Numba is used where it is installed",
-        )
-    if wanted == "0":
-        return Problem("GPUCNN_NUMBA is 0", "unset it")
-    try:
-        import numba
-    except (ImportError, OSError) as error:  # not installed, not for this NumPy, or broken
-        return Problem(str(error), 'pip install "gpucnn[fast]"')
-    if numba.config.DISABLE_JIT:  # type: ignore[attr-defined]
-        return Problem("Numba does not compile: NUMBA_DISABLE_JIT is set", "unset it")
-    return None
 
 
 @cache

@@ -63,7 +63,7 @@ def _cpu_copy() -> tuple[Call, float]:
 
 def fma_loop(watch: Stopwatch, dtype: str) -> tuple[Call, float]:
     """A GPU's multiply-adds: a call, and its operations."""
-    launcher = watch.backend.cuda.launcher  # type: ignore[attr-defined]
+    launcher = watch.backend.launcher  # type: ignore[attr-defined]
     blocks = _FMA_BLOCKS * launcher.multiprocessors
     out = watch.backend.xp.zeros(blocks * _FMA_THREADS, dtype)
     flop = 2.0 * _FMA_CHAINS * _FMA_TURNS * out.size

@@ -109,7 +109,7 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
     """
     if not isinstance(model, Sequential) or not len(model):
         raise UsageError(
-            f"{model.label} cannot be profiled layer by layer",
+            f"{model.display_name} cannot be profiled layer by layer",
             cause="only a Sequential of layers tells the order of its layers",
             fix="make it of Sequential([...])",
         )

@@ -76,7 +76,7 @@ class Stopwatch:
 
     def hold(self) -> None:
         """Keep a GPU busy for so long that the host can queue what is timed next."""
-        launcher = self.backend.cuda.launcher  # type: ignore[attr-defined]
+        launcher = self.backend.launcher  # type: ignore[attr-defined]
         launcher.launch("stopwatch", "hold", 1, 1, _HOLD_CYCLES)
 
     def _by_stretches(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:

@@ -9,13 +9,5 @@ from gpucnn.data.loading import NAMES, load
 from gpucnn.data.reading import Reading
 
 __all__ = [
-    "NAMES",
-    "Augment",
-    "Dataset",
-    "Loader",
-    "Reading",
-    "Splits",
-    "load",
-    "one_hot",
-    "pixel_scaling",
-]
+    "NAMES", "Augment", "Dataset", "Loader", "Reading", "Splits", "load", "one_hot", "pixel_scaling"
+]  # fmt: skip

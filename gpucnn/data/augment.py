@@ -19,9 +19,9 @@ class Augment:
     """Move every image a little, differently each epoch.
 
     Args:
-        shift: the most pixels by which an image moves along each axis: a whole number of them is
-            drawn from -shift..shift.
-        rotate: the most degrees by which it turns about its centre, either way.
+        shift: the largest shift along each axis in pixels; a whole number is drawn from
+            -shift..shift.
+        rotate: the largest rotation about the center in degrees, in either direction.
 
     Raises:
         UsageError: a shift that is negative or no whole number, or an angle outside [0, 180].
@@ -45,8 +45,8 @@ class Augment:
     def draw(self, count: int, seed: int, epoch: int) -> NDArray[np.float32]:
         """The motion of each image of a data set: float32 (count, 3).
 
-        Columns: pixels down, pixels right, and the counterclockwise angle in radians. They belong
-        to an image's place in the data set, so they do not depend on the order or the batch size.
+        Columns: pixels down, pixels right, and the counterclockwise angle in radians. They depend
+        on an image's place in the data set, not on the order or the batch size.
         """
         unit = random.uniform((count, 2), seed, "augment/shift", epoch)
         moves = np.floor(unit * np.float32(2 * self.shift + 1)) - np.float32(self.shift)
@@ -55,21 +55,21 @@ class Augment:
         return np.concatenate([moves, angle], axis=1, dtype=np.float32)
 
     def apply(self, xp: Any, images: Any, motion: Any, *, fill: float = 0.0) -> Any:
-        """Images (B, C, H, W), floating, moved by `motion` (B, 3); what comes in from outside is
-        `fill`.
+        """Images (B, C, H, W), floating, moved by `motion` (B, 3); pixels from outside are `fill`.
 
-        The output pixel p shows the input at R(-angle) (p - centre - move) + centre, interpolated
-        bilinearly; a whole shift copies pixels exactly. No value is read by the host.
+        The output pixel p is the input at R(-angle) (p - center - move) + center, interpolated
+        bilinearly; a whole shift copies pixels exactly. The host reads no value.
         """
         batch, channels, height, width = images.shape
-        centre_y, centre_x = (height - 1) / 2, (width - 1) / 2
+        center_y, center_x = (height - 1) / 2, (width - 1) / 2
         down, right, angle = (motion[:, k, None, None] for k in range(3))  # each (B, 1, 1)
-        y = xp.arange(height, dtype=np.float32)[:, None] - (down + centre_y)
-        x = xp.arange(width, dtype=np.float32)[None, :] - (right + centre_x)
+        y = xp.arange(height, dtype=np.float32)[:, None] - (down + center_y)
+        x = xp.arange(width, dtype=np.float32)[None, :] - (right + center_x)
         cosine, sine = xp.cos(angle), xp.sin(angle)
-        # Rows grow downwards, so undoing a counterclockwise turn is (x cos - y sin, x sin + y cos).
-        source_y = x * sine + y * cosine + centre_y  # (B, H, W)
-        source_x = x * cosine - y * sine + centre_x
+        # Rows grow downwards: the inverse of a counterclockwise turn is (x cos - y sin,
+        # x sin + y cos).
+        source_y = x * sine + y * cosine + center_y  # (B, H, W)
+        source_x = x * cosine - y * sine + center_x
         top, left = xp.floor(source_y), xp.floor(source_x)
         lower, righter = source_y - top, source_x - left  # weights of the farther pixels
 

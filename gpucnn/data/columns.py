@@ -1,4 +1,4 @@
-"""What the columns of a table are: the label, the pixels, row numbers, names of picture files."""
+"""The meaning of a table's columns: label, pixels, row numbers, names of picture files."""
 
 from __future__ import annotations
 
@@ -8,37 +8,32 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, similar
 
-Row = Sequence[str]
-
-_LABELS = ("label", "labels", "class", "classes", "target", "targets", "y", "digit", "category")
-_IDS = ("id", "ids", "index", "idx", "imageid", "imgid", "row", "rowid", "rownumber", "unnamed0")
 #: A prefix, and one number or two: pixel0, 0001, px_7, V12, 1x28, pixel 3-4, r0c5.
 _PIXEL = re.compile(r"[^\W\d]{0,10}[ _.-]?\d+([x,_. -]?[^\W\d]{0,3}\d+)?", re.IGNORECASE)
 #: With the numbers left out, names whose two numbers are a column and a row.
 _COLUMN_FIRST = re.compile(r"x#.?y#", re.IGNORECASE)
 _ROW_FIRST = re.compile(r"[^\W\d]*.?#[x,_. -]?#|r#.?c#|row#.?col#|y#.?x#", re.IGNORECASE)
-_PICTURE = re.compile(r".+\.(png|jpe?g|bmp|gif|webp|tiff?|ppm|pgm)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[1-9]\d*")
-_COUNTING = 9  # cells that count from 0 or 1: fewer may be pixels
 _OPTION = "--label-column"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Columns:
-    """Which column of a table is what, by their places counted from 0.
+    """The columns of a table by their meaning, each by its place counted from 0.
 
     Args:
         names: of all columns; their numbers from 1 if the table has no header.
         header: whether the first row is one.
         label: the place of the label, or None.
         pixels: the places of the pixels, in their order in an image.
-        ids: the place of what tells one row from the others, or None.
+        ids: the place of the row's identifier, or None.
         file: the place of the name of a picture, or None.
         unread: the names of the other columns.
-        guessed: whether the label is the first column for want of a header.
+        guessed: whether the first column is taken for the label because there is no header.
     """
 
     names: list[str]
@@ -63,13 +58,13 @@ class Columns:
 
 @dataclass(frozen=True, kw_only=True)
 class Known:
-    """What is known of a table beforehand.
+    """Facts that are known before a table is read.
 
     Args:
-        label_column: what the user says now: a name, a number from 1 or from -1, or "none".
+        label_column: the user's --label-column: a name, a number from 1 or from -1, or "none".
         label_was: the label's column in the table that a model was trained on.
-        pixels: how many an image has.
-        labelled: whether the labels matter; `predict` does without.
+        pixels: the number of pixels of an image.
+        labelled: whether labels are needed; `predict` needs none.
     """
 
     label_column: str | None = None
@@ -77,21 +72,26 @@ class Known:
     pixels: int | None = None
     labelled: bool = True
 
+    def fits(self, count: int) -> bool:
+        """Whether so many columns may be the pixels of an image: of a square one, if not known."""
+        if self.pixels:
+            return count == self.pixels
+        return count > 3 and math.isqrt(count) ** 2 == count
+
 
 def understand(rows: Sequence[Row], where: str, known: Known) -> Columns:
-    """What the columns of a table are.
+    """Find the meaning of the columns of a table.
 
     Args:
         rows: the first rows of the table, at least one.
         where: the table, for messages.
-        known: what is known beforehand.
 
     Raises:
-        DataError: it cannot be told with certainty; the error says which option does.
+        DataError: the meaning is not certain; the error names the option that decides it.
     """
     if is_header(rows):
         return _by_names([cell.strip() for cell in rows[0]], rows[1:], where, known)
-    if _is_renamed([cell.strip() for cell in rows[0]]):
+    if is_renamed([cell.strip() for cell in rows[0]]):
         raise DataError(
             f"{where}, line 1: this is an image whose pixels pandas has taken for a header",
             cause="it numbers names that are alike: 0, 0.1, 0.2",
@@ -100,43 +100,10 @@ def understand(rows: Sequence[Row], where: str, known: Known) -> Columns:
     return _without_header(rows, where, known)
 
 
-def is_header(rows: Sequence[Row]) -> bool:
-    """Whether the first row names the columns, and is no image."""
-    first, below = [cell.strip() for cell in rows[0]], rows[1:]
-    words = [place for place, cell in enumerate(first) if not is_number(cell)]
-    if any(_PICTURE.fullmatch(first[place]) for place in words):
-        return False
-    if len(words) > 1:
-        return True
-    numbers = [cell for cell in first if is_number(cell)]
-    counting = numbers in ([*map(str, range(k, k + len(numbers)))] for k in (0, 1))
-    if not words:
-        return counting and len(numbers) >= _COUNTING
-    (place,) = words  # a label in words, or the name of the one column that has a name
-    if below and all(len(row) > place and is_number(row[place]) for row in below):
-        return True
-    known = _simple(first[place]) in (*_LABELS, *_IDS) or not first[place]
-    return (counting and (known or len(numbers) >= _COUNTING)) or len(first) == 1
-
-
-def _is_renamed(first: Sequence[str]) -> bool:
-    """Whether pandas has read pixels as names: it writes 0 0 0 7 7 as 0, 0.1, 0.2, 7, 7.1."""
-    seen: Counter[str] = Counter()
-    for cell in first:
-        base, point, number = cell.rpartition(".")
-        name = base if point else cell
-        if point and number != str(seen[name]):
-            return False
-        if seen[name] and not point:
-            return False
-        seen[name] += 1
-    return max(seen.values()) > _COUNTING
-
-
 def refuse_doubtful(first: Sequence[str], last: Sequence[str], where: str) -> None:
-    """Refuse a table without a header whose first column is no column of labels.
+    """Refuse a table without a header whose first column is not the label.
 
-    It counts the rows, or is the first pixel, with the labels in the last column.
+    That column may number the rows, or hold pixels while the last column holds the labels.
 
     Args:
         first: the cells of the first column in all rows.
@@ -158,9 +125,9 @@ def _doubtful(where: str, cause: str) -> DataError:
 
 
 def _classes(cells: Sequence[str]) -> int:
-    """How many classes these may be the numbers of, if they look like that, or else 0.
+    """The number of classes in cells that look like labels, else 0.
 
-    They are two or more, and from 0 or 1 to the highest with few gaps; or they are words.
+    Labels are words; or two or more numbers from 0 or 1 to the highest, with few gaps.
     """
     distinct = set(cells)
     if not all(map(is_number, distinct)):
@@ -172,47 +139,43 @@ def _classes(cells: Sequence[str]) -> int:
 
 
 def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
+    """The columns by their number: the pixels alone, or beside one or two columns more.
+
+    One more is the label, or for `predict` the row number; two more are the row number and the
+    label, whose place must be known.
+    """
     first = [cell.strip() for cell in rows[0]]
-    width = len(first)
-    names = [str(number) for number in range(1, width + 1)]
-    places = list(range(width))
-    label = None
+    places = range(len(first))
+    names = [str(place + 1) for place in places]
+    label = ids = None
     if known.label_column is not None:
         label = _chosen(names, where, known.label_column)
-    files = [place for place in places if _PICTURE.fullmatch(first[place])]
+    files = [place for place in places if PICTURE.fullmatch(first[place])]
     if files:
         others = [place for place in places if place != files[0]]
         return _of_files(names, False, files[0], label, others, where, known)
     counter = _counter(rows, places)
     was = known.label_was if _NUMBER.fullmatch(known.label_was or "") else None
-    both = known.pixels is not None and width == known.pixels + 2 and counter is not None
-    if known.label_column is None and was is not None and both:
-        label = _chosen(names, where, was)
-    guessed = known.label_column is None and label is None
-    if guessed:
-        one_more = width - 1 == known.pixels if known.pixels else _is_square(width - 1)
-        if width == known.pixels or (known.pixels is None and _is_square(width)):
-            return Columns(names=names, header=False, pixels=places)
-        if not one_more:
-            two_more = width - 2 == known.pixels if known.pixels else _is_square(width - 2)
-            if two_more and counter is not None:
-                raise _doubtful(where, f"column {counter + 1} numbers the rows")
-            raise _no_image(where, width, known.pixels)
-        if not known.labelled and counter is not None:
-            pixels = [place for place in places if place != counter]
-            return Columns(names=names, header=False, pixels=pixels, ids=counter)
-        label = 0
-        if was is not None:
-            label, guessed = _chosen(names, where, was), False
-        elif is_number(first[0]) and not is_number(first[-1]):
+    more = next((count for count in range(3) if known.fits(len(first) - count)), None)
+    guessed = False
+    if known.label_column is not None:
+        if counter != label and known.fits(len(first) - 1 - (label is not None)):
+            ids = counter
+    elif more == 1 and counter is not None and not known.labelled:
+        ids = counter
+    elif more == 1 and was is None:
+        if is_number(first[0]) and not is_number(first[-1]):
             raise _doubtful(where, "the last column has words")
-    pixels = [place for place in places if place != label]
-    ids = None if guessed or counter == label else counter
-    one_less = len(pixels) - 1 == known.pixels if known.pixels else _is_square(len(pixels) - 1)
-    if ids is None or not one_less:
-        return Columns(names=names, header=False, label=label, pixels=pixels, guessed=guessed)
-    pixels.remove(ids)
-    return Columns(names=names, header=False, label=label, pixels=pixels, ids=ids)
+        label, guessed = 0, True
+    elif was and (more == 1 or (more == 2 and counter is not None and known.pixels)):
+        label = _chosen(names, where, was)
+        ids = counter if more == 2 and counter != label else None
+    elif more == 2 and counter is not None:
+        raise _doubtful(where, f"column {counter + 1} numbers the rows")
+    elif more != 0:
+        raise _no_image(where, len(first), known.pixels)
+    pixels = [place for place in places if place not in (label, ids)]
+    return Columns(names=names, header=False, label=label, pixels=pixels, ids=ids, guessed=guessed)
 
 
 def _counter(rows: Sequence[Row], places: Sequence[int]) -> int | None:
@@ -233,19 +196,18 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     label = _chosen(names, where, said) if said is not None else None
     if said is None and known.label_was in names:
         label = names.index(known.label_was)
-    ids = next((place for place in places if _is_id(names[place]) and place != label), None)
-    rest = [place for place in places if place != label and not _is_id(names[place])]
-    if said is not None and label is not None and label in _pixels(names, [*rest, label]):
-        fits = len(rest) == known.pixels if known.pixels else _is_square(len(rest))
-        if not fits:
-            raise DataError(
-                f"{where}: the column {said} is a pixel by its name, {names[label]}",
-                fix=f"give that of the label as {_OPTION}, by its name",
-            )
+    ids = next((place for place in places if is_id(names[place]) and place != label), None)
+    rest = [place for place in places if place != label and not is_id(names[place])]
+    by_user = [] if said is None or label is None else [label]
+    if set(by_user) & set(_pixels(names, rest + by_user)) and not known.fits(len(rest)):
+        raise DataError(
+            f"{where}: the column {said} is a pixel by its name, {names[by_user[0]]}",
+            fix=f"give that of the label as {_OPTION}, by its name",
+        )
     files = [
         place
         for place in rest
-        if rows and len(rows[0]) > place and _PICTURE.fullmatch(rows[0][place].strip())
+        if rows and len(rows[0]) > place and PICTURE.fullmatch(rows[0][place].strip())
     ]
     if files:
         others = [place for place in rest if place != files[0]]
@@ -258,8 +220,7 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     if not found:
         found = [place for place in others if place != label]
     others = [place for place in others if place != label and place not in set(found)]
-    one_more = len(found) == known.pixels + 1 if known.pixels else _is_square(len(found) - 1)
-    if label is None and open_label and one_more:
+    if label is None and open_label and known.fits(len(found) - 1):
         raise DataError(
             f"{where} has {len(found)} columns of numbers, and none by the name of a label",
             cause=f"one of {listing([names[place] for place in found])} may be the label",
@@ -268,7 +229,7 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     if not found:
         raise _no_image(where, len(names), known.pixels)
     if not known.labelled and ids is None and len(others) == 1 and open_label:
-        ids, others = others[0], []  # what tells the images apart, by a name of its own
+        ids, others = others[0], []  # an identifier of the images with an unusual name
     order = _order([names[place] for place in found])
     pixels = [found[index] for index in order] if order else found
     unread = [names[place] for place in others]
@@ -288,7 +249,7 @@ def _label(
     names: Sequence[str], others: Sequence[int], has_pixels: bool, where: str, known: Known
 ) -> int | None:
     """The one column of these that is the label."""
-    by_name = [place for place in others if _simple(names[place]) in _LABELS]
+    by_name = [place for place in others if simple(names[place]) in LABELS]
     if len(by_name) == 1 or (by_name and not known.labelled):
         return by_name[0]
     candidates = by_name or (others if has_pixels and known.labelled else [])
@@ -390,25 +351,3 @@ def _no_image(where: str, width: int, pixels: int | None) -> DataError:
         fix="write a line for each image, label,pixel0,pixel1,...; or say what an image is, as in"
         " --image-shape 28x28x3",
     )
-
-
-def _is_id(name: str) -> bool:
-    return not name or _simple(name) in _IDS
-
-
-def _is_square(count: int) -> bool:
-    return count > 3 and math.isqrt(count) ** 2 == count
-
-
-def _simple(name: str) -> str:
-    """A name in small letters and digits alone: "Image_ID" is "imageid"."""
-    return re.sub(r"[^a-z0-9]", "", name.lower())
-
-
-def is_number(cell: str) -> bool:
-    """Whether a cell holds a number."""
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True

@@ -8,9 +8,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-_FULL = 0.85  # of its box that a sheet fills
+_FULL = 0.85  # least fraction of its box that a sheet fills
 _SLIM = 0.5  # ratio of the sides of a box; no sheet is slimmer
-_INSIDE = 0.3  # of a frame's height that what is in it has at least
+_INSIDE = 0.3  # of a frame's height: the least height of the component in it
 _MOST = 100  # components that may be frames, or be framed; there are more in noise
 _TINY = 8  # pixels; no sheet is smaller
 
@@ -18,8 +18,8 @@ _TINY = 8  # pixels; no sheet is smaller
 class Components:
     """The components of a mask; pixels that touch, corners included, are of one component.
 
-    Components are numbered from 1 in the order of their first pixel, row by row. What is said of
-    them is an array of `count` + 1 values, of which the first is of the rest of the picture.
+    Components are numbered from 1 in the order of their first pixel, row by row. Arrays about them
+    have `count` + 1 values; the first is for the rest of the picture.
 
     Args:
         mask: bool (H, W).
@@ -74,16 +74,16 @@ class Components:
 
     @cached_property
     def sheets(self) -> NDArray[np.bool_]:
-        """Which components fill their boxes, as a sheet does on a table.
+        """Whether each component fills its box, as a sheet on a table does.
 
-        An upright 1 may do so, but is slim. Of 30,000 of MNIST's images one is so full.
+        An upright 1 may fill its box too, but is slim. One of 30,000 images of MNIST is so full.
         """
         full = self.total(self.labels > 0) > _FULL * self.height * self.width
         return full & (np.minimum(self.height, self.width) > np.maximum(_SLIM * self.size, _TINY))
 
     @cached_property
     def frames(self) -> NDArray[np.bool_]:
-        """Which components are drawn around another that is no mere speck of them."""
+        """Whether each component is drawn around another one that is no speck."""
         large = np.argsort(-self.size[1:], kind="stable")[:_MOST] + 1
         top, bottom, left, right = (
             side[large] for side in (self.top, self.bottom, self.left, self.right)
@@ -121,7 +121,7 @@ class Components:
 
     @cached_property
     def rim(self) -> NDArray[np.int64]:
-        """How many pixels of each component are at the picture's border."""
+        """The number of pixels of each component at the picture's border."""
         inner = self.labels[1:-1]
         sides = (self.labels[0], self.labels[-1], inner[:, 0], inner[:, -1])
         return np.bincount(np.concatenate(sides), minlength=self.count + 1)

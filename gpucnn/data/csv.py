@@ -1,8 +1,8 @@
 """Tables: CSV and TSV files with a row for each image, as spreadsheets, pandas, R and Kaggle write.
 
-A row holds the pixels of an image, or the name of a picture file, and perhaps its label. What each
-column is, `gpucnn.data.columns` tells. Cells are separated by commas, semicolons, tabs or spaces,
-and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
+A row has the pixels of an image, or the name of a picture file, and perhaps its label;
+`gpucnn.data.columns` finds the meaning of the columns. Cells are separated by commas, semicolons,
+tabs or spaces, and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.columns import Columns, Known, is_header, is_number, refuse_doubtful, understand
+from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.files import read_bytes
+from gpucnn.data.header import is_header, is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.errors import DataError
 
@@ -31,22 +32,22 @@ _NAME = re.compile(
 _ROLES = {"train": "train", "test": "test"} | dict.fromkeys(
     ("val", "valid", "validation"), "validation"
 )
-_SAMPLE = 1000  # rows that are looked at to tell what the columns are
-_WIDEST = 100  # characters of a cell that NumPy reads; wider ones are read once more
+_SAMPLE = 1000  # rows that decide the meaning of the columns
+_WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 _LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """What a table holds.
+    """The contents of a table.
 
     Args:
-        columns: what the columns are.
-        pixels: numbers (N, P), uint8 where they are written as such; or None.
+        columns: the meaning of the columns.
+        pixels: numbers (N, P), uint8 if they are written as such; or None.
         files: the name of each row's picture; or None.
-        labels: as `gpucnn.data.labels.as_labels` gives them; or None.
-        ids: what tells the rows from each other, as it is written; or None.
+        labels: as `gpucnn.data.labels.as_labels` returns them; or None.
+        ids: the identifiers of the rows, as they are written; or None.
     """
 
     columns: Columns
@@ -89,11 +90,11 @@ def read_table(path: Path, known: Known | None = None) -> Table:
 
     Args:
         path: the file.
-        known: what is known of it beforehand.
+        known: facts that are known before.
 
     Raises:
-        DataError: it is no such table, or it cannot be told with certainty what its columns are;
-            the message names the line, or the option that says it.
+        DataError: it is no such table, or the meaning of its columns is not certain; the message
+            names the line, or the option that decides it.
     """
     known = known or Known()
     text = _lines(path)
@@ -139,7 +140,7 @@ def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
 
 
 def _lines(path: Path) -> _Lines:
-    """The lines of a table that hold its rows; a header that is a comment is made one of them."""
+    """The lines of a table with its rows; a header in a comment becomes one of them."""
     lines = _decoded(read_bytes(path), path).split("\n")
     filled = [k for k, line in enumerate(lines) if line and not line.isspace()]
     separator = None
@@ -173,15 +174,15 @@ def _decoded(content: bytes, path: Path) -> str:
             raise DataError(
                 f"{path} is no table", cause="it has zero bytes, which text has not", fix=_LINE_FIX
             )
-    # What is no UTF-8 is refused where it matters, by `as_labels` and for a pixel.
+    # `as_labels` and the check of pixels refuse bytes that are no UTF-8.
     text = content.decode(encoding or "utf-8", errors="surrogateescape")
     return text.replace("\r\n", "\n").replace("\r", "\n") if "\r" in text else text
 
 
 def _separator(line: str) -> str:
-    """What stands between the cells of a line.
+    """The separator of the cells of a line.
 
-    Between semicolons and tabs commas may be in numbers (0,5) and in names.
+    Beside semicolons and tabs, commas may be in numbers (0,5) and in names.
     """
     counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
     for mark in ("\t", ";"):
@@ -212,7 +213,7 @@ def _plain(lines: list[str], filled: list[int], separator: str, path: Path) -> l
 
 
 def _with_points(text: _Lines) -> _Lines:
-    """The same table with decimal points in its numbers, where they have decimal commas."""
+    """The same table with decimal points in place of decimal commas."""
     if text.separator not in (";", "\t"):
         return text
     cell = re.compile(
@@ -287,7 +288,7 @@ def _first_wrong(pixels: NDArray[Any]) -> tuple[int, int] | None:
 
 
 def _explain(text: _Lines, body: list[int], columns: Columns) -> NoReturn:
-    """Raise the DataError of the first line that is wrong, found by going through it in Python."""
+    """Raise the DataError of the first wrong line, which a loop in Python finds."""
     width = len(columns.names)
     for line in body:
         fields = text.of(line)

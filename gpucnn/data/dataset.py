@@ -1,4 +1,4 @@
-"""What every reader gives: images in uint8 with their labels, split for training."""
+"""`Dataset`: images with their labels; `Splits`: a data set split for training."""
 
 from __future__ import annotations
 
@@ -21,21 +21,19 @@ class Dataset:
     """Images and their labels on the host.
 
     Args:
-        name: what to call it in messages.
-        images: uint8 (N, C, H, W), as every reader of this package gives; a caller who has other
-            inputs may pass floats (N, ...), which a `Loader` hands out as they are.
-        labels: int32 (N,) class ids below `classes`, or None where there are none; or floats
-            (N, ...) as targets.
+        name: its name in messages.
+        images: uint8 (N, C, H, W), as the readers of this package return; other inputs may be
+            floats (N, ...), which a `Loader` does not scale.
+        labels: int32 (N,) class ids below `classes`; floats (N, ...) as targets; or None.
         classes: number of classes.
-        class_names: a name for each class; without, their numbers.
-        label_values: the labels as files have them, in the order of the classes; without, the
-            names.
-        items: what each image is called, as by its file; without, the name of the data set and a
+        class_names: a name for each class; by default their numbers.
+        label_values: the labels in the files, in the order of the classes; by default the names.
+        items: the name of each image, as by its file; by default the name of the data set and a
             number.
-        ids: what tells the rows of a table from each other, as it is written there; or None.
-        numbered: whether classes are known by their numbers alone.
+        ids: the identifiers of the rows of a table, as they are written there; or None.
+        numbered: whether the classes have numbers only.
         places: of a subset, the place of each image in `items`, `ids` and the whole; or None.
-        weights: float32 (N,), how much the loss of each image counts in training; None for 1.
+        weights: float32 (N,), the weight of each image's loss in training; None for 1.
 
     Raises:
         DataError: a label outside [0, classes), or not one label an image.
@@ -103,12 +101,12 @@ class Dataset:
         return tuple(self.images.shape[1:])
 
     def item(self, index: int) -> str:
-        """What an image is called, by its number counted from 0."""
+        """The name of an image, by its number from 0."""
         place = self._place(index)
         return f"{self.name}[{place}]" if self.items is None else self.items[place]
 
     def row_id(self, index: int) -> str | None:
-        """What tells an image's row of a table from the others; None if nothing does."""
+        """The identifier of an image's row in a table; None if there is none."""
         return None if self.ids is None else self.ids[self._place(index)]
 
     def subset(self, indices: Any) -> Dataset:
@@ -140,10 +138,10 @@ class Dataset:
 
 @dataclass(frozen=True, eq=False)
 class Splits:
-    """A data set cut for training; `validation` and `test` are None where there is no such part.
+    """A data set split for training; `validation` and `test` are None if there is no such part.
 
-    `reading` says how files became these arrays, `text` the same in words, and `notes` what else
-    the user should know.
+    `reading` has the options by which files became these arrays, `text` describes that in words,
+    and `notes` are remarks for the user.
     """
 
     train: Dataset
@@ -187,7 +185,7 @@ def require_finite(array: NDArray[Any], where: str) -> None:
 
     Args:
         array: (N, ...).
-        where: what a message says of the first that is not, with {} for its number.
+        where: the description of an element for the message, with {} for its number.
 
     Raises:
         DataError: there is a NaN or an infinity.
@@ -205,18 +203,18 @@ def require_finite(array: NDArray[Any], where: str) -> None:
 def match_classes(
     dataset: Dataset, names: Sequence[str], values: Sequence[str]
 ) -> tuple[Dataset, str]:
-    """The same images, their labels numbered as the classes of a model are: matched by name.
+    """The same images with labels that are the class ids of a model, matched by name.
 
-    Labels that are numbers, and have no names, are also matched by the labels that stood for the
-    classes in the files that the model was trained on. Classes that no image is of need no match.
+    Labels that are numbers without names are also matched by the labels of the classes in the
+    files that the model was trained on. Classes without images need no match.
 
     Args:
         dataset: with class ids for labels.
         names: the classes of the model.
-        values: the labels that stood for them in the files that it was trained on.
+        values: the labels of these classes in the files that it was trained on.
 
     Returns:
-        The data set; and, if numbers were matched so, that in words, else "".
+        The data set; and, if labels were matched by number, a note that says so, else "".
 
     Raises:
         DataError: the model does not know a class.
@@ -257,7 +255,7 @@ def match_classes(
 
 
 def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:
-    """Cut `count` images off for validation: the same ones in every run, whatever its seed.
+    """Hold out `count` images for validation: the same ones in every run, whatever its seed.
 
     Both parts keep the order of the data set. With 0 there is no validation part.
 
@@ -276,10 +274,11 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:
 
 
 def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, float]:
-    """(scale, offset) such that image * scale + offset is what a model takes.
+    """(scale, offset) such that image * scale + offset is the input of a model.
 
-    Plain: the pixels scaled to [0, 1]. Standardised: zero mean and unit variance over all pixels of
-    `dataset`, which should be the training images. Images that are floats already stay as they are.
+    By default the pixels are scaled to [0, 1]. With `standardise` they get zero mean and unit
+    variance over all pixels of `dataset`, which should be the training images. Floats stay as they
+    are.
     """
     if dataset.images.dtype != np.uint8:
         return 1.0, 0.0

@@ -1,4 +1,4 @@
-"""Where in a picture a digit is."""
+"""The search for a digit in a picture."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from gpucnn.data.ink import Floats, Ink, dark_ink, local_median, reduced
 from gpucnn.data.strokes import Strokes, darkness, sharpness
 
 _LONGEST = 256  # pixels of the longer side of the picture that is searched
-_AGAIN = ((1, 8), (2, 28), (4, 44))  # times smaller, if the shorter side still has so many pixels
+_AGAIN = ((1, 8), (2, 28), (4, 44))  # reduction factor, and the least pixels of the shorter side
 _WIDEST = 1 / 3  # of the picture's mean side; wider things are no strokes
 _THRESHOLDS = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # amounts of ink
 _CERTAIN = 15.0  # least root of a component's sum of squares in deviations of the noise
 _WITHIN = 0.5  # least part of a component's outline that is not at the border
-_SHARP, _SHARE = 0.85, 0.1  # least sharpness of a component, and least part of all ink
-_WEAK, _WEAK_SHARP, _WEAK_SHARE = 0.15, 0.95, 0.5  # the same where there is less ink than the first
+_SHARP, _INK = 0.85, 0.1  # least sharpness of a component, and least fraction of all ink
+_WEAK, _WEAK_SHARP, _WEAK_INK = 0.15, 0.95, 0.5  # darkness of weak ink, and the same for it
 
 
 @dataclass(frozen=True)
@@ -73,17 +73,18 @@ def _nearest_to_the_center(dark: bool, ink: Ink, where: NDArray[np.bool_], facto
 
 
 def _most_likely(levels: Floats) -> tuple[bool, Ink, NDArray[np.bool_]] | None:
-    """What looks most like a digit: whether it is dark on light, all ink of that kind, and where.
+    """The component most like a digit: whether it is dark, all ink of that kind, and its place.
 
-    Components of ink are looked at under several thresholds: a low one keeps faint strokes, and a
-    high one parts the digit from lines of the paper, shadows and stains.
+    The components of ink depend on a threshold, and several are tried: a low one keeps faint
+    strokes, a high one separates the digit from lines of the paper, shadows and stains.
     """
     widest = _WIDEST * sum(levels.shape) / 2
     background = local_median(levels, max(1, int(widest)))
     best, found = 0.0, None
     for dark in (True, False):
         ink = dark_ink(levels if dark else 255.0 - levels, widest)
-        # The gap between two strokes is ink too, of the other kind: but most around it is paper.
+        # The gap between two dark strokes counts as light ink, but most of its surroundings is
+        # paper.
         depth = background - levels if dark else levels - background
         likely = np.clip(depth / ink.unit, 0.0, ink.amount)
         for threshold in _THRESHOLDS:
@@ -96,10 +97,10 @@ def _most_likely(levels: Floats) -> tuple[bool, Ink, NDArray[np.bool_]] | None:
 
 
 def _likeness(components: Components, ink: Ink, likely: Floats) -> Floats:
-    """How much each component looks like a digit, (count + 1,); 0 for what may be no ink at all.
+    """The likeness of each component to a digit, (count + 1,); 0 if it may be no ink at all.
 
-    It is the sum of squares of its ink, if it is in the center, sharp, within the picture, and of
-    thin strokes; and the less, the less it is so. The exponents are by trial on photographs.
+    It is the sum of squares of the ink, times factors below 1 for a component that is off center,
+    blurred, at the border, or thick. The exponents were found by trial on photographs.
     """
     height, width = ink.amount.shape
     energy = components.total(likely**2)
@@ -115,7 +116,7 @@ def _likeness(components: Components, ink: Ink, likely: Floats) -> Floats:
         & (components.total((likely * ink.unit / ink.noise) ** 2) > _CERTAIN**2)
         & (within > _WITHIN)
         & (sharp > np.where(weak, _WEAK_SHARP, _SHARP))
-        & (energy > np.where(weak, _WEAK_SHARE, _SHARE) * (likely**2).sum())
+        & (energy > np.where(weak, _WEAK_INK, _INK) * (likely**2).sum())
     )
     stands_out[0] = False
     central = np.exp(-8 * (down**2 + across**2))

@@ -1,4 +1,4 @@
-"""Reading files whole: gzip is told by its first bytes, a failure names the file."""
+"""Reading whole files: gzip is recognized by its first bytes, errors name the file."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def decompress(raw: bytes, path: Path) -> bytes:
 
 
 def describe(error: Exception) -> str:
-    """What went wrong, without the file's name, which the system puts after its own words."""
+    """The reason of an error, without the file's name, which the system adds to it."""
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
 
 

@@ -20,7 +20,7 @@ _ROLES = {
     "validation": ("val", "valid", "validate", "validation", "dev", "eval"),
     "test": ("test", "tests", "testing", "tst"),
 }
-#: What operating systems, archives and notebooks leave behind, and texts about the data.
+#: Files of operating systems, archives and notebooks, and texts about the data.
 _JUNK = re.compile(
     r"\..*|__macosx|__pycache__|(eh)?thumbs\.db|desktop\.ini|icon\r|@eadir|\$recycle\.bin"
     r"|system volume information|(readme|license|licence|copying|attribution)(\..*)?",
@@ -35,12 +35,12 @@ Classes = dict[str, list[Path]]  # the name of a class, and its pictures
 def read_folder(path: Path, reading: Reading | None = None) -> Found:
     """The pictures in a folder.
 
-    Either its subfolders are the classes. Or they are parts, as ``train`` and perhaps ``val`` and
-    ``test``, each with classes as subfolders: capitals and the usual other names (``Training``,
-    ``valid``, ``dev``) are taken as well. Or it holds pictures alone, which have no labels then.
-    Classes are sorted by name, as numbers if all names are numbers. The pictures of a class may lie
-    in folders below its own. What systems leave behind, and folders without pictures, are passed
-    over, and noted. `gpucnn.data.pictures.read_pictures` says how pictures become images.
+    Its subfolders may be the classes. They may be parts, as ``train`` and perhaps ``val`` and
+    ``test``, with the classes as subfolders; capitals and the usual other names (``Training``,
+    ``valid``, ``dev``) are accepted. Or the folder has pictures only, without labels. Classes are
+    sorted by name, as numbers if all names are numbers. The pictures of a class may be in folders
+    below its own. Files of operating systems and folders without pictures are skipped, with a note.
+    `gpucnn.data.pictures.read_pictures` turns the pictures into images.
 
     Raises:
         DataError: a part has no pictures or no classes, a folder beside the parts is none of them,
@@ -69,12 +69,12 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
 
 
 class _Scan:
-    """A walk through folders that keeps what it passes over.
+    """A walk through folders that records what it skips.
 
     Attributes:
-        junk: name -> how many files or folders.
+        junk: name -> number of files or folders.
         empty: folders without pictures.
-        unread: files that lie beside folders of classes.
+        unread: files beside folders of classes.
     """
 
     def __init__(self) -> None:
@@ -97,7 +97,7 @@ class _Scan:
         return folders, files
 
     def classes(self, folders: Mapping[str, Path], files: Sequence[Path]) -> Classes:
-        """The classes that folders are, those without pictures as well; files are none."""
+        """The folders as classes, also those without pictures; files are no classes."""
         self.unread += map(str, files)
         return {name: self.pictures(each) for name, each in folders.items()}
 
@@ -107,8 +107,8 @@ class _Scan:
         """The pictures in a folder and in those below it.
 
         Args:
-            others: whether other files are passed over, and noted.
-            above: the folders that it lies in, to which a link may lead back.
+            others: whether other files are skipped, with a note.
+            above: the folders above it, to which a link may lead back.
 
         Raises:
             DataError: there is a file that is no picture by its name.
@@ -132,7 +132,7 @@ class _Scan:
         return files
 
     def notes(self) -> list[str]:
-        """What was passed over, a sentence for each kind."""
+        """A sentence for each kind of file that was skipped."""
         notes = []
         if self.junk:
             names = [name if n == 1 else f"{n:,} {name}" for name, n in self.junk.items()]
@@ -145,16 +145,16 @@ class _Scan:
 
 
 def _role(name: str) -> str | None:
-    """The part that a folder is by its name; None if it is none."""
+    """The role of a folder by its name; None if it has none."""
     plain = re.sub(r"[ _-]?(set|data|images)$", "", name.lower())
     return next((role for role, names in _ROLES.items() if plain in names), None)
 
 
 def _parts(path: Path, folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Role -> folder, if the folders are parts that have classes in them; otherwise empty.
+    """Role -> folder, if the folders are parts with classes in them; otherwise empty.
 
     Raises:
-        DataError: parts have no classes, or it is not certain which folder is which part.
+        DataError: parts have no classes, or the role of a folder is not certain.
     """
     roles = {name: _role(name) for name in folders}
     nested = [name for name in folders if roles[name] and _has_classes(folders[name])]
@@ -237,7 +237,7 @@ def read_pictures_in(path: Path, reading: Reading) -> Found:
 def _class_names(
     classes: Mapping[str, Classes], parts: Mapping[str, Path], scan: _Scan
 ) -> list[str]:
-    """The classes that have pictures in some part; the training part has a folder for each.
+    """The classes with pictures in some part; the training part has a folder for each.
 
     Raises:
         DataError: a part has no pictures, or a class that the training part has not.

@@ -1,4 +1,4 @@
-"""What a reader finds at a path, before classes are numbered and images held out."""
+"""The result of a reader, before classes are numbered and images held out."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from numpy.typing import NDArray
 from gpucnn.data.labels import Labels
 from gpucnn.data.reading import Reading
 
-#: The parts that data may have, in their order. "all" is what has no parts of its own.
+#: The roles of parts, in their order. "all" is for data without parts.
 ROLES = ("all", "train", "validation", "test")
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images that are for one purpose.
+    """The images of one part of a data set.
 
     Args:
         role: one of `ROLES`.
         images: uint8 (N, C, H, W).
-        labels: as `gpucnn.data.labels.as_labels` gives them; None where there are none.
+        labels: as `gpucnn.data.labels.as_labels` returns them, or None.
         where: the file or folder, for messages.
-        items: what each image is called; by default `where` and a number.
-        ids: what tells the rows of a table from each other, as it is written there.
+        items: the name of each image; by default `where` and a number.
+        ids: the identifiers of the rows of a table, as they are written there.
         id_name: the name of their column.
     """
 
@@ -41,21 +41,21 @@ class Part:
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a reader finds.
+    """The result of a reader.
 
     Args:
-        path: what was read.
-        parts: one for each role that there is.
-        reading: how the files became arrays, with all that was found out.
-        noun: what the images are in the files: "rows" of a table, "images" of an array,
-            "pictures"; or "named", of a data set known by its name.
+        path: the file or folder that was read.
+        parts: one for each role.
+        reading: the options by which the files became arrays, with those that the reader found.
+        noun: the kind of the images in the files: "rows" of a table, "images" of an array,
+            "pictures"; or "named", for a data set known by its name.
         said: how they became arrays, in words.
-        notes: what else the user should know, a sentence each.
-        classes: their names where the files, or what is known of them, say them; by default the
+        notes: remarks for the user, a sentence each.
+        classes: their names, if the files have them or the data set is known; by default the
             `values`.
-        values: the labels in the files, one for each class; by default those that there are.
+        values: the labels in the files, one for each class; by default those that occur.
         label_column: the name of the label's column in a table with a header.
-        doubts: what may be wrong with some images, by what they are called; `notes` has it too.
+        doubts: name of an image -> what may be wrong with it; it is also in `notes`.
     """
 
     path: Path
@@ -71,5 +71,5 @@ class Found:
 
     @property
     def images(self) -> NDArray[np.uint8]:
-        """Those of all parts: uint8 (N, C, H, W)."""
+        """The images of all parts: uint8 (N, C, H, W)."""
         return np.concatenate([part.images for part in self.parts])

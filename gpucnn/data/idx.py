@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,13 +29,13 @@ _IMAGES_NAME = re.compile(
 _ROLES = {"train": "train", "t10k": "test", "test": "test"}
 
 
-def parse_idx(content: bytes, path: Path, dimensions: int, dtype: str = "u1") -> NDArray[np.uint8]:
+def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The array in the uncompressed bytes of an idx file; a view of them, so read-only.
 
     Args:
         content: the bytes.
         path: the file, for messages.
-        dimensions: how many the array must have: `IMAGES` or `LABELS`.
+        dimensions: the number of axes that the array must have: `IMAGES` or `LABELS`.
 
     Raises:
         DataError: another magic number, fewer or more bytes than the header says, or images that
@@ -67,7 +66,7 @@ def parse_labels(content: bytes, path: Path) -> NDArray[np.int64]:
 
 
 def _values(content: bytes, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
-    """What comes after the magic number: the sizes, and the values."""
+    """The values after the magic number and the sizes."""
     header = 4 + 4 * dimensions
     if len(content) < header:
         raise DataError(
@@ -108,36 +107,17 @@ def find_file(directory: Path, name: str) -> Path | None:
     return None
 
 
-@dataclass(frozen=True)
-class Names:
-    """A file of images by its name.
-
-    Args:
-        prefix: what comes before "train-images": the data set, as in "emnist-letters-".
-        role: "train" or "test".
-    """
-
-    prefix: str
-    role: str
-
-
-def parse_name(name: str) -> Names | None:
-    """What the name of a file of images says; None if it is not one like MNIST's."""
-    found = _IMAGES_NAME.fullmatch(name)
-    return Names(found["set"], _ROLES[found["part"].lower()]) if found else None
-
-
-def find_images(directory: Path, prefix: str | None = None) -> dict[str, dict[str, Path]]:
+def find_images(directory: Path) -> dict[str, dict[str, Path]]:
     """The files of images in a directory: data set -> role -> file.
 
-    Args:
-        prefix: only of this data set.
+    The name of a data set is the part before "train-images", as in "emnist-letters-"; the role is
+    "train" or "test".
     """
     sets: dict[str, dict[str, Path]] = {}
     for file in sorted(directory.iterdir()):
-        names = parse_name(file.name)
-        if names and file.is_file() and prefix in (None, names.prefix):
-            sets.setdefault(names.prefix, {}).setdefault(names.role, file)
+        if (found := _IMAGES_NAME.fullmatch(file.name)) and file.is_file():
+            role = _ROLES[found["part"].lower()]
+            sets.setdefault(found["set"], {}).setdefault(role, file)
     return sets
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # which Pillow knows, but cannot read itself
+_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow knows them, but cannot read them
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 _VISIBLE = 0.05  # of the range from black to white: less contrast is none
 
@@ -45,7 +45,7 @@ def is_picture(name: str) -> bool:
 def open_image(path: Path) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W) if it is gray, else (H, W, 3), upright.
 
-    What is transparent shows white; or black, where nothing could be seen on white.
+    Transparent pixels become white; or black, if nothing is visible on white.
 
     Raises:
         DataError: it is no picture, is damaged, or has more than 8 bits a channel.
@@ -60,7 +60,7 @@ def open_image(path: Path) -> NDArray[np.uint8]:
         ) from error
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of metadata that nobody asks for
+            warnings.simplefilter("ignore")  # about metadata that are not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
             with Image.open(path) as picture:
                 return pixels(ImageOps.exif_transpose(picture), str(path))
@@ -85,8 +85,8 @@ def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray
     if channels == 1:
         planes = gray(image)[np.newaxis]
     else:
-        colours = np.atleast_3d(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
-        planes = np.broadcast_to(colours, (channels, *colours.shape[1:])).astype(np.float64)
+        colors = np.atleast_3d(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
+        planes = np.broadcast_to(colors, (channels, *colors.shape[1:])).astype(np.float64)
     return np.rint(resize(planes, (height, width))).astype(np.uint8)
 
 
@@ -117,7 +117,7 @@ def _is_gray(picture: Image.Image) -> bool:
 
 
 def _on_ground(picture: Image.Image) -> Image.Image:
-    """An RGBA picture on white; or on black, if it holds nothing that can be seen on white."""
+    """An RGBA picture on white; or on black, if nothing is visible on white."""
     from PIL import Image
 
     on = {

@@ -87,22 +87,22 @@ def even_ink(levels: Floats) -> Ink | None:
     solid = depth > _SOLID * strongest
     if opposite > _OPPOSITE * strongest or not (even.all() or _is_cropped(solid, even)):
         return None
-    # Strokes have edges, which are weaker; wide ones if they are drawn large from a small picture.
+    # The edges of strokes are weaker ink; they are wide if a small picture was enlarged.
     if (depth > _EVEN * strongest).sum() > _WIDE * solid.sum() or solid.mean() > _MOST:
         return None
     unevenness = float(departs[even].max())
     depth[depth <= unevenness] = 0.0
     unit = np.full_like(levels, paper + _BLACK)
     noise = max(_LEAST_NOISE, unevenness / 3)
-    # All that differs from even paper is ink, be it sharp or not.
+    # Everything that differs from even paper is ink, sharp or not.
     return Ink(depth / unit, np.ones_like(levels), unit, noise)
 
 
 def _is_cropped(solid: NDArray[np.bool_], even: NDArray[np.bool_]) -> bool:
-    """Whether what differs from the paper at the border are strokes that the border cuts.
+    """Whether everything at the border that is not paper belongs to strokes that the border cuts.
 
-    If it is the table beside the sheet, or a hand, the digit does not touch the border; lines of
-    the paper reach it where there is no stroke; and a shadow lies along it.
+    Otherwise it is the table beside the sheet or a hand, where the digit does not touch the border;
+    lines of the paper, which reach it without a stroke; or a shadow, which is along it.
 
     Args:
         solid: (H, W), where there is solid ink.
@@ -125,10 +125,10 @@ def _border(picture: NDArray) -> NDArray:
 def dark_ink(levels: Floats, widest: float) -> Ink:
     """The ink of a picture that is dark on light; for light on dark give 255 - `levels`.
 
-    Paper is taken to be the closing of the picture: of all square windows that hold a pixel, each
-    with its brightest pixel, the darkest (Serra, Image Analysis and Mathematical Morphology, 1982).
-    It keeps shades, the edges of shadows and the edge of the sheet as they are, and replaces
-    strokes that are narrower than the window by what is around them.
+    The paper is the closing of the picture: each window gets its brightest pixel, and each pixel
+    the darkest of the windows around it (Serra, Image Analysis and Mathematical Morphology, 1982).
+    The closing keeps shades, the edges of shadows and the edge of the sheet, and replaces strokes
+    that are narrower than the window by their surroundings.
 
     Args:
         levels: float64 (H, W), 0 to 255.
@@ -139,7 +139,7 @@ def dark_ink(levels: Floats, widest: float) -> Ink:
     paper = _extreme(np.minimum, brightest, window)
     noise = max(_LEAST_NOISE, min(_noise(levels), _noise(levels.T)))
     depth = paper - levels
-    # The brightest of noisy pixels is too bright, by about the same everywhere.
+    # The brightest of noisy pixels is too bright by about the same amount everywhere.
     depth -= min(float(np.median(depth)), 4 * noise)
     depth[depth < _FAINTEST * noise] = 0.0
     near = np.pad(levels, 1, mode="edge")
@@ -160,7 +160,7 @@ def local_median(levels: Floats, reach: int) -> Floats:
 
 
 def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
-    """Where a pixel of a mask (H, W) is at most `reach` rows and `reach` columns away."""
+    """The pixels at most `reach` rows and `reach` columns away from a mask (H, W)."""
     return _extreme(np.maximum, np.pad(mask, reach), 2 * reach + 1)
 
 

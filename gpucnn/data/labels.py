@@ -1,4 +1,4 @@
-"""Labels as files have them: numbers, words or one-hot rows, made class ids with names."""
+"""Labels of files (numbers, words or one-hot rows), converted to class ids with names."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def as_labels(
     Args:
         array: (N,) or (N, 1) of integers, booleans, floats that are whole, or text; or (N, K)
             one-hot rows of zeros with a single one, which become the place of the one.
-        where: what it is, for messages: "y of digits.npz".
-        name: what to call one of the images, for messages, by its number counted from 0.
+        where: the array, for messages: "y of digits.npz".
+        name: the name of an image for messages, from its number counted from 0.
 
     Raises:
         DataError: another shape or type, or a label that is missing, negative, not whole or above
@@ -54,7 +54,7 @@ def as_labels(
     if all(map(_NUMBER.fullmatch, distinct)):
         return _whole(distinct.astype(np.float64)[inverse], words, where, name)
     missing = np.isin(np.char.lower(distinct), _MISSING)
-    stands = "it stands for a label that is missing; a class must be called otherwise"
+    stands = "it means that the label is missing; give the class another name"
     _refuse(words, missing[inverse], where, name, stands)
     broken = np.array([not _is_text(word) for word in distinct], bool)
     _refuse(words, broken[inverse], where, name, "it is no text in UTF-8")
@@ -65,7 +65,7 @@ _UTF8 = "save the file as UTF-8, as in Excel's `CSV UTF-8`"
 
 
 def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
-    """Text (N,), each without blanks around it and with composed letters (Unicode's NFC)."""
+    """Text (N,), stripped and with composed letters (Unicode's NFC)."""
     if array.dtype.kind == "S":
         texts = [item.decode("utf-8", "surrogateescape") for item in array.tolist()]
     else:
@@ -74,7 +74,7 @@ def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def composed(text: str) -> str:
-    """A name with composed letters: systems write "é" as one sign or as two."""
+    """A name with composed letters: systems write "é" as one code point or as two."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
@@ -85,7 +85,7 @@ def _is_text(word: str) -> bool:
 def _whole(
     labels: NDArray[Any], shown: NDArray[Any], where: str, name: Callable[[int], str]
 ) -> Labels:
-    """Numbers as int64; `shown` are the labels as they are written."""
+    """Numbers as int64; `shown` are the labels as they are in the file."""
     if labels.dtype.kind == "f":
         _refuse(shown, ~np.isfinite(labels), where, name, "the label is missing")
         _refuse(shown, labels != np.trunc(labels), where, name, "the number of a class is whole")
@@ -110,7 +110,7 @@ def _from_one_hot(array: NDArray[Any], where: str) -> Labels:
 
 
 def one_hot_width(array: NDArray[Any]) -> int:
-    """How many classes one-hot rows (N, K) are of; 0 for labels of another form."""
+    """The number of classes of one-hot rows (N, K); 0 for labels of another form."""
     return array.shape[1] if array.ndim == 2 and array.shape[1] > 1 else 0
 
 
@@ -132,7 +132,7 @@ def _refuse(
 
 
 def class_names(parts: Sequence[Labels]) -> list[str]:
-    """A name for each class that some labels need: 0 to the highest number, or the words, sorted.
+    """The names of the classes of some labels: 0 to the highest number, or the words, sorted.
 
     Numbers among words come first, in their order.
     """
@@ -178,10 +178,7 @@ def on_one_line(text: str) -> str:
 
 
 def listing(names: Sequence[str], most: int = 8) -> str:
-    """Names in a line, at most so many of them, and "..." where there are more.
-
-    Numbers that follow each other are a range: "0-9".
-    """
+    """Names on one line: at most `most` of them, then "..."; consecutive numbers as "0-9"."""
     numbers = [int(name) for name in names if is_plain(name)]
     if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]}-{numbers[-1]}"

@@ -29,21 +29,21 @@ _SPELLED = Spellings(
 class Loader:
     """The batches of a data set, epoch by epoch, as a function of (seed, epoch, index).
 
-    Each `for images, labels in loader` gives the batches of the next epoch: the first those of
-    `loader.epoch(0)`, the second those of `loader.epoch(1)`.
+    Each `for images, labels in loader` yields the batches of the next epoch: first those of
+    `loader.epoch(0)`, then those of `loader.epoch(1)`.
 
     The images are copied to the device once, as uint8; a batch is gathered there, and nothing
     is read back. The last batch of an epoch is short if the batch size does not divide the data.
 
     Args:
-        dataset: images uint8 (N, C, H, W), or floats (N, ...), which are handed out unscaled.
-        batch_size: images a batch, at least 1.
-        backend: where the batches are made.
-        seed: orders the images and draws the augmentation.
-        shuffle: a new order every epoch; otherwise the data set's own.
-        augment: shifts and rotations, drawn anew for every image and epoch.
+        dataset: images uint8 (N, C, H, W), or floats (N, ...), which are not scaled.
+        batch_size: images in a batch, at least 1.
+        backend: of the device for the batches.
+        seed: of the order of the images and of the augmentation.
+        shuffle: a new order every epoch; otherwise the order of the data set.
+        augment: shifts and rotations, drawn again for every image and epoch.
         scale, offset: a uint8 image becomes float32 image * scale + offset; see `pixel_scaling`.
-        limit_batches: no more than this many batches an epoch.
+        limit_batches: the largest number of batches in an epoch.
 
     Raises:
         UsageError: the batch size or the limit is below 1, or images are shifted out of sight.
@@ -95,7 +95,7 @@ class Loader:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
         self._images = backend.asarray(dataset.images)
         self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
-        self._passes = 0  # how often it was iterated over
+        self._passes = 0  # the number of iterations over the loader so far
         self._weights = None if dataset.weights is None else backend.asarray(dataset.weights)
         self._epoch: int | None = None
         self._order: Any = None  # device, (N,): the image at each place of the epoch
@@ -112,8 +112,8 @@ class Loader:
         """Batch `index` of `epoch`, both counted from 0.
 
         Returns:
-            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device; and third the
-            weights, float32 (B,), if the data set has some.
+            (images float32 (B, C, H, W), labels int32 (B,) or None) on the device; and if the data
+            set has weights, third the weights, float32 (B,).
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")

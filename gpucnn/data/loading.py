@@ -1,4 +1,4 @@
-"""`load`: from what ``--data`` says, a name or a path, to a data set cut for training."""
+"""`load`: from a name or a path, as ``--data`` takes it, to a data set split for training."""
 
 from __future__ import annotations
 
@@ -47,13 +47,13 @@ def load(
             a path, only what ``$GPUCNN_DATA_DIR`` says already may be given.
         validation: how many training images to hold out, the same ones whatever a run's seed.
             Default: 5,000 of mnist and fashion-mnist, 0 of digits, a tenth of what a path gives.
-        reading: what is said of how the files become arrays.
+        reading: options for reading the files.
 
     Raises:
-        DataError: the data are missing, damaged, of a form that is not understood with certainty,
-            or have no labels or only one class to train on.
-        UsageError: `validation` is no whole number or does not leave anything to train on; the
-            name is empty; or a path and `data_dir` are given.
+        DataError: the data are missing or damaged, their form is not certain, or they have no
+            labels or only one class to train on.
+        UsageError: `validation` is no whole number or leaves nothing to train on; the name is
+            empty; or a path and `data_dir` are given.
         MissingExtraError: a folder of images, and Pillow is not installed.
         StorageError: a download cannot be written.
     """
@@ -80,16 +80,16 @@ def find(
     known: Reading | None = None,
     labelled: bool = True,
 ) -> Found:
-    """What is in a data set, before anything is held out; `load` says the rest.
+    """The contents of a data set, before images are held out. See `load` for more.
 
     Args:
         name: of a data set, or a path; a `Path` is never a name.
-        reading: what is said of it now.
-        known: what is known of it from elsewhere, as from a run, and gives way to `reading`.
-        labelled: whether the labels matter.
+        reading: options given by the user.
+        known: options from elsewhere, as from a run; those in `reading` replace them.
+        labelled: whether labels are needed.
 
     Raises:
-        UsageError: also if `reading` says what does not matter for data of this kind.
+        UsageError: also for an option in `reading` that does not apply to this kind of data.
     """
     reading = Reading() if reading is None else reading
     if not isinstance(reading, Reading):
@@ -122,14 +122,14 @@ def find(
 
 
 def cut(parts: dict[str, Dataset], name: str, validation: int | None) -> dict[str, Dataset]:
-    """The parts "train", "validation" and "test" of a data set, as far as it has them.
+    """The parts "train", "validation" and "test" of a data set, if it has them.
 
-    Images are held out for validation where it has no part for that.
+    Images are held out for validation if it has no part for that.
 
     Args:
-        parts: as `datasets` gives them.
+        parts: the result of `datasets`.
         name: of the data set.
-        validation: how many to hold out; by default as `load`.
+        validation: the number of images to hold out; the default is that of `load`.
 
     Raises:
         UsageError: it has a part for validation, or too few images to hold so many out.
@@ -155,7 +155,7 @@ def datasets(found: Found, name: str) -> dict[str, Dataset]:
     labels = [part.labels for part in found.parts if part.labels is not None]
     values = found.values or found.classes or class_names(labels)
     names = found.classes or values
-    # Labels that are numbers and have no names: a model may know names for them.
+    # Labels that are numbers without names: a model may have names for them.
     numbered = names == values and all(map(is_plain, values))
     return {
         part.role: Dataset(
@@ -193,7 +193,7 @@ def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading)
 
 
 def _refuse_untrainable(found: Found, parts: dict[str, Dataset]) -> None:
-    """Raise for data that nothing can be learned from."""
+    """Raise a DataError for data without training images, labels or a second class."""
     train = parts.get("all", parts.get("train"))
     if train is None:
         raise DataError(
@@ -223,12 +223,12 @@ def _refuse_untrainable(found: Found, parts: dict[str, Dataset]) -> None:
 
 
 def describe_data(found: Found, parts: dict[str, Dataset], held: Dataset | None = None) -> str:
-    """How data were read, in a sentence.
+    """A sentence about the data and how they were read.
 
     Args:
-        found: what was found.
-        parts: as `datasets` gave them.
-        held: what was held out of them.
+        found: the result of `find`.
+        parts: the result of `datasets`.
+        held: the images that were held out of them.
     """
     whole = next(iter(parts.values()))
     noun = found.noun if found.noun in ("rows", "pictures") else "images"
@@ -242,8 +242,8 @@ def describe_data(found: Found, parts: dict[str, Dataset], held: Dataset | None 
     if not any(shape in words for words in found.said):
         pieces.append(shape)
     if held is not None:
-        share = 100 * len(held) / len(whole)
-        pieces.append(f"{f'{share:.0f} %' if share % 1 < 0.05 else f'{len(held):,}'} held out")
+        percent = 100 * len(held) / len(whole)
+        pieces.append(f"{f'{percent:.0f} %' if percent % 1 < 0.05 else f'{len(held):,}'} held out")
     for role, part in list(parts.items())[1:]:
         pieces.append(f"{len(part):,} for {role}{' without labels' * (part.labels is None)}")
     return text + ", ".join(pieces)
@@ -258,7 +258,7 @@ def _classes(parts: dict[str, Dataset]) -> str:
 
 
 def _doubts(parts: dict[str, Dataset]) -> list[str]:
-    """What looks odd in data to train on, though it can be read."""
+    """Notes on training data that can be read but look wrong."""
     train = parts["all"] if "all" in parts else parts["train"]
     assert train.labels is not None
     notes = []
@@ -273,7 +273,7 @@ def _doubts(parts: dict[str, Dataset]) -> list[str]:
 
 
 def _of_environment(data_dir: str | os.PathLike[str]) -> bool:
-    """Whether a `data_dir` is ``$GPUCNN_DATA_DIR``, which callers may hand on as they find it."""
+    """Whether a `data_dir` is the value of ``$GPUCNN_DATA_DIR``, which callers may pass on."""
     environment = os.environ.get("GPUCNN_DATA_DIR")
     given, there = (
         os.path.abspath(os.path.expanduser(each)) for each in (data_dir, environment or "")

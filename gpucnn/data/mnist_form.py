@@ -1,4 +1,4 @@
-"""A picture of a digit in the form of MNIST's images."""
+"""Conversion of a picture of a digit to the form of MNIST's images."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 _Seen = tuple[Floats, tuple[str, ...]]  # (H, W), the ink of a digit; and the notes
 _SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
 _LARGE = 1024  # pixels of the longer side; larger drawings are made smaller first
-_WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no lines, so less does
+_WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no weaker lines
 _SPECK = 0.05  # of the largest component of ink in a drawing; what is smaller and apart is dust
-_MARGIN = 2 / 3  # of the digit's size: what is looked at around it
-_LONGEST = 512  # pixels of the longer side of that
+_MARGIN = 2 / 3  # of the digit's size: the margin of the cut around it
+_LONGEST = 512  # pixels of the longer side of the cut
 _WIDEST = 1 / 2  # of the digit's size: the widest stroke
 _NOISY = 0.1  # of the darkness of strokes; if noise deviates by more, pixels are averaged
 _ENOUGH = 3  # pixels of the picture for one of the box; more need not be averaged
@@ -40,7 +40,7 @@ class Converted:
     Args:
         image: uint8 (28, 28), light on dark.
         notes: what may be wrong with it: several digits in the picture, hardly any contrast, ink
-            at the border. There are none if nothing is.
+            at the border.
     """
 
     image: NDArray[np.uint8]
@@ -48,7 +48,7 @@ class Converted:
 
 
 def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
-    """The image alone of what `convert` gives: uint8 (28, 28), light on dark."""
+    """The image of `convert` without the notes: uint8 (28, 28), light on dark."""
     return convert(image, name).image
 
 
@@ -56,14 +56,14 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
     """A drawing or photograph of a digit, of any size, in the form of MNIST's images.
 
     The digit may be dark on light or light on dark, on paper that is shaded, partly in shadow,
-    ruled, or ends within the picture. It is cut out, scaled with its proportions kept into a box of
-    20x20 by averaging, and placed so that its center of mass is the center of 28x28 (LeCun, Cortes
-    and Burges, http://yann.lecun.com/exdb/mnist/). Specks are left out, and thin or faint strokes
-    are brought up to full brightness. Of several digits it is the one nearest to the center.
+    ruled, or ends within the picture. It is cut out, scaled into a box of 20x20 by averaging with
+    its proportions kept, and placed so that its center of mass is the center of 28x28 (LeCun,
+    Cortes and Burges, http://yann.lecun.com/exdb/mnist/). Specks are left out, and thin or faint
+    strokes get full brightness. If there are several digits, the one nearest to the center is used.
 
     Args:
         image: uint8 (H, W) or (H, W, 3), or a Pillow image.
-        name: what to call it in an error or a note.
+        name: its name in an error or a note.
 
     Raises:
         DataError: it is blank, or nothing stands out from its paper.
@@ -81,7 +81,7 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
 
 
 def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
-    """A drawing on even paper: all of its ink but specks, or of several digits one."""
+    """The ink of a drawing on even paper without specks, or one of several digits."""
     ink = even_ink(reduced(image, -(-max(image.shape[:2]) // _LARGE)))
     if ink is None or not ink.amount.any():
         return None
@@ -94,7 +94,7 @@ def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
 
 
 def _photographed(image: NDArray[np.uint8]) -> _Seen | None:
-    """The strokes of the digit that is the nearest to the center of a photograph."""
+    """The strokes of the digit nearest to the center of a photograph."""
     sight = find_digit(image)
     ink = None if sight is None else _traced(image, sight)
     if sight is None or ink is None:
@@ -120,7 +120,7 @@ def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
 
 
 def _traced(image: NDArray[np.uint8], sight: Sight) -> Floats | None:
-    """The ink of a digit from a closer look, (H, W), without anything else; None if it is lost."""
+    """The ink of a digit alone at a higher resolution, (H, W); None if it is lost."""
     size = max(part.stop - part.start for part in sight.box)
     margin = int(_MARGIN * size) + 2
     cut = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in sight.box)
@@ -172,9 +172,9 @@ def _framed(ink: Floats) -> NDArray[np.uint8]:
 
 
 def _place(mass: Floats) -> int:
-    """Where to put the first of `mass.size` rows so that their center of mass is the image's.
+    """The place of the first of `mass.size` rows that centers their mass in the image.
 
-    In every one of MNIST's images it lies in pixel 14 counted from 0, that is in [14, 15).
+    In all images of MNIST the center of mass is in pixel 14 counted from 0, that is in [14, 15).
     """
     center = mass @ (np.arange(mass.size) + 0.5) / mass.sum()
     return int(np.clip(_SIDE // 2 - int(center), 0, _SIDE - mass.size))

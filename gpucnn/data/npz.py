@@ -32,7 +32,7 @@ _WORDS = re.compile(
     r"|(?<=val|dev)(?=[xy]$)"
 )
 _PAIRED = re.compile(r"(.*?)[-_](train|val|test)[-_](?:imgs|images)\.npz", re.IGNORECASE)
-_LONE = "arr_0"  # what np.savez calls an array that was given no name
+_LONE = "arr_0"  # np.savez's name for an array without a name
 
 
 def load_numpy(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,4 +1,4 @@
-"""Many picture files as one array of images, all in the same way."""
+"""Conversion of many picture files to one array of images."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ Listed = list[tuple[Path, str | None]]  # files and their labels
 
 @dataclass(frozen=True, eq=False)
 class Pictures:
-    """What `read_pictures` gives.
+    """The result of `read_pictures`.
 
     Args:
         images: uint8 (N, C, H, W).
-        kept: for each image the place of its file in the list.
-        reading: with what was found out.
+        kept: the place of each image's file in the list.
+        reading: the options, with those that were found.
         said: how pictures became images, in words.
-        notes: what the user should know.
-        doubts: what may be wrong with a picture, by its name; `notes` has it too.
+        notes: remarks for the user.
+        doubts: name of a picture -> what may be wrong with it; it is also in `notes`.
     """
 
     images: NDArray[np.uint8]
@@ -44,13 +44,13 @@ class Pictures:
 def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Pictures:
     """Picture files as images of one shape.
 
-    Without more being said, all of them have one size; they are gray (C = 1) if every one of them
-    is, else RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with
-    `image_size`, or an `image_shape` that is known, each is scaled to it.
+    By default all of them must have one size; the images are gray (C = 1) if all pictures are, else
+    RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with `image_size`
+    or `image_shape` each is scaled to it.
 
     Args:
         files: at least one.
-        reading: what is said of them; see `Reading`.
+        reading: the options; see `Reading`.
         name: of the data, for messages.
 
     Raises:
@@ -75,7 +75,7 @@ def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Picture
             broken.append(error)
             continue
         if size is not None and picture.shape[:2] != size:
-            # Here, so that not all of them are held at once in the size that they were taken in.
+            # Scaled here, so that memory never holds all of them in their original size.
             channels = 3 if picture.ndim == 3 else 1
             picture = _as_opened(fit_image(picture, (channels, *size)))
             scaled += 1
@@ -112,15 +112,15 @@ def read_listed(
     classes: list[str] | None,
     notes: list[str],
 ) -> Found:
-    """Pictures of which it is known where they lie, and which label each has.
+    """Pictures whose files and labels are known.
 
     Args:
         path: of the data.
         listed: role -> [(file, label)]; without labels, each is None.
-        where: role -> the folder or file that they are from.
-        reading: what is said of the pictures.
-        classes: their names; by default those of the labels.
-        notes: what is noted by now.
+        where: role -> the folder or file of that part.
+        reading: options for the pictures.
+        classes: their names; by default the labels.
+        notes: the notes so far.
 
     Raises: as `read_pictures`.
     """
@@ -165,7 +165,7 @@ def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: str) -> list[str]:
-    """Raise for files that cannot be read; or, if they are to be left out, notes that name them."""
+    """Raise for files that cannot be read; with `skip_broken` return notes that name them."""
     if not broken:
         return []
     left_out = "leave them out with --skip-broken"

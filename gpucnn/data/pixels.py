@@ -1,4 +1,4 @@
-"""Arrays and rows of numbers as images: uint8 (N, C, H, W), in whatever layout they come."""
+"""Conversion of arrays and rows of numbers in any layout to images: uint8 (N, C, H, W)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.files import refuse_empty
-from gpucnn.data.reading import COLORS, Reading
+from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
 
 Images = NDArray[np.uint8]
@@ -26,13 +26,13 @@ def as_images(
     Args:
         array: (N, H, W), (N, C, H, W), (N, H, W, C) with C of 1 or 3, or (N, C*H*W); integers from
             0 to 255, booleans, or floats that are whole numbers from 0 to 255 or lie in [0, 1].
-        where: what it is, for messages: "x_train of digits.npz".
-        reading: what is said of it already.
+        where: the array, for messages: "x_train of digits.npz".
+        reading: the options known so far.
 
     Returns:
         images: uint8 (N, C, H, W), C-contiguous.
-        reading: with what was found out.
-        said: what was done to the array, in words; empty if nothing was.
+        reading: the options, with those that were found.
+        said: the changes to the array, in words.
 
     Raises:
         DataError: another layout, a layout that is not certain, or other values; the message names
@@ -59,7 +59,7 @@ def as_images(
     shape = images.shape[1:]
     if wanted is not None and shape != wanted:
         raise DataError(
-            f"{where} has images of {_times(shape)}, not of {_times(wanted)}"
+            f"{where} has images of {times(shape)}, not of {times(wanted)}"
             " (channels x height x width)",
             fix="give images of that shape",
         )
@@ -71,16 +71,15 @@ def as_images(
 
 
 def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:
-    """Numbers as uint8, whatever their scale.
+    """Numbers of any scale as uint8.
 
     Args:
         array: (N, ...), as for `as_images`.
         where: for messages.
-        white: of an array of zeros and ones alone, the value that is white: 1 or 255; None if that
-            is not known yet.
+        white: the value of white in an array of zeros and ones only: 1 or 255; None if not known.
 
     Returns:
-        The array as uint8; the white of it; and what was done to it, in words, or "".
+        The array as uint8; its value of white; and the change in words, or "".
     """
     if array.dtype == np.bool_:
         return array.astype(np.uint8) * np.uint8(255), 1, "true as 255"
@@ -101,7 +100,7 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
 def _floats_to_bytes(
     array: NDArray[np.floating], where: str, white: int | None
 ) -> tuple[Images, int, str]:
-    """`to_bytes` of floats, which are from 0 to 1 if none is above 1."""
+    """`to_bytes` of floats; their scale is 0 to 1 if none is above 1."""
     scales = "pixels are whole from 0 to 255, or 0 to 1"
     _refuse(array, ~np.isfinite(array), where, "a pixel is a number from 0 to 255")
     _refuse(array, (array < -_ROUNDING) | (array > 255 + _ROUNDING), where, scales)
@@ -131,7 +130,7 @@ def _refuse(array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: st
 
 
 def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:
-    """Images (N, C, H, W) as a view if that can be; the reading; and what was done, in words."""
+    """Images (N, C, H, W), a view if possible; the reading; and the change, in words."""
     if array.ndim == 2:
         return _from_rows(array, where, reading)
     if array.ndim == 3:
@@ -147,7 +146,7 @@ def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Re
         if places == ["first"]:
             return array, reading, ""
         return array.transpose(0, 3, 1, 2), reading, "channels last, moved to the front"
-    wanted = f" of {_times(reading.image_shape)}" if reading.image_shape else ""
+    wanted = f" of {times(reading.image_shape)}" if reading.image_shape else ""
     if array.ndim == 4 and array.shape[3] == 4:
         raise DataError(
             f"{where} has the shape {array.shape}, which is not one of images{wanted}",
@@ -162,10 +161,10 @@ def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Re
 
 
 def _places(array: NDArray[Any], reading: Reading) -> list[str]:
-    """Where (N, C, H, W) or (N, H, W, C) may have its channels: "first", "last", or both."""
+    """The possible places of the channels in a 4-d array: "first", "last", or both."""
     shapes = {"first": array.shape[1:], "last": (array.shape[3], *array.shape[1:3])}
     if array.shape[1:] == (1, 1, 1):
-        return ["first"]  # it is all the same
+        return ["first"]  # both are the same
     if reading.image_shape is None:
         fitting = [place for place, shape in shapes.items() if shape[0] in COLORS]
     else:
@@ -192,10 +191,10 @@ def _from_rows(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, 
     if channels * height * width != pixels:
         raise DataError(
             f"{where} has rows of {pixels} pixels, not of {channels * height * width}",
-            cause=f"an image is {_times(shape)} (channels x height x width)",
+            cause=f"an image is {times(shape)} (channels x height x width)",
             fix="give images of that shape",
         )
-    said = f"{pixels:,} pixels as {_times(shape)}"
+    said = f"{pixels:,} pixels as {times(shape)}"
     if channels == 1:
         return array.reshape(-1, *shape), reading, said
     if reading.channels is None:
@@ -209,7 +208,3 @@ def _from_rows(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, 
         return array.reshape(-1, *shape), reading, f"{said}, channel after channel"
     images = array.reshape(-1, height, width, channels).transpose(0, 3, 1, 2)
     return images, reading, f"{said}, the channels of each pixel together"
-
-
-def _times(sizes: tuple[int, ...]) -> str:
-    return "x".join(map(str, sizes))

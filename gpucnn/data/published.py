@@ -1,4 +1,4 @@
-"""Data sets that are known by the names of their files, as they were published.
+"""Published data sets that are recognized by the names of their files.
 
 - EMNIST (Cohen, Afshar, Tapson and van Schaik 2017): `emnist-letters-train-images-idx3-ubyte` and
   so on, and the same as CSV. Rows and columns of each image are swapped, and the labels of letters
@@ -29,11 +29,11 @@ _EMNIST = {
 
 @dataclass(frozen=True)
 class Published:
-    """What is known of a data set by the name of a file.
+    """The facts about a published data set.
 
     Args:
         name: of the data set.
-        convert: what makes a picture like its images; None if that is not known.
+        convert: the conversion that makes a picture like its images; None if not known.
         transpose: whether rows and columns of its images are swapped.
         classes: the names of the classes; None if they are their numbers.
         first: the label of the first class.
@@ -54,7 +54,7 @@ class Published:
 
 
 def by_name(name: str) -> Published | None:
-    """What is known of a file by its name; None if it has no known one."""
+    """The published data set that a file belongs to by its name; None if there is none."""
     lower = name.lower()
     if found := re.match(rf"emnist-({'|'.join(_EMNIST)})-(train|test)[-.]", lower):
         kind = found[1]

@@ -1,4 +1,4 @@
-"""How files become arrays: what a user says of it, and what a run keeps of it."""
+"""`Reading`: the options by which files become arrays, which a run stores."""
 
 from __future__ import annotations
 
@@ -32,27 +32,26 @@ _SHAPE = re.compile(r"[1-9]\d{0,4}(x[1-9]\d{0,4}){0,2}")
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """How files become uint8 images (N, C, H, W) and labels.
+    """The options by which files become uint8 images (N, C, H, W) and labels.
 
-    A field that is None is left to the file: what the file does not say with certainty is refused.
-    A reader fills in what it found, and the description of a run keeps that. So whatever is read
-    for the run later becomes arrays in the same way.
+    None leaves an option to the file; if the file does not decide it with certainty, that is an
+    error. A reader fills in the options that it found. The description of a run stores them, so
+    that later data for the run are read in the same way.
 
     Args:
         label_column: of a table: its name, or its place ("1" is the first, "-1" the last), or
             "none".
         label_was: the label's column in the table that was read; another table may have it
-            elsewhere.
+            in another place.
         image_shape: (C, H, W) of an image.
-        channels: where an array or a row of a table has the channels of an image: "first" or
-            "last".
-        transpose: whether rows and columns of each image of an array are swapped, as EMNIST's are.
-        swapped_in: the published data set, known by the name of a file, whose images are swapped in
-            its files. Whether they are in another file, that name or `transpose` says.
-        white: 1 if integers that are zeros and ones alone are black and white, else 255.
+        channels: the place of the channels in an array or a row of a table: "first" or "last".
+        transpose: whether rows and columns of each image of an array are swapped, as in EMNIST.
+        swapped_in: the published data set in whose files the images are swapped. For another file,
+            its name or `transpose` decides.
+        white: 1 if integers that are zeros and ones only are black and white, else 255.
         image_size: (H, W) that pictures are scaled to.
-        convert: what is done to a picture: "mnist" (`gpucnn.data.mnist_form`) or "none". A picture
-            is a PNG, JPEG or the like, as against an array.
+        convert: the conversion of a picture: "mnist" (`gpucnn.data.mnist_form`) or "none". A
+            picture is a PNG, JPEG or the like, not an array.
         skip_broken: whether pictures that cannot be read are left out; otherwise they are an error.
 
     Raises:
@@ -93,26 +92,26 @@ class Reading:
             size not in (None, (28, 28)) or shape not in (None, (1, 28, 28))
         ):
             raise UsageError(
-                f"images of {_times(size or shape or ())} are to be converted as MNIST's were",
+                f"images of {times(size or shape or ())} are to be converted as MNIST's were",
                 cause="that conversion makes gray images of 28x28",
                 fix="give --convert none",
             )
         if shape and size and shape[1:] != size:
             raise UsageError(
-                f"the image shape is {_times(shape)}, the size of the images {_times(size)}",
+                f"the image shape is {times(shape)}, the size of the images {times(size)}",
                 fix="leave one of them out",
             )
 
     def refuse_unused(self, noun: str, name: str) -> None:
-        """Raise a UsageError if something is said that does not matter for data of a kind.
+        """Raise a UsageError for an option that does not apply to data of a kind.
 
         Args:
-            noun: what the images are in the files, as `gpucnn.data.found.Found` says it.
+            noun: the kind of the images in the files, as in `gpucnn.data.found.Found`.
             name: of the data, for the message.
         """
         unused = [key for key in self.as_dict() if key not in _MATTERS[noun]]
         if "image_shape" in unused and "channels" in unused:
-            unused.remove("channels")  # which the shape has said
+            unused.remove("channels")  # it comes from the shape
         if unused:
             flags = ", ".join(f"--{key.replace('_', '-')}" for key in unused)
             raise UsageError(
@@ -126,20 +125,20 @@ class Reading:
         return dataclasses.replace(self, **changes)
 
     def over(self, other: Reading) -> Reading:
-        """This, with what it leaves open taken from `other`."""
+        """These options, with `other` for those that are None."""
         return other.replace(**self.as_dict())
 
     def as_dict(self) -> dict[str, Any]:
-        """The fields that say something, as JSON values."""
+        """The options that are set, as JSON values."""
         fields = dict(vars(self), skip_broken=self.skip_broken or None)
         return {key: value for key, value in fields.items() if value is not None}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], where: object) -> Reading:
-        """What `as_dict` gave.
+        """The inverse of `as_dict`.
 
         Raises:
-            DataError: the values are not of that kind; the message names `where`.
+            DataError: the values are not acceptable; the message names `where`.
         """
         try:
             sizes = {
@@ -157,7 +156,7 @@ class Reading:
 
 
 def parse_shape(text: str) -> tuple[Shape, str | None]:
-    """(C, H, W) of an image, and where a row has its channels, from HxW, HxWxC or CxHxW.
+    """(C, H, W) of an image, and the place of the channels, from HxW, HxWxC or CxHxW.
 
     Raises:
         UsageError: it is none of these, or both of the last two.
@@ -205,5 +204,6 @@ def _whole(size: Any) -> int:
     return size
 
 
-def _times(sizes: tuple[int, ...]) -> str:
+def times(sizes: tuple[int, ...]) -> str:
+    """Sizes in words: 3x32x32."""
     return "x".join(map(str, sizes))

@@ -1,4 +1,4 @@
-"""From a path to what is in it: the reader is told by the name of the file or folder."""
+"""The reader for a path, chosen by the name of the file or folder."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KINDS = (
     "give an .npz, a .csv or .tsv (or .csv.gz), an idx file of images named like"
     " train-images-idx3-ubyte, or a folder"
 )
-#: Files that hold data in other software, and what to do with them.
+#: Files of other software, and what to do with them.
 _OTHERS = {
     ".zip": "unpack it, and give the file or folder in it",
     ".tar": "unpack it, and give the file or folder in it",
@@ -47,14 +47,14 @@ _OTHERS = {
 
 
 def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> Found:
-    """What is in a file or folder: see `gpucnn.data.load` for what is taken.
+    """Read a file or folder. `gpucnn.data.load` lists the accepted kinds.
 
-    Single pictures and arrays without labels are taken as well.
+    Single pictures and arrays without labels are accepted too.
 
     Args:
-        reading: what is said or known of it.
-        labelled: whether the labels matter. Without them a folder of pictures is all that are in
-            it, by whatever folders.
+        reading: the options.
+        labelled: whether labels are needed. If not, a folder of pictures means all pictures in it
+            and below.
 
     Raises:
         DataError: there is no such file, or it is of no kind that is known.
@@ -88,7 +88,7 @@ def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> F
 
 
 def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = True) -> Found:
-    """A table of images, or of picture files, with labels if it has them."""
+    """Read a table of images or of picture files, with labels if it has them."""
     published = by_name(path.name)
     known = _known(published, reading)
     table = csv.read_table(
@@ -128,12 +128,12 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = T
 
 
 def _known(published: Published | None, reading: Reading) -> Reading:
-    """What is known of a published data set, below what was said of it."""
+    """The options of a published data set; those in `reading` have priority."""
     if published is None:
         return reading
     known = Reading(convert=published.convert)
     if published.transpose:
-        # It is of these files alone: `swapped_in` says so to those who read others for a run.
+        # Only these files are swapped: `swapped_in` keeps that for other files of a run.
         upright = reading.transpose is False
         known = Reading(
             transpose=not upright,

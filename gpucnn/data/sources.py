@@ -1,8 +1,8 @@
-"""Data sets known by name: where their files lie, how they are got and verified.
+"""Data sets known by name: the place of their files, download and verification.
 
-A directory given explicitly (``--data-dir`` or ``$GPUCNN_DATA_DIR``) is the only place looked in:
-DIR or DIR/NAME, whichever has more of the files. Without one, the user's cache directory is, and
-what it lacks is downloaded.
+An explicit directory (``--data-dir`` or ``$GPUCNN_DATA_DIR``) is the only place: DIR or DIR/NAME,
+whichever has more of the files. Without one it is the user's cache directory, and missing files are
+downloaded.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ class Source:
     """A data set of four idx files.
 
     Args:
-        name: what ``--data`` takes.
+        name: as ``--data`` takes it.
         description: one line about it.
-        mirrors: URLs of folders that hold the .gz files, tried in order.
+        mirrors: URLs of folders with the .gz files, tried in order.
         packed: SHA-256 of each .gz file of the mirrors, in the order of `FILES`.
-        unpacked: SHA-256 of the uncompressed files; None where only those of the .gz are known.
+        unpacked: SHA-256 of the uncompressed files; None if only those of the .gz are known.
         class_names: the classes in the order of their labels.
-        convert: what makes a picture like its images, as in `gpucnn.data.reading.Reading`.
+        convert: the conversion that makes a picture like its images, as in `Reading`.
     """
 
     name: str
@@ -56,6 +56,11 @@ class Source:
     class_names: list[str]
     convert: str | None = None
 
+    @property
+    def known(self) -> set[str]:
+        """All known SHA-256 of its files."""
+        return {*self.packed, *(self.unpacked or ())}
+
 
 SOURCES = {
     source.name: source
@@ -65,7 +70,7 @@ SOURCES = {
             description="70,000 handwritten digits, 28x28 (LeCun, Cortes and Burges, 1998)",
             mirrors=(
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
-                "https://cache_directory.googleapis.com/cvdf-datasets/mnist/",
+                "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
             packed=(
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
@@ -85,7 +90,7 @@ SOURCES = {
         Source(
             name="fashion-mnist",
             description="70,000 pieces of clothing, 28x28 (Xiao, Rasul and Vollgraf, 2017)",
-            mirrors=("https://cache_directory.googleapis.com/tensorflow/tf-keras-datasets/",),
+            mirrors=("https://storage.googleapis.com/tensorflow/tf-keras-datasets/",),
             packed=(
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                 "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -101,9 +106,9 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class FileReport:
-    """What `verify` found out about a file.
+    """The result of `verify` for a file.
 
-    ``verified`` is False where no hash is known: of fashion-mnist's uncompressed files.
+    ``verified`` is False if its hash is not known: for fashion-mnist's uncompressed files.
     """
 
     path: Path
@@ -127,13 +132,15 @@ def get(name: str) -> Source:
 
 
 def identify(labels: Path) -> Source | None:
-    """The data set that a file of labels is of, told by its SHA-256; None if it is of none."""
-    raw = read_raw(labels)
-    hashes = {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, labels))}
-    for source in SOURCES.values():
-        if hashes & {*source.packed, *(source.unpacked or ())}:
-            return source
-    return None
+    """The data set that a file of labels belongs to by its SHA-256, or None."""
+    hashes = _hashes(labels)
+    return next((source for source in SOURCES.values() if hashes & source.known), None)
+
+
+def _hashes(file: Path) -> set[str]:
+    """SHA-256 of the bytes of a file, and of its uncompressed content."""
+    raw = read_raw(file)
+    return {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, file))}
 
 
 def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -149,9 +156,10 @@ def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def missing(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[str]:
-    """The names of the files that are not there, told by their names.
+    """The names of the missing files.
 
-    All of them where the files are another data set's, which is told by the hash of the labels.
+    All files are missing if those in the directory belong to another data set, by the hash of the
+    labels.
     """
     present = _present(get(name), path(name, data_dir))
     return [file for file in FILES if file not in present]
@@ -192,12 +200,11 @@ def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[Fi
 
 
 def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Download what is missing or damaged of a named data set; the directory it is in.
+    """Download the missing or damaged files of a named data set; returns their directory.
 
-    That is the cache directory, or DIR/NAME in an explicit DIR; a DIR that itself holds some of the
-    files is completed in place.
-    Each file goes to a temporary name, is held to its SHA-256, and is then renamed into place.
-    Several processes may do this at once: one downloads, the others wait.
+    It is the cache directory, or DIR/NAME in an explicit DIR; a DIR that has some of the files
+    itself gets the others. Each file gets a temporary name, is checked by its SHA-256, and is then
+    renamed. Several processes may do this at once: one downloads, the others wait.
 
     Raises:
         DataError: no mirror gave a file with the right hash.
@@ -209,7 +216,7 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     if not unusable:
         return directory
     if len(unusable) == len(FILES) and directory.name != name:
-        directory = directory / name  # never among another data set's files, which are named alike
+        directory = directory / name  # never among files of another data set with the same names
     with _storage(directory):
         made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         directory.mkdir(parents=True, exist_ok=True)
@@ -230,18 +237,15 @@ def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
 
 
 def _present(source: Source, directory: Path) -> list[str]:
-    """The files that are there, told by their names; none if the labels are another data set's."""
-    own = {*source.packed, *(source.unpacked or ())}
-    known = {each for other in SOURCES.values() for each in other.packed + (other.unpacked or ())}
+    """The files that exist by their names; none if the labels belong to another data set."""
+    known = set().union(*(other.known for other in SOURCES.values()))
     for file in (TRAIN[1], TEST[1]):
         found = find_file(directory, file)
         if found is None:
             continue
-        with suppress(DataError):  # damaged, but there
-            raw = read_raw(found)
-            forms = (raw, decompress(raw, found))
-            hashes = {hashlib.sha256(form).hexdigest() for form in forms}
-            if hashes & known and not hashes & own:
+        with suppress(DataError):  # a damaged file exists too
+            hashes = _hashes(found)
+            if hashes & known and not hashes & source.known:
                 return []
     return [file for file in FILES if find_file(directory, file) is not None]
 
@@ -275,7 +279,7 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
     hashed = raw if source.unpacked is None else content
     actual = hashlib.sha256(hashed).hexdigest()
     if source.unpacked is None and not raw.startswith(GZIP_MAGIC):
-        # Only the hash of the gzip file is known, but at least it must not be another set's file.
+        # Only the hash of the gzip file is known, but this must not be a file of another set.
         others = {known for other in SOURCES.values() for known in other.unpacked or ()}
         if actual not in others:
             return FileReport(found, len(raw), verified=False), content
@@ -332,7 +336,7 @@ def _download(source: Source, file: str, temporary: Path) -> None:
 
 
 def _reason(error: OSError) -> str:
-    """What went wrong in a few words; requests' own text repeats the URL and object addresses."""
+    """The reason in a few words; the text of requests repeats the URL and object addresses."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"HTTP status {response.status_code}"
@@ -342,9 +346,9 @@ def _reason(error: OSError) -> str:
 
 @contextmanager
 def _removed_on_failure(directory: Path, made: list[Path]) -> Iterator[None]:
-    """If what is inside fails, the folders made for it go, but for one that something lies in.
+    """Remove the folders in `made` again if the body fails, unless one of them has other files.
 
-    The lock is held then. Who waits for it finds no folder, and so it is made again for him.
+    The lock is held meanwhile; a process that waits for it makes the folder again.
     """
     directory.mkdir(parents=True, exist_ok=True)
     try:

@@ -14,7 +14,7 @@ _SHARP = 0.9  # least sharpness of a stroke
 _ABOVE, _BESIDE = 0.25, 0.2  # of the main stroke's size: the widest gaps within a digit
 _TALL = 0.5  # least ratio of the heights of two digits
 _FULL = 0.2  # least ratio of their masses; a thin 1 beside a broad 8 has it
-_SHARED = 0.5  # least part of its columns that a tall stroke shares with its digit
+_SHARED = 0.5  # least fraction of its columns that a tall stroke has in common with its digit
 
 
 def darkness(components: Components, ink: Ink) -> Floats:
@@ -26,8 +26,8 @@ def darkness(components: Components, ink: Ink) -> Floats:
 def sharpness(components: Components, ink: Ink) -> Floats:
     """The part of each component's outline where the picture has an edge.
 
-    It is 1 for ink in focus. A shadow, or paper that is taken for ink, ends where the picture does
-    not change. At an edge it changes by half of the ink's darkness or more within 3x3 pixels.
+    It is 1 for ink in focus. The outline of a shadow, or of paper taken for ink, has no edge. At an
+    edge the picture changes by half of the ink's darkness or more within 3x3 pixels.
     """
     outline = components.outline
     edge = 0.5 * np.maximum(darkness(components, ink), 1e-9)[components.labels[outline]]

@@ -1,6 +1,6 @@
 """Differentiable functions on Tensors; plain arrays are taken as constants."""
 
-from gpucnn.functions import comparison as comparison  # what Tensors compare by
+from gpucnn.functions import comparison as comparison  # for the operators of Tensors
 from gpucnn.functions import foreign as _foreign
 from gpucnn.functions.activation import (
     gelu,
@@ -11,25 +11,9 @@ from gpucnn.functions.activation import (
     softmax,
     tanh,
 )
-from gpucnn.functions.arithmetic import (
-    abs,
-    add,
-    clip,
-    cos,
-    div,
-    exp,
-    log,
-    matmul,
-    maximum,
-    minimum,
-    mul,
-    neg,
-    power,
-    sin,
-    sqrt,
-    sub,
-)
+from gpucnn.functions.arithmetic import add, div, matmul, maximum, minimum, mul, sub
 from gpucnn.functions.convolution import conv2d, linear
+from gpucnn.functions.elementwise import abs, clip, cos, exp, log, neg, power, sin, sqrt
 from gpucnn.functions.loss import (
     binary_cross_entropy_with_logits,
     mean_squared_error,
@@ -49,52 +33,13 @@ from gpucnn.spelling import explain_names as _explain_names
 from gpucnn.spelling import explained as _explained
 
 __all__ = [
-    "abs",
-    "add",
-    "avg_pool2d",
-    "batch_norm",
-    "batch_norm_inference",
-    "binary_cross_entropy_with_logits",
-    "clip",
-    "concat",
-    "conv2d",
-    "cos",
-    "div",
-    "dropout",
-    "exp",
-    "flatten",
-    "gelu",
-    "getitem",
-    "global_avg_pool2d",
-    "layer_norm",
-    "leaky_relu",
-    "linear",
-    "log",
-    "log_softmax",
-    "matmul",
-    "max",
-    "max_pool2d",
-    "maximum",
-    "mean",
-    "mean_squared_error",
-    "min",
-    "minimum",
-    "mul",
-    "neg",
-    "power",
-    "relu",
-    "reshape",
-    "sigmoid",
-    "sin",
-    "softmax",
-    "softmax_cross_entropy",
-    "sqrt",
-    "stack",
-    "sub",
-    "sum",
-    "tanh",
-    "transpose",
-]
+    "abs", "add", "avg_pool2d", "batch_norm", "batch_norm_inference",
+    "binary_cross_entropy_with_logits", "clip", "concat", "conv2d", "cos", "div", "dropout", "exp",
+    "flatten", "gelu", "getitem", "global_avg_pool2d", "layer_norm", "leaky_relu", "linear", "log",
+    "log_softmax", "matmul", "max", "max_pool2d", "maximum", "mean", "mean_squared_error", "min",
+    "minimum", "mul", "neg", "power", "relu", "reshape", "sigmoid", "sin", "softmax",
+    "softmax_cross_entropy", "sqrt", "stack", "sub", "sum", "tanh", "transpose"
+]  # fmt: skip
 
 _explain_names(__name__, _foreign.NAMES)
 for _name in set(__all__) - {"max", "min"}:  # these explain themselves

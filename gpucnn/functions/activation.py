@@ -98,13 +98,17 @@ class GELU(Function):
         return g * (0.5 * (1 + t) + 0.5 * x * (1 - t * t) * du)
 
 
-class Softmax(Function):
-    """y_k = exp(x_k) / sum_j exp(x_j) along an axis: dL/dx = y * (g - sum_j g_j y_j)."""
+class _AlongAxis(Function):
+    """A Function along one axis."""
 
     of_reals = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
+
+
+class Softmax(_AlongAxis):
+    """y_k = exp(x_k) / sum_j exp(x_j) along an axis: dL/dx = y * (g - sum_j g_j y_j)."""
 
     def forward(self, x: Array) -> Array:
         check_axes(self.label, self.axis, x.ndim)
@@ -119,13 +123,8 @@ class Softmax(Function):
         return y * (g - (g * y).sum(axis=self.axis, keepdims=True))
 
 
-class LogSoftmax(Function):
+class LogSoftmax(_AlongAxis):
     """y_k = x_k - log(sum_j exp(x_j)) along an axis: dL/dx = g - softmax(x) * sum_j g_j."""
-
-    of_reals = True
-
-    def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
 
     def forward(self, x: Array) -> Array:
         check_axes(self.label, self.axis, x.ndim)

@@ -1,4 +1,4 @@
-"""Arithmetic, element by element, and the matrix product.
+"""Arithmetic of two arrays: element by element, and the matrix product.
 
 Below each forward stands its backward. `g` is the gradient of the loss by the result.
 """
@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from gpucnn.autograd import Function, Operand, Tensor, as_tensors
 from gpucnn.backend.contract import Array
-from gpucnn.errors import DtypeError, ShapeError, UsageError
-from gpucnn.operands import is_array, number
+from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.operands import is_array
 
 
 def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
@@ -21,7 +21,7 @@ def _unbroadcast(grad: Array, shape: tuple[int, ...]) -> Array:
 
 
 class _Elementwise(Function):
-    """Of two operands, which NumPy's rules broadcast against each other."""
+    """A Function of two operands, broadcast by NumPy's rules."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
         tensors = as_tensors(inputs)
@@ -105,8 +105,10 @@ class Div(_Elementwise):
 class Maximum(_Elementwise):
     """y = max(a, b): g goes to the larger of the two; equal ones share it evenly."""
 
+    function = "maximum"
+
     def forward(self, a: Array, b: Array) -> Array:
-        y = self.xp.maximum(a, b)
+        y = getattr(self.xp, self.function)(a, b)
         self.save(a, b, y)
         return y
 
@@ -122,81 +124,7 @@ class Maximum(_Elementwise):
 class Minimum(Maximum):
     """y = min(a, b): g goes to the smaller of the two; equal ones share it evenly."""
 
-    def forward(self, a: Array, b: Array) -> Array:
-        y = self.xp.minimum(a, b)
-        self.save(a, b, y)
-        return y
-
-
-class Neg(Function):
-    """y = -x."""
-
-    def forward(self, x: Array) -> Array:
-        return -x
-
-    def backward(self, g: Array) -> Array:
-        return -g
-
-
-class Abs(Function):
-    """y = |x|: dy/dx = sign(x), which is 0 at 0."""
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.xp.abs(x)
-
-    def backward(self, g: Array) -> Array:
-        (x,) = self.saved
-        return g * self.xp.sign(x)
-
-
-class Clip(Function):
-    """y = min(max(x, low), high): dy/dx = 1 where low <= x <= high, else 0."""
-
-    def __init__(self, low: float | None, high: float | None) -> None:
-        if low is None and high is None:
-            raise UsageError("clip without a bound", fix="give low, high or both")
-        instead = "for bounds that are arrays or Tensors use maximum and minimum"
-        low = None if low is None else number(low, "clip", "a bound", instead)
-        high = None if high is None else number(high, "clip", "a bound", instead)
-        if low is not None and high is not None and not low <= high:
-            raise UsageError(
-                f"clip from {low} to {high}",
-                cause="the lower bound is above the upper one",
-                fix="swap them",
-            )
-        self.low = low
-        self.high = high
-
-    def forward(self, x: Array) -> Array:
-        y = x if self.low is None else self.xp.maximum(x, self.low)
-        y = y if self.high is None else self.xp.minimum(y, self.high)
-        self.save(x == y)
-        return y
-
-    def backward(self, g: Array) -> Array:
-        (inside,) = self.saved
-        return g * inside
-
-
-class Power(Function):
-    """y = x**p for a constant p: dy/dx = p * x**(p - 1)."""
-
-    def __init__(self, exponent: float) -> None:
-        self.exponent = number(
-            exponent, "power", "the exponent", "write (exponent * x.log()).exp() for x > 0"
-        )
-        self.of_reals = self.exponent < 0  # 2**-1 is no integer
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return x**self.exponent
-
-    def backward(self, g: Array) -> Array:
-        (x,) = self.saved
-        if self.exponent == 0:
-            return self.xp.zeros_like(g)  # 0 * 0**-1 would be NaN
-        return g * self.exponent * x ** (self.exponent - 1)
+    function = "minimum"
 
 
 class MatMul(Function):
@@ -245,78 +173,6 @@ def _shaped(grad: Array | None, shape: tuple[int, ...]) -> Array | None:
     return grad if grad is None or grad.shape == shape else grad.reshape(shape)
 
 
-class Exp(Function):
-    """y = exp(x): dy/dx = y."""
-
-    of_reals = True
-
-    def forward(self, x: Array) -> Array:
-        y = self.xp.exp(x)
-        self.save(y)
-        return y
-
-    def backward(self, g: Array) -> Array:
-        (y,) = self.saved
-        return g * y
-
-
-class Log(Function):
-    """y = log(x): dy/dx = 1 / x."""
-
-    of_reals = True
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.xp.log(x)
-
-    def backward(self, g: Array) -> Array:
-        (x,) = self.saved
-        return g / x
-
-
-class Sqrt(Function):
-    """y = sqrt(x): dy/dx = 1 / (2 y)."""
-
-    of_reals = True
-
-    def forward(self, x: Array) -> Array:
-        y = self.xp.sqrt(x)
-        self.save(y)
-        return y
-
-    def backward(self, g: Array) -> Array:
-        (y,) = self.saved
-        return g / (2 * y)
-
-
-class Sin(Function):
-    """y = sin(x): dy/dx = cos(x)."""
-
-    of_reals = True
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.xp.sin(x)
-
-    def backward(self, g: Array) -> Array:
-        (x,) = self.saved
-        return g * self.xp.cos(x)
-
-
-class Cos(Function):
-    """y = cos(x): dy/dx = -sin(x)."""
-
-    of_reals = True
-
-    def forward(self, x: Array) -> Array:
-        self.save(x)
-        return self.xp.cos(x)
-
-    def backward(self, g: Array) -> Array:
-        (x,) = self.saved
-        return -g * self.xp.sin(x)
-
-
 def add(a: Operand, b: Operand) -> Tensor:
     """a + b, broadcast."""
     return Add()(a, b)
@@ -353,60 +209,9 @@ def minimum(a: Operand, b: Operand) -> Tensor:
     return Minimum()(a, b)
 
 
-def neg(x: Operand) -> Tensor:
-    """-x."""
-    return Neg()(x)
-
-
-def abs(x: Operand) -> Tensor:
-    """|x|; the gradient at 0 is 0."""
-    return Abs()(x)
-
-
-def clip(x: Operand, low: float | None = None, high: float | None = None) -> Tensor:
-    """x where it is in [low, high], elsewhere the nearer bound; None is no bound.
-
-    The gradient passes where x is in [low, high].
-
-    Raises:
-        UsageError: there is no bound, or low is above high.
-    """
-    return Clip(low, high)(x)
-
-
-def power(x: Operand, exponent: float) -> Tensor:
-    """x**exponent for a constant exponent."""
-    return Power(exponent)(x)
-
-
 def matmul(a: Operand, b: Operand) -> Tensor:
     """Matrix product (M, K) @ (K, N) -> (M, N).
 
     Either may be a vector: (M, K) @ (K,) -> (M,), (K,) @ (K, N) -> (N,), (K,) @ (K,) -> ().
     """
     return MatMul()(a, b)
-
-
-def exp(x: Operand) -> Tensor:
-    """e**x."""
-    return Exp()(x)
-
-
-def log(x: Operand) -> Tensor:
-    """Natural logarithm; -inf at 0 and NaN below, as NumPy has it."""
-    return Log()(x)
-
-
-def sqrt(x: Operand) -> Tensor:
-    """Square root."""
-    return Sqrt()(x)
-
-
-def sin(x: Operand) -> Tensor:
-    """Sine of radians."""
-    return Sin()(x)
-
-
-def cos(x: Operand) -> Tensor:
-    """Cosine of radians."""
-    return Cos()(x)

@@ -1,4 +1,4 @@
-"""Comparisons of Tensors, and what is asked of their results: functions without a gradient."""
+"""Comparisons of Tensors, `any`, `all` and `argmax`: functions without a gradient."""
 
 from __future__ import annotations
 
@@ -24,12 +24,11 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
         b: a Tensor, an array, a number or a list of numbers, of any dtype.
 
     Returns:
-        NotImplemented, which leaves the answer to Python, if equality is asked and b is none of
-        these.
+        NotImplemented, by which Python decides, for equality with a b that is none of these.
 
     Raises:
         ShapeError: the shapes do not broadcast.
-        DtypeError: b is none of these and the order is asked; or it lies on another device.
+        DtypeError: b is none of these and the comparison is for order; or b is on another device.
     """
     other = b.data if isinstance(b, Tensor) else b
     backend = a.backend

@@ -1,4 +1,4 @@
-"""Convolution and the dense layer's affine map, with what follows fused into them."""
+"""Convolution and the affine map of a dense layer, fused with the ReLU and the pool that follow."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from gpucnn.shapes import PaddingArg, PairArg
 
 
 class Conv2d(Function):
-    """y = pool(activation(x * w + b)), * being the cross-correlation of `Backend.conv2d_forward`.
+    """y = pool(activation(x * w + b)), where * is the cross-correlation of `ops.conv2d_forward`.
 
-    With g the gradient by x * w + b, which a pool hands to its maxima and a ReLU masks by y > 0:
+    With g the gradient by x * w + b, after the steps back through the pool and the ReLU:
 
         dL/dx = conv2d_backward_input(g, w)    dL/dw = conv2d_backward_weight(g, x)    dL/db = sum g
     """
@@ -93,8 +93,8 @@ def conv2d(
 ) -> Tensor:
     """Cross-correlation of x (N, C, H, W) with w (F, C/groups, KH, KW), plus b (F,).
 
-    Arguments, result and errors are those of `gpucnn.backend.contract.Backend.conv2d_forward`; with
-    `pool`, (kernel, stride, padding), those of `max_pool2d` after it.
+    `gpucnn.ops.conv2d_forward` explains the options, the result and the errors. `pool` is a tuple
+    (kernel, stride, padding) of a `max_pool2d` that follows; both run as one call.
     """
     function = Conv2d(stride, padding, dilation, groups, activation, pool)
     return function(x, w) if b is None else function(x, w, b)

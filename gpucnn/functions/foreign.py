@@ -1,10 +1,10 @@
-"""How PyTorch and NumPy spell what is here: their names, and the arguments of their functions."""
+"""The names and arguments of functions in PyTorch and NumPy, and ours for them."""
 
 from __future__ import annotations
 
 from gpucnn.spelling import Spellings
 
-#: Of torch.nn.functional, torch and numpy.
+#: Names in torch.nn.functional, torch and numpy -> what to use here.
 NAMES = {
     "adaptive_avg_pool2d": "use global_avg_pool2d, the mean of each channel",
     "argmax": "use x.argmax(axis)",
@@ -35,7 +35,7 @@ NAMES = {
     "where": "use maximum, minimum or clip, or multiply by a mask",
 }
 
-#: How the functions are called elsewhere.
+#: The calls of functions in PyTorch and NumPy.
 CALLS = Spellings(
     renamed={
         "a": ("x",),

@@ -1,4 +1,4 @@
-"""Losses, from raw scores (logits) wherever that is what makes them stable."""
+"""Losses; the cross-entropies take raw scores (logits), which keeps them stable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.contract import Array, check_class_ids
-from gpucnn.backend.cpu.backend import is_plain
+from gpucnn.backend.cpu.arrays import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
@@ -43,7 +43,7 @@ class SoftmaxCrossEntropySoft(Function):
         shifted = logits - logits.max(axis=1, keepdims=True)
         log_p = shifted - self.xp.log(self.xp.exp(shifted).sum(axis=1, keepdims=True))
         self.save(log_p, targets)
-        # 0 * -inf would be NaN where a class has neither target nor probability.
+        # 0 * -inf would be NaN for a class with neither target nor probability.
         return -self.xp.where(targets != 0, targets * log_p, 0).sum(axis=1)
 
     def backward(self, g: Array) -> tuple[Array, Array | None]:
@@ -103,8 +103,8 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
 
     Raises:
         ShapeError, DtypeError: the targets are of none of these forms.
-        DataError: a class id is not in [0, K). On a GPU it gives a loss of NaN instead, as the host
-            does not wait for it.
+        DataError: a class id is not in [0, K). On a GPU the loss is NaN instead: the host does not
+            wait for it.
     """
     logits, targets = _pair(logits, targets, class_ids=True)
     if logits.ndim == 1:
@@ -112,11 +112,11 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
     is_ids = targets.dtype.kind in "iu"
     if is_ids and logits.dtype in (np.float32, np.float64):
         loss = _reduce(SoftmaxCrossEntropy()(logits, targets), reduction)
-        # An id out of range gives NaN: as long as the loss is a number, none is to be looked for.
+        # An id out of range gives NaN, so the ids need a check only then.
         if is_plain(targets.data) and np.isnan(loss.data).any():
             check_class_ids(targets.data, logits.shape[1])
         return loss
-    if is_ids:  # beside other logits, which the backends do not take with class ids
+    if is_ids:  # the backends take class ids only beside float32 and float64
         targets = _one_hot(targets, logits)
     _check_soft_targets(logits, targets)
     return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
@@ -189,7 +189,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
         if not hasattr(targets, "dtype"):
             targets = as_array(targets, f"give a list of numbers; {_NUMBER_NAMES}")
             if class_ids and targets.dtype.kind in "iu" and output.ndim:
-                check_class_ids(targets, output.shape[-1])  # now, as it is on the host
+                check_class_ids(targets, output.shape[-1])  # now, because it is on the host
             targets = output.backend.asarray(targets)
         targets = Tensor(_numbers(targets))
         is_ids = class_ids and targets.dtype.kind in "iu"
@@ -207,7 +207,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
 
 def _numbers(targets: Array) -> Array:
     """The targets, which must be numbers; `DtypeError` if they are names or objects."""
-    backends.of(targets)  # which must know it
+    backends.of(targets)  # raises for an unknown array
     if targets.dtype.kind in "SUO":
         raise DtypeError(
             f"the targets are {targets.dtype}",

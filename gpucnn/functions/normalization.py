@@ -1,4 +1,4 @@
-"""Normalisation, dropout, and flattening: what stands between layers."""
+"""Normalization, dropout and flattening."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Dropout(Function):
 def batch_norm(
     x: Operand, gamma: Operand, beta: Operand, *, eps: float = 1e-5
 ) -> tuple[Tensor, Array, Array]:
-    """Normalises x (N, C, ...) by the statistics of the batch.
+    """Normalizes x (N, C, ...) by the statistics of the batch.
 
     Returns:
         y of the shape of x; and the batch's mean and biased variance, arrays (C,).
@@ -116,12 +116,12 @@ def batch_norm_inference(
 
 
 def layer_norm(x: Operand, gamma: Operand, beta: Operand, *, eps: float = 1e-5) -> Tensor:
-    """Normalises each row of x (..., D) over its last axis; gamma and beta are (D,)."""
+    """Normalizes each row of x (..., D) over its last axis; gamma and beta are (D,)."""
     return LayerNorm(eps)(x, gamma, beta)
 
 
 def dropout(x: Operand, rate: float, *, key: tuple[int, int], step: Scalar) -> Tensor:
-    """Sets a share `rate` of the elements to zero and scales the others by 1 / (1 - rate).
+    """Sets a fraction `rate` of the elements to 0 and scales the others by 1 / (1 - rate).
 
     Args:
         key: of the random stream, `gpucnn.random.stream_key(seed, name)`.

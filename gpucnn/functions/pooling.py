@@ -10,7 +10,7 @@ from gpucnn.shapes import PaddingArg, PairArg
 
 
 class MaxPool2d(Function):
-    """y = maximum of each window: g goes to the pixel that was the maximum."""
+    """y = maximum of each window: the pixel that is the maximum gets g."""
 
     def __init__(
         self, kernel: PairArg, stride: PairArg | None = None, padding: PaddingArg = 0
@@ -30,7 +30,7 @@ class MaxPool2d(Function):
 
 
 class AvgPool2d(Function):
-    """y = mean of each window: g is shared out evenly over the pixels that were counted."""
+    """y = mean of each window: each of the n pixels that were counted gets g / n."""
 
     def __init__(
         self,

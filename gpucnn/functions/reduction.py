@@ -10,10 +10,10 @@ import operator
 from collections.abc import Sequence
 from typing import Any
 
-from gpucnn.array_methods import Axis, names_of_extremes
+from gpucnn.array_methods import Axis, extreme
 from gpucnn.autograd import Function, Operand, Tensor
 from gpucnn.backend.contract import Array
-from gpucnn.errors import ShapeError, SignatureError
+from gpucnn.errors import ShapeError
 
 
 def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
@@ -40,12 +40,12 @@ def check_axes(label: str, axis: Axis, ndim: int) -> tuple[int, ...]:
 
 
 def is_several(axis: Any) -> bool:
-    """Whether it is a list of axes, perhaps an array, and not one."""
+    """Whether it is a list or an array of axes, and not one axis."""
     return isinstance(axis, Sequence) or bool(getattr(axis, "ndim", 0))
 
 
 def check_axis(label: str, axis: int, ndim: int) -> int:
-    """A single axis, counted from 0; `ShapeError` if it is none, or several."""
+    """A single axis, counted from 0; `ShapeError` if there is none, or several."""
     if axis is None or is_several(axis):
         raise ShapeError(
             f"{label} over axis {axis!r}", cause="it takes one axis", fix="give axis=0"
@@ -62,24 +62,6 @@ def check_filled(label: str, axes: tuple[int, ...], shape: tuple[int, ...]) -> t
             fix="check that the tensor is not empty",
         )
     return axes
-
-
-def _axis_by_name(name: str, args: tuple[Any, ...]) -> None:
-    """Refuse `x.max(1)`, which gives values in NumPy, and values and indices in PyTorch."""
-    if not args:
-        return
-    if getattr(args[0], "ndim", 0):
-        raise SignatureError(
-            f"{name} of two tensors", fix=f"use {name}imum(a, b), element by element"
-        )
-    shown = ", ".join(map(repr, args))
-    index = "x.argmax" if name == "max" else "(-x).argmax"
-    raise SignatureError(
-        f"{name}({shown}): the axis is given by name",
-        cause="by position it gives values and indices in PyTorch, and the values alone in NumPy",
-        fix=f"write x.{name}(axis={args[0]!r}) for the values, {index}(axis={args[0]!r}) for the"
-        " indices",
-    )
 
 
 class _Reduction(Function):
@@ -124,9 +106,11 @@ class Mean(_Reduction):
 class Max(_Reduction):
     """y = maximum of x: g is shared evenly by the elements that equal the maximum."""
 
+    method = "max"
+
     def forward(self, x: Array) -> Array:
         axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.max(axis=axes, keepdims=self.keepdims)
+        y = getattr(x, self.method)(axis=axes, keepdims=self.keepdims)
         self.save(x, y)
         return y
 
@@ -139,11 +123,7 @@ class Max(_Reduction):
 class Min(Max):
     """y = minimum of x: g is shared evenly by the elements that equal the minimum."""
 
-    def forward(self, x: Array) -> Array:
-        axes = check_filled(self.label, self._axes(x.ndim), x.shape)
-        y = x.min(axis=axes, keepdims=self.keepdims)
-        self.save(x, y)
-        return y
+    method = "min"
 
 
 def sum(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -156,15 +136,13 @@ def mean(x: Operand, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return Mean(axis, keepdims)(x)
 
 
-@names_of_extremes
-def max(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Maximum over `axis`, which is given by name; equal maxima share the gradient."""
-    _axis_by_name("max", args)
+@extreme
+def max(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Maximum over `axis`, an int, several, or None; equal maxima share the gradient."""
     return Max(axis, keepdims)(x)
 
 
-@names_of_extremes
-def min(x: Operand, *args: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """Minimum over `axis`, which is given by name; equal minima share the gradient."""
-    _axis_by_name("min", args)
+@extreme
+def min(x: Operand, *, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Minimum over `axis`, an int, several, or None; equal minima share the gradient."""
     return Min(axis, keepdims)(x)

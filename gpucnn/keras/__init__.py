@@ -1,58 +1,21 @@
-"""Keras's names and verbs: scripts written for Keras run with their imports changed.
+"""Keras's names and verbs: a script for Keras runs here once its imports are changed.
 
-Layers, optimizers, losses and callbacks are where Keras has them; docs/keras.md lists what differs.
-Images are (N, C, H, W), not (N, H, W, C).
+Layers, optimizers, losses and callbacks are where Keras has them. docs/keras.md lists the
+differences. Images are (N, C, H, W), not (N, H, W, C).
 """
 
 from __future__ import annotations
 
 from gpucnn.keras import callbacks, datasets, layers, losses, metrics, models, optimizers, utils
-from gpucnn.keras.layers import (
-    Activation,
-    AveragePooling2D,
-    AvgPool2D,
-    BatchNormalization,
-    Conv2D,
-    Dense,
-    Dropout,
-    Flatten,
-    GlobalAveragePooling2D,
-    GlobalAvgPool2D,
-    Input,
-    InputLayer,
-    LayerNormalization,
-    LeakyReLU,
-    MaxPool2D,
-    MaxPooling2D,
-    ReLU,
-    Softmax,
-)
+from gpucnn.keras.layers import *  # noqa: F403  # each layer by its name, as in Keras
 from gpucnn.keras.models import FitHistory, Score, Sequential, load_model
 from gpucnn.keras.utils import set_random_seed, to_categorical
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "Activation",
-    "AveragePooling2D",
-    "AvgPool2D",
-    "BatchNormalization",
-    "Conv2D",
-    "Dense",
-    "Dropout",
     "FitHistory",
-    "Flatten",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "Input",
-    "InputLayer",
-    "LayerNormalization",
-    "LeakyReLU",
-    "MaxPool2D",
-    "MaxPooling2D",
-    "ReLU",
     "Score",
     "Sequential",
-    "Softmax",
     "callbacks",
     "datasets",
     "layers",
@@ -65,6 +28,7 @@ __all__ = [
     "to_categorical",
     "utils",
 ]
+__all__ += layers.__all__
 
 explain_names(
     __name__,

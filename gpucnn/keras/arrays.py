@@ -1,6 +1,6 @@
-"""Inputs that `fit`, `evaluate` and `predict` are given, as arrays that can be computed with.
+"""The inputs of `fit`, `evaluate` and `predict` as arrays of numbers.
 
-What cannot be meant is refused before anything is computed.
+Inputs that make no sense are an error before anything is computed.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
     """Inputs as float32 (N, ...).
 
     Args:
-        name: what to call them in an error.
+        name: their name in errors.
 
     Raises:
-        DataError: they are no numbers, hold NaN or infinity, or are not one example a row.
+        DataError: they are not numbers, hold NaN or infinity, or are not one example a row.
     """
     array = as_array(x, name)
     if not array.ndim and not hasattr(x, "ndim"):
@@ -53,7 +53,7 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
 
 
 def _instead_of(x: Any) -> str:
-    """What to give in place of something that is no array."""
+    """The words that say what to give in place of something that is no array."""
     if isinstance(x, Mapping):
         return 'give the array of the one input, as in x["image"]'
     if callable(x):
@@ -65,9 +65,9 @@ def _instead_of(x: Any) -> str:
 
 
 def check_layout(x_shape: tuple[int, ...], built_for: tuple[int, ...]) -> None:
-    """`ShapeError` if inputs are those of a built model with their axes in another order.
+    """`ShapeError` if inputs have the shape of a built model with the axes in another order.
 
-    Not every model would notice: a Dense layer takes pixels in any order.
+    Some models would not notice: a Dense layer takes pixels in any order.
     """
     shape = x_shape[1:]
     if shape == built_for:
@@ -92,7 +92,7 @@ def batch_of(shape: tuple[int, ...]) -> str:
 
 
 def as_array(values: Any, name: str) -> NDArray[Any]:
-    """As a NumPy array on the host."""
+    """The values as a NumPy array on the host, or a `DataError` with their name."""
     if isinstance(values, Tensor):
         return values.numpy()
     try:

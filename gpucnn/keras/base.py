@@ -1,11 +1,11 @@
-"""A `Sequential` in Keras's form: its layers, its shapes, its weights, its summary."""
+"""The structure of Keras's `Sequential`: layers, shapes, weights, seeds and files."""
 
 from __future__ import annotations
 
-import operator
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any, Self
 
 import numpy as np
@@ -15,10 +15,12 @@ from gpucnn import nn
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
 from gpucnn.keras import arrays, files, outputs, spelling, utils
+from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
-from gpucnn.keras.training import Compiled
 from gpucnn.nn.arguments import is_whole
+from gpucnn.nn.sequential import Chain
+from gpucnn.training import checkpoint
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,7 @@ class Shaped:
     """The shape of one output, in an object that is not searched for layers.
 
     Attributes:
-        modules: those of the model when it was found, without the model itself.
+        modules: those in the model when the shape was found.
     """
 
     modules: list[nn.Module]
@@ -34,20 +36,20 @@ class Shaped:
 
 
 class Base(nn.Sequential):
-    """What `gpucnn.keras.Sequential` is, apart from its verbs.
+    """`gpucnn.keras.Sequential` without the verbs that compute.
 
     Attributes:
-        compiled: what `compile` was given, or None.
+        compiled: the settings that `compile` was given, or None.
         stop_training: a callback sets it to end the training.
     """
 
     compiled: Compiled | None = None
     stop_training: bool = False
     _own_seed: int | None = None
-    _shaped: Shaped | None = None  # once the shape of the outputs was asked for
+    _shaped: Shaped | None = None
 
     def add(self, layer: nn.Module) -> None:
-        """Append a layer; an `InputLayer` says the shape of the input."""
+        """Append a layer; an `InputLayer` sets the shape of the input."""
         if not isinstance(layer, InputLayer):
             super().add(layer)
             self._check_channels(self.input_shape)
@@ -67,7 +69,7 @@ class Base(nn.Sequential):
         """`Module.build`; a shape may begin with None for the batch axis, as in Keras.
 
         Args:
-            seed: of the initial weights and of dropout; by default that of `compile`, else one that
+            seed: for the initial weights and dropout; by default that of `compile`, else one that
                 `utils.set_random_seed` and the number of the model give.
         """
         given = input_shapes if input_shape is None else (input_shape,)
@@ -79,12 +81,16 @@ class Base(nn.Sequential):
         return super().build(*shapes, channels_first=channels_first, **options)
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
-        """The outputs, a Tensor; `training` is the mode of this call, else it is as it was set."""
+        """The outputs, a Tensor; `training` sets the mode of this call."""
         inputs = tuple(map(_as_float32, inputs))
         if training is None:
             return super().__call__(*inputs, **options)
         with self.training_mode() if training else self.evaluating():
             return super().__call__(*inputs, **options)
+
+    def forward(self, x: Tensor, logits: bool = False) -> Tensor:
+        """The output; with `logits` that of the layers without the final activation."""
+        return self.run(self._logits, x) if logits else super().forward(x)
 
     @property
     def layers(self) -> list[nn.Module]:
@@ -112,7 +118,7 @@ class Base(nn.Sequential):
             ) from error
 
     def count_params(self) -> int:
-        """How many numbers the weights hold, frozen ones and batch norm's statistics included."""
+        """The number of elements of all weights, with frozen ones and batch norm's statistics."""
         return sum(array.size for array in self.get_weights())
 
     @property
@@ -125,24 +131,21 @@ class Base(nn.Sequential):
         """The parameters that are not frozen, in the order of the layers."""
         return [parameter for parameter in self.parameters() if parameter.requires_grad]
 
-    @property
-    def trainable_variables(self) -> list[nn.Parameter]:
-        """The same as `trainable_weights`."""
-        return self.trainable_weights
+    trainable_variables = trainable_weights
 
     @property
     def metrics_names(self) -> list[str]:
-        """ "loss" and the metrics: what `evaluate` gives, in its order."""
+        """The names of the results of `evaluate`, in its order: "loss", then the metrics."""
         return list(self.require_compiled("model.metrics_names").named(0, 0))
 
     @property
     def loss(self) -> str:
-        """Keras's name of the loss that `compile` was given."""
+        """Keras's name of the loss."""
         return self.require_compiled("model.loss").loss.name
 
     @property
     def optimizer(self) -> Any:
-        """What `compile` was given. Setting its `learning_rate` changes it, also within a `fit`."""
+        """Keras's form of the optimizer. Its `learning_rate` may be set, also within a `fit`."""
         return self.require_compiled("model.optimizer").optimizer
 
     @property
@@ -151,10 +154,10 @@ class Base(nn.Sequential):
         return (None, *self.shaped().shape)
 
     def shaped(self) -> Shaped:
-        """The shape of one output; another object once a layer was put in or taken out."""
+        """The shape of one output; a new object after a layer was put in or taken out."""
         modules = [module for _, module in self.named_modules()][1:]
         known = self._shaped
-        if known is None or not _same(known.modules, modules):
+        if known is None or known.modules != modules:
             self.require_built()
             zeros = np.zeros((1, *(self.built_for or ((),))[0]), np.float32)
             with self.evaluating(), no_grad():
@@ -163,7 +166,7 @@ class Base(nn.Sequential):
                 raise UsageError(
                     f"the model gives a {type(output).__name__}",
                     cause="a forward must return a Tensor",
-                    fix="return what the functions of gpucnn give, without .numpy()",
+                    fix="return the result of gpucnn's functions, without .numpy()",
                 )
             known = self._shaped = Shaped(modules, output.shape[1:])
         return known
@@ -175,28 +178,28 @@ class Base(nn.Sequential):
         """Print a table of the layers.
 
         Args:
-            batch: images that shapes, operations and memory are of; see `gpucnn.nn.summary`.
-            print_fn: what the table is given to.
+            batch: images in the shapes, operations and memory shown; see `gpucnn.nn.summary`.
+            print_fn: gets the table.
         """
         print_fn(super().summary(batch))
 
     @spelling.verb
     def save(self, filepath: str | os.PathLike[str]) -> None:
-        """Write the model to a .safetensors file: layers, weights and what `compile` was given.
+        """Write the model to a .safetensors file: layers, weights and the settings of `compile`.
 
-        The file is the old or the new one, whatever happens. `load_model` reads it.
+        An interruption leaves the old file. `load_model` reads it.
 
         Raises:
-            UsageError: the path ends otherwise, the model is not built, or a layer is of a class of
-                one's own.
+            UsageError: the path has another ending, the model is not built, or a layer is of a
+                class of one's own.
             StorageError: it cannot be written.
         """
-        files.save(self, filepath)
+        files.save(self, self.compiled, filepath)
 
     @spelling.verb
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
         """Write the weights alone to a .safetensors file."""
-        files.save_weights(self, filepath)
+        checkpoint.save_weights(files.checked_path(filepath), self.state_dict(), {}, option="")
 
     @spelling.verb
     def load_weights(self, filepath: str | os.PathLike[str]) -> None:
@@ -206,19 +209,19 @@ class Base(nn.Sequential):
             DataError: there is no such file, or it is damaged.
             WeightsMismatchError: they are of another model.
         """
-        files.load_weights(self, filepath)
+        self.load_state_dict(checkpoint.load_weights(files.readable_path(filepath))[0])
 
     # Inside.
 
     def _check_channels(self, shape: Any) -> None:
-        """`ShapeError` if an input of this shape is (H, W, C), and goes into a layer of images."""
+        """`ShapeError` if the input is (H, W, C) and the first layer takes images (C, H, W)."""
         passing = (nn.Activation, nn.Dropout)
         first = next((x for x in outputs.flat(self) if not isinstance(x, passing)), None)
         if first is not None and first.takes_images:
             spelling.check_channels(shape)
 
     def require_compiled(self, verb: str) -> Compiled:
-        """What `compile` was given; `UsageError` that names the verb if it was not called."""
+        """The settings of `compile`; a `UsageError` that names the verb if it was not called."""
         if self.compiled is None:
             raise UsageError(
                 f"{verb} was called before compile",
@@ -227,11 +230,11 @@ class Base(nn.Sequential):
         return self.compiled
 
     def declared_shapes(self) -> tuple[tuple[int, ...], ...]:
-        """That of an `Input` goes before what the first layer declares."""
+        """The shape of an `Input`, or else that of the first layer."""
         return (self.input_shape,) if self.input_shape is not None else super().declared_shapes()
 
     def own_seed(self) -> int:
-        """The seed of its weights, drawn now if it has none yet."""
+        """The seed of its weights; a model without one gets the next."""
         if self.path is not None:
             return self.seed
         if self._own_seed is None:
@@ -239,10 +242,10 @@ class Base(nn.Sequential):
         return self._own_seed
 
     def take_seed(self, seed: int | None) -> int:
-        """The seed that `compile` was given, or its own in place of None.
+        """The seed for `compile`; its own in place of None.
 
         Raises:
-            UsageError: the weights were drawn with another one.
+            UsageError: the weights were drawn with another seed.
         """
         if seed is None:
             return self.own_seed()
@@ -250,10 +253,10 @@ class Base(nn.Sequential):
         if self.path is not None and seed != self.seed:
             raise UsageError(
                 f"compile(seed={seed!r}) comes too late",
-                cause=f"the weights are there, drawn with the seed {self.seed}: summary, build, "
-                "get_weights, a call or load_model made them",
+                cause=f"the weights were drawn with the seed {self.seed}, by summary, build, "
+                "get_weights, a call or load_model",
                 fix=f"call keras.utils.set_random_seed({seed!r}) before the model is made, or "
-                "compile first; without a seed, compile goes on with that of the weights",
+                "compile first; without a seed, compile takes that of the weights",
             )
         return seed
 
@@ -266,29 +269,32 @@ class Base(nn.Sequential):
             arrays.check_layout(tuple(x_shape), self.built_for[0])
 
     def reader(self) -> Reader:
-        """What makes data sets of labels for this model, which is built and compiled."""
+        """The reader of labels for this model, which is built and compiled."""
         compiled = self.require_compiled("fit")
         shape = self.shaped().shape
         for metric in compiled.metrics:
             metric.check(shape)
         return Reader(compiled.loss.function, shape)
 
-    def for_loss(self) -> Callable[[Tensor], Tensor]:
-        """What gives the outputs that the loss takes; see `gpucnn.keras.outputs`."""
-        return outputs.for_loss(self, self.require_compiled("fit").loss)
+    @cached_property
+    def _logits(self) -> Chain:
+        """The layers without the final activation. It is split off once: a built model is fixed."""
+        self.require_built()
+        return Chain(outputs.split(self)[0])
+
+    def for_loss(self) -> outputs.Network:
+        """The network that the loss is computed on; see `gpucnn.keras.outputs`."""
+        loss = self.require_compiled("fit").loss
+        return outputs.for_loss(self, partial(self, logits=True), loss)
 
 
 def _plain(seed: Any) -> Any:
-    """NumPy's whole number as Python's, which a file can hold; anything else as it is."""
+    """A whole number of NumPy as one of Python, which a file can hold; other values unchanged."""
     return int(seed) if is_whole(seed) else seed
 
 
-def _same(one: list[nn.Module], other: list[nn.Module]) -> bool:
-    return len(one) == len(other) and all(map(operator.is_, one, other))
-
-
 def _as_float32(x: Any) -> Any:
-    """NumPy's numbers as `predict` takes them; Tensors and arrays of a device as they are."""
+    """NumPy's numbers as float32, as for `predict`; Tensors and arrays of a device unchanged."""
     if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
         return x.astype(np.float32)
     return x

@@ -1,13 +1,14 @@
-"""Batches for a training: of arrays, or those that a generator or a Sequence gives.
+"""The batches of `fit`, `evaluate` and `predict`: of arrays, of a generator or of a Sequence.
 
-Both are what a `Trainer` asks of a `gpucnn.data.Loader`: `epoch`, `batch`, `steps_per_epoch`,
-`dataset` and `backend`.
+`Arrays` and `Stream` have the part of a `gpucnn.data.Loader` that a `Trainer` uses: `epoch`,
+`batch`, `steps_per_epoch`, `dataset` and `backend`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 from gpucnn import random
@@ -19,6 +20,56 @@ from gpucnn.errors import DataError, UsageError
 from gpucnn.keras import arrays
 from gpucnn.keras.labels import Reader
 from gpucnn.nn.arguments import is_whole
+from gpucnn.training.evaluation import BATCH_SIZE
+
+
+@dataclass(frozen=True, kw_only=True)
+class Epochs:
+    """How data are cut into batches, and batches into epochs.
+
+    Attributes:
+        batch_size: examples in a batch; by default 256, or with `steps` so many that these hold all
+            examples, as in Keras.
+        steps: batches of an epoch; by default all.
+        option: the argument that gave `steps`.
+        repeat: whether an epoch of more steps than there are batches goes on with the first batch;
+            else it ends after the last.
+        first: the number of the epoch that comes first.
+        seed, shuffle: the order of the examples, or of the batches of a Sequence.
+
+    Raises:
+        UsageError: `batch_size` or `steps` is no integer of at least 1.
+    """
+
+    batch_size: int | None = None
+    steps: int | None = None
+    option: str = "steps"
+    repeat: bool = False
+    first: int = 0
+    seed: int = 0
+    shuffle: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in (("batch_size", self.batch_size), (self.option, self.steps)):
+            if value is not None and (not is_whole(value) or value < 1):
+                raise UsageError(
+                    f"{name} is {value!r}",
+                    cause="it must be an integer of at least 1",
+                    fix=f"give a {name} of at least 1",
+                )
+
+    def size(self, count: int) -> int:
+        """Examples in a batch, of data with so many examples."""
+        if self.batch_size is not None:
+            return self.batch_size
+        return BATCH_SIZE if self.steps is None else max(-(-count // self.steps), 1)
+
+    def count(self, available: int | None) -> int:
+        """Batches of an epoch, of so many that there are, or of a generator: None."""
+        if self.steps is not None and (available is None or self.repeat or self.steps < available):
+            return int(self.steps)
+        assert available is not None
+        return available
 
 
 def is_stream(x: Any) -> bool:
@@ -32,39 +83,17 @@ def is_stream(x: Any) -> bool:
 
 
 class Arrays(Loader):
-    """The batches of a data set; with `steps` an epoch is so many of them.
+    """The batches of a data set. With `steps` an epoch of a training goes on where the last ended.
 
-    In a training the next epoch then goes on where that one stopped, as in Keras.
-
-    Args:
-        batch_size: None for so many images that `steps` batches hold them all.
-        steps: batches of an epoch; by default all that there are.
-        option: the argument that `steps` was given by.
-        repeat: whether an epoch may need more batches than there are, and begins again then; else
-            it has those that there are.
-        first_epoch: the number of the epoch that comes first.
+    That is as in Keras.
     """
 
-    def __init__(
-        self,
-        dataset: Dataset,
-        batch_size: int | None,
-        backend: Backend,
-        *,
-        seed: int = 0,
-        shuffle: bool = False,
-        steps: int | None = None,
-        option: str = "steps_per_epoch",
-        repeat: bool = True,
-        first_epoch: int = 0,
-    ) -> None:
-        wanted = None if steps is None else checked_steps(steps, option)
-        if batch_size is None:
-            batch_size = size_for_steps(len(dataset), wanted)
-        super().__init__(dataset, batch_size, backend, seed=seed, shuffle=shuffle)
+    def __init__(self, dataset: Dataset, epochs: Epochs, backend: Backend) -> None:
+        size = epochs.size(len(dataset))
+        super().__init__(dataset, size, backend, seed=epochs.seed, shuffle=epochs.shuffle)
         self.batches = self.steps_per_epoch
-        self.steps_per_epoch = _steps(wanted, self.batches, repeat)
-        self.first_epoch = first_epoch
+        self.steps_per_epoch = epochs.count(self.batches)
+        self.first_epoch = epochs.first
 
     def batch(self, epoch: int, index: int) -> Batch:
         position = (self.first_epoch + epoch) * self.steps_per_epoch + index
@@ -75,62 +104,47 @@ class Arrays(Loader):
 
 
 class Stream:
-    """The batches that a generator or a Sequence gives, each (x, y) or (x, y, sample_weight).
+    """The batches of a generator or a Sequence, each (x, y) or (x, y, sample_weight).
 
-    A Sequence has `__len__` and `__getitem__`; it is asked in a new order every epoch, and told by
-    its `on_epoch_end`, if it has one. Anything else is iterated over, and again when it ends, if it
-    has a length.
+    A Sequence has `__len__` and `__getitem__`; its batches are taken in a new order every epoch,
+    and its `on_epoch_end` is called if it has one. Anything else is iterated over, and again when
+    it ends, if it has a length.
+
+    A generator for which `epochs.repeat` is false is asked for the batches of one epoch, and gives
+    those in every epoch: a validation is always on the same data, as in Keras.
 
     Args:
-        source: what gives the batches.
-        steps: batches of an epoch; must be given for a generator, which has no length.
-        part: what the data are, for errors: "" or "validation ".
-        option: the argument that `steps` was given by.
-        repeat: as for `Arrays`. Without it a generator is asked for the batches of one epoch, which
-            are those of every epoch: a validation is always on the same data, as in Keras.
+        source: it gives the batches.
+        part: which data they are, for errors: "" or "validation ".
+
+    Raises:
+        UsageError: `source` is a generator, which has no length, and there are no `epochs.steps`.
+        DataError: it is empty, or its first batch holds no images.
     """
 
-    def __init__(
-        self,
-        source: Any,
-        steps: int | None,
-        *,
-        part: str = "",
-        option: str = "steps_per_epoch",
-        repeat: bool = True,
-    ) -> None:
-        self.source, self.name, self.option = source, f"{part}x", option
+    def __init__(self, source: Any, epochs: Epochs, part: str = "") -> None:
+        self.source, self.epochs, self.name = source, epochs, f"{part}x"
         self.length = len(source) if hasattr(source, "__len__") else None
-        if steps is None and self.length is None:
+        if epochs.steps is None and self.length is None:
             raise UsageError(
-                f"{self.name} is a generator, and {option} is not given",
-                cause="it does not say how many batches an epoch has",
-                fix=f"give {option}=100, or a Sequence with __len__ and __getitem__",
+                f"{self.name} is a generator, and {epochs.option} is not given",
+                cause="a generator does not say how many batches an epoch has",
+                fix=f"give {epochs.option}=100, or a Sequence with __len__ and __getitem__",
             )
         if self.length == 0:
             raise DataError(f"{self.name} holds no batch", fix="give at least one")
-        wanted = None if steps is None else checked_steps(steps, option)
-        self.steps_per_epoch = _steps(wanted, self.length, repeat)
-        self._kept: list[Batch] | None = [] if self.length is None and not repeat else None
+        self.steps_per_epoch = epochs.count(self.length)
+        keeps = self.length is None and not epochs.repeat
+        self._kept: list[Batch] | None = [] if keeps else None
         self._iterator: Iterator[Any] | None = None
         self._given = 0  # batches so far
         self._peeked: Any = None
         self._order: Any = None
-        self.shuffle = False
         self.image_shape = self._images(self.peek()).shape[1:]
 
-    def open(
-        self,
-        reader: Reader,
-        backend: Backend,
-        *,
-        seed: int = 0,
-        shuffle: bool = False,
-        class_weight: Any = None,
-    ) -> Stream:
+    def open(self, reader: Reader, backend: Backend, class_weight: Any = None) -> Stream:
         """Make it ready to give batches for a model that was built for its first one."""
-        self.reader, self.backend = reader, backend
-        self.seed, self.shuffle, self.class_weight = seed, shuffle, class_weight
+        self.reader, self.backend, self.class_weight = reader, backend, class_weight
         self.dataset = self._read(self.peek())
         return self
 
@@ -174,9 +188,10 @@ class Stream:
         if self._is_sequence:
             assert self.length is not None
             passes, index = divmod(position, self.length)
-            if self.shuffle:
+            if self.epochs.shuffle:
                 if index == 0 or self._order is None:
-                    self._order = random.permutation(self.length, self.seed, "shuffle", passes)
+                    seed = self.epochs.seed
+                    self._order = random.permutation(self.length, seed, "shuffle", passes)
                 index = int(self._order[index])
             return self.source[index]
         if self._peeked is not None:
@@ -197,15 +212,16 @@ class Stream:
                 continue
             self._given += 1
             return batch
-        steps = f"{self.option}={self.steps_per_epoch}"
+        option = self.epochs.option
         fix = "let the generator go on for ever: while True"
         if not self._given:
             fix = "call the generator function anew: a generator gives its batches once"
         elif self._kept is not None:  # it is asked for one epoch
-            fix = f"give {self.option}={self._given}"
+            fix = f"give {option}={self._given}"
         raise DataError(
             f"{self.name} ended after {self._given} batch{'es' * (self._given != 1)}",
-            cause=f"{steps} asks for more" + ", in every epoch" * (self._kept is None),
+            cause=f"{option}={self.steps_per_epoch} asks for more"
+            + ", in every epoch" * (self._kept is None),
             fix=fix,
         )
 
@@ -229,27 +245,3 @@ class Stream:
         y, *weights = batch[1:]
         sample_weight = weights[0] if weights else None
         return self.reader.dataset(x, y, sample_weight, self.class_weight)
-
-
-def checked_steps(steps: Any, option: str) -> int:
-    """A number of batches, else `UsageError` that names the option."""
-    if not is_whole(steps) or steps < 1:
-        raise UsageError(
-            f"{option} is {steps!r}",
-            cause="it must be an integer of at least 1",
-            fix=f"give {option}=1 or more",
-        )
-    return int(steps)
-
-
-def size_for_steps(count: int, steps: int | None) -> int:
-    """So many examples to a batch that `steps` batches hold all of them, as in Keras."""
-    return max(-(-count // (steps or 1)), 1)
-
-
-def _steps(wanted: int | None, available: int | None, repeat: bool) -> int:
-    """Batches of an epoch, of those that are wanted and those that there are: None for endless."""
-    if wanted is None or (available is not None and not repeat and wanted > available):
-        assert available is not None
-        return available
-    return wanted

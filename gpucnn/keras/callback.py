@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucnn.errors import UsageError
 
-if TYPE_CHECKING:
-    from gpucnn.keras.models import Sequential
-
-#: Events of Keras that a training here does not have.
+#: Keras's events outside of a training, and its older names.
 _NEVER = tuple(
     f"on_{what}_{when}"
     for what in ("test", "test_batch", "predict", "predict_batch", "batch")
@@ -25,14 +22,14 @@ class Callback:
     names, those of the validation as "val_loss"; at the end of an epoch a callback may add to it.
 
     Attributes:
-        model: the model that is trained.
+        model: the `gpucnn.keras.Sequential` that is trained.
         params: "epochs", "steps" an epoch, "verbose".
     """
 
-    model: Sequential
+    model: Any  # callbacks are below Sequential in the order of imports
     params: dict[str, Any]
 
-    def set_model(self, model: Sequential) -> None:
+    def set_model(self, model: Any) -> None:
         self.model = model
 
     def set_params(self, params: dict[str, Any]) -> None:
@@ -54,10 +51,10 @@ class Callback:
         """Before a batch; `logs` is empty."""
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
-        """After a batch; overriding it makes the training wait for the device at each step."""
+        """After a batch. To override it makes the training wait for the device at each step."""
 
     def _check_training(self, names: Collection[str]) -> None:
-        """Called before the training, with the names that `logs` will have.
+        """Check the callback before the training, given the names that `logs` will have.
 
         Raises:
             UsageError: the callback cannot do its work in this training.
@@ -67,7 +64,7 @@ class Callback:
             older = unused[0].startswith("on_batch_")
             raise UsageError(
                 f"{type(self).__name__} defines {unused[0]}, which is never called",
-                cause="it is an older name" if older else "callbacks are called in training alone",
+                cause="it is an older name" if older else "callbacks are called only in training",
                 fix=f"call it {unused[0].replace('on_', 'on_train_')}"
                 if older
                 else "use on_train_batch_end, on_epoch_end or on_train_end",

@@ -1,7 +1,7 @@
 """Callbacks by Keras's names, with its arguments.
 
-To write one, subclass `Callback`; `self.model` is the model, and setting
-`self.model.stop_training = True` ends the training.
+To write one, subclass `Callback`. `self.model` is the model; `self.model.stop_training = True` ends
+the training.
 """
 
 from __future__ import annotations
@@ -92,12 +92,9 @@ class CSVLogger(Callback):
 
 
 class LambdaCallback(Callback):
-    """Calls functions: each argument is named as the method of `Callback` that it stands for."""
+    """Calls functions: each argument has the name of the method of `Callback` that it replaces."""
 
-    EVENTS = (
-        "on_epoch_begin", "on_epoch_end", "on_train_begin", "on_train_end",
-        "on_train_batch_begin", "on_train_batch_end",
-    )  # fmt: skip
+    EVENTS = tuple(name for name in vars(Callback) if name.startswith("on_"))
 
     def __init__(self, **functions: Callable[..., Any] | None) -> None:
         for event, function in functions.items():
@@ -110,9 +107,9 @@ class LambdaCallback(Callback):
 
 
 class TerminateOnNaN(Callback):
-    """Ends the training at a loss that is not finite, in place of an error.
+    """Ends the training, without an error, at a loss that is not finite.
 
-    The weights stay those before the batch that gave it.
+    The weights stay as they were before the batch of that loss.
     """
 
 

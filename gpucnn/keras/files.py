@@ -1,28 +1,31 @@
 """Models in files: safetensors, with the structure as JSON in the file's metadata.
 
-The structure is the layers with the arguments that they were made with, and what `compile` was
-given. How weights were first drawn is not kept: the file has them. No code is kept either, so only
-layers of `gpucnn.nn` can be saved.
+The structure holds the layers with the arguments that they were made with, and the settings of
+`compile`. It holds no initializers, as the file has the weights, and no code, so that only layers
+of `gpucnn.nn` can be saved.
 """
 
 from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucnn import nn
 from gpucnn.errors import DataError, GpucnnError, UsageError
-from gpucnn.keras.losses import LOSSES, Loss
+from gpucnn.keras.compiled import Compiled
+from gpucnn.keras.losses import LOSSES
 from gpucnn.keras.metrics import Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.training import checkpoint
 
-if TYPE_CHECKING:
-    from gpucnn.keras.base import Base
-    from gpucnn.keras.models import Sequential
+#: The name that a file has for a class -> the class; `gpucnn.keras.models` adds its `Sequential`.
+CLASSES: dict[str, Callable[..., nn.Module]] = {
+    name: getattr(nn, name) for name in nn.__all__ if name not in ("Module", "Parameter")
+}
 
 SUFFIX = ".safetensors"
 _OTHERS = (
@@ -42,48 +45,49 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
         stem = stem.removesuffix(SUFFIX)
         raise UsageError(
             f"{given} is not the path of a {SUFFIX} file",
-            cause="that is the one kind of file that models are saved in"
-            if not given.is_dir()
-            else "it is a directory",
+            cause="it is a directory"
+            if given.is_dir()
+            else "models are saved in files of this kind only",
             fix=f"write {given.with_name(stem + SUFFIX) if given.name else stem + SUFFIX}",
         )
     return given
 
 
-def save(model: Base, path: str | os.PathLike[str]) -> None:
-    """Write a built model, its weights and what it was compiled with; see `Sequential.save`."""
+def readable_path(path: str | os.PathLike[str]) -> Path:
+    """A path to load from; `UsageError` if it is plainly that of a file of Keras."""
+    given = Path(path)
+    if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or given.is_dir():
+        raise UsageError(
+            f"{given} is no {SUFFIX} file",
+            cause="files of Keras cannot be read",
+            fix="make the model here, and give its layers the weights by set_weights",
+        )
+    return given
+
+
+def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[str]) -> None:
+    """Write a built model, its weights and the settings of `compile`; see `Sequential.save`."""
     file = checked_path(path)
     model.require_built()
     built = {"input_shapes": _lists(model.built_for), "seed": model.seed}  # the seed of dropout
     description = {_KEY: {**structure(model), **built}}
-    if model.compiled is not None:
-        description[_KEY]["compile"] = _compiled(model)
+    if compiled is not None:
+        description[_KEY]["compile"] = _settings(compiled)
     checkpoint.save_weights(file, model.state_dict(), description, option="")
 
 
-def save_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Write the weights of a built model alone."""
-    checkpoint.save_weights(checked_path(path), model.state_dict(), {}, option="")
-
-
-def load_weights(model: nn.Module, path: str | os.PathLike[str]) -> None:
-    """Load the weights of any file of gpucnn into a built model with the same layers."""
-    weights, _ = checkpoint.load_weights(_readable(path))
-    model.load_state_dict(weights)
-
-
-def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential:
-    """The model of a file of `save`; see `load_model`."""
-    file = _readable(path)
+def load(path: str | os.PathLike[str], device: str) -> tuple[Any, dict[str, Any] | None]:
+    """The model of a file of `save`, built and with its weights, and the arguments of `compile`."""
+    file = readable_path(path)
     weights, description = checkpoint.load_weights(file)
-    if not isinstance(description.get(_KEY), dict):
+    found = description.get(_KEY)
+    if not isinstance(found, dict):
         raise DataError(
             f"{file} holds weights without a model",
             cause="it was not written by model.save",
             fix="make the model and call load_weights; for a run of gpucnn train use "
             "gpucnn.training.SavedModel.load",
         )
-    found = description[_KEY]
     try:
         model = _made(found)
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
@@ -95,10 +99,8 @@ def load(path: str | os.PathLike[str], device: str, compile: bool) -> Sequential
             fix="save it with this version of gpucnn",
         ) from error
     model.build(*shapes, seed=seed, device=device, channels_first=True)
-    if options is not None and compile:
-        model.compile(**options, device=device)
     model.load_state_dict(weights)
-    return model
+    return model, options
 
 
 def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str, Any]:
@@ -107,7 +109,7 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     A layer that was described before is {"again": its number}, in the order of the descriptions.
 
     Args:
-        seen: of the layers that were described before, by their `id`.
+        seen: `id` of a layer that was described before -> its number.
 
     Raises:
         UsageError: it is of a class of one's own.
@@ -116,11 +118,11 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     if id(layer) in seen:
         return {"again": seen[id(layer)]}
     seen[id(layer)] = len(seen)
-    kind = next((name for name, cls in _classes().items() if cls is type(layer)), None)
+    kind = next((name for name, cls in CLASSES.items() if cls is type(layer)), None)
     if kind is None:
         raise UsageError(
-            f"{layer.label} cannot be saved with the model",
-            cause="the file holds no code, so every layer must be of gpucnn.nn",
+            f"{layer.display_name} cannot be saved with the model",
+            cause="the file holds no code, so every layer must be from gpucnn.nn",
             fix="use save_weights, and make the model by your own code before load_weights",
         )
     described: dict[str, Any] = {"class": kind}
@@ -154,13 +156,13 @@ def _made(described: Mapping[str, Any], made: list[Any] | None = None) -> Any:
         return made[described["again"]]
     number = len(made)
     made.append(None)  # a container comes before its layers
-    kind = _classes()[described["class"]]
-    if issubclass(kind, nn.Sequential):
+    kind = CLASSES[described["class"]]
+    if "layers" in described:
         inner = [_made(inner, made) for inner in described["layers"]]
         layer: Any = kind(inner, name=described["name"])
         shape = described["input_shape"]
         layer.input_shape = None if shape is None else tuple(shape)
-    elif issubclass(kind, nn.Residual):
+    elif "body" in described:
         body, around = _made(described["body"], made), described["shortcut"]
         layer = kind(
             body,
@@ -174,17 +176,7 @@ def _made(described: Mapping[str, Any], made: list[Any] | None = None) -> Any:
     return layer
 
 
-def _classes() -> dict[str, type[nn.Module]]:
-    """The classes that a file can name."""
-    from gpucnn.keras.models import Sequential
-
-    found = {name: getattr(nn, name) for name in nn.__all__ if name not in ("Module", "Parameter")}
-    return {**found, "Sequential": nn.Sequential, "keras.Sequential": Sequential}
-
-
-def _compiled(model: Base) -> dict[str, Any]:
-    compiled = model.compiled
-    assert compiled is not None
+def _settings(compiled: Compiled) -> dict[str, Any]:
     optimizer, loss = compiled.optimizer, compiled.loss
     return {
         "optimizer": [optimizer.name, optimizer.learning_rate, optimizer.options],
@@ -195,28 +187,17 @@ def _compiled(model: Base) -> dict[str, Any]:
 
 
 def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
-    loss = LOSSES[saved["loss"][0]]
+    loss, from_logits = saved["loss"]
     return {
         "optimizer": Optimizer(*saved["optimizer"]),
-        "loss": Loss(loss.name, loss.function, loss.takes_over, saved["loss"][1]),
+        "loss": replace(LOSSES[loss], from_logits=from_logits),
         "metrics": [Metric(*metric) for metric in saved["metrics"]],
         "schedule": saved["schedule"],
     }
 
 
-def _readable(path: str | os.PathLike[str]) -> Path:
-    given = Path(path)
-    if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or given.is_dir():
-        raise UsageError(
-            f"{given} is no {SUFFIX} file",
-            cause="files of Keras cannot be read",
-            fix="make the model here, and give its layers the weights by set_weights",
-        )
-    return given
-
-
 def _lists(value: Any) -> Any:
-    """Tuples as lists and NumPy's integers as Python's: what JSON holds."""
+    """A value for JSON: tuples become lists, and NumPy's integers those of Python."""
     if isinstance(value, (tuple, list)):
         return [_lists(member) for member in value]
     return value if isinstance(value, (bool, float, str, type(None))) else int(value)

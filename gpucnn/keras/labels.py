@@ -1,7 +1,7 @@
-"""Labels and weights of examples, as `fit` and `evaluate` are given them.
+"""The labels and weights of examples that `fit` and `evaluate` take.
 
-What cannot be meant is refused before anything is computed: text, NaN, labels that the model has no
-output for.
+Labels that make no sense are an error before anything is computed: text, NaN, and classes that the
+model has no output for.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _WHICH = "correct the label, or give the labels that belong to these images"
 
 
 def numbers(values: Any, name: str) -> NDArray[Any]:
-    """Labels as an array of numbers on the host; `DataError` where they are none, or not finite.
+    """Labels as an array of finite numbers on the host, else `DataError`.
 
     Args:
-        name: what to call them in an error: "the labels".
+        name: their name in errors: "the labels".
     """
     if values is None:
         raise DataError(f"{name} are missing", fix="give an array of numbers")
@@ -60,17 +60,17 @@ class Reader(NamedTuple):
         *,
         part: str = "",
     ) -> Dataset:
-        """The data set of some `images` and what is given with them.
+        """The data set of some `images`, their labels and weights.
 
         Args:
             y: class ids (N,) or (N, 1) of any type that holds whole numbers, or targets of the
                 shape of the outputs.
             sample_weight: (N,), how much each example counts in the loss, or None.
             class_weight: the same by class: a dict, or None.
-            part: what the data are, for an error: "validation ".
+            part: which data they are, for errors: "" or "validation ".
 
         Raises:
-            DataError: the labels are not of these images, or not of this model.
+            DataError: the labels do not belong to these images, or not to this model.
             UsageError: the weights are not acceptable.
         """
         name = f"the given {part}arrays"
@@ -91,7 +91,7 @@ class Reader(NamedTuple):
         array = numbers(y, name)
         if not array.ndim:
             raise DataError(f"{name} are one number", fix="give one label an image")
-        # Labels of a single output are targets, unless a softmax is taken of it.
+        # Labels of a single output are targets, unless the loss takes its softmax.
         has_classes = self.loss == "softmax_cross_entropy" or self.outputs != (1,)
         if array.ndim == 1 and not has_classes:
             array = array[:, None]
@@ -103,7 +103,7 @@ class Reader(NamedTuple):
             return self._targets(array, name)
         raise ShapeError(
             f"{name} are {array.shape}, the outputs of the model {batch_of(self.outputs)}",
-            cause="labels are class ids (N,), or targets of the shape of the outputs",
+            cause="labels are class ids (N,), or targets in the shape of the outputs",
             fix=self._fix_of_shape(array),
         )
 
@@ -147,7 +147,7 @@ class Reader(NamedTuple):
             if broken.size:
                 raise DataError(
                     f"{name}: {array[broken[0]]:g} of image {broken[0]} is no whole number",
-                    cause=f"they are the class ids of {classes} outputs",
+                    cause=f"labels (N,) of {classes} outputs are class ids",
                     fix="give class ids, or a target for each output; numbers are predicted by "
                     'Dense(1) with loss="mse"',
                 )
@@ -216,7 +216,7 @@ class Reader(NamedTuple):
                 raise UsageError(
                     f"class_weight of class {key} is {value!r}",
                     cause="it must be a finite number",
-                    fix=f"leave class {key} out, for which it then is 1, or give a number",
+                    fix=f"give a number, or leave class {key} out, which then counts 1",
                 )
             table[key] = value
         if labels.ndim == 1:

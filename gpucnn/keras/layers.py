@@ -1,6 +1,6 @@
 """Layers by Keras's names, with its arguments and defaults; each call gives a layer of `gpucnn.nn`.
 
-Images are (N, C, H, W): `data_format="channels_last"` is refused. Weights are laid out as in
+Images are (N, C, H, W): `data_format="channels_last"` is an error. Weights have the layout of
 `gpucnn.nn`.
 """
 
@@ -41,10 +41,10 @@ Shape = Sequence[int]
 
 
 class InputLayer(nn.Module):
-    """The input itself. In a `Sequential` it says the shape of the input and is no layer.
+    """The shape of the input of a `Sequential`, in which it is no layer.
 
     Args:
-        shape: of one input, without the batch axis; images are (C, H, W).
+        shape: that of one input, without the batch axis; images are (C, H, W).
     """
 
     def __init__(
@@ -157,7 +157,7 @@ def AveragePooling2D(
     input_shape: Shape | None = None,
     name: str | None = None,
 ) -> nn.AvgPool2d:
-    """`gpucnn.nn.AvgPool2d`: the mean of each window, of whose pixels padding is none."""
+    """`gpucnn.nn.AvgPool2d`: the mean of each window, without the padding."""
     spelling.channels_first(data_format, input_shape)
     return nn.AvgPool2d(
         pool_size,
@@ -222,14 +222,6 @@ def LayerNormalization(
 
 
 @spelling.layer
-def Dropout(
-    rate: float, *, input_shape: Shape | None = None, name: str | None = None
-) -> nn.Dropout:
-    """`gpucnn.nn.Dropout`: drops a share `rate` of the elements in training."""
-    return nn.Dropout(rate, input_shape=input_shape, name=name)
-
-
-@spelling.layer
 def Flatten(
     data_format: str | None = None,
     *,
@@ -253,10 +245,7 @@ def Activation(
     )
 
 
-@spelling.layer
-def ReLU(*, input_shape: Shape | None = None, name: str | None = None) -> nn.ReLU:
-    """`gpucnn.nn.ReLU`."""
-    return nn.ReLU(input_shape=input_shape, name=name)
+Dropout, ReLU = spelling.layer(nn.Dropout), spelling.layer(nn.ReLU)  # these have Keras's arguments
 
 
 @spelling.layer
@@ -282,19 +271,12 @@ def Softmax(
     return nn.Softmax(input_shape=input_shape, name=name)
 
 
+_SUBMODULES = (
+    "advanced_activations", "convolutional", "core", "experimental", "normalization", "pooling",
+)  # fmt: skip
 explain_names(
     __name__,
     {name: fix for name, fix in foreign.NAMES.items() if name not in __all__}
-    | dict.fromkeys(
-        (
-            "advanced_activations",
-            "convolutional",
-            "core",
-            "experimental",
-            "normalization",
-            "pooling",
-        ),
-        "layers are in gpucnn.keras.layers itself",
-    )
+    | dict.fromkeys(_SUBMODULES, "layers are in gpucnn.keras.layers itself")
     | {"Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py"},
 )

@@ -1,8 +1,8 @@
-"""Losses by Keras's names, for `compile`: a name, or an object that says `from_logits` too."""
+"""Losses by Keras's names, for `compile`: by name, or as an object that also has `from_logits`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gpucnn.errors import UsageError, choose
@@ -26,14 +26,14 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Loss:
-    """What `compile` takes as a loss.
+    """A loss for `compile`.
 
     Attributes:
         name: Keras's.
-        function: the loss of `gpucnn.training` that it is.
-        takes_over: the activation whose inputs, the logits, the function takes; a final one in the
-            model is left out then. None where it takes the outputs as they are.
-        from_logits: whether the model gives logits; None if that is seen from its layers, see
+        function: the loss of `gpucnn.training` that computes it.
+        takes_over: the final activation that the function includes: it takes the logits, the
+            inputs of that. None where it takes the outputs as they are.
+        from_logits: whether the model gives logits; None if its layers are to tell, see
             `gpucnn.keras.outputs`.
     """
 
@@ -49,14 +49,14 @@ class Loss:
         )
 
     def check(self, final: str | None, hidden: bool) -> None:
-        """Whether it goes with the activation that the model ends in.
+        """Check that the loss goes with the activation that the model ends in.
 
         Args:
-            final: the name of that.
-            hidden: whether the outputs may be probabilities all the same.
+            final: the name of that activation.
+            hidden: whether the outputs may be probabilities without it.
 
         Raises:
-            UsageError: it does not.
+            UsageError: it does not go with it.
         """
         if self.takes_over is None:
             return
@@ -64,13 +64,13 @@ class Loss:
         if final not in (None, "linear") and not has_it:
             raise UsageError(
                 f"the last layer ends in {final}, which does not go with the loss",
-                cause=f"the loss is that of a {self.takes_over} of the outputs",
+                cause=f"the loss takes a {self.takes_over} of the outputs",
                 fix=f'write activation="{self.takes_over}" there, or none',
             )
         if self.from_logits is True and has_it:
             raise UsageError(
                 f"the loss is from_logits, but the last layer ends in {final}",
-                cause="logits are what that is taken of",
+                cause=f"logits are the inputs of the {final}, and the model gives its outputs",
                 fix="leave out the activation of the last layer, or from_logits",
             )
         if self.from_logits is False and not has_it and not hidden:
@@ -88,52 +88,54 @@ _FUNCTIONS = {
 }
 
 categorical_crossentropy = Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax")
-sparse_categorical_crossentropy = Loss(
-    "sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax"
+sparse_categorical_crossentropy = replace(
+    categorical_crossentropy, name="sparse_categorical_crossentropy"
 )
 binary_crossentropy = Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid")
 mean_squared_error = mse = Loss("mean_squared_error", "mean_squared_error", None)
 
-#: Names that `compile` takes.
+#: The losses by the names that `compile` takes.
 LOSSES = {
-    "categorical_crossentropy": categorical_crossentropy,
-    "sparse_categorical_crossentropy": sparse_categorical_crossentropy,
-    "binary_crossentropy": binary_crossentropy,
-    "mean_squared_error": mean_squared_error,
-    "mse": mean_squared_error,
-}
+    loss.name: loss
+    for loss in (
+        categorical_crossentropy,
+        sparse_categorical_crossentropy,
+        binary_crossentropy,
+        mean_squared_error,
+    )
+} | {"mse": mse}
 
 
 @spelling.part
 def CategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
-    """Of one-hot targets (N, K); class ids (N,) are taken as well.
+    """The loss of one-hot targets (N, K); it takes class ids (N,) as well.
 
-    Without `from_logits` it is the loss of its name.
+    Without `from_logits` it is the same as its name.
     """
-    return Loss("categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+    return replace(categorical_crossentropy, from_logits=from_logits)
 
 
 @spelling.part
 def SparseCategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
-    """Of class ids (N,); one-hot targets (N, K) are taken as well.
+    """The loss of class ids (N,); it takes one-hot targets (N, K) as well.
 
-    Without `from_logits` it is the loss of its name.
+    Without `from_logits` it is the same as its name.
     """
-    return Loss("sparse_categorical_crossentropy", "softmax_cross_entropy", "softmax", from_logits)
+    return replace(sparse_categorical_crossentropy, from_logits=from_logits)
 
 
 @spelling.part
 def BinaryCrossentropy(from_logits: bool | None = None) -> Loss:
-    """Of targets from 0 to 1 of the shape of the outputs.
+    """The loss of targets from 0 to 1, in the shape of the outputs.
 
-    Without `from_logits` it is the loss of its name.
+    Without `from_logits` it is the same as its name.
     """
-    return Loss("binary_crossentropy", "binary_cross_entropy", "sigmoid", from_logits)
+    return replace(binary_crossentropy, from_logits=from_logits)
 
 
 @spelling.part
 def MeanSquaredError() -> Loss:
-    """Of targets of the shape of the outputs."""
+    """The loss of targets in the shape of the outputs."""
     return mean_squared_error
 
 
@@ -145,14 +147,12 @@ def get(loss: Any) -> Loss:
     """
     if isinstance(loss, Loss):
         return loss
+    spelling.check_called(loss, "loss", __name__)
     if callable(loss):
-        made = getattr(loss, "__module__", None) == __name__
         raise UsageError(
             f"the loss is {getattr(loss, '__name__', loss)}, a function",
-            cause="compile takes the losses of gpucnn.keras.losses alone",
-            fix=f"call it: {loss.__name__}()"
-            if made
-            else "write a training loop for a loss of your own, as README.md does",
+            cause="compile takes only the losses of gpucnn.keras.losses",
+            fix="write a training loop for a loss of your own, as README.md does",
         )
     return choose(LOSSES, loss.lower() if isinstance(loss, str) else loss, "loss")
 

@@ -1,4 +1,4 @@
-"""Metrics by Keras's names, for `compile`: those of the share of right answers."""
+"""Metrics by Keras's names, for `compile`: each is the share of right answers."""
 
 from __future__ import annotations
 
@@ -19,40 +19,30 @@ __all__ = [
     "get",
 ]
 
-#: What `compile` takes. All are one number: the share of examples whose class is the right one.
-NAMES = (
-    "accuracy",
-    "acc",
-    "categorical_accuracy",
-    "sparse_categorical_accuracy",
-    "binary_accuracy",
-)
+#: The names that `compile` takes, all for one number: the share of examples whose class is right.
 _BINARY = "binary_accuracy"
+NAMES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", _BINARY)
 
 
 @dataclass(frozen=True)
 class Metric:
-    """What `compile` takes as a metric.
+    """A metric for `compile`.
 
     Attributes:
-        name: what the history calls it.
-        kind: of `NAMES`.
+        name: its name in the history.
+        kind: its name in `NAMES`.
     """
 
     name: str
     kind: str
 
     def check(self, outputs: tuple[int, ...]) -> None:
-        """Whether it is the accuracy of a model with outputs (N, *outputs).
-
-        Raises:
-            UsageError: Keras computes something else by this name then.
-        """
+        """`UsageError` if Keras computes something else by this name for outputs (N, *outputs)."""
         if self.kind in ("accuracy", "acc") or (self.kind == _BINARY) == (outputs == (1,)):
             return
         raise UsageError(
             f"{self.kind} of a model with outputs (N, {', '.join(map(str, outputs))})",
-            cause="binary accuracy is that of one output, categorical accuracy that of several",
+            cause="binary accuracy is for one output, categorical accuracy for several",
             fix='use metrics=["accuracy"]',
         )
 
@@ -82,7 +72,7 @@ def BinaryAccuracy(name: str = "binary_accuracy") -> Metric:
 
 
 def get(metrics: Any) -> tuple[Metric, ...]:
-    """The metrics of what `compile` was given: a name, an object, a list of them, or None.
+    """The metrics for a name, an object, a list of them, or None.
 
     Raises:
         UsageError: one is not known, or two have one name.
@@ -103,10 +93,9 @@ def _get(metric: Any) -> Metric:
         return metric
     if isinstance(metric, str) and metric.lower() in NAMES:
         return Metric(metric, metric.lower())
-    fix = 'use metrics=["accuracy"]'
-    if callable(metric) and getattr(metric, "__module__", None) == __name__:
-        fix = f"call it: {metric.__name__}()"
-    raise UsageError(f"unknown metric {getattr(metric, '__name__', metric)!r}", fix=fix)
+    spelling.check_called(metric, "metric", __name__)
+    name = getattr(metric, "__name__", metric)
+    raise UsageError(f"unknown metric {name!r}", fix='use metrics=["accuracy"]')
 
 
 explain_names(

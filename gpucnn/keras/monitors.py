@@ -18,15 +18,15 @@ from gpucnn.training.files import storage_errors
 
 
 class _Monitor(Callback):
-    """What looks for a better value of one quantity.
+    """Base of the callbacks that look for a better value of one quantity.
 
     Args:
         monitor: its name in `logs`: "val_loss".
         mode: "min", "max", or "auto": by the name.
-        min_delta: less than this is no improvement.
+        min_delta: a smaller change is no improvement.
     """
 
-    watches: bool = True  # whether it needs the quantity at all
+    watches: bool = True  # whether it needs the quantity
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         if mode not in ("auto", "min", "max"):
@@ -34,21 +34,20 @@ class _Monitor(Callback):
         self.monitor = monitor
         self.min_delta = abs(arguments.number(min_delta, "min_delta", "a finite number", 0.001))
         self.falls = mode == "min" or (mode == "auto" and "acc" not in monitor)
-        self.best = math.inf if self.falls else -math.inf
+        self.best = self.worst = math.inf if self.falls else -math.inf
 
     def _check_training(self, names: Collection[str]) -> None:
         super()._check_training(names)
         if self.watches and self.monitor not in names:
-            validated = any(name.startswith("val_") for name in names)
-            lacks = self.monitor.startswith("val_") and not validated
+            cause = f"the training has {', '.join(names)}"
+            fix = f"give monitor={list(names)[-1]!r}, or compile with the metric"
+            if self.monitor.startswith("val_") and not any(n.startswith("val_") for n in names):
+                cause = "fit has no validation data"
+                fix = "give validation_data or validation_split"
             raise UsageError(
                 f"{type(self).__name__} watches {self.monitor}, which is not there",
-                cause="fit has no validation data"
-                if lacks
-                else f"the training has {', '.join(names)}",
-                fix="give validation_data or validation_split"
-                if lacks
-                else f"give monitor={list(names)[-1]!r}, or compile with the metric",
+                cause=cause,
+                fix=fix,
             )
 
     def better(self, value: float, than: float) -> bool:
@@ -61,7 +60,7 @@ class EarlyStopping(_Monitor):
 
     Args:
         baseline: a value that must be reached within `patience` epochs, or None.
-        restore_best_weights: whether the model gets the weights of the best epoch back.
+        restore_best_weights: whether the model gets back the weights of the best epoch.
         start_from_epoch: epochs before this one do not count.
     """
 
@@ -85,7 +84,7 @@ class EarlyStopping(_Monitor):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
-        self.best = math.inf if self.falls else -math.inf
+        self.best = self.worst
         self.best_weights: Any = None
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
@@ -120,7 +119,7 @@ class ReduceLROnPlateau(_Monitor):
         factor: below 1.
         patience: epochs without an improvement.
         cooldown: epochs after a change that do not count.
-        min_lr: the rate goes no lower.
+        min_lr: the lowest rate.
     """
 
     @part
@@ -145,7 +144,7 @@ class ReduceLROnPlateau(_Monitor):
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.wait = self.cooling = 0
-        self.best = math.inf if self.falls else -math.inf
+        self.best = self.worst
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         optimizer = self.model.optimizer
@@ -171,10 +170,10 @@ class ModelCheckpoint(_Monitor):
     Args:
         filepath: a .safetensors file; it may hold "{epoch:02d}", counted from 1, and names of
             `logs`: "model-{epoch:02d}-{val_loss:.2f}.safetensors".
-        save_best_only: only when `monitor` was better than ever.
-        save_weights_only: by `save_weights` in place of `save`.
+        save_best_only: whether it saves only when `monitor` was better than ever.
+        save_weights_only: whether it calls `save_weights` in place of `save`.
         save_freq: "epoch".
-        initial_value_threshold: what the first value must be better than.
+        initial_value_threshold: the value that counts as the best before the first epoch.
     """
 
     @part
@@ -218,16 +217,14 @@ class ModelCheckpoint(_Monitor):
         path = Path(self.filepath.format(epoch=epoch + 1, **logs))
         with storage_errors(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
-        if self.save_weights_only:
-            self.model.save_weights(path)
-        else:
-            self.model.save(path)
+        save = self.model.save_weights if self.save_weights_only else self.model.save
+        save(path)
         if self.verbose:
             print(f"Epoch {epoch + 1}: saved {path}")
 
 
 def _fields(filepath: str) -> list[str]:
-    """The names between braces in a path; `UsageError` if numbers by them cannot be filled in."""
+    """The names between braces in a path; `UsageError` if they take no numbers."""
     try:
         fields = [field for _, field, _, _ in Formatter().parse(filepath) if field is not None]
         filepath.format(**{field: 1 if field == "epoch" else 0.5 for field in fields})

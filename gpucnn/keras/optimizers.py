@@ -1,8 +1,8 @@
 """Optimizers by Keras's names, for `compile`.
 
-An object here says how to make one of `gpucnn.optim`; `fit` makes it afresh. Where Keras's default
-is another one, ours holds: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0.01. RMSprop divides
-by sqrt(mean square) + `epsilon`, Keras by sqrt(mean square + `epsilon`).
+An object here says how `fit` makes an optimizer of `gpucnn.optim`, which it does afresh each time.
+Two defaults differ from Keras's: `epsilon` of Adam is 1e-8, `weight_decay` of AdamW 0.01. RMSprop
+divides by sqrt(mean square) + `epsilon`, Keras by sqrt(mean square + `epsilon`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ __all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
 
 
 _ATTRIBUTES = {
-    "iterations": "each fit starts its optimizer afresh; a callback can count steps",
+    "iterations": "each fit makes a new optimizer; a callback can count steps",
     "get_config": "see its name, learning_rate and options",
     "apply_gradients": "in a loop of your own use an optimizer of gpucnn.optim and its step()",
     "minimize": "in a loop of your own use an optimizer of gpucnn.optim and its step()",
@@ -30,11 +30,11 @@ _ATTRIBUTES = {
 
 
 class Optimizer:
-    """How `fit` is to make its optimizer.
+    """An optimizer for `compile`: how `fit` makes its own.
 
     Attributes:
-        name: of `gpucnn.optim.OPTIMIZERS`.
-        options: the arguments of that, beside the learning rate; those that were given.
+        name: a name in `gpucnn.optim.OPTIMIZERS`.
+        options: its arguments that were given, without the learning rate.
     """
 
     def __init__(self, name: str, learning_rate: float | None, options: Mapping[str, Any]) -> None:
@@ -42,7 +42,7 @@ class Optimizer:
         self.options = {key: value for key, value in options.items() if value is not None}
         default = optim.default_learning_rate(name)
         self.learning_rate = default if learning_rate is None else learning_rate
-        self.make({"": Parameter(np.zeros(1, np.float32))})  # refuses what is not acceptable
+        self.make({"": Parameter(np.zeros(1, np.float32))})  # checks the options
 
     @property
     def learning_rate(self) -> float:
@@ -102,7 +102,7 @@ def RMSprop(
 ) -> Optimizer:
     """`gpucnn.optim.RMSprop`, which has no momentum.
 
-    `epsilon` stands outside of the root, in Keras inside: it weighs less here. With gradients of
+    `epsilon` is added to the root, in Keras under it, where it weighs more. So for gradients of
     about sqrt(`epsilon`), 3e-4, and below, the steps are larger than Keras's.
     """
     if momentum or centered:
@@ -144,7 +144,7 @@ def get(optimizer: Any, learning_rate: float | None = None) -> Optimizer:
     """The optimizer of a name, in any case of its letters, or an object of this module.
 
     Args:
-        learning_rate: of a name; by default Keras's: 1e-2 for sgd, else 1e-3.
+        learning_rate: for a name; by default Keras's: 1e-2 for sgd, else 1e-3.
 
     Raises:
         UsageError: it is neither, or an object and a learning rate are given.
@@ -160,14 +160,11 @@ def get(optimizer: Any, learning_rate: float | None = None) -> Optimizer:
     if isinstance(optimizer, optim.Optimizer):
         kind = type(optimizer).__name__
         raise UsageError(
-            f"the optimizer is a gpucnn.optim.{kind}, of parameters that exist",
-            cause="fit makes an optimizer of its own, afresh each time",
+            f"the optimizer is a gpucnn.optim.{kind}, made for certain parameters",
+            cause="each fit makes an optimizer of its own",
             fix=f'write optimizer="{kind.lower()}", or gpucnn.keras.optimizers.{kind}(...)',
         )
-    if callable(optimizer) and getattr(optimizer, "__module__", None) == __name__:
-        raise UsageError(
-            f"the optimizer is {optimizer.__name__} itself", fix=f"call it: {optimizer.__name__}()"
-        )
+    spelling.check_called(optimizer, "optimizer", __name__)
     name = optimizer.lower() if isinstance(optimizer, str) else optimizer
     choose(optim.OPTIMIZERS, name, "optimizer")
     return Optimizer(name, learning_rate, {})
@@ -177,17 +174,17 @@ def _no_decay(what: str, weight_decay: float | None) -> None:
     if weight_decay:
         raise UsageError(
             f"{what} with weight_decay",
-            cause="Keras shrinks the weights apart from the gradient, which only AdamW does here",
+            cause="Keras shrinks the weights themselves, which only AdamW does here",
             fix="use AdamW, or leave weight_decay out",
         )
 
 
-_OTHERS = "use Adam, AdamW, RMSprop or SGD"
 explain_names(
     __name__,
     {
         **dict.fromkeys(
-            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"), _OTHERS
+            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"),
+            "use Adam, AdamW, RMSprop or SGD",
         ),
         "legacy": "the optimizers are here themselves",
         "schedules": "use callbacks.LearningRateScheduler, or compile(..., schedule=)",

@@ -1,10 +1,10 @@
-"""What a model ends in, and with it what its loss is computed of."""
+"""The end of a model: its final activation, and the network that the loss is computed on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -17,21 +17,43 @@ from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
 
-_EPSILON = 1e-7  # Keras's: probabilities lie so far from 0 and 1 at least
+Network = Callable[[Tensor], Tensor]
+
+_EPSILON = 1e-7  # Keras's: the least distance of a probability from 0 and 1
 _LEAST = 1e-18  # its square is a float32 too
 _PROBABILITIES = ("softmax", "sigmoid")
 
 
+def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
+    """The layers of a model without the activation that it ends in, and the name of that.
+
+    The activation is the last layer, or the last layer has it; a `Sequential` at the end is opened.
+    It is None where the model ends in another layer.
+    """
+    layers: list[Any] = [model]
+    while layers and _is_open(layers[-1]):
+        layers += layers.pop()
+    last = layers[-1] if layers else None
+    if isinstance(last, Activation):
+        return layers[:-1], last.activation
+    if isinstance(last, WeightedLayer):
+        return [*layers[:-1], partial(last, activation="linear")], last.activation
+    return layers, None
+
+
 def check_loss(model: nn.Sequential, loss: Loss) -> None:
-    """`UsageError` if the loss does not go with what the model ends in."""
-    loss.check(_final_activation(model), _may_hide_probabilities(model))
+    """`UsageError` if the loss does not go with the end of the model."""
+    loss.check(split(model)[1], _may_hide_probabilities(model))
 
 
-def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
-    """What gives the outputs that the loss takes, for a built model.
+def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
+    """The network that the loss is computed on, for a built model.
 
-    A final activation that the loss takes over is left out: the loss is that of the logits, and
-    stable. Probabilities that are computed otherwise are clipped as in Keras, and made logits.
+    If the model ends in the activation that the loss takes over, it is `logits`, and the loss is
+    stable. Probabilities from another layer are clipped as in Keras, and made logits.
+
+    Args:
+        logits: the model without its final activation.
 
     Raises:
         UsageError: the loss does not go with the outputs.
@@ -40,8 +62,8 @@ def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
     takes_over = loss.takes_over
     if takes_over is None:
         return model
-    if _final_activation(model) == takes_over:
-        return partial(model, activation="linear")
+    if split(model)[1] == takes_over:
+        return logits
     if loss.from_logits or not _may_hide_probabilities(model):
         return model
     _check_probabilities(model, loss)
@@ -49,17 +71,10 @@ def for_loss(model: nn.Sequential, loss: Loss) -> Callable[[Tensor], Tensor]:
     return lambda x: to_logits(model(x))
 
 
-def _final_activation(model: nn.Sequential) -> str | None:
-    """The name of the activation that the last layer ends in, also that of a `Sequential` in it."""
-    last = next(reversed(flat(model)), None)
-    return last.activation if isinstance(last, (Activation, WeightedLayer)) else None
-
-
 def _may_hide_probabilities(model: nn.Sequential) -> bool:
-    """Whether the outputs may be probabilities although no final activation gives them.
+    """Whether the outputs may be probabilities although the model ends in no softmax or sigmoid.
 
-    So it is where a layer such as Dropout follows that activation, and where the model ends in a
-    layer whose computation is not known here.
+    That is so if a layer such as Dropout follows one, or if the model ends in a layer of one's own.
     """
     for layer in reversed(flat(model)):
         if not _is_known(layer):
@@ -71,20 +86,25 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
 
 
 def flat(model: nn.Module) -> list[nn.Module]:
-    """The layers in their order, those of a `Sequential` in it one by one."""
-    if isinstance(model, nn.Sequential) and _is_known(model):
+    """The layers in their order, with those of each `Sequential` among them."""
+    if _is_open(model):
         return [part for layer in model for part in flat(layer)]
     return [model]
 
 
+def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
+    """Whether it is a `Sequential` that runs its layers and nothing else."""
+    return isinstance(layer, nn.Sequential) and _is_known(layer)
+
+
 def _is_known(layer: nn.Module) -> bool:
-    """Whether its computation is seen from its class: it is no Module of one's own."""
-    own = type(layer).forward.__module__.partition(".")[0] != "gpucnn"
-    return not own and not isinstance(layer, nn.Residual)
+    """Whether its class tells its last step: it is of this library, and no `Residual`."""
+    library = type(layer).forward.__module__.partition(".")[0]
+    return library == "gpucnn" and not isinstance(layer, nn.Residual)
 
 
 def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
-    """`UsageError` if the outputs for two images are no probabilities."""
+    """`UsageError` if the outputs for two images are not probabilities."""
     shape = (model.built_for or ((),))[0]
     ramp = np.linspace(-1, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
     with model.evaluating(), no_grad():
@@ -94,21 +114,21 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
         return
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
-        f"the loss takes probabilities, and the outputs of {model.label} are none",
-        cause=f"it is that of the outputs of a {loss.takes_over}, unless from_logits is True",
+        f"the loss takes probabilities, and {model.display_name} gives other numbers",
+        cause=f"without from_logits=True the loss takes the outputs of a {loss.takes_over}",
         fix=f"if they are logits, compile with loss=losses.{kind}(from_logits=True); else end the "
         f'model in Activation("{loss.takes_over}")',
     )
 
 
 def _logits_of_softmax(p: Tensor) -> Tensor:
-    """What a softmax makes p / sum(p) of, up to the clipping."""
-    # A Dropout may leave nothing of an image: 0 / 0.
+    """Logits whose softmax is p / sum(p), up to the clipping."""
+    # The sum is 0 if a Dropout drops all outputs of an image.
     total = F.clip(p.sum(axis=1, keepdims=True), _LEAST)
     return F.log(F.clip(p / total, _EPSILON, 1 - _EPSILON))
 
 
 def _logits_of_sigmoid(p: Tensor) -> Tensor:
-    """What a sigmoid makes p of, up to the clipping."""
+    """Logits whose sigmoid is p, up to the clipping."""
     clipped: Any = F.clip(p, _EPSILON, 1 - _EPSILON)
     return F.log(clipped) - F.log(1 - clipped)

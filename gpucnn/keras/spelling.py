@@ -1,4 +1,4 @@
-"""Words of Keras that this package reads in its own way, and those that it does not have."""
+"""Keras's words: how they are read here, and what to write in place of those that are missing."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Any
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import foreign, initializers
 from gpucnn.shapes import is_channels_last
-from gpucnn.spelling import Called, Spellings, explained
+from gpucnn.spelling import Spellings, explained
 
 #: Keras's name of an initializer -> ours, where they differ.
 _INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
 LEAKY_SLOPE = 0.2  # of Keras's activation "leaky_relu"
-_LOOP = "write a training loop of your own, as README.md has one"
+_LOOP = "write a training loop of your own, as in README.md"
 
-#: Parameters that Keras has beside ours -> what stands for them here: of layers, of what `compile`
-#: takes, and of the methods of a model.
+#: Parameters that only Keras has -> what stands for them here: of layers, of the arguments of
+#: `compile`, and of the methods of a model.
 _LAYER_INSTEAD = {
     **foreign.INSTEAD,
     "seed": "compile(seed=) is the seed of weights and dropout",
@@ -36,7 +36,7 @@ _PART_INSTEAD = {
     "global_clipnorm": f"to scale gradients, {_LOOP}",
     "amsgrad": "it is Adam without it",
     "use_ema": "there is no moving average of weights",
-    "loss_scale_factor": "all is computed in float32",
+    "loss_scale_factor": "everything is float32",
     "label_smoothing": "give smoothed targets: y * (1 - a) + a / classes",
     "axis": "classes are axis 1 of the outputs (N, K)",
     "reduction": "it is the mean over the batch",
@@ -51,22 +51,22 @@ _VERB_INSTEAD = {
     "lr": "it is called learning_rate",
     "loss_weights": "a model has one output",
     "weighted_metrics": "metrics count every example once",
-    "run_eagerly": "everything is: leave it out",
+    "run_eagerly": "every step runs eagerly: leave it out",
     "jit_compile": "nothing is compiled: leave it out",
     "steps_per_execution": "steps are run one by one: leave it out",
-    "auto_scale_loss": "all is computed in float32: leave it out",
+    "auto_scale_loss": "everything is float32: leave it out",
     "validation_freq": "every epoch is validated: leave it out",
-    "workers": "batches are made in the process itself: leave it out",
-    "use_multiprocessing": "batches are made in the process itself: leave it out",
+    "workers": "batches are made in this process: leave it out",
+    "use_multiprocessing": "batches are made in this process: leave it out",
     "max_queue_size": "batches are made when they are needed: leave it out",
     "nb_epoch": "it is called epochs",
     "custom_objects": "only layers of gpucnn.nn are in files: leave it out",
     "safe_mode": "files hold no code: leave it out",
-    "overwrite": "a file that is there is replaced: leave it out",
+    "overwrite": "an existing file is replaced: leave it out",
     "save_format": "files are safetensors: leave it out",
-    "include_optimizer": "each fit starts its optimizer afresh: leave it out",
+    "include_optimizer": "each fit makes a new optimizer: leave it out",
     "expand_nested": "every layer has its line: leave it out",
-    "line_length": "lines are as long as they must be: leave it out",
+    "line_length": "the table is as wide as its text: leave it out",
 }
 
 #: Names of Keras 1.
@@ -79,24 +79,20 @@ _RENAMED = {
     "bias": ("use_bias",),
 }
 
-_LAYER = replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
-_PART = Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD)
-_VERB = Spellings(instead=_VERB_INSTEAD)
+# Decorators, whose errors explain Keras's arguments: of a function that makes a layer, of one that
+# makes an argument of `compile` or `fit`, and of a method of a model.
+layer = explained(
+    replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
+)
+part = explained(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD))
+verb = explained(Spellings(instead=_VERB_INSTEAD))
 
 
-def layer(function: Called) -> Called:
-    """A function that makes a layer; its error explains Keras's arguments. A decorator."""
-    return explained(_LAYER)(function)
-
-
-def part(function: Called) -> Called:
-    """The same for optimizers, losses and other things that `compile` takes."""
-    return explained(_PART)(function)
-
-
-def verb(function: Called) -> Called:
-    """The same for the methods of a model."""
-    return explained(_VERB)(function)
+def check_called(value: Any, what: str, module: str) -> None:
+    """`UsageError` if a function of a module is given in place of its result: Adam for Adam()."""
+    if callable(value) and getattr(value, "__module__", None) == module:
+        name = getattr(value, "__name__", None)
+        raise UsageError(f"the {what} is {name}, which was not called", fix=f"call it: {name}()")
 
 
 def channels_first(data_format: str | None, input_shape: Any = None) -> None:
@@ -113,8 +109,8 @@ def channels_first(data_format: str | None, input_shape: Any = None) -> None:
 def check_channels(shape: Any) -> None:
     """`ShapeError` if a layer of images is to take one input of Keras's layout (H, W, C).
 
-    That is what is plainly of this layout everywhere in gpucnn, and also a square whose last axis
-    is shorter than its sides: (28, 28, 2) and (5, 5, 3) are, (64, 7, 7) and (5, 5, 5) are not.
+    A shape is of this layout if all of gpucnn takes it for that, or if it is a square whose last
+    axis is shorter than its sides: (28, 28, 2) and (5, 5, 3) are, (64, 7, 7) and (5, 5, 5) are not.
     """
     if not isinstance(shape, (tuple, list)) or len(shape) != 3 or None in shape:
         return
@@ -138,25 +134,25 @@ def activation(name: Any) -> str | None:
     """The name of an activation.
 
     Raises:
-        UsageError: it is a function, or one that has another slope in Keras.
+        UsageError: it is a function, or has another slope in Keras.
     """
     if callable(name):
         raise UsageError(
             f"the activation is {name!r}",
-            cause="it is the name of one",
-            fix='write it as in activation="relu", or in a Module of your own',
+            cause="it must be the name of one",
+            fix='write its name, as in activation="relu", or a Module of your own',
         )
     if is_leaky(name):
         raise UsageError(
             f"the activation of the layer is {name}",
-            cause=f"with Keras's slope of {LEAKY_SLOPE} it is a layer of its own here",
+            cause=f"only the layer LeakyReLU has Keras's slope of {LEAKY_SLOPE}",
             fix=f"leave it out, and put layers.LeakyReLU({LEAKY_SLOPE}) after the layer",
         )
     return name
 
 
 def is_leaky(name: Any) -> bool:
-    """Whether it is the name of the leaky ReLU, whose slope is another one in `gpucnn.nn`."""
+    """Whether it is the name of the leaky ReLU, which has another slope in `gpucnn.nn`."""
     return isinstance(name, str) and name == "leaky_relu"
 
 

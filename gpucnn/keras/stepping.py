@@ -2,45 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 from gpucnn import backend as backends
-from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset
 from gpucnn.errors import DivergedError
-from gpucnn.keras.training import Compiled, explain_graph
+from gpucnn.keras.base import Base
+from gpucnn.keras.training import explain_graph
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
 from gpucnn.training.step import TrainStep
 
-if TYPE_CHECKING:
-    from gpucnn.keras.models import Sequential
-
 
 class Stepper:
-    """Trains a built model batch by batch.
-
-    Args:
-        outputs: what gives the outputs that the loss takes.
+    """Trains a built and compiled model batch by batch.
 
     Attributes:
         shaped: `Base.shaped` of the model, whose layers the optimizer is for.
     """
 
-    def __init__(
-        self, model: Sequential, compiled: Compiled, outputs: Callable[[Tensor], Tensor]
-    ) -> None:
-        self.model, self.compiled, self.outputs = model, compiled, outputs
-        self.shaped = model.shaped()
-        self.totals = Totals(backends.get(model.device), compiled.loss.function)
-        self.optimizer = compiled.optimizer.make(model)
-        self.step = TrainStep(
-            model, compiled.loss.function, self.optimizer, None, self.totals, outputs
-        )
+    def __init__(self, model: Base) -> None:
+        self.model, self.shaped = model, model.shaped()
+        self.compiled, self.network = model.require_compiled("train_on_batch"), model.for_loss()
+        loss = self.compiled.loss.function
+        self.totals = Totals(backends.get(model.device), loss)
+        self.optimizer = self.compiled.optimizer.make(model)
+        self.step = TrainStep(model, loss, self.optimizer, None, self.totals, self.network)
 
     def __call__(self, batch: Dataset) -> tuple[float, float]:
-        """Train on a batch; loss and accuracy of it before the step.
+        """Train on a batch; the loss and accuracy that it had before.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
@@ -58,7 +46,7 @@ class Stepper:
             self.optimizer.found_inf.fill(0)
         with self.model.training_mode():
             cause = find_culprit(
-                self.model, self.compiled.loss.function, *arrays, forward=self.outputs
+                self.model, self.compiled.loss.function, *arrays, forward=self.network
             )
         raise DivergedError(
             "the loss of the batch is not finite",

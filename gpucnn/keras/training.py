@@ -1,122 +1,38 @@
-"""A training as `compile` and `fit` describe it, and what drives Keras's callbacks in it."""
+"""The trainer of `fit`, and the bridge from its callbacks to Keras's."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 import gpucnn.training
 from gpucnn import nn, optim
 from gpucnn.autograd import Tensor
 from gpucnn.data import Splits
 from gpucnn.errors import DivergedError, GraphError, UsageError
+from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
-from gpucnn.keras.losses import Loss
-from gpucnn.keras.metrics import NAMES, Metric
-from gpucnn.keras.optimizers import Optimizer
-from gpucnn.spelling import explain_attribute
+from gpucnn.keras.compiled import FitHistory, Values
 from gpucnn.training import TrainConfig, Trainer
-
-if TYPE_CHECKING:
-    from gpucnn.keras.models import Sequential
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """What `compile` was given."""
-
-    optimizer: Optimizer
-    loss: Loss
-    metrics: tuple[Metric, ...]
-    schedule: str
-    device: str
-    seed: int
-
-    def config(self, **options: Any) -> TrainConfig:
-        """The options of a training; raises `UsageError` for what is not acceptable."""
-        return TrainConfig(
-            optimizer=self.optimizer.name,
-            learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
-            schedule=self.schedule,
-            loss=self.loss.function,
-            device=self.device,
-            seed=self.seed,
-            **options,
-        )
-
-    def named(self, loss: float, accuracy: float, prefix: str = "") -> dict[str, float]:
-        """Loss and metrics by the names that the history has for them."""
-        values = {f"{prefix}loss": loss}
-        return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
-
-    def listed(self, loss: float, accuracy: float) -> list[float] | float:
-        """[loss, the metrics in their order], or the loss alone where there are none."""
-        values = list(self.named(loss, accuracy).values())
-        return values if self.metrics else loss
-
-
-class Values(dict[str, Any]):
-    """Values by name. `[]` finds an accuracy by any of Keras's names of it.
-
-    `get`, `in` and loops know the one name that was compiled.
-    """
-
-    def __missing__(self, key: str) -> Any:
-        prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
-        others = [prefix + other for other in NAMES if prefix + other in self]
-        if name in NAMES and others:
-            return self[others[0]]
-        raise KeyError(key)
-
-
-_OF_HISTORY = {
-    "params": "fit was given them; a callback has self.params",
-    "model": "it is the model whose fit gave this",
-}
-
-
-class FitHistory(NamedTuple):
-    """What `fit` gives: the epochs from 0, and for each quantity its value in each epoch."""
-
-    epoch: list[int]
-    history: dict[str, list[float]]
-
-    if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
-
-        def __getattr__(self, name: str) -> Any:
-            return explain_attribute(self, name, _OF_HISTORY)
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a model keeps of its last `fit`, in an object that is not searched for layers."""
-
-    history: FitHistory
 
 
 class KerasTrainer(Trainer):
-    """A training on `Arrays` or a `Stream`, with the optimizer that `compile` was given.
-
-    The loss takes over the final activation of the model.
-    """
+    """A training on `Arrays` or a `Stream`, with the optimizer and the loss of `compile`."""
 
     def __init__(
         self,
-        model: Sequential,
-        compiled: Compiled,
+        model: Base,
         config: TrainConfig,
-        outputs: Callable[[Tensor], Tensor],
         train: Arrays | Stream,
         validation: Arrays | Stream | None,
     ) -> None:
-        self._compiled, self._outputs = compiled, outputs
+        self._compiled, self._network = model.require_compiled("fit"), model.for_loss()
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
-        if not compiled.optimizer.learning_rate:
+        if not self._compiled.optimizer.learning_rate:
             self.set_learning_rate(0.0)  # as a callback may leave it
 
     def _prepare_data(self) -> None:
@@ -125,13 +41,13 @@ class KerasTrainer(Trainer):
         self.test = None
         if not len(self.loader.dataset):
             raise UsageError("there are no images to train on", fix="give x at least one")
-        self._count_steps()
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         return self._compiled.optimizer.make(self.model)
 
-    def forward(self, images: Tensor) -> Tensor:
-        return self._outputs(images)
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        return self._network
 
     def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
         with explain_graph(self.model):
@@ -148,20 +64,20 @@ class Bridge(gpucnn.training.Callback):
 
     def __init__(
         self,
-        model: Sequential,
-        compiled: Compiled,
+        model: Base,
         callbacks: Sequence[Callback],
-        *,
         epochs: int,
         initial_epoch: int,
+        *,
         verbose: bool,
     ) -> None:
-        self.model, self.compiled, self.callbacks = model, compiled, callbacks
+        self.model, self.callbacks = model, callbacks
+        self.compiled = model.require_compiled("fit")
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
-        self._names: list[str] = []  # of what the history has
-        self._rate = compiled.optimizer.learning_rate
-        # The running loss is read back from the device only where somebody asks for it.
+        self._names: list[str] = []  # in the history
+        self._rate = self.compiled.optimizer.learning_rate
+        # The running loss is read back from the device only for a callback that gets it.
         self._reads = any(
             getattr(callback.on_train_batch_end, "__func__", None)
             is not Callback.on_train_batch_end
@@ -211,18 +127,18 @@ class Bridge(gpucnn.training.Callback):
             self._begin_epoch(trainer)
 
     def on_train_end(self, trainer: Trainer, history: gpucnn.training.History) -> None:
-        if trainer.step_in_epoch:  # stopped within an epoch, which Keras puts on record
+        if trainer.step_in_epoch:  # it stopped within an epoch, which is in Keras's history too
             self.on_epoch_end(trainer, trainer.end_epoch())
         self.end()
 
     def end(self) -> None:
-        """Tell the callbacks that the training is over."""
+        """Call the last event of the callbacks."""
         last = {key: values[-1] for key, values in self.history.history.items()}
         for callback in self.callbacks:
             callback.on_train_end(Values(last))
 
     def end_with_nan(self) -> None:
-        """The same for one that a loss ended that is not finite: the epoch is put on record so."""
+        """The same after a loss that is not finite: the history of the epoch is NaN."""
         self.history.epoch.append(self.epoch)
         for key in self._names:
             self.history.history.setdefault(key, []).append(math.nan)
@@ -233,7 +149,7 @@ class Bridge(gpucnn.training.Callback):
         self._tell(trainer, "on_train_batch_begin", 0, Values())
 
     def _tell(self, trainer: Trainer, event: str, *arguments: Any) -> None:
-        """Call all callbacks, then train with the learning rate that they leave."""
+        """Call all callbacks, and set the learning rate that they leave."""
         for callback in self.callbacks:
             getattr(callback, event)(*arguments)
         rate = self.compiled.optimizer.learning_rate
@@ -257,41 +173,29 @@ class Bridge(gpucnn.training.Callback):
 
 @contextmanager
 def explain_graph(model: nn.Module) -> Iterator[None]:
-    """Let a step that finds nothing to train say why, in place of the `GraphError`."""
+    """Replace the `GraphError` of a step that has nothing to train by an error with the cause."""
     try:
         yield
     except GraphError as error:
-        frozen = not any(parameter.requires_grad for parameter in model.parameters())
-        raise UsageError(
-            "there is nothing to train",
-            cause="every layer is frozen, or has no weights"
-            if frozen
-            else "the outputs do not depend on the weights that are trained: a forward makes a "
-            "new array",
-            fix="set trainable = True for a layer, or call evaluate"
-            if frozen
-            else "compute with Tensors in it, without .numpy() and NumPy's functions",
-        ) from error
+        cause = "every layer is frozen, or has no weights"
+        fix = "set trainable = True for a layer, or call evaluate"
+        if any(parameter.requires_grad for parameter in model.parameters()):
+            cause = "the outputs do not depend on the weights: a forward makes a new array"
+            fix = "compute with Tensors in it, without .numpy() and NumPy's functions"
+        raise UsageError("there is nothing to train", cause=cause, fix=fix) from error
 
 
 def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Callback]]:
-    """Keras's callbacks and those of `gpucnn.training`, out of what `fit` was given.
+    """The given callbacks, apart: Keras's, and those of `gpucnn.training`.
 
     Raises:
-        UsageError: something is neither.
+        UsageError: one is neither.
     """
     if given is None:
         given = ()
-    elif not isinstance(given, Iterable):
-        given = (given,)
-    keras: list[Callback] = []
-    ours: list[gpucnn.training.Callback] = []
+    given = list(given) if isinstance(given, Iterable) else [given]
     for callback in given:
-        if isinstance(callback, Callback):
-            keras.append(callback)
-        elif isinstance(callback, gpucnn.training.Callback):
-            ours.append(callback)
-        else:
+        if not isinstance(callback, (Callback, gpucnn.training.Callback)):
             made = isinstance(callback, type)
             name = callback.__name__ if made else type(callback).__name__
             raise UsageError(
@@ -299,4 +203,5 @@ def split_callbacks(given: Any) -> tuple[list[Callback], list[gpucnn.training.Ca
                 cause="fit takes objects of gpucnn.keras.callbacks or gpucnn.training.Callback",
                 fix=f"write {name}(...)" if made else "subclass gpucnn.keras.callbacks.Callback",
             )
-    return keras, ours
+    keras = [callback for callback in given if isinstance(callback, Callback)]
+    return keras, [callback for callback in given if not isinstance(callback, Callback)]

@@ -1,4 +1,4 @@
-"""What Keras scripts take from `keras.utils`."""
+"""The functions and classes of `keras.utils` that scripts use."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from gpucnn.spelling import explain_names
 __all__ = ["PyDataset", "Sequence", "set_random_seed", "to_categorical"]
 
 _seed = 0
-_models = itertools.count()  # those that took a seed since it was set
+_models = itertools.count()  # counts the models that took a seed since it was set
 
 
 class PyDataset:
     """Base of a Sequence of batches: a subclass has `__len__` and `__getitem__`.
 
-    `fit` takes any object that has these; the arguments are there for Keras's, as batches are made
-    in the process itself.
+    `fit` takes any object with these two. The arguments have no effect: batches are made in this
+    process.
     """
 
     def __init__(
@@ -45,8 +45,8 @@ Sequence = PyDataset
 def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32]:
     """Class ids of any shape as one-hot rows, float32 (*shape, num_classes).
 
-    A last axis of 1 is left out of the shape: ids (N, 1) give rows (N, num_classes). Without
-    `num_classes` it is one more than the largest id.
+    The shape loses a last axis of 1: ids (N, 1) give rows (N, num_classes). By default
+    `num_classes` is one more than the largest id.
 
     Raises:
         DataError: an id is no whole number in [0, num_classes).
@@ -75,8 +75,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
 def set_random_seed(seed: int) -> None:
     """Seed Python's and NumPy's random numbers, and the models that have no seed of their own.
 
-    The first model that is compiled or built after it has this seed, each that follows another
-    one, which is derived from it.
+    The first model that is compiled or built afterwards gets this seed. Each later model gets
+    another one, derived from it.
     """
     global _seed, _models
     if not arguments.is_whole(seed) or not 0 <= seed < 2**32:
@@ -87,7 +87,7 @@ def set_random_seed(seed: int) -> None:
 
 
 def next_seed() -> int:
-    """A seed for the next model: that of `set_random_seed`, or 0, for the first one."""
+    """A seed for the next model; for the first one that of `set_random_seed`, or 0."""
     number = next(_models)
     if number == 0:
         return _seed

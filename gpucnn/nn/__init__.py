@@ -29,28 +29,9 @@ from gpucnn.nn.sequential import Sequential
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "GELU",
-    "Activation",
-    "AvgPool2d",
-    "BatchNorm2d",
-    "Conv2d",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GlobalAvgPool2d",
-    "LayerNorm",
-    "LeakyReLU",
-    "Linear",
-    "LogSoftmax",
-    "MaxPool2d",
-    "Module",
-    "Parameter",
-    "ReLU",
-    "Residual",
-    "Sequential",
-    "Sigmoid",
-    "Softmax",
-    "Tanh",
-]
+    "GELU", "Activation", "AvgPool2d", "BatchNorm2d", "Conv2d", "Dense", "Dropout", "Flatten",
+    "GlobalAvgPool2d", "LayerNorm", "LeakyReLU", "Linear", "LogSoftmax", "MaxPool2d", "Module",
+    "Parameter", "ReLU", "Residual", "Sequential", "Sigmoid", "Softmax", "Tanh"
+]  # fmt: skip
 
 explain_names(__name__, NAMES)

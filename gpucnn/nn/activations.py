@@ -53,9 +53,8 @@ class Activation(Module):
     def kind(self) -> str:
         return self.activation
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output; `activation` is taken in place of the layer's own."""
-        return ACTIVATIONS[activation or self.activation](x)
+    def forward(self, x: Tensor) -> Tensor:
+        return ACTIVATIONS[self.activation](x)
 
 
 class _Fixed(Activation):
@@ -118,5 +117,5 @@ class LeakyReLU(Activation):
         super().__init__("leaky_relu", input_shape=input_shape, name=name)
         self.slope = arguments.number(slope, "slope", "a finite number", 0.01)
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        return F.leaky_relu(x, self.slope) if activation is None else super().forward(x, activation)
+    def forward(self, x: Tensor) -> Tensor:
+        return F.leaky_relu(x, self.slope)

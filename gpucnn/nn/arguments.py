@@ -1,6 +1,6 @@
-"""Checks of what layers are given: each returns the value, or raises an error that says what fits.
+"""Checks of the arguments of layers: each returns the value, or raises an error with a fix.
 
-Neither a string nor a bool is a number here, though Python would compute with both.
+Strings and bools do not count as numbers.
 """
 
 from __future__ import annotations
@@ -83,6 +83,17 @@ def input_shape(value: Any) -> tuple[int, ...]:
         if value[0] is None and all(is_whole(n) and n > 0 for n in value[1:]):
             example = str(tuple(value[1:]))
     raise ShapeError(f"the input shape is {value!r}", cause=cause, fix=f"write {example}")
+
+
+def input_shapes(values: tuple[Any, ...]) -> tuple[tuple[int, ...], ...]:
+    """The shape of each of several inputs, as `input_shape`; `ShapeError` for bare integers."""
+    if len(values) > 1 and all(map(is_whole, values)):
+        raise ShapeError(
+            f"the input shape is {', '.join(map(str, values))}",
+            cause="the shape of each input is one tuple",
+            fix=f"write build({values})",
+        )
+    return tuple(map(input_shape, values))
 
 
 def padding(value: PaddingArg) -> PaddingArg:

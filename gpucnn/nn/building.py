@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from gpucnn.nn.module import Module, Shape
 
 
-#: Held while modules are named and created: of two threads that call a new model at the same time,
-#: one builds it and the other waits.
+#: Held while modules are named and created: if two threads call a new model at the same time, one
+#: builds it and the other waits.
 _lock = threading.RLock()
 
-#: Whether a network is being built, by the thread that holds the lock.
+#: Whether the thread that holds the lock is building a network.
 _building = False
 
-#: Inputs of the network that is being built that are plainly (H, W, C), and not said to be meant.
+#: Inputs of the network being built that look like (H, W, C), unless the caller confirmed them.
 _channels_last: tuple[Shape, ...] = ()
 
 
@@ -46,10 +46,10 @@ def build(
 
 
 def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
-    """Prepare a module for its first call, which gives it these inputs."""
+    """Prepare a module for its first call, with these inputs."""
     with _lock:
         if module.path is None and not _building:
-            # It was put into a built network, which builds it at its place, by its own seed.
+            # It was put into a built network, which builds it at its place and with its seed.
             callers = local.calls[:-1]  # the last is the module itself
             owner = next((caller for caller in callers if module in caller.modules()), None)
             if owner is not None:
@@ -57,7 +57,7 @@ def create_parts(module: Module, inputs: tuple[Tensor, ...]) -> None:
         if module.path is None:
             if not all(x.ndim for x in inputs):
                 raise UsageError(
-                    f"a number is given to {module.label} by position",
+                    f"a number is given to {module.display_name} by position",
                     cause="positions are for inputs, arrays (N, ...), for which it is built",
                     fix="give it by name, as in net(x, scale=2.0)",
                 )
@@ -72,7 +72,7 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
     modules = root.named_modules()
     if root.built_for is not None and shapes != root.built_for:
         raise ShapeError(
-            f"{root.label} is built for inputs of {_listing(root.built_for)}, "
+            f"{root.display_name} is built for inputs of {_listing(root.built_for)}, "
             f"not of {_listing(shapes)}",
             cause="its weights were created for those",
             fix=_layout_fix(shapes[0], root.built_for[0])
@@ -83,17 +83,25 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
     target = backends.get(device)
     before = [(module, dict(vars(module))) for _, module in modules]
     try:
-        above = root.path or ""  # a part of a network keeps its place in it
-        taken = {module.stream for _, module in modules} - {""}  # "": built alone
+        above = root.path or ""  # not "" for a part of a larger network
+        streams = {module.stream for _, module in modules} - {""}  # "": built alone
         for path, module in modules:
             at = join(above, path) if path else above
             if module.path is None:
-                module.stream = _unused(at, taken)
+                module.stream = at
+                while module.stream in streams:  # another module was built at this path before
+                    module.stream += "'"
+                streams.add(module.stream)
             module.path, module.seed = at, seed
         move(root, target.name)
         dry_run(root, shapes)
         for _, module in modules:
-            _check_created(module)
+            if module.awaits_input:
+                raise UsageError(
+                    f"{module.display_name} has no parameters yet",
+                    cause="forward did not call it, so its input is unknown",
+                    fix="call it in forward, also in evaluation mode, or remove it",
+                )
         for path, parameter in root.named_parameters():
             parameter.name = join(above, path)
     except BaseException:  # a failed build leaves the tree as it was
@@ -101,15 +109,6 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
             vars(module).clear()
             vars(module).update(attributes)
         raise
-
-
-def _unused(path: str, taken: set[str]) -> str:
-    """The stream of a module at a path: another module may have drawn its weights there before."""
-    stream = path
-    while stream in taken:
-        stream += "'"
-    taken.add(stream)
-    return stream
 
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
@@ -121,7 +120,7 @@ def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
 
 
 def add_layout(error: ShapeError, root: Module, inputs: tuple[Tensor, ...]) -> None:
-    """Let an error of a built network say so, if the input only has its axes in another order."""
+    """Add a fix to an error of a built network if the input only has its axes in another order."""
     if root.path == "" and root.built_for and inputs:
         error.fix = _layout_fix(inputs[0].shape[1:], root.built_for[0]) or error.fix
 
@@ -132,10 +131,9 @@ def _layout_fix(given: Shape, wanted: Shape) -> str | None:
 
 
 def _check_layout(module: Module, x_shape: Shape) -> None:
-    """`ShapeError` if the first input cannot be what the user means.
+    """`ShapeError` if the first input contradicts the declared `input_shape`.
 
-    It contradicts the `input_shape` that was declared, or it is plainly (N, H, W, C) and goes into
-    a layer of images as it came.
+    Also if a layer of images gets it without a change and it looks like (N, H, W, C).
     """
     shape, declared = x_shape[1:], module.input_shape
     if declared is not None and shape != declared:
@@ -161,15 +159,6 @@ def _check_layout(module: Module, x_shape: Shape) -> None:
             f"the input is {x_shape}",
             cause="it must be (N, C, H, W)",
             fix="give gray images (N, H, W) as x[:, None], which is (N, 1, H, W)",
-        )
-
-
-def _check_created(module: Module) -> None:
-    if module.awaits_input:
-        raise UsageError(
-            f"{module.label} has no parameters yet",
-            cause="forward did not call it, so its input is unknown",
-            fix="call it in forward, also in evaluation mode, or remove it",
         )
 
 

@@ -1,4 +1,4 @@
-"""How PyTorch and Keras spell what is here: their names, and the parameters of their layers."""
+"""The names and parameters of layers in PyTorch and Keras, and ours for them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from gpucnn.spelling import Spellings
 _KERAS = "gpucnn.keras.layers has it by this name; the layer itself is gpucnn.nn.{}"
 _OWN = "there is none; write one as a Module of your own, see the head of gpucnn/nn/module.py"
 
-#: Of the modules torch.nn and keras.layers.
+#: Names in the modules torch.nn and keras.layers -> what to use here.
 NAMES: dict[str, str] = {
     **{
         keras: _KERAS.format(ours)
@@ -78,7 +78,7 @@ NAMES: dict[str, str] = {
 
 _VERBS = "gpucnn.keras.Sequential has it; gpucnn.training.fit and evaluate take any Module"
 
-#: Of the objects torch.nn.Module and keras.Model.
+#: Attributes of torch.nn.Module and keras.Model -> what to use here.
 ATTRIBUTES: dict[str, str] = {
     "cuda": 'use to("cuda")',
     "cpu": 'use to("cpu")',
@@ -201,7 +201,7 @@ RENAMED: dict[str, tuple[str, ...]] = {
     "alpha": ("slope",),
 }
 
-#: Their parameter -> what stands for it here, where no parameter does.
+#: Their parameter -> an explanation, for those without a counterpart.
 INSTEAD: dict[str, str] = {
     "in_channels": "the number of input channels is inferred",
     "in_features": "the number of input features is inferred",
@@ -247,10 +247,19 @@ INSTEAD: dict[str, str] = {
     "axis": "the axis is fixed: channels for BatchNorm2d, else the last",
 }
 
-#: Values that mean something else there: Keras's momentum is the weight of the old statistics.
+#: Values with another meaning there: Keras's momentum is the weight of the old statistics.
 CONVERTED: dict[tuple[str, str], Callable[[Any], Any]] = {
     ("Keras's BatchNormalization", "momentum"): lambda value: round(1 - value, 10),
 }
 
-#: How layers are called elsewhere.
+#: The calls of layers in PyTorch and Keras.
 LAYERS = Spellings(renamed=RENAMED, instead=INSTEAD, signatures=SIGNATURES, converted=CONVERTED)
+
+#: Options of `load_state_dict` elsewhere.
+LOADING = Spellings(
+    instead={
+        "assign": "the arrays are copied into those of the module",
+        "strict": "what does not fit is always refused; leave entries out of the dict, and add"
+        " those of state_dict() for them",
+    }
+)

@@ -48,7 +48,7 @@ class Uniform:
 
 @dataclass(frozen=True)
 class Normal:
-    """Normal with mean 0; `truncated` redraws what lies beyond two standard deviations."""
+    """Normal with mean 0; `truncated` redraws values beyond two standard deviations."""
 
     std: float = 0.05
     truncated: bool = False
@@ -62,7 +62,7 @@ class Normal:
 
 @dataclass(frozen=True)
 class Scaled:
-    """Mean 0 and the variance that Glorot or He (`rule`) derive, uniform or normal."""
+    """Mean 0 and the variance by Glorot or He (`rule`), uniform or normal."""
 
     rule: str
     uniform: bool

@@ -12,16 +12,19 @@ from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.backend.contract import PoolArg
 from gpucnn.errors import ShapeError, UsageError
+from gpucnn.functions import convolution
 from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
+from gpucnn.nn.foreign import LAYERS
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
+from gpucnn.spelling import explained
 
 _FLATTEN = "put Flatten() before it"
 
 
 class WeightedLayer(Module):
-    """What Dense and Conv2d share: y = activation(product of x and weight + bias).
+    """The base of Dense and Conv2d: y = activation(product of x and weight + bias).
 
     Args:
         activation: a name of `gpucnn.nn.activations`, or None.
@@ -56,13 +59,18 @@ class WeightedLayer(Module):
         """The output.
 
         Args:
-            activation: in place of the layer's own: one that follows it and is folded into it, or
+            activation: replaces the layer's own: one that follows it and is folded into it, or
                 "linear" for none.
         """
         activation = activation or self.activation
         if activation in (None, "relu"):
             return self.product(x, activation)
         return ACTIVATIONS[activation](self.product(x, None))
+
+    @property
+    def _operands(self) -> tuple[Parameter, ...]:
+        """The weight, and the bias if there is one."""
+        return (self.weight,) if self.bias is None else (self.weight, self.bias)
 
     def new_bias(self, size: int) -> Parameter | None:
         return self.new_parameter("bias", (size,), self.bias_initializer) if self.use_bias else None
@@ -112,37 +120,37 @@ class Dense(WeightedLayer):
                 cause=f"the layer was built for {features} features",
                 fix=f"give an input of shape {(x.shape[0], features)}, or build a new model",
             )
-        return F.linear(x, self.weight, self.bias, activation=activation)
+        return convolution.Linear(activation)(x, *self._operands)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         return 2 * x_shape[1] * math.prod(y_shape)
 
 
-class Linear(Dense):
-    """`Dense` by both of its sizes, as PyTorch has it: (N, in_features) -> (N, out_features)."""
+@explained(LAYERS)
+def Linear(
+    in_features: int,
+    out_features: int,
+    *,
+    activation: str | None = None,
+    use_bias: bool = True,
+    kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+    bias_initializer: str | initializers.Initializer = "zeros",
+    name: str | None = None,
+) -> Dense:
+    """A `Dense` by both of its sizes, as in PyTorch: x (N, in_features) -> (N, out_features).
 
-    def __init__(
-        self,
-        in_features: int,
-        out_features: int,
-        *,
-        activation: str | None = None,
-        use_bias: bool = True,
-        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-        bias_initializer: str | initializers.Initializer = "zeros",
-        name: str | None = None,
-    ) -> None:
-        self.in_features = arguments.size(in_features, "in_features")
-        self.out_features = arguments.size(out_features, "out_features")
-        super().__init__(
-            out_features,
-            activation,
-            use_bias=use_bias,
-            kernel_initializer=kernel_initializer,
-            bias_initializer=bias_initializer,
-            input_shape=(in_features,),
-            name=name,
-        )
+    It is Dense(out_features, input_shape=(in_features,)), so `isinstance` takes Dense.
+    """
+    input_shape = (arguments.size(in_features, "in_features"),)
+    return Dense(
+        arguments.size(out_features, "out_features"),
+        activation,
+        use_bias=use_bias,
+        kernel_initializer=kernel_initializer,
+        bias_initializer=bias_initializer,
+        input_shape=input_shape,
+        name=name,
+    )
 
 
 class Conv2d(WeightedLayer):
@@ -154,7 +162,7 @@ class Conv2d(WeightedLayer):
         filters: F.
         kernel_size, stride, dilation: an int or (h, w).
         padding: an int, (h, w), ((top, bottom), (left, right)), "same" or "valid".
-        groups: channels and filters are split into so many parts that do not see each other.
+        groups: the number of groups of channels and filters; each filter sees one group.
     """
 
     takes_images = True
@@ -206,30 +214,23 @@ class Conv2d(WeightedLayer):
     def forward(
         self, x: Tensor, activation: str | None = None, pool: PoolArg | None = None
     ) -> Tensor:
-        """The output; a maximum that follows, (kernel, stride, padding), may be folded into it."""
+        """The output; with `pool`, which is (kernel, stride, padding), after a max pooling."""
         if pool is None:
             return super().forward(x, activation)
         return self.product(x, activation or self.activation, pool)
 
     def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
-        return F.conv2d(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=self.padding,
-            dilation=self.dilation,
-            groups=self.groups,
-            activation=activation,
-            pool=pool,
+        function = convolution.Conv2d(
+            self.stride, self.padding, self.dilation, self.groups, activation, pool
         )
+        return function(x, *self._operands)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         return 2 * math.prod(self.weight.shape[1:]) * math.prod(y_shape)
 
 
 class Pool2d(Module):
-    """What the pools share. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
+    """The base of the pools. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
 
     takes_images = True
 
@@ -313,6 +314,8 @@ class GlobalAvgPool2d(Module):
 
 class Flatten(Module):
     """x (N, ...) -> (N, product of the rest); a view, it costs no memory."""
+
+    is_view = True
 
     def __init__(
         self, *, input_shape: Sequence[int] | None = None, name: str | None = None

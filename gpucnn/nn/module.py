@@ -10,18 +10,17 @@ when the shape of the first input is known:
         def forward(self, x: Tensor) -> Tensor:
             return x * self.gain
 
-Parameters and modules are found where they are attributes, or in attributes that are lists, tuples
-and dicts, nested as they may be; not in sets or objects of other kinds. They are in the order in
-which the attributes were first set. Where a module stands in the tree is its path
-("block.body.conv1", "blocks.0"); a parameter is the path of its module and its own name
-("block.body.conv1.weight"). Buffers and counters are arrays that are attributes themselves.
+Parameters and modules are found if they are attributes, or in attributes that are lists, tuples and
+dicts, nested to any depth; not in sets or other objects. Their order is that in which the
+attributes were first set. A module's place in the tree is its path ("block.body.conv1",
+"blocks.0"); a parameter's path is that of its module and its own name ("block.body.conv1.weight").
+Buffers and counters are arrays that are attributes themselves.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -31,46 +30,36 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import ShapeError, UsageError, expect
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
-from gpucnn.nn.foreign import ATTRIBUTES, LAYERS
+from gpucnn.nn.foreign import ATTRIBUTES, LAYERS, LOADING
 from gpucnn.nn.named import Members, Named
-from gpucnn.nn.overrides import local, lookup, override
+from gpucnn.nn.overrides import Overridable, local
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
-from gpucnn.spelling import Spellings, explain_attribute, explained
-
-if TYPE_CHECKING:
-    from gpucnn.nn.summary import Row
+from gpucnn.nn.summary import SummaryRow, rows, table
+from gpucnn.spelling import explain_attribute, explained
 
 Shape = tuple[int, ...]
-Observer = Callable[["Module", tuple[Tensor, ...], Tensor], None]
-
-_STRICT = Spellings(
-    instead={
-        "assign": "the arrays are copied into those of the module",
-        "strict": "what does not fit is always refused; leave entries out of the dict, and add"
-        " those of state_dict() for them",
-    }
-)
 
 
-class Module:
+class Module(Overridable):
     """A part of a network. See the head of this file for how to write one.
 
     Args:
-        name: what a `Sequential` calls it; by default its kind and number, as in "conv2".
+        name: its name in a `Sequential`; by default its kind and number, as in "conv2".
         input_shape: shape of one input without the batch axis; by default it is inferred.
 
     Attributes:
-        path: where it stands in the tree that was built; "" at the root, None before `build`.
-        stream: names the random streams of its initial weights; it is the path at which the module
-            was built, with a mark if another module of the tree had been built at that path.
-        built_for: the shapes, without the batch axis, of the inputs that it first saw.
-        training: whether dropout drops and batch norm takes the statistics of the batch; inside
-            `evaluating` and `training_mode` what they say, else what was set last.
+        path: its place in the tree that was built; "" at the root, None before `build`.
+        stream: the name of the random streams of its initial weights: the path at which it was
+            built, with a mark if another module of the tree was built at that path before.
+        built_for: the shapes of its first inputs without the batch axis.
+        training: whether dropout drops and batch norm takes the statistics of the batch; set by
+            `evaluating` and `training_mode` inside of them, else by `train`.
         frozen: whether `freeze` holds its parameters, and batch norm's running statistics.
         takes_images: whether its input must be (N, C, H, W).
-        buffers: names of its arrays that are not trained but saved (running statistics); they are
-            to be changed in place.
+        is_view: whether its output is a view of its input.
+        buffers: names of its arrays that are saved but not trained (running statistics); change
+            them in place.
         counters: names of its arrays that are neither (steps): not in `state_dict`, but in the
             checkpoints of a training.
     """
@@ -84,10 +73,10 @@ class Module:
     seed: int = 0
     device: str = "cpu"
     takes_images: bool = False
+    is_view: bool = False
     buffers: tuple[str, ...] = ()
     counters: tuple[str, ...] = ()
     built_for: tuple[Shape, ...] | None = None
-    _training: bool = True
 
     def __init__(self, name: str | None = None, input_shape: Sequence[int] | None = None) -> None:
         self.name = arguments.layer_name(name)
@@ -95,21 +84,21 @@ class Module:
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        # A layer of one's own keeps Python's text for a call that does not fit.
+        # A layer outside of the library keeps Python's error for a call that does not match.
         if cls.__module__.partition(".")[0] == "gpucnn" and "__init__" in vars(cls):
             cls.__init__ = explained(LAYERS)(cls.__init__)  # type: ignore[method-assign]
 
-    if not TYPE_CHECKING:  # which would then accept every name
+    if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, ATTRIBUTES)
 
     @property
     def kind(self) -> str:
-        """What a `Sequential` calls modules of this type, before it adds a number."""
+        """The name of modules of this type in a `Sequential`, which adds a number."""
         return type(self).__name__.lower()
 
-    # What a layer defines.
+    # Methods that a layer defines.
 
     def create(self, *x_shapes: Any, **_: Any) -> None:
         """Create the parameters, given the shapes of the first inputs (batch axis included)."""
@@ -121,6 +110,10 @@ class Module:
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         """Floating-point operations of its matrix products, for `summary`: a multiply-add is 2."""
         return 0
+
+    def not_kept(self) -> list[Module]:
+        """The layers in it whose output is no array of its own, because they are folded."""
+        return []
 
     def new_parameter(
         self, name: str, shape: Shape, initializer: Any, fan_in: int = 1, fan_out: int = 1
@@ -154,26 +147,19 @@ class Module:
             channels_first: the shapes are (C, H, W) even where they look like (H, W, C), as
                 (28, 28, 1) does; without it a layer of images refuses such an input.
 
-        A second call with the same shapes changes nothing, not even the seed or the device, unless
-        modules were put in since then: those are built.
+        A second call with the same shapes changes nothing, not even the seed or the device; it only
+        builds modules that were put in since then.
 
         Raises:
             ShapeError: layers do not fit together, it is built for other shapes, or an input looks
                 like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
         """
-        if len(input_shapes) > 1 and all(map(arguments.is_whole, input_shapes)):
-            raise ShapeError(
-                f"the input shape is {', '.join(map(str, input_shapes))}",
-                cause="the shape of each input is one tuple",
-                fix=f"write build({input_shapes})",
-            )
-        shapes = tuple(arguments.input_shape(shape) for shape in input_shapes)
-        build(self, shapes, seed, device, channels_first)
+        build(self, arguments.input_shapes(input_shapes), seed, device, channels_first)
         return self
 
     def __call__(self, *inputs: Any, **options: Any) -> Tensor:
-        """`forward`, after creating what is missing. A `ShapeError` gets the path of the layer."""
+        """`forward`; creates parameters first if needed, and names the layer in a `ShapeError`."""
         tensors = tuple([x if isinstance(x, Tensor) else _tensor(x) for x in inputs])
         calls = local.calls
         calls.append(self)
@@ -182,35 +168,20 @@ class Module:
                 create_parts(self, tensors)
             output = self.forward(*tensors, **options)
         except ShapeError as error:
-            named = error.at(self.label)
+            named = error.at(self.display_name)
             add_layout(named, self, tensors)
             raise named.with_traceback(error.__traceback__) from None
         finally:
             calls.pop()
         if output is None:
             raise UsageError(
-                f"forward of {self.label} returned nothing",
+                f"forward of {self.display_name} returned nothing",
                 cause="forward returns the output, that of a network a Tensor (N, K)",
                 fix="let forward end with return, as in `return self.head(x)`",
             )
         if local.observers and self.observer is not None:
             self.observer(self, tensors, output)
         return output
-
-    @contextmanager
-    def observe(self, observer: Observer) -> Iterator[None]:
-        """Call `observer(module, inputs, output)` after each call of each module of the tree.
-
-        It sees the calls of this thread. Inside, `Sequential` folds nothing, so that every layer is
-        seen.
-        """
-        with override(local.observers, self.modules().values(), observer):
-            yield
-
-    @property
-    def observer(self) -> Observer | None:
-        """Who observes it in this thread."""
-        return lookup(local.observers, self, None)
 
     # The tree.
 
@@ -272,52 +243,16 @@ class Module:
 
     @property
     def num_parameters(self) -> int:
-        """How many numbers the parameters hold, frozen ones included."""
+        """The number of elements of all parameters, frozen ones included."""
         return sum(math.prod(p.shape) for p in self.parameters())
 
-    # What is done to a whole tree.
-
-    @property
-    def training(self) -> bool:
-        if not local.training:  # it is asked in every forward pass
-            return self._training
-        return lookup(local.training, self, self._training)
-
-    @training.setter
-    def training(self, mode: bool) -> None:
-        self._training = mode
-
-    def train(self, mode: bool = True) -> Self:
-        """Set training mode, or evaluation mode with `mode=False`, until the next such call.
-
-        The library itself never calls it on a model of yours: it computes inside `evaluating` and
-        `training_mode`.
-        """
-        for module in self.modules():
-            module.training = mode
-        return self
-
-    def eval(self) -> Self:
-        """Set evaluation mode."""
-        return self.train(False)
-
-    @contextmanager
-    def evaluating(self) -> Iterator[None]:
-        """Inside, the tree is in evaluation mode for this thread, whatever was set."""
-        with override(local.training, self.modules().values(), False):
-            yield
-
-    @contextmanager
-    def training_mode(self) -> Iterator[None]:
-        """Inside, the tree is in training mode for this thread, whatever was set."""
-        with override(local.training, self.modules().values(), True):
-            yield
+    # Operations on the whole tree.
 
     def freeze(self, frozen: bool = True) -> Self:
         """Leave the parameters as they are while training: `requires_grad = not frozen`.
 
-        Batch norm then takes its running statistics, and leaves them too, as in Keras. It may come
-        before `build`. Dropout goes on: that is not a matter of parameters.
+        Batch norm then uses its running statistics and does not change them, as in Keras. Dropout,
+        which has no parameters, still drops. It may be called before `build`.
         """
         for module in self.modules():
             module.frozen = frozen
@@ -345,21 +280,21 @@ class Module:
         """A copy, on the host, of every parameter and buffer by its path."""
         return copy_out(entries(self))
 
-    @explained(_STRICT)
+    @explained(LOADING)
     def load_state_dict(self, state: Mapping[str, np.ndarray]) -> None:
         """Copy `state` into the arrays of this (built) module; all of it or, on error, nothing.
 
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
         """
-        copy_in(entries(self), state, f"the weights for {self.label}")
+        copy_in(entries(self), state, f"the weights for {self.display_name}")
 
     def get_weights(self) -> list[np.ndarray]:
         """A copy, on the host, of every parameter and buffer, layer by layer."""
         return list(copy_out(by_layer(self)).values())
 
     def set_weights(self, weights: Sequence[np.ndarray]) -> None:
-        """Copy what `get_weights` gave into this (built) module; all of it or, on error, nothing.
+        """Copy the list of `get_weights` into this (built) module; all of it or, on error, nothing.
 
         Raises:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries.
@@ -373,7 +308,7 @@ class Module:
         paths = list(by_layer(self))
         paths += [f"array {number}" for number in range(len(paths), len(weights))]
         given = {path: np.asarray(array) for path, array in zip(paths, weights, strict=False)}
-        copy_in(by_layer(self), given, f"the weights for {self.label}")
+        copy_in(by_layer(self), given, f"the weights for {self.display_name}")
 
     @property
     def trainable(self) -> bool:
@@ -386,27 +321,21 @@ class Module:
 
     def summary(self, batch: int = 1) -> str:
         """A table of the layers in the order of their calls; see `gpucnn.nn.summary`."""
-        from gpucnn.nn.summary import table
-
         return table(self, batch)
 
-    def summary_rows(self, batch: int = 1) -> list[Row]:
+    def summary_rows(self, batch: int = 1) -> list[SummaryRow]:
         """The rows of `summary` as data."""
-        from gpucnn.nn.summary import rows
-
         return rows(self, batch)
 
-    # Inside.
-
     @property
-    def label(self) -> str:
-        """Its name in errors: path and type, as in "conv2 (Conv2d)"."""
+    def display_name(self) -> str:
+        """Its name in messages: path and type, as in "conv2 (Conv2d)"."""
         where, what = self.path or self.name, type(self).__name__
         return f"{where} ({what})" if where else what
 
     @property
     def awaits_input(self) -> bool:
-        """Whether it has parameters that are not created, as it was never called."""
+        """Whether its parameters are not created yet because it was never called."""
         return self.built_for is None and type(self).create is not Module.create
 
     def declared_shapes(self) -> tuple[Shape, ...]:
@@ -414,15 +343,16 @@ class Module:
         if self.input_shape is not None:
             return (self.input_shape,)
         raise UsageError(
-            f"{self.label} is not built",
+            f"{self.display_name} is not built",
             cause="its parameters are created when the shape of the input is known",
             fix="call build with it, as in model.build((1, 28, 28)), or the model on a batch",
         )
 
     def require_built(self) -> None:
-        """Build what is not built, if the input shape was declared, or is known from before.
+        """Build the tree, or the modules that were put in since it was built.
 
-        That is the whole tree, or the modules that were put in since it was built.
+        Raises:
+            UsageError: the input shape is not known.
         """
         if self.path is None:
             self.build()
@@ -433,7 +363,7 @@ class Module:
 def _tensor(x: Any) -> Tensor:
     if isinstance(x, Module):
         raise UsageError(
-            f"{x.label} is given to a layer as its input",
+            f"{x.display_name} is given to a layer as its input",
             cause="a layer takes an array or a Tensor",
             fix="write Sequential([first, second]), or a Module whose forward calls the layers",
         )

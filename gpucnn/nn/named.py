@@ -1,6 +1,6 @@
-"""Members of a network by their paths: dicts over which a loop goes as in PyTorch.
+"""Members of a network by their paths: dicts whose iteration is that of PyTorch.
 
-All else is that of a dict: `found[path]`, `keys()`, `values()`, `items()`, `dict(found)`.
+Everything else is that of a dict: `found[path]`, `keys()`, `values()`, `items()`, `dict(found)`.
 """
 
 from __future__ import annotations

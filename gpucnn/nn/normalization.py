@@ -1,4 +1,4 @@
-"""Normalisation and dropout: layers that differ between training and evaluation."""
+"""Normalization and dropout, which differ between training and evaluation."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from gpucnn.nn.module import Module, Parameter, Shape
 
 
 class Dropout(Module):
-    """In training, sets a share `rate` of the elements to zero and scales the rest by 1/(1-rate).
+    """In training, sets a fraction `rate` of the elements to 0 and scales the rest by 1/(1-rate).
 
     In evaluation it changes nothing. The mask is a function of the model's seed, the layer's path
-    and `step`, a counter on the device that each call in training advances by one.
+    and `step`, a counter on the device that each call in training increases by one.
 
     Args:
         rate: in [0, 1).
@@ -33,7 +33,7 @@ class Dropout(Module):
         self, rate: float, *, input_shape: Sequence[int] | None = None, name: str | None = None
     ) -> None:
         super().__init__(name, input_shape)
-        wanted = "the share of elements dropped: at least 0 and below 1"
+        wanted = "the fraction of elements dropped: at least 0 and below 1"
         self.rate = arguments.number(rate, "dropout rate", wanted, 0.5, least=0, below=1)
 
     def create(self, x_shape: Shape) -> None:
@@ -45,7 +45,7 @@ class Dropout(Module):
         key = random.stream_key(self.seed, f"dropout/{self.path}")
         y = F.dropout(x, self.rate, key=key, step=self.step)
         with x.backend.quiet_device():
-            self.step += 1  # on the device: nothing is read by the host
+            self.step += 1  # on the device: the host reads nothing
         return y
 
 
@@ -57,7 +57,7 @@ class BatchNorm2d(Module):
     and after `freeze()`, they are the running ones, which then stay as they are.
 
     Args:
-        momentum: PyTorch's, the weight of the new, in [0, 1]; 1 minus that of Keras.
+        momentum: the weight of the new statistics, in [0, 1]; 1 - momentum in Keras.
         eps: added to the variance, above 0.
     """
 
@@ -149,7 +149,7 @@ def _eps(value: float) -> float:
 
 
 def _check_size(x: Tensor, axis: int, gamma: Parameter) -> None:
-    """The functions broadcast; a layer takes the size that it was built for and no other."""
+    """`ShapeError` for a size that the layer was not built for; the functions would broadcast."""
     if x.shape[axis] != gamma.size:
         raise ShapeError(
             f"the input is {x.shape}, gamma {gamma.shape}",

@@ -13,8 +13,8 @@ class Residual(Module):
 
     Args:
         layers: the body, one after the other; or one `Sequential`, which is then the body.
-        shortcut: a module that gives x the shape of the body's output, as
-            Conv2d(filters, 1, stride=2) does; None for x itself.
+        shortcut: a module from x to the shape of the body's output, such as
+            Conv2d(filters, 1, stride=2); None for x itself.
     """
 
     def __init__(

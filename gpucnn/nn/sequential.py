@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from gpucnn.autograd import Tensor
@@ -42,7 +41,7 @@ class Sequential(Module):
             )
         super().__init__(name)
         self._layers: dict[str, Module] = {}
-        self._plan: list[_Stage] = []
+        self._chain = Chain(())
         for layer in layers or ():
             self.add(layer)
 
@@ -56,7 +55,7 @@ class Sequential(Module):
             )
         if self.path is not None:
             raise UsageError(
-                f"a layer was added to {self.label} after it was built",
+                f"a layer was added to {self.display_name} after it was built",
                 cause="names and shapes are fixed then",
                 fix="add all layers first, or make a new model around it: Sequential([model, ...])",
             )
@@ -68,32 +67,28 @@ class Sequential(Module):
                 f"the name {name!r} cannot be used", cause=cause, fix="give another name="
             )
         self._layers[name] = layer
-        self._plan = self._folded()
+        self._chain = Chain(self)
 
-    def forward(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output.
+    def forward(self, x: Tensor) -> Tensor:
+        return self.run(self._chain, x)
 
-        Args:
-            activation: in place of the one that the last layer ends in; "linear" gives what that
-                is taken of, such as the logits of a softmax.
-        """
+    def run(self, chain: Chain, x: Tensor) -> Tensor:
+        """The output of a chain; while this model is observed, each layer is a call of its own."""
         observed = local.observers and self.observer is not None
-        calls: Sequence[Any] = list(self) if observed else self._plan  # observers see each layer
-        if activation is not None:
-            calls = _ending_in(activation, calls)
+        calls: Sequence[Any] = chain.layers if observed else chain.stages
         with x.backend.quiet_device():  # once, and not for each function
             for call in calls:
                 x = call(x)
         return x
 
     def stages(self) -> list[tuple[str, Callable[[Tensor], Tensor]]]:
-        """What runs as one call, in order, with the names of its layers: "conv1+relu1+pool1"."""
+        """The calls that run, in order, with the names of their layers: "conv1+relu1+pool1"."""
         names = {id(layer): name for name, layer in self._layers.items()}
-        return [("+".join(names[id(layer)] for layer in s.layers), s) for s in self._plan]
+        return [("+".join(names[id(layer)] for layer in s.layers), s) for s in self._chain.stages]
 
     def not_kept(self) -> list[Module]:
-        """The layers whose output is no array of its own, as a part of what they are folded in."""
-        return [layer for stage in self._plan for layer in stage.not_kept]
+        """The layers whose output is not kept as an array, because they are folded."""
+        return [layer for stage in self._chain.stages for layer in stage.not_kept]
 
     def named_children(self) -> Named[Module]:
         """Name -> layer, in order."""
@@ -118,37 +113,44 @@ class Sequential(Module):
             return self._layers[key] if isinstance(key, str) else list(self)[key]
         except (LookupError, TypeError):
             raise NoLayerError(
-                f"{self.label} has no layer {key!r}",
+                f"{self.display_name} has no layer {key!r}",
                 cause=f"it has {len(self)}: {', '.join(self._layers) or 'none'}",
                 fix="give a position from 0 on, or a name",
             ) from None
 
-    def _folded(self) -> list[_Stage]:
-        """The layers, with those that are folded into the one before them."""
-        plan: list[_Stage] = []
-        for layer in self:
-            if not (plan and plan[-1].fold(layer)):
-                plan.append(_Stage(layer))
-        return plan
+
+class Chain:
+    """Layers that run one after the other.
+
+    Args:
+        layers: they may be any functions of one Tensor.
+
+    Attributes:
+        stages: the layers, each together with those that are folded into it.
+    """
+
+    def __init__(self, layers: Iterable[Callable[[Tensor], Tensor]]) -> None:
+        self.layers = list(layers)
+        self.stages: list[_Stage] = []
+        for layer in self.layers:
+            if not (self.stages and self.stages[-1].fold(layer)):
+                self.stages.append(_Stage(layer))
 
 
 class _Stage:
-    """A layer and what is folded into it; called, it runs them at once.
+    """A layer and those that are folded into it; a call runs them at once.
 
-    What the layers say of themselves is read when they are called: it may have been changed.
+    Each call reads the attributes of the layers, as they may have been changed.
     """
 
-    def __init__(self, layer: Module) -> None:
+    def __init__(self, layer: Any) -> None:
         self.layers = [layer]
 
-    def __call__(self, x: Tensor, activation: str | None = None) -> Tensor:
-        """The output; `activation` is for the last layer, in place of its own."""
+    def __call__(self, x: Tensor) -> Tensor:
         first, *rest = self.layers
-        if activation is not None:
-            return self._one_by_one(x, activation=activation)
         if not rest:
             return first(x)
-        if first.activation not in (None, "relu"):  # type: ignore[attr-defined]
+        if first.activation not in (None, "relu"):
             return self._one_by_one(x)
         options: dict[str, Any] = {}
         for layer in rest:
@@ -162,14 +164,13 @@ class _Stage:
             self._one_by_one(x)  # the error names the layer that it comes from
             raise
 
-    def _one_by_one(self, x: Tensor, **options: str) -> Tensor:
-        *before, last = self.layers
-        for layer in before:
+    def _one_by_one(self, x: Tensor) -> Tensor:
+        for layer in self.layers:
             x = layer(x)
-        return last(x, **options)
+        return x
 
-    def fold(self, layer: Module) -> bool:
-        """Take in the layer that follows, if that can be."""
+    def fold(self, layer: Any) -> bool:
+        """Fold the layer that follows, if it can be; whether it was folded."""
         first, last = self.layers[0], self.layers[-1]
         if not isinstance(first, WeightedLayer) or isinstance(last, MaxPool2d):
             return False
@@ -187,14 +188,3 @@ class _Stage:
     def not_kept(self) -> list[Module]:
         # A ReLU works in place; before a maximum nothing is kept.
         return self.layers[:-1] if isinstance(self.layers[-1], MaxPool2d) else self.layers[1:]
-
-
-def _ending_in(activation: str, calls: Sequence[Any]) -> list[Callable[[Tensor], Tensor]]:
-    """The layers or stages without those that are empty; the last gets the activation."""
-    found = [call for call in calls if not _is_empty(call)]
-    return [*found[:-1], *(partial(last, activation=activation) for last in found[-1:])]
-
-
-def _is_empty(call: Any) -> bool:
-    layer = call.layers[0] if isinstance(call, _Stage) else call
-    return isinstance(layer, Sequential) and all(map(_is_empty, layer))

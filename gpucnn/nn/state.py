@@ -36,7 +36,9 @@ def owned(module: Module, kind: type[Owned]) -> dict[str, Owned]:
     found: dict[str, Owned] = {}
     for name, value in _members("", vars(module)):
         if isinstance(value, kind) and found.setdefault(name, value) is not value:
-            raise UsageError(f"{module.label} has two different {name!r}", fix="rename one of them")
+            raise UsageError(
+                f"{module.display_name} has two different {name!r}", fix="rename one of them"
+            )
     return found
 
 
@@ -71,7 +73,7 @@ def entries(root: Module) -> dict[str, Any]:
 
 
 def by_layer(root: Module) -> dict[str, Any]:
-    """What `entries` gives, in another order: each module's parameters, then its buffers."""
+    """The result of `entries` in another order: each module's parameters, then its buffers."""
     found = entries(root)
     paths = [
         join(path, name)
@@ -105,12 +107,12 @@ def copy_out(arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def copy_in(arrays: Mapping[str, Any], given: Mapping[str, np.ndarray], what: str) -> None:
-    """Copy what `copy_out` gave back into the arrays; all of it or, on error, nothing.
+    """Copy the result of `copy_out` into the arrays; all of it or, on error, nothing.
 
     Args:
         arrays: name -> array to be written to.
         given: name -> array on the host.
-        what: what is being loaded, for the message: "the weights", "the optimizer's state".
+        what: its name in the message: "the weights", "the optimizer's state".
 
     Raises:
         WeightsMismatchError: it lists what is missing, unexpected and of another shape.

@@ -1,27 +1,30 @@
-"""What a model consists of: shapes, parameters, operations and memory, layer by layer.
+"""The table of a model's layers: shapes, parameters, floating-point operations, memory.
 
 Floating-point operations are those of the matrix products of one forward pass, a multiply-add
-counted as 2; elementwise work (bias, activation, pooling, normalisation) is not counted. Activation
-memory is what the layers' outputs take; Flatten is a view and a ReLU that is folded into the layer
-before it has no output of its own.
+counted as 2; elementwise work (bias, activation, pooling, normalization) is not counted. Activation
+memory is the memory of the layers' outputs; a view (Flatten) has none, and neither has a ReLU that
+is folded into the layer before it.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.nn.building import dry_run
-from gpucnn.nn.layers import Flatten
-from gpucnn.nn.module import Module, Parameter, Shape
-from gpucnn.nn.sequential import Sequential
+from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import owned
+
+if TYPE_CHECKING:
+    from gpucnn.nn.module import Module, Shape
 
 
 @dataclass(frozen=True)
-class Row:
+class SummaryRow:
     """One call of one layer.
 
     Attributes:
@@ -41,7 +44,7 @@ class Row:
     activation_bytes: int
 
 
-def rows(model: Module, batch: int = 1) -> list[Row]:
+def rows(model: Module, batch: int = 1) -> list[SummaryRow]:
     """A row for each call of a module that has parameters of its own or no modules in it.
 
     The calls are those of one sample in evaluation mode, multiplied by `batch`.
@@ -52,14 +55,9 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
     if batch < 1:
         raise UsageError(f"batch is {batch}", cause="it must be at least 1", fix="give batch=1")
     model.require_built()
-    found: list[Row] = []
+    found: list[SummaryRow] = []
     counted: set[int] = set()
-    not_kept = {
-        id(layer)
-        for module in model.modules()
-        if isinstance(module, Sequential)
-        for layer in module.not_kept()
-    }
+    not_kept = {id(layer) for module in model.modules() for layer in module.not_kept()}
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         own = owned(module, Parameter).values()
@@ -68,9 +66,9 @@ def rows(model: Module, batch: int = 1) -> list[Row]:
         new = [parameter for parameter in own if id(parameter) not in counted]
         counted.update(id(parameter) for parameter in new)
         shape = (batch * output.shape[0], *output.shape[1:])
-        free = isinstance(module, Flatten) or id(module) in not_kept
+        free = module.is_view or id(module) in not_kept
         found.append(
-            Row(
+            SummaryRow(
                 layer=module.path or "",
                 type=type(module).__name__,
                 output_shape=shape,
@@ -109,19 +107,24 @@ def table(model: Module, batch: int = 1) -> str:
             _size(sum(row.activation_bytes for row in found)),
         ]
     )
-    widths = [max(len(line[i]) for line in cells) for i in range(len(cells[0]))]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i < 2 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in cells
-    ]
+    lines = aligned(cells, left=2)
     rule = "-" * max(map(len, lines))
     lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
     if frozen:
         lines.append(f"of the parameters {frozen:,} are frozen")
     return "\n".join(lines)
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> list[str]:
+    """Lines with the cells in columns; the first `left` columns are left-aligned."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [
+        "  ".join(
+            cell.ljust(width) if place < left else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
 
 
 def _size(count: float) -> str:

@@ -6,20 +6,13 @@ from gpucnn.training import checkpoint
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.evaluation import evaluate
-from gpucnn.training.loop import History, fit, fit_trainer
+from gpucnn.training.history import History
+from gpucnn.training.loop import fit, fit_trainer
 from gpucnn.training.run import Run
 from gpucnn.training.saved import SavedModel
 from gpucnn.training.trainer import Trainer
 
 __all__ = [
-    "Callback",
-    "History",
-    "Run",
-    "SavedModel",
-    "TrainConfig",
-    "Trainer",
-    "checkpoint",
-    "evaluate",
-    "fit",
-    "fit_trainer",
-]
+    "Callback", "History", "Run", "SavedModel", "TrainConfig", "Trainer", "checkpoint", "evaluate",
+    "fit", "fit_trainer"
+]  # fmt: skip

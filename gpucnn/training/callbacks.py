@@ -1,4 +1,4 @@
-"""What `fit` does besides stepping: each concern is a callback."""
+"""The callbacks of `fit`: early stopping, the run directory, signals; and their base class."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import signal
 import threading
 from types import FrameType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gpucnn.errors import UsageError
 from gpucnn.nn.arguments import is_whole
@@ -14,20 +14,19 @@ from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.files import append_line, write_atomic
-
-if TYPE_CHECKING:
-    from gpucnn.training.loop import History, Trainer
-    from gpucnn.training.run import Run
+from gpucnn.training.history import History, best_epoch
+from gpucnn.training.run import Run
+from gpucnn.training.trainer import Trainer
 
 
 class Callback:
-    """Override what is needed. A callback ends the training by setting `trainer.stop`."""
+    """The base class: override some methods. Setting `trainer.stop` ends the training."""
 
     def on_train_begin(self, trainer: Trainer) -> None:
         """Before the first step, with the checkpoint loaded if there is one."""
 
     def on_step_end(self, trainer: Trainer) -> None:
-        """After every step. Work may still be under way on the device: read nothing from it."""
+        """After every step. The device may still compute: read nothing from it."""
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         """Every `log_interval` steps, with the mean loss and accuracy of the epoch so far."""
@@ -36,7 +35,7 @@ class Callback:
         """After an epoch and its validation; `record` is its line of metrics.jsonl."""
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        """After a training that was not cut short, and after the test."""
+        """After a training that was not interrupted, and after the test."""
 
     def close(self) -> None:
         """Always called last, however the training ended."""
@@ -51,7 +50,7 @@ _EARLY_STOPPING = Spellings(
 
 
 class EarlyStopping(Callback):
-    """Ends the training when the validation accuracy was not beaten for `patience` epochs.
+    """Ends the training after `patience` epochs without a better validation accuracy.
 
     Raises:
         UsageError: `patience` is below 1, or there is no validation set.
@@ -75,27 +74,26 @@ class EarlyStopping(Callback):
         self._check(trainer)
 
     def _check(self, trainer: Trainer) -> None:
-        # From the history alone, so that a resumed run stops where the uninterrupted one does.
+        # From the records alone, so that a resumed run stops where the uninterrupted one does.
         best = best_epoch(trainer.records)
         if best and len(trainer.records) - best >= self.patience:
             trainer.stop = "early-stopping"
 
 
 class Checkpointer(Callback):
-    """Keeps the run directory: metrics, best weights, and the checkpoint to resume from.
+    """Writes the run directory: metrics, best weights, and the checkpoint to resume from.
 
-    The files of an epoch are written in an order in which each may be the last: the line of
-    metrics, the best weights, then the checkpoint, by which the epoch is done. A resumed run
-    drops whatever goes beyond its checkpoint.
+    A crash may come after any file of an epoch: the line of metrics, the best weights, then the
+    checkpoint, which completes the epoch. A resumed run discards everything after its checkpoint.
     """
 
     def __init__(self, run: Run, every: int | None) -> None:
         self.run = run
         self.every = every
-        self.saved_step: int | None = None  # what the checkpoint on the disk stands at
+        self.saved_step: int | None = None  # the step of the checkpoint on the disk
 
     def resume(self, trainer: Trainer) -> None:
-        """Bring `trainer` to where the run stopped."""
+        """Restore `trainer` from the checkpoint, if there is one."""
         if self.run.has_checkpoint():
             trainer.restore(checkpoint.load(self.run.weights))
             self.saved_step = trainer.step
@@ -140,10 +138,10 @@ class Checkpointer(Callback):
 
 
 class StopOnSignal(Callback):
-    """Ctrl-C or SIGTERM end the training after the step under way; a second one, at once.
+    """Ctrl-C or SIGTERM end the training after the current step; a second one, at once.
 
-    During a validation the first waits for its end; the second cuts it short, and the checkpoint is
-    then that of the epoch's last step.
+    During a validation the first waits for its end. The second ends it; the checkpoint is then that
+    of the epoch's last step.
     """
 
     def __init__(self) -> None:
@@ -169,7 +167,7 @@ class StopOnSignal(Callback):
         self._before.clear()
 
     def stop_at_once(self) -> None:
-        """From now on, when all is saved, the first signal raises KeyboardInterrupt already."""
+        """From now on, because everything is saved, the first signal raises KeyboardInterrupt."""
         self._at_once = True
         if self._requested:
             raise KeyboardInterrupt
@@ -178,14 +176,6 @@ class StopOnSignal(Callback):
         if self._requested or self._at_once:
             raise KeyboardInterrupt
         self._requested = True
-
-
-def best_epoch(records: list[dict[str, Any]]) -> int | None:
-    """The first epoch (from 1) of the highest validation accuracy; None without validation."""
-    accuracies = [record["val_accuracy"] for record in records]
-    if not accuracies or accuracies[0] is None:
-        return None
-    return accuracies.index(max(accuracies)) + 1
 
 
 def _json(record: dict[str, Any]) -> str:

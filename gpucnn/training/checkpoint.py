@@ -1,10 +1,10 @@
 """Checkpoints: weights and optimizer state in safetensors files that carry their own digest.
 
-A checkpoint is a pair. `last.safetensors` holds the weights and what is needed to use them;
+A checkpoint is a pair of files. `last.safetensors` holds the weights and their description;
 `state-STEP.safetensors` beside it holds what only resuming needs: the optimizer's arrays, the steps
-of dropout, the sums of the epoch that is under way, and the epochs so far. The state is written
-first; renaming `last.safetensors` into place is the one moment at which the new checkpoint replaces
-the old one.
+of dropout, the sums of the current epoch, and the records of the epochs. The state is written
+first. The new checkpoint replaces the old one at the moment when `last.safetensors` is renamed into
+place.
 
 Nothing in the weights file depends on time, threads or folders: equal runs give equal bytes.
 """
@@ -37,13 +37,13 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What a run stands at.
+    """The state of a run.
 
     Args:
         weights: the model's `state_dict`.
-        description: what the weights are of: model, classes, scaling of pixels, step, epoch.
+        description: of the weights: model, classes, scaling of pixels, step, epoch.
         state: the optimizer's arrays, the model's counters and the sums of the current epoch.
-        progress: JSON values that go with them: the epochs so far, times, and what decides the
+        progress: JSON values: the records of the epochs, times, and the inputs that decide the
             result of the run: its options, and a digest of its data.
     """
 
@@ -82,10 +82,10 @@ def load_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
 
 
 def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) -> None:
-    """Check that the metadata of a file hold what their reader is about to use.
+    """Check that the metadata of a file, `what`, have values of these types.
 
     Raises:
-        DataError: `what` does not say it, or it is of another type.
+        DataError: a value is missing, or of another type.
     """
     for key, kind in kinds.items():
         if not isinstance(values.get(key), kind):
@@ -104,7 +104,7 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
     """
     state_name = f"state-{checkpoint.description['step']}.safetensors"
     weights, digest = _pack(checkpoint.weights, {**checkpoint.description, "state": state_name})
-    # The state names its weights, not the other way round: it holds times, they must not.
+    # The state names its weights by their digest. The weights do not: the state contains times.
     state, _ = _pack(checkpoint.state, {**checkpoint.progress, _BELONGS_TO: digest})
     write_atomic(directory / state_name, state)
     write_atomic(directory / LAST, weights)

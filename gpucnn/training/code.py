@@ -1,4 +1,4 @@
-"""A network of one's own: a function in a Python file, which a run keeps a copy of."""
+"""The user's own network: a function in a Python file, of which a run keeps a copy."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
 
 COPY = "model.py"  # its name in the directory of a run
-_MODULE = "gpucnn_model_"  # how the modules that the files become begin
+_MODULE = "gpucnn_model_"  # prefix of the names of the modules that the files become
 
 
 @dataclass(frozen=True)
 class Code:
-    """A network of one's own: a function in a Python file, given as ``my_net.py:build``.
+    """The user's own network: a function in a Python file, given as ``my_net.py:build``.
 
     The function takes `image_shape`, (C, H, W), and the number of `classes`, and returns a `Module`
-    that gives one logit a class. To load it is to run the file.
+    with one logit for each class. Loading it runs the file.
 
     Args:
         file: the Python file.
@@ -41,7 +41,7 @@ class Code:
 
     @staticmethod
     def form(text: str) -> str:
-        """How to give a network of one's own, with the names in `text` if it was meant as one."""
+        """The form of ``--model`` for the user's own network, with the names in `text` if any."""
         file, colon, function = text.partition(":")
         meant = file if colon or file.endswith(".py") else ""
         file = meant.removesuffix(".py") or "my_net"
@@ -53,7 +53,7 @@ class Code:
 
     @cached_property
     def source(self) -> bytes:
-        """The source as it was when it was first asked for.
+        """The source as it was at the first access.
 
         Raises:
             UsageError: the file cannot be read.
@@ -73,7 +73,7 @@ class Code:
         return hashlib.sha256(self.source).hexdigest()
 
     def build(self, image_shape: tuple[int, ...], classes: int) -> Module:
-        """Run the file, and call the function; the network is not built yet.
+        """Run the file and call the function; the network is not built yet.
 
         Raises:
             UsageError: the file or the function fails, or what it returns is no `Module`.
@@ -133,19 +133,19 @@ class Code:
         except GpucnnError:
             raise
         except (Exception, SystemExit) as error:
-            alone = isinstance(error, ImportError)
+            fix = f"try it: python {self.file}"
+            if isinstance(error, ImportError):
+                fix = "put what it needs into the file: a run keeps a copy of it alone"
             raise UsageError(
                 f"{self.file} failed with {type(error).__name__}: {error}",
                 cause=_place(error, self.file),
-                fix="put what it needs into the file: a run keeps a copy of it alone"
-                if alone
-                else f"try it: python {self.file}",
+                fix=fix,
             ) from error
         return module
 
 
 def _place(error: BaseException, file: Path) -> str | None:
-    """The line of a file in which an error arose, in words."""
+    """The line of a file that raised an error, in words."""
     line = getattr(error, "lineno", None) if isinstance(error, SyntaxError) else None
     trace = error.__traceback__
     while trace is not None:
@@ -156,10 +156,11 @@ def _place(error: BaseException, file: Path) -> str | None:
 
 
 def located(error: BaseException) -> GpucnnError | None:
-    """The error to show for one that arose while the code of a network of one's own ran.
+    """The error to show for an error in the user's own network.
 
     Returns:
-        It names the innermost line of the network's file; None if there is none on the traceback.
+        An error that names the innermost line of the network's file; None if the traceback has no
+        such line.
     """
     file: Path | None = None
     trace = error.__traceback__
@@ -181,7 +182,7 @@ def located(error: BaseException) -> GpucnnError | None:
 
 
 def _of_signature(error: BaseException) -> GpucnnError | None:
-    """The error for a call of `forward` that its arguments do not fit: it is in no line of it."""
+    """The error for a call that does not match the signature of `forward`: no line of it ran."""
     text = str(error)
     if not isinstance(error, TypeError) or ".forward() " not in text:
         return None
@@ -193,7 +194,7 @@ def _of_signature(error: BaseException) -> GpucnnError | None:
 
 
 def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
-    """The network that ``--model`` names, not built yet; that of a file is run.
+    """The network that ``--model`` names, not built yet; for a file, it runs the file.
 
     Raises:
         UsageError: there is no such network, or as `Code.build`.

@@ -1,24 +1,21 @@
-"""`TrainConfig`: everything that decides what a training run does.
+"""`TrainConfig`: all options of a training run.
 
-One table serves Python, TOML, the environment and the command line: each field below carries its
-help text and its limits, and `TrainConfig.load` merges the sources. The weights that a run ends
-with are a function of these values, the data and the machine; of nothing else.
+One table serves Python, TOML, the environment and the command line: each field has its help text
+and its limits, and `TrainConfig.load` merges the sources. The final weights of a run depend on
+these values, the data and the machine, and on nothing else.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import math
 import os
 import tomllib
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
@@ -26,131 +23,114 @@ from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
+from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
 LOSSES = tuple(metrics.LOSSES)
-#: The fields that say how files become arrays.
+#: The fields that decide how files become arrays.
 READING = (
     "label_column", "image_shape", "channels", "transpose", "image_size", "convert", "skip_broken"
 )  # fmt: skip
-#: The fields that do not decide the weights: they say where things lie and how often to look. What
-#: `data` comes down to does decide them; a checkpoint knows it by the digest of the images. The
-#: weights to start from are in the first checkpoint.
+#: The fields on which the final weights do not depend: places, and how often to report. The images
+#: themselves do matter: a checkpoint has their digest. The weights to start from are in the first
+#: checkpoint.
 INCIDENTAL = (
     "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
     "weights", *READING
 )  # fmt: skip
 
-#: Variables of the environment that begin with GPUCNN_ and are not those of a field.
+#: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
     "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"
 )  # fmt: skip
-
-
-def _option(
-    default: Any,
-    help: str,
-    *,
-    choices: tuple[str, ...] | None = None,
-    others: tuple[Callable[[str], object], Callable[[str], str]] | None = None,
-    low: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-) -> Any:
-    """A field with its help text and limits; ``low`` itself is allowed, the others are not.
-
-    `others` tells by its truth what is allowed besides the choices, and how to write it.
-    """
-    limits = {"choices": choices, "others": others, "low": low, "above": above, "below": below}
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainConfig:
     """The options of a training run. Raises `UsageError` for a value that is not acceptable.
 
-    A field that is None is decided later: the learning rate by the optimizer and, with adam and
-    adamw, by the model; momentum and weight decay by the optimizer, the size of the validation set
-    by the data, the number of threads by the machine; the others are off.
+    None stands for a default that is decided later: the learning rate by the optimizer and, with
+    adam and adamw, by the model; momentum and weight decay by the optimizer; the size of the
+    validation set by the data; the number of threads by the machine. The other fields are off.
     """
 
-    data: str = _option("mnist", "mnist, fashion-mnist, digits, or a path to images")
-    data_dir: str | None = _option(None, "the only folder to look for the data set in")
-    label_column: str | None = _option(
+    data: str = option("mnist", "mnist, fashion-mnist, digits, or a path to images")
+    data_dir: str | None = option(None, "the only folder to look for the data set in")
+    label_column: str | None = option(
         None, "of a CSV: the label's column by its name or number (-1: the last), or none"
     )
-    image_shape: str | None = _option(
+    image_shape: str | None = option(
         None, "of rows of pixels: 28x28, 32x32x3 (channels last) or 3x32x32 (channels first)"
     )
-    channels: str | None = _option(
+    channels: str | None = option(
         None, "where arrays have the channels: first or last", choices=CHANNELS
     )
-    transpose: bool | None = _option(
+    transpose: bool | None = option(
         None, "swap rows and columns of each image of an array, as EMNIST needs it"
     )
-    image_size: str | None = _option(None, "scale pictures to this: 64, or height x width")
-    convert: str | None = _option(
+    image_size: str | None = option(None, "scale pictures to this: 64, or height x width")
+    convert: str | None = option(
         None, "what is done to pictures: mnist (cut out, centered, light on dark) or none",
         choices=CONVERT,
     )  # fmt: skip
-    skip_broken: bool = _option(False, "leave out pictures that cannot be read, and name them")
-    model: str = _option(
+    skip_broken: bool = option(False, "leave out pictures that cannot be read, and name them")
+    model: str = option(
         "lenet",
         f"{', '.join(models.NAMES)}, or a function of your own, which returns a Module that gives"
         " logits: my_net.py:build",
         choices=tuple(models.NAMES),
         others=(Code.parse, Code.form),
     )
-    weights: str | None = _option(
+    weights: str | None = option(
         None,
         "start from these: a run or a .safetensors file; its network, if --model is not given; for"
         " other classes a new last layer",
     )
-    device: str = _option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
-    epochs: int = _option(10, "passes over the training images", low=1)
-    batch_size: int = _option(64, "images in a training step", low=1)
-    learning_rate: float | None = _option(
+    device: str = option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
+    epochs: int = option(10, "passes over the training images", low=1)
+    batch_size: int = option(64, "images in a training step", low=1)
+    learning_rate: float | None = option(
         None,
         "peak learning rate (adam and adamw: 2e-3 for cnn, 3e-3 for the others and 1e-3 for a model"
         " of your own; rmsprop: 1e-3; sgd: 1e-2)",
         above=0,
     )
-    optimizer: str = _option("adam", ", ".join(OPTIMIZERS), choices=OPTIMIZERS)
-    momentum: float | None = _option(None, "momentum of sgd (0)", low=0, below=1)
-    nesterov: bool = _option(False, "Nesterov's form of sgd's momentum")
-    weight_decay: float | None = _option(None, "weight decay (adamw: 0.01, others: 0)", low=0)
-    schedule: str = _option(
+    optimizer: str = option("adam", ", ".join(OPTIMIZERS), choices=OPTIMIZERS)
+    momentum: float | None = option(None, "momentum of sgd (0)", low=0, below=1)
+    nesterov: bool = option(False, "Nesterov's form of sgd's momentum")
+    weight_decay: float | None = option(None, "weight decay (adamw: 0.01, others: 0)", low=0)
+    schedule: str = option(
         "cosine",
         f"course of the learning rate: {', '.join(schedules.NAMES)}",
         choices=schedules.NAMES,
     )
-    warmup_steps: int = _option(0, "steps of linear warm-up before the schedule", low=0)
-    step_epochs: int = _option(1, "epochs between the drops of schedule step", low=1)
-    step_factor: float = _option(0.7, "factor of each drop of schedule step", above=0)
-    loss: str = _option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
-    seed: int = _option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
-    validation: int | None = _option(
+    warmup_steps: int = option(0, "steps of linear warm-up before the schedule", low=0)
+    step_epochs: int = option(1, "epochs between the drops of schedule step", low=1)
+    step_factor: float = option(0.7, "factor of each drop of schedule step", above=0)
+    loss: str = option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
+    seed: int = option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
+    validation: int | None = option(
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
     )
-    standardise: bool = _option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
-    shift: int = _option(0, "augmentation: shift by up to this many pixels", low=0)
-    rotate: float = _option(0.0, "augmentation: rotate by up to this many degrees", low=0)
-    patience: int | None = _option(
+    standardise: bool = option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
+    shift: int = option(0, "augmentation: shift by up to this many pixels", low=0)
+    rotate: float = option(0.0, "augmentation: rotate by up to this many degrees", low=0)
+    patience: int | None = option(
         None, "stop after this many epochs without a better validation accuracy", low=1
     )
-    log_interval: int = _option(50, "steps between two looks at the loss", low=1)
-    checkpoint_every: int | None = _option(
+    log_interval: int = option(50, "steps between two looks at the loss", low=1)
+    checkpoint_every: int | None = option(
         None, "steps between checkpoints, besides the one after each epoch", low=1
     )
-    limit_batches: int | None = _option(
+    limit_batches: int | None = option(
         None, "train and evaluate on at most this many batches", low=1
     )
-    overfit_batches: int | None = _option(
+    overfit_batches: int | None = option(
         None, "train and test on the first batches alone: can the model learn at all?", low=1
     )
-    threads: int | None = _option(None, "threads of the CPU backend (all usable cores)", low=1)
-    runs_dir: str = _option("runs", "where run directories are made")
-    name: str | None = _option(None, "name of the run directory (train-1, train-2, ...)")
+    threads: int | None = option(None, "threads of the CPU backend (all usable cores)", low=1)
+    runs_dir: str = option("runs", "where run directories are made")
+    name: str | None = option(None, "name of the run directory (train-1, train-2, ...)")
 
     def __post_init__(self) -> None:
         for key in FIELDS:
@@ -182,7 +162,7 @@ class TrainConfig:
         env: Mapping[str, str] | None = None,
         flags: Mapping[str, Any] | None = None,
     ) -> TrainConfig:
-        """The defaults, overridden by what `given` finds; `UsageError` as there."""
+        """The defaults, overridden by the values of `given`; raises the same."""
         return cls(**cls.given(toml, env, flags))
 
     @staticmethod
@@ -216,7 +196,7 @@ class TrainConfig:
 
     @property
     def reading(self) -> Reading:
-        """What is said of how files become arrays.
+        """The options of `READING`, which decide how files become arrays.
 
         Raises:
             UsageError: the options contradict each other, or one cannot be understood.
@@ -250,13 +230,13 @@ class TrainConfig:
         return {key: getattr(self, key) for key in FIELDS}
 
     def resolved(self, device: str) -> TrainConfig:
-        """The same run written out: nothing in it depends on this folder or on later defaults.
+        """The same options with every default filled in and every path absolute.
 
         Args:
-            device: name of the device that ``auto`` came down to.
+            device: name of the device that ``auto`` stands for.
         """
         learning_rate = self.learning_rate or self._default_learning_rate()
-        data, data_dir = os.path.abspath(self.data), None  # a path is not looked for anywhere
+        data, data_dir = os.path.abspath(self.data), None  # a path needs no data_dir
         if self.data in NAMES:
             data = self.data
             data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
@@ -325,7 +305,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
-    except (ValueError, RecursionError) as error:  # no TOML or UTF-8, or endless digits or nesting
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 
@@ -342,49 +322,15 @@ def _parse(key: str, text: str) -> Any:
 
 
 def _checked(key: str, value: Any, origin: str | None = None) -> Any:
-    """``value`` in the type of the field ``key``; UsageError if it is not acceptable."""
+    """``value`` in the type of the field ``key``; `UsageError` if it is not acceptable."""
     source = f" (from {origin})" if origin else ""
-    limits = choose(FIELDS, key, "key", source).metadata
+    field = choose(FIELDS, key, "key", source)
     kind, optional = field_type(key)
-    if value is None and optional:
-        return None
-    fix = _wanted(key, kind)
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, int) and not -_HUGE < value < _HUGE:
-        # It may be too long to be shown.
-        raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
-    if isinstance(value, str) and "\0" in value:
-        raise UsageError(f"{key} is {value!r}{source}, which is no text in UTF-8", fix=fix)
-    if isinstance(value, str) and value != value.encode(errors="ignore").decode():
-        raise UsageError(
-            f"{key} is {value!r}{source}, which is no text in UTF-8",
-            cause="the locale has no such letters, or the name has bytes of another encoding",
-            fix="set LC_ALL=C.UTF-8 if the name is in UTF-8; otherwise rename it",
-        )
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
-    is_other, form = limits["others"] or (None, None)
-    if limits["choices"] and not (is_other and is_other(value)):
-        choose(dict.fromkeys(limits["choices"]), value, key, source, form(value) if form else "")
-    if isinstance(value, (int, float)) and not (
-        math.isfinite(value)
-        and (limits["low"] is None or value >= limits["low"])
-        and (limits["above"] is None or value > limits["above"])
-        and (limits["below"] is None or value < limits["below"])
-    ):
-        raise UsageError(f"{key} is {value}{source}, which is out of range", fix=fix)
-    return value
-
-
-_HUGE = 2**63  # what TOML can hold, and NumPy can count to
-_NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
+    return None if value is None and optional else check(field, kind, value, source)
 
 
 def _expanded(key: str, path: str | None) -> str | None:
-    """A path with the home folder that ``~`` or ``~user`` at its beginning stands for."""
+    """A path with a leading ``~`` or ``~user`` replaced by the home folder."""
     expanded = os.path.expanduser(path) if path else path
     if expanded and expanded.startswith("~"):
         raise UsageError(
@@ -392,18 +338,3 @@ def _expanded(key: str, path: str | None) -> str | None:
             fix=f"give another path; a file that is called so is './{path}'",
         )
     return expanded
-
-
-def _wanted(key: str, kind: type) -> str:
-    """What a field takes, in words."""
-    limits = FIELDS[key].metadata
-    if limits["choices"]:
-        return f"{key} is one of {', '.join(limits['choices'])}"
-    parts = [f"{key} takes {_NOUNS[kind]}"]
-    if limits["low"] is not None:
-        parts.append(f"of at least {limits['low']}")
-    if limits["above"] is not None:
-        parts.append(f"greater than {limits['above']}")
-    if limits["below"] is not None:
-        parts.append(("and " if len(parts) > 1 else "") + f"less than {limits['below']}")
-    return " ".join(parts)

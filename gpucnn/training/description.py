@@ -1,9 +1,9 @@
-"""What a weights file says of itself: which model it is of, and how data became what it takes."""
+"""The description in a weights file: its model, and how data become the model's input."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
 
 _KINDS = {"image_shape": list, "class_names": list, "scale": float, "offset": float}
+_DEFAULTS = {"read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None}
 
 
 @dataclass(frozen=True)
@@ -20,17 +21,16 @@ class Description:
     """The metadata of a weights file, checked.
 
     Args:
-        image_shape: of what the model takes, without the batch axis; (C, H, W) of images.
+        image_shape: of the model's input without the batch axis; (C, H, W) of images.
         class_names: of its outputs.
-        label_values: the labels that stood for them in the files that it was trained on.
-        scale, offset: it takes pixel * scale + offset.
-        reading: how those files became arrays.
-        read: the same in words; "" if it was trained on arrays.
-        epoch: how many it was trained for.
-        data: the name of the data set that it was trained on; None for one that has none.
-        data_sha256: of the images to train and to validate on, and their labels; None if it is not
-            known.
-        code_sha256: of the Python file that defines the model; None for one of gpucnn's.
+        label_values: the labels of these classes in the files of the training data.
+        scale, offset: the model takes pixel * scale + offset.
+        reading: how the files became arrays.
+        read: the same in words; "" if the model was trained on arrays.
+        epoch: the number of epochs of its training.
+        data: the name of the training data; None for data without a name.
+        data_sha256: of the images and labels for training and validation; None if not known.
+        code_sha256: of the Python file that defines the model; None for a model of gpucnn.
     """
 
     image_shape: tuple[int, ...]
@@ -59,15 +59,7 @@ class Description:
                 fix="load it with gpucnn.keras.load_model",
             )
         require(metadata, _KINDS, file)
-        values = {
-            "label_values": metadata["class_names"],
-            "read": "",
-            "epoch": 0,
-            "data": None,
-            "data_sha256": None,
-            "code_sha256": None,
-            **metadata,
-        }
+        values = {**_DEFAULTS, "label_values": metadata["class_names"], **metadata}
         shape, names = values["image_shape"], values["class_names"]
         sound = {
             "image_shape": shape and all(type(size) is int and size > 0 for size in shape),
@@ -78,35 +70,22 @@ class Description:
             "offset": math.isfinite(values["offset"]),
             "read": isinstance(values["read"], str),
             "epoch": isinstance(values["epoch"], int),
-            **{
-                key: isinstance(values[key], str | None)
-                for key in ("data", "data_sha256", "code_sha256")
-            },
         }
+        for key in ("data", "data_sha256", "code_sha256"):
+            sound[key] = isinstance(values[key], str | None)
         for key, is_sound in sound.items():
             if not is_sound:
                 raise DataError(
                     f"{file} describes no model", cause=f"its {key} is {values.get(key)}"
                 )
-        return cls(
-            tuple(shape),
-            names,
-            values["label_values"],
-            values["scale"],
-            values["offset"],
-            _reading(values, file),
-            values["read"],
-            values["epoch"],
-            values["data"],
-            values["data_sha256"],
-            values["code_sha256"],
-        )
+        kept = {field.name: values[field.name] for field in fields(cls) if field.name in values}
+        return cls(**{**kept, "image_shape": tuple(shape), "reading": _reading(values, file)})
 
 
 def _reading(metadata: dict[str, Any], file: Path) -> Reading:
     if isinstance(metadata.get("reading"), dict):
         return Reading.from_dict(metadata["reading"], file)
-    # Weights from before this was kept.
+    # Older weights do not have it.
     known = {"convert": "mnist"} if metadata.get("data") in ("mnist", "digits") else {}
     shape = metadata["image_shape"]
     return Reading.from_dict({"image_shape": shape, **known} if len(shape) == 3 else known, file)
@@ -117,10 +96,10 @@ def _are_texts(values: Any) -> bool:
 
 
 def config_of(metadata: dict[str, Any], file: Path) -> TrainConfig:
-    """What a weights file says about how it was trained.
+    """The options of the training that the metadata of a weights file name.
 
     Raises:
-        DataError: that is not acceptable.
+        DataError: they are not acceptable.
     """
     keys = ("model", "loss", "data", "validation", "seed")
     known = {key: metadata[key] for key in keys if metadata.get(key) is not None}

@@ -1,19 +1,17 @@
-"""Finding where the numbers went wrong, once a loss was infinite or NaN."""
+"""The search for the first number that is not finite, after a loss was infinite or NaN."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
+from gpucnn.nn import Module
 from gpucnn.nn.state import buffers
 from gpucnn.training.metrics import compute_loss
-
-if TYPE_CHECKING:
-    from gpucnn.nn import Module
 
 
 def find_culprit(
@@ -25,17 +23,16 @@ def find_culprit(
     *,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> str:
-    """What in the computation of a batch is the first not to be finite, in words.
+    """Names the first value in the computation of a batch that is not finite.
 
-    The batch is run again layer by layer, in the model's present mode; the caller has set the step
-    of its dropouts. Running statistics are as before. Reads every output back: this is for when
-    training is over anyway.
+    Runs the batch again layer by layer, in the model's present mode; the caller has set the step
+    of its dropouts. Running statistics stay as they are. Every output is read back, which is slow.
 
     Args:
         model: with the weights before the step.
         loss: name of a loss of `TrainConfig`.
         images, labels, weights: the batch, on the model's device.
-        forward: what gives the outputs that the loss is of; by default the model itself.
+        forward: the function from images to the outputs that the loss takes; by default the model.
     """
     parameters = {path: p.numpy() for path, p in model.named_parameters().items()}
     if bad := first_bad(parameters):
@@ -44,7 +41,7 @@ def find_culprit(
 
     def look(layer: Module, _: tuple[Tensor, ...], output: Tensor) -> None:
         if not found and (worst := _worst(output.numpy())):
-            found.append(f"{layer.label} is the first layer to give {worst}")
+            found.append(f"{layer.display_name} is the first layer to give {worst}")
 
     statistics = buffers(model)
     with no_grad(), backends.of(images).quiet_device():

@@ -30,13 +30,13 @@ def evaluate(
 ) -> dict[str, float]:
     """{"loss", "accuracy"} of a built model on a data set with labels, in evaluation mode.
 
-    The modes that its modules are set to are not touched.
+    The modes of its modules are left as they are.
 
     Args:
-        batch_size: images at a time; of no influence on the accuracy.
+        batch_size: images at a time; it does not change the accuracy.
         loss: name of a loss of `TrainConfig`.
-        scale, offset: a pixel x is given to the model as x * scale + offset.
-        outputs: gets the outputs of each batch, NumPy arrays (B, K).
+        scale, offset: the model gets a pixel x as x * scale + offset.
+        outputs: a list to which the outputs of each batch are added, NumPy arrays (B, K).
 
     Raises:
         UsageError: the model has fewer outputs than there are classes, it gives no Tensor, or the
@@ -65,8 +65,8 @@ def evaluate_batches(
     """`evaluate` on the batches of a loader.
 
     Args:
-        forward: what gives the outputs that the loss is of; by default the model itself.
-        outputs: a list to which the outputs of each batch are added.
+        forward: the function from images to the outputs that the loss takes; by default the model.
+        outputs: as in `evaluate`.
     """
     totals = Totals(loader.backend, loss)
     with model.evaluating(), no_grad(), loader.backend.quiet_device():
@@ -88,9 +88,9 @@ def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
 
 
 def _check_targets(name: str, targets: NDArray[Any], loss: str) -> None:
-    """`UsageError` for targets outside [0, 1], with which the cross-entropy has no minimum."""
+    """`UsageError` for targets outside [0, 1], for which the cross-entropy has no minimum."""
     if loss != "binary_cross_entropy" or not (targets.min() < 0 or targets.max() > 1):
-        return  # a NaN among them is named by the Loader
+        return  # the Loader refuses a NaN
     raise UsageError(
         f"{loss} of targets from {targets.min():g} to {targets.max():g} in {name}",
         cause="a target is a probability, from 0 to 1",
@@ -102,17 +102,17 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
     """Check that a built model has an output for each class id in a data set.
 
     Raises:
-        UsageError: it has fewer, it gives no Tensor, or targets are not what the loss is of.
+        UsageError: it has fewer, it returns no Tensor, or the loss does not take the targets.
     """
     labels = dataset.labels
     if labels is None or not labels.size:
         return
     outputs = count_outputs(model, dataset.image_shape)
-    if labels.dtype.kind != "i":  # targets: the losses compare their shape with that of the outputs
+    if labels.dtype.kind != "i":  # targets: the losses check their shape
         _check_targets(dataset.name, labels, loss)
         return
     needed = int(labels.max()) + 1
-    # A single output says yes or no, or is a number, where no softmax is taken of it.
+    # Without a softmax, a single output means yes or no, or is a number.
     most = {"binary_cross_entropy": 2, "mean_squared_error": needed}.get(loss, 1)
     if outputs < needed and not (outputs == 1 and needed <= most):
         raise UsageError(
@@ -123,7 +123,7 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
 
 
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
-    """How many outputs a built model has for an image; see `first_outputs`."""
+    """The number of outputs of a built model for an image; see `first_outputs`."""
     return first_outputs(model, image_shape).shape[-1]
 
 
@@ -147,7 +147,7 @@ def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
 
 
 def are_probabilities(outputs: Tensor) -> bool:
-    """Whether outputs (N, K) are shares of the K > 1 classes already, as a softmax gives them."""
+    """Whether outputs (N, K) of K > 1 classes are already probabilities, as after a softmax."""
     values = outputs.numpy()
     sums = values.sum(axis=-1)
     return values.shape[-1] > 1 and bool((values >= 0).all() and np.allclose(sums, 1, atol=1e-4))

@@ -1,4 +1,4 @@
-"""Files that are either the old one or the new one, whatever happens while they are written."""
+"""Writing files so that a crash leaves either the old file or the new one."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _CAUSES = {
 
 
 def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> None:
-    """Put `data` at `path`: after a crash at any moment it holds the old bytes or all new ones.
+    """Write `data` to `path`: after a crash at any moment it holds the old bytes or all new ones.
 
-    The bytes reach the disk under a temporary name, which is then renamed, and the rename reaches
-    the disk before this returns. `option` is the flag that chooses the place, for the error.
+    The bytes are written to the disk under a temporary name, which is then renamed; the rename is
+    on the disk when this returns. `option` is the flag that chooses the place, for the error.
 
     Raises:
-        StorageError: it cannot be written; what was there before still is.
+        StorageError: it cannot be written; the old file is intact.
     """
     temporary = path.with_name(f"{path.name}{TEMPORARY}")
     with storage_errors(path, option):
@@ -48,7 +48,7 @@ def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> Non
 
 
 def append_line(path: Path, line: str) -> None:
-    """Add one line to the end of a text file, on the disk when this returns.
+    """Add one line to the end of a text file; it is on the disk when this returns.
 
     Raises:
         StorageError: it cannot be written.
@@ -60,7 +60,7 @@ def append_line(path: Path, line: str) -> None:
 
 
 def remove_temporaries(directory: Path) -> None:
-    """Delete what a killed `write_atomic` left behind.
+    """Delete the temporary files of a `write_atomic` that was killed.
 
     Raises:
         StorageError: a file cannot be deleted.
@@ -74,8 +74,7 @@ def remove_temporaries(directory: Path) -> None:
 def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]:
     """Turn an `OSError` of the body into a `StorageError` about `path`, which `option` chooses.
 
-    The option is a flag and what it takes, as in "--csv FILE"; "" for a path that a caller in
-    Python gave.
+    The option is a flag with its value, as in "--csv FILE"; "" for a path from a Python call.
     """
     try:
         yield

@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
 
 from gpucnn.data import Splits
 from gpucnn.errors import Interrupted, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.history import History
 from gpucnn.training.metrics import guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
@@ -21,34 +20,6 @@ _SPLITS = 'give data.load("digits"), or data.Splits(data.Dataset("mine", images,
 _CALLBACK = (
     "subclass gpucnn.training.Callback; those of gpucnn.keras are for gpucnn.keras.Sequential.fit"
 )
-
-
-@dataclass(frozen=True)
-class History:
-    """What a training gave.
-
-    Args:
-        records: for each epoch the object of its line in metrics.jsonl: epoch (from 1), loss and
-            accuracy (of the training images while they were trained on), val_loss and val_accuracy
-            (None without a validation set), images_per_second, seconds, learning_rate.
-        reason: why it ended: "finished", "early-stopping", or what a callback said.
-        seconds: how long it took, with the sessions before an interruption.
-        test: loss and accuracy on the test set with the last weights; None without one.
-        learned: whether its last epoch, if not cut short, was better than guessing.
-    """
-
-    records: list[dict[str, Any]]
-    reason: str
-    seconds: float
-    test: dict[str, float] | None
-    learned: bool = True
-
-    @property
-    def outcome(self) -> str:
-        """The reason; or "learned nothing" in place of "finished" if that is so."""
-        if self.reason == "finished" and not self.learned:
-            return "learned nothing"
-        return self.reason
 
 
 def fit(
@@ -63,17 +34,14 @@ def fit(
     """Train a model; the same arguments give the same weights, bit by bit.
 
     Args:
-        model: built, or else built here for the images, with the seed of `config`.
-        data: what `gpucnn.data.load` gives.
-        config: of it, `data` and `data_dir` are only put on record here; so is `model`, but for
-            the default learning rate of adam and adamw, which is that of the model it names.
-        callbacks: called after those that `config` and `run` bring with them.
-        run: where checkpoints and metrics are kept. Without it nothing is written, and Ctrl-C
-            raises KeyboardInterrupt as it does elsewhere.
-        resume: go on from the checkpoint in `run`, to the bits of an uninterrupted training.
+        model, data, config: as in `Trainer`.
+        callbacks: called after the callbacks of `config` and `run`.
+        run: the directory for checkpoints and metrics. Without it nothing is written, and Ctrl-C
+            raises KeyboardInterrupt as usual.
+        resume: continue from the checkpoint in `run`, to the bits of an uninterrupted training.
 
     Raises:
-        UsageError: the options do not go together with each other or with the data.
+        UsageError: the options do not fit each other or the data.
         DivergedError: a loss was not finite; it names the layer. The checkpoint is left as it was.
         Interrupted: Ctrl-C or SIGTERM; a checkpoint is saved.
         DataError, WeightsMismatchError: the checkpoint cannot be resumed.
@@ -92,7 +60,7 @@ def fit_trainer(
     run: Run | None = None,
     resume: bool = False,
 ) -> History:
-    """`fit` with a trainer that was made before: all that can be refused is checked by then."""
+    """`fit` with a trainer; making the trainer has checked model, data and options."""
     expect(callbacks, (list, tuple), "callbacks", "give a list: [callback]")
     for callback in callbacks:
         expect(callback, Callback, "a callback", _CALLBACK)
@@ -123,7 +91,7 @@ def fit_trainer(
         except KeyboardInterrupt:
             if run is None:
                 raise
-            if saver and trainer.record_due:  # the epoch is trained, its validation cut short
+            if saver and trainer.record_due:  # the epoch is trained, its validation interrupted
                 saver.save(trainer)
             raise _interrupted(run, saver) from None
         finally:
@@ -132,11 +100,11 @@ def fit_trainer(
 
 
 def _train(trainer: Trainer, chain: Sequence[Callback]) -> None:
-    """Run the epochs until the last one, or until a callback says to stop."""
+    """Run the epochs until the last one, or until a callback sets `trainer.stop`."""
     for callback in chain:
         callback.on_train_begin(trainer)
     while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
-        # A checkpoint that was saved during a validation stands at the end of its epoch's steps.
+        # A checkpoint that was saved during a validation has all steps of its epoch.
         start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
         for batch in trainer.loader.epoch(len(trainer.records), start):
             trainer.train_on(*batch)
@@ -167,10 +135,10 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
 
 
 def _has_learned(trainer: Trainer) -> bool:
-    """Whether the last epoch was better than answers that do not look at the image.
+    """Whether the last epoch was better than a constant answer.
 
-    By the loss, or by an accuracy that chance does not explain: three deviations above. Epochs that
-    are cut short, to try something out, are not judged.
+    Either its loss is lower, or its accuracy is three standard deviations higher. Trainings with
+    `limit_batches` are not judged.
     """
     if trainer.config.limit_batches is not None:
         return True

@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from gpucnn import functions
 from gpucnn.autograd import Tensor
+from gpucnn.backend import Backend
 from gpucnn.errors import choose
-
-if TYPE_CHECKING:
-    from gpucnn.backend import Backend
 
 
 class Loss(NamedTuple):
-    """A loss, and what the outputs of a model that was trained with it mean.
+    """A loss, and the meaning of the outputs of a model that was trained with it.
 
     Attributes:
         function: (outputs (N, K), labels, reduction) -> the losses of the batch, reduced by "mean"
             to a scalar Tensor, or by "none" not at all: (N,) or (N, K).
-        predictions: outputs (N, K) -> (N, K), what they say of each class.
-        threshold: a single output says yes above it: 0.5, or the logit of that.
+        predictions: outputs (N, K) -> (N, K), the probability of each class.
+        threshold: a single output above it means yes: 0.5, or the logit of 0.5.
     """
 
     function: Callable[[Tensor, Any, str], Tensor]
@@ -30,9 +28,9 @@ class Loss(NamedTuple):
     threshold: float = 0.0
 
 
-#: The losses of `TrainConfig`. The first two take logits, and predict probabilities: of one class
-#: among the K, which sum to 1, or of each class by itself. The last takes and predicts the outputs
-#: as they are: they are near the targets 0 and 1, but may lie outside [0, 1].
+#: The losses of `TrainConfig`. The first two take logits. Softmax predicts probabilities that sum
+#: to 1 over the K classes, sigmoid one for each class by itself. The last takes and predicts the
+#: outputs as they are: near the targets 0 and 1, perhaps outside [0, 1].
 LOSSES = {
     "softmax_cross_entropy": Loss(
         lambda output, labels, reduction: functions.softmax_cross_entropy(
@@ -64,8 +62,8 @@ def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) ->
     Args:
         name: of `LOSSES`.
         output: (N, K), what the model gave.
-        labels: class ids, integers (N,), which the last two losses take as one-hot; or float
-            targets of the shape of `output`.
+        labels: class ids, integers (N,), which the last two losses make one-hot; or float targets
+            of the shape of `output`.
         weights: float32 (N,), one for each image; None for 1.
 
     Raises:
@@ -81,10 +79,10 @@ def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) ->
 
 
 def count_correct(xp: Any, output: Any, labels: Any, threshold: float) -> Any:
-    """How many of a batch are classified rightly, as a 0-d array of the device.
+    """The number of right answers in a batch, as a 0-d array on the device.
 
-    The class of an image is the largest of its K outputs; a single output says yes above the
-    threshold, a label above 0.5.
+    The class of an image is the largest of its K outputs. A single output above the threshold
+    means yes, and so does a label above 0.5.
     """
     if output.shape[1:] == (1,):
         return ((output > threshold) == (labels.reshape(output.shape) > 0.5)).sum()
@@ -93,31 +91,31 @@ def count_correct(xp: Any, output: Any, labels: Any, threshold: float) -> Any:
 
 
 def guessing(name: str, labels: Any) -> tuple[float, float]:
-    """(loss, accuracy) of the best answer that does not look at the image.
+    """(loss, accuracy) of the best constant answer, which does not depend on the image.
 
-    It is the shares of the classes among the labels, and the most frequent class.
+    The loss is of the frequencies of the classes, the accuracy of the most frequent class.
 
     Args:
         name: of `LOSSES`.
         labels: class ids, integers (N,).
     """
-    shares = np.bincount(labels) / len(labels)
-    present = shares[shares > 0]
-    others = 1 - present[present < 1]
+    frequencies = np.bincount(labels) / len(labels)
+    present = frequencies[frequencies > 0]
+    absent = 1 - present[present < 1]
     entropy = -(present * np.log(present)).sum()
     losses = {
         "softmax_cross_entropy": entropy,
-        "binary_cross_entropy": (entropy - (others * np.log(others)).sum()) / len(shares),
-        "mean_squared_error": (shares * (1 - shares)).sum() / len(shares),
+        "binary_cross_entropy": (entropy - (absent * np.log(absent)).sum()) / len(frequencies),
+        "mean_squared_error": (frequencies * (1 - frequencies)).sum() / len(frequencies),
     }
-    return float(choose(losses, name, "loss")), float(shares.max())
+    return float(choose(losses, name, "loss")), float(frequencies.max())
 
 
 class Totals:
-    """Sums over the images seen: their loss and how many were right, float64 (2,) on the device.
+    """Sums over the images seen: their loss and the right answers, float64 (2,) on the device.
 
     Args:
-        loss: name of `LOSSES`: what a single output means.
+        loss: name of `LOSSES`; it decides when a single output means yes.
     """
 
     def __init__(self, backend: Backend, loss: str) -> None:

@@ -1,4 +1,4 @@
-"""What a model took for what: the confusion matrix, and what follows from it for each class."""
+"""The confusion matrix of an evaluation, and the scores of each class."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from numpy.typing import NDArray
 
 
 class ClassScore(NamedTuple):
-    """How a class fared.
+    """The scores of a class.
 
     Attributes:
         label: its name.
-        images: how many are of it.
-        precision: the share of rightly answered among those that were taken for it; None if none
-            was.
-        recall: the share of those of it that were taken for it; None if there are none.
-        f1: the harmonic mean of both; None where one of them is.
+        images: the number of its images.
+        precision: the fraction of right answers among the answers of this class; None without
+            such answers.
+        recall: the fraction of right answers among its images; None without images.
+        f1: the harmonic mean of both; None if one of them is.
     """
 
     label: str
@@ -35,8 +35,8 @@ class Report:
 
     Args:
         loss: the mean.
-        accuracy: the share of right answers.
-        confusion: int64 (K, K): row i, column j counts the images of class i taken for class j.
+        accuracy: the fraction of right answers.
+        confusion: int64 (K, K): row i, column j counts the images of class i with the answer j.
         class_names: of the K classes.
     """
 
@@ -63,7 +63,7 @@ class Report:
 
     @property
     def scores(self) -> list[ClassScore]:
-        """Of each class that has images or was answered."""
+        """The scores of each class that has images or answers."""
         found = []
         for k, label in enumerate(self.class_names):
             images, answered = int(self.confusion[k].sum()), int(self.confusion[:, k].sum())
@@ -80,7 +80,7 @@ class Report:
 
     @property
     def confused(self) -> list[tuple[str, str, int]]:
-        """(class, what it was taken for, how often), the most frequent first."""
+        """(class, wrong answer, number of images), the most frequent first."""
         errors = self.confusion - np.diag(np.diag(self.confusion))
         order = np.argsort(-errors, axis=None, kind="stable")
         pairs = [(int(place) // len(errors), int(place) % len(errors)) for place in order]

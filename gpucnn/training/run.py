@@ -1,10 +1,10 @@
-"""The directory of a run: what it was asked to do, what came out, and where it stands.
+"""The directory of a run: its options, its results, and its checkpoint.
 
 runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
     environment.json    versions, device, BLAS and threads: the bits are promised for these
     metrics.jsonl       an object an epoch
-    model.py            the code of a model of one's own
+    model.py            the code of the user's own model
     weights/            last.safetensors and best.safetensors, the optimizer's state beside them
 """
 
@@ -46,15 +46,15 @@ class Run:
     def create(cls, config: TrainConfig, backend: Backend, code: Code | None = None) -> Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
-        It appears with its config.toml in it, or not at all; and with a copy of the code of a model
-        of one's own.
+        It appears complete or not at all: with its config.toml, and a copy of the code of the
+        user's own model.
 
         Raises:
             UsageError: `config.name` is taken.
             StorageError: the directory cannot be written.
         """
         runs_dir = Path(config.runs_dir)
-        # A name is of one run; the configuration is for making others like it.
+        # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
         draft = runs_dir / f".new-{os.getpid()}-{time.time_ns()}"
         with storage_errors(runs_dir):
@@ -117,8 +117,8 @@ class Run:
     def weights_file(self, which: str | None = None) -> Path:
         """The file of its "last" or "best" weights, which need not exist.
 
-        By default those that a prediction is made with: the best of a run with `patience`, which
-        has gone on past them; otherwise the last.
+        The default is for predictions: the best of a run with `patience`, which continued after
+        them; otherwise the last.
 
         Raises:
             DataError: the best are asked for, and there are none.
@@ -139,13 +139,13 @@ class Run:
 
     @property
     def resume_command(self) -> str:
-        """What to type to go on with the run."""
+        """The command that resumes the run."""
         trust = " --trust-code" if self.has_code else ""
         return f"gpucnn train --resume {shlex.quote(str(self.path))}{trust}"
 
     @property
     def has_code(self) -> bool:
-        """Whether its model is code of its author's, of which it keeps a copy."""
+        """Whether its model is code of its author, of which it keeps a copy."""
         return (self.path / COPY).exists()
 
     def code(self, function: str, trust_code: bool) -> Code:
@@ -169,7 +169,7 @@ class Run:
         return copy
 
     def records(self) -> list[dict[str, Any]]:
-        """The objects of metrics.jsonl, one an epoch; as far as they can be read."""
+        """The objects of metrics.jsonl, one an epoch, up to the first that cannot be read."""
         found = []
         with contextlib.suppress(OSError, ValueError):
             for line in self.metrics.read_text().splitlines():
@@ -191,7 +191,7 @@ class Run:
         return TrainConfig.load(self.path / CONFIG, env={})
 
     def environment(self) -> dict[str, Any]:
-        """What `describe_environment` said when it was started; empty if that is lost."""
+        """The result of `describe_environment` at the start of the run; empty if it is lost."""
         with contextlib.suppress(OSError, ValueError):
             recorded = json.loads((self.path / "environment.json").read_text())
             if isinstance(recorded, dict):
@@ -199,12 +199,12 @@ class Run:
         return {}
 
     def has_checkpoint(self) -> bool:
-        """Whether a checkpoint was ever written. A killed run may not have come that far."""
+        """Whether a checkpoint was ever written; a run that was killed early has none."""
         return self.last.exists() or self.metrics.exists()
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the run for this process; what a killed one left half-written is cleared away.
+        """Reserve the run for this process, and delete the temporary files of a killed one.
 
         Raises:
             StorageError: another process is training in it, or it cannot be written.
@@ -227,8 +227,15 @@ class Run:
             held.release()
 
 
+def run_of(file: Path) -> Path | None:
+    """The directory of the run that a weights file is in; None if it is in no run."""
+    folder = file.absolute().parent.parent
+    in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
+    return file.parent.parent if in_run else None
+
+
 def describe_environment(backend: Backend) -> dict[str, Any]:
-    """What the bits of a run depend on beside its configuration, as JSON values."""
+    """The versions, device and settings on which the bits of a run depend, as JSON values."""
     return {
         "gpucnn": gpucnn.__version__,
         "python": platform.python_version(),

@@ -1,10 +1,9 @@
-"""Data read as those were that a run trained on: what `evaluate` and `predict` look at."""
+"""Reading data for `evaluate` and `predict` in the same way as for the training of a run."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +16,7 @@ from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
+from gpucnn.training.run import run_of
 
 
 class LabelledPart(NamedTuple):
@@ -26,7 +26,7 @@ class LabelledPart(NamedTuple):
         dataset: with class ids.
         split: "train", "validation", "test" or "all".
         text: how the data were read, in words.
-        notes: what else the user should know.
+        notes: remarks for the user.
     """
 
     dataset: Dataset
@@ -35,20 +35,12 @@ class LabelledPart(NamedTuple):
     notes: Sequence[str]
 
 
-@dataclass(frozen=True)
 class RunData:
-    """How a run reads data.
+    """The part of a `SavedModel` that reads data as its run did."""
 
-    Args:
-        config, description: of the run.
-        file: its weights, for messages.
-        in_run: whether they lie in the run, whose data are known then.
-    """
-
+    path: Path
     config: TrainConfig
     description: Description
-    file: Path
-    in_run: bool
 
     def find(
         self,
@@ -61,11 +53,11 @@ class RunData:
         """Images as the model takes them.
 
         Args:
-            name: of a data set, or a path (a `Path` is never a name); by default what it was
-                trained on.
+            name: of a data set, or a path (a `Path` is never a name); by default the data that the
+                model was trained on.
             data_dir: for a named data set, the only place to look in.
-            reading: what is said of them in place of what the run says.
-            labelled: whether the labels matter.
+            reading: options that replace those of the run.
+            labelled: whether labels are needed.
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
@@ -81,24 +73,14 @@ class RunData:
             self._refuse_gray(name)
         return found
 
-    def part(
+    def _part(
         self,
-        name: str | None = None,
-        split: str | None = None,
-        data_dir: str | None = None,
-        reading: Reading | None = None,
+        name: str | None,
+        split: str | None,
+        data_dir: str | None,
+        reading: Reading | None,
     ) -> LabelledPart:
-        """Labelled images.
-
-        Args:
-            name, data_dir, reading: see `find`.
-            split: "train", "validation", "test", or "all", everything with labels. By default the
-                test part if there is one with labels, otherwise all.
-
-        Raises:
-            DataError: there is no such part, it has no labels, or as `find`.
-            UsageError: a name is needed.
-        """
+        """See `SavedModel.dataset`, which then matches the classes to those of the model."""
         by_place = name is None or self._is_own(name)
         found = self.find(name, data_dir, reading, labelled=True)
         name = name or self.config.data
@@ -125,27 +107,27 @@ class RunData:
         return LabelledPart(chosen, split, describe_data(found, parts), notes)
 
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
-        """What it was trained on: the name, and the folder to look in."""
-        if self.description.data is None and not self.in_run:
+        """The name of the data that the model was trained on, and the folder to look in."""
+        if self.description.data is None and run_of(self.path) is None:
             raise UsageError(
-                f"{self.file} does not say where the data lie that it was trained on",
+                f"{self.path} does not say where the data lie that it was trained on",
                 cause="it is not in the directory of its run",
                 fix="give them with --data",
             )
         return self.config.data, data_dir or self.config.data_dir
 
     def _is_own(self, name: str) -> bool:
-        """Whether data are those that the model was trained on, by their place."""
+        """Whether data are at the place of those that the model was trained on."""
         return name == self.config.data or (
             self.config.data not in NAMES
             and os.path.abspath(name) == os.path.abspath(self.config.data)
         )
 
     def _as_in_training(self, parts: dict[str, Dataset]) -> tuple[dict[str, Dataset], bool | None]:
-        """Data cut as those were that the model was trained on; and whether they are others.
+        """Data split as in the training; and whether they differ from the data of the training.
 
-        None says that it is not known. Those that have a part for validation, of which images were
-        held out for it, are others.
+        None means that it is not known. Data that now have a validation part of their own differ
+        from data of which images were held out.
         """
         try:
             splits = cut(parts, self.config.data, self.config.validation)
@@ -170,7 +152,7 @@ class RunData:
 
 
 def _notes_of_own(split: str, changed: bool | None) -> list[str]:
-    """What is to be said of an evaluation on the data that the model was trained on."""
+    """Notes on an evaluation on the data that the model was trained on."""
     notes = []
     if changed:
         notes.append("the data have changed since the model was trained on them")

@@ -1,4 +1,4 @@
-"""Using what a run has saved: its model with the weights in place, and data read as it was."""
+"""`SavedModel`: a trained model with its weights, and data read as for its training."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading
 from gpucnn.data.dataset import match_classes
-from gpucnn.data.found import Found
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.arguments import is_whole
@@ -26,21 +25,21 @@ from gpucnn.training.description import Description, config_of
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
-from gpucnn.training.run import CONFIG, Run
+from gpucnn.training.run import Run, run_of
 from gpucnn.training.run_data import LabelledPart, RunData, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
 
 @dataclass(frozen=True, eq=False)
-class SavedModel:
-    """A model out of a weights file; make one with `load`.
+class SavedModel(RunData):
+    """A model from a weights file; make one with `load`.
 
     Args:
         model: built, with the weights, in evaluation mode.
         path: of the weights file.
-        config: of its run; for a file that lies elsewhere, what the file itself says.
-        description: what the file says of itself.
+        config: of its run; for a file outside of a run, the options in its description.
+        description: the metadata of the file.
     """
 
     model: Module
@@ -65,8 +64,8 @@ class SavedModel:
             weights: "last" or "best"; for a run directory. By default the best of a run with
                 `patience`, and otherwise the last.
             device: where it computes.
-            model: the file and function of a model of one's own, as "my_net.py:build".
-            trust_code: whether the copy of that file which lies in the run may be run.
+            model: the file and function of the user's own model, as "my_net.py:build".
+            trust_code: whether to run the copy of that file in the run.
 
         Raises:
             UsageError: `weights` is neither, the run's config.toml is not acceptable, or its model
@@ -118,15 +117,6 @@ class SavedModel:
     def image_shape(self) -> tuple[int, ...]:
         return self.description.image_shape
 
-    def find(
-        self,
-        name: str | Path | None = None,
-        data_dir: str | None = None,
-        reading: Reading | None = None,
-    ) -> Found:
-        """Images as the model takes them, whatever their labels: `RunData.find`."""
-        return self._data.find(name, data_dir, reading)
-
     def dataset(
         self,
         name: str | None = None,
@@ -137,32 +127,31 @@ class SavedModel:
         """Labelled data to evaluate on, the classes matched to those of the model by name.
 
         Args:
-            name, split, data_dir, reading: see `RunData.part`.
+            name, data_dir, reading: see `find`.
+            split: "train", "validation", "test", or "all", everything with labels. By default the
+                test part if there is one with labels, otherwise all.
 
         Raises:
-            DataError: as `RunData.part`, or they have classes that the model does not know.
+            DataError: as `find`; there is no such part, or it has no labels, or a class that the
+                model does not know.
             UsageError: a name is needed.
         """
-        part = self._data.part(name, split, data_dir, reading)
+        part = self._part(name, split, data_dir, reading)
         self.check_shape(part.dataset.images, part.dataset.name)
         dataset, matched = self._matched(part.dataset)
         notes = [*part.notes, matched] if matched else part.notes
         return part._replace(dataset=dataset, notes=notes)
 
-    @property
-    def _data(self) -> RunData:
-        return RunData(self.config, self.description, self.path, run_of(self.path) is not None)
-
     def evaluate(self, dataset: Dataset | LabelledPart) -> dict[str, float]:
-        """{"loss", "accuracy"} on a data set; `report` says more, and takes and raises the same."""
+        """{"loss", "accuracy"} on a data set; arguments and errors are those of `report`."""
         report = self.report(dataset)
         return {"loss": report.loss, "accuracy": report.accuracy}
 
     def report(self, dataset: Dataset | LabelledPart) -> Report:
-        """Loss and accuracy on a data set, and what was taken for what.
+        """Loss, accuracy and confusion matrix on a data set.
 
         Args:
-            dataset: what `dataset` gives, or other images as `predict` takes them, with labels.
+            dataset: the result of `dataset`; or images as `predict` takes them, with labels.
 
         Raises:
             DtypeError: the images are not pixels, as in `predict`.
@@ -190,10 +179,10 @@ class SavedModel:
         return Report.of(dataset.labels, answers, self.class_names, **result)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the model says of each class, (N, classes), for images, uint8 (N, C, H, W).
+        """The probability of each class, (N, classes), for images, uint8 (N, C, H, W).
 
-        They are probabilities; after training with `mean_squared_error` the outputs, which may lie
-        outside [0, 1]. See `gpucnn.training.metrics.LOSSES`.
+        After training with `mean_squared_error` it is the output, which may be outside [0, 1]; see
+        `gpucnn.training.metrics.LOSSES`.
 
         Raises:
             DtypeError: the images are not uint8; a model that was trained on floats takes those.
@@ -203,10 +192,10 @@ class SavedModel:
         return self._predictions(self._outputs(images))
 
     def classify(self, images: NDArray[np.uint8], top: int = 3) -> list[list[dict[str, Any]]]:
-        """For each image the `top` classes that `predict` puts highest, highest first.
+        """The `top` most probable classes of each image, the most probable first.
 
         Returns:
-            {"label", "probability"} of each; the second is what `predict` gives.
+            {"label", "probability"} of each; the probability is that of `predict`.
 
         Raises:
             UsageError: `top` is no number of at least 1. For the others see `predict`.
@@ -214,7 +203,7 @@ class SavedModel:
         if not is_whole(top) or top < 1:
             raise UsageError(f"top is {top!r}", cause="it counts classes", fix="give top=3")
         outputs = self._outputs(images)
-        # Ordered by the outputs, as `report` is: of probabilities two may be rounded to one number.
+        # By the outputs, as in `report`: two probabilities may be rounded to the same number.
         return [
             [
                 {"label": self.class_names[k], "probability": float(row[k])}
@@ -224,7 +213,7 @@ class SavedModel:
         ]
 
     def _outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The outputs (N, classes), which batches do not change: those that `report` looks at."""
+        """The outputs (N, classes), equal to those of `report` whatever the number of images."""
         self._check_images(images, "this array")
         dataset = Dataset("the images", images, None, len(self.class_names))
         if not len(images):
@@ -259,7 +248,7 @@ class SavedModel:
         return match_classes(dataset, self.class_names, self.description.label_values)
 
     def _check_images(self, images: Any, name: str) -> None:
-        """Raise an error for what is not pixels of the shape that the model takes."""
+        """Raise an error unless the images are pixels of the shape that the model takes."""
         if not isinstance(images, np.ndarray):
             raise DtypeError(
                 f"the images are a {type(images).__name__}",
@@ -295,19 +284,12 @@ class SavedModel:
         )
 
 
-def run_of(file: Path) -> Path | None:
-    """The directory of the run that a weights file lies in; None if it lies elsewhere."""
-    folder = file.absolute().parent.parent
-    in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
-    return file.parent.parent if in_run else None
-
-
 def _checked(code: Code | None, sha256: str) -> Code:
-    """The code, if it is what the weights were trained with.
+    """The code, checked to be the code that the weights were trained with.
 
     Raises:
         UsageError: it is given in another form than my_net.py:build.
-        DataError: it is another.
+        DataError: it is other code.
     """
     if code is None:
         raise UsageError(

@@ -1,17 +1,15 @@
-"""What a training stands at: model, optimizer, batches, and the count of steps."""
+"""`Trainer`: the state of a training, which is model, optimizer, batches and the count of steps."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
 
-import numpy as np
-
 from gpucnn import backend as backends
-from gpucnn import optim, schedules
+from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu import parallel as cpu
 from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
@@ -24,35 +22,34 @@ from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
+from gpucnn.training.rates import learning_rates
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import start_from
 
-MOST_STEPS = 10**8  # of a training: the table of their learning rates takes 400 MB
 _PROGRESS = {
     "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
 }  # fmt: skip
 
 
 class Trainer:
-    """A training that `fit` drives step by step, and that callbacks look at.
+    """A training that `fit` drives step by step, and that callbacks can read.
 
     Args:
         model: built, or else built here for the images, with the seed of `config`.
-        data: what `gpucnn.data.load` gives.
-        config: of it, `data` and `data_dir` are only put on record here; so is `model`, but for
-            the default learning rate of adam and adamw, which is that of the model it names.
-        about: what else the description of its weights is to say, as JSON values.
+        data: the result of `gpucnn.data.load`.
+        config: its `data` and `data_dir` are only recorded here; so is `model`, except that it
+            decides the default learning rate of adam and adamw.
+        about: more entries for the description of its weights, JSON values.
 
     Attributes:
-        step: steps done so far, `total_steps` in the end.
-        steps_per_epoch: batches of an epoch.
-        records: of the epochs done so far, as in `History`.
-        stop: why to end the training, or None; a callback may set it.
+        step: the number of steps done; `total_steps` in the end.
+        records: one for each epoch done, as in `History`.
+        stop: the reason to end the training, or None; a callback may set it.
         run: the run directory, or None; set by `fit`.
 
     Raises:
-        UsageError: the options do not go together with each other or with the data.
+        UsageError: the options do not fit each other or the data.
     """
 
     def __init__(
@@ -104,25 +101,12 @@ class Trainer:
             offset=self.offset,
             limit_batches=config.limit_batches,
         )
-        self._count_steps()
         self.validation = self._evaluation_loader(validation)
         self.test = self._evaluation_loader(test)
         if config.patience and self.validation is None:
             raise UsageError(
                 "early stopping needs a validation set, and there is none",
                 fix="hold images out, as in --validation 200, or leave out --patience",
-            )
-
-    def _count_steps(self) -> None:
-        epochs = self.config.epochs
-        self.steps_per_epoch = self.loader.steps_per_epoch
-        self.total_steps = self.steps_per_epoch * epochs
-        if self.total_steps > MOST_STEPS:
-            raise UsageError(
-                f"epochs is {epochs}, which makes {self.total_steps:.3g} steps",
-                cause=f"a training has at most {MOST_STEPS:.0e}: each has its learning rate in a"
-                " table",
-                fix=f"give --epochs {max(MOST_STEPS // self.steps_per_epoch, 1)} or less",
             )
 
     def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
@@ -136,23 +120,7 @@ class Trainer:
 
     def _prepare_step(self) -> None:
         config = self.config.resolved(self.backend.name)
-        assert config.learning_rate is not None  # that is what `resolved` is for
-        with np.errstate(over="ignore"):
-            self.learning_rates = schedules.table(
-                config.schedule,
-                config.learning_rate,
-                self.total_steps,
-                warmup_steps=config.warmup_steps,
-                step_every=min(config.step_epochs * self.steps_per_epoch, self.total_steps),
-                step_factor=config.step_factor,
-            )
-        if not np.isfinite(self.learning_rates).all():
-            raise UsageError(
-                "the learning rate becomes larger than a float32 can be",
-                cause=f"learning_rate is {config.learning_rate:.3g}, schedule {config.schedule}"
-                + f" with step_factor {config.step_factor:.3g}" * (config.schedule == "step"),
-                fix="lower --lr or --step-factor" if config.schedule == "step" else "lower --lr",
-            )
+        self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
         self._train_step = TrainStep(
@@ -160,7 +128,7 @@ class Trainer:
         )
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
-        assert config.learning_rate is not None
+        assert config.learning_rate is not None  # `resolved` decides it
         options = {
             "momentum": config.momentum,
             "nesterov": config.nesterov or None,
@@ -169,9 +137,10 @@ class Trainer:
         given: dict[str, Any] = {key: value for key, value in options.items() if value is not None}
         return optim.get(config.optimizer, self.model, config.learning_rate, **given)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """The outputs that the loss is of."""
-        return self.model(images)
+    @property
+    def forward(self) -> Callable[[Tensor], Tensor]:
+        """The function from images to the outputs that the loss takes."""
+        return self.model
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
@@ -179,8 +148,18 @@ class Trainer:
         self._train_step.rates = self.backend.asarray(self.learning_rates)
 
     @property
+    def steps_per_epoch(self) -> int:
+        """The number of batches of an epoch."""
+        return self.loader.steps_per_epoch
+
+    @property
+    def total_steps(self) -> int:
+        """The number of steps of the whole training."""
+        return self.steps_per_epoch * self.config.epochs
+
+    @property
     def epochs_done(self) -> int:
-        """Epochs whose steps are all done; so the epoch of the next step, counted from 0."""
+        """The number of epochs whose steps are all done: the epoch of the next step, from 0."""
         return self.step // self.steps_per_epoch
 
     @property
@@ -195,12 +174,12 @@ class Trainer:
 
     @property
     def record_due(self) -> bool:
-        """Whether the last epoch has all its steps, but was not validated and put on record."""
+        """Whether the last epoch has all its steps, but no validation and no record yet."""
         return len(self.records) < self.epochs_done
 
     @property
     def seconds(self) -> float:
-        """How long it has been trained, with the sessions before an interruption."""
+        """The time of the training, sessions before an interruption included."""
         return self._clock.total
 
     def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
@@ -282,7 +261,7 @@ class Trainer:
         )
 
     def snapshot(self) -> Checkpoint:
-        """All that is needed to go on from here, copied to the host."""
+        """A copy, on the host, of everything that is needed to go on from here."""
         return Checkpoint(
             weights=self.model.state_dict(),
             description=self._description(),
@@ -302,7 +281,7 @@ class Trainer:
         return digest([part.dataset for part in (self.loader, self.validation) if part])
 
     def _state(self) -> dict[str, Any]:
-        """What a checkpoint holds beside the weights: arrays on the device by name."""
+        """The arrays of a checkpoint beside the weights: on the device, by name."""
         steps = {f"counters/{path}": array for path, array in counters(self.model).items()}
         return {**self.optimizer.arrays(), "totals": self.totals.sums, **steps}
 
@@ -328,7 +307,7 @@ class Trainer:
         }
 
     def start_from(self, path: str) -> str:
-        """Begin with trained weights, as `gpucnn.training.transfer` says; what was done, in words.
+        """Begin with trained weights, by `gpucnn.training.transfer`; returns a sentence about it.
 
         Raises:
             DataError, WeightsMismatchError: there are none, or they are of another model.
@@ -342,15 +321,15 @@ class Trainer:
         return said
 
     def restore(self, checkpoint: Checkpoint, longer: bool = False) -> None:
-        """Go to where a snapshot was taken, in a training with the same options and data.
+        """Continue from a snapshot of a training with the same options and data.
 
         Args:
             longer: whether this training may have another number of epochs.
 
         Raises:
             WeightsMismatchError: it is of another model.
-            UsageError: an option that decides the result is not what it was.
-            DataError: the images are not those of the snapshot, or it is not one of a trainer.
+            UsageError: an option that decides the result has changed.
+            DataError: the images have changed, or it is no snapshot of a trainer.
         """
         progress = checkpoint.progress
         require(progress, _PROGRESS, "the checkpoint")
@@ -360,8 +339,9 @@ class Trainer:
             cause=f"the images or labels of {self.data.name} are others",
             fix="restore the data, or start another run",
         )
-        if not self._fits(checkpoint.description):  # the weights would not fit either
-            raise others
+        shape, names = (checkpoint.description.get(k, ()) for k in ("image_shape", "class_names"))
+        if shape != list(self.data.image_shape) or len(names) != self.data.classes:
+            raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
@@ -380,12 +360,6 @@ class Trainer:
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
         self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
-
-    def _fits(self, description: dict[str, Any]) -> bool:
-        """Whether the images have the shape and the number of classes of a description."""
-        classes = len(description.get("class_names", ()))
-        shape = list(self.data.image_shape)
-        return description.get("image_shape") == shape and classes == self.data.classes
 
 
 class _Clock:

@@ -17,8 +17,7 @@ from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
-from gpucnn.training.run import Run
-from gpucnn.training.saved import run_of
+from gpucnn.training.run import Run, run_of
 
 
 def start_from(
@@ -29,8 +28,7 @@ def start_from(
 ) -> tuple[Description, str]:
     """Copy trained weights into a built model of the same layers.
 
-    The last layer stays new if the weights are of other classes: by their names, their number or
-    their order.
+    The last layer stays new if the classes of the weights differ in names, number or order.
 
     Args:
         path: a run, whose best weights are taken if it has `patience`, or a .safetensors file.
@@ -39,7 +37,7 @@ def start_from(
         class_names: of its outputs.
 
     Returns:
-        What the weights file says of itself, and what was copied, in words.
+        The description in the weights file, and a sentence about what was copied.
 
     Raises:
         DataError: there are no such weights.
@@ -85,7 +83,7 @@ def network_of(path: str | os.PathLike[str]) -> str:
 
     Raises:
         DataError: there are no such weights.
-        UsageError: the network is code of its author's that is not kept with them.
+        UsageError: the network is code of its author, and there is no copy beside them.
     """
     file = _weights_file(path)
     _, metadata = checkpoint.load_weights(file)
@@ -105,7 +103,7 @@ def _weights_file(path: str | os.PathLike[str]) -> Path:
 
 
 def _network(file: Path, metadata: dict[str, Any]) -> str | None:
-    """The network that the metadata of a weights file name; None if it is not here."""
+    """The network that the metadata of a weights file name; None if it is not available."""
     name, folder = str(metadata.get("model")), run_of(file)
     code = Code.parse(name)
     if code is not None and folder is not None and Run(folder).has_code:

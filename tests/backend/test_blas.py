@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.backend.cpu import parallel
-from gpucnn.backend.cpu.parallel import blas_problem
+from gpucnn.backend.cpu import diagnosis
+from gpucnn.backend.cpu.diagnosis import blas_problem
 
 NEHALEM, AVX2, AVX512 = ["X86_V2"], ["X86_V2", "X86_V3"], ["X86_V3", "X86_V4", "AVX512_ICL"]
 
@@ -21,7 +21,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Any:
     def pretend(features: list[str], *libraries: tuple[str, str], coretype: str = "") -> None:
         blas = [SimpleNamespace(internal_api=api, architecture=core) for api, core in libraries]
         simd = {"SIMD Extensions": {"baseline": features[:1], "found": features[1:]}}
-        monkeypatch.setattr(parallel, "_blas", lambda: blas)
+        monkeypatch.setattr(diagnosis, "blas_libraries", lambda: blas)
         monkeypatch.setattr(np, "show_config", lambda mode: simd)
         monkeypatch.setenv("OPENBLAS_CORETYPE", coretype)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,9 +11,11 @@ import pytest
 import threadpoolctl
 from calls import Calls
 from checks import assert_close
+from processes import run_python
 
 import gpucnn.backend
-from gpucnn.backend.cpu.backend import _ROW_BYTES, CpuBackend
+from gpucnn.backend.cpu.backend import CpuBackend
+from gpucnn.backend.cpu.dense import _ROW_BYTES
 from gpucnn.errors import DtypeError, UsageError
 
 MB = 2**20
@@ -75,9 +75,11 @@ weight = cpu.conv2d_backward_weight(g, x, (4, 4, 3, 3), padding=1)
 forward = cpu.conv2d_forward(x, weight)
 print(hashlib.sha256(weight.tobytes() + forward.tobytes() + cpu.bias_grad(g).tobytes()).hexdigest())
 """
-    digests = {run(code, GPUCNN_THREADS=n, GPUCNN_NUMBA=numba)[0] for n in ("1", "2", "5")}
+    digests = {
+        run_python(code, GPUCNN_THREADS=n, GPUCNN_NUMBA=numba).stdout for n in ("1", "2", "5")
+    }
     assert len(digests) == 1
-    assert len(digests.pop()) == 64
+    assert len(digests.pop().strip()) == 64
 
 
 def test_calls_from_several_threads_do_not_meet(cpu, threads):
@@ -131,32 +133,17 @@ def test_a_number_of_threads_below_one(threads, count):
         threads.set_threads(count)
 
 
-def run(code, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-        check=False,
-    )
-    return done.stdout.strip(), done.stderr
-
-
 def test_threads_come_from_the_environment():
     code = "from gpucnn.backend.cpu import parallel as cpu; print(cpu.get_threads())"
-    assert run(code, GPUCNN_THREADS="3")[0] == "3"
+    assert run_python(code, GPUCNN_THREADS="3").stdout == "3\n"
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    environment = {k: v for k, v in os.environ.items() if k != "GPUCNN_THREADS"}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True
-    )
-    assert int(done.stdout) == usable
+    assert int(run_python(code).stdout) == usable
 
 
 @pytest.mark.parametrize("value", ["0", "two", "-4"])
 def test_a_bad_number_in_the_environment_is_named(value):
     code = "from gpucnn.backend.cpu import parallel as cpu; cpu.get_threads()"
-    _, err = run(code, GPUCNN_THREADS=value)
+    err = run_python(code, GPUCNN_THREADS=value).stderr
     assert "UsageError" in err
     assert "GPUCNN_THREADS" in err
 

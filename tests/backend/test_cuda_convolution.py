@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 import reference
 from checks import assert_close, assert_same_bits
+from selection import slow_except
 
 from gpucnn.backend.cuda import convolution as cuda_convolution
 from gpucnn.backend.cuda import dense as cuda_matmul
 from gpucnn.backend.cuda import tiles as cuda_tiles
-from gpucnn.backend.cuda.tiles import STEP, TILES, Plan, plan
+from gpucnn.backend.cuda.tiles import STEP, TILES, TilePlan, plan
 from gpucnn.errors import UsageError
 
 
@@ -40,7 +41,7 @@ def force(gpu, monkeypatch):
 def planned(tile, parts, terms):
     share = -(-max(terms, 1) // parts)
     depth = -(-share // STEP) * STEP
-    return Plan(*tile, max(1, -(-terms // depth)), depth)
+    return TilePlan(*tile, max(1, -(-terms // depth)), depth)
 
 
 def misaligned(gpu, array):
@@ -52,9 +53,9 @@ def misaligned(gpu, array):
 
 def surrounded(gpu, array):
     """The array on the device, aligned, in memory full of NaN: what reads beyond it will show."""
-    room = np.full(array.size + 128, np.nan, array.dtype)
-    room[64:-64] = array.ravel()
-    return gpu.asarray(room)[64:-64].reshape(array.shape)
+    memory = np.full(array.size + 128, np.nan, array.dtype)
+    memory[64:-64] = array.ravel()
+    return gpu.asarray(memory)[64:-64].reshape(array.shape)
 
 
 class Problem(NamedTuple):
@@ -137,6 +138,9 @@ WIDER = {
     "empty batch": ((0, 5, 5, 6), (3, 5, 3, 3), {}),
 }
 both = {f"narrow, {name}": case for name, case in NARROW.items()} | WIDER
+offsets = pytest.mark.parametrize(
+    "wide", slow_except([False, True], False), ids=["32-bit", "64-bit"]
+)
 every_case = pytest.mark.parametrize("case", list(both.values()), ids=list(both))
 narrow = pytest.mark.parametrize("case", list(NARROW.values()), ids=list(NARROW))
 
@@ -147,14 +151,30 @@ def test_naive(gpu, force, case, dtype):
     check(gpu, *case, dtype=dtype)
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
+@offsets
+@every_case
+def test_shared(gpu, force, case, dtype, wide):
+    force("shared", wide)
+    check(gpu, *case, dtype=dtype, relu=True)
+
+
+@pytest.mark.parametrize("channels", [15, 16, 17])
+@pytest.mark.parametrize("filters", [15, 16, 17])
+def test_shared_tiles_that_are_full_and_not(gpu, force, filters, channels):
+    """Rows, columns and terms of the sum below, at and above a multiple of 16."""
+    force("shared")
+    for size in (3, 4, 5):
+        check(gpu, (1, channels, size, 4), (filters, channels, 1, 1), {})
+
+
+@offsets
 @every_case
 def test_tiled(gpu, force, case, wide):
     force("tiled", wide)
     check(gpu, *case)
 
 
-@pytest.mark.parametrize("wide", [False, True], ids=["32-bit", "64-bit"])
+@offsets
 @narrow
 def test_direct(gpu, force, case, wide):
     force(None, wide)  # all of them but the weights of 7x7 with several filters go there
@@ -163,7 +183,7 @@ def test_direct(gpu, force, case, wide):
 
 @pytest.mark.parametrize("parts", [1, 3, 11])
 @pytest.mark.parametrize("tile", TILES, ids=str)
-@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("kernel", slow_except([1, 2, 3, 5], 3))
 def test_every_tile(gpu, force, tile, kernel, parts):
     """130 filters, 10 channels and 210 pixels: the last tiles are cut both ways."""
     force("tiled", tile=tile, parts=parts)
@@ -203,13 +223,13 @@ def test_direct_in_several_rounds(gpu, force):
     check(gpu, (17, 1, 20, 18), (2, 1, 3, 3), {})
 
 
-def test_naive_and_tiled_sums_are_reproducible(gpu, rng, force):
+def test_sums_are_reproducible(gpu, rng, force):
     """Split sums are added in a fixed order: the same bits every time."""
     x, w, g = (
         gpu.asarray(rng.standard_normal(s).astype("float32"))
         for s in ((4, 16, 9, 9), (8, 16, 3, 3), (4, 8, 7, 7))
     )
-    for algorithm in ("naive", "tiled"):
+    for algorithm in ("naive", "shared", "tiled"):
         force(algorithm, tile=(64, 64), parts=5)
         runs = [
             (
@@ -223,11 +243,11 @@ def test_naive_and_tiled_sums_are_reproducible(gpu, rng, force):
             assert_same_bits(first, second)
 
 
-def test_nan_and_infinity_pass_through_every_rung(gpu, force):
+def test_nan_and_infinity_pass_through_every_algorithm(gpu, force):
     x = np.ones((1, 1, 4, 4), dtype=np.float32)
     x[0, 0, 0, 0], x[0, 0, 3, 3] = np.nan, np.inf
     w = np.full((1, 1, 2, 2), -1, dtype=np.float32)
-    for algorithm in ("naive", "tiled", "direct"):
+    for algorithm in ("naive", "shared", "tiled", "direct"):
         force(algorithm)
         y = gpu.to_numpy(gpu.conv2d_forward(gpu.asarray(x), gpu.asarray(w), activation="relu"))
         want = np.zeros((3, 3), dtype=np.float32)
@@ -235,7 +255,7 @@ def test_nan_and_infinity_pass_through_every_rung(gpu, force):
         np.testing.assert_array_equal(y[0, 0], want)
 
 
-def test_a_rung_that_cannot_take_the_arguments(gpu, force):
+def test_an_algorithm_that_cannot_take_the_arguments(gpu, force):
     x, w = gpu.asarray(np.ones((1, 5, 4, 4))), gpu.asarray(np.ones((2, 5, 3, 3)))
     g = gpu.asarray(np.ones((1, 2, 2, 2)))
     force("tiled")
@@ -278,6 +298,22 @@ def test_what_is_chosen(gpu, monkeypatch):
         assert [args[1].split("_")[-1] for args in launched] == [expected] * 3
 
 
+@every_case
+def test_shared_is_taken_only_where_it_is_forced(gpu, monkeypatch, dtype, case):
+    launched = []
+    monkeypatch.setattr(
+        type(gpu.launcher), "launch", lambda self, *args, **_: launched.append(args[1])
+    )
+    x_shape, w_shape, options = case
+    x, w = gpu.launcher.empty(x_shape, dtype), gpu.launcher.empty(w_shape, dtype)
+    grad_y = gpu.conv2d_forward(x, w, **options)
+    gpu.conv2d_backward_input(grad_y, w, x_shape, **options)
+    gpu.conv2d_backward_weight(grad_y, x, w_shape, **options)
+    gpu.matmul(w.reshape(len(w), -1), w.reshape(len(w), -1), transpose_b=True)
+    assert len(launched) >= 4
+    assert not any(name.endswith("_shared") for name in launched)
+
+
 # ---- the plan of a tiled product ---------------------------------------------------------------
 
 
@@ -310,11 +346,11 @@ def test_a_long_sum_of_few_outputs_gets_blocks_for_most_multiprocessors():
 # ---- the matrix product ------------------------------------------------------------------------
 
 
-def check_matmul(gpu, rng, sizes, transpose_a, transpose_b, place=None):
+def check_matmul(gpu, rng, sizes, transpose_a, transpose_b, place=None, dtype="float32"):
     place = place or (lambda array: surrounded(gpu, array))
     M, K, N = sizes
     shapes = ((K, M) if transpose_a else (M, K), (N, K) if transpose_b else (K, N), (N,))
-    a, b, bias = (rng.standard_normal(shape).astype("float32") for shape in shapes)
+    a, b, bias = (rng.standard_normal(shape).astype(dtype) for shape in shapes)
     options = {"transpose_a": transpose_a, "transpose_b": transpose_b, "activation": "relu"}
     got = gpu.matmul(place(a), place(b), bias=place(bias), **options)
     want = (a.T if transpose_a else a).astype(float) @ (b.T if transpose_b else b) + bias
@@ -334,6 +370,14 @@ def test_matmul(gpu, rng, force, tile, transpose_a, transpose_b):
     check_matmul(gpu, rng, (68, 20, 8), transpose_a, transpose_b, place)
 
 
+@pytest.mark.parametrize("transpose_b", [False, True])
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (16, 32, 48), (33, 17, 15), (5, 0, 40)], ids=str)
+def test_shared_matmul(gpu, rng, force, dtype, sizes, transpose_a, transpose_b):
+    force("shared")
+    check_matmul(gpu, rng, sizes, transpose_a, transpose_b, dtype=dtype)
+
+
 @pytest.mark.parametrize("which", [0, 1], ids=["a", "b"])
 def test_one_operand_alone_allows_no_packs(gpu, rng, force, which):
     """It is not aligned, or its rows are no multiple of four; the other one would allow them."""
@@ -345,7 +389,7 @@ def test_one_operand_alone_allows_no_packs(gpu, rng, force, which):
     check_matmul(gpu, rng, [(8, 9, 20), (8, 20, 9)][which], False, False)
 
 
-@pytest.mark.parametrize("algorithm", ["naive", "tiled"])
+@pytest.mark.parametrize("algorithm", ["naive", "shared", "tiled"])
 def test_matmul_with_wide_offsets(gpu, rng, force, algorithm):
     force(algorithm, wide=True)
     for transposes in ((False, False), (True, False), (False, True), (True, True)):

@@ -278,16 +278,16 @@ IMAGES = [(2, 3, 8, 12), (1, 2, 7, 16), (2, 1, 9, 8), (1, 3, 5, 10), (3, 1, 6, 7
 @pytest.mark.parametrize("shape", IMAGES)
 @pytest.mark.parametrize(("kernel", "options"), WINDOWS)
 def test_max_pooling_is_that_of_the_cpu(gpu, place, dtype, rng, shape, kernel, options):
-    """The same maxima, winners and sums, with ties, NaN and infinities."""
+    """The same maxima, argmax and sums, with ties, NaN and infinities."""
     values = np.array([-np.inf, -2, -1, 1, 2, 3, np.inf, np.nan], dtype=dtype)
     x = rng.choice(values, shape, p=[0.3, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1])
     y, argmax = gpu.max_pool2d_forward(place(x), kernel, **options)
-    want, winners = CPU.max_pool2d_forward(x, kernel, **options)
+    want, want_argmax = CPU.max_pool2d_forward(x, kernel, **options)
     np.testing.assert_array_equal(gpu.to_numpy(y), want)
-    assert_same_bits(gpu.to_numpy(argmax), winners, "argmax")
+    assert_same_bits(gpu.to_numpy(argmax), want_argmax, "argmax")
     grad = rng.standard_normal(want.shape).astype(dtype)
-    got = gpu.max_pool2d_backward(place(grad), place(winners), shape, kernel, **options)
-    want = CPU.max_pool2d_backward(grad, winners, shape, kernel, **options)
+    got = gpu.max_pool2d_backward(place(grad), place(want_argmax), shape, kernel, **options)
+    want = CPU.max_pool2d_backward(grad, want_argmax, shape, kernel, **options)
     assert_same_bits(gpu.to_numpy(got), want, "grad_x")
 
 
@@ -306,9 +306,9 @@ def test_the_number_of_the_last_tap_fits(gpu, kernel, name):
     x = np.zeros((2, 1, 32, 34), dtype=np.float32)
     x[..., kernel[0] - 1, kernel[1] - 1] = 1
     _, argmax = gpu.max_pool2d_forward(gpu.asarray(x), kernel)
-    want, winners = CPU.max_pool2d_forward(x, kernel)
+    want, want_argmax = CPU.max_pool2d_forward(x, kernel)
     assert argmax.dtype == name
-    assert_same_bits(gpu.to_numpy(argmax), winners)
+    assert_same_bits(gpu.to_numpy(argmax), want_argmax)
     grad = gpu.max_pool2d_backward(gpu.asarray(want), argmax, x.shape, kernel)
     np.testing.assert_array_equal(gpu.to_numpy(grad), x)
 

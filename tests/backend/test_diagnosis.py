@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from processes import run_python
 
 from gpucnn.backend.cuda import diagnosis
 from gpucnn.backend.cuda.diagnosis import cuda_facts, cuda_problem
@@ -227,8 +226,8 @@ def test_on_this_machine_nothing_is_printed_and_little_is_loaded() -> None:
         "assert there or problem.cause and problem.fix\n"
         "diagnosis.cuda_facts()"
     )
-    done = subprocess.run([sys.executable, "-W", "error", "-c", code], capture_output=True)
-    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    done = run_python(code, PYTHONWARNINGS="error")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_packages_are_told_apart(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,19 @@ extern "C" __global__ void __launch_bounds__(THREADS, 2) work(
     tap_t *y, const unsigned int *step, index_t n, float scale, real eps) {
 }
 extern "C" __global__ void odd(wchar_t c) {}
+
+struct Mixed {
+    unsigned char kind;  // then 7 bytes of padding, for the number below
+    double scale;        // a comment; with a semicolon
+    int N, C,
+        H;
+    index_t n;
+    real eps;
+};
+struct Nested { Mixed mixed; unsigned int count; };
+struct Odd { int sizes[2]; };
+extern "C" __global__ void by_value(const real *x, const Mixed m, Nested n) {}
+extern "C" __global__ void array_inside(Odd o) {}
 """
 CONSTANTS = {"TAP": "unsigned char", "THREADS": 32}
 
@@ -88,6 +102,56 @@ def test_numbers_get_the_declared_types(recorder):
     assert [type(v) for v in values[3:]] == [np.int32, np.float32, np.float32]
     recorder.launch("mine", "work", 3, 32, *arguments("float64"), **CONSTANTS)
     assert [type(v) for v in recorder.runs[1][3][3:]] == [np.int32, np.float32, np.float64]
+
+
+MIXED = (3, 0.5, 1, -2, 2**31 - 1, 7, 1e-5)
+
+
+def test_a_struct_has_the_layout_of_c(recorder):
+    x = np.zeros(4, np.float32)
+    recorder.launch("mine", "by_value", 1, 32, x, MIXED, (MIXED, 2**32 - 1), **CONSTANTS)
+    ((_, _, _, (_, mixed, nested)),) = recorder.runs
+    want = struct.pack("=B7xdiiiif4x", *MIXED)
+    assert_lies_as(mixed, want)
+    assert_lies_as(nested, want + struct.pack("=I4x", 2**32 - 1))
+    # 64-bit offsets, and doubles for `real`.
+    recorder.wide = True
+    recorder.launch("mine", "by_value", 1, 32, x.astype(float), MIXED, (MIXED, 0), **CONSTANTS)
+    assert_lies_as(recorder.runs[1][3][1], struct.pack("=B7xdiii4xqd", *MIXED))
+
+
+def assert_lies_as(value, memory):
+    """Equal but for the padding between fields, which may hold anything."""
+    assert len(value.tobytes()) == len(memory)
+    assert value == np.frombuffer(memory, value.dtype)[0]
+
+
+@pytest.mark.parametrize(
+    ("position", "value", "words"),
+    [
+        (0, 256, "m.kind is 256"),
+        (2, -(2**31) - 1, "m.N is -2147483649"),
+        (4, 2**31, "m.H is 2147483648"),
+        (3, 0.5, "m.C is 0.5"),
+        (5, 2**31, "m.n is 2147483648"),
+    ],
+)
+def test_each_field_of_a_struct_is_checked(recorder, position, value, words):
+    values = (*MIXED[:position], value, *MIXED[position + 1 :])
+    x = np.zeros(4, np.float32)
+    with pytest.raises(ShapeError, match=words):
+        recorder.launch("mine", "by_value", 1, 32, x, values, (MIXED, 0), **CONSTANTS)
+    with pytest.raises(ShapeError, match=words.replace("m.", "n.mixed.", 1)):
+        recorder.launch("mine", "by_value", 1, 32, x, MIXED, (values, 0), **CONSTANTS)
+    assert recorder.runs == []
+
+
+@pytest.mark.parametrize("values", [MIXED[:-1], (*MIXED, 1)], ids=["too few", "too many"])
+def test_a_struct_takes_a_number_for_each_field(recorder, values):
+    x = np.zeros(4, np.float32)
+    with pytest.raises(KernelError, match=f"m has 7 fields, {len(values)} numbers") as caught:
+        recorder.launch("mine", "by_value", 1, 32, x, values, (MIXED, 0), **CONSTANTS)
+    assert "kind, scale, N, C, H, n, eps" in caught.value.cause
 
 
 def test_a_variant_is_compiled_once(recorder):
@@ -200,6 +264,7 @@ def test_what_is_wrong_with_a_kernel_itself(recorder):
         ("work", [], "takes 6 arguments, 0 were given"),
         ("absent", [], "no kernel absent"),
         ("odd", [1], "parameter c of type wchar_t"),
+        ("array_inside", [(1, 2)], "parameter o of type Odd"),
     ):
         with pytest.raises(KernelError, match=words):
             recorder.launch("mine", name, 1, 32, *args, **CONSTANTS)

@@ -185,3 +185,67 @@ def test_a_beta_that_is_no_weight(backend, betas):
     arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
     with pytest.raises(UsageError, match=next(iter(betas))):
         backend.adam_update(*arrays, learning_rate=0.1, step=1, **betas)
+
+
+@pytest.mark.parametrize(
+    ("name", "bad"),
+    [
+        (name, bad)
+        for name in ("learning_rate", "step", "found_inf")
+        for bad in ("0.1", [0.1], None, 1j, "two", "none", "elsewhere")
+        if (name, bad) != ("found_inf", None)
+    ],
+)
+def test_a_scalar_that_is_no_number(backend, name, bad):
+    """The same error on every device: a kernel would read past the end of an array."""
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    scalars = {"learning_rate": 0.1, "step": 1, "found_inf": 0}
+    error = DtypeError
+    if bad == "elsewhere":
+        bad = np.ones(1, np.float32).view(type("Sub", (np.ndarray,), {}))
+    elif bad in ("two", "none"):
+        bad, error = backend.asarray(np.ones(2 * (bad == "two"), np.float32)), ShapeError
+    with pytest.raises(error, match=name):
+        backend.adam_update(*arrays, **scalars | {name: bad})
+    if name == "learning_rate":
+        with pytest.raises(error, match=name):
+            backend.sgd_update(*arrays[:2], None, learning_rate=bad)
+        with pytest.raises(error, match=name):
+            backend.rmsprop_update(*arrays[:3], learning_rate=bad)
+    if name == "step":
+        with pytest.raises(error, match=name):
+            backend.dropout_forward(arrays[0], 0.5, key=(1, 2), step=bad)
+    for array in arrays:
+        np.testing.assert_array_equal(backend.to_numpy(array), 1)
+
+
+@pytest.mark.parametrize("step", [-1, 1.5, 2**32, 2**70, float("nan"), float("inf")])
+def test_a_step_that_is_no_count(backend, step):
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match="counted from 1"):
+        backend.adam_update(*arrays, learning_rate=0.1, step=step)
+    with pytest.raises(UsageError, match="counted from 0"):
+        backend.dropout_forward(arrays[0], 0.5, key=(1, 2), step=step)
+    for array in arrays:
+        np.testing.assert_array_equal(backend.to_numpy(array), 1)
+
+
+def test_adam_counts_from_one_and_dropout_from_zero(backend):
+    arrays = [backend.asarray(np.ones(3, np.float32)) for _ in range(4)]
+    with pytest.raises(UsageError, match="step is 0"):
+        backend.adam_update(*arrays, learning_rate=0.1, step=0)
+    backend.dropout_forward(arrays[0], 0.5, key=(1, 2), step=0)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_scalar_is_an_array_of_one_element(backend, rng, shape):
+    start = rng.standard_normal(5).astype(np.float32)
+    results = []
+    for learning_rate, step in ((0.5, 2), (np.full(shape, 0.5), np.full(shape, 2))):
+        arrays = [backend.asarray(abs(start)) for _ in range(4)]
+        if isinstance(step, np.ndarray):
+            learning_rate = backend.asarray(learning_rate.astype(np.float32))
+            step = backend.asarray(step.astype(np.uint32))
+        backend.adam_update(*arrays, learning_rate=learning_rate, step=step, found_inf=0)
+        results.append(backend.to_numpy(arrays[0]))
+    assert_same_bits(*results)

@@ -7,7 +7,6 @@ import faulthandler
 import gc
 import os
 import signal
-import subprocess
 import sys
 import threading
 import time
@@ -18,6 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from processes import run_python
 
 from gpucnn.backend.cpu.parallel import get_threads, parallel, quiet_device, set_threads
 
@@ -224,12 +224,8 @@ def test_a_stretch_of_computation_puts_the_error_state_back():
         assert quiet_device() is not quiet_device()
 
 
-def run(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", "from gpucnn.backend.cpu.parallel import *\n" + code],
-        capture_output=True, text=True, check=False, timeout=SECONDS,
-        env={**os.environ, **environment},
-    )  # fmt: skip
+def run(code: str, **environment: str) -> Any:
+    return run_python("from gpucnn.backend.cpu.parallel import *\n" + code, **environment)
 
 
 def test_one_thread_is_the_caller_s():

@@ -145,7 +145,7 @@ def test_options_that_cannot_be(options, message):
 
 def test_a_device_that_is_not_there(monkeypatch):
     from gpucnn import backend as backends
-    from gpucnn.backend.cuda.diagnosis import Problem
+    from gpucnn.backend.problem import Problem
 
     monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
     monkeypatch.setattr(backends, "cuda_problem", lambda index=0: Problem("no GPU", "buy one"))

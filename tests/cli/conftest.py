@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,9 +14,10 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from processes import environment
 
 from gpucnn import backend as backends
-from gpucnn.backend.cuda.diagnosis import Problem
+from gpucnn.backend.problem import Problem
 from gpucnn.cli.main import main
 
 KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")  # of no run's options
@@ -59,6 +61,34 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     return invoke
 
 
+@pytest.fixture(scope="session")
+def _trainings() -> dict[tuple[str, ...], tuple[Result, Path]]:
+    """Arguments -> what `gpucnn train` left: its result, and a copy of the folder runs/."""
+    return {}
+
+
+@pytest.fixture
+def train_once(
+    run: Command,
+    _trainings: dict[tuple[str, ...], tuple[Result, Path]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Command:
+    """`gpucnn train ARGS`, the first command of a test; equal trainings are done once a session."""
+
+    def train(*args: object) -> Result:
+        key = tuple(map(str, args))
+        if key in _trainings:
+            result, runs = _trainings[key]
+            shutil.copytree(runs, "runs")
+        else:
+            result = run("train", *args)
+            runs = shutil.copytree("runs", tmp_path_factory.mktemp("trained") / "runs")
+            _trainings[key] = result, runs
+        return result
+
+    return train
+
+
 @pytest.fixture
 def quick(run: Command) -> Command:
     """`gpucnn train` on 4 batches of digits, with softmax regression unless told otherwise."""
@@ -71,16 +101,14 @@ def quick(run: Command) -> Command:
 
 
 @pytest.fixture
-def spawn(tmp_path: Path, root: Path) -> Callable[..., subprocess.Popen[str]]:
+def spawn(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
     """Start `gpucnn ARGS` as a process of its own in an empty folder."""
 
     def start(*args: object, **options: Any) -> subprocess.Popen[str]:
-        env = {k: v for k, v in os.environ.items() if not k.startswith("GPUCNN_")}
-        env["PYTHONPATH"] = str(root)
         return subprocess.Popen(
             [sys.executable, "-m", "gpucnn", *map(str, args)],
             cwd=tmp_path,
-            env=env,
+            env=environment(),
             text=True,
             **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
         )

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from data_files import idx_bytes, picture_folder, pixel_table
 from numpy.typing import NDArray
+from selection import slow_except
 
 from gpucnn import data
 
@@ -31,13 +32,6 @@ def make(
     return images.astype(np.uint8), labels
 
 
-def _folder(images: Images, names: list[str], root: Path, kind: str = "png") -> Path:
-    for k, (image, name) in enumerate(zip(images, names, strict=True)):
-        (root / name).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(root / name / f"{k:03}.{kind}")
-    return root
-
-
 def _sizes(root: Path) -> Path:
     """Pictures of two sizes."""
     for file in sorted(root.rglob("*.png"))[::2]:
@@ -45,24 +39,9 @@ def _sizes(root: Path) -> Path:
     return root
 
 
-def _table(images: Images, labels: Any, file: str, header: str = "", last: bool = False) -> Path:
-    rows = images.reshape(len(images), -1).tolist()
-    with open(file, "w", newline="") as stream:
-        writer = csv.writer(stream)
-        if header:
-            names = [f"{header}{k}" for k in range(len(rows[0]))]
-            writer.writerow([*names, "class"] if last else ["label", *names])
-        writer.writerows(
-            [*row, label] if last else [label, *row]
-            for row, label in zip(rows, labels, strict=True)
-        )
-    return Path(file)
-
-
 def _idx(images: Images, labels: NDArray[Any], prefix: str = "") -> Path:
     for kind, array in (("images-idx3", images), ("labels-idx1", labels.astype(np.uint8))):
-        header = bytes([0, 0, 8, array.ndim]) + struct.pack(f">{array.ndim}I", *array.shape)
-        Path(f"{prefix}train-{kind}-ubyte").write_bytes(header + array.tobytes())
+        Path(f"{prefix}train-{kind}-ubyte").write_bytes(idx_bytes(array))
     return Path(f"{prefix}train-images-idx3-ubyte")
 
 
@@ -109,31 +88,33 @@ def _gray(classes: int = 10, **options: Any) -> tuple[Images, NDArray[Any]]:
 DATA: dict[str, Callable[[], tuple[Path, list[str]]]] = {
     # Folders of pictures. The first is what failed: dark digits on light, of MNIST's size.
     "folder-dark-digits": lambda: (
-        _folder((i := _gray(dark=True))[0], _named(i[1], DIGITS), Path("f")), [],
+        picture_folder("f", (i := _gray(dark=True))[0], _named(i[1], DIGITS)), [],
     ),
-    "folder-light-words": lambda: (_folder((i := _gray(6))[0], _named(i[1], MIXED), Path("f")), []),
+    "folder-light-words": lambda: (
+        picture_folder("f", (i := _gray(6))[0], _named(i[1], MIXED)), [],
+    ),
     "folder-color": lambda: (
-        _folder((i := make(COLOR, 6))[0], _named(i[1], MIXED), Path("f"), "webp"), [],
+        picture_folder("f", (i := make(COLOR, 6))[0], _named(i[1], MIXED), "webp"), [],
     ),
     "folder-scaled": lambda: (
-        _sizes(_folder((i := _gray(3))[0], _named(i[1], "x y z"), Path("f"))),
+        _sizes(picture_folder("f", (i := _gray(3))[0], _named(i[1], "x y z"))),
         ["--image-size", "14x18"],
     ),
     "folder-converted": lambda: (
-        _folder((i := _drawn())[0], _named(i[1], DIGITS), Path("f"), "bmp"),
+        picture_folder("f", (i := _drawn())[0], _named(i[1], DIGITS), "bmp"),
         ["--convert", "mnist"],
     ),
     # Tables.
-    "csv-kaggle": lambda: (_table(*_gray(), "t.csv", "pixel"), []),
-    "csv-label-last": lambda: (_table(*_gray(), "t.csv", "px_", last=True), []),
+    "csv-kaggle": lambda: (pixel_table("t.csv", *_gray()), []),
+    "csv-label-last": lambda: (pixel_table("t.csv", *_gray(), "px_", label_last=True), []),
     "csv-words": lambda: (
-        _table((i := make((8, 8), 6))[0], _named(i[1], MIXED), "t.csv", "p"), [],
+        pixel_table("t.csv", (i := make((8, 8), 6))[0], _named(i[1], MIXED), "p"), [],
     ),
     "csv-headless-last": lambda: (
-        _table(*_gray(7), "t.csv", last=True), ["--label-column", "-1"],
+        pixel_table("t.csv", *_gray(7), "", label_last=True), ["--label-column", "-1"],
     ),
     "csv-color": lambda: (
-        _table(*make(COLOR, 4), "t.csv", "pixel"), ["--image-shape", "16x20x3"],
+        pixel_table("t.csv", *make(COLOR, 4)), ["--image-shape", "16x20x3"],
     ),
     # Arrays.
     "npz-gray": lambda: (_npz("a.npz", x=(i := _gray())[0], y=i[1]), []),
@@ -155,21 +136,21 @@ DATA: dict[str, Callable[[], tuple[Path, list[str]]]] = {
     "idx-from-1": lambda: (_idx((i := _gray(26))[0], i[1] + 1, "emnist-letters-"), []),
     # Tables of picture files.
     "list-gray": lambda: (
-        _listed(_folder((i := _gray(3))[0], _named(i[1], "x y z"), Path("f"))), [],
+        _listed(picture_folder("f", (i := _gray(3))[0], _named(i[1], "x y z"))), [],
     ),
     "list-color": lambda: (
-        _listed(_folder((i := make(COLOR, 6))[0], _named(i[1], MIXED), Path("f"))), [],
+        _listed(picture_folder("f", (i := make(COLOR, 6))[0], _named(i[1], MIXED))), [],
     ),
     "list-scaled": lambda: (
-        _listed(_sizes(_folder((i := _gray(3))[0], _named(i[1], "x y z"), Path("f")))),
+        _listed(_sizes(picture_folder("f", (i := _gray(3))[0], _named(i[1], "x y z")))),
         ["--image-size", "12"],
     ),
     "list-converted": lambda: (
-        _listed(_folder((i := _drawn())[0], _named(i[1], DIGITS), Path("f"))),
+        _listed(picture_folder("f", (i := _drawn())[0], _named(i[1], DIGITS))),
         ["--convert", "mnist"],
     ),
     "list-jpeg": lambda: (
-        _listed(_folder((i := make(COLOR, 2))[0], _named(i[1], "n y"), Path("f"), "jpg")), [],
+        _listed(picture_folder("f", (i := make(COLOR, 2))[0], _named(i[1], "n y"), "jpg")), [],
     ),
     # CIFAR-10's binary files.
     **{
@@ -196,7 +177,10 @@ def _train(run: Any, path: Path, options: list[Any]) -> None:
     assert trained.code == 0, trained.err
 
 
-@pytest.mark.parametrize("kind", DATA)
+QUICK = ("folder-dark-digits", "csv-kaggle", "npz-gray", "idx", "list-converted", "cifar-10")
+
+
+@pytest.mark.parametrize("kind", slow_except(DATA, *QUICK))
 def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
     path, options = DATA[kind]()
     _train(run, path, options)
@@ -225,7 +209,9 @@ def test_evaluate_and_predict_agree(kind: str, run: Any) -> None:
             assert score["recall"] == pytest.approx(hits / score["images"])
 
 
-@pytest.mark.parametrize("kind", [kind for kind in DATA if kind.startswith("folder")])
+@pytest.mark.parametrize(
+    "kind", slow_except([kind for kind in DATA if kind.startswith("folder")], "folder-dark-digits")
+)
 def test_pictures_one_by_one(kind: str, run: Any) -> None:
     """The files of a folder named each by each, and by their own truth: the name of the folder."""
     path, options = DATA[kind]()

@@ -12,33 +12,14 @@ from typing import Any
 
 import click
 import pytest
+from click.testing import CliRunner
+from processes import run_python
 
 from gpucnn.cli.completion import BashWithFiles
 from gpucnn.cli.main import main
 
 #: Options of free text: there is nothing to offer.
 FREE = {"label_column", "image_shape", "image_size", "name", "stray"}
-
-
-def _complete(words: str, cwd: Path) -> list[str]:
-    """What bash is offered for the last of some words."""
-    env = {
-        **os.environ,
-        "_GPUCNN_COMPLETE": "bash_complete",
-        "COMP_WORDS": words,
-        "COMP_CWORD": str(len(words.split(" ")) - 1),
-    }
-    root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(
-        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
-        env={**env, "PYTHONPATH": str(root)},
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert not done.stderr
-    return [line.partition(",")[2] for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -58,11 +39,19 @@ def _complete(words: str, cwd: Path) -> list[str]:
         ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
     ],
 )
-def test_shell_completion(tmp_path: Path, words: str, offered: list[str]) -> None:
+def test_shell_completion(
+    run: Any, monkeypatch: pytest.MonkeyPatch, words: str, offered: list[str]
+) -> None:
+    """What bash is offered for the last of the words; the tests below ask bash itself."""
     for name in ("train-1", "train-2"):
-        (tmp_path / "runs" / name).mkdir(parents=True)
-        (tmp_path / "runs" / name / "config.toml").touch()
-    assert _complete(words, tmp_path) == offered
+        Path("runs", name).mkdir(parents=True)
+        Path("runs", name, "config.toml").touch()
+    monkeypatch.setenv("_GPUCNN_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split(" ")) - 1))
+    result = CliRunner().invoke(main, prog_name="gpucnn")
+    assert not result.stderr
+    assert [line.partition(",")[2] for line in result.stdout.splitlines()] == offered
 
 
 def test_help_tells_of_completion(run: Any) -> None:
@@ -136,6 +125,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
     return complete
 
 
+@pytest.mark.slow
 def test_bash_offers_names_and_files_together(bash: Any) -> None:
     assert bash("train", "--model", "le") == {"lenet", "letters.npz"}
     assert bash("train", "--data", "dig") == {"digits"}
@@ -161,12 +151,6 @@ def test_bash_offers_what_is_no_file(bash: Any) -> None:
 
 def test_what_bash_sources_is_ours(run: Any) -> None:
     """`eval "$(_GPUCNN_COMPLETE=bash_source gpucnn)"`, as the help says."""
-    done = subprocess.run(
-        [sys.executable, "-c", "from gpucnn.cli.main import main; main(prog_name='gpucnn')"],
-        env={**os.environ, "_GPUCNN_COMPLETE": "bash_source"},
-        cwd=Path(__file__).resolve().parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = "from gpucnn.cli.main import main; main(prog_name='gpucnn')"
+    done = run_python(code, _GPUCNN_COMPLETE="bash_source")
     assert "compgen -f" in done.stdout

@@ -106,6 +106,7 @@ def test_huge_losses_are_written_short(run: Any) -> None:
     assert max(map(len, result.err.splitlines())) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1", "utf-8"])
 def test_a_console_that_cannot_show_a_name(
     spawn: Callable[..., Any], tmp_path: Path, encoding: str
@@ -130,6 +131,7 @@ def test_a_console_that_cannot_show_a_name(
         del os.environ["PYTHONIOENCODING"]
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_seen_enough(spawn: Callable[..., Any]) -> None:
     """gpucnn doctor | head -1"""
     read, write = os.pipe()
@@ -142,6 +144,7 @@ def test_a_reader_that_has_seen_enough(spawn: Callable[..., Any]) -> None:
     os.close(write)
 
 
+@pytest.mark.slow
 def test_the_picture_of_the_readme(run: Any, root: Path) -> None:
     """It comes with the sources, and a model trained on MNIST's kin reads it."""
     run("train", "--data", "digits", "--epochs", 20)

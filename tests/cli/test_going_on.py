@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from selection import slow_except
 
 from gpucnn import data
 from gpucnn.training import checkpoint
@@ -30,8 +31,8 @@ def letters() -> Path:
     return Path("letters.npz")
 
 
-def test_the_same_classes_take_all_weights(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 2)
+def test_the_same_classes_take_all_weights(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 2)
     before, _ = weights("runs/train-1")
     for source in ("runs/train-1", "runs/train-1/weights/last.safetensors"):
         result = run("train", *OPTIONS, "--weights", source, "--lr", "1e-30", "--name", "next")
@@ -46,8 +47,8 @@ def test_the_same_classes_take_all_weights(run: Any) -> None:
         Path("runs/next").rmdir()
 
 
-def test_other_classes_get_a_new_last_layer(run: Any, letters: Path) -> None:
-    run("train", *OPTIONS, "--epochs", 2)
+def test_other_classes_get_a_new_last_layer(run: Any, train_once: Any, letters: Path) -> None:
+    train_once(*OPTIONS, "--epochs", 2)
     before, _ = weights("runs/train-1")
     result = run(
         "train", "--data", letters, "--epochs", 1, "--weights", "runs/train-1", "--lr", "1e-30"
@@ -92,6 +93,7 @@ def build(shape, classes):
     assert not np.allclose(after["head.weight"], before["head.weight"])
 
 
+@pytest.mark.slow
 def test_fine_tuning_learns_faster(run: Any, letters: Path) -> None:
     run("train", "--data", "digits", "--epochs", 15)
     args = ["train", "--data", letters, "--epochs", 3, "--json"]
@@ -101,12 +103,12 @@ def test_fine_tuning_learns_faster(run: Any, letters: Path) -> None:
     assert tuned < 0.6 * alone
 
 
-def test_as_many_classes_by_other_names_are_other_classes(run: Any) -> None:
+def test_as_many_classes_by_other_names_are_other_classes(run: Any, train_once: Any) -> None:
     digits = data.load("digits").train
     assert digits.labels is not None
     names = np.array([f"class {9 - k}" for k in range(10)])
     np.savez("renamed.npz", x=digits.images, y=names[digits.labels])
-    run("train", *OPTIONS, "--epochs", 1)
+    train_once(*OPTIONS, "--epochs", 1)
     result = run("train", "--data", "renamed.npz", "--epochs", 1, "--weights", "runs/train-1")
     assert "the last layer, dense3, is new" in result.err
 
@@ -120,8 +122,10 @@ def test_as_many_classes_by_other_names_are_other_classes(run: Any) -> None:
         (["--weights", "junk.safetensors"], 4, "junk.safetensors"),
     ],
 )
-def test_weights_that_do_not_fit(run: Any, args: list[str], code: int, says: str) -> None:
-    run("train", *OPTIONS, "--epochs", 1)
+def test_weights_that_do_not_fit(
+    run: Any, train_once: Any, args: list[str], code: int, says: str
+) -> None:
+    train_once(*OPTIONS, "--epochs", 1)
     Path("junk.safetensors").write_bytes(b"junk")
     result = run("train", *OPTIONS, "--epochs", 1, *args)
     assert result.code == code, result.err
@@ -129,15 +133,15 @@ def test_weights_that_do_not_fit(run: Any, args: list[str], code: int, says: str
     assert not Path("runs/train-2").exists()
 
 
-def test_a_change_of_scale_is_said(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 1, "--standardise")
+def test_a_change_of_scale_is_said(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 1, "--standardise")
     result = run("train", *OPTIONS, "--epochs", 1, "--weights", "runs/train-1")
     assert "they were trained on pixels * " in result.err
 
 
-def test_a_resumed_run_does_not_start_again(run: Any) -> None:
+def test_a_resumed_run_does_not_start_again(run: Any, train_once: Any) -> None:
     """The weights to start from may be gone by then."""
-    run("train", *OPTIONS, "--epochs", 1)
+    train_once(*OPTIONS, "--epochs", 1)
     run("train", *OPTIONS, "--epochs", 2, "--weights", "runs/train-1")
     Path("runs/train-1").rename("elsewhere")
     before = Path("runs/train-2/weights/last.safetensors").read_bytes()
@@ -145,7 +149,7 @@ def test_a_resumed_run_does_not_start_again(run: Any) -> None:
     assert Path("runs/train-2/weights/last.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("optimizer", slow_except(["adam", "sgd"], "adam"))
 def test_more_epochs_go_on_to_what_they_would_have_given(run: Any, optimizer: str) -> None:
     """With a constant learning rate, to the very bits."""
     args = [*OPTIONS, "--schedule", "constant", "--optimizer", optimizer, "--model", "mlp"]
@@ -167,14 +171,14 @@ def test_more_epochs_go_on_to_what_they_would_have_given(run: Any, optimizer: st
     assert "epochs = 4" in Path("runs/train-2/config.toml").read_text()
 
 
-def test_a_run_that_went_on_can_be_resumed(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 1)
+def test_a_run_that_went_on_can_be_resumed(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 1)
     run("train", "--resume", "--epochs", 3)
     assert run("train", "--resume", "runs/train-2").code == 0
 
 
-def test_epochs_that_cannot_be_given(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 3)
+def test_epochs_that_cannot_be_given(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 3)
     result = run("train", "--resume", "runs/train-1", "--epochs", 2)
     assert (result.code, "more than 3" in result.err) == (2, True)
     assert run("train", "--resume", "runs/train-1", "--epochs", 3).code == 0
@@ -193,9 +197,9 @@ def test_a_run_that_stopped_early(run: Any) -> None:
     assert "--weights runs/train-1" in result.err
 
 
-@pytest.mark.parametrize("model", ["softmax", "mlp", "cnn"])
-def test_weights_bring_their_network(run: Any, model: str) -> None:
-    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", model)
+@pytest.mark.parametrize("model", slow_except(["softmax", "mlp", "cnn"], "mlp"))
+def test_weights_bring_their_network(run: Any, train_once: Any, model: str) -> None:
+    train_once(*OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", model)
     Path("moved.safetensors").write_bytes(
         Path("runs/train-1/weights/last.safetensors").read_bytes()
     )
@@ -208,8 +212,10 @@ def test_weights_bring_their_network(run: Any, model: str) -> None:
     assert f'model = "{model}"' in printed
 
 
-def test_a_model_that_is_given_is_taken(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "softmax")
+def test_a_model_that_is_given_is_taken(
+    run: Any, train_once: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train_once(*OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "softmax")
     args = ["train", *OPTIONS, "--weights", "runs/train-1", "--dry-run"]
     Path("c.toml").write_text('model = "mlp"\n')
     for given in (["--model", "mlp"], ["--config", "c.toml"]):
@@ -220,8 +226,8 @@ def test_a_model_that_is_given_is_taken(run: Any, monkeypatch: pytest.MonkeyPatc
     assert run(*args, "--model", "softmax").code == 0
 
 
-def test_weights_of_images_of_another_shape(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "mlp")
+def test_weights_of_images_of_another_shape(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 1, "--limit-batches", 2, "--model", "mlp")
     np.savez("small.npz", x=np.zeros((40, 9, 9), np.uint8), y=np.arange(40) % 10)
     result = run("train", "--data", "small.npz", "--weights", "runs/train-1")
     assert result.code == 1
@@ -295,8 +301,8 @@ def test_other_data_are_not_gone_on_with(run: Any, moved: Path) -> None:
     assert not Path("runs/train-2").exists()
 
 
-def test_a_run_that_goes_on_can_be_named(run: Any) -> None:
-    run("train", *OPTIONS, "--epochs", 1)
+def test_a_run_that_goes_on_can_be_named(run: Any, train_once: Any) -> None:
+    train_once(*OPTIONS, "--epochs", 1)
     assert run("train", "--resume", "--epochs", 2, "--name", "longer").code == 0
     assert Path("runs/longer/weights/last.safetensors").exists()
     taken = run("train", "--resume", "runs/train-1", "--epochs", 2, "--name", "longer")

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run_python
 
 import gpucnn
 from gpucnn.cli import main as group
@@ -16,7 +14,7 @@ from gpucnn.errors import DataError, GpucnnError
 HEAVY = ("numpy", "rich", "safetensors", "pooch", "requests", "gpucnn.training", "gpucnn.backend")
 
 
-def test_help_loads_no_heavy_module(root: Path) -> None:
+def test_help_loads_no_heavy_module() -> None:
     code = (
         "import sys\n"
         "from gpucnn.cli.main import main\n"
@@ -24,9 +22,7 @@ def test_help_loads_no_heavy_module(root: Path) -> None:
         "except SystemExit as leave: assert leave.code == 0\n"
         "print('\\n'.join(sys.modules), file=sys.stderr)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True
-    )
+    done = run_python(code)
     assert not set(done.stderr.split()) & set(HEAVY)
     for name in group.COMMANDS:
         assert f"  {name} " in done.stdout

@@ -8,13 +8,13 @@ import random
 import resource
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from processes import run_python
 from safetensors.numpy import load_file
 
 from gpucnn.training.checkpoint import load_weights
@@ -49,6 +49,7 @@ def whole(spawn: Spawn, tmp_path: Path) -> dict[str, Any]:
     return _contents(tmp_path / "runs" / "whole")
 
 
+@pytest.mark.slow
 def test_sigkill_at_any_moment(spawn: Spawn, tmp_path: Path, whole: dict[str, Any]) -> None:
     draw = random.Random(1)
     run = tmp_path / "runs" / "killed"
@@ -68,6 +69,7 @@ def test_sigkill_at_any_moment(spawn: Spawn, tmp_path: Path, whole: dict[str, An
     assert _contents(run) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signals(
     spawn: Spawn, tmp_path: Path, whole: dict[str, Any], number: signal.Signals
@@ -85,6 +87,7 @@ def test_signals(
     assert _contents(tmp_path / "runs" / "stopped") == whole
 
 
+@pytest.mark.slow
 def test_a_file_size_limit_keeps_the_checkpoint(spawn: Spawn, tmp_path: Path) -> None:
     """The state of Adam is larger than the limit: the very first checkpoint cannot be written."""
     limit = 3 << 20  # between the weights of mlp (2.7 MB) and its optimizer's state (5.4 MB)
@@ -109,6 +112,7 @@ def test_a_folder_without_permission(spawn: Spawn, tmp_path: Path) -> None:
     assert "cause: permission denied" in err
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away(spawn: Spawn) -> None:
     process = spawn(*TRAIN, "--json")
     assert process.stdout is not None
@@ -121,6 +125,7 @@ def test_a_reader_that_goes_away(spawn: Spawn) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.slow
 def test_a_terminal_gets_a_bar(spawn: Spawn) -> None:
     pty = pytest.importorskip("pty")
     ours, theirs = pty.openpty()
@@ -142,6 +147,7 @@ def _close_stderr() -> None:
     os.close(2)
 
 
+@pytest.mark.slow
 def test_stderr_may_be_closed(spawn: Spawn, tmp_path: Path) -> None:
     code, out, _ = _finish(spawn(*TRAIN[:-1], preexec_fn=_close_stderr, stderr=None))
     assert code == 0
@@ -149,6 +155,7 @@ def test_stderr_may_be_closed(spawn: Spawn, tmp_path: Path) -> None:
     assert _finish(spawn("train", "--lr", "-1", "--debug", preexec_fn=_close_stderr))[0] == 2
 
 
+@pytest.mark.slow
 def test_a_stdout_that_is_full_stops_the_training(
     spawn: Spawn, tmp_path: Path, whole: dict[str, Any]
 ) -> None:
@@ -196,18 +203,18 @@ _AT_EXIT = "import atexit; atexit.register(os.kill, os.getpid(), number)"
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize(("moment", "expected"), [(_AT_IMPORT, 130), (_AT_EXIT, 0)])
 def test_signals_in_the_first_and_last_moment(
-    root: Path, number: signal.Signals, moment: str, expected: int
+    number: signal.Signals, moment: str, expected: int
 ) -> None:
     code = (
         f"import os, sys; number = {int(number)}; sys.argv = ['gpucnn', '--version']\n{moment}\n"
         "from gpucnn.cli.main import main\nmain()"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True)
+    done = run_python(code)
     assert done.returncode == expected
     assert done.stderr == ""
 
 
-def test_importing_the_commands_leaves_signals_alone(root: Path) -> None:
+def test_importing_the_commands_leaves_signals_alone() -> None:
     code = (
         "import signal; numbers = signal.SIGINT, signal.SIGTERM\n"
         "before = [signal.getsignal(n) for n in numbers]\n"
@@ -215,4 +222,5 @@ def test_importing_the_commands_leaves_signals_alone(root: Path) -> None:
         "try: main(['--version'])\n"
         "except SystemExit: assert [signal.getsignal(n) for n in numbers] == before"
     )
-    subprocess.run([sys.executable, "-c", code], cwd=root, check=True)
+    done = run_python(code)
+    assert done.returncode == 0, done.stderr

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gpucnn.backend.cuda.diagnosis import Problem
+from gpucnn.backend.problem import Problem
 from gpucnn.bench import ceilings, profiler
 from gpucnn.bench.ceilings import Ceilings
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from data_files import picture_folder, pixel_table
 
 from gpucnn import data, keras
 from gpucnn.training import SavedModel, checkpoint
@@ -19,23 +20,6 @@ def digits(count: int = 200) -> tuple[np.ndarray, np.ndarray]:
     train = data.load("digits").train
     assert train.labels is not None
     return train.images[:count, 0], train.labels[:count]
-
-
-def folder(root: str, images: np.ndarray, labels: Any) -> Path:
-    for k, (image, label) in enumerate(zip(images, labels, strict=True)):
-        (Path(root) / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(Path(root) / str(label) / f"{k}.png")
-    return Path(root)
-
-
-def table(file: str, images: np.ndarray, labels: Any) -> Path:
-    names = ",".join(f"pixel{k}" for k in range(images[0].size))
-    rows = [
-        ",".join(map(str, [label, *image.ravel()]))
-        for image, label in zip(images, labels, strict=True)
-    ]
-    Path(file).write_text("\n".join([f"label,{names}", *rows]) + "\n")
-    return Path(file)
 
 
 def train(run: Any, path: Any, *options: Any) -> Any:
@@ -50,7 +34,7 @@ def test_it_is_said_and_kept(run: Any) -> None:
         "200 rows of mine.csv: label column `label`, 10 classes 0-9, 784 pixels as 1x28x28, 10 %"
         " held out"
     )
-    result = train(run, table("mine.csv", images, labels))
+    result = train(run, pixel_table("mine.csv", images, labels))
     assert f"data: {said}\n" in result.err
     _, description = checkpoint.load_weights(Path("runs/train-1/weights/last.safetensors"))
     assert description["read"] == said
@@ -76,7 +60,7 @@ def test_options_of_reading_are_kept_for_a_run_like_it(run: Any) -> None:
 def test_pictures_of_digits_by_their_classes_alone_are_not_converted(run: Any) -> None:
     """Gray, 28x28 and called 0 to 9, but dark on light: what `evaluate` gives, `predict` gives."""
     images, labels = digits(400)
-    path = folder("dark", 255 - images, labels)
+    path = picture_folder("dark", 255 - images, labels)
     train(run, path, "--epochs", 30, "--standardise")
     accuracy = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
     assert accuracy > 0.9
@@ -110,7 +94,7 @@ def test_convert_overrides_what_a_run_keeps(run: Any) -> None:
 def test_pictures_for_a_model_of_gray_arrays_are_refused(run: Any) -> None:
     """Whether such arrays are light on dark is not known: the answers might be calm and wrong."""
     images, labels = digits()
-    train(run, table("mine.csv", images, labels))
+    train(run, pixel_table("mine.csv", images, labels))
     Image.fromarray(255 - images[0]).save("x.png")
     result = run("predict", "runs/train-1", "x.png")
     assert result.code == 4
@@ -147,12 +131,12 @@ def test_classes_are_matched_by_name(run: Any) -> None:
     """Folders whose names sort otherwise than those of the data of training."""
     images, labels = digits(400)
     words = np.array(["m", "z", "a", "q", "b", "y", "c", "x", "d", "w"])
-    train(run, folder("train", images, words[labels]), "--epochs", 20)
+    train(run, picture_folder("train", images, words[labels]), "--epochs", 20)
     whole = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
     assert whole > 0.9
     for chosen in ("zq", "aw", "ym"):
         picked = np.isin(words[labels], list(chosen))
-        path = folder(f"only-{chosen}", images[picked], words[labels][picked])
+        path = picture_folder(f"only-{chosen}", images[picked], words[labels][picked])
         *classes, _, end = run("evaluate", "runs/train-1", "--data", path, "--json").events
         assert end["accuracy"] > 0.8
         with_images = {score["label"] for score in classes if score["images"]}
@@ -161,11 +145,11 @@ def test_classes_are_matched_by_name(run: Any) -> None:
 
 def test_classes_that_the_model_does_not_know(run: Any) -> None:
     images, labels = digits()
-    train(run, folder("few", images[labels < 3], labels[labels < 3]))
+    train(run, picture_folder("few", images[labels < 3], labels[labels < 3]))
     for name, path in (
-        ("3, 4", folder("more", images[labels < 5], labels[labels < 5])),
-        ("3, 4", table("more.csv", images[labels < 5], labels[labels < 5])),
-        ("cat", table("cats.csv", images[:3], ["cat", "1", "2"])),
+        ("3, 4", picture_folder("more", images[labels < 5], labels[labels < 5])),
+        ("3, 4", pixel_table("more.csv", images[labels < 5], labels[labels < 5])),
+        ("cat", pixel_table("cats.csv", images[:3], ["cat", "1", "2"])),
     ):
         result = run("evaluate", "runs/train-1", "--data", path)
         assert result.code == 4, result.err
@@ -197,7 +181,7 @@ def test_numbers_stand_for_the_classes_of_a_published_set(run: Any, tmp_path: Pa
 def test_a_column_by_its_number(run: Any) -> None:
     """The column's name belongs to the run; a number, or a name that is given, is looked for."""
     images, labels = digits(300)
-    file = table("two.csv", images, labels)
+    file = pixel_table("two.csv", images, labels)
     header, *rows = file.read_text().splitlines()
     lines = [header.replace("label,", "label,truth,")]
     file.write_text("\n".join([*lines, *(f"{k % 7},{row}" for k, row in enumerate(rows))]) + "\n")
@@ -219,7 +203,7 @@ def test_a_column_by_its_number(run: Any) -> None:
 @pytest.mark.parametrize("dtype", [bool, np.float32, np.float64])
 def test_black_and_white_is_not_almost_black(run: Any, dtype: Any) -> None:
     images, labels = digits()
-    train(run, table("mine.csv", images, labels))
+    train(run, pixel_table("mine.csv", images, labels))
     black_and_white = images > 127
     for name, array in (("own", black_and_white.astype(dtype)), ("ref", 255 * black_and_white)):
         array = array if name == "own" else array.astype(np.uint8)
@@ -245,7 +229,7 @@ def test_swapped_rows_and_columns_do_not_stick_to_other_data(run: Any) -> None:
         path = Path(f"em/emnist-digits-train-{kind}-ubyte")
         path.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + raw)
     train(run, "em", "--epochs", 10)
-    table("upright.csv", images, labels)
+    pixel_table("upright.csv", images, labels)
     own = run("evaluate", "runs/train-1", "--json").events[-1]["accuracy"]
     assert own > 0.8
     asked = run("evaluate", "runs/train-1", "--data", "upright.csv")
@@ -258,19 +242,19 @@ def test_swapped_rows_and_columns_do_not_stick_to_other_data(run: Any) -> None:
 def test_numbers_are_no_letters(run: Any) -> None:
     """A model of the classes A, B, C is not asked for 1, 2, 3 without saying so."""
     images, labels = digits()
-    train(run, table("letters.csv", images, np.array(list("ABCDEFGHIJ"))[labels]))
-    result = run("evaluate", "runs/train-1", "--data", table("numbers.csv", images, labels))
+    train(run, pixel_table("letters.csv", images, np.array(list("ABCDEFGHIJ"))[labels]))
+    result = run("evaluate", "runs/train-1", "--data", pixel_table("numbers.csv", images, labels))
     assert result.code == 4
     assert "classes that the model does not know: 0-9" in result.err
 
 
 def test_names_of_digits_are_matched_as_they_are_written(run: Any) -> None:
     images, labels = digits()
-    train(run, folder("padded", images, [f"0{label}" for label in labels]))
-    result = run("evaluate", "runs/train-1", "--data", folder("plain", images, labels))
+    train(run, picture_folder("padded", images, [f"0{label}" for label in labels]))
+    result = run("evaluate", "runs/train-1", "--data", picture_folder("plain", images, labels))
     assert result.code == 4
     assert "classes that the model does not know: 0-9" in result.err
-    rows = table("padded.csv", images, [f"0{label}" for label in labels])
+    rows = pixel_table("padded.csv", images, [f"0{label}" for label in labels])
     own, other = (
         run("evaluate", "runs/train-1", *options, "--json").events[-1]["accuracy"]
         for options in ([], ["--data", rows])
@@ -280,7 +264,7 @@ def test_names_of_digits_are_matched_as_they_are_written(run: Any) -> None:
 
 def test_a_file_of_weights_says_itself_what_it_is(run: Any) -> None:
     """A config.toml that lies about is of no concern to weights outside a run."""
-    train(run, table("mine.csv", *digits()))
+    train(run, pixel_table("mine.csv", *digits()))
     Path("w.safetensors").write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
     expected = run("evaluate", "w.safetensors", "--data", "mine.csv", "--json").events[-1]
     for text in ('title = "my site"', 'model = "mlp"\nloss = "mean_squared_error"', "]["):
@@ -291,25 +275,25 @@ def test_a_file_of_weights_says_itself_what_it_is(run: Any) -> None:
 
 def test_held_out_images_are_those_of_the_run(run: Any) -> None:
     images, labels = digits()
-    file = table("mine.csv", images, labels)
+    file = pixel_table("mine.csv", images, labels)
     train(run, file, "--validation", 50)
-    copy = table("copy.csv", images, labels)
+    copy = pixel_table("copy.csv", images, labels)
     for own in ([], ["--data", file], ["--data", Path(file).absolute()], ["--data", copy]):
         result = run("evaluate", "runs/train-1", "--split", "validation", *own)
         assert "(50 images, " in result.out
     # Another table is not cut in two: nothing is known of it.
-    other = table("other.csv", 255 - images, labels)
+    other = pixel_table("other.csv", 255 - images, labels)
     result = run("evaluate", "runs/train-1", "--data", other, "--split", "validation")
     assert result.code == 4
     assert "has no validation set" in result.err
     assert "was trained on these" in run("evaluate", "runs/train-1", "--data", file).err
-    table("mine.csv", 255 - images, labels)
+    pixel_table("mine.csv", 255 - images, labels)
     changed = run("evaluate", "runs/train-1", "--split", "validation")
     assert "the data have changed since" in changed.err
 
 
 def test_a_file_of_weights_does_not_guess_where_its_data_are(run: Any) -> None:
-    train(run, table("mine.csv", *digits()))
+    train(run, pixel_table("mine.csv", *digits()))
     Path("w.safetensors").write_bytes(Path("runs/train-1/weights/last.safetensors").read_bytes())
     result = run("evaluate", "w.safetensors")
     assert result.code == 2
@@ -323,12 +307,12 @@ def test_a_file_of_weights_does_not_guess_where_its_data_are(run: Any) -> None:
 )
 def test_the_part_that_is_evaluated(run: Any, path: str, split: str, count: int) -> None:
     images, labels = digits()
-    table("whole.csv", images, labels)
+    pixel_table("whole.csv", images, labels)
     for part, chosen in (("train", slice(150)), ("test", slice(150, None))):
-        folder(f"parts/{part}", images[chosen], labels[chosen])
+        picture_folder(f"parts/{part}", images[chosen], labels[chosen])
     Path("tables").mkdir()
-    table("tables/train.csv", images[:150], labels[:150])
-    rows = table("tables/test.csv", images[150:], labels[150:]).read_text().splitlines()
+    pixel_table("tables/train.csv", images[:150], labels[:150])
+    rows = pixel_table("tables/test.csv", images[150:], labels[150:]).read_text().splitlines()
     Path("tables/test.csv").write_text("\n".join(row.partition(",")[2] for row in rows))
     train(run, path)
     result = run("evaluate", "runs/train-1")
@@ -338,7 +322,7 @@ def test_the_part_that_is_evaluated(run: Any, path: str, split: str, count: int)
 
 
 def test_the_report(run: Any) -> None:
-    train(run, table("mine.csv", *digits()), "--epochs", 10)
+    train(run, pixel_table("mine.csv", *digits()), "--epochs", 10)
     result = run("evaluate", "runs/train-1", "--data", "mine.csv", "--json")
     *classes, confusion, end = result.events
     assert [list(event) for event in classes] == [
@@ -365,7 +349,7 @@ def test_the_report_of_many_classes(run: Any) -> None:
 
 def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
     images, labels = digits(30)
-    train(run, table("train.csv", *digits()))
+    train(run, pixel_table("train.csv", *digits()))
     names = ",".join(f"pixel{k}" for k in range(784))
     rows = [",".join(map(str, image.ravel())) for image in images]
     Path("test.csv").write_text("\n".join([names, *rows]))
@@ -380,7 +364,7 @@ def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
     run("predict", "runs/train-1", "with-ids.csv", "--csv", "out.csv")
     lines = Path("out.csv").read_text().splitlines()
     assert lines == ["id,label", *(f"{k + 70},{label}" for k, label in enumerate(answers))]
-    path = folder("pictures", images, labels)
+    path = picture_folder("pictures", images, labels)
     run("predict", "runs/train-1", path, "--convert", "none", "--csv", "out.csv")
     lines = Path("out.csv").read_text().splitlines()
     assert lines[0] == "filename,label"
@@ -389,7 +373,7 @@ def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
 
 def test_answers_to_rows_whose_ids_differ_in_kind(run: Any) -> None:
     images, _ = digits(6)
-    train(run, table("train.csv", *digits()))
+    train(run, pixel_table("train.csv", *digits()))
     names = ",".join(f"pixel{k}" for k in range(784))
     rows = [",".join(map(str, image.ravel())) for image in images]
     for name, header, first in (
@@ -417,7 +401,7 @@ def test_answers_to_rows_whose_ids_differ_in_kind(run: Any) -> None:
 def test_answers_to_pictures_that_a_table_lists(run: Any) -> None:
     """By the ids of the table, or else by the names as it writes them."""
     images, _ = digits(5)
-    train(run, folder("known", *digits(100)))
+    train(run, picture_folder("known", *digits(100)))
     Path("img").mkdir()
     for k, image in enumerate(images):
         Image.fromarray(image).save(f"img/{k}.png")
@@ -457,7 +441,7 @@ def test_row_numbers_without_a_header_are_ids(run: Any) -> None:
 
 def test_answers_are_to_one_part(run: Any) -> None:
     images, labels = digits(60)
-    train(run, table("train.csv", *digits()))
+    train(run, pixel_table("train.csv", *digits()))
     np.savez("a.npz", x_train=images[:40], y_train=labels[:40], x_test=images[40:])
     result = run("predict", "runs/train-1", "a.npz")
     assert len(result.out.splitlines()) == 60
@@ -533,7 +517,7 @@ def test_the_best_weights_of_a_run_with_patience(run: Any) -> None:
 
 def test_a_name_of_two_lines_is_shown_on_one(run: Any) -> None:
     images, labels = digits()
-    path = folder("odd", images, np.array(["new\nline", "it's"])[labels % 2])
+    path = picture_folder("odd", images, np.array(["new\nline", "it's"])[labels % 2])
     train(run, path)
     assert "2 classes it's, new\\nline, 1x28x28" in run("summary", "runs/train-1").err
     result = run("predict", "runs/train-1", path, "--top", 2)
@@ -547,7 +531,7 @@ def test_a_name_of_two_lines_is_shown_on_one(run: Any) -> None:
 def test_a_folder_called_as_a_data_set_is(run: Any) -> None:
     """`--data digits` is the data set; what lies here is a path, and `predict` takes paths."""
     images, labels = digits(20)
-    path = folder("digits", images, labels)
+    path = picture_folder("digits", images, labels)
     result = run("train", "--data", "digits", "--epochs", 1)
     assert "note: digits is the data set of that name; what lies here is ./digits" in result.err
     assert len(run("predict", "runs/train-1", path).out.splitlines()) == 20
@@ -557,7 +541,7 @@ def test_a_folder_called_as_a_data_set_is(run: Any) -> None:
 
 def test_pythons_loader_reads_as_the_run_does(run: Any) -> None:
     images, labels = digits()
-    path = folder("dark", 255 - images, labels)
+    path = picture_folder("dark", 255 - images, labels)
     train(run, path, "--convert", "mnist")
     saved = SavedModel.load("runs/train-1")
     dataset, split, text, _ = saved.dataset(str(path))

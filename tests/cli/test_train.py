@@ -86,6 +86,7 @@ def test_cuda_without_a_gpu(quick: Any) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_the_simulator_trains_lenet_on_the_kernels(run: Any) -> None:
     flags = ("--data", "digits", "--epochs", 1, "--limit-batches", 20, "-b", 16, "--json")
     result = run("train", "--device", "sim", *flags)
@@ -303,6 +304,7 @@ def test_a_note_says_what_changed_since_the_start(quick: Any, run: Any) -> None:
     assert "numpy was 1.0 when the run was started" in run("train", "--resume").err
 
 
+@pytest.mark.slow
 def test_a_full_disk_keeps_the_checkpoint(
     quick: Any, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

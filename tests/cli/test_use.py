@@ -20,10 +20,10 @@ Image = pytest.importorskip("PIL.Image")
 
 
 @pytest.fixture
-def trained(run: Any) -> dict[str, Any]:
+def trained(train_once: Any) -> dict[str, Any]:
     """A lenet that knows digits somewhat, in runs/train-1; the end event of its training."""
     args = ["--data", "digits", "--epochs", 2, "--validation", 100, "--standardise"]
-    result = run("train", *args, "--json")
+    result = train_once(*args, "--json")
     assert result.code == 0
     end: dict[str, Any] = result.events[-1]
     return end
@@ -244,6 +244,7 @@ def test_inputs_of_one_name_in_one_folder_are_all_saved(trained: dict[str, Any],
         assert np.array_equal(np.asarray(Image.open(f"seen/{name}.input.png")), _images()[k])
 
 
+@pytest.mark.slow
 def test_a_table_is_written_before_its_reader_may_leave(
     trained: dict[str, Any], run: Any, spawn: Any
 ) -> None:
@@ -449,6 +450,7 @@ def test_doctor_says_that_the_blas_is_slow(run: Any, monkeypatch: pytest.MonkeyP
     assert "slow" not in run("doctor").out
 
 
+@pytest.mark.slow
 def test_real_mnist(run: Any, mnist_dir: Path) -> None:
     at = ["--data", "mnist", "--data-dir", mnist_dir]
     result = run(

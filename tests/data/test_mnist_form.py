@@ -11,6 +11,7 @@ import photos
 import pytest
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
+from selection import slow_except
 
 from gpucnn.data import load
 from gpucnn.data.mnist_form import convert, to_mnist
@@ -203,7 +204,7 @@ def nearest(mnist_dir: Path) -> Any:
     return lambda images: labels[(prepared(images) @ known.T).argmax(axis=1)]
 
 
-@pytest.mark.parametrize("kind", photos.KINDS)
+@pytest.mark.parametrize("kind", slow_except(photos.KINDS, "pencil"))
 def test_digits_in_photographs(kind: str, mnist_images: NDArray[np.uint8], nearest: Any) -> None:
     digits, number = mnist_images[:20], list(photos.KINDS).index(kind)
     converted, notes = [], 0
@@ -233,8 +234,8 @@ def row_of(digits: NDArray[np.uint8], gap: float, shaded: bool) -> NDArray[np.ui
     return scene.take()
 
 
-@pytest.mark.parametrize("shaded", [False, True])
-@pytest.mark.parametrize("count", [2, 3, 4])
+@pytest.mark.parametrize("shaded", [False, pytest.param(True, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", slow_except([2, 3, 4], 2))
 def test_several_digits_in_one_picture_are_said(
     count: int, shaded: bool, mnist_images: NDArray[np.uint8]
 ) -> None:
@@ -294,6 +295,7 @@ def test_paper_alone_is_no_digit(effects: tuple[photos.Effect, ...]) -> None:
             to_mnist(scene.take(), "sheet.png")
 
 
+@pytest.mark.slow
 def test_a_photograph_of_twelve_megapixels(mnist_images: NDArray[np.uint8]) -> None:
     small = photos.photograph("shaded", mnist_images[0], np.random.default_rng(0), (750, 1000))
     large = np.asarray(Image.fromarray(small).resize((4000, 3000), Image.Resampling.BICUBIC))
@@ -339,7 +341,7 @@ def test_what_is_drawn_around_a_digit_is_left_out(
     assert np.mean(np.array(likenesses) > 0.95) >= 0.9
 
 
-@pytest.mark.parametrize("factor", [1, 10])
+@pytest.mark.parametrize("factor", slow_except([1, 10], 1))
 def test_drawings_without_a_margin(
     factor: int, mnist_images: NDArray[np.uint8], nearest: Any
 ) -> None:

@@ -111,6 +111,15 @@ def test_downloads_once_into_the_cache(mirror: Mirror, cache: Path) -> None:
     assert sum(mirror.asked.values()) == 4
 
 
+@pytest.mark.parametrize("source", sources.SOURCES.values(), ids=lambda source: source.name)
+def test_mirrors_are_folders_of_known_hosts(source: sources.Source) -> None:
+    for mirror in source.mirrors:
+        assert mirror.startswith(
+            ("https://ossci-datasets.s3.amazonaws.com/", "https://storage.googleapis.com/")
+        )
+        assert mirror.endswith("/")
+
+
 def test_tries_the_next_mirror(
     mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 # Of the timing only the shortest part is tried, below: the others take longer.
 PARTS = ["environment", "backend", "parity", "mnist", "memory", "memcheck", "racecheck", "counters"]
 

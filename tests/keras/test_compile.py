@@ -62,7 +62,7 @@ class TestOptimizers:
         made = optim.SGD(other, learning_rate=0.5, momentum=0.9)
         for _ in range(2):
             made.zero_grad()
-            logits = other(x, activation="linear")
+            logits = other(x, logits=True)
             functions.softmax_cross_entropy(logits, c.astype(np.int32)).backward()
             made.step()
         model.fit(x, c, batch_size=60, shuffle=False, epochs=2, verbose=0)

@@ -120,7 +120,7 @@ class TestInput:
             layers.InputLayer((1, 8, 8), name="image"),
         ):
             model = keras.Sequential([first, layers.Flatten(), layers.Dense(3)])
-            assert [layer.label for layer in model.layers] == ["Flatten", "Dense"]
+            assert [layer.display_name for layer in model.layers] == ["Flatten", "Dense"]
             assert model.build().built_for == ((1, 8, 8),)
             assert list(model.state_dict()) == ["dense1.weight", "dense1.bias"]
 

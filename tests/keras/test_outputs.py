@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 
 from gpucnn import functions as F
 from gpucnn import nn
-from gpucnn.errors import UsageError
+from gpucnn.errors import ShapeError, UsageError
 from gpucnn.keras import Sequential, layers, losses
 
 RNG = np.random.default_rng(0)
@@ -184,3 +185,88 @@ def test_a_dropout_that_leaves_nothing_of_an_image() -> None:
     found = model.fit(X, CLASSES, batch_size=2, epochs=20, verbose=0).history["loss"]
     assert np.isfinite(found).all()
     assert np.isfinite(model.get_weights()[0]).all()
+
+
+def dense(**options: Any) -> nn.Module:
+    return nn.Dense(3, **options)
+
+
+def with_head(*layers_: nn.Module) -> nn.Sequential:
+    return nn.Sequential([nn.Dropout(0.5, name="head"), *layers_])
+
+
+class TestTheModelWithoutItsFinalActivation:
+    STACKS: ClassVar[list[Callable[[], list[nn.Module]]]] = [
+        lambda: [dense(activation="softmax")],
+        lambda: [dense(), nn.Softmax()],
+        lambda: [dense(), nn.Activation("sigmoid")],
+        lambda: [nn.Sequential([Sequential([dense(activation="tanh")])])],
+        lambda: [nn.Sequential([dense(), nn.Softmax()]), nn.Sequential()],
+        lambda: [nn.Sequential([nn.Sequential([dense()]), nn.Softmax()])],
+        lambda: [dense(), nn.Sequential([nn.Softmax()]), nn.Sequential([nn.Sequential()])],
+        lambda: [nn.Dropout(0.1, name="head"), with_head(dense(name="dense1"), nn.Softmax())],
+        lambda: [dense(), nn.ReLU()],
+        lambda: [dense(), nn.LeakyReLU(0.5)],
+    ]
+
+    @pytest.mark.parametrize("make", STACKS)
+    def test_gives_the_product(self, make: Callable[[], list[nn.Module]]) -> None:
+        model = Sequential(make()).build((6,), seed=4).eval()
+        plain = nn.Dense(3).build((6,))
+        plain.set_weights(model.get_weights())
+        complete, logits = model(X).numpy(), model(X, logits=True).numpy()
+        np.testing.assert_array_equal(logits, plain(X).numpy())
+        assert (logits != complete).any()
+        seen: list[nn.Module] = []
+        with model.observe(lambda module, *_: seen.append(module)):
+            np.testing.assert_array_equal(model(X, logits=True).numpy(), logits)
+        assert {type(module) for module in seen} >= {nn.Dense, Sequential}
+        assert seen[-1] is model
+        np.testing.assert_array_equal(model(X).numpy(), complete)
+
+    def test_of_other_ends_is_the_model(self) -> None:
+        for layers_ in ([], [nn.Sequential()], [Own(3, "softmax")], [dense(), nn.Dropout(0.2)]):
+            model = Sequential(layers_).build((6,)).eval()
+            np.testing.assert_array_equal(model(X, logits=True).numpy(), model(X).numpy())
+
+    def test_of_a_model_with_a_forward_of_its_own(self) -> None:
+        class Doubled(Sequential):
+            def forward(self, x: Any, logits: bool = False) -> Any:
+                return 2 * super().forward(x, logits)
+
+        for make in (Doubled, lambda layers_: Sequential([Doubled(layers_)])):
+            model = make([dense(activation="softmax")])
+            model.compile("sgd", "mse", device="cpu", seed=1)
+            model.fit(X, np.eye(3)[CLASSES], verbose=0)
+            np.testing.assert_allclose(model.predict(X).sum(axis=1), 2, rtol=1e-5)
+            model.compile("sgd", "sparse_categorical_crossentropy", device="cpu")
+            with pytest.raises(UsageError, match="takes probabilities"):
+                model.evaluate(X, CLASSES)
+
+    def test_takes_images_through_folded_layers(self) -> None:
+        body = [nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
+        model = Sequential([*body, dense(activation="softmax")]).build((1, 6, 6))
+        x = RNG.standard_normal((5, 1, 6, 6)).astype(np.float32)
+        logits = model(x, logits=True)
+        np.testing.assert_array_equal(F.softmax(logits).numpy(), model(x).numpy())
+        with pytest.raises(ShapeError, match=r"conv1 .* the kernel does not fit"):
+            model(x[:, :, :2], logits=True)
+
+    @pytest.mark.parametrize("nested", [False, True])
+    def test_layers_that_are_added_after_compile(self, nested: bool) -> None:
+        inner = nn.Sequential([dense()]) if nested else None
+        model = compiled([inner or dense()], "sparse_categorical_crossentropy")
+        (inner or model).add(nn.Softmax())
+        p = model.predict(X)
+        assert model.evaluate(X, CLASSES).loss == pytest.approx(categorical(p, CLASSES), rel=1e-5)
+        wrong = np.float32([[0, 0, 500]] * 40)  # what a softmax makes infinitely unlikely is finite
+        model.set_weights([np.zeros((6, 3)), wrong[0]])
+        assert model.evaluate(X, np.zeros(40)).loss == pytest.approx(500)
+
+    def test_an_activation_that_is_set_later(self) -> None:
+        model = compiled([dense()], "sparse_categorical_crossentropy")
+        model.fit(X, CLASSES, verbose=0)
+        model.layers[-1].activation = "softmax"
+        p = model.predict(X)
+        np.testing.assert_allclose(p.sum(axis=1), 1, rtol=1e-5)
+        assert model.evaluate(X, CLASSES).loss == pytest.approx(categorical(p, CLASSES), rel=1e-5)

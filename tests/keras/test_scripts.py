@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from selection import slow_except
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPTS = {path.stem: path.read_text() for path in Path(__file__).parent.glob("scripts/*.py")}
@@ -65,7 +66,7 @@ def test_there_is_a_script_for_each_kind() -> None:
     assert set(SCRIPTS) == set(CHANGES)
 
 
-@pytest.mark.parametrize("name", CHANGES)
+@pytest.mark.parametrize("name", slow_except(CHANGES, "mlp"))
 def test_a_script_of_keras_runs(name: str, tmp_path: Path) -> None:
     source = with_imports_of_gpucnn(SCRIPTS[name])
     for error, changes in CHANGES[name]:

@@ -164,7 +164,7 @@ class TestEpochs:
         made = optim.SGD(other, learning_rate=0.01)
         for start in (0, 25, 50):
             made.zero_grad()
-            logits = other(x[start : start + 25], activation="linear")
+            logits = other(x[start : start + 25], logits=True)
             functions.softmax_cross_entropy(
                 logits, c[start : start + 25].astype(np.int32)
             ).backward()

@@ -220,35 +220,3 @@ class TestBuildingInTwoThreads:
                 assert_same_bits(output, expected)
             slow = [m for m in net.modules().values() if isinstance(m, self.Slow)]
             assert [m.created for m in slow] == [1, 1]
-
-
-class TestTheLastActivation:
-    def stacks(self):
-        dense = lambda **options: nn.Dense(3, **options)  # noqa: E731
-        return [
-            nn.Sequential([dense(activation="softmax")]),
-            nn.Sequential([dense(), nn.Softmax()]),
-            nn.Sequential([dense(), nn.Activation("sigmoid")]),
-            nn.Sequential([nn.Sequential([nn.Sequential([dense(activation="tanh")])])]),
-            nn.Sequential([nn.Sequential([dense(), nn.Softmax()]), nn.Sequential()]),
-            nn.Sequential([dense(), nn.ReLU()]),
-            nn.Sequential([dense(), nn.LeakyReLU(0.5)]),
-        ]
-
-    @pytest.mark.parametrize("index", range(7))
-    def test_is_an_argument_of_the_call(self, index):
-        net = self.stacks()[index].build((6,), seed=4)
-        plain = nn.Dense(3).build((6,))
-        plain.load_state_dict(dict(zip(plain.state_dict(), net.state_dict().values(), strict=True)))
-        complete = net(X).numpy()
-        logits = net(X, activation="linear").numpy()
-        assert_same_bits(logits, plain(X).numpy())
-        assert (logits != complete).any()
-        seen = []
-        with net.observe(lambda *call: seen.append(call)):
-            assert_same_bits(net(X, activation="linear").numpy(), logits)
-        assert seen
-        assert_same_bits(net(X).numpy(), complete)
-
-    def test_of_a_model_without_layers(self):
-        assert_same_bits(nn.Sequential().build((6,))(X, activation="linear").numpy(), X)

@@ -61,6 +61,7 @@ def run(compiler):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kernel", "n", "kind"),
     [
@@ -76,6 +77,7 @@ def test_beyond_an_array(run, line_of, kernel, n, kind):
     assert f"in {kernel} {line_of(kernel)}" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kernel", ["beyond_static"])
 def test_within_the_array(run, kernel):
     done = run(kernel, 0)

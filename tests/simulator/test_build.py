@@ -48,6 +48,7 @@ def value_of(text=SOURCE, value="1.0f", **options):
     return float(y[0])
 
 
+@pytest.mark.slow
 def test_objects_are_kept_by_content(cache, compiled, monkeypatch):
     assert value_of() == 1
     assert len(compiled) == 2  # the kernel and the runtime
@@ -92,9 +93,11 @@ def start():
 @pytest.mark.parametrize(
     "damage",
     [
-        pytest.param(lambda content: content[: len(content) // 2], id="truncated"),
+        pytest.param(
+            lambda content: content[: len(content) // 2], id="truncated", marks=pytest.mark.slow
+        ),
         pytest.param(lambda content: content[:5000] + b"?" + content[5001:], id="altered"),
-        pytest.param(lambda content: b"", id="empty"),
+        pytest.param(lambda content: b"", id="empty", marks=pytest.mark.slow),
     ],
 )
 def test_damaged_objects_are_compiled_again(cache, damage):
@@ -108,6 +111,7 @@ def test_damaged_objects_are_compiled_again(cache, damage):
     assert {path: path.read_bytes() for path in cache.iterdir()} == whole
 
 
+@pytest.mark.slow
 def test_processes_at_once(cache):
     started = [start() for _ in range(3)]
     assert [process.communicate()[0] for process in started] == ["7.0\n"] * 3

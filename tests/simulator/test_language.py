@@ -154,3 +154,14 @@ def test_arguments_of_every_type(simulator):
         launcher.wide = False
         expected = [1, *given[:4], tenth, 0.1, 7, tenth, 8 if wide else 4]
         np.testing.assert_array_equal(launcher.to_numpy(out), expected)
+
+
+def test_structs_by_value(simulator):
+    launcher = simulator(order="forward")
+    mixed = (200, 0.1, -(2**31), 2**31 - 1, 3, 2**30)
+    for wide in (False, True):
+        launcher.wide = wide
+        out = outputs(launcher, 2, 9, dtype=np.float64)
+        launcher.launch("language", "structs", 1, 2, out, (7,), mixed, (255,), -5)
+        launcher.wide = False
+        np.testing.assert_array_equal(launcher.to_numpy(out), [[8, *mixed, 255, -5]] * 2)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from selection import slow_except
 
 from gpucnn import backend as backends
 from gpucnn import data, models
@@ -62,7 +63,7 @@ def train(make: Callable[[], Sequential], device: str, **options: Any) -> dict[s
     return {path: p.numpy() for path, p in model.named_parameters().items()}
 
 
-@pytest.mark.parametrize("make", [lenet, mixed])
+@pytest.mark.parametrize("make", slow_except([lenet, mixed], mixed))
 def test_twenty_steps_lead_to_the_weights_of_numpy(
     backend: Any, make: Callable[[], Sequential], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_the_same_seed_gives_the_same_bits(backend: Any) -> None:
         np.testing.assert_array_equal(again[path], w, err_msg=path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["reverse", "shuffled"])
 def test_the_order_of_threads_does_not_change_a_bit(order: str, monkeypatch: Any) -> None:
     simulator = _simulator()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selection import slow_except
 
 from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
@@ -60,7 +61,7 @@ def start(
     return train
 
 
-@pytest.mark.parametrize("step", range(1, 13))
+@pytest.mark.parametrize("step", slow_except(range(1, 13), 1, 4, 11))
 def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
     whole, history = start()
     run, error = start(Signal(step))
@@ -237,6 +238,7 @@ def _is_file(descriptor: int) -> bool:
     return os.path.isfile(f"/proc/self/fd/{descriptor}")
 
 
+@pytest.mark.slow
 def test_death_between_any_two_file_operations(
     start: Any, results: Results, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
-"""Cutting work into pieces, and the memory that a piece works in.
+"""Cutting work into chunks, and the memory that a chunk is computed in.
 
-Pieces depend on the shape of the work alone, never on the number of threads, and partial results
-are added up in their order: that is what keeps the bits the same.
+Chunks depend on the shape of the work alone, never on the number of threads, and partial results
+are added up in their order: that keeps the bits the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ import numpy as np
 
 from gpucnn.backend.contract import Array
 
-_LEAST_PIECES = 4  # to cut work of some size into; not the number of threads
+CHUNK = 1 << 16  # elements of a chunk of flat arrays: the operands stay in the cache
+PARTS = 8  # partial sums of a reduction over the batch: fixed, so that their order is
+_LEAST_CHUNKS = 4  # of work of some size, whatever the number of threads
 _LINE = 64  # bytes of a line of the cache: a vector that lies across two takes twice the time
 _scratch = threading.local()
 
@@ -23,21 +25,21 @@ def blocks(size: int, most: int, multiple: int = 1) -> list[slice]:
     """range(size) in even slices of at most `most`, each but the last a `multiple` long."""
     if 0 < size <= most:
         return [slice(0, size)]
-    pieces = -(-size // most) or 1
-    block = -(-size // (pieces * multiple)) * multiple or 1
+    count = -(-size // most) or 1
+    block = -(-size // (count * multiple)) * multiple or 1
     return [slice(start, min(start + block, size)) for start in range(0, size, block)]
 
 
 def chunk_size(count: int, most: int) -> int:
-    """How many of `count` items make a piece: at most `most`, but enough pieces to be shared out.
+    """How many of `count` items make a chunk: at most `most`, but enough chunks to be shared out.
 
-    A piece below a quarter of `most` is too short to be worth handing to a thread.
+    A chunk below a quarter of `most` is too short to be worth handing to a thread.
     """
-    return max(1, min(most, max(-(-count // _LEAST_PIECES), most // 4)))
+    return max(1, min(most, max(-(-count // _LEAST_CHUNKS), most // 4)))
 
 
 def scratch(name: str, shape: tuple[int, ...], dtype: Any) -> Any:
-    """An uninitialised array of this thread, reused by the next call with the same name."""
+    """An uninitialized array of this thread, reused by the next call with the same name."""
     buffer, array, *before = getattr(_scratch, name, (None, None))
     if before == [shape, dtype]:
         return array

@@ -27,100 +27,104 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.lib.stride_tricks import as_strided
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
-from gpucnn.backend.cpu.chunks import blocks, chunk_size, scratch, sum_in_order
+from gpucnn.backend.cpu.arrays import by_channel
+from gpucnn.backend.cpu.chunks import PARTS, blocks, chunk_size, scratch, sum_in_order
 from gpucnn.backend.cpu.parallel import parallel
 from gpucnn.shapes import Conv2dGeometry
 
-_COLUMN_BYTES = 3 << 20  # columns at once: more amortises the calls, less stays in the cache
-_PARTS = 8  # partial weight gradients: fixed, so that the order of the sum is
+_COLUMN_BYTES = 3 << 20  # columns at once: more amortizes the calls, less stays in the cache
 # Starting a row of a copy takes as long as this many multiplications of one filter with a gap.
 _ROW_COST = 600
 
 
-def forward(
-    x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
-) -> Array:
-    """See `Backend.conv2d_forward`."""
-    x = np.ascontiguousarray(x)
-    y = np.empty(g.y_shape, x.dtype)
-    weight = w.reshape(g.groups, g.F // g.groups, -1)  # (G, F/G, K)
+class Convolution(contract.Convolution):
+    def _conv2d_forward(
+        self, x: Array, w: Array, b: Array | None, g: Conv2dGeometry, activation: str | None
+    ) -> Array:
+        x = np.ascontiguousarray(x)
+        y = np.empty(g.y_shape, x.dtype)
+        weight = w.reshape(g.groups, g.F // g.groups, -1)  # (G, F/G, K)
 
-    def task(chunk: _Chunk) -> None:
-        columns = _pack_columns(x, g, chunk)  # (G, K, pixels)
-        product = scratch("product", (*weight.shape[:2], columns.shape[2]), x.dtype)
-        np.matmul(weight, columns, out=product)
-        out = y[chunk.images, :, chunk.rows]  # (n, F, rows, OW)
-        images = _pixels(product, g, chunk).transpose(1, 0, 2, 3)
-        if b is None:
-            np.copyto(out, images)
-        else:
-            np.add(images, b[:, None, None], out=out)
-        if activation == "relu":
-            np.maximum(out, 0, out=out)
+        def task(chunk: _Chunk) -> None:
+            columns = _pack_columns(x, g, chunk)  # (G, K, pixels)
+            product = scratch("product", (*weight.shape[:2], columns.shape[2]), x.dtype)
+            np.matmul(weight, columns, out=product)
+            out = y[chunk.images, :, chunk.rows]  # (n, F, rows, OW)
+            images = _pixels(product, g, chunk).transpose(1, 0, 2, 3)
+            if b is None:
+                np.copyto(out, images)
+            else:
+                np.add(images, b[:, None, None], out=out)
+            if activation == "relu":
+                np.maximum(out, 0, out=out)
 
-    parallel(task, _chunks(g, x.dtype.itemsize))
-    return y
+        parallel(task, _chunks(g, x.dtype.itemsize))
+        return y
 
+    def _conv2d_backward_input(self, grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
+        grad_x = np.empty(g.x_shape, grad_y.dtype)
+        (top, bottom), (left, right) = g.padding
+        weight = w.reshape(g.groups, g.F // g.groups, -1)
+        weight = np.ascontiguousarray(weight.transpose(0, 2, 1))  # (G, K, F/G)
 
-def backward_input(grad_y: Array, w: Array, g: Conv2dGeometry) -> Array:
-    """See `Backend.conv2d_backward_input`."""
-    grad_x = np.empty(g.x_shape, grad_y.dtype)
-    (top, bottom), (left, right) = g.padding
-    weight = w.reshape(g.groups, g.F // g.groups, -1)
-    weight = np.ascontiguousarray(weight.transpose(0, 2, 1))  # (G, K, F/G)
+        # Rows of one image overlap in grad_x, so they are one thread's work, in their order.
+        by_images: dict[int, list[_Chunk]] = {}
+        for chunk in _chunks(g, grad_y.dtype.itemsize):
+            by_images.setdefault(chunk.images.start, []).append(chunk)
 
-    # Rows of one image overlap in grad_x, so they are one thread's work, in their order.
-    by_images: dict[int, list[_Chunk]] = {}
-    for chunk in _chunks(g, grad_y.dtype.itemsize):
-        by_images.setdefault(chunk.images.start, []).append(chunk)
+        def task(chunks: list[_Chunk]) -> None:
+            images = grad_x[chunks[0].images].transpose(1, 0, 2, 3)  # (C, n, H, W)
+            padded = images
+            if _is_padded(g):
+                size = (g.C, images.shape[1], top + g.H + bottom, left + g.W + right)
+                padded = scratch("padded", size, grad_x.dtype)
+            padded[...] = 0
+            for chunk in chunks:
+                grad = _pack_gradient(grad_y, g, chunk)  # (G, F/G, pixels)
+                columns = scratch("columns", (*weight.shape[:2], grad.shape[2]), grad.dtype)
+                np.matmul(weight, grad, out=columns)
+                windows = _windows(padded[:, :, _input_rows(g, chunk)], g)
+                taps = columns.reshape(windows.shape)
+                for kh in range(g.KH):  # tap by tap, as the windows overlap
+                    for kw in range(g.KW):
+                        pixels = windows[:, kh, kw]
+                        np.add(pixels, taps[:, kh, kw], out=pixels)
+            if padded is not images:
+                np.copyto(images, padded[:, :, top : top + g.H, left : left + g.W])
 
-    def task(chunks: list[_Chunk]) -> None:
-        images = grad_x[chunks[0].images].transpose(1, 0, 2, 3)  # (C, n, H, W)
-        padded = images
-        if _is_padded(g):
-            size = (g.C, images.shape[1], top + g.H + bottom, left + g.W + right)
-            padded = scratch("padded", size, grad_x.dtype)
-        padded[...] = 0
-        for chunk in chunks:
-            grad = _pack_gradient(grad_y, g, chunk)  # (G, F/G, pixels)
-            columns = scratch("columns", (*weight.shape[:2], grad.shape[2]), grad.dtype)
-            np.matmul(weight, grad, out=columns)
-            windows = _windows(padded[:, :, _input_rows(g, chunk)], g)
-            taps = columns.reshape(windows.shape)
-            for kh in range(g.KH):  # tap by tap, as the windows overlap
-                for kw in range(g.KW):
-                    pixels = windows[:, kh, kw]
-                    np.add(pixels, taps[:, kh, kw], out=pixels)
-        if padded is not images:
-            np.copyto(images, padded[:, :, top : top + g.H, left : left + g.W])
+        parallel(task, list(by_images.values()))
+        return grad_x
 
-    parallel(task, list(by_images.values()))
-    return grad_x
+    def _conv2d_backward_weight(self, grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
+        x = np.ascontiguousarray(x)
+        K = g.C // g.groups * g.KH * g.KW
+        chunks = _chunks(g, x.dtype.itemsize)
+        parts = [chunks[part] for part in blocks(len(chunks), -(-len(chunks) // PARTS) or 1)]
 
+        def task(part: Sequence[_Chunk]) -> Array:
+            total = np.zeros((g.groups, g.F // g.groups, K), x.dtype)
+            product = scratch("product", total.shape, x.dtype)
+            for chunk in part:
+                columns = _pack_columns(x, g, chunk)
+                grad = _pack_gradient(grad_y, g, chunk)
+                np.matmul(grad, columns.transpose(0, 2, 1), out=product)
+                total += product
+            return total
 
-def backward_weight(grad_y: Array, x: Array, g: Conv2dGeometry) -> Array:
-    """See `Backend.conv2d_backward_weight`."""
-    x = np.ascontiguousarray(x)
-    K = g.C // g.groups * g.KH * g.KW
-    chunks = _chunks(g, x.dtype.itemsize)
-    parts = [chunks[part] for part in blocks(len(chunks), -(-len(chunks) // _PARTS) or 1)]
+        return sum_in_order(parallel(task, parts), g.w_shape, x.dtype)
 
-    def task(part: Sequence[_Chunk]) -> Array:
-        total = np.zeros((g.groups, g.F // g.groups, K), x.dtype)
-        product = scratch("product", total.shape, x.dtype)
-        for chunk in part:
-            columns = _pack_columns(x, g, chunk)
-            grad = _pack_gradient(grad_y, g, chunk)
-            np.matmul(grad, columns.transpose(0, 2, 1), out=product)
-            total += product
-        return total
-
-    return sum_in_order(parallel(task, parts), g.w_shape, x.dtype)
+    def _bias_grad(self, grad_y: Array) -> Array:
+        N, F = grad_y.shape[:2]
+        flat = by_channel(grad_y)  # (N, F, pixels)
+        parts = blocks(N, -(-N // PARTS) or 1)
+        sums = parallel(lambda part: flat[part].sum(axis=2).sum(axis=0), parts)
+        return sum_in_order(sums, (F,), grad_y.dtype)
 
 
 class _Chunk(NamedTuple):
-    """A piece of a convolution's output: some images, or some rows of one image."""
+    """A chunk of a convolution's output: some images, or some rows of one image."""
 
     images: slice
     rows: slice

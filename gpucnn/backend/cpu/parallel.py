@@ -1,8 +1,8 @@
 """Threads of the CPU backend, and the BLAS held at one thread while they work.
 
-The work is cut into pieces by its shape alone and pieces are reduced in their order, so the number
+The work is cut into chunks by its shape alone and chunks are reduced in their order, so the number
 of threads changes the time and never the bits. NumPy releases the interpreter's lock in copies,
-arithmetic and BLAS calls on arrays of some size, which is where a piece spends its time.
+arithmetic and BLAS calls on arrays of some size, which is where a chunk spends its time.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from gpucnn.backend.cuda.diagnosis import Problem
 from gpucnn.errors import UsageError
 
 T = TypeVar("T")
@@ -59,42 +58,42 @@ def set_threads(n: int) -> None:
         _workers, _threads = None, n
 
 
-def parallel(task: Callable[[T], R], pieces: Sequence[T]) -> list[R]:
-    """[task(piece) for piece in pieces], by this thread and the workers, with one BLAS thread each.
+def parallel(task: Callable[[T], R], chunks: Sequence[T]) -> list[R]:
+    """[task(chunk) for chunk in chunks], by this thread and the workers, with one BLAS thread each.
 
-    This thread takes the first piece, the workers take theirs when they have woken up. If a task
+    This thread takes the first chunk, the workers take theirs when they have woken up. If a task
     raises, so does this, when no thread is at work any more.
     """
-    if len(pieces) == 1:
+    if len(chunks) == 1:
         with quiet_device():
-            return [task(pieces[0])]
+            return [task(chunks[0])]
     results: dict[int, R] = {}
-    waiting = deque(enumerate(pieces))
+    waiting = deque(enumerate(chunks))
 
     def work() -> None:
         while waiting:
             try:
-                index, piece = waiting.popleft()
+                index, chunk = waiting.popleft()
             except IndexError:  # another thread took the last one
                 return
-            results[index] = task(piece)
+            results[index] = task(chunk)
 
     with quiet_device():
-        job = _share(work, len(pieces) - 1)
+        job = _share(work, len(chunks) - 1)
         try:
             work()
         finally:
             waiting.clear()
             job.end()
         job.raise_error()
-    return [results[index] for index in range(len(pieces))]
+    return [results[index] for index in range(len(chunks))]
 
 
 class _Job:
-    """A function that some threads run beside the one that made the job, each of them once.
+    """A function that some threads run once each, beside the thread that made the job.
 
-    `concurrent.futures` does the same in twice the time: here one image is cut into pieces that
-    take as long as that.
+    `concurrent.futures` takes twice as long to start one. A single image is cut into chunks that
+    take no longer than that.
     """
 
     def __init__(self, work: Callable[[], None]) -> None:
@@ -121,7 +120,7 @@ class _Job:
         self._done.put(None)
 
     def end(self) -> None:
-        """Nobody starts any more, and all are waited for; if Ctrl-C arrives, it is raised then."""
+        """Let no further thread start, and wait for all; raise Ctrl-C only after that."""
         try:
             self._end()
         except BaseException:
@@ -176,7 +175,7 @@ _workers: _Workers | None = None
 
 
 def _share(work: Callable[[], None], most: int) -> _Job:
-    """Has the threads beside the calling one do `work`, at most so many of them."""
+    """Let at most `most` threads run `work` beside the one that calls this."""
     global _workers
     get_threads()  # sets it
     with _state:
@@ -189,14 +188,15 @@ def _share(work: Callable[[], None], most: int) -> _Job:
 
 
 def _limit_own_thread() -> None:
-    for library in _blas():
+    for library in blas_libraries():
         # Under OpenMP the limit is each thread's own. Not every BLAS says what it runs on.
         if getattr(library, "threading_layer", None) == "openmp":
             library.set_num_threads(1)
 
 
 @lru_cache(maxsize=1)
-def _blas() -> list[Any]:
+def blas_libraries() -> list[Any]:
+    """The BLAS libraries of this process, as threadpoolctl controls them."""
     return list(ThreadpoolController().select(user_api="blas").lib_controllers)
 
 
@@ -224,7 +224,7 @@ class _Computing:
         with _state:
             _holders += 1
             if _holders == 1:
-                _before = [library.num_threads for library in _blas()]
+                _before = [library.num_threads for library in blas_libraries()]
                 _set_blas_threads([1] * len(_before))
         if _holders > 1:
             _limit_own_thread()
@@ -240,7 +240,7 @@ class _Computing:
 
 
 def _set_blas_threads(counts: list[int]) -> None:
-    for library, threads in zip(_blas(), counts, strict=True):
+    for library, threads in zip(blas_libraries(), counts, strict=True):
         # threadpoolctl obeys only the thread that set a limit first, unless it is told to forget
         # it. `_state` is held here, so threads do not fight over the limit.
         forget = getattr(library, "clear_controlling_thread", lambda force: None)
@@ -264,39 +264,6 @@ def blas_description() -> str:
     """The BLAS libraries and the core type that each took this CPU for."""
     found = [
         f"{library.internal_api} {library.version} {getattr(library, 'architecture', '')}".strip()
-        for library in _blas()
+        for library in blas_libraries()
     ]
     return ", ".join(found) or "unknown"
-
-
-# What a CPU can do, NumPy's names for it, and the core types of OpenBLAS that make use of it: the
-# first is one that every such CPU can run.
-_CORE_TYPES = (
-    ("AVX-512", {"X86_V4", "AVX512_SKX"}, ("SkylakeX", "Cooperlake", "SapphireRapids")),
-    ("AVX2", {"X86_V3", "AVX2"}, ("Haswell", "Zen", "Excavator")),
-)
-
-
-def blas_problem() -> Problem | None:
-    """That OpenBLAS computes with narrower vectors than this CPU has; None if it does not.
-
-    The user may have told it so, or it does not know the CPU.
-    """
-    cores = [getattr(b, "architecture", "") for b in _blas() if b.internal_api == "openblas"]
-    simd: Any = np.show_config(mode="dicts").get("SIMD Extensions", {})
-    features = {name for key in ("baseline", "found") for name in simd.get(key, ())}
-    good: set[str] = set()
-    for extension, names, fitting in _CORE_TYPES:
-        good.update(fitting)
-        slow = [core for core in cores if core and core not in good]
-        if features & names and slow:
-            return _core_type_problem(extension, slow[0], fitting[0])
-    return None
-
-
-def _core_type_problem(extension: str, core: str, better: str) -> Problem:
-    remedy = f"set OPENBLAS_CORETYPE={better}, for up to twice the speed"
-    if given := os.environ.get("OPENBLAS_CORETYPE"):
-        cause = f"OPENBLAS_CORETYPE={given} is set, but this CPU has {extension}"
-        return Problem(cause, f"unset it, or {remedy}")
-    return Problem(f"OpenBLAS takes this CPU, which has {extension}, for a {core}", remedy)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cpu.chunks import blocks, chunk_size, keep, scratch
 from gpucnn.backend.cpu.parallel import parallel
@@ -19,84 +20,80 @@ from gpucnn.shapes import Pool2dGeometry
 _ELEMENTS = 1 << 18  # input elements at once, which with the scratch stay in the cache
 
 
-def max_forward(x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
-    """See `Backend.max_pool2d_forward`."""
-    y = np.empty(g.y_shape, x.dtype)
-    # The number of the tap that won.
-    argmax = np.empty(g.y_shape, np.uint8 if g.KH * g.KW <= 256 else np.int32)
-    first = _first_taps(g)
+class Pooling(contract.Pooling):
+    def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
+        y = np.empty(g.y_shape, x.dtype)
+        # The number of the tap that won.
+        argmax = np.empty(g.y_shape, np.uint8 if g.KH * g.KW <= 256 else np.int32)
+        first = _first_taps(g)
 
-    def task(images: slice) -> None:
-        xs, best, index = x[images], y[images], argmax[images]
-        best[...] = -np.inf
-        index[...] = first
-        for tap in _taps(g):
-            seen, winner = best[:, :, tap.oy, tap.ox], index[:, :, tap.oy, tap.ox]
-            # Strided pixels are slow to compute with: one copy serves both comparisons.
-            pixels = scratch("pixels", seen.shape, x.dtype)
-            np.copyto(pixels, xs[:, :, tap.y, tap.x])
-            wins = np.greater(pixels, seen, out=scratch("wins", seen.shape, np.bool_))
-            np.maximum(seen, pixels, out=seen)  # a NaN on either side stays
-            # Taps come in rising order, so the last one to win has the greatest number.
-            number = scratch("number", seen.shape, index.dtype)
-            np.multiply(wins.view(np.uint8), index.dtype.type(tap.number), out=number)
-            np.maximum(winner, number, out=winner)
-        if np.isnan(best).any():
-            for tap in reversed(_taps(g)):  # the first NaN of a window is written last
-                nan = np.isnan(xs[:, :, tap.y, tap.x])
-                np.copyto(index[:, :, tap.oy, tap.ox], tap.number, where=nan)
+        def task(images: slice) -> None:
+            xs, best, index = x[images], y[images], argmax[images]
+            best[...] = -np.inf
+            index[...] = first
+            for tap in _taps(g):
+                seen, winner = best[:, :, tap.oy, tap.ox], index[:, :, tap.oy, tap.ox]
+                # Strided pixels are slow to compute with: one copy serves both comparisons.
+                pixels = scratch("pixels", seen.shape, x.dtype)
+                np.copyto(pixels, xs[:, :, tap.y, tap.x])
+                wins = np.greater(pixels, seen, out=scratch("wins", seen.shape, np.bool_))
+                np.maximum(seen, pixels, out=seen)  # a NaN on either side stays
+                # Taps come in rising order, so the last one to win has the greatest number.
+                number = scratch("number", seen.shape, index.dtype)
+                np.multiply(wins.view(np.uint8), index.dtype.type(tap.number), out=number)
+                np.maximum(winner, number, out=winner)
+            if np.isnan(best).any():
+                for tap in reversed(_taps(g)):  # the first NaN of a window is written last
+                    nan = np.isnan(xs[:, :, tap.y, tap.x])
+                    np.copyto(index[:, :, tap.oy, tap.ox], tap.number, where=nan)
 
-    parallel(task, _image_blocks(g))
-    return y, argmax
+        parallel(task, _image_chunks(g))
+        return y, argmax
 
+    def _max_pool2d_backward(self, grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
+        grad_x = np.empty(g.x_shape, grad_y.dtype)
 
-def max_backward(grad_y: Array, argmax: Array, g: Pool2dGeometry) -> Array:
-    """See `Backend.max_pool2d_backward`."""
-    grad_x = np.empty(g.x_shape, grad_y.dtype)
+        def task(images: slice) -> None:
+            target, grad, index = grad_x[images], grad_y[images], argmax[images]
+            target[...] = 0
+            for tap in _taps(g):
+                pixels = target[:, :, tap.y, tap.x]
+                won = index[:, :, tap.oy, tap.ox] == tap.number
+                part = scratch("part", pixels.shape, grad.dtype)
+                np.add(pixels, keep(grad[:, :, tap.oy, tap.ox], won, part), out=pixels)
 
-    def task(images: slice) -> None:
-        target, grad, index = grad_x[images], grad_y[images], argmax[images]
-        target[...] = 0
-        for tap in _taps(g):
-            pixels = target[:, :, tap.y, tap.x]
-            won = index[:, :, tap.oy, tap.ox] == tap.number
-            part = scratch("part", pixels.shape, grad.dtype)
-            np.add(pixels, keep(grad[:, :, tap.oy, tap.ox], won, part), out=pixels)
+        parallel(task, _image_chunks(g))
+        return grad_x
 
-    parallel(task, _image_blocks(g))
-    return grad_x
+    def _avg_pool2d_forward(self, x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
+        y = np.empty(g.y_shape, x.dtype)
+        count = _window_counts(g, count_include_pad).astype(x.dtype)
 
+        def task(images: slice) -> None:
+            total = y[images]
+            total[...] = 0
+            for tap in _taps(g):
+                total[:, :, tap.oy, tap.ox] += x[images, :, tap.y, tap.x]
+            total /= count
 
-def avg_forward(x: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
-    """See `Backend.avg_pool2d_forward`."""
-    y = np.empty(g.y_shape, x.dtype)
-    count = _window_counts(g, count_include_pad).astype(x.dtype)
+        parallel(task, _image_chunks(g))
+        return y
 
-    def task(images: slice) -> None:
-        total = y[images]
-        total[...] = 0
-        for tap in _taps(g):
-            total[:, :, tap.oy, tap.ox] += x[images, :, tap.y, tap.x]
-        total /= count
+    def _avg_pool2d_backward(
+        self, grad_y: Array, g: Pool2dGeometry, count_include_pad: bool
+    ) -> Array:
+        grad_x = np.empty(g.x_shape, grad_y.dtype)
+        count = _window_counts(g, count_include_pad).astype(grad_y.dtype)
 
-    parallel(task, _image_blocks(g))
-    return y
+        def task(images: slice) -> None:
+            target = grad_x[images]
+            target[...] = 0
+            share = grad_y[images] / count
+            for tap in _taps(g):
+                target[:, :, tap.y, tap.x] += share[:, :, tap.oy, tap.ox]
 
-
-def avg_backward(grad_y: Array, g: Pool2dGeometry, count_include_pad: bool) -> Array:
-    """See `Backend.avg_pool2d_backward`."""
-    grad_x = np.empty(g.x_shape, grad_y.dtype)
-    count = _window_counts(g, count_include_pad).astype(grad_y.dtype)
-
-    def task(images: slice) -> None:
-        target = grad_x[images]
-        target[...] = 0
-        share = grad_y[images] / count
-        for tap in _taps(g):
-            target[:, :, tap.y, tap.x] += share[:, :, tap.oy, tap.ox]
-
-    parallel(task, _image_blocks(g))
-    return grad_x
+        parallel(task, _image_chunks(g))
+        return grad_x
 
 
 class _Tap(NamedTuple):
@@ -143,7 +140,7 @@ def _first_taps(g: Pool2dGeometry) -> Array:
     return first
 
 
-def _image_blocks(g: Pool2dGeometry) -> list[slice]:
+def _image_chunks(g: Pool2dGeometry) -> list[slice]:
     return blocks(g.N, chunk_size(g.N, _ELEMENTS // (g.C * g.H * g.W)))
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.backend.cuda.launcher import Array, Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import KernelError, OutOfMemoryError, StorageError
 
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission

@@ -6,7 +6,6 @@ anything slow is imported.
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import importlib.util
 import os
@@ -14,9 +13,10 @@ import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from gpucnn.errors import GpucnnError
+from gpucnn.backend.cache_directory import contents
+from gpucnn.backend.problem import Problem
 
 _OLDEST_CUPY = 14
 _OLDEST_GPU = 70  # Volta: the first with independent thread scheduling, which warp shuffles rely on
@@ -28,15 +28,8 @@ _NO_DRIVER = (
 )
 
 
-class Problem(NamedTuple):
-    """What is in the way, and what to do."""
-
-    cause: str
-    fix: str
-
-
 def cuda_problem(index: int = 0) -> Problem | None:
-    """What keeps the GPU of this number from being used; None if nothing does.
+    """The problem that keeps the GPU of this number from being used, or None.
 
     It imports CuPy (0.1 s to 0.5 s) only if a driver and one CuPy that is new enough are there,
     and it makes no context on the GPU.
@@ -45,7 +38,7 @@ def cuda_problem(index: int = 0) -> Problem | None:
 
 
 def cuda_problems(index: int = 0) -> Iterator[Problem]:
-    """All that keeps it from being used, as far as one problem does not hide another."""
+    """All such problems, but those that another one hides."""
     if (driver := _driver_version()) is None:
         yield Problem("there is no NVIDIA driver", _NO_DRIVER)
     if problem := _cupy_problem(driver or 0):
@@ -66,7 +59,7 @@ def cuda_problems(index: int = 0) -> Iterator[Problem]:
 
 
 def cuda_facts() -> dict[str, str]:
-    """What is found of CUDA on this machine, part by part; it never raises.
+    """The parts of CUDA on this machine, with their versions; it never raises.
 
     The keys are driver, cupy, runtime, nvrtc, headers, a gpu:N for each GPU, and cache. Parts that
     cannot be asked without CuPy are left out where it is missing.
@@ -89,26 +82,15 @@ def cuda_facts() -> dict[str, str]:
             if driver is not None:
                 facts |= _gpus(runtime)
     cache = os.environ.get("CUPY_CACHE_DIR", os.path.expanduser("~/.cupy/kernel_cache"))
-    facts["cache"] = _contents(Path(cache))
+    facts["cache"] = contents(Path(cache))
     return facts
-
-
-def simulator_facts() -> dict[str, str]:
-    """The compiler and the cache of the simulated device; it never raises."""
-    from gpucnn.backend.simulator import build
-
-    try:
-        compiler = build.version(build.Compiler().command)
-    except GpucnnError as error:
-        compiler = f"none: {error.cause}"
-    return {"compiler": compiler, "cache": _contents(build.cache_folder())}
 
 
 # ---- one question each ---------------------------------------------------------------------
 
 
 def _cupy_problem(driver: int) -> Problem | None:
-    """What is wrong with the installed packages, without importing them."""
+    """A problem of the installed packages, found without importing them."""
     packages = _cupy_packages()
     if importlib.util.find_spec("cupy") is None:
         return Problem("CuPy is not installed", _install(driver))
@@ -266,14 +248,6 @@ def _gpu(runtime: Any, index: int) -> str:
         )
     except runtime.CUDARuntimeError as error:
         return f"cannot be used: {_first_line(error)}"
-
-
-def _contents(path: Path) -> str:
-    """A cache's folder and what lies there."""
-    sizes = []
-    with contextlib.suppress(OSError):
-        sizes = [file.stat().st_size for file in path.iterdir() if file.is_file()]
-    return f"{path} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB)"
 
 
 # ---- words ---------------------------------------------------------------------------------

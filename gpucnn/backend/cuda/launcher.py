@@ -1,4 +1,4 @@
-"""Kernel launches: read a source, specialise it, check every argument, launch.
+"""Kernel launches: specialize a kernel, check and convert every argument, launch.
 
 `Launcher` does what does not depend on where the kernel runs. `cupy_launcher` compiles with NVRTC
 and launches on a GPU; the simulator's launcher compiles with a C++ compiler and runs on the CPU.
@@ -8,55 +8,26 @@ nor the layout of what it is given.
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import cache
-from importlib import resources
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
+from gpucnn.backend.cuda import sources
+from gpucnn.backend.cuda.sources import Kernel, Parameter
 from gpucnn.errors import DtypeError, GpucnnError, KernelError, ShapeError, UsageError
 
 Array = Any  # of the launcher's device
 Dim3 = tuple[int, int, int]
 Size = int | tuple[int, ...]
 
-# What a parameter may be declared as, and the dtype that an argument then has.
-_TYPES = {
-    "float": np.float32,
-    "double": np.float64,
-    "int": np.int32,
-    "unsigned int": np.uint32,
-    "long long": np.int64,
-    "unsigned long long": np.uint64,
-    "unsigned char": np.uint8,
-}
-_REAL = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
 # From here on offsets have 64 bits. Half of what 32 bits can hold, so that rounding up to a whole
 # block, or adding the stride of a loop, cannot overflow.
 _WIDE_FROM = 1 << 30
 _MAX_GRID = (2**31 - 1, 65535, 65535)
-
-
-class Parameter(NamedTuple):
-    """One parameter as the source declares it."""
-
-    name: str
-    type: str  # without const, __restrict__ and the star
-    is_pointer: bool
-
-
-class Kernel(NamedTuple):
-    """One variant of a kernel: its text and options, ready to be compiled."""
-
-    source: str
-    name: str
-    text: str  # of the source, without its other kernels
-    options: tuple[str, ...]  # -DNAME=VALUE
-    parameters: tuple[Parameter, ...]  # types resolved to those of C
 
 
 class Launcher(ABC):
@@ -66,7 +37,8 @@ class Launcher(ABC):
         name: of the device, for messages: "cuda:0", "sim".
         multiprocessors: how many blocks run at once, which decides how far a reduction is split.
         wide: whether to use 64-bit offsets for arrays of every size.
-        algorithm: the convolution kernels to use, "naive", "tiled" or "direct"; None chooses.
+        algorithm: of convolution and matrix product, one of `ALGORITHMS`, see `force_algorithm`;
+            None chooses by the sizes.
     """
 
     name: str
@@ -102,7 +74,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """What the bits of a result depend on: device, driver, versions."""
+        """All that the bits of a result depend on: device, driver, versions."""
 
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:
@@ -138,9 +110,10 @@ class Launcher(ABC):
             kernel: the name of the function.
             grid: number of blocks, up to three axes.
             block: threads of a block, up to three axes.
-            args: arrays of this device, numbers, or None for a null pointer.
+            args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
+                of the numbers in its fields.
             shared: bytes of dynamic shared memory a block.
-            constants: what the source is specialised by: NAME=value becomes -DNAME=value.
+            constants: what the source is specialized by: NAME=value becomes -DNAME=value.
 
         Raises:
             DtypeError, ShapeError: an argument is not what the source declares.
@@ -181,12 +154,12 @@ class Launcher(ABC):
 
     def add_source(self, source: str, text: str) -> None:
         """Makes a text known under a name, as if it stood in kernels/."""
-        self._texts[source] = _expand(text, source)
+        self._texts[source] = sources.expand(text, source)
         self._variants.clear()
 
     def text(self, source: str) -> str:
         """The text of kernels/SOURCE.cu with its includes put in."""
-        return self._texts.get(source) or _text(source)
+        return self._texts.get(source) or sources.read(source)
 
     def _variant(
         self, source: str, kernel: str, args: Sequence[Any], constants: Mapping[str, Any]
@@ -195,8 +168,9 @@ class Launcher(ABC):
         key = (source, kernel, real, wide, *constants.items())
         found = self._variants.get(key)
         if found is None:
-            variant = self._resolve(source, kernel, real, wide, constants)
-            converters = [self._converter(variant, p) for p in variant.parameters]
+            text = self.text(source)
+            variant = sources.specialize(text, source, kernel, real, wide, constants)
+            converters = [self._converter(kernel, p) for p in variant.parameters]
             found = self._variants[key] = self._compile(variant), converters
         return found
 
@@ -204,7 +178,7 @@ class Launcher(ABC):
         self, source: str, kernel: str, args: Sequence[Any]
     ) -> tuple[np.dtype | None, bool]:
         """The dtype that `real` stands for (None: no such argument), and whether to go wide."""
-        parameters = self._parameters(source, kernel)
+        parameters = sources.signature(self.text(source), source, kernel)
         if len(args) != len(parameters):
             raise KernelError(
                 f"{kernel} takes {len(parameters)} arguments, {len(args)} were given",
@@ -217,7 +191,7 @@ class Launcher(ABC):
                 wide = wide or arg.size >= _WIDE_FROM
                 if parameter.type == "real" and real is None:
                     real = arg.dtype
-        if real is not None and real not in _REAL:
+        if real is not None and real not in sources.REAL:
             raise DtypeError(
                 f"{kernel} on arrays of {real}",
                 cause="kernels compute in float32 or float64",
@@ -225,53 +199,11 @@ class Launcher(ABC):
             )
         return real, wide
 
-    def _parameters(self, source: str, kernel: str) -> tuple[Parameter, ...]:
-        parameters = _signatures(self.text(source)).get(kernel)
-        if parameters is None:
-            raise KernelError(
-                f"kernels/{source}.cu has no kernel {kernel}",
-                cause='it must be declared as: extern "C" __global__ void NAME(...)',
-                fix=f"choose one of {', '.join(_signatures(self.text(source)))}",
-            )
-        return parameters
-
-    def _resolve(
-        self,
-        source: str,
-        kernel: str,
-        real: np.dtype | None,
-        wide: bool,
-        constants: Mapping[str, Any],
-    ) -> Kernel:
-        text = self.text(source)
-        defined = {name: str(value) for name, value in constants.items()}
-        if real is not None:
-            defined["REAL"] = _REAL[real]
-        options = [f"-D{name}={value}" for name, value in defined.items()]
-        if wide:
-            options.append("-DWIDE")
-        aliases = _aliases(text) | defined
-        aliases["index_t"] = "long long" if wide else "int"
-        aliases.setdefault("REAL", "float")
-        parameters = []
-        for parameter in self._parameters(source, kernel):
-            type_ = parameter.type
-            while type_ not in _TYPES and type_ in aliases:
-                type_ = aliases[type_]
-            if type_ not in _TYPES:
-                raise KernelError(
-                    f"kernels/{source}.cu: {kernel} has a parameter {parameter.name} of type "
-                    f"{parameter.type}",
-                    cause=f"a launch knows {', '.join(_TYPES)}",
-                    fix="declare it as one of them, or as a typedef of one",
-                )
-            parameters.append(parameter._replace(type=type_))
-        return Kernel(source, kernel, _alone(text, kernel), tuple(options), tuple(parameters))
-
-    def _converter(self, kernel: Kernel, parameter: Parameter) -> Callable[[Any], Any]:
-        """What checks one argument and gives the value that is passed to the kernel."""
-        dtype = np.dtype(_TYPES[parameter.type])
-        where = f"{kernel.name}: {parameter.name}"
+    def _converter(self, kernel: str, parameter: Parameter) -> Callable[[Any], Any]:
+        """Checks one argument and returns the value that is passed to the kernel."""
+        where, dtype = f"{kernel}: {parameter.name}", parameter.dtype
+        if not parameter.is_pointer:
+            return _number_or_struct(where, dtype)
         owns = self.owns
 
         def array(value: Any) -> Any:
@@ -297,24 +229,7 @@ class Launcher(ABC):
                 )
             return value
 
-        if parameter.is_pointer:
-            return array
-        scalar = dtype.type
-        if dtype.kind == "f":
-            return lambda value: scalar(value)
-        limits: Any = np.iinfo(dtype)
-
-        def integer(value: Any) -> Any:
-            number = int(value)
-            if number != value or not limits.min <= number <= limits.max:
-                raise ShapeError(
-                    f"{where} is {value}",
-                    cause=f"the kernel takes it as {dtype}, at most {limits.max}",
-                    fix="use smaller arrays",
-                )
-            return scalar(number)
-
-        return integer
+        return array
 
     def _named(self, error: GpucnnError, kernel: str, args: Sequence[Any]) -> GpucnnError:
         arrays = ", ".join(_shape(arg) for arg in args if _is_array(arg))
@@ -323,75 +238,47 @@ class Launcher(ABC):
         return error
 
 
-# ---- reading sources -----------------------------------------------------------------------
+# ---- numbers and structs, by value -----------------------------------------------------------
 
 
-@cache
-def _text(source: str) -> str:
-    return _expand(_read(f"{source}.cu"), source)
+def _number_or_struct(where: str, dtype: np.dtype) -> Callable[[Any], Any]:
+    """Converts what a kernel takes by value to a NumPy scalar of a dtype."""
+    if dtype.names is not None:
+        return _struct(where, dtype)
+    scalar = dtype.type
+    if dtype.kind == "f":
+        return lambda value: scalar(value)
+    limits: Any = np.iinfo(dtype)
+
+    def integer(value: Any) -> Any:
+        number = int(value)
+        if number != value or not limits.min <= number <= limits.max:
+            raise ShapeError(
+                f"{where} is {value}",
+                cause=f"the kernel takes it as {dtype}, at most {limits.max}",
+                fix="use smaller arrays",
+            )
+        return scalar(number)
+
+    return integer
 
 
-def _read(name: str) -> str:
-    return (resources.files("gpucnn.kernels") / name).read_text()
+def _struct(where: str, dtype: np.dtype) -> Callable[[Any], Any]:
+    names = dtype.names or ()
+    converters = [_number_or_struct(f"{where}.{name}", dtype[name]) for name in names]
 
+    @lru_cache(maxsize=256)  # a training passes the same few structs in every step
+    def struct(values: tuple[Any, ...]) -> Any:
+        if len(values) != len(names):
+            raise KernelError(
+                f"{where} has {len(names)} fields, {len(values)} numbers were given",
+                cause="it is declared with " + ", ".join(names),
+                fix="give one for each, in this order",
+            )
+        numbers = (convert(v) for convert, v in zip(converters, values, strict=True))
+        return np.array(tuple(numbers), dtype)[()]
 
-def _expand(text: str, source: str) -> str:
-    """Puts included files in, once each, as text: a cache of compilations knows the text alone."""
-    included: set[str] = set()
-
-    def lines(text: str, name: str) -> list[str]:
-        out = [f'#line 1 "kernels/{name}"']
-        for number, line in enumerate(text.splitlines(), 1):
-            include = re.fullmatch(r'\s*#include "(\w+\.cuh)".*', line)
-            if include is None:
-                out.append("" if line.strip() == "#pragma once" else line)
-            elif include[1] in included:
-                out.append("")
-            else:
-                included.add(include[1])
-                out += lines(_read(include[1]), include[1])
-                out.append(f'#line {number + 1} "kernels/{name}"')
-        return out
-
-    return "\n".join(lines(text, f"{source}.cu")) + "\n"
-
-
-@cache
-def _alone(text: str, kernel: str) -> str:
-    """The text without the other kernels, whose compilation would take as long as this one's."""
-
-    def without(found: re.Match[str]) -> str:
-        # Lines keep their numbers.
-        return found[0] if kernel in _signatures(found[0]) else "\n" * found[0].count("\n")
-
-    # A kernel ends with its line, or with a brace at the beginning of one.
-    whole = r'^extern "C" __global__(?:[^\n]*\}$|.*?^\}$)'
-    return re.sub(whole, without, text, flags=re.MULTILINE | re.DOTALL)
-
-
-@cache
-def _signatures(text: str) -> dict[str, tuple[Parameter, ...]]:
-    """The parameters of every kernel of a text."""
-    bare = re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)
-    declared = re.findall(
-        r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?'
-        r"(\w+)\s*\(([^)]*)\)",
-        bare,
-    )
-    return {
-        name: tuple(_parameter(part) for part in inside.split(",") if part.strip())
-        for name, inside in declared
-    }
-
-
-def _parameter(declaration: str) -> Parameter:
-    words = re.sub(r"\b(const|__restrict__)\b|\*", " ", declaration).split()
-    return Parameter(words[-1], " ".join(words[:-1]), "*" in declaration)
-
-
-@cache
-def _aliases(text: str) -> dict[str, str]:
-    return {name: type_ for type_, name in re.findall(r"typedef\s+([\w ]+?)\s+(\w+)\s*;", text)}
+    return struct
 
 
 # ---- small helpers -------------------------------------------------------------------------

@@ -1,9 +1,9 @@
 """How a tiled kernel covers a matrix product: which tile, and into how many parts the sum is cut.
 
-The choice is between large tiles, which load less for each product, and many, which keep all
-multiprocessors busy. A product of few tiles is cut along its sum, and `sum_parts` adds the parts.
-The estimate of the time below only has to put the plans in order. It depends on the sizes and the
-number of multiprocessors, so that the same call always adds up in the same order.
+Large tiles load less for each multiply-add; many tiles keep all multiprocessors busy. A product of
+few tiles is cut along its sum, and `sum_parts` adds the parts. The estimated times below need not
+be right, only their order. They depend on the sizes and the number of multiprocessors alone, so
+that the same call always adds in the same order.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ from typing import Any, NamedTuple
 
 from gpucnn.backend.cuda.launcher import Array, Launcher
 
+SHARED_TILE = 16  # rows and columns of a block of the shared algorithm: TILE of kernels/shared.cuh
 STEP = 8  # terms of the sum that a block takes at once: BK of kernels/tile.cuh
 TILES = ((128, 64), (64, 128), (64, 64), (32, 128))  # (BM, BN)
+LEAST_ROWS = min(BM for BM, _ in TILES)
 _PARTS = [1] + [2**i * j for i in range(10) for j in (2, 3)]  # 1, 2, 3, 4, 6, 8, 12 ... 1536
 MOST_PARTS = _PARTS[-1]
-_SHARE = 4  # steps of a part at least
+_LEAST_STEPS = 4  # of a part
 _RESIDENT_WARPS = 12  # of a multiprocessor: tile.cuh asks for 168 registers a thread at most
 _LANES = 128  # multiply-adds a cycle and multiprocessor
-_START = 4  # steps' worth of time before a block's first
+_START = 4  # steps that take as long as a block takes to begin
 _SUM_THREADS = 256  # of a block of sum_parts
-_SUM_ROWS = 8  # that share an output, if there are more parts than that
+_SUM_ROWS = 8  # threads that add one output, if there are more parts than that
 _SUM_BYTES = 16  # a cycle and multiprocessor, reading and writing parts
 _SUM_START = 3000  # cycles until a second kernel runs
 
 
-class Plan(NamedTuple):
+class TilePlan(NamedTuple):
     """A tile, the number of parts, and the terms of a part (a multiple of STEP)."""
 
     BM: int
@@ -42,12 +44,12 @@ class Plan(NamedTuple):
 
     @property
     def constants(self) -> dict[str, int]:
-        """What the tiled kernels are specialised by."""
+        """The constants of the tiled kernels."""
         return {"BM": self.BM, "BN": self.BN}
 
 
 @lru_cache(maxsize=4096)
-def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: int) -> Plan:
+def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: int) -> TilePlan:
     """The plan of the least estimated time for `products` products of one size.
 
     Args:
@@ -57,12 +59,12 @@ def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: in
     """
     steps = max(1, -(-terms // STEP))
 
-    def cycles(p: Plan) -> float:
+    def cycles(p: TilePlan) -> float:
         blocks = -(-rows // p.BM) * -(-columns // p.BN) * products * p.parts
         of_one = max(1, -(-blocks // multiprocessors))  # of the multiprocessor that has most
         block_warps = p.threads // 32
         warps = min(of_one * block_warps, max(_RESIDENT_WARPS, block_warps))
-        # Four schedulers; what one warp waits for, another one hides.
+        # Four schedulers; several warps on each hide the latency of one.
         busy = min(warps, 4) / 4 * warps / (warps + 2)
         loads = (p.BM + p.BN) * STEP / p.threads  # a thread and step, 8 instructions each
         instructions = (560 + 8 * loads) / 512
@@ -75,9 +77,11 @@ def plan(rows: int, columns: int, terms: int, products: int, multiprocessors: in
 
     plans = []
     for parts in _PARTS:
-        if parts == 1 or parts * _SHARE <= steps:
-            share = -(-steps // parts)
-            plans += [Plan(BM, BN, -(-steps // share), share * STEP) for BM, BN in TILES]
+        if parts == 1 or parts * _LEAST_STEPS <= steps:
+            of_a_part = -(-steps // parts)
+            plans += [
+                TilePlan(BM, BN, -(-steps // of_a_part), of_a_part * STEP) for BM, BN in TILES
+            ]
     return min(plans, key=cycles)
 
 

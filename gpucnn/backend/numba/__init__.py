@@ -1,5 +1,4 @@
-"""The CPU's float32 primitives compiled by Numba: what the extra `fast` is for.
+"""The CPU's float32 primitives, compiled by Numba (the extra `fast`): see README.md beside this.
 
-`backend.py` says which primitives are replaced; `convolution.py`, `pooling.py`, `elementwise.py`
-compute them; `plan.py` cuts a convolution into pieces; `tile.py` keeps its sums in registers.
+A reader may skip this folder: the same operations stand in NumPy in `gpucnn.backend.cpu`.
 """

@@ -1,4 +1,4 @@
-"""How functions are compiled, and how arrays are handed to them."""
+"""How functions are compiled, and in which form arrays are passed to them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from gpucnn.backend.cache_directory import cache_folder
 
 
 def entry(function: Any) -> Any:
-    """Compile what Python calls; it holds no lock of Python's and checks for no division by zero.
+    """Compile a function that Python calls; it releases the GIL and checks no division by zero.
 
-    It is kept on disk in a folder of these sources: Numba would look at the function's own file,
-    and not at those of what it calls. Where nothing can be written, nothing is kept.
+    The compiled code is cached on disk, in a folder named by a hash of all sources of this package:
+    Numba's own check covers the file of the function, but not those of the functions it calls.
+    Where no folder can be written to, the code is compiled in each process.
     """
     options: Any = {"nogil": True, "error_model": "numpy"}
     config: Any = numba.config
@@ -32,25 +33,26 @@ def entry(function: Any) -> Any:
 
 
 def is_compiled() -> bool:
-    """Whether something compiled from these sources is on disk."""
+    """Whether code compiled from these sources is on disk."""
     return next(_folder().rglob("*.nbi"), None) is not None
 
 
 @functools.cache
 def _folder() -> Path:
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
     return cache_folder("compiled") / digest[:16]
 
 
-# What only such functions call is compiled into them.
+# For functions that only compiled functions call: they are compiled into the caller.
 inner = njit(inline="always")
 
 
 def flat(array: Any, dtype: Any = np.float32) -> Any:
-    """The array as compiled code takes it, in 1-D: another layout or type would be compiled anew.
+    """The array in 1-D, C-contiguous, writeable and of the dtype: a copy if it is not.
 
-    Read-only arrays are of a type of their own, and Numba takes byte-swapped ones for native.
+    Numba would compile a function anew for each other layout or dtype, and for read-only arrays. It
+    would read byte-swapped numbers as native ones.
     """
     flags = array.flags
     if not (flags.c_contiguous and flags.writeable and array.dtype == dtype):

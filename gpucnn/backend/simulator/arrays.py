@@ -1,8 +1,8 @@
 """Memory of the simulated device, and the array module over it.
 
-They behave as CuPy's do where NumPy's would differ: every result is an array of the device, also
-the 0-d ones; host arrays are refused, Python's and NumPy's numbers taken; infinities and NaN arise
-silently; and only what is listed here exists, so that the simulator knows nothing CuPy lacks.
+They behave as CuPy's do where NumPy's would differ. Every result is an array of the device, also a
+0-d one. Host arrays are refused; Python's and NumPy's numbers are taken. Infinities and NaN raise
+no warning. Only the functions listed here exist, so that the simulator has nothing that CuPy lacks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from gpucnn.errors import DtypeError
 
 Shape = int | Sequence[int]
 
-# Of NumPy and CuPy, under one name and with one meaning. All take and give arrays of the device.
+# Names that NumPy and CuPy have with one meaning. All take and return arrays of the device.
 _UFUNCS = """
     abs absolute add ceil cos divide equal exp expm1 floor floor_divide greater greater_equal
     invert isfinite isinf isnan less less_equal log log1p logaddexp logical_and logical_not

@@ -49,7 +49,7 @@ _RUNTIME_FLAGS = ("-O2",)
 _GNU_FLAGS = ("-fno-gnu-unique",)  # as for -fvisibility
 _CLANG_FLAGS = ("-fno-sanitize=function",)  # which would need type information
 
-# What a mode adds: to kernels, to the runtime.
+# The flags that a mode adds: to kernels, to the runtime.
 _SANITIZERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "undefined": (
         # Without the compiler's own runtime library: undefined.h stands in for it.
@@ -193,7 +193,7 @@ def _check_address_sanitizer(is_clang: bool) -> None:
 
 @cache
 def version(command: tuple[str, ...]) -> str:
-    """What the compiler calls itself.
+    """The name and version that the compiler prints.
 
     Raises:
         DeviceError: it does not start.

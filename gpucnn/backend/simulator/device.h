@@ -18,8 +18,8 @@
 #define __launch_bounds__(...)
 #define __align__(n) __attribute__((aligned(n)))
 
-// All in one section, which is filled with NaN for every block. `used`: the compiler must not think
-// that a variable which the kernel never writes is zero.
+// All in one section, which is filled with NaN for every block. `used`: the compiler must not take a
+// variable that the kernel never writes for zero.
 #define __shared__ static __attribute__((section("gpucnn_shared"), used))
 #define SHARED_DYNAMIC(type, name) \
     type *const name = static_cast<type *>(gpucnn_object.state.dynamic_shared)
@@ -43,30 +43,25 @@ inline const Services &services() { return *gpucnn_object.services; }
     __builtin_unreachable();
 }
 
+// The next argument of a kernel: a pointer, a number or a struct.
 template <class T>
-T argument(const unsigned long long &slot) {
+T next_argument(const unsigned long long *&slot) {
     T value;
-    __builtin_memcpy(&value, &slot, sizeof value);
+    __builtin_memcpy(&value, slot, sizeof value);
+    slot += (sizeof value + sizeof *slot - 1) / sizeof *slot;
     return value;
 }
 
-template <unsigned int... I>
-struct Indices {};
-template <unsigned int N, unsigned int... I>
-struct Count : Count<N - 1, N - 1, I...> {};
-template <unsigned int... I>
-struct Count<0, I...> {
-    typedef Indices<I...> type;
+struct Call {
+    template <class... P>
+    Call(void (*kernel)(P...), P... arguments) {
+        kernel(arguments...);
+    }
 };
 
-template <class... P, unsigned int... I>
-inline void call(void (*kernel)(P...), const unsigned long long *slots, Indices<I...>) {
-    kernel(argument<P>(slots[I])...);
-}
-
 template <class... P>
-inline void call(void (*kernel)(P...), const unsigned long long *slots) {
-    call(kernel, slots, typename Count<sizeof...(P)>::type());
+inline void call(void (*kernel)(P...), const unsigned long long *slot) {
+    Call{kernel, next_argument<P>(slot)...};  // in braces: from left to right
 }
 
 }  // namespace simulator
@@ -379,7 +374,7 @@ bool isfinite(T a) {
     return __builtin_isfinite(a);
 }
 
-// Of floats, CUDA's min and max are fmin and fmax: the number wins over a NaN.
+// CUDA's min and max of floats are fmin and fmax: of a number and a NaN they return the number.
 #define GPUCNN_MIN_MAX(T)                               \
     inline T min(T a, T b) { return b < a ? b : a; }    \
     inline T max(T a, T b) { return a < b ? b : a; }

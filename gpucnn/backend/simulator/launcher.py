@@ -13,27 +13,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gpucnn.backend.cuda.launcher import Array, Dim3, Kernel, Launcher
+from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
 
-# Of a block, as on every GPU.
+# The limits of a block on every GPU.
 _MAX_THREADS = 1024
 _MAX_DEPTH = 64
-
-# An argument is 8 bytes wide (runtime.h, Request).
-_SLOTS = {
-    "float": "f4x",
-    "double": "d",
-    "int": "i4x",
-    "unsigned int": "I4x",
-    "long long": "q",
-    "unsigned long long": "Q",
-    "unsigned char": "B7x",
-}
 
 _one_at_a_time = threading.Lock()  # the runtime has one state for all threads of the process
 
@@ -126,8 +116,10 @@ class SimulatorLauncher(Launcher):
         address = ctypes.addressof(ctypes.c_char.in_dll(library, "gpucnn_object"))
         entry = ctypes.cast(library[f"gpucnn_entry_{kernel.name}"], ctypes.c_void_p).value
         assert entry is not None
-        slots = "".join("Q" if p.is_pointer else _SLOTS[p.type] for p in kernel.parameters)
-        return _Handle(library, address, entry, struct.Struct("=8I" + slots))
+        # Each argument begins at a multiple of 8 bytes (runtime.h, Request); "s" pads with zeros.
+        sizes = (8 if p.is_pointer else -(-p.dtype.itemsize // 8) * 8 for p in kernel.parameters)
+        request = struct.Struct("=8I" + "".join(f"{size}s" for size in sizes))
+        return _Handle(library, address, entry, request)
 
     def _run(
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
@@ -139,13 +131,17 @@ class SimulatorLauncher(Launcher):
                 cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_DEPTH} along z",
                 fix="use a smaller block",
             )
-        slots = [
-            value.ctypes.data if isinstance(value, DeviceArray) else 0 if value is None else value
-            for value in values
-        ]
-        request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *slots)
+        arguments = map(_bytes, values)
+        request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *arguments)
         with _one_at_a_time:
             error = self._start(handle.object, handle.entry, request)
         if error is not None:
             message, cause, fix = error.decode().split("\n")
             raise KernelError(message, cause=cause or None, fix=fix or None)
+
+
+def _bytes(value: Any) -> bytes:
+    """An argument as it lies in memory: an address, a number or a struct."""
+    if value is None or isinstance(value, DeviceArray):
+        value = np.uintp(0 if value is None else value.ctypes.data)
+    return value.tobytes()

@@ -1,10 +1,10 @@
 // The scheduler of the simulated device.
 //
 // Blocks run one after another. The threads of a block run in turns on fibers: a thread keeps its
-// fiber until it waits at a barrier or in a warp operation; then the next one in the order of the
-// launch goes on that can. Threads that never wait share one fiber and cost a call each.
+// fiber until it waits at a barrier or in a warp operation; then the next thread that can go on does
+// so, in the order of the launch. Threads that never wait share one fiber and cost a call each.
 //
-// What a GPU would leave undefined ends the launch with an error that names block and thread.
+// Undefined behavior of a GPU ends the launch with an error that names block and thread.
 #include "runtime.h"
 
 #include <cstdarg>
@@ -414,7 +414,7 @@ extern "C" __attribute__((visibility("default"))) const char *gpucnn_launch(
     State &state = object->state;
     state.grid_size = {grid[0], grid[1], grid[2]};
     state.block_size = {block[0], block[1], block[2]};
-    // Of exactly the size asked for, so that ASan sees the first byte beyond.
+    // Exactly as large as requested, so that ASan sees the first byte beyond.
     void *dynamic = nullptr;
     if (posix_memalign(&dynamic, 128, request->shared_bytes + !request->shared_bytes) != 0)
         std::abort();

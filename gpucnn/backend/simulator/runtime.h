@@ -1,4 +1,4 @@
-// What a compiled kernel and the scheduler (runtime.cpp) know of each other.
+// The interface between a compiled kernel and the scheduler (runtime.cpp).
 //
 // Each kernel is compiled to a shared object of its own, without any header of the system, since
 // those cost more time than the kernel. It holds one `Object`, in which the runtime sets `services`
@@ -14,7 +14,7 @@ struct Index {
     unsigned int x, y, z;
 };
 
-// What a lane brings to a warp operation, and what it takes from it.
+// The operand of a lane in a warp operation, and its result.
 struct Lane {
     alignas(8) unsigned char given[40];
     alignas(8) unsigned char taken[16];
@@ -44,7 +44,7 @@ struct Services {
     void (*fail)(const char *what, const char *file, int line);
 };
 
-// One argument is 8 bytes wide, whatever its type.
+// Each argument begins at a multiple of 8 bytes.
 typedef void (*Entry)(const unsigned long long *arguments);
 
 struct Object {

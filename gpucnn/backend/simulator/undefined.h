@@ -1,4 +1,4 @@
-// What -fsanitize=undefined calls, so that a finding ends the launch with a Python error.
+// The handlers that -fsanitize=undefined calls: a finding ends the launch with a Python error.
 //
 // The compiler's own runtime library would end the process. Each handler is given data that begins
 // with the place in the source (clang's compiler-rt/lib/ubsan/ubsan_handlers.h, which GCC follows).

@@ -7,9 +7,10 @@ from gpucnn.spelling import explain_names
 
 __all__ = ["digits", "fashion_mnist", "mnist"]
 
-_NONE = "there is none; gpucnn.data.load reads files of your own"
 explain_names(
     __name__,
-    dict.fromkeys(("cifar10", "cifar100", "imdb", "reuters", "california_housing"), _NONE)
-    | {"boston_housing": _NONE},
+    dict.fromkeys(
+        ("cifar10", "cifar100", "imdb", "reuters", "california_housing", "boston_housing"),
+        "there is none; gpucnn.data.load reads files of your own",
+    ),
 )

@@ -1,4 +1,4 @@
-"""The 1,797 handwritten digits that come with gpucnn, 28x28: in no need of a network."""
+"""The 1,797 handwritten digits that come with gpucnn, 28x28; they need no download."""
 
 from __future__ import annotations
 

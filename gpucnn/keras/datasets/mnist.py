@@ -9,6 +9,6 @@ from gpucnn.keras.datasets.reading import Part, loader, read
 def load_data() -> tuple[Part, Part]:
     """((x_train, y_train), (x_test, y_test)): uint8 (N, 28, 28) and (N,).
 
-    It is downloaded when it is first asked for, or read from $GPUCNN_DATA_DIR.
+    The first call downloads it, or reads it from $GPUCNN_DATA_DIR.
     """
     return read("mnist")

@@ -1,4 +1,4 @@
-"""A data set of `gpucnn.data` in Keras's arrays."""
+"""A data set of `gpucnn.data` as the arrays that Keras gives."""
 
 from __future__ import annotations
 
@@ -7,16 +7,12 @@ from numpy.typing import NDArray
 
 from gpucnn import data
 from gpucnn.data import Dataset
-from gpucnn.spelling import Called, Spellings, explained
-
-_LOADER = Spellings(instead={"path": "$GPUCNN_DATA_DIR says where the files are"})
+from gpucnn.spelling import Spellings, explained
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-
-def loader(function: Called) -> Called:
-    """A `load_data`, whose error explains Keras's argument. A decorator."""
-    return explained(_LOADER)(function)
+# A decorator of a `load_data`, whose error explains Keras's argument.
+loader = explained(Spellings(instead={"path": "$GPUCNN_DATA_DIR says where the files are"}))
 
 
 def read(name: str) -> tuple[Part, Part]:

@@ -1,4 +1,4 @@
-"""The compiled backend, and convolutions cut into more pieces than their size calls for."""
+"""The compiled backend, and convolutions that are cut into many units and chunks."""
 
 from __future__ import annotations
 
@@ -19,20 +19,24 @@ def compiled() -> Any:
 
 
 @pytest.fixture(scope="session")
-def pieces(compiled: Any) -> Callable[..., AbstractContextManager[None]]:
-    """`with pieces(floats):` packs so many floats at once, and shares out all work.
+def units(compiled: Any) -> Callable[..., AbstractContextManager[None]]:
+    """`with units(floats):` packs units of so many floats, and shares out all work.
 
-    Whatever minimal filtering can compute it computes, also for a few channels and tiles, with
-    `transformed` floats of a piece, if they are to be others.
+    Minimal filtering computes all that it can, also of a few channels and tiles, in units of
+    `transformed` floats, or of the same number.
     """
-    from gpucnn.backend.numba import convolution, elementwise, plan, pooling, winograd
+    from gpucnn.backend.numba import convolution, elementwise, pooling
+    from gpucnn.backend.numba.direct import plan as direct
+    from gpucnn.backend.numba.winograd import loops
+    from gpucnn.backend.numba.winograd import plan as winograd
 
     @contextmanager
     def of(floats: int, transformed: int | None = None) -> Iterator[None]:
         smaller = [
-            (plan, "_PACKED", floats), (plan, "_PACKED_BOTH", floats), (convolution, "_FLOPS", 1),
-            (elementwise, "_BLOCK", 64), (pooling, "_PIXELS", 64), (winograd, "_CHANNELS", 1),
-            (winograd, "_TILES", 1), (winograd, "_LEAST", 24), (winograd, "_WEIGHTS", 40),
+            (direct, "_PACKED", floats), (direct, "_PACKED_BOTH", floats),
+            (convolution, "_FLOPS", 1), (convolution, "_SUMMED", 64), (elementwise, "_CHUNK", 64),
+            (pooling, "_CHUNK", 64), (loops, "_CHUNK", 40),
+            (winograd, "_CHANNELS", 1), (winograd, "_TILES", 1), (winograd, "_LEAST", 24),
             (winograd, "_TRANSFORMED", floats if transformed is None else transformed),
         ]  # fmt: skip
         with pytest.MonkeyPatch.context() as patch:
@@ -43,7 +47,7 @@ def pieces(compiled: Any) -> Callable[..., AbstractContextManager[None]]:
         forget()
 
     def forget() -> None:
-        for module in (plan, winograd):
+        for module in (direct, winograd):
             module.forward_plan.cache_clear()
             module.backward_plan.cache_clear()
 

@@ -21,14 +21,31 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from calls import Calls
-from taps import Taps
+from reference import Taps
 
 from gpucnn.backend.cpu import parallel
-from gpucnn.backend.numba import convolution, dense, elementwise, jit, plan, pooling, winograd
+from gpucnn.backend.numba import (
+    activation,
+    convolution,
+    dense,
+    dropout,
+    elementwise,
+    jit,
+    loss,
+    pooling,
+)
 from gpucnn.backend.numba.backend import CompiledBackend
-from gpucnn.backend.numba.vectors import LANES
+from gpucnn.backend.numba.direct import loops as direct_loops
+from gpucnn.backend.numba.direct import plan as direct_plan
+from gpucnn.backend.numba.llvm.vectors import LANES
+from gpucnn.backend.numba.winograd import loops as winograd_loops
+from gpucnn.backend.numba.winograd import plan as winograd_plan
 from gpucnn.shapes import conv2d_geometry
 
+MODULES = (
+    activation, convolution, dense, dropout, elementwise, jit, loss, pooling,
+    direct_loops, direct_plan, winograd_loops, winograd_plan,
+)  # fmt: skip
 PAGE = mmap.PAGESIZE
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.mprotect.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
@@ -79,32 +96,35 @@ class Edge:
 
 def stand_at(edge: Edge) -> None:
     """Have the compiled primitives make their arrays there."""
-    for module in (convolution, dense, elementwise, jit, plan, pooling, winograd):
+    for module in MODULES:
         for name in ("np", "scratch"):
             if hasattr(module, name):
                 value = edge if name == "np" else edge.scratch
                 setattr(module, name, value)
-    made = winograd._plan
+    made = winograd_plan._plan
 
     def plan_at_edge(*arguments: Any) -> Any:
         found = made(*arguments)  # its offsets are a product, which is NumPy's own array
         return found and found._replace(loops=(edge.array(found.loops[0]), *found.loops[1:]))
 
-    winograd._plan = plan_at_edge
-    elementwise._BLOCK, convolution._FLOPS = 1 << 8, 1 << 12  # several pieces also of what is small
+    winograd_plan._plan = plan_at_edge
+    # Small arrays make several chunks as well.
+    elementwise._CHUNK = convolution._SUMMED = 1 << 8
+    convolution._FLOPS = 1 << 12
 
 
 def cut(rng: np.random.Generator) -> str:
-    """Sizes of pieces, and whether 3x3 taps go by minimal filtering: never, always or by size."""
-    plan._PACKED = plan._PACKED_BOTH = int(rng.choice([96 << 10, 64, 700, 3000]))
+    """Sizes of units, and whether 3x3 taps go by minimal filtering: never, always or by size."""
+    direct_plan._PACKED = direct_plan._PACKED_BOTH = int(rng.choice([96 << 10, 64, 700, 3000]))
     channels, tiles = ((1 << 30, 1), (1, 1), (16, 64))[rng.choice(3, p=(0.2, 0.6, 0.2))]
-    winograd._CHANNELS, winograd._TILES = channels, tiles
-    winograd._LEAST, winograd._TRANSFORMED = int(rng.choice([10, 40, 200])), 1 << rng.integers(19)
-    winograd._WEIGHTS = int(rng.choice([1, 1 << 14]))
-    for module in (plan, winograd):
+    winograd_plan._CHANNELS, winograd_plan._TILES = channels, tiles
+    winograd_plan._LEAST = int(rng.choice([10, 40, 200]))
+    transformed = winograd_plan._TRANSFORMED = 1 << rng.integers(19)
+    winograd_loops._CHUNK = int(rng.choice([1, 1 << 14]))
+    for module in (direct_plan, winograd_plan):
         module.forward_plan.cache_clear()
         module.backward_plan.cache_clear()
-    return f"pieces of {plan._PACKED}, of {winograd._TRANSFORMED} from {channels} channels on"
+    return f"units of {direct_plan._PACKED}, of {transformed} from {channels} channels on"
 
 
 def convolve(backend: CompiledBackend, rng: np.random.Generator, edge: Any) -> None:
@@ -120,7 +140,7 @@ def convolve(backend: CompiledBackend, rng: np.random.Generator, edge: Any) -> N
     if rng.random() < 0.5:
         padding = ((0, 0), (0, 0))
     spare = 9, 60
-    if filtered and rng.random() < 0.3:  # of so many, several make a piece
+    if filtered and rng.random() < 0.3:  # of so many, several make a unit
         N, spare = int(rng.integers(8, 16)), (9, 12)
     H, W = (
         max(1, d * (k - 1) + 1 - sum(sides)) + int(rng.integers(0, more))
@@ -216,7 +236,7 @@ def main(place: str, cases: str = "0", seed: str = "0") -> None:
     # All is compiled before NumPy is another, as the compiler would see that.
     for call in Calls(np.asarray).calls.values():
         call(backend)
-    assert winograd.forward_plan(conv2d_geometry((1, 16, 18, 18), (16, 16, 3, 3), 1, 0, 1, 1))
+    assert winograd_plan.forward_plan(conv2d_geometry((1, 16, 18, 18), (16, 16, 3, 3), 1, 0, 1, 1))
     backend.conv2d_forward(np.ones((1, 16, 18, 18), "f4"), np.ones((16, 16, 3, 3), "f4"))
     others(backend, rng, np)
     stand_at(edge)

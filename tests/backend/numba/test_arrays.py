@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from calls import Calls
 from checks import assert_same_bits
-from taps import Taps
+from reference import Taps
 
 from gpucnn.backend.cpu.backend import CpuBackend
 
@@ -72,14 +72,6 @@ def test_float64_is_computed_by_numpy(compiled, name):
         assert_same_bits(got, right, name)
 
 
-@pytest.mark.parametrize("name", CALLS)
-def test_float32_is_what_numpy_gives_but_for_rounding(compiled, name):
-    call = Calls(np.asarray).calls[name]
-    for got, right in zip(call(compiled), call(NUMPY), strict=True):
-        assert (got.dtype, got.shape) == (right.dtype, right.shape)
-        np.testing.assert_allclose(got, right, rtol=2e-5, atol=2e-5)
-
-
 @pytest.mark.parametrize("name", PURE)
 def test_results_have_memory_of_their_own(compiled, name):
     given = []
@@ -128,9 +120,9 @@ SHAPES = [
 
 
 @pytest.mark.parametrize("most", [300, 96 << 10])
-def test_no_nan_is_left_over_for_the_next_call(compiled, pieces, rng, most):
+def test_no_nan_is_left_over_for_the_next_call(compiled, units, rng, most):
     """Nor is an infinity: what is read beyond the numbers of this call counts as zero."""
-    with pieces(most):
+    with units(most):
         for x_shape, w_shape, options in SHAPES:
             shapes = x_shape, w_shape, Taps(x_shape, w_shape, **options).y_shape
             arrays = [rng.standard_normal(shape).astype("float32") for shape in shapes]
@@ -145,7 +137,7 @@ def test_no_nan_is_left_over_for_the_next_call(compiled, pieces, rng, most):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("x_shape", "w_shape", "options"), SHAPES)
-def test_how_far_nan_and_inf_reach(compiled, pieces, rng, bad, x_shape, w_shape, options):
+def test_how_far_nan_and_inf_reach(compiled, units, rng, bad, x_shape, w_shape, options):
     """Zeros in the gaps between rows and images times infinity are NaN: see each assertion."""
     groups = options.get("groups", 1)
     taps = Taps(x_shape, w_shape, **options)
@@ -156,7 +148,7 @@ def test_how_far_nan_and_inf_reach(compiled, pieces, rng, bad, x_shape, w_shape,
 
     for most in (300, 96 << 10):
         x, w, g = draw(*x_shape), draw(*w_shape), draw(*y_shape)
-        with pieces(most):
+        with units(most):
             clean = passes(compiled, x, w, g, options)
             for place in (0, -1, x.size // 2, int(rng.integers(x.size))):
                 ill = x.copy()

@@ -27,6 +27,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("edge", ["end", "start"])
 def test_nothing_beyond_an_array_is_touched(edge):
     done = run(edge, "100")

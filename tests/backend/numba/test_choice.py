@@ -5,28 +5,29 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from processes import run_python
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
 ROOT = Path(__file__).parents[3]
 WHAT = """
 import json, sys, gpucnn.backend as backend
+from gpucnn.backend.numba.diagnosis import numba_problem
 kernels = backend.get("cpu").describe()["kernels"]
-print(json.dumps([kernels, (backend.numba_problem() or [None])[0], "numba" in sys.modules]))
+print(json.dumps([kernels, (numba_problem() or [None])[0], "numba" in sys.modules]))
 """
 COMPUTE = """
 import json, numpy as np, gpucnn.backend
-from gpucnn.backend.numba import elementwise
+from gpucnn.backend.numba import activation
 gradient = gpucnn.backend.get("cpu").relu_backward(np.ones(3, "float32"), np.ones(3, "float32"))
 assert gradient.tolist() == [1, 1, 1]
-print(json.dumps(sum(elementwise._mask_positive.stats.cache_hits.values())))
+print(json.dumps(sum(activation._mask_positive.stats.cache_hits.values())))
 """
 PREPARE = """
 import json, numpy as np, gpucnn.backend
@@ -45,11 +46,7 @@ for kind in list(vars(caching).values()):
 
 
 def run(code: str, **environment: Any) -> Any:
-    rest = {k: v for k, v in os.environ.items() if k not in ("GPUCNN_NUMBA", "GPUCNN_CACHE_DIR")}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**rest, "PYTHONPATH": str(ROOT), **environment}, cwd=ROOT / "tests",
-    )  # fmt: skip
+    done = run_python(code, cwd=ROOT / "tests", **environment)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -60,6 +57,7 @@ def test_numba_is_used_where_it_is():
     assert problem is None
 
 
+@pytest.mark.slow
 def test_the_first_time_is_told_from_the_others(tmp_path):
     before, after = run(PREPARE, GPUCNN_CACHE_DIR=str(tmp_path))
     assert before.startswith("compiling the kernels")
@@ -91,13 +89,15 @@ def test_kernels_are_compiled_once_on_a_machine(tmp_path):
     assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 1
 
 
-def test_a_change_of_another_source_compiles_them_anew(tmp_path):
+@pytest.mark.slow
+@pytest.mark.parametrize("other", ["elementwise.py", "direct/plan.py", "llvm/vectors.py"])
+def test_a_change_of_another_source_compiles_them_anew(tmp_path, other):
     """Code that was compiled for another layout of the tables would read where it should not."""
     copy, kept = tmp_path / "copy", str(tmp_path / "kept")
     shutil.copytree(ROOT / "gpucnn", copy / "gpucnn", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "kernels", copy / "kernels", ignore=shutil.ignore_patterns("*.cu*"))
     assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
-    with (copy / "gpucnn" / "backend" / "numba" / "plan.py").open("a") as source:
+    with (copy / "gpucnn" / "backend" / "numba" / other).open("a") as source:
         source.write("# changed\n")
     assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
 
@@ -110,8 +110,6 @@ def test_a_kernel_has_one_version(compiled):
     """Arrays of other layouts and types are made into those that it was compiled for."""
     from calls import Calls
 
-    from gpucnn.backend.numba import convolution, elementwise, pooling
-
     def other(array: Any) -> Any:
         array = np.asarray(array)[..., None].repeat(2, -1)[..., 0]
         array.flags.writeable = False
@@ -120,12 +118,13 @@ def test_a_kernel_has_one_version(compiled):
     for name, call in Calls(other).calls.items():
         if not name.endswith("_update"):  # in place
             call(compiled)
-    kernels = [
+    kernels = {
         value
-        for module in (convolution, elementwise, pooling)
+        for name, module in sys.modules.items()
+        if name.startswith("gpucnn.backend.numba.")
         for value in vars(module).values()
         if hasattr(value, "signatures") and value.targetoptions.get("nogil")
-    ]
-    assert len(kernels) > 8
+    }
+    assert len(kernels) > 12
     for kernel in kernels:
         assert len(kernel.signatures) <= 1, kernel

@@ -6,16 +6,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-import reference
 from checks import assert_close, assert_same_bits
 from geometries import convolutions
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from taps import Taps
+from reference import Taps
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
-PIECES = st.sampled_from([1, 50, 400, 3000, 96 << 10])
+UNITS = st.sampled_from([1, 50, 400, 3000, 96 << 10])
 WIDE = convolutions(images=5, channels=11, filters=19, spare=45, padding=8)
 PAIRS = (2, None, 0)
 
@@ -35,42 +34,29 @@ def expected(taps: Taps, x: Any, w: Any, g: Any) -> list[Any]:
     return [taps.forward(x, w), grad_x, grad_w, grad_x, grad_w, grad_b]
 
 
-@given(convolutions(), st.integers(0, 2**32 - 1))
-def test_the_oracle_is_the_loops(convolution, seed):
-    x_shape, w_shape, options = convolution
-    taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
-    x, w, g = (rng.integers(-3, 4, shape) for shape in (x_shape, w_shape, taps.y_shape))
-    for got, want in (
-        (taps.forward(x, w), reference.conv2d_forward(x, w, **options)),
-        (taps.backward_input(g, w), reference.conv2d_backward_input(g, w, x_shape, **options)),
-        (taps.backward_weight(g, x), reference.conv2d_backward_weight(g, x, w_shape, **options)),
-    ):
-        np.testing.assert_array_equal(got, want)
-
-
-@given(WIDE, PIECES, st.integers(0, 2**32 - 1))
+@given(WIDE, UNITS, st.integers(0, 2**32 - 1))
 @settings(max_examples=150)
-def test_small_integers_are_exact(compiled, pieces, convolution, most, seed):
+def test_small_integers_are_exact(compiled, units, convolution, most, seed):
     x_shape, w_shape, options = convolution
     taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
     x, w, g = (
         rng.integers(-3, 4, shape).astype(np.float32) for shape in (x_shape, w_shape, taps.y_shape)
     )
-    with pieces(most):
+    with units(most):
         found = passes(compiled, x, w, g, options)
     for got, want in zip(found, expected(taps, x, w, g), strict=True):
         assert got.dtype == np.float32
         np.testing.assert_array_equal(got, want)
 
 
-@given(WIDE, PIECES, st.integers(0, 2**32 - 1))
-def test_errors_keep_to_their_bounds(compiled, pieces, convolution, most, seed):
+@given(WIDE, UNITS, st.integers(0, 2**32 - 1))
+def test_errors_keep_to_their_bounds(compiled, units, convolution, most, seed):
     x_shape, w_shape, options = convolution
     taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
     x, w, g = (
         rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, w_shape, taps.y_shape)
     )
-    with pieces(most):
+    with units(most):
         found = passes(compiled, x, w, g, options)
     forward, by_input, by_weight = taps.terms()
     terms = (forward, by_input, by_weight, by_input, by_weight, by_weight)
@@ -104,7 +90,7 @@ def test_all_remainders_of_the_tiles(compiled, rng, channels, width):
 )
 @pytest.mark.parametrize("most", [500, 5000, 96 << 10])
 def test_the_number_of_threads_changes_no_bit(
-    compiled, pieces, threads, rng, x_shape, w_shape, options, most
+    compiled, units, threads, rng, x_shape, w_shape, options, most
 ):
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, w_shape))
     g = rng.standard_normal(Taps(x_shape, w_shape, **options).y_shape).astype(np.float32)
@@ -118,7 +104,7 @@ def test_the_number_of_threads_changes_no_bit(
         dropped = compiled.dropout_forward(x, 0.3, key=(1, 2), step=0)
         return [*found, y, argmax, *back, *dropped, compiled.bias_grad(g)]
 
-    with pieces(most):
+    with units(most):
         threads.set_threads(1)
         want = everything()
         for count in (2, 3, 8):
@@ -128,7 +114,7 @@ def test_the_number_of_threads_changes_no_bit(
 
 
 def test_an_image_gets_the_same_bits_in_any_batch(compiled, rng):
-    """Where the pieces end depends on the batch; the sums for one image do not."""
+    """Where the units end depends on the batch; the sums for one image do not."""
     x = rng.standard_normal((9, 5, 13, 17)).astype(np.float32)
     w = rng.standard_normal((11, 5, 3, 3)).astype(np.float32)
     y, argmax = compiled.conv2d_relu_pool_forward(x, w, activation="relu", pool=PAIRS)

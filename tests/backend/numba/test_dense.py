@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
 from gpucnn.backend.numba import dense
-from gpucnn.backend.numba.vectors import LANES
+from gpucnn.backend.numba.llvm.vectors import LANES
 
 WIDTHS = st.one_of(
     st.integers(0, 2 * LANES),
@@ -34,7 +34,7 @@ def operands(rng: np.random.Generator, K: int, N: int) -> list[Any]:
 @settings(max_examples=200)
 def test_small_integers_are_exact(compiled, K, N, seed):
     a, b, bias = operands(np.random.default_rng(seed), K, N)
-    assert dense.can_multiply(a, b)
+    assert dense.is_row_by_matrix(a, b)
     want = a.astype(np.float64) @ b
     np.testing.assert_array_equal(compiled.matmul(a, b), want)
     np.testing.assert_array_equal(compiled.matmul(a, b, bias=bias), want + bias)
@@ -113,7 +113,7 @@ def test_what_numpy_multiplies(
     a, b, bias = operands(rng, 2100, 1000)  # 8.4 MB
     b = arrange(b)
     a, bias = a[:, : len(b)].astype(b.dtype), bias.astype(b.dtype)
-    monkeypatch.setattr(dense, "row_times_matrix", None)
+    monkeypatch.setattr(dense, "_row_by_matrix", None)
     want = np.maximum(a.astype(np.float64) @ b + bias, 0)
     found = compiled.matmul(a, b, bias=bias, activation="relu")
     assert found.dtype == b.dtype
@@ -122,6 +122,6 @@ def test_what_numpy_multiplies(
 
 def test_several_rows_are_numpy_s(compiled, rng):
     a, b, _ = operands(rng, 5, 7)
-    assert dense.can_multiply(a, b)
-    assert not dense.can_multiply(np.repeat(a, 2, axis=0), b)
-    assert not dense.can_multiply(a[:0], b)
+    assert dense.is_row_by_matrix(a, b)
+    assert not dense.is_row_by_matrix(np.repeat(a, 2, axis=0), b)
+    assert not dense.is_row_by_matrix(a[:0], b)

@@ -1,4 +1,4 @@
-"""How a convolution is cut: taps inside the piece, all of the result computed, and once."""
+"""How a convolution is cut: taps inside the unit, all of the result computed, and once."""
 
 from __future__ import annotations
 
@@ -13,8 +13,14 @@ from hypothesis import strategies as st
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
-from gpucnn.backend.numba.plan import Plan, Sizes, backward_plan, forward_plan, phase_taps
-from gpucnn.backend.numba.vectors import COLUMNS, LANES
+from gpucnn.backend.numba.direct.plan import (
+    DirectPlan,
+    DirectSizes,
+    backward_plan,
+    forward_plan,
+    phase_taps,
+)
+from gpucnn.backend.numba.llvm.vectors import COLUMNS, LANES
 from gpucnn.shapes import Conv2dGeometry, conv2d_geometry
 
 SIZES = st.sampled_from([1, 40, 300, 96 << 10])
@@ -27,11 +33,11 @@ def geometry(x_shape: Any, w_shape: Any, options: Any) -> Conv2dGeometry:
     )  # fmt: skip
 
 
-def sizes_of(plan: Plan) -> Sizes:
-    return Sizes(*plan.loops[-1])
+def sizes_of(plan: DirectPlan) -> DirectSizes:
+    return DirectSizes(*plan.loops[-1])
 
 
-def plans(g: Conv2dGeometry) -> list[tuple[Plan, Any, int]]:
+def plans(g: Conv2dGeometry) -> list[tuple[DirectPlan, Any, int]]:
     """Every plan of a convolution, which pixels of its result (height, width) it is to compute,
     and the number of its taps."""
     taps = g.C // g.groups * g.KH * g.KW, g.F // g.groups * g.KH * g.KW
@@ -49,8 +55,8 @@ def plans(g: Conv2dGeometry) -> list[tuple[Plan, Any, int]]:
 
 
 @given(convolutions(images=9, channels=5, filters=9, spare=40, padding=9), SIZES)
-def test_every_tap_of_every_pixel_is_inside_the_piece(pieces: Any, convolution: Any, most: int):
-    with pieces(most):
+def test_every_tap_of_every_pixel_is_inside_the_unit(units: Any, convolution: Any, most: int):
+    with units(most):
         for plan, _, taps in plans(geometry(*convolution)):
             offsets, planes, phases, out_pitch, *_ = plan.loops
             sizes = sizes_of(plan)
@@ -68,24 +74,24 @@ def test_every_tap_of_every_pixel_is_inside_the_piece(pieces: Any, convolution: 
 
 
 @given(convolutions(images=9, channels=5, filters=9, spare=40, padding=9), SIZES)
-def test_every_pixel_of_the_result_is_computed_once(pieces: Any, convolution: Any, most: int):
-    with pieces(most):
+def test_every_pixel_of_the_result_is_computed_once(units: Any, convolution: Any, most: int):
+    with units(most):
         g = geometry(*convolution)
         for plan, met, _ in plans(g):
             sizes = sizes_of(plan)
             count = np.zeros(met.shape, int)
-            chunks = [c * sizes.rows for c in range(plan.chunks)]
+            first_rows = [strip * sizes.rows for strip in range(plan.strips)]
             for (_, _, rows, columns, row, column), start in itertools.product(
-                plan.loops[2], chunks
+                plan.loops[2], first_rows
             ):
                 r, c = np.arange(start, min(start + sizes.rows, rows)), np.arange(columns)
                 r, c = row + r[:, None] * sizes.out_step_h, column + c * sizes.out_step_w
                 count[r, c] += 1
             np.testing.assert_array_equal(count, met)
             assert met.all() or not plan.is_whole
-            images = plan.units // plan.chunks * plan.images
+            images = plan.units // plan.strips * plan.images
             assert sizes.N <= images < sizes.N + plan.images
-            assert plan.units % plan.chunks == 0
+            assert plan.units % plan.strips == 0
 
 
 @given(convolutions(), st.sampled_from([0, 1]))
@@ -100,8 +106,8 @@ def test_a_large_image_is_cut_into_rows_and_small_ones_are_put_together():
     large = conv2d_geometry((2, 64, 224, 224), (64, 64, 3, 3), 1, 1, 1, 1)
     small = conv2d_geometry((256, 1, 8, 8), (4, 1, 3, 3), 1, 0, 1, 1)
     for plan, _, _ in plans(large):
-        assert plan.chunks > 1
+        assert plan.strips > 1
         assert plan.images == 1
     for plan, _, _ in plans(small):
-        assert plan.chunks == 1
+        assert plan.strips == 1
     assert forward_plan(small, with_gradient=True).images > 8

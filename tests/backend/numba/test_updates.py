@@ -15,7 +15,7 @@ pytest.importorskip("numba", reason="the extra `fast` is not installed")
 from gpucnn.backend.numba import elementwise
 
 NUMPY = CpuBackend()
-BLOCK = elementwise._BLOCK
+CHUNK = elementwise._CHUNK
 UPDATES = [
     ("sgd", 0, {}),
     ("sgd", 0, {"weight_decay": 0.1}),
@@ -52,7 +52,7 @@ def steps(backend: Any, update: Any, arrays: Any, gradients: Any) -> list[Any]:
     return there[: 1 + slots]
 
 
-@pytest.mark.parametrize("size", [0, 1, 7, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 77])
+@pytest.mark.parametrize("size", [0, 1, 7, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 77])
 def test_the_bits_are_numpy_s(compiled, rng, update, dtype, size):
     """LLVM could take a multiplication and an addition for one operation: it must not."""
     arrays = [abs(rng.standard_normal(size)).astype(dtype) for _ in range(3)]

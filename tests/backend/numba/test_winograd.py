@@ -10,17 +10,18 @@ import pytest
 from checks import assert_close, assert_same_bits
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
-from taps import Taps
+from reference import Taps
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
-from gpucnn.backend.numba import winograd
-from gpucnn.backend.numba.plan import forward_plan
-from gpucnn.backend.numba.vectors import LANES
-from gpucnn.backend.numba.winograd import Plan, Sizes
+from gpucnn.backend.numba.direct.plan import forward_plan
+from gpucnn.backend.numba.llvm.vectors import LANES
+from gpucnn.backend.numba.winograd import loops
+from gpucnn.backend.numba.winograd import plan as winograd
+from gpucnn.backend.numba.winograd.plan import WinogradPlan, WinogradSizes
 from gpucnn.shapes import Conv2dGeometry, conv2d_geometry
 
-PIECES = st.sampled_from([1, 500, 5000, 256 << 10])
+UNITS = st.sampled_from([1, 500, 5000, 256 << 10])
 PAIRS = (2, None, 0)
 
 
@@ -56,34 +57,34 @@ def integers(rng: np.random.Generator, *shapes: Any) -> list[Any]:
     return [rng.integers(-3, 4, shape).astype(np.float32) for shape in shapes]
 
 
-@given(convolutions(), PIECES, st.integers(0, 2**32 - 1))
+@given(convolutions(), UNITS, st.integers(0, 2**32 - 1))
 @example(((1, 1, 3, 3), (1, 1, 3, 3), {}), 1, 0)
 @example(((2, 3, 1, 1), (2, 3, 3, 3), {"padding": 1}), 1, 0)
 @example(((1, 2, 1, 2), (5, 2, 3, 3), {"padding": 4}), 500, 0)
 @settings(max_examples=60)
-def test_small_integers_are_exact(compiled, pieces, convolution, most, seed):
+def test_small_integers_are_exact(compiled, units, convolution, most, seed):
     """The factors of the transforms are 1, 1/2 and 1/4: nothing is rounded."""
     x_shape, w_shape, options = convolution
     taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
     x, w, g = integers(rng, x_shape, w_shape, taps.y_shape)
-    with pieces(most):
+    with units(most):
         y, grad_x = passes(compiled, x, w, g, options)
     np.testing.assert_array_equal(y, taps.forward(x, w))
     np.testing.assert_array_equal(grad_x, taps.backward_input(g, w))
 
 
-@given(convolutions(channels=20, images=6), PIECES, st.integers(0, 2**32 - 1))
-def test_a_block_s_bias_relu_and_maximum(compiled, pieces, convolution, most, seed):
-    """Done while a piece is there: also where the maximum's last row or column is in no window."""
+@given(convolutions(channels=20, images=6), UNITS, st.integers(0, 2**32 - 1))
+def test_a_block_s_bias_relu_and_maximum(compiled, units, convolution, most, seed):
+    """Done while a unit is there: also where the maximum's last row or column is in no window."""
     x_shape, w_shape, options = convolution
     taps, rng = Taps(x_shape, w_shape, **options), np.random.default_rng(seed)
     x, w, b = integers(rng, x_shape, w_shape, w_shape[:1])
     relu = np.maximum(taps.forward(x, w) + b[:, None, None], 0).astype(np.float32)
     pools = (None, PAIRS) if min(taps.OH, taps.OW) >= 2 else (None,)
-    with pieces(96 << 10, most):
+    with units(96 << 10, most):
         shape = geometry(x_shape, w_shape, options)
         assert winograd.forward_plan(shape)
-        assert forward_plan(shape).chunks == 1, "the maximum would not be fused"
+        assert forward_plan(shape).strips == 1, "the maximum would not be fused"
         for pool in pools:
             block = {**options, "activation": "relu", "pool": pool}
             y, argmax = compiled.conv2d_relu_pool_forward(x, w, b, **block)
@@ -102,12 +103,12 @@ def test_a_block_s_bias_relu_and_maximum(compiled, pieces, convolution, most, se
 
 @pytest.mark.parametrize("channels", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 23, 33])
 @pytest.mark.parametrize("width", [1, 2, 3, 15, 16, 17, 31, 33, 63, 64, 65, 97])
-def test_all_remainders_of_the_tiles(compiled, pieces, rng, channels, width):
+def test_all_remainders_of_the_tiles(compiled, units, rng, channels, width):
     """Channels are rows of a register tile; tiles of pixels go by vectors, and by pairs."""
     x_shape, w_shape = (2, channels, 5, width + 2), (channels + 1, channels, 3, 3)
     taps = Taps(x_shape, w_shape)
     x, w, g = integers(rng, x_shape, w_shape, taps.y_shape)
-    with pieces(256 << 10):
+    with units(256 << 10):
         y, grad_x = passes(compiled, x, w, g, {})
     np.testing.assert_array_equal(y, taps.forward(x, w))
     np.testing.assert_array_equal(grad_x, taps.backward_input(g, w))
@@ -123,13 +124,13 @@ def test_all_remainders_of_the_tiles(compiled, pieces, rng, channels, width):
         ((4, 512, 14, 14), 512, {"padding": 1}),
     ],
 )
-def test_errors_keep_to_their_bounds(compiled, pieces, rng, x_shape, filters, options):
+def test_errors_keep_to_their_bounds(compiled, units, rng, x_shape, filters, options):
     w_shape = (filters, x_shape[1] // options.get("groups", 1), 3, 3)
     taps = Taps(x_shape, w_shape, **options)
     x, w, g = (
         rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, w_shape, taps.y_shape)
     )
-    with pieces(96 << 10):
+    with units(96 << 10):
         y, grad_x = passes(compiled, x, w, g, options)
     forward, backward, _ = taps.terms()
     assert_close(y, taps.forward(x, w), forward)
@@ -139,32 +140,32 @@ def test_errors_keep_to_their_bounds(compiled, pieces, rng, x_shape, filters, op
 # ---- how the tiles are cut --------------------------------------------------------------------
 
 
-@given(convolutions(), PIECES)
-def test_every_tile_is_computed_once(pieces: Any, convolution: Any, most: int):
+@given(convolutions(), UNITS)
+def test_every_tile_is_computed_once(units: Any, convolution: Any, most: int):
     """In the units of the forward pass, and in the backward one among other numbers of images."""
-    with pieces(most):
+    with units(most):
         shape = geometry(*convolution)
         together = forward_plan(shape, with_gradient=True).images
         for plan in (winograd.forward_plan(shape), winograd.backward_plan(shape)):
-            p = Sizes(*plan.loops[-1])
+            p = WinogradSizes(*plan.loops[-1])
             tiles = -(-p.out_H // 2), -(-p.out_W // 2)
             assert p.tiles_W == tiles[1]
-            assert p.rows * p.chunks >= tiles[0] > p.rows * (p.chunks - 1)
-            assert p.images == 1 or p.chunks == 1
+            assert p.rows * p.strips >= tiles[0] > p.rows * (p.strips - 1)
+            assert p.images == 1 or p.strips == 1
             assert p.images * p.rows * p.tiles_W + LANES <= p.pitch
             most_tiles = max(winograd._LEAST, most // (16 * (p.C + p.M)))
             assert p.images * p.rows * p.tiles_W <= most_tiles
-            units = [(n, row) for n in range(0, p.N, p.images) for row in range(p.chunks)]
-            assert len(units) == plan.units
+            places = [(n, row) for n in range(0, p.N, p.images) for row in range(p.strips)]
+            assert len(places) == plan.units
             forward = [
-                (unit // p.chunks * p.images, p.images, unit % p.chunks * p.rows)
+                (unit // p.strips * p.images, p.images, unit % p.strips * p.rows)
                 for unit in range(plan.units)
             ]
             backward = [
                 (n + i, min(p.images, together - i), row)
                 for n in range(0, p.N, together)
                 for i in range(0, min(together, p.N - n), p.images)
-                for row in range(0, p.chunks * p.rows, p.rows)
+                for row in range(0, p.strips * p.rows, p.rows)
             ]
             for cuts in (forward, backward):
                 count = np.zeros((p.N, tiles[0]), int)
@@ -174,25 +175,25 @@ def test_every_tile_is_computed_once(pieces: Any, convolution: Any, most: int):
 
 
 def test_a_large_image_is_cut_into_rows_and_small_ones_are_put_together():
-    def sizes(plan: Plan | None) -> Sizes:
+    def sizes(plan: WinogradPlan | None) -> WinogradSizes:
         assert plan is not None
-        return Sizes(*plan.loops[-1])
+        return WinogradSizes(*plan.loops[-1])
 
     large = conv2d_geometry((2, 64, 224, 224), (64, 64, 3, 3), 1, 1, 1, 1)
     small = conv2d_geometry((256, 64, 8, 8), (64, 64, 3, 3), 1, 1, 1, 1)
     for plan in (winograd.forward_plan, winograd.backward_plan):
-        assert sizes(plan(large)).chunks > 1
+        assert sizes(plan(large)).strips > 1
         assert sizes(plan(large)).images == 1
-        assert sizes(plan(small)).chunks == 1
+        assert sizes(plan(small)).strips == 1
         assert sizes(plan(small)).images > 1
 
 
 @pytest.mark.parametrize("channels", [512, 1024, 4096])
-def test_what_a_piece_takes_is_bounded(channels):
+def test_the_workspace_of_a_unit_is_bounded(channels):
     g = conv2d_geometry((2, channels, 30, 30), (channels, channels, 3, 3), 1, 1, 1, 1)
     for plan in (winograd.forward_plan(g), winograd.backward_plan(g)):
         assert plan is not None
-        assert 4 * sum(plan.scratch) < 32 << 20
+        assert 4 * sum(plan.workspace) < 32 << 20
 
 
 IMAGE = (1, 16, 18, 18)  # 64 tiles
@@ -217,7 +218,7 @@ IMAGE = (1, 16, 18, 18)  # 64 tiles
     ],
 )
 def test_what_is_computed_in_another_way(x_shape, w_shape, options):
-    def plans(x_shape: Any, w_shape: Any, options: Any) -> list[Plan | None]:
+    def plans(x_shape: Any, w_shape: Any, options: Any) -> list[WinogradPlan | None]:
         stride, dilation = options.get("stride", 1), options.get("dilation", 1)
         padding, groups = options.get("padding", 0), options.get("groups", 1)
         g = conv2d_geometry(x_shape, w_shape, stride, padding, dilation, groups)
@@ -236,13 +237,13 @@ def test_the_gradient_may_be_worth_it_where_the_result_is_not():
     assert winograd.backward_plan(g)
 
 
-def test_float64_is_computed_by_numpy(compiled, pieces, rng, monkeypatch):
+def test_float64_is_computed_by_numpy(compiled, units, rng, monkeypatch):
     """A call of this in float32 would stop at the weights."""
 
     def stop(*arguments: Any) -> None:
         raise AssertionError("transformed")
 
-    monkeypatch.setattr(winograd, "transform_weights", stop)
+    monkeypatch.setattr(loops, "transform_weights", stop)
     x, w = rng.standard_normal((2, 16, 18, 18)), rng.standard_normal((16, 16, 3, 3))
     with pytest.raises(AssertionError, match="transformed"):
         compiled.conv2d_forward(x.astype(np.float32), w.astype(np.float32))
@@ -256,14 +257,14 @@ def test_float64_is_computed_by_numpy(compiled, pieces, rng, monkeypatch):
 # ---- what a number reaches, and what the bits depend on ---------------------------------------
 
 
-@pytest.fixture(params=[500, 256 << 10], ids=["small pieces", "large pieces"])
-def arrays(pieces: Callable[..., Any], rng: np.random.Generator, request: Any) -> Any:
-    """A case and its numbers, while it is cut into pieces of one size or another."""
+@pytest.fixture(params=[500, 256 << 10], ids=["small units", "large units"])
+def arrays(units: Callable[..., Any], rng: np.random.Generator, request: Any) -> Any:
+    """A case and its numbers, while it is cut into units of one size or another."""
     x_shape, w_shape = (5, 6, 11, 14), (10, 3, 3, 3)
     options = {"padding": ((1, 3), (0, 4)), "groups": 2}
     y_shape = Taps(x_shape, w_shape, **options).y_shape
     shapes = x_shape, w_shape, y_shape
-    with pieces(request.param):
+    with units(request.param):
         yield *(rng.standard_normal(shape).astype(np.float32) for shape in shapes), options
 
 
@@ -316,7 +317,7 @@ def test_a_nan_survives_the_fused_relu(compiled, arrays):
 
 
 def test_bits_do_not_depend_on_threads_or_on_the_rest_of_the_batch(compiled, threads, arrays):
-    """Where the pieces end depends on the batch; the sums for one image do not."""
+    """Where the units end depends on the batch; the sums for one image do not."""
     x, w, g, options = arrays
     threads.set_threads(1)
     y, grad_x = passes(compiled, x, w, g, options)
@@ -332,14 +333,14 @@ def test_bits_do_not_depend_on_threads_or_on_the_rest_of_the_batch(compiled, thr
         assert_same_bits(found[1], grad_x[one])
 
 
-def test_bits_do_not_depend_on_the_pieces(compiled, pieces, rng):
+def test_bits_do_not_depend_on_the_units(compiled, units, rng):
     """Nor do they on how a row of tiles falls into vectors."""
     x_shape, w_shape = (9, 5, 40, 37), (7, 5, 3, 3)
     x, w = (rng.standard_normal(shape).astype(np.float32) for shape in (x_shape, w_shape))
     g = rng.standard_normal(Taps(x_shape, w_shape).y_shape).astype(np.float32)
     want = None
     for most in (1, 5000, 20_000, 256 << 10):
-        with pieces(most):
+        with units(most):
             found = passes(compiled, x, w, g, {})
         want = want or found
         for got, right in zip(found, want, strict=True):

@@ -111,3 +111,29 @@ extern "C" __global__ void arguments(double *out, const float *null, int i, unsi
     out[8] = r;
     out[9] = sizeof(index_t);
 }
+
+struct Byte {
+    unsigned char value;
+};
+
+struct Mixed {
+    unsigned char kind;
+    double scale;
+    int rows, columns, planes;
+    index_t offset;
+};
+
+// Structs of 1 byte, of 40 bytes and again of 1, with a number behind them.
+extern "C" __global__ void structs(double *out, Byte first, const Mixed m, Byte last, int number) {
+    first.value += 1;  // each thread has its own copy
+    out += threadIdx.x * 9;
+    out[0] = first.value;
+    out[1] = m.kind;
+    out[2] = m.scale;
+    out[3] = m.rows;
+    out[4] = m.columns;
+    out[5] = m.planes;
+    out[6] = static_cast<double>(m.offset);
+    out[7] = last.value;
+    out[8] = number;
+}

@@ -1,0 +1,46 @@
+"""The services of a backend beside its primitives: arrays and a description."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager
+from typing import Any
+
+Array = Any  # a NumPy or CuPy ndarray
+Scalar = Any  # a number, or a device array (1,) whose value changes from step to step
+
+
+class Arrays(ABC):
+    """The arrays of one device. Every family of primitives builds on it.
+
+    Attributes:
+        name: "cpu", "cuda:0", "sim".
+        xp: the array module (NumPy, CuPy) for all that is not a primitive.
+    """
+
+    name: str
+    xp: Any
+
+    @abstractmethod
+    def asarray(self, array: Any, dtype: Any = None) -> Array:
+        """An array of this device from a NumPy array (or what NumPy makes one of)."""
+
+    @abstractmethod
+    def to_numpy(self, array: Array) -> Any:
+        """A NumPy array with the values of an array of this device."""
+
+    @abstractmethod
+    def owns(self, array: Any) -> bool:
+        """Whether `array` lies on this device."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """All that the bits of a result depend on: device, versions, BLAS core type, threads."""
+
+    def preparation(self) -> str | None:
+        """A line for the user if the first calls prepare something for seconds, else None."""
+        return None
+
+    @abstractmethod
+    def quiet_device(self) -> AbstractContextManager[Any]:
+        """A context for a stretch of computation, in which inf and NaN arise without a warning."""

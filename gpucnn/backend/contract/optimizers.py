@@ -1,0 +1,149 @@
+"""The updates of the optimizers, in place."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+
+from gpucnn.backend.contract.arrays import Array, Scalar
+from gpucnn.backend.contract.checks import Checks, check_shape
+from gpucnn.errors import ShapeError, UsageError
+
+
+class Optimizers(Checks):
+    """A parameter, its gradient and its slots have one shape, any, and one dtype."""
+
+    def sgd_update(
+        self,
+        param: Array,
+        grad: Array,
+        velocity: Array | None,
+        *,
+        learning_rate: Scalar,
+        momentum: float = 0.0,
+        nesterov: bool = False,
+        weight_decay: float = 0.0,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of stochastic gradient descent, in place: see `gpucnn.ops.sgd_update`."""
+        self._check_update(param, grad, learning_rate, found_inf, velocity=velocity)
+        if not momentum:
+            self._update("sgd", [param, grad], (weight_decay,), learning_rate, None, found_inf)
+        elif velocity is None:
+            raise UsageError("momentum without a velocity", fix="pass an array of zeros at first")
+        else:
+            numbers = momentum, bool(nesterov), weight_decay
+            self._update(
+                "momentum", [param, grad, velocity], numbers, learning_rate, None, found_inf
+            )
+
+    def rmsprop_update(
+        self,
+        param: Array,
+        grad: Array,
+        square_avg: Array,
+        *,
+        learning_rate: Scalar,
+        rho: float = 0.9,
+        eps: float = 1e-7,
+        weight_decay: float = 0.0,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of RMSprop, in place: see `gpucnn.ops.rmsprop_update`."""
+        self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
+        numbers = rho, 1 - rho, eps, weight_decay
+        self._update("rmsprop", [param, grad, square_avg], numbers, learning_rate, None, found_inf)
+
+    def adam_update(
+        self,
+        param: Array,
+        grad: Array,
+        m: Array,
+        v: Array,
+        *,
+        learning_rate: Scalar,
+        step: Scalar,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+        decoupled: bool = False,
+        found_inf: Scalar | None = None,
+    ) -> None:
+        """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
+        self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
+        self._check_scalar("step", step)
+        for name, beta in (("beta1", beta1), ("beta2", beta2)):
+            if not 0 <= beta < 1:
+                raise UsageError(
+                    f"{name} is {beta}",
+                    cause="it is the weight of the past: at least 0 and below 1",
+                    fix="give beta1=0.9 and beta2=0.999",
+                )
+        numbers = *_weights(beta1), *_weights(beta2), eps, weight_decay, bool(decoupled)
+        self._update("adam", [param, grad, m, v], numbers, learning_rate, step, found_inf)
+
+    @abstractmethod
+    def _update(
+        self,
+        rule: str,
+        arrays: list[Array],
+        numbers: tuple[float, ...],
+        learning_rate: Scalar,
+        step: Scalar | None,
+        found_inf: Scalar | None,
+    ) -> None:
+        """Apply a rule to the parameter and its slots, in place, unless found_inf is not zero.
+
+        The rules and their numbers are:
+
+            sgd       weight_decay
+            momentum  momentum, nesterov, weight_decay
+            rmsprop   rho, 1 - rho, eps, weight_decay
+            adam      beta1, 1 - beta1, log(beta1), the same of beta2, eps, weight_decay, decoupled
+
+        Args:
+            arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
+            learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
+                of this device. A GPU's array is not read here: the host would wait for it. `step`
+                is counted from 1, and None if the rule does not count.
+        """
+
+    def _check_update(
+        self,
+        param: Array,
+        grad: Array,
+        learning_rate: Scalar,
+        found_inf: Scalar | None,
+        **slots: Array | None,
+    ) -> None:
+        self._check_floats(param=param, grad=grad, **slots)
+        self._check_scalar("learning_rate", learning_rate)
+        if found_inf is not None:
+            self._check_scalar("found_inf", found_inf)
+        check_shape("grad", grad, param.shape)
+        for name, array in (("param", param), *slots.items()):
+            if array is None:
+                continue
+            check_shape(name, array, param.shape)
+            flags = array.flags
+            if not getattr(flags, "writeable", True):  # CuPy's arrays always are
+                raise UsageError(
+                    f"{name} is read-only",
+                    cause="an update works in place",
+                    fix="make it of an array that can be written to, such as array.copy()",
+                )
+            if not flags.c_contiguous:
+                raise ShapeError(
+                    f"{name} is not C-contiguous",
+                    cause="an update in place works on the memory of the array itself",
+                    fix="keep parameters as numpy.ascontiguousarray gives them",
+                )
+
+
+def _weights(beta: float) -> tuple[float, float, float]:
+    """beta, 1 - beta and log(beta), from which the bias correction comes without a loss of digits.
+
+    1 - beta**step is -expm1(step * log(beta)): the difference of two near numbers loses digits.
+    """
+    return beta, 1 - beta, math.log(beta) if beta else -math.inf

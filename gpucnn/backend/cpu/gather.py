@@ -1,0 +1,22 @@
+"""A batch gathered from a data set, in NumPy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.backend import contract
+from gpucnn.backend.contract import Array
+from gpucnn.backend.cpu.arrays import valid_indices
+
+
+class Gather(contract.Gather):
+    def _gather(self, dataset: Array, indices: Array, scale: float, offset: float) -> Array:
+        valid, index = valid_indices(indices, len(dataset))
+        if not len(dataset):
+            return np.full((len(indices), *dataset.shape[1:]), np.nan, np.float32)
+        batch = np.multiply(dataset[index], np.float32(scale), dtype=np.float32)
+        if offset:
+            batch += np.float32(offset)
+        if not valid.all():
+            batch[~valid] = np.nan
+        return batch

@@ -1,0 +1,16 @@
+"""The compiler and the cache that the simulated device finds here."""
+
+from __future__ import annotations
+
+from gpucnn.backend.cache_directory import contents
+from gpucnn.backend.simulator import build
+from gpucnn.errors import GpucnnError
+
+
+def simulator_facts() -> dict[str, str]:
+    """The compiler and the cache of the simulated device; it never raises."""
+    try:
+        compiler = build.version(build.Compiler().command)
+    except GpucnnError as error:
+        compiler = f"none: {error.cause}"
+    return {"compiler": compiler, "cache": contents(build.cache_folder())}

@@ -1,0 +1,87 @@
+"""The settings that `compile` was given, and the values by name that a training gives."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gpucnn.keras.losses import Loss
+from gpucnn.keras.metrics import NAMES, Metric
+from gpucnn.keras.optimizers import Optimizer
+from gpucnn.spelling import explain_attribute
+from gpucnn.training import TrainConfig
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The settings that `compile` was given."""
+
+    optimizer: Optimizer
+    loss: Loss
+    metrics: tuple[Metric, ...]
+    schedule: str
+    device: str
+    seed: int
+
+    def config(self, **options: Any) -> TrainConfig:
+        """The options of a training; raises `UsageError` for one that is not acceptable."""
+        return TrainConfig(
+            optimizer=self.optimizer.name,
+            learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
+            schedule=self.schedule,
+            loss=self.loss.function,
+            device=self.device,
+            seed=self.seed,
+            **options,
+        )
+
+    def named(self, loss: float, accuracy: float, prefix: str = "") -> dict[str, float]:
+        """Loss and metrics by the names that the history has for them."""
+        values = {f"{prefix}loss": loss}
+        return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
+
+    def result(self, loss: float, accuracy: float, return_dict: bool) -> Any:
+        """The loss alone where there are no metrics, else [loss, *metrics], or a dict by name."""
+        named = self.named(loss, accuracy)
+        if return_dict:
+            return named
+        return list(named.values()) if self.metrics else loss
+
+
+class Values(dict[str, Any]):
+    """Values by name. `[]` finds an accuracy by any of Keras's names of it.
+
+    `get`, `in` and loops know the one name that was compiled.
+    """
+
+    def __missing__(self, key: str) -> Any:
+        prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
+        others = [prefix + other for other in NAMES if prefix + other in self]
+        if name in NAMES and others:
+            return self[others[0]]
+        raise KeyError(key)
+
+
+_OF_HISTORY = {
+    "params": "fit was given them; a callback has self.params",
+    "model": "it is the model whose fit gave this",
+}
+
+
+class FitHistory(NamedTuple):
+    """The result of `fit`: the epochs from 0, and each quantity's value in each of them."""
+
+    epoch: list[int]
+    history: dict[str, list[float]]
+
+    if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, _OF_HISTORY)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """The history that a model keeps, in an object that is not searched for layers."""
+
+    history: FitHistory

@@ -1,0 +1,22 @@
+"""A batch of a data set."""
+
+from __future__ import annotations
+
+from gpucnn.backend.contract import Array, names_of_windows
+from gpucnn.ops.dispatch import backend_of
+
+
+@names_of_windows
+def gather(dataset: Array, indices: Array, *, scale: float = 1.0, offset: float = 0.0) -> Array:
+    """A batch of a uint8 data set as floats: out[i] = dataset[indices[i]] * scale + offset.
+
+    Args:
+        dataset: uint8 (M, ...).
+        indices: integers (B,) in [0, M). An index outside of that gives a row of NaN.
+        scale, offset: numbers.
+
+    Returns:
+        out: float32 (B, ...).
+    """
+    backend = backend_of("gather", dataset=dataset, indices=indices)
+    return backend.gather(dataset, indices, scale=scale, offset=offset)

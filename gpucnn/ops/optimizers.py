@@ -1,0 +1,111 @@
+"""One step of an optimizer, in place."""
+
+from __future__ import annotations
+
+from gpucnn.backend.contract import Array, Scalar, names_of_windows
+from gpucnn.ops.dispatch import backend_of
+
+
+@names_of_windows
+def sgd_update(
+    param: Array,
+    grad: Array,
+    velocity: Array | None,
+    *,
+    learning_rate: Scalar,
+    momentum: float = 0.0,
+    nesterov: bool = False,
+    weight_decay: float = 0.0,
+    found_inf: Scalar | None = None,
+) -> None:
+    """One step of stochastic gradient descent, in place (Sutskever et al. 2013).
+
+        g = grad + weight_decay * param
+        velocity = momentum * velocity + g
+        param = param - learning_rate * (g + momentum * velocity if nesterov else velocity)
+
+    Args:
+        param: any shape, contiguous, changed in place.
+        grad: shape of param.
+        velocity: shape of param, changed in place; None without momentum.
+        learning_rate: a number, or a float32 array (1,) of the device of param.
+        momentum, nesterov: as in the formula.
+        weight_decay: factor of the L2 penalty's gradient, as in the formula.
+        found_inf: None, or a uint32 array (1,) of the device of param: if it is not zero, the call
+            changes nothing.
+    """
+    backend = backend_of("sgd_update", velocity, param=param, grad=grad)
+    backend.sgd_update(
+        param, grad, velocity, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
+        weight_decay=weight_decay, found_inf=found_inf,
+    )  # fmt: skip
+
+
+@names_of_windows
+def rmsprop_update(
+    param: Array,
+    grad: Array,
+    square_avg: Array,
+    *,
+    learning_rate: Scalar,
+    rho: float = 0.9,
+    eps: float = 1e-7,
+    weight_decay: float = 0.0,
+    found_inf: Scalar | None = None,
+) -> None:
+    """One step of RMSprop, in place (Tieleman and Hinton 2012).
+
+        g = grad + weight_decay * param
+        square_avg = rho * square_avg + (1 - rho) * g**2
+        param = param - learning_rate * g / (sqrt(square_avg) + eps)
+
+    Args:
+        param: any shape, contiguous, changed in place.
+        grad: shape of param.
+        square_avg: shape of param, changed in place.
+        learning_rate, weight_decay, found_inf: as in `sgd_update`.
+        rho, eps: as in the formula.
+    """
+    backend = backend_of("rmsprop_update", param=param, grad=grad, square_avg=square_avg)
+    backend.rmsprop_update(
+        param, grad, square_avg, learning_rate=learning_rate, rho=rho, eps=eps,
+        weight_decay=weight_decay, found_inf=found_inf,
+    )  # fmt: skip
+
+
+@names_of_windows
+def adam_update(
+    param: Array,
+    grad: Array,
+    m: Array,
+    v: Array,
+    *,
+    learning_rate: Scalar,
+    step: Scalar,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    decoupled: bool = False,
+    found_inf: Scalar | None = None,
+) -> None:
+    """One step of Adam (Kingma and Ba 2015) in place; decoupled=True is AdamW.
+
+        g = grad + weight_decay * param      decoupled: param *= 1 - learning_rate*weight_decay
+        m = beta1 * m + (1 - beta1) * g;  v = beta2 * v + (1 - beta2) * g**2
+        param -= learning_rate * (m / (1 - beta1**step)) / (sqrt(v / (1 - beta2**step)) + eps)
+
+    Args:
+        param: any shape, contiguous, changed in place.
+        grad: shape of param.
+        m, v: shape of param, changed in place.
+        learning_rate, weight_decay, found_inf: as in `sgd_update`.
+        step: counted from 1; a number, or a uint32 array (1,) of the device of param.
+        beta1, beta2, eps: as in the formula; the betas are in [0, 1).
+        decoupled: whether the weight decay is AdamW's (Loshchilov and Hutter 2019).
+    """
+    backend = backend_of("adam_update", param=param, grad=grad, m=m, v=v)
+    backend.adam_update(
+        param, grad, m, v, learning_rate=learning_rate, step=step, beta1=beta1, beta2=beta2,
+        eps=eps, weight_decay=weight_decay, decoupled=decoupled, found_inf=found_inf,
+    )  # fmt: skip

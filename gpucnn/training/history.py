@@ -1,0 +1,42 @@
+"""`History`: the result of a training, epoch by epoch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class History:
+    """The result of a training.
+
+    Args:
+        records: the object of each epoch's line in metrics.jsonl: epoch (from 1), loss and accuracy
+            (of the training images while they were trained on), val_loss and val_accuracy (None
+            without a validation set), images_per_second, seconds, learning_rate.
+        reason: why it ended: "finished", "early-stopping", or the word of a callback.
+        seconds: how long it took, sessions before an interruption included.
+        test: loss and accuracy on the test set with the last weights; None without one.
+        learned: whether its last epoch, if not cut short, was better than guessing.
+    """
+
+    records: list[dict[str, Any]]
+    reason: str
+    seconds: float
+    test: dict[str, float] | None
+    learned: bool = True
+
+    @property
+    def outcome(self) -> str:
+        """The reason; or "learned nothing" for a finished training that did not learn."""
+        if self.reason == "finished" and not self.learned:
+            return "learned nothing"
+        return self.reason
+
+
+def best_epoch(records: list[dict[str, Any]]) -> int | None:
+    """The first epoch (from 1) of the highest validation accuracy; None without validation."""
+    accuracies = [record["val_accuracy"] for record in records]
+    if not accuracies or accuracies[0] is None:
+        return None
+    return accuracies.index(max(accuracies)) + 1
