@@ -54,7 +54,7 @@ def __getattr__(name: str) -> Any:
         return getattr(importlib.import_module(f"gpucnn.{_names[name]}"), name)
     from gpucnn.spelling import missing_name  # not before: importing the package loads nothing
 
-    raise missing_name(__name__, name, _elsewhere, "two classes are called so")
+    raise missing_name(__name__, name, _elsewhere, "two classes have this name")
 
 
 def __dir__() -> list[str]:

@@ -109,7 +109,7 @@ def test_sequential_is_not_at_the_top():
     for ask in (lambda: gpucnn.Sequential, lambda: gpucnn.__getattr__("Sequential")):
         with pytest.raises(UnknownNameError, match="gpucnn has no Sequential") as caught:
             ask()
-        assert caught.value.cause == "two classes are called so"
+        assert caught.value.cause == "two classes have this name"
         for word in ("gpucnn.keras.Sequential", "compile", "gpucnn.nn.Sequential", "structure"):
             assert word in caught.value.fix
     with pytest.raises(UnknownImportError, match="gpucnn has no Sequential") as caught:

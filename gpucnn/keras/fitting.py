@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import gpucnn.training
@@ -55,7 +56,7 @@ class Trainable(Base):
             epochs: number of the last epoch.
             verbose: 0 for silence, else one line an epoch on stdout.
             callbacks: one or a list, of `gpucnn.keras.callbacks` or `gpucnn.training.Callback`.
-            validation_split: share of the examples that is held out, at the end, as in Keras.
+            validation_split: share of the examples, the last ones, that is left for the validation.
             validation_data: (x, y), (x, y, sample_weight), or a generator or Sequence of these; it
                 takes precedence over `validation_split`.
             shuffle: whether every epoch has an order of its own.
@@ -83,7 +84,7 @@ class Trainable(Base):
             # A generator keeps no batch: the loss is checked after each step.
             log_interval=1 if is_stream(x) else 50,
         )
-        cut = Epochs(
+        train_epochs = Epochs(
             batch_size=config.batch_size if steps_per_epoch is None else batch_size,
             steps=steps_per_epoch,
             option="steps_per_epoch",
@@ -94,25 +95,29 @@ class Trainable(Base):
         )
         if validation_batch_size is None and validation_steps is not None:
             validation_batch_size = batch_size
-        held_cut = Epochs(
-            batch_size=validation_batch_size, steps=validation_steps, option="validation_steps"
-        )
+        validation_epochs = partial(  # without a validation these have no effect
+            Epochs, batch_size=validation_batch_size, steps=validation_steps,
+            option="validation_steps",
+        )  # fmt: skip
         backend = backends.get(compiled.device)
         given = (x, y, sample_weight)
         train: Arrays | Stream
-        held: Arrays | Stream | None = None
+        validation: Arrays | Stream | None = None
         if validation_split and validation_data is None:
             dataset, rest = split(self, given, class_weight, validation_split)
-            train = Arrays(dataset, cut, backend)
-            held = Arrays(rest, held_cut, backend)
+            train = Arrays(dataset, train_epochs, backend)
+            validation = Arrays(rest, validation_epochs(), backend)
         else:
-            train = open_batches(self, *given, class_weight, epochs=cut, backend=backend)
+            train = open_batches(self, *given, class_weight, epochs=train_epochs, backend=backend)
             if validation_data is not None:
-                validation = unpacked(validation_data)
-                held = open_batches(
-                    self, *validation, epochs=held_cut, backend=backend, part="validation "
+                validation = open_batches(
+                    self,
+                    *unpacked(validation_data),
+                    epochs=validation_epochs(),
+                    backend=backend,
+                    part="validation ",
                 )
-        trainer = KerasTrainer(self, config, train, held)
+        trainer = KerasTrainer(self, config, train, validation)
         bridge = Bridge(self, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose))
         try:
             gpucnn.training.fit_trainer(trainer, [bridge, *own])

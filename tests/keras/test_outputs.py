@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from typing import Any, ClassVar
 
@@ -223,6 +224,14 @@ class TestTheModelWithoutItsFinalActivation:
         assert {type(module) for module in seen} >= {nn.Dense, Sequential}
         assert seen[-1] is model
         np.testing.assert_array_equal(model(X).numpy(), complete)
+
+    def test_of_a_copy_runs_the_layers_of_the_copy(self) -> None:
+        model = compiled([dense(activation="softmax")], "sparse_categorical_crossentropy")
+        score = model.evaluate(X, CLASSES)
+        other = copy.deepcopy(model)
+        other.set_weights([np.zeros_like(array) for array in other.get_weights()])
+        assert other.evaluate(X, CLASSES).loss == pytest.approx(np.log(3))
+        assert model.evaluate(X, CLASSES) == score
 
     def test_of_other_ends_is_the_model(self) -> None:
         for layers_ in ([], [nn.Sequential()], [Own(3, "softmax")], [dense(), nn.Dropout(0.2)]):

@@ -157,6 +157,12 @@ class TestEpochs:
         with pytest.raises(UsageError, match="epochs is"):
             small().fit(*rows, epochs=epochs)
 
+    def test_options_of_a_validation_that_there_is_not(self, rows: Any, small: Make) -> None:
+        options = {"validation_steps": 0, "validation_batch_size": 0, "verbose": 0}
+        assert small().fit(*rows, **options) == small().fit(*rows, verbose=0)
+        with pytest.raises(UsageError, match="validation_steps is 0"):
+            small().fit(*rows, validation_split=0.2, validation_steps=0)
+
     def test_without_shuffling(self, rows: Any, small: Make) -> None:
         x, c = rows
         model, other = small(), small().build((4,))
