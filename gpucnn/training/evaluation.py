@@ -80,8 +80,10 @@ def evaluate_batches(
     return {"loss": mean_loss, "accuracy": accuracy}
 
 
-def predict(model: Module, loader: Loader) -> NDArray[np.float32]:
-    """The outputs (N, K) of a built model for the images of a loader, in evaluation mode."""
+def predict(model: Module, dataset: Dataset, scale: float, offset: float) -> NDArray[np.float32]:
+    """The outputs (N, K) of a built model for the images of a data set, in evaluation mode."""
+    backend = backends.get(model.device)
+    loader = Loader(dataset, BATCH_SIZE, backend, shuffle=False, scale=scale, offset=offset)
     with model.evaluating(), no_grad(), loader.backend.quiet_device():
         outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
     return np.concatenate(outputs)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 
 from gpucnn.data import Splits
 from gpucnn.errors import Interrupted, UsageError, expect
@@ -76,18 +76,45 @@ def fit_trainer(
         chain.append(EarlyStopping(trainer.config.patience))
     chain += [callback for callback in (saver, stopper) if callback]
     chain += callbacks
+    with _session(trainer, run, saver, chain):
+        if saver and resume:
+            saver.resume(trainer)
+        for callback in chain:
+            callback.on_train_begin(trainer)
+        while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
+            # A checkpoint that was saved during a validation has all steps of its epoch.
+            start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
+            for batch in trainer.loader.epoch(len(trainer.records), start):
+                trainer.train_on(*batch)
+                for callback in chain:
+                    callback.on_step_end(trainer)
+                if trainer.step % trainer.config.log_interval == 0:
+                    loss, accuracy = trainer.read()
+                    for callback in chain:
+                        callback.on_log(trainer, loss, accuracy)
+                if trainer.stop and trainer.step_in_epoch:
+                    break
+            else:
+                record = trainer.end_epoch()
+                for callback in chain:
+                    callback.on_epoch_end(trainer, record)
+        if trainer.step_in_epoch and saver:
+            saver.save(trainer)
+        if trainer.stop == "interrupted":
+            raise KeyboardInterrupt
+        if stopper:
+            stopper.stop_at_once()
+        return _finish(trainer, chain)
+
+
+@contextmanager
+def _session(
+    trainer: Trainer, run: Run | None, saver: Checkpointer | None, chain: Sequence[Callback]
+) -> Iterator[None]:
+    """Reserve the run, close the callbacks at the end, and turn Ctrl-C into `Interrupted`."""
     with run.lock() if run else nullcontext():
         try:
-            if saver and resume:
-                saver.resume(trainer)
-            _train(trainer, chain)
-            if trainer.step_in_epoch and saver:
-                saver.save(trainer)
-            if trainer.stop == "interrupted":
-                raise KeyboardInterrupt
-            if stopper:
-                stopper.stop_at_once()
-            return _finish(trainer, chain)
+            yield
         except KeyboardInterrupt:
             if run is None:
                 raise
@@ -97,28 +124,6 @@ def fit_trainer(
         finally:
             for callback in chain:
                 callback.close()
-
-
-def _train(trainer: Trainer, chain: Sequence[Callback]) -> None:
-    """Run the epochs until the last one, or until a callback sets `trainer.stop`."""
-    for callback in chain:
-        callback.on_train_begin(trainer)
-    while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
-        # A checkpoint that was saved during a validation has all steps of its epoch.
-        start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
-        for batch in trainer.loader.epoch(len(trainer.records), start):
-            trainer.train_on(*batch)
-            for callback in chain:
-                callback.on_step_end(trainer)
-            if trainer.step % trainer.config.log_interval == 0:
-                loss, accuracy = trainer.read()
-                for callback in chain:
-                    callback.on_log(trainer, loss, accuracy)
-            if trainer.stop and trainer.step_in_epoch:
-                return
-        record = trainer.end_epoch()
-        for callback in chain:
-            callback.on_epoch_end(trainer, record)
 
 
 def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:

@@ -227,6 +227,15 @@ class Run:
             held.release()
 
 
+def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path:
+    """The weights file at a path, or in the run at a path: `Run.weights_file`.
+
+    Raises:
+        DataError: there is no file and no run, or as `Run.weights_file`.
+    """
+    return Path(path) if Path(path).is_file() else Run.open(path).weights_file(which)
+
+
 def run_of(file: Path) -> Path | None:
     """The directory of the run that a weights file is in; None if it is in no run."""
     folder = file.absolute().parent.parent

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.data import Dataset, Loader, Reading
+from gpucnn.data import Dataset, Reading
 from gpucnn.data.dataset import match_classes
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
@@ -25,7 +24,7 @@ from gpucnn.training.description import Description, config_of
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
-from gpucnn.training.run import Run, run_of
+from gpucnn.training.run import Run, find_weights, run_of
 from gpucnn.training.run_data import LabeledPart, RunData, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
@@ -76,12 +75,8 @@ class SavedModel(RunData):
         """
         if weights not in ("last", "best", None):
             raise UsageError(f"there are no {weights!r} weights", fix='choose "last" or "best"')
-        given = Path(path)
-        if given.is_file():
-            file, folder = given, run_of(given)
-        else:
-            run = Run.open(given)
-            file, folder = run.weights_file(weights), run.path
+        file = find_weights(path, weights)
+        folder = run_of(file)
         arrays, metadata = checkpoint.load_weights(file)
         description = Description.of(metadata, file)
         if bad := first_bad(arrays):
@@ -218,15 +213,9 @@ class SavedModel(RunData):
         dataset = Dataset("the images", images, None, len(self.class_names))
         if not len(images):
             return np.zeros((0, len(self.class_names)), np.float32)
-        loader = Loader(
-            dataset,
-            evaluation.BATCH_SIZE,
-            backends.get(self.model.device),
-            shuffle=False,
-            scale=self.description.scale,
-            offset=self.description.offset,
+        outputs = evaluation.predict(
+            self.model, dataset, self.description.scale, self.description.offset
         )
-        outputs = evaluation.predict(self.model, loader)
         if not np.isfinite(outputs).all():
             raise self._diverged("what the model says of the images")
         return outputs

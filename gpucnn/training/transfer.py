@@ -17,7 +17,7 @@ from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
-from gpucnn.training.run import Run, run_of
+from gpucnn.training.run import Run, find_weights, run_of
 
 
 def start_from(
@@ -43,7 +43,7 @@ def start_from(
         DataError: there are no such weights.
         WeightsMismatchError: they are of other layers; it lists what differs.
     """
-    file = _weights_file(path)
+    file = find_weights(path)
     arrays, metadata = checkpoint.load_weights(file)
     description = Description.of(metadata, file)
     own = entries(model)
@@ -85,7 +85,7 @@ def network_of(path: str | os.PathLike[str]) -> str:
         DataError: there are no such weights.
         UsageError: the network is code of its author, and there is no copy beside them.
     """
-    file = _weights_file(path)
+    file = find_weights(path)
     _, metadata = checkpoint.load_weights(file)
     network = _network(file, metadata)
     if network is None:
@@ -95,11 +95,6 @@ def network_of(path: str | os.PathLike[str]) -> str:
             fix="give the network as --model my_net.py:build",
         )
     return network
-
-
-def _weights_file(path: str | os.PathLike[str]) -> Path:
-    file = Path(path)
-    return file if file.is_file() else Run.open(file).weights_file()
 
 
 def _network(file: Path, metadata: dict[str, Any]) -> str | None:
