@@ -14,89 +14,63 @@ import click
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.backend.cpu.parallel import set_threads
 from gpucnn.bench import baselines, report
-from gpucnn.bench.record import Change, Record, Row, check_same_machine, compare, lost
-from gpucnn.bench.session import DTYPES, KINDS, Bench, Options
-from gpucnn.bench.shapes import SUITES
-from gpucnn.bench.tables import why_wrong
+from gpucnn.bench.comparison import Change, check_same_machine, compare, lost, why_lost
+from gpucnn.bench.convolutions import SUITES
+from gpucnn.bench.record import BenchRow, Record
+from gpucnn.bench.session import DTYPES, KINDS, Bench, Options, Task
 from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
 from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.output_paths import check_picture, check_target
-from gpucnn.cli.rows import RowProgress
+from gpucnn.cli.tables import RowProgress, text
 from gpucnn.errors import Interrupted, UsageError, VerificationError
 from gpucnn.training.files import write_atomic
 
 _HELP = {
     "ops": "Every primitive, on the shapes of a suite.",
-    "train": "Training steps of the models, and what a whole training costs.",
+    "train": "Training steps of the models, and the costs of a whole training.",
     "infer": "The models on one image, and on a batch.",
     "data": "Reading, shuffling, gathering and augmenting.",
     "all": "All of these.",
 }
-_DISTURBED = 0.05  # share of the CPUs' time from which on others are told of
-_KEEP = "to keep what is measured until then, give --save FILE.json"
+_CONTENTION = 0.05  # CPU contention above this fraction is reported
+_KEEP = "to keep the rows that are measured until then, give --save FILE.json"
 _FILES = offer(files=True)
+
+
+def _flag(name: str, help: str, offered: Any = None, **options: Any) -> Any:
+    return click.option(*name.split(), help=help, shell_complete=offered, **options)
+
+
+_NAMES = (*baselines.installed(), "none")
+_OLD, _PNG = {"metavar": "OLD.json"}, {"metavar": "FILE.png", "type": Path}
+_SPEED = {"metavar": "SPEED", "type": click.FloatRange(min=0, min_open=True)}
 _FLAGS = (
     device_option,
-    click.option(
-        "--suite",
-        help=f"shapes: {', '.join(SUITES)} [mnist; on sim quick]",
-        shell_complete=offer(*SUITES),
-    ),
-    click.option(
-        "--dtype",
-        default="float32",
-        help=f"of ops: {', '.join(DTYPES)} [float32]",
-        shell_complete=offer(*DTYPES),
-    ),
-    click.option("--verify/--no-verify", default=True, help="check results first [yes]"),
-    click.option(
-        "--baseline",
-        metavar="NAMES",
-        help="as torch, or none [those installed]",
-        shell_complete=offer(*baselines.installed(), "none"),
-    ),
-    click.option("--threads", type=click.IntRange(1), help="of the CPU backend [all usable cores]"),
-    click.option("--seconds", type=float, help="on timing a call, about [0.5; quick 0.1]"),
-    click.option("--seed", type=click.IntRange(0), help="of the data [drawn]"),
-    click.option(
-        "--data-dir", help="the folder of MNIST [the cache directory]", shell_complete=_FILES
-    ),
-    click.option(
-        "--save", type=Path, metavar="FILE.json", help="keep the results", shell_complete=_FILES
-    ),
-    click.option(
-        "--compare",
-        "old",
-        metavar="OLD.json",
-        help="speed relative to a saved record",
-        shell_complete=_FILES,
-    ),
-    click.option(
-        "--fail-under",
-        type=click.FloatRange(min=0, min_open=True),
-        metavar="SPEED",
-        help="exit 6 if a row has less than this of its speed in OLD.json",
-    ),
-    click.option(
-        "--plot",
-        type=Path,
-        metavar="FILE.png",
-        help="the roofline as a picture",
-        shell_complete=_FILES,
-    ),
+    _flag("--suite", f"shapes: {', '.join(SUITES)} [mnist; on sim quick]", offer(*SUITES)),
+    _flag("--dtype", f"of ops: {', '.join(DTYPES)} [float32]", offer(*DTYPES), default="float32"),
+    _flag("--verify/--no-verify", "check results first [yes]", default=True),
+    _flag("--baseline", "torch, or none [torch if installed]", offer(*_NAMES), metavar="NAME"),
+    _flag("--threads", "of the CPU backend [all usable cores]", type=click.IntRange(1)),
+    _flag("--seconds", "on timing a call, about [0.5; quick 0.1]", type=float),
+    _flag("--seed", "of the data [drawn]", type=click.IntRange(0)),
+    _flag("--data-dir", "the folder of MNIST [the cache directory]", _FILES),
+    _flag("--save", "keep the results", _FILES, metavar="FILE.json", type=Path),
+    _flag("--compare old", "speed relative to a saved record", _FILES, **_OLD),
+    _flag("--fail-under", "exit 6 if a row has less than this of its speed in OLD.json", **_SPEED),
+    _flag("--plot", "the roofline as a picture", _FILES, **_PNG),
 )
 
 
 @click.group("bench", cls=Group)
 def command() -> None:
-    """Check, time, and set beside the roofline and PyTorch.
+    """Verify, time, and compare with the roofline and PyTorch.
 
-    Each result is compared with float64 before it is timed; one that is wrong is not timed, and the
-    command ends with exit code 6. The ceilings of the machine are measured in the same call. What
-    is installed of PyTorch takes turns with gpucnn in the same process; a ratio is a speed ratio:
-    above 1 gpucnn is the faster. Ctrl-C keeps what was measured in --save.
+    Each result is compared with float64 before it is timed; a wrong one is not timed, and the
+    command ends with exit code 6. The ceilings of the machine are measured in the same call.
+    PyTorch, where it is installed, takes turns with gpucnn in the same process; a ratio is a speed
+    ratio: above 1 gpucnn is faster. After Ctrl-C the file of --save has the rows measured so far.
     """
 
 
@@ -161,24 +135,24 @@ def _bench(
         set_threads(threads)
     with RowProgress(console) as progress:
         bench = Bench(options, progress.now)
-        record = bench.record
         if before is not None:
-            check_same_machine(before, record.machine, old)
+            check_same_machine(before, bench.record.machine, old)
         try:
             _head(bench, console)
-            progress.total = bench.count(kinds)
-            _measure(bench, kinds, console, progress, save)
+            tasks = bench.tasks(kinds)
+            progress.total = len(tasks)
+            _measure(bench, tasks, console, progress, save)
         except OutputError as error:
             error.fix = f"the rows that were measured are in {save}" if save else _KEEP
             raise
-    console.result(report.table(record))
+    record = bench.record
+    console.result(text(report.tables(record)))
     if plot is not None:
         _draw(record, plot)
         console.note(f"plot: {plot}")
-    changes = [] if before is None else compare(before, record)
-    gone = [] if before is None else lost(before, record)
+    changes, gone = ([], []) if before is None else (compare(before, record), lost(before, record))
     if before is not None:
-        console.result(report.changes(changes, gone))
+        console.result(text([report.changes(changes, gone)]))
     _judge(record, changes, gone, fail_under, old)
     console.event(
         {
@@ -190,9 +164,7 @@ def _bench(
                 {"name": c.row.name, "case": c.row.case, "speed": c.speed, "by": c.by}
                 for c in changes
             ],
-            "lost": [
-                {"name": row.name, "case": row.case, "why": report.why_lost(row)} for row in gone
-            ],
+            "lost": [{"name": row.name, "case": row.case, "why": why_lost(row)} for row in gone],
         }
     )
 
@@ -200,63 +172,56 @@ def _bench(
 def _options(flags: dict[str, Any], console: Console) -> Options:
     device = console.device(flags["device"])
     suite = flags["suite"] or ("quick" if device == "sim" else "mnist")
-    names = flags["baseline"]
-    chosen = baselines.installed() if names is None else [] if names == "none" else names.split(",")
+    baseline, seconds, seed = flags["baseline"], flags["seconds"], flags["seed"]
+    names = baselines.installed() if baseline is None else [baseline]
+    if seconds is None:
+        seconds = 0.1 if suite == "quick" else 0.5
     return Options(
         device=device,
         suite=suite,
         dtype=flags["dtype"],
         verify=flags["verify"],
-        baselines=tuple(dict.fromkeys(name.strip() for name in chosen)),
+        baselines=() if baseline == "none" else tuple(names),
         data_dir=flags["data_dir"],
-        seconds=(0.1 if suite == "quick" else 0.5)
-        if flags["seconds"] is None
-        else flags["seconds"],
-        seed=random.randrange(2**32) if flags["seed"] is None else flags["seed"],
+        seconds=seconds,
+        seed=random.randrange(2**32) if seed is None else seed,
     )
 
 
 def _head(bench: Bench, console: Console) -> None:
-    """What is measured on what, and what speaks against it."""
-    record = bench.record
-    console.event(
-        {
-            "event": "start",
-            "machine": record.machine,
-            "commit": record.commit,
-            "date": record.date,
-            "options": record.options,
-            "ceilings": record.ceilings,
-        }
-    )
+    """Show the machine, and why its times are slow, missing or not verified."""
+    record, options = bench.record, bench.options
+    shown = ("machine", "commit", "date", "options", "ceilings")
+    console.event({"event": "start", **{key: getattr(record, key) for key in shown}})
     console.note(report.heading(record))
     if bench.backend.name == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
+    if bench.backend.name == "cpu" and options.dtype == "float64" and options.verify:
+        console.note("note: float64 on the CPU is the reference: it is timed, and not verified")
     if not bench.watch.ticks:
         console.note("note: the simulator does not time: rows are verified and counted")
 
 
 def _measure(
-    bench: Bench, kinds: tuple[str, ...], console: Console, progress: RowProgress, save: Path | None
+    bench: Bench, tasks: list[Task], console: Console, progress: RowProgress, save: Path | None
 ) -> None:
-    """Each row is saved when it is there, so that whatever ends the call leaves a record."""
+    """Save each row as soon as it is measured, so that an interrupted call leaves a record."""
     record = bench.record
     try:
-        for row in bench.run(kinds):
+        for row in bench.run(tasks):
             if save is not None:
                 record.save(save)
             progress.row(row)
             console.event({"event": "row", **asdict(row)})
     except KeyboardInterrupt:
-        kept = f"the {len(record.rows)} rows that were measured are"
+        kept = f": the {len(record.rows)} rows that were measured are in {save}"
         raise Interrupted(
-            f"interrupted: {kept} in {save}" if save and record.rows else "interrupted",
-            fix=None if save else _KEEP,
+            "interrupted" + kept * bool(save and record.rows), fix=None if save else _KEEP
         ) from None
-    if (record.others or 0) > _DISTURBED:
+    if (record.others or 0) > _CONTENTION:
         console.note(
-            f"note: other processes took {record.others:.0%} of the CPUs' time meanwhile: "
-            "measure again when they rest"
+            f"note: other processes used {record.others:.0%} of the CPUs' time: the times are "
+            "invalid; measure again when the machine is idle"
         )
     if save is not None:
         record.save(save)
@@ -264,25 +229,24 @@ def _measure(
 
 
 def _draw(record: Record, path: Path) -> None:
-    from gpucnn.plots import roofline
+    from gpucnn.plots.roofline import Point, draw
 
-    assert record.ceilings is not None  # `_bench` refuses to plot what is not timed
+    assert record.ceilings is not None  # `_bench` refuses to plot without times
     points = []
     for row in record.rows:
         if row.seconds is not None and row.flop and row.nbytes:
-            rivals = [peer.seconds for peer in row.baselines.values() if peer.seconds is not None]
-            points += [
-                roofline.Point(row.name, row.flop, row.nbytes, found.median, i > 0)
-                for i, found in enumerate((row.seconds, *rivals))
-            ]
+            points.append(Point(row.name, row.flop, row.nbytes, row.seconds.median))
+            for result in row.baselines.values():
+                if result.seconds is not None:
+                    points.append(points[-1]._replace(seconds=result.seconds.median, baseline=True))
     flop, nbytes = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
-    write_atomic(path, roofline.draw(points, flop, nbytes, report.heading(record)), "--plot FILE")
+    write_atomic(path, draw(points, flop, nbytes, report.heading(record)), "--plot FILE")
 
 
 def _judge(
     record: Record,
     changes: list[Change],
-    gone: list[Row],
+    gone: list[BenchRow],
     fail_under: float | None,
     old: str | None,
 ) -> None:
@@ -290,7 +254,7 @@ def _judge(
     if wrong := record.wrong:
         raise VerificationError(
             f"{len(wrong)} of {len(record.rows)} rows are wrong",
-            cause="; ".join(f"{row.title}: {why_wrong(row)}" for row in wrong),
+            cause="; ".join(f"{row.title}: {row.why_wrong}" for row in wrong),
             fix=f"run again with --seed {record.options['seed']} for the same data",
         )
     if fail_under is None:
@@ -303,12 +267,12 @@ def _judge(
     if gone:
         raise VerificationError(
             f"{len(gone)} of the rows of {old} cannot be compared: they were not measured",
-            cause="; ".join(f"{row.title}: {report.why_lost(row)}" for row in gone),
-            fix="give them what they need, or compare with a record of the same command",
+            cause="; ".join(f"{row.title}: {why_lost(row)}" for row in gone),
+            fix="see why they were skipped, or compare with a record of the same command",
         )
     if slow := [change for change in changes if change.speed < fail_under]:
         raise VerificationError(
             f"{len(slow)} of {len(changes)} rows have less than {fail_under:g} of their old speed",
             cause="; ".join(f"{c.row.title}: {c.speed:.2f}" for c in slow),
-            fix="measure again on a machine at rest; if it stays, look into them by gpucnn profile",
+            fix="measure again on an idle machine; gpucnn profile shows where the time goes",
         )

@@ -44,7 +44,7 @@ def command(
     device: str,
     console: Console,
 ) -> None:
-    """Evaluate RUN on labelled data: loss, accuracy, and precision and recall of each class.
+    """Evaluate RUN on labeled data: loss, accuracy, and precision and recall of each class.
 
     RUN is a run directory, or a .safetensors file of one. The data are read like the training data
     of RUN, and classes are matched by name.

@@ -16,6 +16,7 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.options import device_option, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_picture
+from gpucnn.cli.tables import text
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.training import SavedModel, TrainConfig
@@ -24,29 +25,24 @@ from gpucnn.training.files import write_atomic
 
 _MNIST = (1, 28, 28)
 _BATCH_SIZE = 128
+_MODELS, _OPTIMIZERS = ", ".join(models.NAMES), ", ".join(OPTIMIZERS)
+_POSITIVE = click.IntRange(min=1)
 
 
 @click.command()
 @run_argument(required=False)
+@click.option("--model", help=f"{_MODELS} [cnn]", shell_complete=offer(*models.NAMES))
 @click.option(
-    "--model", help=f"{', '.join(models.NAMES)} [cnn]", shell_complete=offer(*models.NAMES)
+    "--batch-size", "-b", type=_POSITIVE, help=f"images in a step [of RUN, or {_BATCH_SIZE}]"
 )
 @click.option(
-    "--batch-size",
-    "-b",
-    type=click.IntRange(min=1),
-    help=f"images in a step [of RUN, or {_BATCH_SIZE}]",
-)
-@click.option(
-    "--optimizer",
-    help=f"{', '.join(OPTIMIZERS)} [of RUN, or adam]",
-    shell_complete=offer(*OPTIMIZERS),
+    "--optimizer", help=f"{_OPTIMIZERS} [of RUN, or adam]", shell_complete=offer(*OPTIMIZERS)
 )
 @device_option
-@click.option("--threads", type=click.IntRange(min=1), help="of the CPU backend [all usable cores]")
+@click.option("--threads", type=_POSITIVE, help="of the CPU backend [all usable cores]")
 @click.option(
     "--seconds",
-    type=click.FloatRange(min=0.1, max=3600),
+    type=click.FloatRange(0.1, 3600),
     default=6.0,
     help="to spend on measuring, about [6]",
 )
@@ -62,20 +58,18 @@ _BATCH_SIZE = 128
 def command(
     run: str | None,
     model: str | None,
-    batch_size: int | None,
-    optimizer: str | None,
     device: str,
-    threads: int | None,
     seconds: float,
     plot: Path | None,
     trust_code: bool,
     console: Console,
+    **given: Any,
 ) -> None:
-    """Where the time of a training step goes, in --model or in the model of RUN.
+    """Time the layers of a training step, of --model or of the model in RUN.
 
-    Layer by layer, forward and backward, and beside each the floor: the least that this machine
-    could take for it. Layers that run as one call stand as one, as in conv1+relu1. The images are
-    random; nothing is saved. With --json one object a part, then the whole step.
+    Each layer is timed forward and backward; its roofline time is the least that the measured
+    ceilings of this machine allow. Layers that run as one call are one line, as in conv1+relu1. The
+    images are random; nothing is saved. With --json one object a part, then the whole step.
     """
     if run is not None and model is not None:
         raise UsageError(
@@ -92,60 +86,25 @@ def command(
     device = console.device(device)
     if plot is not None:
         check_picture(plot, device)
-    given = {"batch_size": batch_size, "optimizer": optimizer, "threads": threads}
     options = {key: value for key, value in given.items() if value is not None}
-    if run is None:
-        network, config, shape = _of_model(model or "cnn", options)
-    else:
-        network, config, shape = _of_run(run, trust_code, options)
+    network, config, shape = (
+        _of_model(model or "cnn", options) if run is None else _of_run(run, trust_code, options)
+    )
     trainer = profiler.prepare(network, replace(config, device=device), shape)
     if device == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
     if device == "sim":
-        console.note("note: the simulator does not time; this is what there is to do")
+        console.note("note: the simulator does not time: operations and bytes are counted")
     else:
         console.note(f"measuring, for about {seconds:g} s")
     profile = profiler.measure(trainer, seconds)
-    _show(profile, console)
+    console.result(f"{profile_table.heading(profile)}\n\n{text([profile_table.table(profile)])}")
+    for row in profile.rows:
+        part = {"name": row.name, "direction": row.direction, "seconds": _seconds(row.times)}
+        console.event({"event": "part", **part, "floor": row.floor, **row.cost._asdict()})
     if plot is not None:
         _draw(profile, plot)
         console.note(f"plot: {plot}")
-    _end(profile, console)
-
-
-def _of_model(name: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, tuple[int, ...]]:
-    config = TrainConfig(model=name, **{"batch_size": _BATCH_SIZE, **options})
-    return models.get(name), config, _MNIST
-
-
-def _of_run(
-    run: str, trust_code: bool, options: dict[str, Any]
-) -> tuple[Module, TrainConfig, tuple[int, ...]]:
-    saved = SavedModel.load(run, trust_code=trust_code)
-    config = saved.config
-    if options.get("optimizer", config.optimizer) != config.optimizer:  # they are of the run's
-        options |= {"momentum": None, "nesterov": False, "weight_decay": None}
-    return saved.model, replace(config, **options), saved.image_shape
-
-
-def _show(profile: profiler.Profile, console: Console) -> None:
-    console.result(profile_table.heading(profile))
-    console.result("")
-    console.result(profile_table.table(profile))
-    for row in profile.rows:
-        console.event(
-            {
-                "event": "part",
-                "name": row.name,
-                "direction": row.direction,
-                "seconds": _seconds(row.times),
-                "floor": row.floor,
-                **row.cost._asdict(),
-            }
-        )
-
-
-def _end(profile: profiler.Profile, console: Console) -> None:
     config = profile.config
     console.event(
         {
@@ -161,6 +120,21 @@ def _end(profile: profiler.Profile, console: Console) -> None:
     )
 
 
+def _of_model(name: str, options: dict[str, Any]) -> tuple[Module, TrainConfig, tuple[int, ...]]:
+    config = TrainConfig(model=name, **{"batch_size": _BATCH_SIZE, **options})
+    return models.get(name), config, _MNIST
+
+
+def _of_run(
+    run: str, trust_code: bool, options: dict[str, Any]
+) -> tuple[Module, TrainConfig, tuple[int, ...]]:
+    saved = SavedModel.load(run, trust_code=trust_code)
+    config = saved.config
+    if options.get("optimizer", config.optimizer) != config.optimizer:  # these are of the run's
+        options |= {"momentum": None, "nesterov": False, "weight_decay": None}
+    return saved.model, replace(config, **options), saved.image_shape
+
+
 def _seconds(times: Any) -> dict[str, float] | None:
     return times and {key: getattr(times, key) for key in ("median", "p10", "p90", "host")}
 
@@ -169,14 +143,10 @@ def _draw(profile: profiler.Profile, file: Path) -> None:
     from gpucnn.plots.profile import Bar, draw
 
     assert profile.step is not None  # only the simulator does not time
-    bars = [
-        Bar(
-            name,
-            forward.seconds,
-            backward.seconds if backward else 0.0,
-            sum(row.floor or 0.0 for row in (forward, backward) if row),
-        )
-        for name, forward, backward in profile.parts()
-    ]
-    title = profile_table.heading(profile)
-    write_atomic(file, draw(bars, profile.step.median, title), "--plot FILE")
+    bars = []
+    for name, *rows in profile.parts():
+        forward, backward = (row.seconds if row else 0.0 for row in rows)
+        bars.append(Bar(name, forward, backward, sum(row.floor or 0.0 for row in rows if row)))
+    write_atomic(
+        file, draw(bars, profile.step.median, profile_table.heading(profile)), "--plot FILE"
+    )

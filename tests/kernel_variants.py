@@ -23,7 +23,7 @@ from gpucnn.backend.cuda.launcher import Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
 from gpucnn.bench import ceilings
-from gpucnn.bench.shapes import SHAPES
+from gpucnn.bench.convolutions import CONVOLUTIONS
 from gpucnn.bench.stopwatch import Stopwatch
 from gpucnn.data import Dataset, Splits
 from gpucnn.training import TrainConfig, Trainer, evaluation
@@ -91,7 +91,7 @@ def in_use() -> list[Variant]:
         recorder = Recorder(multiprocessors)
         with _as_simulator(recorder) as backend, backend.quiet_device():
             _train_and_evaluate()
-            for shape in SHAPES:
+            for shape in CONVOLUTIONS:
                 _convolution(backend, shape.x_shape, shape.w_shape, shape.stride, shape.padding)
             for recorder.aligned in (True, False):
                 for dtype in ("float32", "float64"):

@@ -255,7 +255,7 @@ def test_third_party_packages_are_in_the_list(module, file):
 
 @pytest.mark.parametrize(("module", "file"), CASES)
 def test_optional_packages_are_imported_late(module, file):
-    if module == "bench.torch_train":  # a program by itself, of PyTorch alone
+    if module == "bench.data.torch_train":  # a program by itself, of PyTorch alone
         return
     early = {name for name, _, at_top in imports(module, file) if at_top}
     assert not {name.partition(".")[0] for name in early} & OPTIONAL

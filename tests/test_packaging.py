@@ -45,6 +45,7 @@ def test_every_listed_package_has_its_folder():
 
 def test_every_module_lies_in_a_listed_package():
     listed = {folder(package) for package in SETUPTOOLS["packages"]}
+    listed.add(ROOT / "gpucnn" / "bench" / "data")  # scripts that are package data
     modules = [f for top in ("gpucnn", "cli", "kernels") for f in (ROOT / top).rglob("*.py")]
     assert len(modules) > 10
     assert {m for m in modules if m.parent not in listed} == set()
@@ -73,6 +74,11 @@ def test_every_file_beside_the_code_is_packaged(package, name):
 @pytest.mark.parametrize("name", ["conv2d.cu", "common.cuh", "README.md"])
 def test_kernel_sources_are_packaged(name):
     assert any(fnmatch(name, pattern) for pattern in SETUPTOOLS["package-data"]["gpucnn.kernels"])
+
+
+def test_the_data_of_the_benchmarks_are_packaged():
+    found = (ROOT / "gpucnn" / "bench").glob(*SETUPTOOLS["package-data"]["gpucnn.bench"])
+    assert {"torch_train.py", "introduction.md"} <= {file.name for file in found}
 
 
 def test_the_digits_are_packaged_with_their_attribution():

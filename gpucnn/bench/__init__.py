@@ -1,4 +1,4 @@
-"""Measuring: what is timed is checked against float64, and set beside a peer and the roofline.
+"""Benchmarks: a result is verified in float64, timed, and compared with PyTorch and the roofline.
 
-`Bench` is one call of `gpucnn bench`, `Record` what it found.
+`Bench` is one call of `gpucnn bench`; a `Record` keeps its rows.
 """

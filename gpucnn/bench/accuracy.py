@@ -1,21 +1,22 @@
-"""How long training takes until 98 % and 99 % of MNIST's test images are classified rightly.
+"""How long training takes until 98 % and 99 % of MNIST's test images are classified correctly.
 
-Both sides train with the numbers of `gpucnn train`: batches of 64, Adam, a cosine down to zero over
-the same epochs. The clock stands still while the test images are looked at.
+Both sides train as `gpucnn train` does: batches of 64, Adam, a cosine to zero over the same epochs.
+The clock is stopped while the test images are classified.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from gpucnn import data, models
 from gpucnn.bench import networks
 from gpucnn.bench.baselines import Torch
-from gpucnn.bench.record import Peer, Ratio, Row
-from gpucnn.bench.session import Bench, seconds
-from gpucnn.bench.stopwatch import Times, speed_ratio
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.session import Bench, Task, beside, seconds
+from gpucnn.bench.stopwatch import Times
 from gpucnn.nn import Sequential
 from gpucnn.training import Trainer
 
@@ -29,99 +30,81 @@ _EVERY = 200  # steps between two looks at the test images
 Reached = dict[float, float | None]  # target -> seconds
 
 
-def count(bench: Bench) -> int:
-    """Rows that there will be."""
-    return len(MODELS) * len(TARGETS) * _wanted(bench)
-
-
-def rows(bench: Bench) -> Iterator[Row]:
-    """A row for each model and target; none of the quick suite."""
-    if not _wanted(bench):
-        return
-    missing = networks.missing_mnist(bench.options.data_dir)
-    splits = None if missing else data.load("mnist", bench.options.data_dir, validation=0)
-    for name in MODELS:
-        found = {} if splits is None else _measure(bench, name, splits)
-        for target in TARGETS:
-            case = f"{name}, batch {BATCH_SIZE}"
-            row = Row("train", f"to {target:.0%}", case, "float32", skipped=missing)
-            if found:
-                fill(row, {who: [run[target] for run in runs] for who, runs in found.items()})
-            yield row
-
-
-def _wanted(bench: Bench) -> bool:
-    return bench.options.suite != "quick" and bench.watch.ticks
-
-
-def _measure(bench: Bench, name: str, splits: data.Splits) -> dict[str, list[Reached]]:
-    """Of "ours" and of the baselines, by seed; they take turns."""
-    found: dict[str, list[Reached]] = {}
-    for seed in SEEDS:
-        trainer = networks.make_trainer(
-            name, splits, bench.backend.name, batch_size=BATCH_SIZE, epochs=EPOCHS, seed=seed
-        )
-        assert isinstance(trainer.model, Sequential)
-        rivals = {
-            who: _theirs(bench, peer, trainer.model, splits, trainer.total_steps)
-            for who, peer in bench.baselines.items()
-        }
-        bench.progress(f"{name} to {TARGETS[-1]:.0%}, seed {seed}")
-        found.setdefault("ours", []).append(_train(trainer.total_steps, _ours(trainer)))
-        for who, rival in rivals.items():
-            found.setdefault(who, []).append(_train(trainer.total_steps, rival))
-    return found
-
-
 class Training(NamedTuple):
-    """One side's."""
+    """A training of one side."""
 
     step: Callable[[], Any]
     wait: Callable[[], Any]  # until the device has done its steps
     accuracy: Callable[[], float]  # on the test images
 
 
-def _ours(trainer: Trainer) -> Training:
-    def step() -> None:
-        trainer.train_on(*trainer.loader.batch(*divmod(trainer.step, trainer.steps_per_epoch)))
+def tasks(bench: Bench) -> list[Task]:
+    """A row for each model and target; none in the quick suite and on the simulator."""
+    if bench.options.suite == "quick" or not bench.watch.ticks:
+        return []
+    missing = networks.missing_mnist(bench.options.data_dir)
 
+    @cache  # one measurement of a model gives the rows of all targets
+    def reached(model: str) -> dict[str, list[Reached]]:
+        return measure(bench, model, data.load("mnist", bench.options.data_dir, validation=0))
+
+    def task(model: str, target: float) -> BenchRow:
+        case = f"{model}, batch {BATCH_SIZE}"
+        row = BenchRow("train", f"to {target:.0%}", case, "float32", skipped=missing)
+        if not missing:
+            runs = reached(model)
+            fill(row, **{side: [each[target] for each in runs[side]] for side in runs})
+        return row
+
+    return [partial(task, model, target) for model in MODELS for target in TARGETS]
+
+
+def measure(bench: Bench, model: str, splits: data.Splits) -> dict[str, list[Reached]]:
+    """What "ours" and "torch" reached, by seed; the two sides take turns."""
+    found: dict[str, list[Reached]] = {}
+    for seed in SEEDS:
+        trainer = networks.make_trainer(
+            model, splits, bench.backend.name, batch_size=BATCH_SIZE, epochs=EPOCHS, seed=seed
+        )
+        trainings = {"ours": _ours(trainer)}
+        if bench.torch is not None:  # made before our weights are trained
+            trainings["torch"] = _torch(bench, bench.torch, trainer)
+        bench.progress(f"{model} to {TARGETS[-1]:.0%}, seed {seed}")
+        for side, training in trainings.items():
+            found.setdefault(side, []).append(train(trainer.total_steps, training))
+    return found
+
+
+def _ours(trainer: Trainer) -> Training:
     def accuracy() -> float:
         found = trainer.evaluate(trainer.test)
         assert found is not None
         return found["accuracy"]
 
-    return Training(step, trainer.read, accuracy)
+    return Training(lambda: trainer.train_on(*networks.next_batch(trainer)), trainer.read, accuracy)
 
 
-def _theirs(
-    bench: Bench, peer: Torch, model: Sequential, splits: data.Splits, steps: int
-) -> Training:
-    """In the layout that was the faster one for this model, if both were timed before."""
-    from gpucnn.bench import torch_train
-
-    layouts = [
-        row.baselines[peer.name].layout
-        for row in bench.record.rows
-        if (row.name, row.case) == (model.name, "batch 64, adam") and peer.name in row.baselines
-    ]
-    layout = (layouts and layouts[0]) or "channels_last"
-    train, test = (
-        (peer.array(part.images), peer.array(part.labels.astype("int64")))
-        for part in (splits.train, splits.test)
-        if part is not None and part.labels is not None
-    )
-    training = torch_train.Training(
-        peer.network(model, layout),
-        *train,
-        batch_size=BATCH_SIZE,
+def _torch(bench: Bench, torch: Torch, trainer: Trainer) -> Training:
+    """In the faster layout for this model, if both layouts were timed before."""
+    model, test = trainer.model, trainer.data.test
+    assert isinstance(model, Sequential)
+    assert test is not None
+    assert test.labels is not None
+    layout = "channels_last"
+    for row in bench.record.rows:
+        if (row.name, row.case) == (model.name, "batch 64, adam") and "torch" in row.baselines:
+            layout = row.baselines["torch"].layout or layout
+    training = torch.training(
+        model, trainer.data.train, layout, batch_size=BATCH_SIZE, steps=trainer.total_steps,
         learning_rate=models.default_learning_rate(model.name or ""),
-        steps=steps,
-        order=peer.order(layout),
+    )  # fmt: skip
+    images, labels = torch.array(test.images), torch.array(test.labels.astype("int64"))
+    return Training(
+        training.step, lambda: float(training.loss), lambda: training.accuracy(images, labels)
     )
-    return Training(training.step, lambda: float(training.loss), lambda: training.accuracy(*test))
 
 
-def _train(steps: int, training: Training) -> Reached:
+def train(steps: int, training: Training) -> Reached:
     """Train until the last target is reached, at most so many steps."""
     reached: Reached = dict.fromkeys(TARGETS)
     clock = 0.0
@@ -131,30 +114,29 @@ def _train(steps: int, training: Training) -> Reached:
             training.step()
         training.wait()
         clock += time.perf_counter() - start
-        right = training.accuracy()
+        accuracy = training.accuracy()
         for target in TARGETS:
-            if right >= target and reached[target] is None:
+            if accuracy >= target and reached[target] is None:
                 reached[target] = clock
         if reached[TARGETS[-1]] is not None:
             break
     return reached
 
 
-def fill(row: Row, found: dict[str, list[float | None]]) -> None:
-    """Put seconds by seed into a row, those of "ours" and those of the baselines."""
-    ours = _times(found.pop("ours"))
-    if ours is None:
+def fill(
+    row: BenchRow, ours: Sequence[float | None], torch: Sequence[float | None] = (None,)
+) -> None:
+    """Put the seconds of each seed into a row; None where the target was missed."""
+    mine, theirs = _times(ours), _times(torch)
+    if mine is None:
         row.skipped = f"not reached in {EPOCHS} epochs"
         return
-    row.seconds = seconds(ours)
-    for name, runs in found.items():
-        theirs = _times(runs)
-        if theirs is not None:
-            ratio = Ratio(*speed_ratio(ours, theirs))
-            row.baselines[name] = Peer(seconds=seconds(theirs), ratio=ratio)
+    row.seconds = seconds(mine)
+    if theirs is not None:
+        row.baselines["torch"] = beside(mine, theirs)
 
 
-def _times(runs: list[float | None]) -> Times | None:
-    """None if the target was missed with a seed."""
+def _times(runs: Sequence[float | None]) -> Times | None:
+    """None if a seed missed the target."""
     known = [run for run in runs if run is not None]
     return Times.of(known, known, known) if len(known) == len(runs) else None

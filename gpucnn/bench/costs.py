@@ -1,8 +1,8 @@
-"""What the parts of a training step must compute and move at least.
+"""The least operations and bytes of each part of a training step.
 
-Floating-point operations are those of the matrix products, a multiply-add counted as 2. Bytes are
-those of each input read once and each output written once, a stage of a `Sequential` being one
-operation: what lies between its layers need not be written.
+Floating-point operations are those of the matrix products; a multiply-add counts as two. Each input
+is read once and each output is written once. A stage of a `Sequential` is one operation: arrays
+between its layers are not written.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Cost(NamedTuple):
 
 
 class Call(NamedTuple):
-    """What a layer of a Sequential does to one image.
+    """A layer of a Sequential, called with one image.
 
     Attributes:
         flop, backward_flop: of its matrix products.
@@ -67,10 +67,10 @@ def calls(model: Sequential) -> list[Call]:
 
 
 def count(trainer: Trainer) -> dict[Part, Cost]:
-    """The parts of a step in the order of its forward pass, backward after forward.
+    """The costs of the parts in the order of the forward pass, backward after forward.
 
-    They are "batch", the stages of the model, "loss" and "optimizer". A stage has no backward
-    where nothing in it or before it is trained.
+    The parts are "batch", the stages of the model, "loss" and "optimizer". A stage has no backward
+    part where nothing in it or before it is trained.
     """
     assert isinstance(trainer.model, Sequential)
     loader, optimizer, batch = trainer.loader, trainer.optimizer, trainer.config.batch_size

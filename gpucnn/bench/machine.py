@@ -1,4 +1,4 @@
-"""The machine that something is measured on, and the code."""
+"""The machine: what it is, how much of its memory is free, and who else uses its CPUs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import contextlib
 import os
 import platform
 import subprocess
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,12 @@ from gpucnn.backend import Backend
 from gpucnn.training.run import describe_environment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_CONTAINER = Path("/sys/fs/cgroup")  # the limits of a container
+_STAT = Path("/proc/stat")
 
 
 def describe(backend: Backend) -> dict[str, Any]:
-    """All that a time depends on beside the code, as JSON values."""
+    """The hardware and the software that a time depends on, as JSON values."""
     found = {
         **describe_environment(backend),
         "cpu": _cpu_model(),
@@ -27,27 +30,74 @@ def describe(backend: Backend) -> dict[str, Any]:
     if "blas" in found:  # as in: openblas 0.3.30 SkylakeX
         found["blas_core"] = ", ".join(b.split()[-1] for b in found["blas"].split(", "))
     if backend.name.startswith("cuda"):
-        found["nvidia_smi"] = _nvidia_smi()
+        query = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,power.limit"
+        query += ",mig.mode.current"
+        found["nvidia_smi"] = _run("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
     with contextlib.suppress(metadata.PackageNotFoundError):
         found["torch"] = metadata.version("torch")
     return found
 
 
 def commit() -> str | None:
-    """Of the checkout that this package is part of; without one what $GPUCNN_COMMIT says."""
-    # A package that is installed in a folder of some other repository is no part of that.
+    """The commit of the checkout that this package is in; without a checkout $GPUCNN_COMMIT."""
+    # A package that is installed inside the folder of another repository is no part of it.
     if _run("git", "-C", str(_PACKAGE), "ls-files", "__init__.py"):
         return _run("git", "-C", str(_PACKAGE), "describe", "--always", "--dirty", "--abbrev=40")
     return os.environ.get("GPUCNN_COMMIT")
 
 
-def _cpu_model() -> str:
+def free_memory() -> int | None:
+    """Bytes of the host that can be had without swapping; None where that is not known."""
+    found = [free for free in (_free_in_machine(), _free_in_container()) if free is not None]
+    return min(found, default=None)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether NumPy, a backend of ours, CuPy or PyTorch ran out of memory."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"  # of CuPy and PyTorch, which are not imported
+        or "can't allocate memory" in str(error)  # PyTorch on a CPU: a plain RuntimeError
+    )
+
+
+class CpuContention:
+    """Measures how much CPU time other processes use, from its creation on.
+
+    Results are invalid while other processes use the CPU: PyTorch's threads wait for each other, so
+    that one of them that is interrupted stops all of them for milliseconds.
+    """
+
+    def __init__(self) -> None:
+        self._start, self._busy, self._own = time.perf_counter(), _busy(), _own()
+
+    def fraction(self) -> float | None:
+        """The part of the time of all CPUs that others used, 0 to 1; None where unknown."""
+        busy = _busy()
+        elapsed = time.perf_counter() - self._start
+        if busy is None or self._busy is None or elapsed <= 0:
+            return None
+        others = (busy - self._busy) - (_own() - self._own)
+        return min(1.0, max(0.0, others / elapsed / (os.cpu_count() or 1)))
+
+
+def _busy() -> float | None:
+    """Seconds that the CPUs were busy, added up; what a hypervisor took counts."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return models[0] if models else platform.machine()
+        ticks = [int(word) for word in _STAT.read_text().split("\n")[0].split()[1:9]]
+        idle = ticks[3] + ticks[4]  # user, nice, system, idle, iowait, irq, softirq, steal
+        return (sum(ticks) - idle) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError, AttributeError):  # not everywhere
+        return None
+
+
+def _own() -> float:
+    """CPU seconds of this process and of the processes that it waited for."""
+    return sum(os.times()[:4])
+
+
+def _cpu_model() -> str:
+    return _first("/proc/cpuinfo", "model name") or platform.processor() or platform.machine()
 
 
 def _memory() -> int | None:
@@ -58,10 +108,30 @@ def _memory() -> int | None:
         return None
 
 
-def _nvidia_smi() -> str | None:
-    """Name, driver, memory, clocks and power of each GPU, a line each."""
-    query = "name,driver_version,memory.total,clocks.sm,clocks.max.sm,power.limit,mig.mode.current"
-    return _run("nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader")
+def _free_in_machine() -> int | None:
+    available = _first("/proc/meminfo", "MemAvailable")  # as in: 1024 kB
+    return int(available.split()[0]) << 10 if available else None
+
+
+def _free_in_container() -> int | None:
+    try:
+        limit = int((_CONTAINER / "memory.max").read_text())
+        used = int((_CONTAINER / "memory.current").read_text())
+        pages = (_CONTAINER / "memory.stat").read_text().split()
+    except (OSError, ValueError):  # there is no container, or its limit is "max"
+        return None
+    cached = dict(zip(pages[::2], pages[1::2], strict=False)).get("inactive_file", "0")
+    return max(0, limit - used + int(cached))  # the kernel gives up cached files first
+
+
+def _first(file: str, key: str) -> str | None:
+    """The value of the first line of a file that begins with the key; None without one."""
+    try:
+        lines = Path(file).read_text().splitlines()
+    except OSError:
+        return None
+    found = (line.partition(":")[2].strip() for line in lines if line.startswith(key))
+    return next(found, None)
 
 
 def _run(*command: str) -> str | None:

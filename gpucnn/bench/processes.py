@@ -1,42 +1,41 @@
-"""What `gpucnn train` costs as a process: to install, to import, until the first batch, in memory.
+"""The costs of `gpucnn train` as a process: disk space, import, time to a batch, peak memory.
 
-Each is seen from outside, in processes of their own: `gpucnn train` as a user types it, and beside
-it the same training in PyTorch (torch_train.py).
+Each is measured from outside: `gpucnn train` as a user types it, and beside it the same training in
+PyTorch (data/torch_train.py).
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import gpucnn
 from gpucnn.backend.cpu.parallel import get_threads
-from gpucnn.bench import installed, networks
-from gpucnn.bench.record import Peer, Ratio, Row
-from gpucnn.bench.session import Bench, seconds
-from gpucnn.bench.stopwatch import Times, speed_ratio
+from gpucnn.bench import networks
+from gpucnn.bench.baselines import SCRIPT, Torch
+from gpucnn.bench.record import BaselineResult, BenchRow, Ratio
+from gpucnn.bench.session import Bench, Task, beside, seconds
+from gpucnn.bench.stopwatch import Times
 from gpucnn.data import sources
 from gpucnn.errors import GpucnnError
 from gpucnn.training.config import FIELDS
 
-_RUNS = 5  # of each process, in turn with its rival
-_STEPS = 50  # of a training whose memory is looked at
-_SCRIPT = Path(__file__).with_name("torch_train.py")
+_RUNS = 5  # of each process, in turn with the baseline's
+_STEPS = 50  # of a training whose memory is measured
 _IMPORT = "import time; t = time.perf_counter(); {}; print(time.perf_counter() - t)"
-# The package loads nothing until it is used: what computes is asked for, or it is no match.
+# The package loads its modules when they are used: a training uses these.
 _READY = 'import gpucnn.training, gpucnn.backend; gpucnn.backend.get("cpu")'
-# A process that was started by this large one begins with its memory; one that this small one
-# starts does not.
+# A process that this large one starts begins with its memory; this small one is put between.
 _PEAK = (
     "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:]); "
     "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
@@ -44,183 +43,216 @@ _PEAK = (
 _RSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes
 
 Command = list[str]
+Measure = Callable[[BenchRow], None]  # puts results into a row
 
 
-def count(bench: Bench) -> int:
-    """Rows that there will be."""
-    return 0 if not bench.watch.ticks else 3 if bench.options.suite == "quick" else 7
-
-
-def rows(bench: Bench) -> Iterator[Row]:
-    """None on the simulator; without what trains on MNIST in the quick suite."""
+def tasks(bench: Bench) -> list[Task]:
+    """None on the simulator; in the quick suite only those that need no MNIST."""
     if not bench.watch.ticks:
-        return
-    yield from _sizes(bench)
-    theirs = {name: partial(_import, f"import {name}") for name in bench.baselines}
-    for case, code, rivals in (
-        ("gpucnn", "import gpucnn", {}),
-        ("gpucnn, ready to train", _READY, theirs),
-    ):
-        row = Row("train", "import", case)
-        yield _tried(bench, row, partial(_timed, ours=partial(_import, code), rivals=rivals))
-    if bench.options.suite == "quick":
-        return
-    for model in ("lenet", "cnn"):
-        row = Row("train", "first batch", f"{model}, batch 64")
-        yield _on_mnist(bench, row, partial(_first_batch, bench, model=model))
-    for size in (64, 128):
-        row = Row("train", "peak memory", f"cnn, batch {size}", unit="MB")
-        yield _on_mnist(bench, row, partial(_memory, bench, size=size))
+        return []
+    extras = ("cuda12", "cuda13") if bench.watch.on_gpu else ("fast",)
+    found: list[tuple[str, str, Measure]] = [
+        ("install size", "with dependencies", partial(_size, bench, None)),
+        *(
+            ("install size", f"with the extra {extra}", partial(_size, bench, extra))
+            for extra in extras
+            if _distributions("gpucnn", extra).keys() != _distributions("gpucnn").keys()
+        ),
+        ("import", "gpucnn", partial(_import, bench, "import gpucnn", None)),
+        ("import", "gpucnn, ready to train", partial(_import, bench, _READY, "import torch")),
+    ]
+    if bench.options.suite != "quick":
+        for model in ("lenet", "cnn"):
+            found.append(("first batch", f"{model}, batch 64", partial(_first_batch, bench, model)))
+        for size in (64, 128):
+            found.append(("peak memory", f"cnn, batch {size}", partial(_memory, bench, size)))
+    return [partial(_measure, bench, *each) for each in found]
 
 
-def _sizes(bench: Bench) -> Iterator[Row]:
-    """Of the package with what it requires, and with an extra for the device, if that is there."""
-    row = Row("train", "install size", "with dependencies", unit="MB")
-    try:
-        theirs = {name: installed.nbytes(name) / 1e6 for name in bench.baselines}
-        yield _sized(row, installed.nbytes("gpucnn") / 1e6, theirs)
-        for extra in ("cuda12", "cuda13") if bench.watch.on_gpu else ("fast",):
-            size = installed.nbytes("gpucnn", [extra]) / 1e6
-            if size != row.value:
-                yield _sized(replace(row, case=f"with the extra {extra}"), size, theirs)
-    except installed.UnknownSizeError as error:
-        yield replace(row, skipped=str(error))
-
-
-def _sized(row: Row, size: float, theirs: Mapping[str, float]) -> Row:
-    row.value = size
-    row.baselines = {name: _peer(size, value) for name, value in theirs.items()}
-    return row
-
-
-def _import(code: str) -> float:
-    return float(_output([sys.executable, "-c", _IMPORT.format(code)])[-1])
-
-
-def _on_mnist(bench: Bench, row: Row, measure: Callable[[Row], Row]) -> Row:
-    if reason := networks.missing_mnist(bench.options.data_dir):
-        return replace(row, skipped=reason)
-    return _tried(bench, row, measure)
-
-
-def _tried(bench: Bench, row: Row, measure: Callable[[Row], Row]) -> Row:
-    """The row measured; one whose process fails says so, and the others go on."""
+def _measure(bench: Bench, name: str, case: str, measure: Measure) -> BenchRow:
+    """A row that is skipped if its process fails."""
+    row = BenchRow("train", name, case)
     bench.progress(row.title)
     try:
-        return measure(replace(row, baselines={}))
+        measure(row)
     except GpucnnError as error:
         last = (error.cause or "").strip().splitlines()[-1:]
-        return replace(row, skipped=": ".join([error.message, *last]))
+        return BenchRow("train", name, case, skipped=": ".join([error.message, *last]))
+    return row
 
 
-def _first_batch(bench: Bench, row: Row, model: str) -> Row:
-    ours = [*_gpucnn(bench, model, 64), "--dry-run"]
-    theirs = [*_torch(bench, model, 64), "--limit-batches", "1"]
-    rivals = {name: partial(_until_epoch, theirs) for name in bench.baselines}
-    return _timed(row, partial(_until_epoch, ours), rivals)
+def _import(bench: Bench, ours: str, theirs: str | None, row: BenchRow) -> None:
+    def seconds_of(code: str) -> float:
+        return float(_lines([sys.executable, "-c", _IMPORT.format(code)])[-1][1])
+
+    torch = partial(seconds_of, theirs) if theirs and bench.torch else None
+    _timed(row, partial(seconds_of, ours), torch)
 
 
-def _memory(bench: Bench, row: Row, size: int) -> Row:
+def _first_batch(bench: Bench, model: str, row: BenchRow) -> None:
+    ours = [*_train_ours(bench, model, 64), "--dry-run"]
+    theirs = [*_train_torch(bench, model, 64), "--limit-batches", "1"]
+    _timed(row, partial(_until_epoch, ours), partial(_until_epoch, theirs) if bench.torch else None)
+
+
+def _memory(bench: Bench, batch_size: int, row: BenchRow) -> None:
     few = ["--limit-batches", str(_STEPS)]
     with tempfile.TemporaryDirectory() as folder:
-        row.value = _peak([*_gpucnn(bench, "cnn", size), *few, "--runs-dir", folder])
-    for name, peer in bench.baselines.items():
-        theirs = [*_torch(bench, "cnn", size), *few, "--layout"]
-        least, layout = min((_peak([*theirs, layout]), layout) for layout in peer.layouts)
-        row.baselines[name] = replace(_peer(row.value, least), layout=layout)
-    return row
+        ours = _peak([*_train_ours(bench, "cnn", batch_size), *few, "--runs-dir", folder])
+    theirs = [*_train_torch(bench, "cnn", batch_size), *few, "--layout"]
+    layouts = Torch.layouts if bench.torch else ()
+    _sized(row, ours, [(_peak([*theirs, layout]), layout) for layout in layouts])
 
 
-def _gpucnn(bench: Bench, model: str, size: int) -> Command:
-    """`gpucnn train` for an epoch; it tells of its end as torch_train.py does."""
+def _size(bench: Bench, extra: str | None, row: BenchRow) -> None:
+    theirs = [(installed_size("torch") / 1e6, None)] if bench.torch else []
+    _sized(row, installed_size("gpucnn", extra) / 1e6, theirs)
+
+
+def _sized(row: BenchRow, ours: float, theirs: Sequence[tuple[float, str | None]]) -> None:
+    """Put megabytes into a row; the smallest of PyTorch's counts, each with its layout."""
+    row.value, row.unit = ours, "MB"
+    if theirs:
+        value, layout = min(theirs)
+        ratio = Ratio(*[value / ours] * 3)
+        row.baselines["torch"] = BaselineResult(layout, value=value, ratio=ratio)
+
+
+def _timed(
+    row: BenchRow, ours: Callable[[], float], torch: Callable[[], float] | None = None
+) -> None:
+    """Put the seconds that the calls return into a row: A B A B, without the first of each."""
+    runs = [(ours(), torch() if torch else 0.0) for _ in range(1 + _RUNS)][1:]
+    mine, theirs = (
+        Times.of(list(each), list(each), list(each)) for each in zip(*runs, strict=True)
+    )
+    row.seconds = seconds(mine)
+    if torch:
+        row.baselines["torch"] = beside(mine, theirs)
+
+
+def _train_ours(bench: Bench, model: str, batch_size: int) -> Command:
+    """`gpucnn train` for an epoch; its events are those of data/torch_train.py."""
+    command = [sys.executable, "-m", "gpucnn", "train", "--json", "--quiet", "--data", "mnist"]
+    return [*command, "--epochs", "1", "--validation", "0", *_options(bench, model, batch_size)]
+
+
+def _train_torch(bench: Bench, model: str, batch_size: int) -> Command:
+    # -P: Python does not import from the folder of the script.
+    return [sys.executable, "-P", str(SCRIPT), *_options(bench, model, batch_size)]
+
+
+def _options(bench: Bench, model: str, batch_size: int) -> Command:
+    if missing := networks.missing_mnist(bench.options.data_dir):
+        raise GpucnnError(missing)
     folder = str(sources.path("mnist", bench.options.data_dir))
-    command = [sys.executable, "-m", "gpucnn", "train", "--json", "--quiet"]
-    command += ["--data", "mnist", "--data-dir", folder, "--model", model, "--epochs", "1"]
-    command += ["--batch-size", str(size), "--validation", "0"]
-    return [*command, "--device", bench.backend.name, "--threads", str(get_threads())]
-
-
-def _torch(bench: Bench, model: str, size: int) -> Command:
-    folder = str(sources.path("mnist", bench.options.data_dir))
-    # -P: the folder of the script is no place to import from.
-    command = [sys.executable, "-P", str(_SCRIPT), "--data-dir", folder, "--model", model]
-    command += ["--batch-size", str(size), "--threads", str(get_threads())]
-    return [*command, "--device", bench.backend.name]
-
-
-def _timed(row: Row, ours: Callable[[], float], rivals: Mapping[str, Callable[[], float]]) -> Row:
-    """The row with the seconds that the calls tell, A B A B, the first of each being dropped."""
-    calls = {"": ours, **rivals}
-    runs = [{name: call() for name, call in calls.items()} for _ in range(1 + _RUNS)][1:]
-    times = {name: _times([run[name] for run in runs]) for name in calls}
-    row.seconds = seconds(times[""])
-    for name in rivals:
-        ratio = Ratio(*speed_ratio(times[""], times[name]))
-        row.baselines[name] = Peer(seconds=seconds(times[name]), ratio=ratio)
-    return row
-
-
-def _times(runs: list[float]) -> Times:
-    return Times.of(runs, runs, runs)
-
-
-def _peer(ours: float, theirs: float) -> Peer:
-    """Of a value of which less is better."""
-    return Peer(value=theirs, ratio=Ratio(*[theirs / ours] * 3))
+    options = ["--data-dir", folder, "--model", model, "--batch-size", str(batch_size)]
+    return [*options, "--device", bench.backend.name, "--threads", str(get_threads())]
 
 
 def _until_epoch(command: Command) -> float:
-    """Seconds from the start of a training until it tells of an epoch that is done."""
-    start = time.perf_counter()
-    done = None
-    with _process(command) as lines:
-        for line in lines:
-            if done is None and json.loads(line)["event"] == "epoch":
-                done = time.perf_counter() - start
-    if done is None:
-        raise GpucnnError(
-            "a training to be measured ended too early",
-            cause="it told of no epoch",
-            fix=f"see what it says: {shlex.join(command)}",
-        )
-    return done
+    """Seconds from the start of a training until it reports the end of an epoch."""
+    for passed, line in _lines(command):
+        if json.loads(line)["event"] == "epoch":
+            return passed
+    raise GpucnnError(
+        "the measured training ended too early",
+        cause="it reported no epoch",
+        fix=f"see its output: {shlex.join(command)}",
+    )
 
 
 def _peak(command: Command) -> float:
-    """The most memory of a process, in megabytes."""
-    return int(_output([sys.executable, "-S", "-c", _PEAK, *command])[-1]) * _RSS_UNIT / 1e6
+    """The peak memory of a process, in megabytes."""
+    lines = _lines([sys.executable, "-S", "-c", _PEAK, *command])
+    return int(lines[-1][1]) * _RSS_UNIT / 1e6
 
 
-def _output(command: Command) -> list[str]:
-    """The lines that a process prints."""
-    with _process(command) as lines:
-        return [line.rstrip("\n") for line in lines]
-
-
-@contextlib.contextmanager
-def _process(command: Command) -> Iterator[Iterable[str]]:
-    """The lines of a process as it prints them; it has ended well when the context is left."""
-    # Options of ours in the environment would make it another training.
+def _lines(command: Command) -> list[tuple[float, str]]:
+    """Run a process to its end; the lines that it printed, each with the seconds until then."""
+    # Options of ours in the environment would change the training.
     options = {f"GPUCNN_{key.upper()}" for key in FIELDS}
-    kept = {key: value for key, value in os.environ.items() if key not in options}
-    found = [str(Path(gpucnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]
-    kept["PYTHONPATH"] = os.pathsep.join(part for part in found if part)
+    environment = {key: value for key, value in os.environ.items() if key not in options}
+    paths = [str(Path(gpucnn.__file__).parents[1]), os.environ.get("PYTHONPATH")]
+    environment["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
+    start = time.perf_counter()
     with (
         tempfile.TemporaryFile("w+") as errors,
         subprocess.Popen(
-            command, env=kept, stdout=subprocess.PIPE, stderr=errors, text=True
+            command, env=environment, stdout=subprocess.PIPE, stderr=errors, text=True
         ) as process,
     ):
         assert process.stdout is not None
         try:
-            yield process.stdout
+            lines = [(time.perf_counter() - start, line.strip()) for line in process.stdout]
         except BaseException:
-            process.kill()  # or it would be waited for
+            process.kill()  # otherwise its end is waited for
             raise
         if code := process.wait():
             errors.seek(0)
             raise GpucnnError(
-                f"a process to be measured ended with {code}",
+                f"the measured process ended with {code}",
                 cause=errors.read().strip()[-400:] or None,
-                fix=f"see what it says: {shlex.join(command)}",
+                fix=f"see its output: {shlex.join(command)}",
             )
+    return lines
+
+
+def installed_size(name: str, extra: str | None = None) -> int:
+    """Bytes of a distribution and of all that it requires and that is installed.
+
+    Bytecode, which Python writes beside the files, and Python itself do not count.
+
+    Args:
+        extra: of that distribution; its packages count too, those that are installed.
+
+    Raises:
+        GpucnnError: one of them does not list its files, or `name` is not installed by pip.
+    """
+    found = _distributions(name, extra)
+    if not found:
+        raise GpucnnError(f"{name} is not installed by pip")
+    files = {file for each in found.values() for file in _files(each) if file.suffix != ".pyc"}
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _distributions(name: str, extra: str | None = None) -> dict[str, metadata.Distribution]:
+    """A distribution and those that it requires, by name; those that are not installed are left
+    out: they are for other systems.
+    """
+    found: dict[str, metadata.Distribution] = {}
+    pending = [(name, extra)]
+    while pending:
+        current, extra = pending.pop()
+        try:
+            distribution = metadata.distribution(current)
+        except metadata.PackageNotFoundError:
+            continue
+        key = _normal(distribution.name)
+        if key not in found:
+            found[key] = distribution
+            pending += [(each, None) for each in _requirements(distribution, extra)]
+    return found
+
+
+def _files(distribution: metadata.Distribution) -> Iterator[Path]:
+    if _normal(distribution.name) == "gpucnn":
+        # A checkout holds much that is not installed: two folders beside the package are.
+        package, *checkout = map(Path, gpucnn.__path__)
+        folders = [package, *(root / name for root in checkout for name in ("cli", "kernels"))]
+        return (file for folder in folders for file in folder.rglob("*"))
+    if distribution.files is None:
+        raise GpucnnError(f"{distribution.name} does not list its files")
+    return (Path(str(distribution.locate_file(file))) for file in distribution.files)
+
+
+def _requirements(distribution: metadata.Distribution, extra: str | None) -> Iterator[str]:
+    """The names of what it requires, by itself or with an extra."""
+    for requirement in distribution.requires or ():
+        condition = re.search(r"""extra == ["']([^"']+)["']""", requirement)
+        if condition is None or condition[1] == extra:
+            yield re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()

@@ -1,9 +1,9 @@
 """Where the time of a training step goes, layer by layer, forward and backward.
 
-What is measured is a whole step: the batch, the stages of the `Sequential` (what it runs as one
-call), the loss, backward, the optimizer. The clock is read between them, so that each part finds
-the caches and the memory as the part before has left them. Steps of the real trainer, without a
-clock in them, take turns with these, and show what the parts leave out.
+A whole step is measured: the batch, the stages of the `Sequential` (a stage is one call), the loss,
+backward, the optimizer. The clock is read between them, so that each part finds the caches and the
+memory as the part before left them. Steps of the real trainer, without clocks in them, take turns
+with these, and show how much time the parts leave out.
 """
 
 from __future__ import annotations
@@ -21,9 +21,11 @@ from gpucnn.autograd import Function, Tensor
 from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
 from gpucnn.bench import ceilings as limits
-from gpucnn.bench import costs, memory
+from gpucnn.bench import costs
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.costs import BACKWARD, FORWARD, Cost, Part
+from gpucnn.bench.machine import free_memory
+from gpucnn.bench.networks import next_batch
 from gpucnn.bench.stopwatch import Stopwatch, Times
 from gpucnn.data import Dataset, Splits
 from gpucnn.errors import UsageError
@@ -31,24 +33,24 @@ from gpucnn.nn import Module, Sequential
 from gpucnn.training import TrainConfig, Trainer
 from gpucnn.training.metrics import compute_loss
 
-_IMAGES = 60_000  # of the random data set, as in MNIST: gathering is not to be served by a cache
+_IMAGES = 60_000  # random, as many as in MNIST, so that gathering does not find them in a cache
 _IMAGE_BYTES = 64 << 20  # but no more than this
 _STEPS = 100_000  # until the training begins again, about
-# So small that hundreds of steps on random images leave the weights as they are. The number makes
-# no difference to the time.
+# So small that hundreds of steps on random images hardly change the weights. The time does not
+# depend on it.
 _LEARNING_RATE = 1e-8
 _CALLS = 4  # of the stopwatch: two ceilings, the step, its parts
 
 
-class Row(NamedTuple):
+class ProfileRow(NamedTuple):
     """A part of a step in one direction.
 
     Attributes:
         name: "batch", the stage ("conv1+relu1"), "loss" or "optimizer".
         direction: FORWARD or BACKWARD.
-        cost: what must be computed and moved at least.
+        cost: its operations and bytes, at least.
         times: None where the device does not time.
-        floor: seconds in which the machine could do `cost`, by its ceilings. What lies in a cache
+        floor: roofline time: the least seconds that the ceilings allow for `cost`. Data in a cache
             can be faster than that.
     """
 
@@ -66,17 +68,17 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Profile:
-    """What `measure` found.
+    """The result of `measure`.
 
     Attributes:
-        rows: in the order of the step's forward pass, each stage's backward after its forward.
+        rows: in the order of the forward pass, each stage's backward after its forward.
         step: a step of the trainer itself.
         ceilings: of the machine.
     """
 
     config: TrainConfig
     environment: dict[str, Any]
-    rows: list[Row]
+    rows: list[ProfileRow]
     step: Times | None
     ceilings: Ceilings | None
 
@@ -87,7 +89,7 @@ class Profile:
             return None
         return self.step.median - sum(row.seconds for row in self.rows)
 
-    def parts(self) -> list[tuple[str, Row, Row | None]]:
+    def parts(self) -> list[tuple[str, ProfileRow, ProfileRow | None]]:
         """(name, forward, backward) of each; a part without a gradient has no backward."""
         backward = {row.name: row for row in self.rows if row.direction == BACKWARD}
         forward = [row for row in self.rows if row.direction == FORWARD]
@@ -95,11 +97,11 @@ class Profile:
 
 
 def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) -> Trainer:
-    """A trainer of `model` on random images, which will not change its weights by much.
+    """A trainer of `model` on random images, which hardly change its weights.
 
     Args:
         model: a Sequential for images of `image_shape` (C, H, W); it gives logits.
-        config: of it count what makes a difference to the time of a step.
+        config: its schedule and limits are replaced, which do not change the time of a step.
 
     Raises:
         UsageError: the model is no Sequential.
@@ -108,7 +110,7 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
     if not isinstance(model, Sequential) or not len(model):
         raise UsageError(
             f"{model.display_name} cannot be profiled layer by layer",
-            cause="only a Sequential of layers says what runs after what",
+            cause="only a Sequential of layers tells the order of its layers",
             fix="make it of Sequential([...])",
         )
     model.build(image_shape, seed=config.seed)
@@ -118,7 +120,11 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
     shape = (batch * max(1, most // batch), *image_shape)
     calls = costs.calls(model)
     outputs = sum(call.y.data.nbytes for call in calls if call.layer not in model.not_kept())
-    _require_memory(math.prod(shape) + batch * outputs * (config.device == "cpu"))
+    needed, free = math.prod(shape) + batch * outputs * (config.device == "cpu"), free_memory()
+    if free is not None and needed > free:  # the system might grant it now, and kill us later
+        raise MemoryError(
+            f"the step needs more than {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
+        )
     images = rng.integers(0, 256, shape, dtype=np.uint8)
     classes = calls[-1].y.shape[-1]
     labels = rng.integers(0, classes, len(images), dtype=np.int32)
@@ -135,15 +141,6 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
     return Trainer(model, Splits(Dataset("random images", images, labels, classes)), config)
 
 
-def _require_memory(needed: int) -> None:
-    """MemoryError where it is certain to be too little: the system may give it, and kill us."""
-    free = memory.available()
-    if free is not None and needed > free:
-        raise MemoryError(
-            f"the step needs more than {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
-        )
-
-
 def measure(trainer: Trainer, seconds: float) -> Profile:
     """Time a step of what `prepare` gave, and its parts.
 
@@ -158,35 +155,32 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
         step = watch.compare({"step": _steps(trainer), "parts": clocked})["step"]
         times = clocked.laps.times()
     rows = [
-        Row(*part, cost, times.get(part), ceilings and ceilings.floor(*cost))
+        ProfileRow(*part, cost, times.get(part), ceilings and ceilings.roofline_time(*cost))
         for part, cost in found.items()
     ]
     return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings)
 
 
 def _steps(trainer: Trainer) -> Callable[[], None]:
+    """The trainer's own step."""
     trainer.model.train()
 
     def step() -> None:
-        _within_the_table(trainer)
-        trainer.train_on(*_next_batch(trainer))
+        _begin_again(trainer)
+        trainer.train_on(*next_batch(trainer))
 
     return step
 
 
-def _next_batch(trainer: Trainer) -> Any:
-    return trainer.loader.batch(*divmod(trainer.step, trainer.steps_per_epoch))
-
-
-def _within_the_table(trainer: Trainer) -> None:
-    """The training begins again where its learning rates end."""
+def _begin_again(trainer: Trainer) -> None:
+    """Go back to the first step where the table of learning rates ends."""
     if trainer.step == trainer.total_steps:
         trainer.step = 0
         trainer.optimizer.step_count.fill(0)
 
 
 class _Laps:
-    """Takes the time between calls of `mark`: on a GPU by events in its stream."""
+    """Measures the time between calls of `mark`: on a GPU by events in its stream."""
 
     def __init__(self, backend: Backend) -> None:
         self._event = backend.xp.cuda.Event if backend.name.startswith("cuda") else None
@@ -194,14 +188,14 @@ class _Laps:
         self._marks: list[tuple[Part | None, float, Any]] = []
 
     def mark(self, ended: Part | None) -> None:
-        """The end of a part; None: what was done since the last mark belongs to no part."""
+        """Mark the end of a part; None: the time since the last mark belongs to no part."""
         event = self._event and self._event()
         if event is not None:
             event.record()
         self._marks.append((ended, time.perf_counter(), event))
 
     def times(self) -> dict[Part, Times]:
-        """Of each part, over the steps; without the first step."""
+        """The times of each part, without the first step."""
         taken: dict[Part, list[float]] = {}
         host: dict[Part, list[float]] = {}
         for (_, start, begin), (part, stop, end) in zip(self._marks, self._marks[1:], strict=False):
@@ -218,7 +212,7 @@ class _Laps:
 
 
 class _Gate(Function):
-    """y = x: takes the time when the gradient comes by, at which `ended` ended."""
+    """y = x. When the gradient passes it, `ended` has ended."""
 
     def __init__(self, laps: _Laps, ended: Part) -> None:
         self.laps = laps
@@ -233,7 +227,7 @@ class _Gate(Function):
 
 
 class _ClockedStep:
-    """What `TrainStep` does, with a look at the clock after each part."""
+    """A step as `TrainStep` does it, with the clock read after each part."""
 
     def __init__(self, trainer: Trainer) -> None:
         assert isinstance(trainer.model, Sequential)
@@ -247,15 +241,15 @@ class _ClockedStep:
 
     def _step(self) -> None:
         trainer, mark = self.trainer, self.laps.mark
-        _within_the_table(trainer)
+        _begin_again(trainer)
         mark(None)
-        images, labels = _next_batch(trainer)
+        images, labels = next_batch(trainer)
         mark(("batch", FORWARD))
         trainer.optimizer.zero_grad()
         x = Tensor(images)
         mark(None)
         names = [name for name, _ in self.stages]
-        last = ""  # the stage that the gradient comes to last
+        last = ""  # the stage that the gradient reaches last
         for (name, stage), following in zip(self.stages, [*names[1:], "loss"], strict=True):
             x = stage(x)
             mark((name, FORWARD))

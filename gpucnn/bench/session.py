@@ -1,10 +1,10 @@
-"""One call of `gpucnn bench`: the device, what it is set beside, and how a row comes about."""
+"""One call of `gpucnn bench`: its options, its device and its baseline, and how a row is made."""
 
 from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 
 from gpucnn import backend as backends
 from gpucnn.backend.cpu.parallel import blas_description
-from gpucnn.bench import baselines, ceilings, memory
-from gpucnn.bench.others import Others
-from gpucnn.bench.record import Peer, Ratio, Record, Row, Seconds
-from gpucnn.bench.shapes import SUITES
+from gpucnn.bench import baselines, ceilings
+from gpucnn.bench.convolutions import SUITES
+from gpucnn.bench.machine import CpuContention, free_memory, is_out_of_memory
+from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
 from gpucnn.bench.stopwatch import Call, Stopwatch, Times, speed_ratio
 from gpucnn.errors import UsageError, choose
+from gpucnn.nn import Conv2d, Sequential
 
-# What the command takes, and the modules that measure it, each by its `rows` and `count`.
+# The kinds of rows that a user can ask for, and the modules that measure them by their `tasks`.
 KINDS: dict[str, tuple[str, ...]] = {
     "ops": ("operations",),
     "train": ("training", "processes", "accuracy"),
@@ -29,26 +30,26 @@ KINDS: dict[str, tuple[str, ...]] = {
 }
 DTYPES = ("float32", "float64")
 # Arrays of a row on the host beside those that it counts: copies in two layouts for PyTorch,
-# results, and an oracle of twice the size.
+# results, and float64 ones of twice the size.
 _COPIES = 8
 _DRAWN = (1 << 22) - 3  # numbers drawn for a large array
 
-Rivals = Mapping[str, Mapping[str, Call]]  # baseline -> layout -> call
-Check = Callable[[], tuple[float, float]]  # the error and its bound
+Task = Callable[[], BenchRow]  # measures a row
+Check = Callable[[], tuple[float, float]]  # gives the error and its bound
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user chooses; `Bench` checks it.
+    """The options of a call; `Bench` checks them.
 
     Attributes:
         device: "cpu", "cuda", "cuda:1", "sim".
         suite: "mnist", "deepbench" or "quick".
         dtype: "float32" or "float64".
         verify: check a result before it is timed.
-        baselines: names of what to set it beside; the simulator is set beside nothing.
-        data_dir: where MNIST lies.
-        seconds: to spend on timing a call, about.
+        baselines: () or ("torch",); on the simulator there is none.
+        data_dir: the folder of MNIST.
+        seconds: time to spend on a call, about.
         seed: of the random data.
     """
 
@@ -63,25 +64,35 @@ class Options:
 
 
 class Work(NamedTuple):
-    """How a row is measured."""
+    """How a row is measured.
 
-    run: Call  # ours
+    Attributes:
+        run: our call.
+        check: verifies it.
+        torch: PyTorch's call, by layout; the faster layout counts.
+        images: that a step processes, for images a second; 0: these are not said.
+        steps: that are timed as one call.
+    """
+
+    run: Call
     check: Check | None = None
-    rivals: Rivals | None = None
+    torch: Mapping[str, Call] = {}
+    images: int = 0
+    steps: int = 1
 
 
 class Bench:
-    """What the benchmarks share.
+    """The device, the baseline and the random data that the rows of a call share.
 
     Args:
         options: of the call.
-        progress: told what is being measured.
+        progress: is told what is being measured.
 
     Attributes:
         backend: of the device.
         watch: times on it.
         ceilings: of the machine, measured now; None on the simulator, which does not time.
-        baselines: by their names.
+        torch: PyTorch on the same device, or None.
         rng: for data that is fresh in every row.
         record: of this machine; `run` puts the rows there.
 
@@ -92,6 +103,8 @@ class Bench:
     def __init__(self, options: Options, progress: Callable[[str], None] = lambda text: None):
         choose(dict.fromkeys(SUITES), options.suite, "suite", " (from --suite)")
         choose(dict.fromkeys(DTYPES), options.dtype, "dtype", " (from --dtype)")
+        for name in options.baselines:
+            choose(dict.fromkeys(baselines.NAMES), name, "baseline")
         if not (math.isfinite(options.seconds) and options.seconds >= 0):
             raise UsageError(
                 f"--seconds {options.seconds} is no time to spend on a call",
@@ -101,112 +114,140 @@ class Bench:
         self.progress = progress
         self.backend = backends.get(options.device)
         self.watch = Stopwatch(self.backend, seconds=options.seconds)
-        baselines.check(options.baselines)
         if not self.watch.ticks:
             options = replace(options, baselines=())
         self.options = options
-        # Finds NumPy's BLAS, once for all: one that PyTorch brings with it is not among them then,
-        # and is not held at one thread while ours computes.
+        # Finds NumPy's BLAS before PyTorch is imported: the BLAS that PyTorch brings with it is not
+        # held at one thread while ours computes.
         blas_description()
-        self.baselines = baselines.load(options.baselines, self.backend)
+        self.torch = baselines.Torch(self.backend) if options.baselines else None
         self.rng = np.random.default_rng(options.seed)
         progress("ceilings")
         self.ceilings = ceilings.measure(self.watch, options.dtype)
-        said = {key: value for key, value in asdict(options).items() if key != "data_dir"}
-        self.record = Record.begin(self.backend, said)
-        if self.ceilings is not None:
-            self.record.ceilings = self.ceilings._asdict()
+        shown = {key: value for key, value in asdict(options).items() if key != "data_dir"}
+        self.record = Record.begin(self.backend, shown)
+        self.record.ceilings = self.ceilings and self.ceilings._asdict()
 
-    def run(self, kinds: Iterable[str]) -> Iterator[Row]:
+    def tasks(self, kinds: Iterable[str]) -> list[Task]:
+        """The rows of some kinds, each still to be measured."""
+        modules = [f"gpucnn.bench.{name}" for kind in kinds for name in KINDS[kind]]
+        return [task for name in modules for task in importlib.import_module(name).tasks(self)]
+
+    def run(self, tasks: Iterable[Task]) -> Iterator[BenchRow]:
         """Measure, row by row; each is in `record` before it is given out."""
-        others = Others()
-        for module in self._modules(kinds):
-            for row in module.rows(self):
-                self.record.rows.append(row)
-                self.record.others = others.share()
-                yield row
+        contention = CpuContention()
+        for task in tasks:
+            row = task()
+            self.record.rows.append(row)
+            self.record.others = contention.fraction()
+            yield row
         self.record.complete = True
 
-    def count(self, kinds: Iterable[str]) -> int:
-        """Rows that `run` will give, about."""
-        return sum(module.count(self) for module in self._modules(kinds))
-
     def noise(self, *shape: int) -> NDArray[Any]:
-        """Normal numbers of the call's dtype on the host. Many repeat: to draw takes long."""
+        """Normal numbers of the call's dtype on the host. Many repeat, as drawing takes long."""
         size = math.prod(shape)
         drawn = self.rng.standard_normal(min(size, _DRAWN), dtype=np.dtype(self.options.dtype))
         return np.resize(drawn, shape)
 
-    def guarded(self, row: Row, prepare: Callable[[], Work], nbytes: float = 0) -> Row:
-        """`measure` what `prepare` lays out; a row that memory is too small for says so.
+    def torch_calls(
+        self, prepare: Callable[..., Call], arrays: Sequence[NDArray[Any]]
+    ) -> dict[str, Call]:
+        """PyTorch's call on copies of some arrays, by layout; images come in both layouts.
 
         Args:
-            nbytes: that the arrays of a row take which does not count what it moves.
+            prepare: (torch, *tensors) -> the call.
+        """
+        if self.torch is None:
+            return {}
+        torch = self.torch
+        layouts = torch.layouts if any(a.ndim == 4 for a in arrays) else torch.layouts[:1]
+        return {
+            layout: prepare(torch.torch, *(torch.array(a, layout) for a in arrays))
+            for layout in layouts
+        }
+
+    def torch_networks(
+        self, model: Sequential, prepare: Callable[[baselines.Torch, str], Call]
+    ) -> dict[str, Call]:
+        """PyTorch's call on a network, by layout; only a convolution sees the layout of images."""
+        if self.torch is None:
+            return {}
+        convolves = any(isinstance(layer, Conv2d) for layer in model)
+        layouts = self.torch.layouts if convolves else self.torch.layouts[:1]
+        return {layout: prepare(self.torch, layout) for layout in layouts}
+
+    def guarded(self, row: BenchRow, prepare: Callable[[], Work], nbytes: float = 0) -> BenchRow:
+        """Measure the work that `prepare` gives; without enough memory the row is skipped.
+
+        Args:
+            nbytes: of the arrays of a row that does not count its bytes.
         """
         self.progress(row.title)
-        needed, free = _COPIES * (row.nbytes or nbytes), memory.available()
+        needed, free = _COPIES * (row.nbytes or nbytes), free_memory()
         if free is not None and needed > free:
-            return replace(row, skipped=f"needs {_gigabytes(needed)}, {_gigabytes(free)} are free")
+            return replace(
+                row, skipped=f"needs {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
+            )
         try:
-            work = prepare()
-            return self.measure(row, work.run, check=work.check, rivals=work.rivals)
+            return self.measure(row, prepare())
         except (MemoryError, RuntimeError) as error:
-            if not memory.is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             reason = str(error).splitlines()[0] if str(error) else "no memory was left"
             return replace(row, skipped=f"out of memory: {reason}")
         finally:
             self._release()
 
-    def measure(
-        self, row: Row, run: Call, *, check: Check | None = None, rivals: Rivals | None = None
-    ) -> Row:
-        """The row with what was found: checked first, and timed if it is right.
+    def measure(self, row: BenchRow, work: Work) -> BenchRow:
+        """The row with its results: verified first, then timed if it is right.
 
-        `rivals` take turns with `run`; of a baseline's layouts the faster one counts.
+        Our call and PyTorch's take turns.
         """
-        if check is not None and self.options.verify:
-            error, bound = check()
-            row.ok, row.bound = error <= bound, bound  # NaN is not
+        if work.check is not None and self.options.verify:
+            error, bound = work.check()
+            row.ok, row.bound = error <= bound, bound
             row.error = error if math.isfinite(error) else None
         if row.ok is False or not self.watch.ticks:
             return row
-        calls = {("ours", ""): run} | {
-            (name, layout): call
-            for name, layouts in (rivals or {}).items()
-            for layout, call in layouts.items()
-        }
-        times = self.watch.compare(calls)
-        ours = times.pop(("ours", ""))
-        row.seconds = seconds(ours)
+        calls = {"": work.run, **work.torch}
+        times = self.watch.compare({k: _repeated(c, work.steps) for k, c in calls.items()})
+        ours = times.pop("")
+        row.seconds = seconds(ours, work.steps)
         if self.ceilings is not None and (row.flop or row.nbytes):
-            row.floor = self.ceilings.floor(row.flop or 0, row.nbytes or 0)
-            row.share = row.floor / ours.median
-        for name in rivals or {}:
-            layout, best = min(
-                ((layout, found) for (whose, layout), found in times.items() if whose == name),
-                key=lambda pair: pair[1].median,
-            )
-            row.baselines[name] = Peer(layout, seconds(best), None, Ratio(*speed_ratio(ours, best)))
+            row.floor = self.ceilings.roofline_time(row.flop or 0, row.nbytes or 0)
+            row.share = row.floor / row.seconds.median
+        if times:
+            layout = min(times, key=lambda layout: times[layout].median)
+            row.baselines["torch"] = beside(ours, times[layout], work.steps, layout)
+        if work.images:
+            row.unit, row.value = "images/s", work.images / row.seconds.median
+            for name, result in row.baselines.items():
+                assert result.seconds is not None
+                value = work.images / result.seconds.median
+                row.baselines[name] = replace(result, value=value)
         return row
 
-    def _modules(self, kinds: Iterable[str]) -> Iterator[Any]:
-        for kind in kinds:
-            for name in KINDS[kind]:
-                yield importlib.import_module(f"gpucnn.bench.{name}")
-
     def _release(self) -> None:
-        """Both sides keep what they freed: neither is to starve the other on a GPU."""
-        if not self.watch.on_gpu:
-            return
-        self.backend.xp.get_default_memory_pool().free_all_blocks()
-        if "torch" in self.baselines:
-            self.baselines["torch"].torch.cuda.empty_cache()
+        """On a GPU give back the memory that both sides keep, for the other to use."""
+        if self.watch.on_gpu:
+            self.backend.xp.get_default_memory_pool().free_all_blocks()
+            if self.torch is not None:
+                self.torch.torch.cuda.empty_cache()
 
 
-def seconds(times: Times) -> Seconds:
-    return Seconds(times.median, times.p10, times.p90, times.host)
+def seconds(times: Times, steps: int = 1) -> Seconds:
+    """Of one of the steps that were timed as one call."""
+    return Seconds(*(value / steps for value in times[:4]))
 
 
-def _gigabytes(number: float) -> str:
-    return f"{number / 1e9:,.1f} GB"
+def beside(ours: Times, theirs: Times, steps: int = 1, layout: str | None = None) -> BaselineResult:
+    """The result of a baseline that took turns with ours."""
+    return BaselineResult(layout, seconds(theirs, steps), None, Ratio(*speed_ratio(ours, theirs)))
+
+
+def _repeated(call: Call, steps: int) -> Call:
+    def repeat() -> None:
+        for _ in range(steps):
+            call()
+
+    return call if steps == 1 else repeat

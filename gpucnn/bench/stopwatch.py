@@ -16,21 +16,21 @@ from gpucnn.backend import Backend
 Call = Callable[[], Any]
 Name = TypeVar("Name", bound=Hashable)
 
-_STRETCH = 0.030  # seconds of timed calls before it is the other's turn
-_SETTLE = 0.010  # seconds of untimed calls before those: OpenMP was seen to spin for up to 7 ms
+_STRETCH = 0.030  # seconds of timed calls in a turn
+_SETTLE = 0.010  # seconds of untimed calls before them: OpenMP was seen to spin for up to 7 ms
 _MOST = 200  # runs of a call on a GPU
 _FLUSH_BYTES = 256 << 20  # several times the L2 of any GPU
-_HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue up a call
+_HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue a call
 
 
 class Times(NamedTuple):
-    """Of one call, in seconds."""
+    """Times of one call, in seconds."""
 
     median: float
     p10: float
     p90: float
-    host: float  # median until the call returned: the time to launch, where a GPU computes
-    all: list[float]  # by turns, in step with those of the call's rivals: see `speed_ratio`
+    host: float  # median until the call returned: on a GPU the time to launch
+    turns: list[float]  # of each turn; `speed_ratio` pairs them with those of another call
 
     @classmethod
     def of(cls, runs: list[float], host: list[float], turns: list[float]) -> Times:
@@ -44,7 +44,7 @@ class Stopwatch:
 
     Args:
         backend: whose device is timed.
-        seconds: to spend on a call, about; a call may take longer by itself.
+        seconds: to spend on a call, about; one call may take longer than that.
         least: turns of a call, however long it takes.
 
     Attributes:
@@ -59,23 +59,23 @@ class Stopwatch:
         self.on_gpu = backend.name.startswith("cuda")
 
     def compare(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
-        """Each call in turn, again and again: A B A B. Results are dropped at once.
+        """Time the calls in turn, again and again: A B A B. Results are dropped at once.
 
-        On a CPU a turn is some untimed calls and then timed ones for 30 ms: the threads of OpenMP,
-        which PyTorch computes with, go on spinning for some milliseconds after a call and would
-        take a core from whoever comes next. Its entry in `all` is the median of the timed calls.
+        On a CPU a turn is some untimed calls and then timed ones for 30 ms. The threads of OpenMP,
+        which PyTorch uses, spin for some milliseconds after a call and would take a core from the
+        next one. The time of a turn is the median of its timed calls.
 
         On a GPU a turn is one call. The L2 is flushed before it, and the time is that between two
-        events, the first of which waits until the call is queued up: launching does not count,
-        unless it takes longer than a call may be held back (`host` tells).
+        events. The first event waits until the call is queued, so that launching does not count,
+        unless it takes longer than 0.2 ms (see `host`).
         """
         with self.backend.quiet_device(), _no_collection():
             for call in calls.values():
-                call()  # compiles, chooses its algorithm, takes its memory
+                call()  # compiles, chooses an algorithm, takes memory
             return self._by_events(calls) if self.on_gpu else self._by_stretches(calls)
 
     def hold(self) -> None:
-        """Keep a GPU busy for so long that the host can queue up what is timed next."""
+        """Keep a GPU busy for so long that the host can queue what is timed next."""
         launcher = self.backend.launcher  # type: ignore[attr-defined]
         launcher.launch("stopwatch", "hold", 1, 1, _HOLD_CYCLES)
 
@@ -129,17 +129,17 @@ class Stopwatch:
 
 
 def speed_ratio(ours: Times, theirs: Times) -> tuple[float, float, float]:
-    """Median, p10 and p90 of theirs / ours, turn by turn: above 1 ours is the faster.
+    """Median, p10 and p90 of theirs / ours, turn by turn: above 1 ours is faster.
 
     Both must come from one `compare`.
     """
-    ratios = [b / a for a, b in zip(ours.all, theirs.all, strict=True)]
+    ratios = [b / a for a, b in zip(ours.turns, theirs.turns, strict=True)]
     p10, median, p90 = np.percentile(ratios, [10, 50, 90]).tolist()
     return median, p10, p90
 
 
 def _for_a_while(call: Call, seconds: float) -> list[float]:
-    """The times of the calls that fit, one at least."""
+    """The times of as many calls as fit, at least one."""
     taken = []
     left = seconds
     while left > 0:

@@ -64,13 +64,13 @@ class Known:
         label_column: the user's --label-column: a name, a number from 1 or from -1, or "none".
         label_was: the label's column in the table that a model was trained on.
         pixels: the number of pixels of an image.
-        labelled: whether labels are needed; `predict` needs none.
+        labeled: whether labels are needed; `predict` needs none.
     """
 
     label_column: str | None = None
     label_was: str | None = None
     pixels: int | None = None
-    labelled: bool = True
+    labeled: bool = True
 
     def fits(self, count: int) -> bool:
         """Whether so many columns may be the pixels of an image: of a square one, if not known."""
@@ -161,7 +161,7 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
     if known.label_column is not None:
         if counter != label and known.fits(len(first) - 1 - (label is not None)):
             ids = counter
-    elif more == 1 and counter is not None and not known.labelled:
+    elif more == 1 and counter is not None and not known.labeled:
         ids = counter
     elif more == 1 and was is None:
         if is_number(first[0]) and not is_number(first[-1]):
@@ -228,7 +228,7 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
         )
     if not found:
         raise _no_image(where, len(names), known.pixels)
-    if not known.labelled and ids is None and len(others) == 1 and open_label:
+    if not known.labeled and ids is None and len(others) == 1 and open_label:
         ids, others = others[0], []  # an identifier of the images with an unusual name
     order = _order([names[place] for place in found])
     pixels = [found[index] for index in order] if order else found
@@ -250,9 +250,9 @@ def _label(
 ) -> int | None:
     """The one column of these that is the label."""
     by_name = [place for place in others if simple(names[place]) in LABELS]
-    if len(by_name) == 1 or (by_name and not known.labelled):
+    if len(by_name) == 1 or (by_name and not known.labeled):
         return by_name[0]
-    candidates = by_name or (others if has_pixels and known.labelled else [])
+    candidates = by_name or (others if has_pixels and known.labeled else [])
     if len(candidates) > 1:
         raise DataError(
             f"{where} has several columns that may be the label:"

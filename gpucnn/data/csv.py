@@ -117,7 +117,7 @@ def read_table(path: Path, known: Known | None = None) -> Table:
         if place is not None
     }
     labels = None
-    if columns.label is not None and known.labelled:
+    if columns.label is not None and known.labeled:
         cells = np.array(texts[columns.label])
         if columns.guessed and pixels is not None:
             last = [f"{number:g}" for number in np.unique(pixels[:, -1])]

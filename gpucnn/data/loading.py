@@ -78,7 +78,7 @@ def find(
     data_dir: str | os.PathLike[str] | None = None,
     reading: Reading | None = None,
     known: Reading | None = None,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> Found:
     """The contents of a data set, before images are held out. See `load` for more.
 
@@ -86,7 +86,7 @@ def find(
         name: of a data set, or a path; a `Path` is never a name.
         reading: options given by the user.
         known: options from elsewhere, as from a run; those in `reading` replace them.
-        labelled: whether labels are needed.
+        labeled: whether labels are needed.
 
     Raises:
         UsageError: also for an option in `reading` that does not apply to this kind of data.
@@ -110,7 +110,7 @@ def find(
                 fix=f"leave --data-dir out, or give {' or '.join(sources.SOURCES)} as --data",
             )
         try:
-            found = read(path, reading.over(known) if known else reading, labelled)
+            found = read(path, reading.over(known) if known else reading, labeled)
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read",

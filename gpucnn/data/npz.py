@@ -83,7 +83,7 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
     return array
 
 
-def read_npz(path: Path, reading: Reading | None = None, labelled: bool = True) -> Found:
+def read_npz(path: Path, reading: Reading | None = None, labeled: bool = True) -> Found:
     """The images and labels of an .npz file, as Keras, MedMNIST, scikit-learn or a user names them.
 
     The names say images or labels (x, images, data, ...; y, labels, target, ...), and perhaps the
@@ -92,14 +92,14 @@ def read_npz(path: Path, reading: Reading | None = None, labelled: bool = True) 
     A file with one nameless array (KMNIST's ``kmnist-train-imgs.npz``) has its labels beside it.
 
     Args:
-        labelled: whether the labels matter.
+        labeled: whether the labels matter.
 
     Raises:
         DataError: it is no such file.
     """
     arrays = load_numpy(path)
     if set(arrays) == {_LONE}:
-        return _read_beside(path, arrays[_LONE], reading or Reading(), labelled)
+        return _read_beside(path, arrays[_LONE], reading or Reading(), labeled)
     names = _by_meaning(path, arrays)
     if not names:
         raise DataError(
@@ -112,7 +112,7 @@ def read_npz(path: Path, reading: Reading | None = None, labelled: bool = True) 
         images, reading, how = as_images(arrays[images_name], where, reading)
         said += [words for words in how if words not in said]
         labels = None
-        if labels_name is not None and labelled:
+        if labels_name is not None and labeled:
             labels = as_labels(arrays[labels_name], f"{labels_name} of {path}")
             width = max(width, one_hot_width(arrays[labels_name]))
         parts.append(Part(role, images, labels, where))
@@ -146,12 +146,12 @@ def read_npy(path: Path, reading: Reading | None = None) -> Found:
     return Found(path, [Part("all", images, None, str(path), items)], found, "images", said)
 
 
-def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labelled: bool) -> Found:
+def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labeled: bool) -> Found:
     """Images whose labels are in a file beside them, by KMNIST's names."""
     stem, suffix = path.name[: -len(path.suffix)], path.suffix
     wanted = re.sub(r"(imgs|images)$", "labels", stem)
     labels_path = path.with_name(f"{wanted}{suffix}")
-    if wanted != stem and not labelled:
+    if wanted != stem and not labeled:
         images, reading, said = as_images(array, str(path), reading)
         return Found(path, [Part("all", images, None, str(path))], reading, "images", said)
     if wanted == stem or not labels_path.is_file():

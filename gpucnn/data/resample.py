@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 def interpolation_matrix(size: int, new_size: int) -> NDArray[np.float64]:
     """float64 (new_size, size): row i holds the weights of the old pixels in new pixel i.
 
-    Pixel centres lie at i + 1/2. The weight is a triangle around the new pixel's centre; enlarging,
+    Pixel centers lie at i + 1/2. The weight is a triangle around the new pixel's center; enlarging,
     it spans two old pixels (bilinear), and shrinking it widens by the factor (anti-aliased), as in
     Pillow's BILINEAR filter.
     """
     factor = size / new_size
-    centre = (np.arange(new_size) + 0.5) * factor - 0.5
-    distance = np.abs(np.arange(size) - centre[:, np.newaxis])
+    center = (np.arange(new_size) + 0.5) * factor - 0.5
+    distance = np.abs(np.arange(size) - center[:, np.newaxis])
     weight = np.maximum(0.0, 1.0 - distance / max(factor, 1.0))
     return weight / weight.sum(axis=1, keepdims=True)
 

@@ -46,14 +46,14 @@ _OTHERS = {
 }
 
 
-def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> Found:
+def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Found:
     """Read a file or folder. `gpucnn.data.load` lists the accepted kinds.
 
     Single pictures and arrays without labels are accepted too.
 
     Args:
         reading: the options.
-        labelled: whether labels are needed. If not, a folder of pictures means all pictures in it
+        labeled: whether labels are needed. If not, a folder of pictures means all pictures in it
             and below.
 
     Raises:
@@ -62,15 +62,15 @@ def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> F
     """
     reading = reading or Reading()
     if path.is_dir():
-        return _read_directory(path, reading, labelled)
+        return _read_directory(path, reading, labeled)
     if not path.exists():
-        return _read_set(path, reading, labelled)
+        return _read_set(path, reading, labeled)
     name = path.name.lower()
     plain = name.removesuffix(".gz")
     if plain.endswith(csv.SUFFIXES):
-        return read_csv(path, reading, labelled=labelled)
+        return read_csv(path, reading, labeled=labeled)
     if name.endswith(".npz"):
-        return _read_npz(path, reading, labelled)
+        return _read_npz(path, reading, labeled)
     if name.endswith(".npy"):
         return npz.read_npy(path, reading)
     if cifar.is_batch(name):
@@ -83,11 +83,11 @@ def read(path: Path, reading: Reading | None = None, labelled: bool = True) -> F
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
     if "images" in name or "idx3" in name:
-        return _read_idx(path, {"all": path}, reading, labelled)
+        return _read_idx(path, {"all": path}, reading, labeled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
 
-def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = True) -> Found:
+def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = True) -> Found:
     """Read a table of images or of picture files, with labels if it has them."""
     published = by_name(path.name)
     known = _known(published, reading)
@@ -97,7 +97,7 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labelled: bool = T
             label_column=known.label_column,
             label_was=known.label_was,
             pixels=math.prod(known.image_shape) if known.image_shape else None,
-            labelled=labelled,
+            labeled=labeled,
         ),
     )
     columns = table.columns
@@ -159,12 +159,12 @@ def _published(found: Found, published: Published | None) -> Found:
     )
 
 
-def _read_set(path: Path, reading: Reading, labelled: bool) -> Found:
+def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if path.parent.is_dir():
         for prefix, files in idx.find_images(path.parent).items():
             if prefix.rstrip("-_") == path.name:
-                return _read_idx(path, files, reading, labelled)
+                return _read_idx(path, files, reading, labeled)
     names = (*sources.SOURCES, "digits")
     close = similar(names, str(path))
     raise DataError(
@@ -173,7 +173,7 @@ def _read_set(path: Path, reading: Reading, labelled: bool) -> Found:
     )
 
 
-def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
+def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
     if sets := idx.find_images(path):
         if len(sets) > 1:
             names = [prefix.rstrip("-_") or idx.TRAIN[0] for prefix in sets]
@@ -182,7 +182,7 @@ def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
                 fix=f"give one of them, as in {path / names[0]}",
             )
         (files,) = sets.values()
-        return _read_idx(path, files, reading, labelled)
+        return _read_idx(path, files, reading, labeled)
     if pairs := npz.find_pairs(path):
         if len(pairs) > 1:
             images = [str(file) for roles in pairs.values() for file in roles.values()]
@@ -191,9 +191,9 @@ def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
                 fix=f"give one of their files, as {images[0]}, or a folder for each",
             )
         (roles,) = pairs.values()
-        return _read_pairs(path, roles, reading, labelled)
+        return _read_pairs(path, roles, reading, labeled)
     if tables := csv.find_tables(path):
-        return _read_tables(path, tables, reading, labelled)
+        return _read_tables(path, tables, reading, labeled)
     if batches := cifar.find_batches(path):
         return cifar.read_cifar(path, batches, reading)
     if any(path.glob("data_batch_[1-5]")):
@@ -202,22 +202,22 @@ def _read_directory(path: Path, reading: Reading, labelled: bool) -> Found:
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
         )
-    if labelled:
+    if labeled:
         return folder.read_folder(path, reading)
     return folder.read_pictures_in(path, reading)
 
 
-def _read_npz(path: Path, reading: Reading, labelled: bool) -> Found:
+def _read_npz(path: Path, reading: Reading, labeled: bool) -> Found:
     published = by_name(path.name)
-    return _published(npz.read_npz(path, _known(published, reading), labelled), published)
+    return _published(npz.read_npz(path, _known(published, reading), labeled), published)
 
 
-def _read_pairs(path: Path, files: dict[str, Path], reading: Reading, labelled: bool) -> Found:
+def _read_pairs(path: Path, files: dict[str, Path], reading: Reading, labeled: bool) -> Found:
     """Files of images by their roles, as KMNIST has them; each with a file of labels beside it."""
     parts = []
     for role in ("train", "validation", "test"):
         if role in files:
-            found = _read_npz(files[role], reading, labelled)
+            found = _read_npz(files[role], reading, labeled)
             reading = found.reading
             role = "all" if len(files) == 1 else role
             parts += [replace(part, role=role) for part in found.parts]
@@ -225,7 +225,7 @@ def _read_pairs(path: Path, files: dict[str, Path], reading: Reading, labelled: 
 
 
 def _read_tables(
-    path: Path, sets: dict[str, dict[str, Path]], reading: Reading, labelled: bool
+    path: Path, sets: dict[str, dict[str, Path]], reading: Reading, labeled: bool
 ) -> Found:
     """``train.csv``, and ``val.csv`` and ``test.csv`` if they are there, as Kaggle has them."""
     names = [str(files["train"]) for files in sets.values()]
@@ -234,7 +234,7 @@ def _read_tables(
             f"{path} holds several tables to train on: {', '.join(names)}", fix="give one of them"
         )
     (files,) = sets.values()
-    first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all", labelled)
+    first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all", labeled)
     if first.noun == "rows" and folder.has_pictures(path):
         raise DataError(
             f"{path} holds pictures and {names[0]}, which does not list them",
@@ -244,13 +244,13 @@ def _read_tables(
     known = first.reading
     for role in ("validation", "test"):
         if role in files:
-            other = read_csv(files[role], known, role, labelled)
+            other = read_csv(files[role], known, role, labeled)
             parts += other.parts
             notes += [note for note in other.notes if note not in notes]
     return replace(first, path=path, parts=parts, notes=notes)
 
 
-def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labelled: bool) -> Found:
+def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: bool) -> Found:
     """Files of images by their roles, each with its labels beside it."""
     first = next(iter(files.values()))
     published = by_name(first.name)
@@ -260,11 +260,11 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labelled: bo
     known = _known(published, reading)
     for role, file in sorted(files.items(), reverse=True):  # train before test
         array, labels = idx.read_idx(file, idx.IMAGES), None
-        if labelled or idx.has_labels(file):
+        if labeled or idx.has_labels(file):
             labels_path = idx.find_labels(file)
             source = source or sources.identify(labels_path)
             content = idx.parse_labels(read_bytes(labels_path), labels_path)
-            labels = as_labels(content, str(labels_path)) if labelled else None
+            labels = as_labels(content, str(labels_path)) if labeled else None
         if source is not None:
             known = known.replace(swapped_in=None).over(Reading(convert=source.convert))
         images, known, how = as_images(array, str(file), known)

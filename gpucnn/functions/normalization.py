@@ -50,9 +50,11 @@ class LayerNorm(Function):
                     cause="it must have one number for each element of the last axis",
                     fix=f"give a {name} of shape {x.shape[-1:]}",
                 )
-        centred = x - x.mean(axis=-1, keepdims=True)
-        inverse_std = 1 / self.xp.sqrt((centred * centred).mean(axis=-1, keepdims=True) + self.eps)
-        xhat = centred * inverse_std
+        centered = x - x.mean(axis=-1, keepdims=True)
+        inverse_std = 1 / self.xp.sqrt(
+            (centered * centered).mean(axis=-1, keepdims=True) + self.eps
+        )
+        xhat = centered * inverse_std
         self.save(xhat, inverse_std, gamma)
         return gamma * xhat + beta
 

@@ -91,6 +91,13 @@ def batch_of(shape: tuple[int, ...]) -> str:
     return f"(N, {', '.join(map(str, shape))})"
 
 
+def as_float32(x: Any) -> Any:
+    """NumPy's numbers as float32, as for `predict`; Tensors and arrays of a device unchanged."""
+    if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
+        return x.astype(np.float32)
+    return x
+
+
 def as_array(values: Any, name: str) -> NDArray[Any]:
     """The values as a NumPy array on the host, or a `DataError` with their name."""
     if isinstance(values, Tensor):

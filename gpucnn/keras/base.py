@@ -82,7 +82,7 @@ class Base(nn.Sequential):
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` sets the mode of this call."""
-        inputs = tuple(map(_as_float32, inputs))
+        inputs = tuple(map(arrays.as_float32, inputs))
         if training is None:
             return super().__call__(*inputs, **options)
         with self.training_mode() if training else self.evaluating():
@@ -291,13 +291,6 @@ class Base(nn.Sequential):
 def _plain(seed: Any) -> Any:
     """A whole number of NumPy as one of Python, which a file can hold; other values unchanged."""
     return int(seed) if is_whole(seed) else seed
-
-
-def _as_float32(x: Any) -> Any:
-    """NumPy's numbers as float32, as for `predict`; Tensors and arrays of a device unchanged."""
-    if isinstance(x, np.ndarray) and x.dtype != np.float32 and x.dtype.kind in "biuf":
-        return x.astype(np.float32)
-    return x
 
 
 def _without_batch(shape: Any) -> Any:

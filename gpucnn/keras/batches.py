@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from gpucnn import random
@@ -136,23 +137,22 @@ class Stream:
         self.steps_per_epoch = epochs.count(self.length)
         keeps = self.length is None and not epochs.repeat
         self._kept: list[Batch] | None = [] if keeps else None
-        self._iterator: Iterator[Any] | None = None
         self._given = 0  # batches so far
-        self._peeked: Any = None
         self._order: Any = None
-        self.image_shape = self._images(self.peek()).shape[1:]
+        self._is_sequence = self.length is not None and hasattr(source, "__getitem__")
+        if self._is_sequence:
+            self._first = source[0]
+        else:
+            self._course = self._iterated()
+            self._first = self._next()
+            self._course = chain([self._first], self._course)
+        self.image_shape = self._images(self._first).shape[1:]
 
     def open(self, reader: Reader, backend: Backend, class_weight: Any = None) -> Stream:
         """Make it ready to give batches for a model that was built for its first one."""
         self.reader, self.backend, self.class_weight = reader, backend, class_weight
-        self.dataset = self._read(self.peek())
+        self.dataset = self._read(self._first)
         return self
-
-    def peek(self) -> Any:
-        """The first batch, which stays there to be given."""
-        if self._peeked is None:
-            self._peeked = self.source[0] if self._is_sequence else self._next()
-        return self._peeked
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The next `steps_per_epoch` batches, on the device."""
@@ -179,38 +179,31 @@ class Stream:
         for index in range(self.steps_per_epoch):
             yield self._images(self._take(index))
 
-    @property
-    def _is_sequence(self) -> bool:
-        return self.length is not None and hasattr(self.source, "__getitem__")
-
     def _take(self, position: int) -> Any:
         """The batch at a place in the course of all epochs."""
-        if self._is_sequence:
-            assert self.length is not None
-            passes, index = divmod(position, self.length)
-            if self.epochs.shuffle:
-                if index == 0 or self._order is None:
-                    seed = self.epochs.seed
-                    self._order = random.permutation(self.length, seed, "shuffle", passes)
-                index = int(self._order[index])
-            return self.source[index]
-        if self._peeked is not None:
-            peeked, self._peeked = self._peeked, None
-            return peeked
-        return self._next()
+        if not self._is_sequence:
+            return self._next()
+        assert self.length is not None
+        passes, index = divmod(position, self.length)
+        if self.epochs.shuffle:
+            if index == 0 or self._order is None:
+                seed = self.epochs.seed
+                self._order = random.permutation(self.length, seed, "shuffle", passes)
+            index = int(self._order[index])
+        return self.source[index]
+
+    def _iterated(self) -> Iterator[Any]:
+        """The batches one after the other; a source with a length begins again."""
+        while True:
+            before = self._given
+            for batch in self.source:
+                self._given += 1
+                yield batch
+            if self.length is None or self._given == before:
+                return
 
     def _next(self) -> Any:
-        for _ in range(2):
-            if self._iterator is None:
-                self._iterator = iter(self.source)
-            try:
-                batch = next(self._iterator)
-            except StopIteration:
-                if self.length is None:
-                    break
-                self._iterator = None  # and from the beginning
-                continue
-            self._given += 1
+        for batch in self._course:
             return batch
         option = self.epochs.option
         fix = "let the generator go on for ever: while True"

@@ -245,7 +245,12 @@ def Activation(
     )
 
 
-Dropout, ReLU = spelling.layer(nn.Dropout), spelling.layer(nn.ReLU)  # these have Keras's arguments
+# The arguments of these are Keras's.
+Dropout = spelling.layer(nn.Dropout)
+"""`gpucnn.nn.Dropout`: drops a share `rate` of the elements in training."""
+
+ReLU = spelling.layer(nn.ReLU)
+"""`gpucnn.nn.ReLU`."""
 
 
 @spelling.layer

@@ -56,7 +56,7 @@ class Loss:
             hidden: whether the outputs may be probabilities without it.
 
         Raises:
-            UsageError: it does not go with it.
+            UsageError: they do not go together.
         """
         if self.takes_over is None:
             return
@@ -110,7 +110,7 @@ LOSSES = {
 def CategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
     """The loss of one-hot targets (N, K); it takes class ids (N,) as well.
 
-    Without `from_logits` it is the same as its name.
+    Without `from_logits` it is `categorical_crossentropy`.
     """
     return replace(categorical_crossentropy, from_logits=from_logits)
 
@@ -119,7 +119,7 @@ def CategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
 def SparseCategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
     """The loss of class ids (N,); it takes one-hot targets (N, K) as well.
 
-    Without `from_logits` it is the same as its name.
+    Without `from_logits` it is `sparse_categorical_crossentropy`.
     """
     return replace(sparse_categorical_crossentropy, from_logits=from_logits)
 
@@ -128,7 +128,7 @@ def SparseCategoricalCrossentropy(from_logits: bool | None = None) -> Loss:
 def BinaryCrossentropy(from_logits: bool | None = None) -> Loss:
     """The loss of targets from 0 to 1, in the shape of the outputs.
 
-    Without `from_logits` it is the same as its name.
+    Without `from_logits` it is `binary_crossentropy`.
     """
     return replace(binary_crossentropy, from_logits=from_logits)
 

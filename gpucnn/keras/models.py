@@ -191,16 +191,14 @@ class Sequential(Trainable):
         self, x: Any, y: Any = None, sample_weight: Any = None, return_dict: bool = False
     ) -> Any:
         """`evaluate` on one batch, in the form of `train_on_batch`."""
-        images = arrays.images(x)
-        size = max(len(images), 1)
-        found = self.evaluate(images, y, size, sample_weight=sample_weight, return_dict=return_dict)
+        options = {"sample_weight": sample_weight, "return_dict": return_dict}
+        found = self.evaluate(arrays.images(x), y, steps=1, **options)
         return list(found) if isinstance(found, Score) else found
 
     @verb
     def predict_on_batch(self, x: Any) -> Any:
         """`predict` on one batch."""
-        images = arrays.images(x)
-        return self.predict(images, batch_size=max(len(images), 1))
+        return self.predict(arrays.images(x), steps=1)
 
 
 files.CLASSES["keras.Sequential"] = Sequential

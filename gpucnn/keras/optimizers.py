@@ -55,14 +55,7 @@ class Optimizer:
             value, "learning_rate", "a finite number of at least 0", 0.001, least=0
         )
 
-    @property
-    def lr(self) -> float:
-        """The older name of `learning_rate`."""
-        return self.learning_rate
-
-    @lr.setter
-    def lr(self, value: Any) -> None:
-        self.learning_rate = value
+    lr = learning_rate  # the older name
 
     if not TYPE_CHECKING:  # which would then accept every name
 

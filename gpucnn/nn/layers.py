@@ -165,6 +165,7 @@ class Conv2d(WeightedLayer):
         groups: the number of groups of channels and filters; each filter sees one group.
     """
 
+    kind = "conv"
     takes_images = True
 
     def __init__(
@@ -192,10 +193,6 @@ class Conv2d(WeightedLayer):
         self.padding = arguments.padding(padding)
         self.dilation = pair(dilation, "dilation")
         self.groups = arguments.size(groups, "groups")
-
-    @property
-    def kind(self) -> str:
-        return "conv"
 
     def create(self, x_shape: Shape) -> None:
         side = math.isqrt(math.prod(x_shape[1:]))
@@ -232,6 +229,7 @@ class Conv2d(WeightedLayer):
 class Pool2d(Module):
     """The base of the pools. Stride defaults to the kernel; see `gpucnn.functions.max_pool2d`."""
 
+    kind = "pool"
     takes_images = True
 
     def __init__(
@@ -247,10 +245,6 @@ class Pool2d(Module):
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = self.kernel_size if stride is None else pair(stride, "stride")
         self.padding = arguments.padding(padding)
-
-    @property
-    def kind(self) -> str:
-        return "pool"
 
 
 class MaxPool2d(Pool2d):
@@ -296,16 +290,13 @@ class AvgPool2d(Pool2d):
 class GlobalAvgPool2d(Module):
     """x (N, C, H, W) -> the mean of each channel (N, C)."""
 
+    kind = "pool"
     takes_images = True
 
     def __init__(
         self, *, input_shape: Sequence[int] | None = None, name: str | None = None
     ) -> None:
         super().__init__(name, input_shape)
-
-    @property
-    def kind(self) -> str:
-        return "pool"
 
     def forward(self, x: Tensor) -> Tensor:
         _check_axes(x.shape, "(N, C, H, W)", "put it before Flatten()")

@@ -61,6 +61,7 @@ class BatchNorm2d(Module):
         eps: added to the variance, above 0.
     """
 
+    kind = "batchnorm"
     takes_images = True
     buffers = ("running_mean", "running_var")
     gamma: Parameter
@@ -80,10 +81,6 @@ class BatchNorm2d(Module):
         wanted = "the weight of the batch's statistics: from 0 to 1"
         self.momentum = arguments.number(momentum, "momentum", wanted, 0.1, least=0, most=1)
         self.eps = _eps(eps)
-
-    @property
-    def kind(self) -> str:
-        return "batchnorm"
 
     def create(self, x_shape: Shape) -> None:
         if len(x_shape) != 4:

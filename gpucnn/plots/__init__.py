@@ -1,4 +1,4 @@
-"""Pictures: numbers in, PNG out. Only here is Matplotlib, which the extra `plot` installs."""
+"""Pictures as PNG files, by Matplotlib, which the extra `plot` installs."""
 
 from __future__ import annotations
 
@@ -15,11 +15,7 @@ _DPI = 160
 
 
 def require() -> None:
-    """To be called before anything is measured for a picture.
-
-    Raises:
-        MissingExtraError: Matplotlib is not installed.
-    """
+    """Raise `MissingExtraError` without Matplotlib; call it before a picture's data is measured."""
     if importlib.util.find_spec("matplotlib") is None:
         raise MissingExtraError(
             "--plot needs Matplotlib, which is not installed", fix='pip install "gpucnn[plot]"'

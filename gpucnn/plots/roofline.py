@@ -1,4 +1,4 @@
-"""The roofline: how fast each operation runs, beside what the machine's two ceilings let it.
+"""The roofline: the speed of each operation beside the two ceilings of the machine.
 
 Williams, Waterman and Patterson, "Roofline: an insightful visual performance model", 2009.
 """
@@ -15,10 +15,10 @@ from gpucnn.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-_COLOURS, _MARKERS = 10, ("osD^<>", "vPX*", "ph8")
-_GREY = "#555555"
+_COLORS, _MARKERS = 10, ("osD^<>", "vPX*", "ph8")
+_GRAY = "#555555"
 _NOTE: dict[str, Any] = {
-    "xytext": (-7, 3), "textcoords": "offset points", "ha": "right", "color": _GREY, "fontsize": 8
+    "xytext": (-7, 3), "textcoords": "offset points", "ha": "right", "color": _GRAY, "fontsize": 8
 }  # fmt: skip
 
 
@@ -26,18 +26,18 @@ class Point(NamedTuple):
     """One operation, timed.
 
     Attributes:
-        name: of the operation; those of one name look alike.
-        flop: that it computes.
-        nbytes: that it must move.
-        seconds: that it took.
-        rival: whether it is the baseline's.
+        name: of the operation; points of one name look alike.
+        flop: floating-point operations.
+        nbytes: bytes that it must read and write.
+        seconds: its time.
+        baseline: whether it is the baseline's.
     """
 
     name: str
     flop: float
     nbytes: float
     seconds: float
-    rival: bool = False
+    baseline: bool = False
 
     @property
     def intensity(self) -> float:
@@ -46,16 +46,12 @@ class Point(NamedTuple):
 
 
 def draw(
-    points: Sequence[Point],
-    flop_per_second: float,
-    bytes_per_second: float,
-    title: str,
-    rival: str = "PyTorch",
+    points: Sequence[Point], flop_per_second: float, bytes_per_second: float, title: str
 ) -> bytes:
-    """A PNG: operations a byte to the right, operations a second upwards, both logarithmic.
+    """A PNG: operations a byte to the right, operations a second upward, both logarithmic.
 
-    Points of `rival` are hollow. On a CPU a point may stand above the sloping roof: what lies in
-    its caches need not come from memory.
+    Points of the baseline are hollow. On a CPU a point may be above the sloping roof: data in its
+    caches need not come from memory.
 
     Raises:
         UsageError: there is no point.
@@ -70,18 +66,21 @@ def draw(
 
     figure = Figure(figsize=(9, 5), layout="constrained")
     axes = figure.add_subplot()
-    ridge = flop_per_second / bytes_per_second  # where the roofs meet
+    ridge = flop_per_second / bytes_per_second  # where the two ceilings meet
     left = min(*(p.intensity for p in points), ridge) / 2
     right = max(*(p.intensity for p in points), ridge) * 2
-    _roof(axes, flop_per_second, bytes_per_second, (left, right))
-    _scatter(axes, points, rival)
-    axes.set(
-        xscale="log",
-        yscale="log",
-        xlim=(left, right),
-        xlabel="operations a byte",
-        ylabel="GFLOP/s",
+    xs = (left, ridge, right)
+    roof = [min(flop_per_second, bytes_per_second * x) / 1e9 for x in xs]
+    axes.plot(xs, roof, color="black", linewidth=1.4)
+    # Both notes are above the roof, where points are few.
+    axes.annotate(f"{flop_per_second / 1e9:,.0f} GFLOP/s", (ridge, roof[1]), **_NOTE)
+    slope = math.sqrt(left * ridge)  # the middle of the sloping part
+    axes.annotate(
+        f"{bytes_per_second / 1e9:,.0f} GB/s", (slope, bytes_per_second * slope / 1e9), **_NOTE
     )
+    _scatter(axes, points)
+    axes.set(xscale="log", yscale="log", xlim=(left, right))
+    axes.set(xlabel="operations a byte", ylabel="GFLOP/s")
     axes.set_title(title, loc="left", fontsize=10)
     axes.grid(color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)
@@ -90,37 +89,25 @@ def draw(
     return plots.png(figure)
 
 
-def _roof(axes: Axes, flop: float, nbytes: float, reach: tuple[float, float]) -> None:
-    left, right = reach
-    ridge = flop / nbytes
-    middle = math.sqrt(left * ridge)
-    xs = (left, ridge, right)
-    axes.plot(xs, [min(flop, nbytes * x) / 1e9 for x in xs], color="black", linewidth=1.4)
-    # Both above the roof, where points are few.
-    axes.annotate(f"{flop / 1e9:,.0f} GFLOP/s", (ridge, flop / 1e9), **_NOTE)
-    axes.annotate(f"{nbytes / 1e9:,.0f} GB/s", (middle, nbytes * middle / 1e9), **_NOTE)
-
-
-def _scatter(axes: Axes, points: Sequence[Point], rival: str) -> None:
-    """A colour for each first word of a name, a marker for each name of a colour."""
+def _scatter(axes: Axes, points: Sequence[Point]) -> None:
+    """A color for each first word of a name, a marker for each name of a color."""
     families: dict[str, list[str]] = {}
     for name in dict.fromkeys(point.name for point in points):
         families.setdefault(name.split()[0], []).append(name)
     for i, names in enumerate(families.values()):
-        colour, markers = f"C{i % _COLOURS}", _MARKERS[i // _COLOURS % len(_MARKERS)]
+        color, markers = f"C{i % _COLORS}", _MARKERS[i // _COLORS % len(_MARKERS)]
         for j, name in enumerate(names):
-            marker = markers[j % len(markers)]
             for hollow in (True, False):
-                mine = [p for p in points if p.name == name and p.rival is hollow]
+                drawn = [p for p in points if p.name == name and p.baseline is hollow]
                 axes.scatter(
-                    [p.intensity for p in mine],
-                    [p.flop / p.seconds / 1e9 for p in mine],
-                    facecolors="none" if hollow else colour,
-                    edgecolors=colour,
+                    [p.intensity for p in drawn],
+                    [p.flop / p.seconds / 1e9 for p in drawn],
+                    facecolors="none" if hollow else color,
+                    edgecolors=color,
                     linewidths=0.9,
-                    marker=marker,
+                    marker=markers[j % len(markers)],
                     s=22,
                     label=None if hollow else name,
                 )
-    if any(point.rival for point in points):
-        axes.scatter([], [], facecolors="none", edgecolors=_GREY, s=22, label=f"hollow: {rival}")
+    if any(point.baseline for point in points):
+        axes.scatter([], [], facecolors="none", edgecolors=_GRAY, s=22, label="hollow: PyTorch")

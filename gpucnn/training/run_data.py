@@ -19,7 +19,7 @@ from gpucnn.training.description import Description
 from gpucnn.training.run import run_of
 
 
-class LabelledPart(NamedTuple):
+class LabeledPart(NamedTuple):
     """Data to evaluate on.
 
     Attributes:
@@ -48,7 +48,7 @@ class RunData:
         data_dir: str | None = None,
         reading: Reading | None = None,
         *,
-        labelled: bool = False,
+        labeled: bool = False,
     ) -> Found:
         """Images as the model takes them.
 
@@ -57,7 +57,7 @@ class RunData:
                 model was trained on.
             data_dir: for a named data set, the only place to look in.
             reading: options that replace those of the run.
-            labelled: whether labels are needed.
+            labeled: whether labels are needed.
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
@@ -68,7 +68,7 @@ class RunData:
             name, data_dir = self._own_data(data_dir)
             known = known.replace(skip_broken=self.config.skip_broken)
         given = reading or Reading()
-        found = find(name, data_dir, given, known, labelled)
+        found = find(name, data_dir, given, known, labeled)
         if found.noun == "pictures" and given.over(known).convert is None:
             self._refuse_gray(name)
         return found
@@ -79,14 +79,14 @@ class RunData:
         split: str | None,
         data_dir: str | None,
         reading: Reading | None,
-    ) -> LabelledPart:
+    ) -> LabeledPart:
         """See `SavedModel.dataset`, which then matches the classes to those of the model."""
         by_place = name is None or self._is_own(name)
-        found = self.find(name, data_dir, reading, labelled=True)
+        found = self.find(name, data_dir, reading, labeled=True)
         name = name or self.config.data
         parts = datasets(found, name)
-        labelled = {role: part for role, part in parts.items() if part.labels is not None}
-        split = split or ("test" if "test" in labelled else "all")
+        labeled = {role: part for role, part in parts.items() if part.labels is not None}
+        split = split or ("test" if "test" in labeled else "all")
         notes = [*found.notes]
         splits, changed = self._as_in_training(parts)
         own = by_place or changed is False
@@ -95,7 +95,7 @@ class RunData:
         else:
             splits = parts
         if split == "all":
-            chosen = _joined(list(labelled.values()), name)
+            chosen = _joined(list(labeled.values()), name)
         elif split in splits and "all" not in splits:
             chosen = splits[split]
         else:
@@ -104,7 +104,7 @@ class RunData:
                 cause=None if own else "it is not the data of the run, which held images out",
                 fix="choose another part with --split, or all",
             )
-        return LabelledPart(chosen, split, describe_data(found, parts), notes)
+        return LabeledPart(chosen, split, describe_data(found, parts), notes)
 
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
         """The name of the data that the model was trained on, and the folder to look in."""

@@ -26,7 +26,7 @@ from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
 from gpucnn.training.run import Run, run_of
-from gpucnn.training.run_data import LabelledPart, RunData, no_labels
+from gpucnn.training.run_data import LabeledPart, RunData, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
@@ -123,8 +123,8 @@ class SavedModel(RunData):
         split: str | None = None,
         data_dir: str | None = None,
         reading: Reading | None = None,
-    ) -> LabelledPart:
-        """Labelled data to evaluate on, the classes matched to those of the model by name.
+    ) -> LabeledPart:
+        """Labeled data to evaluate on, the classes matched to those of the model by name.
 
         Args:
             name, data_dir, reading: see `find`.
@@ -142,12 +142,12 @@ class SavedModel(RunData):
         notes = [*part.notes, matched] if matched else part.notes
         return part._replace(dataset=dataset, notes=notes)
 
-    def evaluate(self, dataset: Dataset | LabelledPart) -> dict[str, float]:
+    def evaluate(self, dataset: Dataset | LabeledPart) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; arguments and errors are those of `report`."""
         report = self.report(dataset)
         return {"loss": report.loss, "accuracy": report.accuracy}
 
-    def report(self, dataset: Dataset | LabelledPart) -> Report:
+    def report(self, dataset: Dataset | LabeledPart) -> Report:
         """Loss, accuracy and confusion matrix on a data set.
 
         Args:
@@ -158,7 +158,7 @@ class SavedModel(RunData):
             DataError: it has no labels, or its images or classes are not those of the model.
             DivergedError: the loss is not finite.
         """
-        if isinstance(dataset, LabelledPart):
+        if isinstance(dataset, LabeledPart):
             dataset = dataset.dataset
         expect(dataset, Dataset, "the data set", 'give saved.dataset("path"), or a data.Dataset')
         self._check_images(dataset.images, dataset.name)
@@ -253,7 +253,7 @@ class SavedModel(RunData):
             raise DtypeError(
                 f"the images are a {type(images).__name__}",
                 cause="they must be a NumPy array, uint8 (N, C, H, W)",
-                fix="read pictures with saved.find(path), labelled data with saved.dataset(path)",
+                fix="read pictures with saved.find(path), labeled data with saved.dataset(path)",
             )
         was_floats = (self.description.scale, self.description.offset) == (1.0, 0.0)
         if images.dtype != np.uint8 and not (was_floats and images.dtype.kind == "f"):

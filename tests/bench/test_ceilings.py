@@ -1,4 +1,4 @@
-"""The roofline's ceilings, and the floor that they make."""
+"""The roofline's ceilings, and the time that they allow."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.stopwatch import Stopwatch, Times
 
 
-def test_the_floor_is_the_longer_of_both():
+def test_the_roofline_time_is_the_longer_of_both():
     machine = Ceilings(flop_per_second=100.0, bytes_per_second=10.0)
-    assert machine.floor(flop=500, nbytes=10) == 5
-    assert machine.floor(flop=500, nbytes=100) == 10
+    assert machine.roofline_time(flop=500, nbytes=10) == 5
+    assert machine.roofline_time(flop=500, nbytes=100) == 10
 
 
 def test_the_simulator_has_none():
@@ -43,7 +43,7 @@ def test_what_is_counted_on_a_cpu_is_what_is_done(hasty, monkeypatch, threads, d
 
 
 def test_a_copy_copies_all_of_it(hasty):
-    copy, nbytes = ceilings._copies()
+    copy, nbytes = ceilings._cpu_copy()
     copied = copy.__closure__[0].cell_contents
     copy()
     assert sum(target.nbytes + source.nbytes for target, source in copied) == nbytes

@@ -1,9 +1,10 @@
-"""The rows of `gpucnn bench data`, and the script that PyTorch trains by."""
+"""The rows of `gpucnn bench data`, and the script of PyTorch's training."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 
 from gpucnn import random
-from gpucnn.bench import baselines, loading, processes
+from gpucnn.bench import baselines, loading
 from gpucnn.bench.session import Bench, Options
 
 INSTALLED = tuple(baselines.installed())
@@ -26,10 +27,13 @@ def bench(hasty: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Bench
     return Bench(options)
 
 
+def rows_of(bench):
+    return [task() for task in loading.tasks(bench)]
+
+
 def test_rows(bench):
-    rows = {row.name + row.case[:5] * (row.name == "read"): row for row in loading.rows(bench)}
+    rows = {row.name + row.case[:5] * (row.name == "read"): row for row in rows_of(bench)}
     assert list(rows) == ["readmnist", "readdigit", "shuffle", "gather", "augment"]
-    assert len(rows) == loading.count(bench)
     assert "gpucnn data fetch mnist" in rows.pop("readmnist").skipped
     for row in rows.values():
         assert row.ok is not False
@@ -45,7 +49,7 @@ def test_rows(bench):
 
 def test_a_shuffle_that_loses_an_image_is_wrong(bench, monkeypatch):
     monkeypatch.setattr(random, "permutation", lambda n, *rest: np.arange(n) // 2 * 2)
-    rows = {row.name: row for row in loading.rows(bench)}
+    rows = {row.name: row for row in rows_of(bench)}
     assert rows["shuffle"].ok is False
     assert rows["shuffle"].seconds is None
 
@@ -53,7 +57,7 @@ def test_a_shuffle_that_loses_an_image_is_wrong(bench, monkeypatch):
 def test_reading_mnist(hasty, mnist_dir):
     bench = Bench(Options(suite="quick", seconds=0, data_dir=str(mnist_dir)))
     bench.watch.least = 1
-    row = next(loading.rows(bench))
+    row = loading.tasks(bench)[0]()
     assert (row.name, row.case) == ("read", "mnist")
     assert row.value == pytest.approx(70_000 / row.seconds.median)
 
@@ -74,20 +78,22 @@ def write_idx(folder: Path, count: int, packed: bool) -> np.ndarray:
 
 @pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
 class TestScript:
-    """torch_train.py, which knows nothing of gpucnn."""
+    """data/torch_train.py, which imports nothing of gpucnn."""
+
+    @pytest.fixture
+    def script(self) -> dict[str, Any]:
+        return runpy.run_path(str(baselines.SCRIPT))
 
     @pytest.mark.parametrize("packed", [False, True])
-    def test_it_reads_mnists_files(self, tmp_path, packed):
-        from gpucnn.bench.torch_train import read_mnist
-
+    def test_it_reads_mnists_files(self, script, tmp_path, packed):
         images = write_idx(tmp_path, 30, packed)
-        found, labels = read_mnist(tmp_path, "t10k")
+        found, labels = script["read_mnist"](tmp_path, "t10k")
         np.testing.assert_array_equal(found[:, 0], images)
         assert labels.tolist() == [k % 10 for k in range(30)]
 
     def test_it_tells_of_an_epoch_and_of_the_end(self, tmp_path):
         write_idx(tmp_path, 100, packed=False)
-        script = [sys.executable, "-P", str(processes._SCRIPT), "--data-dir", str(tmp_path)]
+        script = [sys.executable, "-P", str(baselines.SCRIPT), "--data-dir", str(tmp_path)]
         options = ["--model", "lenet", "--batch-size", "16", "--limit-batches", "2"]
         done = subprocess.run([*script, *options], capture_output=True, text=True, check=True)
         events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
@@ -97,24 +103,23 @@ class TestScript:
         assert 0 <= events[1]["test_accuracy"] <= 1
 
     @pytest.mark.parametrize("model", ["softmax", "mlp", "lenet", "cnn"])
-    def test_its_networks_are_ours(self, model):
+    def test_its_networks_are_ours(self, script, model):
         from gpucnn import models
-        from gpucnn.bench.torch_train import network
 
         ours = models.get(model).build((1, 28, 28))
-        sizes = [p.numel() for p in network(model).parameters()]
+        sizes = [p.numel() for p in script["network"](model).parameters()]
         assert sizes == [p.data.size for p in ours.parameters()]
 
-    def test_the_rate_follows_our_cosine(self):
+    def test_the_rate_follows_our_cosine(self, script):
         import torch
 
         from gpucnn import schedules
-        from gpucnn.bench.torch_train import Training, network
 
+        network = script["network"]("softmax")
         images = torch.zeros((10, 1, 28, 28), dtype=torch.uint8)
         labels = torch.zeros(10, dtype=torch.int64)
-        training = Training(
-            network("softmax"), images, labels, batch_size=4, learning_rate=0.1, steps=6
+        training = script["Training"](
+            network, images, labels, batch_size=4, learning_rate=0.1, steps=6
         )
         rates = []
         for _ in range(6):

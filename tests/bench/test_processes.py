@@ -1,4 +1,4 @@
-"""What is seen of a process from outside: times, memory, sizes, the first batch, its failure."""
+"""Processes measured from outside: times, memory, sizes, the first batch, failures."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from gpucnn.bench import accuracy, baselines, installed, processes
-from gpucnn.bench.record import Row
+from gpucnn.bench import accuracy, baselines, processes
+from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Options
 from gpucnn.errors import GpucnnError
 
@@ -50,7 +50,7 @@ def test_the_memory_is_the_processs_and_not_ours():
 
 def test_a_process_that_fails():
     with pytest.raises(GpucnnError, match="ended with 3") as error:
-        processes._output(python("import sys; print('why', file=sys.stderr); sys.exit(3)"))
+        processes._lines(python("import sys; print('why', file=sys.stderr); sys.exit(3)"))
     assert error.value.cause == "why"
     with pytest.raises(GpucnnError, match="ended with 3"):
         processes._peak(python("raise SystemExit(3)"))
@@ -64,76 +64,80 @@ def test_a_training_that_tells_of_no_epoch():
 def test_a_row_whose_process_fails_is_skipped(bench, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
     monkeypatch.setattr(processes, "_READY", "raise SystemExit('no\\nreason')")
-    first, second = list(processes.rows(bench))[-2:]
+    first, second = rows_of(bench, processes)[-2:]
     assert first.seconds is not None
     assert second.seconds is None
-    assert second.skipped == "a process to be measured ended with 1: reason"
+    assert second.skipped == "the measured process ended with 1: reason"
 
 
 def test_options_in_the_environment_are_not_passed_on(monkeypatch):
     monkeypatch.setenv("GPUCNN_EPOCHS", "7")
     monkeypatch.setenv("GPUCNN_CACHE_DIR", "/somewhere")
     code = "import os; print([key in os.environ for key in ('GPUCNN_EPOCHS', 'GPUCNN_CACHE_DIR')])"
-    assert processes._output(python(code)) == ["[False, True]"]
+    ((_, line),) = processes._lines(python(code))
+    assert line == "[False, True]"
 
 
 def test_turns_are_compared_in_pairs():
     ours, theirs = iter([9, 1, 2, 1, 2, 1]), iter([9, 2, 4, 2, 4, 2])
-    row = processes._timed(
-        Row("train", "import", "x"), lambda: next(ours), {"t": lambda: next(theirs)}
-    )
+    row = BenchRow("train", "import", "x")
+    processes._timed(row, lambda: next(ours), lambda: next(theirs))
     assert row.seconds is not None
     assert row.seconds.median == 1
-    assert row.baselines["t"].ratio is not None
-    assert row.baselines["t"].ratio.p10 == row.baselines["t"].ratio.p90 == 2
+    assert row.baselines["torch"].ratio is not None
+    assert row.baselines["torch"].ratio.p10 == row.baselines["torch"].ratio.p90 == 2
+
+
+def test_the_smallest_layout_counts():
+    row = BenchRow("train", "peak memory", "x")
+    processes._sized(row, 100.0, [(300.0, "contiguous"), (250.0, "channels_last")])
+    assert (row.value, row.unit) == (100, "MB")
+    torch = row.baselines["torch"]
+    assert (torch.value, torch.layout, torch.ratio.median) == (250, "channels_last", 2.5)
+
+
+def rows_of(bench: Bench, *modules: Any) -> list[BenchRow]:
+    return [task() for module in modules for task in module.tasks(bench)]
 
 
 def test_rows_of_the_quick_suite(bench, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
-    rows = list(processes.rows(bench))
+    rows = rows_of(bench, processes)
     assert [row.name for row in rows[-3:]] == ["install size", "import", "import"]
-    assert 0 <= len(rows) - processes.count(bench) <= 1  # the extra `fast` may be there
+    assert len(rows) in (3, 4)  # the extra `fast` may be installed
+    assert all(row.value > 0 and row.unit == "MB" for row in rows[:-2])
     assert rows[-2].seconds is not None
     assert rows[-1].seconds is not None
-    assert list(accuracy.rows(bench)) == []
-    assert accuracy.count(bench) == 0
+    assert accuracy.tasks(bench) == []
 
 
 def test_without_mnist_rows_are_skipped(hasty, monkeypatch, tmp_path):
     bench = Bench(Options(suite="mnist", data_dir=str(tmp_path)))
-    monkeypatch.setattr(processes, "_RUNS", 1)
-    monkeypatch.setattr(processes, "_import", lambda code: 1.0)
-    rows = list(processes.rows(bench)) + list(accuracy.rows(bench))
-    assert len(rows) >= processes.count(bench) + accuracy.count(bench)
+    monkeypatch.setattr(processes, "_import", lambda *args, **kwargs: None)
+    rows = rows_of(bench, processes, accuracy)
     skipped = [row for row in rows if row.skipped]
     assert {row.name for row in skipped} == {"first batch", "peak memory", "to 98%", "to 99%"}
+    assert len(skipped) == 8
     assert all("--data-dir" in row.skipped and str(tmp_path) not in row.skipped for row in skipped)
-
-
-def test_an_extra_that_is_installed_has_a_size_of_its_own(bench, monkeypatch):
-    sizes = {(): 10e6, ("fast",): 30e6}
-    monkeypatch.setattr(installed, "nbytes", lambda name, extras=(): sizes[tuple(extras)])
-    assert [(row.case, row.value) for row in processes._sizes(bench)] == [
-        ("with dependencies", 10.0),
-        ("with the extra fast", 30.0),
-    ]
-    sizes["fast",] = 10e6
-    assert len(list(processes._sizes(bench))) == 1
 
 
 def test_nothing_is_started_on_the_simulator(bench, monkeypatch):
     monkeypatch.setattr(bench.watch, "ticks", False)
-    assert list(processes.rows(bench)) == list(accuracy.rows(bench)) == []
+    assert processes.tasks(bench) == accuracy.tasks(bench) == []
 
 
 def test_the_first_batch_and_the_memory_of_a_training(hasty, mnist_dir, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
     monkeypatch.setattr(processes, "_STEPS", 1)
-    bench = Bench(Options(suite="mnist", data_dir=str(mnist_dir)))
-    row = processes._first_batch(bench, Row("train", "first batch", ""), "softmax")
-    assert 0 < row.seconds.median < 30
-    row = processes._memory(bench, Row("train", "peak memory", ""), 8)
+    bench = Bench(Options(suite="mnist", data_dir=str(mnist_dir), baselines=INSTALLED))
+    row = BenchRow("train", "first batch", "")
+    processes._first_batch(bench, "softmax", row)
+    assert 0 < row.seconds.median < 60
+    assert set(row.baselines) == set(INSTALLED)
+    row = BenchRow("train", "peak memory", "")
+    processes._memory(bench, 8, row)
     assert 50 < row.value < 2000
+    assert set(row.baselines) == set(INSTALLED)
 
 
 class TestAccuracy:
@@ -153,7 +157,7 @@ class TestAccuracy:
             now[0] += 100  # which does not count
             return next(right)
 
-        return accuracy._train(steps, accuracy.Training(step, lambda: None, look))
+        return accuracy.train(steps, accuracy.Training(step, lambda: None, look))
 
     def test_the_clock_stands_while_the_test_images_are_looked_at(self, monkeypatch):
         assert self.run(monkeypatch, 0.5, 0.985, 0.991) == {0.98: 8, 0.99: 10}
@@ -165,18 +169,45 @@ class TestAccuracy:
         assert self.run(monkeypatch, 0.98, 0.97, 0.97) == {0.98: 4, 0.99: None}
 
     def test_the_row(self):
-        row = Row("train", "to 99%", "lenet")
-        accuracy.fill(row, {"ours": [2.0, 4.0, 3.0], "a": [4.0, 8.0, 6.0], "b": [1.0, None, 1.0]})
+        row = BenchRow("train", "to 99%", "lenet")
+        accuracy.fill(row, [2.0, 4.0, 3.0], [4.0, 8.0, 6.0])
         assert row.seconds is not None
         assert row.seconds.median == 3
-        assert row.baselines["a"].ratio is not None
-        assert row.baselines["a"].ratio.median == 2
-        assert "b" not in row.baselines
+        assert row.baselines["torch"].ratio is not None
+        assert row.baselines["torch"].ratio.median == 2
+
+    @pytest.mark.parametrize("torch", [[1.0, None], [None]])
+    def test_a_baseline_that_misses_the_target(self, torch):
+        row = BenchRow("train", "to 99%", "lenet")
+        accuracy.fill(row, [2.0, 4.0], torch)
+        assert row.seconds is not None
+        assert row.baselines == {}
 
     def test_the_row_of_a_target_that_we_miss(self):
-        row = Row("train", "to 99%", "lenet")
-        accuracy.fill(row, {"ours": [2.0, None], "torch": [4.0, 8.0]})
+        row = BenchRow("train", "to 99%", "lenet")
+        accuracy.fill(row, [2.0, None], [4.0, 8.0])
         assert row.skipped == "not reached in 4 epochs"
+
+    def test_one_training_gives_the_rows_of_all_targets(self, bench, monkeypatch):
+        measured = []
+
+        def measure(bench: Bench, model: str, splits: Any) -> Any:
+            measured.append(model)
+            return {"ours": [{0.98: 1.0, 0.99: None}] * 2, "torch": [{0.98: 3.0, 0.99: 4.0}] * 2}
+
+        monkeypatch.setattr(accuracy, "measure", measure)
+        monkeypatch.setattr(accuracy.networks, "missing_mnist", lambda folder: None)
+        monkeypatch.setattr(accuracy.data, "load", lambda *args, **options: None)
+        mnist = Bench(Options(suite="mnist"))
+        rows = rows_of(mnist, accuracy)
+        assert measured == list(accuracy.MODELS)
+        assert [row.title for row in rows[:2]] == [
+            "to 98% lenet, batch 64",
+            "to 99% lenet, batch 64",
+        ]
+        assert rows[0].seconds.median == 1
+        assert rows[0].baselines["torch"].ratio.median == 3
+        assert rows[1].skipped
 
     @pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
     def test_both_sides_train(self, hasty, monkeypatch):
@@ -187,7 +218,7 @@ class TestAccuracy:
         monkeypatch.setattr(accuracy, "SEEDS", (0,))
         monkeypatch.setattr(accuracy, "TARGETS", (0.1, 0.5))
         bench = Bench(Options(baselines=("torch",)))
-        found = accuracy._measure(bench, "lenet", data.load("digits"))
+        found = accuracy.measure(bench, "lenet", data.load("digits"))
         assert all(run[0.1] is not None for runs in found.values() for run in runs)
         assert set(found) == {"ours", "torch"}
 
@@ -216,28 +247,41 @@ class TestSize:
         )
         self.make(folder, "zz_b", 200, "zz-a")  # in a circle
         self.make(folder, "zz_c", 30)
-        assert installed.nbytes("zz-a") == 1200
-        assert installed.nbytes("zz_a", ["fast"]) == 1230
+        assert processes.installed_size("zz-a") == 1200
+        assert processes.installed_size("zz_a", "fast") == 1230
+
+    def test_an_extra_that_is_installed_has_a_row(self, bench, monkeypatch):
+        found = {None: {"gpucnn": 1}, "fast": {"gpucnn": 1, "numba": 2}}
+        monkeypatch.setattr(processes, "_distributions", lambda name, extra=None: found[extra])
+        sizes = {None: 10e6, "fast": 30e6}
+        monkeypatch.setattr(processes, "installed_size", lambda name, extra=None: sizes[extra])
+        rows = [task() for task in processes.tasks(bench)[:2]]
+        assert [(row.case, row.value) for row in rows] == [
+            ("with dependencies", 10.0),
+            ("with the extra fast", 30.0),
+        ]
+        found["fast"] = found[None]
+        assert len(processes.tasks(bench)) == 3
 
     def test_what_is_not_installed(self):
-        with pytest.raises(installed.UnknownSizeError, match="zz_nothing is not installed"):
-            installed.nbytes("zz_nothing")
+        with pytest.raises(GpucnnError, match="zz_nothing is not installed"):
+            processes.installed_size("zz_nothing")
 
-    def test_what_does_not_say_its_files(self, folder):
+    def test_what_does_not_list_its_files(self, folder):
         self.make(folder, "zz_a", 1000)
         (folder / "zz_a-1.dist-info" / "RECORD").unlink()
-        with pytest.raises(installed.UnknownSizeError, match="does not say"):
-            installed.nbytes("zz_a")
+        with pytest.raises(GpucnnError, match="does not list"):
+            processes.installed_size("zz_a")
 
     def test_our_own(self, root):
         try:
-            total = installed.nbytes("gpucnn")
-        except installed.UnknownSizeError as error:
+            total = processes.installed_size("gpucnn")
+        except GpucnnError as error:
             pytest.skip(str(error))
         numpy = sum(
             Path(str(metadata.distribution("numpy").locate_file(file))).stat().st_size
             for file in metadata.distribution("numpy").files or ()
             if file.suffix != ".pyc"
         )
-        own = (root / "gpucnn" / "backend" / "cpu.py").stat().st_size
+        own = (root / "gpucnn" / "nn" / "module.py").stat().st_size
         assert total > numpy + own

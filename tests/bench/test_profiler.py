@@ -1,4 +1,4 @@
-"""Where a step's time goes: the costs, the clock between the parts, and the table."""
+"""The costs of a step, the clock between its parts, and the table of their times."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from gpucnn.autograd import Function, Tensor
 from gpucnn.bench import ceilings, costs, profile_table, profiler
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.costs import BACKWARD, FORWARD, Cost
-from gpucnn.bench.profiler import Profile, Row
+from gpucnn.bench.profiler import Profile, ProfileRow
 from gpucnn.bench.stopwatch import Times
+from gpucnn.cli.tables import text
 from gpucnn.errors import UsageError
 from gpucnn.training import TrainConfig, Trainer
 
@@ -137,7 +138,7 @@ def test_time_is_booked_where_it_is_spent(known_ceilings: Ceilings) -> None:
     assert profile.step.median >= 0.04
     assert profile.rest == profile.step.median - sum(row.seconds for row in profile.rows)
     for row in profile.rows:
-        assert row.floor == known_ceilings.floor(*row.cost)
+        assert row.floor == known_ceilings.roofline_time(*row.cost)
 
 
 @pytest.mark.parametrize("name", models.NAMES)
@@ -208,7 +209,7 @@ def test_a_gpu_is_timed_by_its_events() -> None:
         laps.mark(("a", FORWARD))
     found = laps.times()
     assert list(found) == [("a", FORWARD)]
-    assert len(found["a", FORWARD].all) == 2  # the first step is left out
+    assert len(found["a", FORWARD].turns) == 2  # the first step is left out
     assert found["a", FORWARD].host >= 0.001
     assert found["a", FORWARD].median == pytest.approx(100 * found["a", FORWARD].host, rel=0.5)
 
@@ -252,43 +253,55 @@ def test_only_a_sequential_has_stages(model: nn.Module) -> None:
 def profile_of(step: float, *parts: tuple[str, float, float | None]) -> Profile:
     rows = []
     for name, forward, backward in parts:
-        rows.append(Row(name, FORWARD, Cost(10**6, 10**6), times(forward), forward / 2))
+        rows.append(ProfileRow(name, FORWARD, Cost(10**6, 10**6), times(forward), forward / 2))
         if backward is not None:
-            rows.append(Row(name, BACKWARD, Cost(2, 3), times(backward), backward / 4))
+            rows.append(ProfileRow(name, BACKWARD, Cost(2, 3), times(backward), backward / 4))
     environment = {"device": "cpu", "threads": 2}
     ceilings = Ceilings(4e11, 8e10)
     return Profile(TrainConfig(batch_size=100), environment, rows, times(step), ceilings)
 
 
+def lines_of(profile: Profile) -> list[str]:
+    return text([profile_table.table(profile)]).splitlines()
+
+
 def test_table() -> None:
     profile = profile_of(0.1, ("batch", 0.01, None), ("conv1+relu1", 0.02, 0.04))
-    lines = profile_table.table(profile).splitlines()
-    assert lines[2].split() == ["batch", "10.00", "5.00", "50%", "10%", "##"]
-    conv = "conv1+relu1 20.00 10.00 40.00 10.00 33% 60% ####========"
+    lines = lines_of(profile)
+    assert lines[0].split() == ["forward", "roofline", "backward", "roofline", "roof", "step"]
+    assert lines[2].split() == ["batch", "10.0", "ms", "5.00", "ms", "50%", "10%", "##"]
+    conv = "conv1+relu1 20.0 ms 10.0 ms 40.0 ms 10.0 ms 33% 60% ####========"
     assert lines[3].split() == conv.split()
-    assert lines[5].split() == ["the", "rest", "30.00", "30%"]
-    assert lines[6].split() == ["whole", "step", "100.00", "25.00", "25%", "100%"]
-    assert "1,000 images/s" in lines[8]
-    assert any("400 GFLOP/s" in line and "80.0 GB/s" in line for line in lines)
+    assert lines[4].split() == ["the", "rest", "30.0", "ms", "30%"]
+    assert lines[5].split() == ["whole", "step", "100", "ms", "25.0", "ms", "25%", "100%"]
+    assert "1,000 images/s" in lines[6]
+    assert "400 GFLOP/s" in " ".join(" ".join(lines).split())
+    assert "80.0 GB/s" in " ".join(lines)
     assert "100 images, adam, on cpu, 2 threads" in profile_table.heading(profile)
+
+
+def test_parts_that_take_longer_than_the_step() -> None:
+    """By noise: the rest is negative."""
+    lines = lines_of(profile_of(0.01, ("batch", 0.01002, None)))
+    assert lines[3].split() == ["the", "rest", "-20.00", "us", "0%"]
 
 
 @pytest.mark.parametrize("step", [1e-5, 0.0099, 0.5, 700.0])
 def test_table_fits_80_columns(step: float) -> None:
     part = ("a_layer_with_a_very_long_name+relu1", step / 3, step / 2)
     profile = profile_of(step, part, ("x", step / 5, None))
-    lines = profile_table.table(profile).splitlines()
-    assert max(map(len, lines)) == 80
+    lines = lines_of(profile)
+    assert max(map(len, lines)) <= 80
     assert len(profile_table.heading(profile)) <= 80
-    assert "a_layer_with_a_ver.. " in lines[2]
-    assert ("(us)" in lines[0]) == (step < 0.01)
+    labels = "".join(line.split()[0] for line in lines[2:5])
+    assert labels.startswith(part[0])  # it is not cut off
 
 
 def test_table_of_costs_alone() -> None:
     profile = profile_of(1.0, ("batch", 1.0, None), ("conv1", 1.0, 1.0))
     rows = [row._replace(times=None, floor=None) for row in profile.rows]
     counted = Profile(profile.config, {"device": "sim"}, rows, None, None)
-    lines = profile_table.table(counted).splitlines()
+    lines = lines_of(counted)
     assert lines[2].split() == ["batch", "1.00", "1.00"]
     assert lines[3].split() == ["conv1", "1.00", "1.00", "0.00", "0.00"]
     assert max(map(len, lines)) <= 80

@@ -8,30 +8,21 @@ from typing import Any
 import pytest
 
 from gpucnn import backend as backends
-from gpucnn.bench.record import (
-    Change,
-    Peer,
-    Ratio,
-    Record,
-    Row,
-    Seconds,
-    check_same_machine,
-    compare,
-    lost,
-)
+from gpucnn.bench.comparison import Change, check_same_machine, compare, lost
+from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
 from gpucnn.errors import DataError, StorageError, UsageError
 
 
-def row(median: float | None = 1.0, ratio: float | None = None, **more: Any) -> Row:
+def row(median: float | None = 1.0, ratio: float | None = None, **more: Any) -> BenchRow:
     seconds = None if median is None else Seconds(median, 0.9 * median, 1.1 * median, median)
-    peers = {}
+    baselines = {}
     if ratio is not None:
-        peers["torch"] = Peer("contiguous", seconds, None, Ratio(ratio, ratio, ratio))
+        baselines["torch"] = BaselineResult("contiguous", seconds, None, Ratio(ratio, ratio, ratio))
     given = {"bench": "ops", "name": "conv", "case": "N64", "dtype": "float32"} | more
-    return Row(**given, seconds=seconds, baselines=peers)
+    return BenchRow(**given, seconds=seconds, baselines=baselines)
 
 
-def record(*rows: Row, **machine: Any) -> Record:
+def record(*rows: BenchRow, **machine: Any) -> Record:
     facts = {"device": "cpu", "cpu": "Z80", "threads": 2, "blas_core": "Haswell"} | machine
     return Record(facts, "abc", "2026-01-01T00:00:00+00:00", {"suite": "quick"}, None, list(rows))
 
@@ -98,7 +89,7 @@ def test_a_file_that_is_not_there(tmp_path):
 
 
 def test_another_format(saved):
-    with pytest.raises(DataError, match="not a record that this version reads") as caught:
+    with pytest.raises(DataError, match="is not a record that this version") as caught:
         Record.load(saved(format=0))
     assert caught.value.cause == "its format is 0, this version reads 1"
 
@@ -115,7 +106,7 @@ def test_another_format(saved):
     ],
 )
 def test_one_with_other_contents(saved, changes):
-    with pytest.raises(DataError, match="not a whole record"):
+    with pytest.raises(DataError, match="is not a record that this version"):
         Record.load(saved(**changes))
 
 
@@ -126,7 +117,7 @@ def test_a_time_that_cannot_be(tmp_path, median):
     found = json.loads(path.read_text())
     found["rows"][0]["seconds"]["median"] = median
     path.write_text(json.dumps(found))
-    with pytest.raises(DataError, match="not a whole record"):
+    with pytest.raises(DataError, match="is not a record that this version"):
         Record.load(path)
 
 

@@ -1,15 +1,14 @@
-"""How a row comes about: checked, then timed; left out where memory is too small."""
+"""A row is verified, then timed; it is skipped where memory is too small."""
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gpucnn.bench import inference, memory, others, session, training
-from gpucnn.bench.record import Row
+from gpucnn.bench import inference, session, training
+from gpucnn.bench.record import BenchRow, Seconds
 from gpucnn.bench.session import Bench, Options, Work
 from gpucnn.bench.stopwatch import Stopwatch, Times
 from gpucnn.errors import DeviceError, OutOfMemoryError, UsageError
@@ -20,8 +19,8 @@ def bench(hasty) -> Bench:
     return Bench(Options(suite="quick", seconds=0))
 
 
-def row(**more: Any) -> Row:
-    return Row("ops", "thing", "N1", **more)
+def row(**more: Any) -> BenchRow:
+    return BenchRow("ops", "thing", "N1", **more)
 
 
 def nothing() -> None:
@@ -29,17 +28,17 @@ def nothing() -> None:
 
 
 def test_a_row_that_is_right_is_timed(bench):
-    found = bench.measure(row(flop=1e6, nbytes=1e3), nothing, check=lambda: (1e-7, 1e-6))
+    found = bench.measure(row(flop=1e6, nbytes=1e3), Work(nothing, lambda: (1e-7, 1e-6)))
     assert (found.ok, found.error, found.bound) == (True, 1e-7, 1e-6)
     assert found.seconds.median > 0
-    assert found.floor == bench.ceilings.floor(1e6, 1e3)
+    assert found.floor == bench.ceilings.roofline_time(1e6, 1e3)
     assert found.share == pytest.approx(found.floor / found.seconds.median)
 
 
 @pytest.mark.parametrize("error", [2e-6, np.inf, np.nan])
 def test_a_row_that_is_wrong_is_not(bench, error):
     calls = []
-    found = bench.measure(row(), lambda: calls.append(1), check=lambda: (error, 1e-6))
+    found = bench.measure(row(), Work(lambda: calls.append(1), lambda: (error, 1e-6)))
     assert found.ok is False
     assert found.seconds is None
     assert found.error == (error if np.isfinite(error) else None)
@@ -48,7 +47,7 @@ def test_a_row_that_is_wrong_is_not(bench, error):
 
 def test_no_verify(hasty):
     bench = Bench(Options(suite="quick", seconds=0, verify=False))
-    found = bench.measure(row(), nothing, check=lambda: 1 / 0)
+    found = bench.measure(row(), Work(nothing, lambda: 1 / 0))
     assert (found.ok, found.error) == (None, None)
     assert found.seconds is not None
 
@@ -58,15 +57,16 @@ def test_the_faster_layout_counts(bench, monkeypatch):
         return Times(float(np.median(turns)), min(turns), max(turns), turns[0], list(turns))
 
     def compare(self: Stopwatch, calls: Any) -> Any:
-        assert list(calls) == [("ours", ""), ("torch", "nchw"), ("torch", "nhwc")]
+        assert list(calls) == ["", "nchw", "nhwc"]
         return dict(zip(calls, [times(1.0, 2.0), times(9.0, 9.0), times(2.0, 6.0)], strict=True))
 
     monkeypatch.setattr(Stopwatch, "compare", compare)
-    found = bench.measure(row(), nothing, rivals={"torch": {"nchw": nothing, "nhwc": nothing}})
-    peer = found.baselines["torch"]
-    assert peer.layout == "nhwc"
-    assert peer.seconds.median == 4
-    assert peer.ratio.median == 2.5  # of 2/1 and 6/2, not 4/1.5
+    found = bench.measure(row(), Work(nothing, torch={"nchw": nothing, "nhwc": nothing}, images=8))
+    torch = found.baselines["torch"]
+    assert torch.layout == "nhwc"
+    assert torch.seconds.median == 4
+    assert torch.ratio.median == 2.5  # of 2/1 and 6/2, not 4/1.5
+    assert (torch.value, found.value, found.unit) == (2, 8 / 1.5, "images/s")
 
 
 @pytest.mark.parametrize(
@@ -97,36 +97,21 @@ def test_another_error_is_not_hidden(bench):
 
 
 def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 10**9)
+    monkeypatch.setattr(session, "free_memory", lambda: 10**9)
     found = bench.guarded(row(nbytes=10**9), lambda: 1 / 0)
     assert found.skipped == "needs 8.0 GB, 1.0 GB are free"
     assert bench.guarded(row(nbytes=10**3), lambda: Work(nothing)).seconds is not None
-    monkeypatch.setattr(memory, "available", lambda: None)
+    monkeypatch.setattr(session, "free_memory", lambda: None)
     assert bench.guarded(row(nbytes=10**12), lambda: Work(nothing)).seconds is not None
 
 
 @pytest.mark.parametrize("module", [training, inference])
 def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
     monkeypatch.setattr(training, "IMAGES", 300)
-    monkeypatch.setattr(memory, "available", lambda: 2_000_000)
-    rows = list(module.rows(bench))
+    monkeypatch.setattr(session, "free_memory", lambda: 2_000_000)
+    rows = [task() for task in module.tasks(bench)]
     assert rows[0].skipped is None  # softmax, the smaller batch
     assert rows[-1].skipped.startswith("needs ")
-
-
-def test_memory_of_a_container(monkeypatch, tmp_path):
-    monkeypatch.setattr(memory, "_LIMITS", tmp_path)
-    free = memory.available()  # of the machine
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("900\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 50\n")
-    assert memory._of_container() is None
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert memory._of_container() == 150
-    assert memory.available() == 150
-    (tmp_path / "memory.max").write_text("800\n")
-    assert memory.available() == 0
-    assert free is None or free > 1 << 20
 
 
 def test_the_simulator_verifies_and_counts(gpu):
@@ -134,8 +119,8 @@ def test_the_simulator_verifies_and_counts(gpu):
         pytest.skip("there is a GPU, which does time")
     bench = Bench(Options(device="sim", suite="quick", baselines=("torch",)))
     assert bench.ceilings is None
-    assert bench.baselines == {}
-    found = bench.measure(row(flop=1.0), nothing, check=lambda: (0.0, 0.0))
+    assert bench.torch is None
+    found = bench.measure(row(flop=1.0), Work(nothing, lambda: (0.0, 0.0)))
     assert (found.ok, found.flop) == (True, 1.0)
     assert found.seconds is found.floor is found.share is None
     assert bench.record.options["baselines"] == ()
@@ -168,6 +153,32 @@ def test_a_device_that_is_not_there(monkeypatch):
         Bench(Options(device="cuda"))
 
 
+def test_steps_that_are_timed_together(bench, monkeypatch):
+    """As on a GPU: a row is of 20 steps, and gives the time of one."""
+    monkeypatch.setattr(
+        Stopwatch,
+        "compare",
+        lambda self, calls: {
+            name: Times(2.0 * k, 1.0 * k, 3.0 * k, 0.5 * k, [call() or 1.0 * k])
+            for k, (name, call) in enumerate(calls.items(), 1)
+        },
+    )
+    steps: list[str] = []
+    work = Work(
+        lambda: steps.append("ours"), torch={"nchw": lambda: steps.append("torch")}, images=32,
+        steps=20,
+    )  # fmt: skip
+    found = bench.measure(row(flop=1e9), work)
+    assert steps == ["ours"] * 20 + ["torch"] * 20
+    assert found.seconds == Seconds(0.1, 0.05, 0.15, 0.025)
+    assert found.floor == bench.ceilings.roofline_time(1e9, 0)
+    assert found.share == pytest.approx(found.floor / 0.1)
+    assert found.value == 320
+    assert found.baselines["torch"].seconds.median == 0.2
+    assert found.baselines["torch"].value == 160
+    assert found.baselines["torch"].ratio.median == 2
+
+
 def test_a_record_does_not_tell_where_the_data_lies(bench, tmp_path):
     told = Bench(Options(suite="quick", seconds=0, data_dir=str(tmp_path))).record.options
     assert "data_dir" not in told
@@ -184,38 +195,18 @@ def test_noise_is_fresh_and_of_the_dtype(hasty):
     assert (a == again).all()  # the seed's
 
 
-def test_what_other_processes_took(monkeypatch, tmp_path):
-    stat, clock = tmp_path / "stat", iter([0.0, 10.0, 10.0])
-    monkeypatch.setattr(others, "_STAT", stat)
-    monkeypatch.setattr(others.time, "perf_counter", lambda: next(clock))
-    monkeypatch.setattr(others.os, "cpu_count", lambda: 2)
-    monkeypatch.setattr(others.os, "sysconf", lambda name: 100)
-    own = iter([0.0, 4.0, 4.0])
-    monkeypatch.setattr(others, "_own", lambda: next(own))
-    stat.write_text("cpu  100 0 0 9000 50 0 0 0 0 0\ncpu0 1\n")
-    watching = others.Others()
-    # 4 s of its own, and 5 s of others (one of them a hypervisor) of the 20 that there were.
-    stat.write_text("cpu  500 200 100 9900 70 50 50 100 0 0\ncpu0 1\n")
-    assert watching.share() == pytest.approx(0.25)
-    stat.unlink()
-    assert watching.share() is None
-
-
 def test_rows_are_in_the_record_as_they_come(bench, monkeypatch):
     class Module:
         @staticmethod
-        def rows(_: Bench) -> Any:
-            yield row()
-            yield row()
-
-        @staticmethod
-        def count(_: Bench) -> int:
-            return 2
+        def tasks(_: Bench) -> Any:
+            return [row, row]
 
     monkeypatch.setattr(session.importlib, "import_module", lambda name: Module)
-    running = bench.run(["ops", "data"])
+    tasks = bench.tasks(["ops", "data"])
+    assert len(tasks) == 4
+    running = bench.run(tasks)
     next(running)
     assert len(bench.record.rows) == 1
     assert not bench.record.complete
-    assert len(list(itertools.chain([1], running))) == bench.count(["ops", "data"]) == 4
+    assert len(list(running)) == 3
     assert bench.record.complete

@@ -45,14 +45,14 @@ def test_a_stretch_of_one_and_a_stretch_of_the_other(clock, monkeypatch):
     # One each to begin with; then 1 + 3 calls of 1 s, and 2 + 6 of half a second.
     assert "".join(clock.log) == "ab" + 2 * ("a" * 4 + "b" * 8)
     assert found["a"].median == 1
-    assert found["b"].all == [0.5, 0.5]
+    assert found["b"].turns == [0.5, 0.5]
     assert found["b"].host == found["b"].median
 
 
 def test_a_long_call_is_timed_once_a_stretch(clock):
     found = watch(seconds=0, least=3).compare({"a": clock.call("a", 2.0)})
     assert len(clock.log) == 1 + 3 * 2
-    assert found["a"].all == pytest.approx([2.0] * 3)
+    assert found["a"].turns == pytest.approx([2.0] * 3)
 
 
 def test_the_budget_is_for_each_call(clock):
@@ -70,15 +70,15 @@ def test_p10_and_p90_are_of_the_single_calls(clock, monkeypatch):
 
     found = watch(seconds=0, least=1).compare({"a": run})["a"]
     assert (found.p10, found.median, found.p90) == pytest.approx((1.9, 5.5, 9.1))
-    assert found.all == [5.5]
+    assert found.turns == [5.5]
 
 
-def test_ratios_are_theirs_over_ours_pair_by_pair():
+def test_ratios_are_theirs_over_ours_turn_by_turn():
     ours = Times(2.0, 2.0, 2.0, 2.0, [1.0, 2.0, 4.0])
     theirs = Times(4.0, 4.0, 4.0, 4.0, [3.0, 4.0, 4.0])
     assert speed_ratio(ours, theirs) == pytest.approx((2.0, 1.2, 2.8))
     with pytest.raises(ValueError, match="shorter"):
-        speed_ratio(ours, theirs._replace(all=[1.0]))
+        speed_ratio(ours, theirs._replace(turns=[1.0]))
 
 
 def test_no_garbage_is_collected_meanwhile(clock):
@@ -142,6 +142,6 @@ def test_on_a_gpu_each_call_stands_between_two_events_after_a_flush():
     )
     turn = [word for name in "ab" for word in ("flush", "hold", "event", name, "event")]
     assert gpu.log == ["a", "b"] + (2 + 3) * turn  # two turns are not counted
-    assert found["a"].all == pytest.approx([3e-6] * 3)
+    assert found["a"].turns == pytest.approx([3e-6] * 3)
     assert found["b"].median == pytest.approx(5e-6)
     assert found["b"].host < 1e-3

@@ -10,8 +10,7 @@ import pytest
 from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.bench import baselines, inference, networks, training
-from gpucnn.bench.record import Seconds
-from gpucnn.bench.session import Bench, Options, Work
+from gpucnn.bench.session import Bench, Options
 from gpucnn.data import Splits
 from gpucnn.training import Trainer
 
@@ -33,17 +32,16 @@ def trainer(name: str, size: int = 8) -> Trainer:
 def test_operations_of_a_step_of_cnn():
     model = models.get("cnn").build((1, 28, 28))
     forward = 2 * (9 * 32 * 26 * 26 + 288 * 64 * 24 * 24 + 9216 * 128 + 128 * 10)
-    assert networks.forward_flop(model, 2) == 2 * forward
     first = 2 * 9 * 32 * 26 * 26
-    assert networks.step_flop(model, 1) == 3 * forward - first
-    assert round(networks.step_flop(model, 1) / 1e6, 2) == 71.57
+    assert training.step_flop(model, 1) == 3 * forward - first
+    assert round(training.step_flop(model, 1) / 1e6, 2) == 71.57
 
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_a_step_is_right(name):
     it = trainer(name)
     for _ in range(2):  # in the second the weights have moved, and dropout drops others
-        error, bound = networks.step_error(it)
+        error, bound = networks.verify_step(it)
         assert 0 < error <= bound < 0.05  # with few images one maximum that falls otherwise shows
     assert it.step == 2
 
@@ -60,7 +58,7 @@ def test_a_gradient_that_is_a_little_off_is_wrong(path, factor):
         parameter.grad = parameter.grad * np.float32(factor)
 
     it.train_on = wrongly  # type: ignore[method-assign]
-    error, bound = networks.step_error(it)
+    error, bound = networks.verify_step(it)
     assert not error <= bound
 
 
@@ -68,28 +66,28 @@ def test_a_loss_that_is_a_little_off_is_wrong(monkeypatch):
     it = trainer("lenet")
     read = it.totals.read
     monkeypatch.setattr(it.totals, "read", lambda: (read()[0] * 1.001, 0.0))
-    error, bound = networks.step_error(it)
+    error, bound = networks.verify_step(it)
     assert error > bound
 
 
 @pytest.mark.parametrize("name", models.NAMES)
 def test_outputs(name, rng):
     model = models.get(name).build((1, 28, 28)).eval()
-    networks.leave_zero(model, rng)
+    networks.replace_zeros(model, rng)
     x = rng.random((4, 1, 28, 28), dtype=np.float32)
     y = model(Tensor(x)).numpy()
-    error, bound = networks.output_error(model, x, y)
+    error, bound = networks.verify_outputs(model, x, y)
     assert 0 < error <= bound < 1e-4
-    error, bound = networks.output_error(model, x, y * np.float32(1.001))
+    error, bound = networks.verify_outputs(model, x, y * np.float32(1.001))
     assert error > bound
-    error, bound = networks.output_error(model, x, np.where(np.arange(10) == 3, np.nan, y))
+    error, bound = networks.verify_outputs(model, x, np.where(np.arange(10) == 3, np.nan, y))
     assert not error <= bound
 
 
 def test_no_weight_is_left_at_zero(rng):
     model = models.get("lenet").build((1, 28, 28))
     before = model.state_dict()["conv1.weight"]
-    networks.leave_zero(model, rng)
+    networks.replace_zeros(model, rng)
     assert all(weight.any() for weight in model.state_dict().values())
     np.testing.assert_array_equal(model.state_dict()["conv1.weight"], before)
 
@@ -97,8 +95,8 @@ def test_no_weight_is_left_at_zero(rng):
 @pytest.mark.parametrize("module", [training, inference])
 def test_rows(bench, module, monkeypatch):
     monkeypatch.setattr(training, "IMAGES", 300)
-    rows = list(module.rows(bench))
-    assert len(rows) == module.count(bench) == len({row.key for row in rows})
+    rows = [task() for task in module.tasks(bench)]
+    assert len(rows) == len({row.key for row in rows}) == 4
     for row in rows:
         assert row.ok
         assert row.seconds is not None
@@ -107,51 +105,37 @@ def test_rows(bench, module, monkeypatch):
         assert row.value == pytest.approx(size / row.seconds.median)
         assert row.flop
         assert row.share
-        for peer in row.baselines.values():
-            assert peer.seconds is not None
-            assert peer.value == pytest.approx(size / peer.seconds.median)
-            assert peer.ratio is not None
+        for result in row.baselines.values():
+            assert result.seconds is not None
+            assert result.value == pytest.approx(size / result.seconds.median)
+            assert result.ratio is not None
         assert set(row.baselines) == set(INSTALLED)
 
 
 def test_all_batch_sizes_and_what_a_user_gets_unless_told_otherwise(hasty):
     bench = Bench(Options(suite="mnist"))
-    assert training.count(bench) == 4 * (6 + 1)
+    assert len(training.trainings(bench)) == 4 * (6 + 1)
     sizes = [32, 64, 128, 256, 512, 1024]
-    of_cnn = [(c.batch_size, c.optimizer) for c in training.cases(bench) if c.model == "cnn"]
+    of_cnn = [(c.batch_size, c.optimizer) for c in training.trainings(bench) if c.model == "cnn"]
     assert of_cnn == [(size, "sgd") for size in sizes] + [(64, "adam")]
 
 
 def test_a_model_that_is_wrong_is_not_timed(bench, monkeypatch):
-    monkeypatch.setattr(networks, "step_error", lambda trainer: (1.0, 0.5))
+    monkeypatch.setattr(networks, "verify_step", lambda trainer: (1.0, 0.5))
     monkeypatch.setattr(training, "IMAGES", 300)
-    row = next(training.rows(bench))
+    row = training.tasks(bench)[0]()
     assert row.ok is False
     assert row.seconds is None
     assert row.value is None
 
 
-def test_steps_that_are_timed_together(bench, monkeypatch):
-    """As on a GPU, where a row is of 20 steps and says what one takes."""
-    monkeypatch.setattr(training, "IMAGES", 300)
-    monkeypatch.setattr(bench.watch, "on_gpu", True)
+def test_on_a_gpu_many_steps_are_timed_as_one(bench, monkeypatch):
+    images = networks.random_images(bench.rng, 64)
     steps = []
-
-    def measured(row: Any, prepare: Any, *_: Any) -> Any:
-        work: Work = prepare()
-        monkeypatch.setattr(Trainer, "train_on", lambda self, images, labels: steps.append(1))
-        work.run()
-        row.seconds, row.floor, row.share = Seconds(2.0, 1.8, 2.2, 1.0), 0.2, 0.1
-        return row
-
-    monkeypatch.setattr(bench, "guarded", measured)
-    row = next(training.rows(bench))
-    assert len(steps) == 20
-    assert row.seconds == Seconds(0.1, 0.09, pytest.approx(0.11), 0.05)
-    assert row.floor == 0.01
-    assert row.share == 0.1
-    assert row.value == 32 / 0.1
-    assert row.flop == networks.step_flop(models.get("softmax").build((1, 28, 28)), 32)
+    for on_gpu in (False, True):
+        monkeypatch.setattr(bench.watch, "on_gpu", on_gpu)
+        steps.append(training.work(bench, training.Training("softmax", 32), images).steps)
+    assert steps == [1, 20]
 
 
 @pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
@@ -159,13 +143,15 @@ def test_steps_that_are_timed_together(bench, monkeypatch):
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])
 def test_pytorchs_step_does_the_same(bench, optimizer, layout):
     """Ten steps on one batch of everything: the order of the images does not matter."""
-    case = training.Case("lenet", 64, optimizer)
     data = networks.random_images(np.random.default_rng(0), 64)
+    momentum = 0.9 if optimizer == "sgd" else None
     ours = networks.make_trainer(
-        "lenet", Splits(data), "cpu", batch_size=64, schedule="constant", **case.options
+        "lenet", Splits(data), "cpu", batch_size=64, schedule="constant", learning_rate=1e-3,
+        optimizer=optimizer, momentum=momentum,
+    )  # fmt: skip
+    theirs = bench.torch.training(
+        ours.model, data, layout, batch_size=64, optimizer=optimizer, learning_rate=1e-3
     )
-    peer = bench.baselines["torch"]
-    theirs = training.torch_training(peer, ours.model, data, case, layout)
     for step in range(10):
         ours.train_on(*ours.loader.batch(step, 0))
         theirs.step()
@@ -173,3 +159,12 @@ def test_pytorchs_step_does_the_same(bench, optimizer, layout):
     start = models.get("lenet").build((1, 28, 28)).state_dict()["conv1.weight"]
     now = ours.model.state_dict()["conv1.weight"]
     assert np.linalg.norm(weight - now) < 1e-3 * np.linalg.norm(now - start)
+
+
+@pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
+def test_only_a_convolution_sees_the_layout_of_images(bench):
+    def layouts(name: str) -> list[str]:
+        return list(bench.torch_networks(models.get(name), lambda torch, layout: print))
+
+    assert layouts("cnn") == ["contiguous", "channels_last"]
+    assert layouts("mlp") == ["contiguous"]

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from gpucnn.bench import memory, operations
-from gpucnn.bench.record import Record, Row
+from gpucnn.bench import operations, session
+from gpucnn.bench.record import BenchRow, Record
+from gpucnn.bench.session import Work
 from gpucnn.errors import MissingExtraError
 
 QUICK = ("--suite", "quick", "--device", "cpu", "--baseline", "none", "--seconds", 0)
@@ -23,22 +24,26 @@ RECORD = "found.json"
 @pytest.fixture
 def bench(run, hasty, monkeypatch):
     """`gpucnn bench ops` of three operations."""
-    every = operations._cases
+    every = operations.operations
     some = {"matmul", "relu backward", "gather"}
-    monkeypatch.setattr(operations, "_cases", lambda b: [c for c in every(b) if c.name in some])
+    monkeypatch.setattr(
+        operations, "operations", lambda suite: [each for each in every(suite) if each.name in some]
+    )
     return lambda *args: run("bench", "ops", *QUICK, *args)
 
 
 @pytest.fixture
 def wrong(monkeypatch):
-    """The matrix product is wrong."""
+    """The matrix product is wrong in float32."""
     from gpucnn import backend as backends
 
     backend = backends.get("cpu")
     right = type(backend)._matmul
-    monkeypatch.setattr(
-        type(backend), "_matmul", lambda self, *args: 1.001 * right(self, *args), raising=True
-    )
+
+    def matmul(self: Any, a: Any, *args: Any) -> Any:
+        return right(self, a, *args) * a.dtype.type(1.001 if a.dtype == "float32" else 1)
+
+    monkeypatch.setattr(type(backend), "_matmul", matmul)
 
 
 def altered(path: Path, **changes: Any) -> None:
@@ -114,6 +119,16 @@ def test_no_verify(bench, wrong):
     assert bench("--no-verify").code == 0
 
 
+def test_float64_on_the_cpu_is_what_others_are_compared_with(bench):
+    result = bench("--dtype", "float64", "--json")
+    assert result.code == 0
+    rows = [event for event in result.events if event["event"] == "row"]
+    assert [(row["name"], row["ok"]) for row in rows] == [("matmul", None), ("relu backward", None)]
+    assert all(row["seconds"]["median"] > 0 for row in rows)
+    assert "float64 on the CPU" in result.err
+    assert "float64 on the CPU" not in bench("--dtype", "float64", "--no-verify").err
+
+
 def test_the_simulator_does_not_time(run, bench, gpu):
     if gpu.name != "sim":
         pytest.skip("there is a GPU, which does time")
@@ -159,7 +174,7 @@ def test_slower_than_it_may_be(bench):
 
 def test_a_row_that_is_lost_fails_the_gate(bench, monkeypatch):
     assert bench("--save", RECORD).code == 0
-    monkeypatch.setattr(memory, "available", lambda: 50_000)
+    monkeypatch.setattr(session, "free_memory", lambda: 50_000)
     result = bench("--compare", RECORD)
     assert result.code == 0
     assert "gather 8x1x28x28: skipped: needs" in result.out
@@ -184,7 +199,7 @@ def never(*args: Any) -> Any:
 @pytest.fixture
 def nothing_measured(monkeypatch):
     """Bad input is told before anything is measured."""
-    monkeypatch.setattr("gpucnn.bench.operations.rows", never)
+    monkeypatch.setattr(session.Bench, "run", never)
 
 
 @pytest.mark.usefixtures("nothing_measured")
@@ -235,7 +250,7 @@ def test_only_operations_have_a_roofline(run, hasty, monkeypatch, kind):
     [
         ({"format": 99}, 4, "its format is 99"),
         ({"machine": {"device": "cpu", "cpu": "Z80"}}, 2, "cpu was Z80"),
-        ({"rows": "none"}, 4, "not a whole record"),
+        ({"rows": "none"}, 4, "is not a record"),
     ],
 )
 def test_records_that_cannot_be_compared(bench, changes, code, said):
@@ -276,7 +291,7 @@ def test_a_folder_that_may_not_be_written(bench, tmp_path):
 
 
 def test_a_shape_that_does_not_fit(bench, monkeypatch):
-    monkeypatch.setattr(memory, "available", lambda: 50_000)
+    monkeypatch.setattr(session, "free_memory", lambda: 50_000)
     result = bench("--json")
     assert result.code == 0
     skipped = [row["skipped"] for row in result.events[1:-1]]
@@ -287,15 +302,12 @@ def test_a_shape_that_does_not_fit(bench, monkeypatch):
 
 
 def test_ctrl_c_keeps_what_was_measured(bench, monkeypatch):
-    every = operations.rows
+    every = operations.tasks
 
-    def interrupted(b: Any) -> Any:
-        for number, row in enumerate(every(b)):
-            if number == 2:
-                raise KeyboardInterrupt
-            yield row
+    def interrupt() -> None:
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(operations, "rows", interrupted)
+    monkeypatch.setattr(operations, "tasks", lambda b: [*every(b)[:2], interrupt])
     result = bench("--save", RECORD, "--json")
     assert result.code == 130
     assert result.events[-1]["kind"] == "interrupted"
@@ -309,11 +321,14 @@ def test_ctrl_c_keeps_what_was_measured(bench, monkeypatch):
 
 
 def test_an_error_keeps_it_too(bench, monkeypatch):
-    def failing(b: Any) -> Any:
-        yield b.measure(Row("ops", "a", "b"), lambda: None)
+    def fail() -> None:
         raise OSError(5, "the machine burns")
 
-    monkeypatch.setattr(operations, "rows", failing)
+    def tasks(b: Any) -> Any:
+        row = BenchRow("ops", "a", "b")
+        return [lambda: b.measure(row, Work(lambda: None)), fail]
+
+    monkeypatch.setattr(operations, "tasks", tasks)
     result = bench("--save", RECORD)
     assert result.code == 1
     assert "the machine burns" in result.err
@@ -375,8 +390,8 @@ def test_help_names_every_flag_of_the_group(run):
 
 
 def test_a_machine_that_is_not_at_rest(bench, monkeypatch):
-    monkeypatch.setattr("gpucnn.bench.others.Others.share", lambda self: 0.34)
-    assert "other processes took 34% of the CPUs' time" in bench("--save", RECORD).err
+    monkeypatch.setattr("gpucnn.bench.machine.CpuContention.fraction", lambda self: 0.34)
+    assert "other processes used 34% of the CPUs' time" in bench("--save", RECORD).err
     assert Record.load(RECORD).others == 0.34
-    monkeypatch.setattr("gpucnn.bench.others.Others.share", lambda self: None)
+    monkeypatch.setattr("gpucnn.bench.machine.CpuContention.fraction", lambda self: None)
     assert "other processes" not in bench().err

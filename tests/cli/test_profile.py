@@ -38,7 +38,7 @@ def test_profile(profile: Any) -> None:
     result = profile("--model", "lenet", "-b", 8, "--device", "cpu")
     assert result.code == 0
     assert result.out.startswith("a training step of lenet: 8 images, adam, on cpu")
-    assert "\nwhole step " in result.out
+    assert "\n  whole step " in result.out
     assert max(map(len, result.out.splitlines())) <= 80
 
 
@@ -149,7 +149,7 @@ def test_a_missing_matplotlib_is_said_first(
 def test_a_batch_that_memory_is_too_small_for(
     unmeasured: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpucnn.bench.memory.available", lambda: 10**9)
+    monkeypatch.setattr("gpucnn.bench.profiler.free_memory", lambda: 10**9)
     result = unmeasured("-b", 10**4, "--device", "cpu")
     assert result.code == 1
     # Its images and the outputs of its layers, 204 kB an image; nothing of it is tried.

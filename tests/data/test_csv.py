@@ -57,7 +57,7 @@ def write(path: Path, text: str, encoding: str = "utf-8") -> Path:
         "kind,a,b,c,d,label\nx,0,1,2,255,3\nx,4,5,6,7,9\n".replace("kind,", "id,"),
     ],
 )
-def test_labelled_table(tmp_path: Path, text: str) -> None:
+def test_labeled_table(tmp_path: Path, text: str) -> None:
     table = read_table(write(tmp_path / "train.csv", text))
     assert table.labels is not None
     assert table.labels.tolist() == [3, 9]
@@ -364,7 +364,7 @@ def test_odd_text(tmp_path: Path, content: bytes, message: str | None) -> None:
 
 
 def test_a_prediction_needs_no_labels(tmp_path: Path) -> None:
-    known = Known(pixels=4, labelled=False)
+    known = Known(pixels=4, labeled=False)
     for text, ids in (
         ("label,p0,p1,p2,p3\n,0,1,2,255\n,4,5,6,7\n", None),
         ("label,p0,p1,p2,p3\n-1,0,1,2,255\n-1,4,5,6,7\n", None),

@@ -109,7 +109,7 @@ def test_names_of_parts(
     assert not found.notes
 
 
-@pytest.mark.parametrize("stranger", ["extra", "unlabelled", "Train2", "cat"])
+@pytest.mark.parametrize("stranger", ["extra", "unlabeled", "Train2", "cat"])
 def test_a_folder_beside_the_parts_is_refused(tmp_path: Path, stranger: str) -> None:
     for name in ("train/a", "train/b", "test/a", f"{stranger}/a"):
         save(tmp_path / name / "x.png", 1)
@@ -250,7 +250,7 @@ def test_all_pictures_of_a_folder_where_labels_do_not_matter(pets: Path) -> None
     save(pets / "stray.png", 1)
     save(pets / "test" / "deep" / "x.png", 1)
     (pets / "notes.txt").write_text("")
-    found = read(pets, labelled=False)
+    found = read(pets, labeled=False)
     (part,) = found.parts
     assert part.labels is None
     assert len(part.images) == 7

@@ -16,9 +16,9 @@ from gpucnn.errors import DataError, UsageError
 CSV = "label," + ",".join(f"pixel{i}" for i in range(4)) + "\n"
 
 
-def write_csv(path: Path, count: int, labelled: bool = True) -> None:
-    rows = [[*([i % 10] if labelled else []), i, 1, 2, 3] for i in range(count)]
-    header = CSV if labelled else CSV.removeprefix("label,")
+def write_csv(path: Path, count: int, labeled: bool = True) -> None:
+    rows = [[*([i % 10] if labeled else []), i, 1, 2, 3] for i in range(count)]
+    header = CSV if labeled else CSV.removeprefix("label,")
     path.write_text(header + "".join(",".join(map(str, row)) + "\n" for row in rows))
 
 
@@ -96,7 +96,7 @@ def test_a_path_is_not_looked_for_in_a_data_dir(
 
 def test_kaggle_folder(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", 20)
-    write_csv(tmp_path / "test.csv", 7, labelled=False)
+    write_csv(tmp_path / "test.csv", 7, labeled=False)
     splits = load(tmp_path)
     assert splits.validation is not None
     assert splits.test is not None

@@ -17,16 +17,16 @@ pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
 
 
-def pixels_of(png: bytes, colour: str) -> np.ndarray:
-    """Where the picture has this colour."""
+def pixels_of(png: bytes, color: str) -> np.ndarray:
+    """Where the picture has this color."""
     picture = np.asarray(Image.open(io.BytesIO(png)).convert("RGB"))
-    wanted = [int(colour[i : i + 2], 16) for i in (1, 3, 5)]
+    wanted = [int(color[i : i + 2], 16) for i in (1, 3, 5)]
     return (picture == wanted).all(axis=2)
 
 
-def lengths(png: bytes, colour: str) -> list[int]:
-    """Pixels of the colour in a line of each bar, from top to bottom; not in the small key."""
-    lines = pixels_of(png, colour).sum(axis=1)
+def lengths(png: bytes, color: str) -> list[int]:
+    """Pixels of the color in a line of each bar, from top to bottom; not in the small key."""
+    lines = pixels_of(png, color).sum(axis=1)
     bars = np.split(lines, np.flatnonzero(lines == 0))
     return [int(bar.max()) for bar in bars if len(bar) > 20]
 
@@ -41,10 +41,10 @@ def test_bars_are_as_long_as_the_times() -> None:
     assert backward == pytest.approx([2 * a, 3 * a], abs=4)
 
 
-def test_the_floor_is_marked() -> None:
-    def mark(floor: float) -> float:
-        png = draw([Bar("a", 0.04, 0.06, floor), Bar("b", 0.1, 0.1, 0.0)], 0.3, "a step")
-        found = pixels_of(png, profile._FLOOR)
+def test_the_roofline_time_is_marked() -> None:
+    def mark(roofline: float) -> float:
+        png = draw([Bar("a", 0.04, 0.06, roofline), Bar("b", 0.1, 0.1, 0.0)], 0.3, "a step")
+        found = pixels_of(png, profile._ROOFLINE)
         columns = np.flatnonzero(found[: len(found) // 2].sum(axis=0) > 40)
         assert 1 <= len(columns) <= 8
         return float(columns.mean())

@@ -12,7 +12,7 @@ from gpucnn.plots.roofline import Point, draw
 
 POINTS = [
     Point("conv2d forward", 1e9, 1e7, 0.02),
-    Point("conv2d forward", 1e9, 1e7, 0.01, rival=True),
+    Point("conv2d forward", 1e9, 1e7, 0.01, baseline=True),
     Point("conv2d bias relu", 2e9, 1e7, 0.03),
     Point("adam", 1e6, 1e7, 0.001),
 ]
@@ -57,7 +57,7 @@ def test_the_roof_has_its_ridge_where_both_ceilings_meet(figure):
 
 
 def test_names_are_told_apart(figure):
-    """One entry a name, one colour a family, hollow for the rival."""
+    """One entry a name, one color a family, hollow for the baseline."""
     drawn = figure([*POINTS, *(Point(f"family{i} x", 1e6, 1e6, 1.0) for i in range(25))])
     (legend,) = drawn.legends
     labels = [text.get_text() for text in legend.get_texts()]

@@ -13,7 +13,7 @@ from gpucnn import backend, data, keras, nn
 from gpucnn.errors import DataError, DivergedError, DtypeError, SignatureError, UsageError
 from gpucnn.training import Callback, SavedModel, TrainConfig, evaluate, fit
 from gpucnn.training.description import Description
-from gpucnn.training.run_data import LabelledPart
+from gpucnn.training.run_data import LabeledPart
 
 X = np.linspace(0, 1, 40, dtype=np.float32).reshape(8, 5)
 Y = np.arange(8, dtype=np.int32) % 2
@@ -174,7 +174,7 @@ def saved(**described: Any) -> SavedModel:
 
 def test_evaluate_takes_what_dataset_gives() -> None:
     dataset = data.Dataset("toy", PIXELS, np.arange(6) % 3, 3, ["a", "b", "c"])
-    part = LabelledPart(dataset, "test", "", [])
+    part = LabeledPart(dataset, "test", "", [])
     assert saved().evaluate(part) == saved().evaluate(dataset)
     assert saved().report(part).loss == saved().evaluate(dataset)["loss"]
 

@@ -1,4 +1,4 @@
-"""Shapes of convolutions in use: DeepBench's training sets (Baidu, 2016), and those of MNIST nets.
+"""Convolutions in use: DeepBench's training sets (Baidu, 2016), and those of MNIST networks.
 
 A line is a group, its batch sizes, and its shapes: height and width of the image, channels ->
 filters, window, padding and stride.
@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from gpucnn.errors import choose
+from gpucnn.shapes import conv2d_geometry
+
+Shape = tuple[int, int, int, int]
 
 
-@dataclass(frozen=True)
-class Convolution:
-    """One convolution; `name` is unique with the batch size N."""
+class Convolution(NamedTuple):
+    """Images (N, C, H, W) under filters (F, C, KH, KW)."""
 
     group: str
     N: int
@@ -29,34 +31,31 @@ class Convolution:
     padding: int
 
     @property
+    def shape(self) -> str:
+        """All but the batch size, as in "28x28 1->32 3x3 p0 s1"."""
+        sizes = f"{self.H}x{self.W} {self.C}->{self.F} {self.KH}x{self.KW}"
+        return f"{sizes} p{self.padding} s{self.stride}"
+
+    @property
     def name(self) -> str:
-        """As in: N64 28x28 1->32 3x3 p0 s1"""
-        return f"N{self.N} {self.without_batch}"
+        """As in "N64 28x28 1->32 3x3 p0 s1"."""
+        return f"N{self.N} {self.shape}"
 
     @property
-    def without_batch(self) -> str:
-        return (
-            f"{self.H}x{self.W} {self.C}->{self.F} {self.KH}x{self.KW} "
-            f"p{self.padding} s{self.stride}"
-        )
-
-    @property
-    def x_shape(self) -> tuple[int, int, int, int]:
+    def x_shape(self) -> Shape:
         return self.N, self.C, self.H, self.W
 
     @property
-    def w_shape(self) -> tuple[int, int, int, int]:
+    def w_shape(self) -> Shape:
         return self.F, self.C, self.KH, self.KW
 
     @property
-    def y_shape(self) -> tuple[int, int, int, int]:
-        s, p = self.stride, self.padding
-        OH, OW = (self.H + 2 * p - self.KH) // s + 1, (self.W + 2 * p - self.KW) // s + 1
-        return self.N, self.F, OH, OW
+    def y_shape(self) -> Shape:
+        return conv2d_geometry(self.x_shape, self.w_shape, self.stride, self.padding).y_shape
 
     @property
     def flop(self) -> int:
-        """Of one of the three passes: a multiplication and an addition count as two."""
+        """Operations of one of the three passes; a multiply-add counts as two."""
         N, F, OH, OW = self.y_shape
         return 2 * N * F * OH * OW * self.C * self.KH * self.KW
 
@@ -75,6 +74,7 @@ Speaker 16: 161x700 1->64 5x5 p1 s2; 80x350 64->64 3x3; 40x175 128->128 3x3; 20x
 """  # noqa: E501
 
 _SHAPE = re.compile(r"(\d+)x(\d+) (\d+)->(\d+) (\d+)x(\d+)(?: p(\d+))?(?: s(\d+))?")
+_SAME = {1: 0, 3: 1, 5: 2}  # the padding of a window that keeps the size of the image
 
 
 def _parse() -> Iterator[Convolution]:
@@ -86,28 +86,28 @@ def _parse() -> Iterator[Convolution]:
                 match = _SHAPE.fullmatch(shape)
                 assert match is not None, shape
                 H, W, C, F, KH, KW = map(int, match.groups()[:6])
-                padding = {1: 0, 3: 1, 5: 2}.get(KH) if match[7] is None else int(match[7])
-                assert padding is not None, shape
+                padding = _SAME[KH] if match[7] is None else int(match[7])
                 yield Convolution(group, N, C, H, W, F, KH, KW, int(match[8] or 1), padding)
 
 
 _ALL = tuple(_parse())
-SHAPES = tuple(shape for shape in _ALL if shape.group != "quick")
+CONVOLUTIONS = tuple(each for each in _ALL if each.group != "quick")
 SUITES = ("mnist", "deepbench", "quick")
 
 
-def suite(name: str) -> tuple[Convolution, ...]:
-    """The shapes of a suite: what counts most comes first, for a run that is cut short.
+def suite(name: str) -> list[Convolution]:
+    """The convolutions of a suite, the most important first, in case the call is interrupted.
 
-    "deepbench" is all of `SHAPES`: MNIST's, then each with its largest batch, then the rest.
+    "deepbench" is all of `CONVOLUTIONS`: those of MNIST, the others with their largest batch, the
+    rest.
 
     Raises:
         UsageError: there is no such suite.
     """
     choose(dict.fromkeys(SUITES), name, "suite")
     if name != "deepbench":
-        return tuple(shape for shape in _ALL if shape.group.lower() == name)
+        return [each for each in _ALL if each.group.lower() == name]
     largest: dict[str, int] = {}
-    for shape in SHAPES:
-        largest[shape.without_batch] = max(largest.get(shape.without_batch, 0), shape.N)
-    return tuple(sorted(SHAPES, key=lambda s: (s.group != "MNIST", largest[s.without_batch] > s.N)))
+    for each in CONVOLUTIONS:
+        largest[each.shape] = max(largest.get(each.shape, 0), each.N)
+    return sorted(CONVOLUTIONS, key=lambda s: (s.group != "MNIST", largest[s.shape] > s.N))

@@ -1,9 +1,9 @@
-"""The training of `gpucnn train` as one writes it in PyTorch, to be measured beside it.
+"""The training of `gpucnn train`, written in PyTorch, to be timed beside it.
 
     python torch_train.py --data-dir MNIST --model cnn --batch-size 128 --limit-batches 100
 
-It knows nothing of gpucnn. The images lie on the device as uint8, a batch is gathered there, Adam
-is fused, and the learning rate follows a cosine to zero: the same job with the same numbers.
+It does not use gpucnn. The images are on the device as uint8, a batch is gathered there, Adam is
+fused, and the learning rate follows a cosine to zero: the same job with the same numbers.
 """
 
 from __future__ import annotations
@@ -106,11 +106,11 @@ class Training:
         self.step_count += 1
 
     def prepare(self, images: torch.Tensor) -> torch.Tensor:
-        """uint8 images as what the network takes: float32 in [0, 1]."""
+        """uint8 images as input of the network: float32 in [0, 1]."""
         return (images.float() / 255).contiguous(memory_format=self.order)
 
     def accuracy(self, images: torch.Tensor, labels: torch.Tensor, batch_size: int = 256) -> float:
-        """The share of images classified rightly, in evaluation mode."""
+        """The fraction of images that are classified correctly, in evaluation mode."""
         self.network.eval()
         with torch.inference_mode():
             batches = zip(images.split(batch_size), labels.split(batch_size), strict=True)

@@ -1,0 +1,105 @@
+"""The tables and the progress of benchmarks on a terminal."""
+
+from __future__ import annotations
+
+import io
+import sys
+from collections.abc import Sequence
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from gpucnn.bench import report
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.tables import Table
+from gpucnn.cli.output import Console
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+
+def text(tables: Sequence[Table]) -> str:
+    """Tables in 80 columns; tables with the same header show it once."""
+    from rich.console import Console as Terminal
+    from rich.padding import Padding
+    from rich.table import Table as Grid
+
+    terminal = Terminal(
+        file=io.StringIO(), width=80, color_system=None, highlight=False, markup=False, emoji=False
+    )
+    for header, group in groupby(tables, key=lambda table: table.header):
+        alike = list(group)
+        cells = [line[1:] for table in alike for line in table.lines]
+        widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+        for table in alike:
+            grid = Grid(
+                box=None, padding=(0, 0, 0, 1), pad_edge=False, expand=True,
+                show_header=table is alike[0],
+            )  # fmt: skip
+            grid.add_column(overflow="fold", ratio=1)
+            for name, width in zip(header, widths, strict=True):
+                # A column without a name holds bars.
+                justify = "right" if name else "left"
+                grid.add_column(name, width=width, justify=justify, no_wrap=True)  # type: ignore[arg-type]
+            grid.add_row(table.title)
+            for label, *line in table.lines:
+                grid.add_row(Padding(label, (0, 0, 0, 2)), *line)
+            terminal.print(grid)
+            for note in table.notes:
+                terminal.print(Padding(note, (0, 0, 0, 2)))
+        terminal.print()
+    printed: str = terminal.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in printed.rstrip().splitlines())
+
+
+class RowProgress:
+    """A bar on a terminal, a line for each row elsewhere; nothing with --quiet.
+
+    Attributes:
+        total: rows that there will be.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.total: int | None = None
+        self._bar: Progress | None = None
+        self._task: TaskID
+
+    def __enter__(self) -> RowProgress:
+        if not self.console.quiet and sys.stderr is not None and sys.stderr.isatty():
+            self._bar = _make_bar()
+            self._task = self._bar.add_task("", total=None)
+            self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def now(self, what: str) -> None:
+        """Show what is being measured."""
+        if self._bar is not None:
+            self._bar.update(self._task, description=what[:38], total=self.total)
+
+    def row(self, row: BenchRow) -> None:
+        """Show a row that was measured."""
+        line = report.line(row)
+        if self._bar is None:
+            self.console.note(line)
+        else:
+            self._bar.console.print(line, highlight=False, markup=False)
+            self._bar.advance(self._task)
+
+
+def _make_bar() -> Progress:
+    from rich.console import Console as Terminal
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import TimeElapsedColumn as Elapsed
+
+    return Progress(
+        TextColumn("{task.description:38}", markup=False),
+        BarColumn(bar_width=14),
+        MofNCompleteColumn(),
+        Elapsed(),
+        console=Terminal(stderr=True),
+        transient=True,
+    )
