@@ -8,6 +8,7 @@ time. Arrays go in and come out as NumPy float64.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -202,35 +203,37 @@ def bias_grad(grad_y: Any) -> Array:
 # --- pooling ------------------------------------------------------------------------------
 
 
-def _pool_windows(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> Any:
-    """(oh, ow, the window's positions inside the image in row-major order)."""
-    H, W = x_shape[2:]
-    kh, kw = as_pair(kernel)
-    sh, sw = as_pair(kernel if stride is None else stride)
-    rows, columns = sides(padding, (H, W), (kh, kw), (sh, sw))
-    for oh in range(output_size(H, kh, sh, rows, 1)):
-        for ow in range(output_size(W, kw, sw, columns, 1)):
-            yield (
-                oh,
-                ow,
-                [
-                    (h, w)
-                    for h in range(oh * sh - rows[0], oh * sh - rows[0] + kh)
-                    for w in range(ow * sw - columns[0], ow * sw - columns[0] + kw)
-                    if 0 <= h < H and 0 <= w < W
-                ],
-            )
+def _pool_axes(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> list[tuple[int, ...]]:
+    """(size, kernel, stride, padding before, padding after) of height and width."""
+    kernel = as_pair(kernel)
+    stride = kernel if stride is None else as_pair(stride)
+    around = sides(padding, x_shape[2:], kernel, stride)
+    return [
+        (size, k, s, *before_after)
+        for size, k, s, before_after in zip(x_shape[2:], kernel, stride, around, strict=True)
+    ]
 
 
 def pool_shape(x_shape: Any, kernel: Any, stride: Any = None, padding: Any = 0) -> tuple[int, ...]:
     """The shape of a pooling's output."""
-    positions = list(_pool_windows(x_shape, kernel, stride, padding))
-    OH = 1 + max((oh for oh, _, _ in positions), default=-1)
-    OW = 1 + max((ow for _, ow, _ in positions), default=-1)
-    return (*x_shape[:2], OH, OW)
+    image = (
+        output_size(size, k, s, (before, after), 1)
+        for size, k, s, before, after in _pool_axes(x_shape, kernel, stride, padding)
+    )
+    return (*x_shape[:2], *image)
 
 
-def _winner(plane: Array, window: list[Pair]) -> Pair:
+def _pool_windows(x_shape: Any, kernel: Any, stride: Any, padding: Any) -> Any:
+    """(oh, ow, the window's positions inside the image in row-major order)."""
+    OH, OW = pool_shape(x_shape, kernel, stride, padding)[2:]
+    (H, kh, sh, top, _), (W, kw, sw, left, _) = _pool_axes(x_shape, kernel, stride, padding)
+    for oh, ow in np.ndindex(OH, OW):
+        rows = range(max(oh * sh - top, 0), min(oh * sh - top + kh, H))
+        columns = range(max(ow * sw - left, 0), min(ow * sw - left + kw, W))
+        yield oh, ow, list(itertools.product(rows, columns))
+
+
+def _argmax(plane: Array, window: list[Pair]) -> Pair:
     """The first NaN, or else the first maximum, in row-major order."""
     best = window[0]
     for position in window:
@@ -246,7 +249,7 @@ def max_pool2d_forward(x: Any, kernel: Any, *, stride: Any = None, padding: Any 
     y = np.zeros(pool_shape(x.shape, kernel, stride, padding))
     for oh, ow, window in _pool_windows(x.shape, kernel, stride, padding):
         for n, c in np.ndindex(x.shape[:2]):
-            y[n, c, oh, ow] = x[n, c][_winner(x[n, c], window)]
+            y[n, c, oh, ow] = x[n, c][_argmax(x[n, c], window)]
     return y
 
 
@@ -258,7 +261,7 @@ def max_pool2d_backward(
     grad_x = np.zeros(x.shape)
     for oh, ow, window in _pool_windows(x.shape, kernel, stride, padding):
         for n, c in np.ndindex(x.shape[:2]):
-            grad_x[n, c][_winner(x[n, c], window)] += grad_y[n, c, oh, ow]
+            grad_x[n, c][_argmax(x[n, c], window)] += grad_y[n, c, oh, ow]
     return grad_x
 
 
