@@ -15,10 +15,8 @@ from gpucnn.errors import ShapeError, UsageError
 from gpucnn.functions import convolution
 from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
-from gpucnn.nn.foreign import LAYERS
 from gpucnn.nn.module import Module, Parameter, Shape
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
-from gpucnn.spelling import explained
 
 _FLATTEN = "put Flatten() before it"
 
@@ -126,31 +124,34 @@ class Dense(WeightedLayer):
         return 2 * x_shape[1] * math.prod(y_shape)
 
 
-@explained(LAYERS)
-def Linear(
-    in_features: int,
-    out_features: int,
-    *,
-    activation: str | None = None,
-    use_bias: bool = True,
-    kernel_initializer: str | initializers.Initializer = "glorot_uniform",
-    bias_initializer: str | initializers.Initializer = "zeros",
-    name: str | None = None,
-) -> Dense:
-    """A `Dense` by both of its sizes, as in PyTorch: x (N, in_features) -> (N, out_features).
+class Linear(Dense):
+    """A `Dense` made by both of its sizes, as in PyTorch: (N, in_features) -> (N, out_features).
 
-    It is Dense(out_features, input_shape=(in_features,)), so `isinstance` takes Dense.
+    It adds this constructor and nothing else: `isinstance(layer, Dense)` is true.
     """
-    input_shape = (arguments.size(in_features, "in_features"),)
-    return Dense(
-        arguments.size(out_features, "out_features"),
-        activation,
-        use_bias=use_bias,
-        kernel_initializer=kernel_initializer,
-        bias_initializer=bias_initializer,
-        input_shape=input_shape,
-        name=name,
-    )
+
+    def __init__(
+        self,
+        in_features: int,
+        out_features: int,
+        *,
+        activation: str | None = None,
+        use_bias: bool = True,
+        kernel_initializer: str | initializers.Initializer = "glorot_uniform",
+        bias_initializer: str | initializers.Initializer = "zeros",
+        name: str | None = None,
+    ) -> None:
+        self.in_features = arguments.size(in_features, "in_features")
+        self.out_features = arguments.size(out_features, "out_features")
+        super().__init__(
+            out_features,
+            activation,
+            use_bias=use_bias,
+            kernel_initializer=kernel_initializer,
+            bias_initializer=bias_initializer,
+            input_shape=(in_features,),
+            name=name,
+        )
 
 
 class Conv2d(WeightedLayer):

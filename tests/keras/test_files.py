@@ -68,16 +68,6 @@ class TestStructure:
         text = json.dumps(files.structure(layer))
         assert tree(files._made(json.loads(text))) == tree(layer)
 
-    def test_a_layer_of_both_sizes(self) -> None:
-        """Files of older versions name it so."""
-        given = {"in_features": 7, "out_features": 5, "activation": "gelu", "use_bias": False}
-        saved = {"class": "Linear", "arguments": {**given, "name": "head"}, "frozen": True}
-        layer = files._made(saved)
-        assert tree(layer) == tree(
-            nn.Dense(5, "gelu", use_bias=False, input_shape=(7,), name="head").freeze()
-        )
-        assert files.structure(layer)["class"] == "Dense"
-
     def test_frozen_layers(self, rows: Any, small: Make, tmp_path: Path) -> None:
         model = small()
         model.layers[0].trainable = False

@@ -50,18 +50,6 @@ class TestDense:
         assert {k: p.shape for k, p in layer.named_parameters().items()} == {"weight": (7, 3)}
         assert layer(ROWS).shape == (5, 3)
 
-    @pytest.mark.parametrize(
-        "options", [{}, {"activation": "tanh", "name": "head", "kernel_initializer": "he_normal"}]
-    )
-    def test_linear_makes_a_dense(self, options):
-        layer = nn.Linear(7, np.int64(3), **options)
-        other = nn.Dense(3, input_shape=(7,), **options)
-        assert type(layer) is nn.Dense
-        assert (layer.units, layer.input_shape, layer.name) == (3, (7,), options.get("name"))
-        np.testing.assert_array_equal(layer(ROWS).numpy(), other(ROWS).numpy())
-        with pytest.raises(ShapeError, match=r"input_shape says \(6,\)"):
-            nn.Linear(6, 3)(ROWS)
-
     def test_an_empty_batch(self, backend):
         assert run(nn.Dense(3), ROWS[:0], backend).shape == (0, 3)
 

@@ -311,7 +311,7 @@ class TestInputShape:
         with pytest.raises(ShapeError) as caught:
             model.build(IMAGE)
         assert caught.value.message == (
-            "dense1 (Dense): the input is (1, 128), input_shape says (100,)"
+            "dense1 (Linear): the input is (1, 128), input_shape says (100,)"
         )
         assert caught.value.fix == "give input_shape=(128,), or leave it out"
 

@@ -19,7 +19,7 @@ LAYERS = {
     name: cls
     for name in nn.__all__
     if inspect.isclass(cls := getattr(nn, name)) and issubclass(cls, nn.Module)
-} | {"Pool2d": nn.layers.Pool2d, "Linear": nn.Linear}
+} | {"Pool2d": nn.layers.Pool2d}
 
 # What people type, as text, and what the error tells them to write.
 CALLS = [
