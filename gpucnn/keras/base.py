@@ -90,7 +90,7 @@ class Base(nn.Sequential):
 
     def forward(self, x: Tensor, logits: bool = False) -> Tensor:
         """The output; with `logits` that of the layers without the final activation."""
-        return self.run(self._logits, x) if logits else super().forward(x)
+        return super().forward(x, self._logits if logits else None)
 
     @property
     def layers(self) -> list[nn.Module]:

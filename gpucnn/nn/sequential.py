@@ -69,11 +69,12 @@ class Sequential(Module):
         self._layers[name] = layer
         self._chain = Chain(self)
 
-    def forward(self, x: Tensor) -> Tensor:
-        return self.run(self._chain, x)
+    def forward(self, x: Tensor, chain: Chain | None = None) -> Tensor:
+        """The output; of a chain of some of the layers, if one is given.
 
-    def run(self, chain: Chain, x: Tensor) -> Tensor:
-        """The output of a chain; while this model is observed, each layer is a call of its own."""
+        While this model is observed, each layer is a call of its own.
+        """
+        chain = chain or self._chain
         observed = local.observers and self.observer is not None
         calls: Sequence[Any] = chain.layers if observed else chain.stages
         with x.backend.quiet_device():  # once, and not for each function
