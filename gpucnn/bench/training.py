@@ -6,7 +6,8 @@ update. PyTorch does the same from the same weights, as data/torch_train.py writ
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Callable
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from gpucnn import models
@@ -43,17 +44,18 @@ def trainings(bench: Bench) -> list[Training]:
 
 def tasks(bench: Bench) -> list[Task]:
     """A row for each training."""
-    images = networks.random_images(bench.rng, IMAGES)
+    # They are drawn by the first row: earlier ones have the same data without a training.
+    images = cache(partial(networks.random_images, bench.rng, IMAGES))
     return [partial(_measure, bench, training, images) for training in trainings(bench)]
 
 
-def _measure(bench: Bench, training: Training, images: Dataset) -> BenchRow:
+def _measure(bench: Bench, training: Training, images: Callable[[], Dataset]) -> BenchRow:
     model = models.get(training.model).build(networks.IMAGE_SHAPE)
     case = f"batch {training.batch_size}" + ", adam" * (training.optimizer == "adam")
     flop = step_flop(model, training.batch_size)
     row = BenchRow("train", training.model, case, "float32", flop=flop)
     held = networks.nbytes(model, training.batch_size)
-    return bench.guarded(row, lambda: work(bench, training, images), held)
+    return bench.guarded(row, lambda: work(bench, training, images()), held)
 
 
 def step_flop(model: Sequential, batch_size: int) -> int:

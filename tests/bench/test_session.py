@@ -195,6 +195,16 @@ def test_noise_is_fresh_and_of_the_dtype(hasty):
     assert (a == again).all()  # the seed's
 
 
+def test_the_seed_gives_the_same_data_in_any_call(hasty):
+    """A wrong row of `bench all` can be looked into by `bench ops` and the seed."""
+    errors = []
+    for kinds in (["ops"], ["ops", "train", "infer", "data"]):
+        bench = Bench(Options(suite="quick", seconds=0, seed=7))
+        errors.append([task().error for task in bench.tasks(kinds)[:8]])
+    assert errors[0] == errors[1]
+    assert len(set(errors[0])) > 4
+
+
 def test_rows_are_in_the_record_as_they_come(bench, monkeypatch):
     class Module:
         @staticmethod
