@@ -207,6 +207,8 @@ class Bench:
             error, bound = work.check()
             row.ok, row.bound = error <= bound, bound
             row.error = error if math.isfinite(error) else None
+        if work.images:
+            row.unit = "images/s"
         if row.ok is False or not self.watch.ticks:
             return row
         calls = {"": work.run, **work.torch}
@@ -220,7 +222,7 @@ class Bench:
             layout = min(times, key=lambda layout: times[layout].median)
             row.baselines["torch"] = beside(ours, times[layout], work.steps, layout)
         if work.images:
-            row.unit, row.value = "images/s", work.images / row.seconds.median
+            row.value = work.images / row.seconds.median
             for name, result in row.baselines.items():
                 assert result.seconds is not None
                 value = work.images / result.seconds.median
