@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 KERAS, OURS = re.findall(
@@ -17,14 +17,7 @@ KERAS, OURS = re.findall(
 
 def run(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
     source = source.replace("keras.datasets.mnist", "keras.datasets.digits")
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", source],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run_python(source, cwd=folder, PATH="", PYTHONWARNINGS="error")
 
 
 def test_lines_that_are_not_marked_are_the_same() -> None:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from processes import run_python
 from selection import slow_except
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,14 +52,7 @@ def with_imports_of_gpucnn(source: str) -> str:
 
 
 def run(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-c", source],
-        cwd=folder,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run_python(source, cwd=folder, PATH="", PYTHONWARNINGS="error")
 
 
 def test_there_is_a_script_for_each_kind() -> None:

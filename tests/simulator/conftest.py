@@ -14,19 +14,24 @@ from gpucnn.errors import DeviceError
 KERNELS = Path(__file__).parent / "kernels"
 
 
-@pytest.fixture(scope="session", autouse=True)
-def object_cache(tmp_path_factory):
+@pytest.fixture(scope="session")
+def object_cache(tmp_path_factory) -> Path:
     """Where this session's compiled kernels are kept."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def settings(object_cache):
+    """The environment, which other tests get back as it was."""
     with pytest.MonkeyPatch.context() as patch:
-        folder = tmp_path_factory.mktemp("cache")
-        patch.setenv("GPUCNN_CACHE_DIR", str(folder))
+        patch.setenv("GPUCNN_CACHE_DIR", str(object_cache))
         for name in ("GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"):
             patch.delenv(name, raising=False)
-        yield folder
+        yield
 
 
-@pytest.fixture(scope="session")
-def compiler(object_cache) -> None:
+@pytest.fixture(scope="module")
+def compiler(settings) -> None:
     """Skips where no kernel can be compiled."""
     try:
         SimulatorLauncher()
@@ -34,7 +39,7 @@ def compiler(object_cache) -> None:
         pytest.skip(str(error))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def simulator(compiler) -> Callable:
     """Makes a SimulatorLauncher that knows the test kernels."""
     launchers = {}
