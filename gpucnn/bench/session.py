@@ -51,6 +51,9 @@ class Options:
         data_dir: the folder of MNIST.
         seconds: time to spend on a call, about.
         seed: of the random data.
+        algorithm: of the CUDA kernels, one of `gpucnn.backend.cuda.algorithms.ALGORITHMS`: only the
+            operations that have it are measured. None: all, each with the algorithm that is chosen
+            for its sizes.
     """
 
     device: str = "cpu"
@@ -61,6 +64,7 @@ class Options:
     data_dir: str | None = None
     seconds: float = 0.5
     seed: int = 0
+    algorithm: str | None = None
 
 
 class Work(NamedTuple):
