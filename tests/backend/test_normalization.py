@@ -56,6 +56,16 @@ def test_eps_is_inside_the_root(backend, rng):
     )
 
 
+def test_a_variance_of_zero_without_eps_gives_no_warning(backend):
+    x, per_channel = np.ones((2, 3, 2, 2), np.float32), np.ones(3, np.float32)
+    there = [backend.asarray(a) for a in (x, per_channel, per_channel)]
+    y, mean, var = backend.batch_norm_forward(*there, eps=0)
+    grads = backend.batch_norm_backward(there[0], there[0], there[1], mean, var, eps=0)
+    for result in (y, grads[0], grads[1]):
+        assert np.isnan(backend.to_numpy(result)).all()
+    np.testing.assert_array_equal(backend.to_numpy(grads[2]), 8)
+
+
 def test_the_variance_of_numbers_far_from_zero(backend, rng):
     """E[x^2] - E[x]^2 in float32 is off by 10 % here."""
     x = (1000 + rng.standard_normal((16, 2, 8, 8))).astype(np.float32)
