@@ -16,6 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
+from gpucnn.nn.module import has_own_forward
 
 Network = Callable[[Tensor], Tensor]
 
@@ -34,6 +35,8 @@ def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
     while layers and _is_open(layers[-1]):
         layers += layers.pop()
     last = layers[-1] if layers else None
+    if last is None or not _is_known(last):
+        return layers, None
     if isinstance(last, Activation):
         return layers[:-1], last.activation
     if isinstance(last, WeightedLayer):
@@ -99,8 +102,7 @@ def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
 
 def _is_known(layer: nn.Module) -> bool:
     """Whether its class tells its last step: it is of this library, and no `Residual`."""
-    library = type(layer).forward.__module__.partition(".")[0]
-    return library == "gpucnn" and not isinstance(layer, nn.Residual)
+    return not has_own_forward(layer) and not isinstance(layer, nn.Residual)
 
 
 def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
