@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -52,7 +51,7 @@ class Dropout(Checks):
 def _check_key(key: Any) -> None:
     words = key.tolist() if isinstance(key, np.ndarray) else key
     is_pair = isinstance(words, (tuple, list)) and len(words) == 2
-    if not is_pair or not all(isinstance(w, Integral) and 0 <= w < 2**32 for w in words):
+    if not is_pair or not all(isinstance(w, (int, np.integer)) and 0 <= w < 2**32 for w in words):
         raise UsageError(
             f"the key of a dropout is {key!r}",
             cause="it is a pair of integers of 32 bits, of a random stream",
