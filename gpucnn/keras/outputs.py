@@ -101,7 +101,7 @@ def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
 
 
 def _is_known(layer: nn.Module) -> bool:
-    """Whether its class tells its last step: it is of this library, and no `Residual`."""
+    """Whether its last step is known: its forward is of this library, and it is no `Residual`."""
     return not has_own_forward(layer) and not isinstance(layer, nn.Residual)
 
 

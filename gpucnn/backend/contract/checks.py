@@ -14,7 +14,7 @@ _FLOATS = "<f4", "<f8"  # one of them in a call; "<": native, which byte-swapped
 
 
 class Checks(Arrays):
-    """Checks that ask the backend which arrays are its own."""
+    """Checks that need to know which arrays are of this backend."""
 
     def _check_owned(self, **arrays: Array | None) -> None:
         for name, array in arrays.items():

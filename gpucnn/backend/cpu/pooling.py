@@ -146,7 +146,7 @@ def _image_chunks(g: Pool2dGeometry) -> list[slice]:
 
 @lru_cache(maxsize=256)
 def _window_counts(g: Pool2dGeometry, count_include_pad: bool) -> Array:
-    """What the sum of each window is divided by, int64 (OH, OW)."""
+    """The divisor of each window's sum, int64 (OH, OW)."""
     if count_include_pad:
         return np.full((g.OH, g.OW), g.KH * g.KW)
     counts = np.zeros((g.OH, g.OW), np.int64)
