@@ -1,4 +1,4 @@
-"""Batch normalisation, dropout and the gather of a batch."""
+"""Batch normalization, dropout and the gather of a batch."""
 
 from __future__ import annotations
 

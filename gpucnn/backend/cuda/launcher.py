@@ -66,7 +66,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        """Uninitialised memory, C-contiguous."""
+        """Uninitialized memory, C-contiguous."""
 
     @abstractmethod
     def address(self, array: Array) -> int:
