@@ -265,6 +265,18 @@ class TestTheModelWithoutItsFinalActivation:
             with pytest.raises(UsageError, match="takes probabilities"):
                 model.evaluate(X, CLASSES)
 
+    def test_of_a_model_that_calls_its_layers_in_its_forward(self) -> None:
+        class Doubled(Sequential):
+            def forward(self, x: Any, **options: Any) -> Any:
+                return 2 * super().forward(x, **options)
+
+        plain, doubled = (
+            kind([dense(), nn.Softmax()]).build((6,), seed=1) for kind in (Sequential, Doubled)
+        )
+        for logits in (False, True):
+            expected = 2 * plain(X, logits=logits).numpy()
+            np.testing.assert_array_equal(doubled(X, logits=logits).numpy(), expected)
+
     def test_takes_images_through_folded_layers(self) -> None:
         body = [nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]
         model = Sequential([*body, dense(activation="softmax")]).build((1, 6, 6))
