@@ -61,8 +61,8 @@ def load(
         raise UsageError(
             f"validation is {validation!r}", fix="give a number of images: a whole number, or 0"
         )
-    kinds = str, os.PathLike
-    expect(name_or_path, kinds, "the data set", f"give {', '.join(NAMES)}, or a path")
+    fix = f"give {', '.join(NAMES)}, or a path"
+    expect(name_or_path, (str, os.PathLike), "the data set", fix)
     name = os.fspath(name_or_path)
     found = find(name, data_dir, reading)
     parts = datasets(found, name)
