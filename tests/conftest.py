@@ -8,6 +8,7 @@ GPUCNN_SIM_SANITIZE says otherwise.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,6 +64,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path in measuring:
             item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """All that the garbage collector need not look at again: it runs often, also in tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
