@@ -13,6 +13,7 @@ import click
 
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.backend.cpu.parallel import set_threads
+from gpucnn.backend.cuda.algorithms import ALGORITHMS
 from gpucnn.bench import baselines, report
 from gpucnn.bench.comparison import Change, check_same_machine, compare, lost, why_lost
 from gpucnn.bench.convolutions import SUITES
@@ -63,6 +64,14 @@ _FLAGS = (
 )
 
 
+_ALGORITHM = _flag(
+    "--algorithm",
+    f"of the CUDA kernels: {', '.join(ALGORITHMS)} [by the sizes]",
+    offer(*ALGORITHMS),
+    metavar="NAME",
+)
+
+
 @click.group("bench", cls=Group)
 def command() -> None:
     """Verify, time, and compare with the roofline and PyTorch.
@@ -79,7 +88,7 @@ def _add(name: str, kinds: tuple[str, ...]) -> None:
         _bench(kinds, console, **flags)
 
     decorated: Callable[..., None] = output_options(measure)
-    for flag in reversed(_FLAGS):
+    for flag in reversed((*_FLAGS, _ALGORITHM) if kinds == ("ops",) else _FLAGS):
         decorated = flag(decorated)
     command.command(name, help=_HELP[name])(decorated)
 
@@ -185,6 +194,7 @@ def _options(flags: dict[str, Any], console: Console) -> Options:
         data_dir=flags["data_dir"],
         seconds=seconds,
         seed=random.randrange(2**32) if seed is None else seed,
+        algorithm=flags.get("algorithm"),
     )
 
 
@@ -218,7 +228,7 @@ def _measure(
         raise Interrupted(
             "interrupted" + kept * bool(save and record.rows), fix=None if save else _KEEP
         ) from None
-    if (record.others or 0) > _CONTENTION:
+    if bench.watch.ticks and (record.others or 0) > _CONTENTION:
         console.note(
             f"note: other processes used {record.others:.0%} of the CPUs' time: the times are "
             "invalid; measure again when the machine is idle"

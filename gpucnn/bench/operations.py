@@ -7,16 +7,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from gpucnn.backend.cuda.algorithms import ALGORITHMS, ALGORITHMS_OF, force_algorithm
 from gpucnn.bench.convolutions import Convolution, Shape, suite
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Work
 from gpucnn.bench.verify import Array, dtype_of, verify
+from gpucnn.errors import UsageError, choose
 from gpucnn.random import stream_key
 
 if TYPE_CHECKING:
@@ -72,14 +75,31 @@ class Operation(NamedTuple):
     torch: Prepare
     nbytes: float = 0
 
+    @property
+    def primitive(self) -> str:
+        """The primitive whose algorithm can be forced: the name without what is fused into it."""
+        if self.name.startswith("matmul"):
+            return "matmul"
+        return self.name.replace("bias relu", "forward").replace(" ", "_")
+
 
 def tasks(bench: Bench) -> list[Task]:
-    """A row for each operation of the suite that the call's dtype has."""
+    """A row for each operation of the suite that the call's dtype and algorithm have.
+
+    Raises:
+        UsageError: an algorithm is forced, and the device has none, or there is no such algorithm.
+    """
     only_float32 = {"gather"}
+    algorithm = bench.options.algorithm
+    if algorithm is not None:
+        choose(dict.fromkeys(ALGORITHMS), algorithm, "algorithm", " (from --algorithm)")
+        with force_algorithm(bench.backend, "conv2d_forward", algorithm):
+            pass  # refuses a device without kernels
     return [
         partial(_measure, bench, operation)
         for operation in operations(bench.options.suite)
         if bench.options.dtype == "float32" or operation.name not in only_float32
+        if algorithm is None or algorithm in ALGORITHMS_OF.get(operation.primitive, ())
     ]
 
 
@@ -87,7 +107,14 @@ def _measure(bench: Bench, operation: Operation) -> BenchRow:
     dtype = bench.options.dtype
     nbytes = operation.values * np.dtype(dtype).itemsize + operation.nbytes
     row = BenchRow("ops", operation.name, operation.case, dtype, operation.flop, nbytes)
-    return bench.guarded(row, lambda: work(bench, operation))
+    algorithm = bench.options.algorithm
+    if algorithm is None:
+        return bench.guarded(row, lambda: work(bench, operation))
+    with force_algorithm(bench.backend, operation.primitive, algorithm):
+        try:
+            return bench.guarded(row, lambda: work(bench, operation))
+        except UsageError as error:  # the algorithm does not take these sizes or this dtype
+            return replace(row, skipped=error.message)
 
 
 def work(bench: Bench, operation: Operation) -> Work:

@@ -51,6 +51,9 @@ class Options:
         data_dir: the folder of MNIST.
         seconds: time to spend on a call, about.
         seed: of the random data.
+        algorithm: of the CUDA kernels, one of `gpucnn.backend.cuda.algorithms.ALGORITHMS`: only the
+            operations that have it are measured. None: all, each with the algorithm that is chosen
+            for its sizes.
     """
 
     device: str = "cpu"
@@ -61,6 +64,7 @@ class Options:
     data_dir: str | None = None
     seconds: float = 0.5
     seed: int = 0
+    algorithm: str | None = None
 
 
 class Work(NamedTuple):
@@ -207,6 +211,8 @@ class Bench:
             error, bound = work.check()
             row.ok, row.bound = error <= bound, bound
             row.error = error if math.isfinite(error) else None
+        if work.images:
+            row.unit = "images/s"
         if row.ok is False or not self.watch.ticks:
             return row
         calls = {"": work.run, **work.torch}
@@ -220,7 +226,7 @@ class Bench:
             layout = min(times, key=lambda layout: times[layout].median)
             row.baselines["torch"] = beside(ours, times[layout], work.steps, layout)
         if work.images:
-            row.unit, row.value = "images/s", work.images / row.seconds.median
+            row.value = work.images / row.seconds.median
             for name, result in row.baselines.items():
                 assert result.seconds is not None
                 value = work.images / result.seconds.median

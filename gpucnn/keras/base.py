@@ -88,9 +88,9 @@ class Base(nn.Sequential):
         with self.training_mode() if training else self.evaluating():
             return super().__call__(*inputs, **options)
 
-    def forward(self, x: Tensor, logits: bool = False) -> Tensor:
+    def forward(self, x: Tensor, chain: Chain | None = None, *, logits: bool = False) -> Tensor:
         """The output; with `logits` that of the layers without the final activation."""
-        return super().forward(x, self._logits if logits else None)
+        return super().forward(x, self._logits if logits else chain)
 
     @property
     def layers(self) -> list[nn.Module]:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpucnn.backend.cuda.algorithms import ALGORITHMS
 from gpucnn.bench import operations
 from gpucnn.bench.operations import Operation
 from gpucnn.bench.session import Bench, Options
+from gpucnn.errors import UsageError
 
 RANDOM = {"dropout forward"}  # PyTorch draws other numbers
 IN_PLACE = {"sgd", "rmsprop", "adam"}
@@ -198,3 +200,40 @@ def test_maxima_are_the_same_in_float32(hasty):
         )
         np.testing.assert_array_equal(narrow, wide)
         np.testing.assert_array_equal(bench.backend.conv2d_forward(x, w, bias), wide)
+
+
+@pytest.mark.parametrize("algorithm", ALGORITHMS)
+def test_an_algorithm_computes_every_row_that_has_it(gpu, hasty, monkeypatch, algorithm):
+    launched = []
+    launch = gpu.launcher.launch
+
+    def spied(source: str, kernel: str, *args: Any, **options: Any) -> None:
+        launched.append(kernel)
+        launch(source, kernel, *args, **options)
+
+    monkeypatch.setattr(gpu.launcher, "launch", spied)
+    bench = bench_of(device=gpu.name, algorithm=algorithm)
+    rows = list(bench.run(operations.tasks(bench)))
+    assert {row.name.partition(" ")[0] for row in rows} == (
+        {"conv2d"} if algorithm == "direct" else {"conv2d", "matmul"}
+    )
+    measured = [row for row in rows if row.skipped is None]
+    assert {row.name for row in measured} == {row.name for row in rows}
+    assert all(row.ok for row in measured)
+    kernels = {name for name in launched if name.startswith(("conv2d", "matmul"))}
+    assert {name.rpartition("_")[2] for name in kernels} == {algorithm}
+    assert gpu.launcher.algorithm is None
+    for row in rows:
+        if row.skipped is not None:
+            assert algorithm in row.skipped
+
+
+def test_an_algorithm_is_one_of_the_kernels(hasty):
+    with pytest.raises(UsageError, match="cpu has no algorithm 'shared'"):
+        operations.tasks(bench_of(device="cpu", algorithm="shared"))
+
+
+def test_an_algorithm_that_does_not_exist(gpu, hasty):
+    with pytest.raises(UsageError, match="unknown algorithm 'sharde'") as caught:
+        operations.tasks(bench_of(device=gpu.name, algorithm="sharde"))
+    assert "did you mean shared" in caught.value.fix

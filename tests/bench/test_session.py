@@ -120,8 +120,8 @@ def test_the_simulator_verifies_and_counts(gpu):
     bench = Bench(Options(device="sim", suite="quick", baselines=("torch",)))
     assert bench.ceilings is None
     assert bench.torch is None
-    found = bench.measure(row(flop=1.0), Work(nothing, lambda: (0.0, 0.0)))
-    assert (found.ok, found.flop) == (True, 1.0)
+    found = bench.measure(row(flop=1.0), Work(nothing, lambda: (0.0, 0.0), images=8))
+    assert (found.ok, found.flop, found.unit, found.value) == (True, 1.0, "images/s", None)
     assert found.seconds is found.floor is found.share is None
     assert bench.record.options["baselines"] == ()
 
