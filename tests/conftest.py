@@ -31,12 +31,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("gpucnn")
 
-# Files whose tests run measurements: all of them are slow.
-MEASURING = [
-    "bench/test_loading.py", "bench/test_operations.py", "bench/test_processes.py",
-    "bench/test_session.py", "bench/test_training.py", "cli/test_bench.py",
-]  # fmt: skip
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -54,16 +48,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "gpu" in metafunc.fixturenames:
         kernels = [device for device in devices if device not in _ON_CPU] or ["sim"]
         metafunc.parametrize("gpu", kernels, indirect=True, scope="session")
-
-
-@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    measuring = {ROOT / "tests" / name for name in MEASURING}
-    if missing := [str(path) for path in measuring if not path.exists()]:
-        raise pytest.UsageError(f"MEASURING names files that are not there: {missing}")
-    for item in items:
-        if item.path in measuring:
-            item.add_marker(pytest.mark.slow)
 
 
 def pytest_collection_finish() -> None:

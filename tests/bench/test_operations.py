@@ -63,6 +63,7 @@ def check(bench: Bench, operation: Operation) -> tuple[float, float]:
     return prepared.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_every_operation_is_right(backend, hasty, dtype):
     bench = bench_of(device=backend.name, dtype=dtype)
@@ -74,6 +75,7 @@ def test_every_operation_is_right(backend, hasty, dtype):
     assert all((row.seconds is None) is (backend.name == "sim") for row in rows)
 
 
+@pytest.mark.slow
 def test_data_is_fresh_in_every_call(hasty):
     errors = [[check(bench, each)[0] for each in of("conv2d forward")] for bench in (
         bench_of(seed=1), bench_of(seed=2), bench_of(seed=2)
@@ -91,6 +93,7 @@ def test_an_operation_that_is_wrong_is_caught(hasty, name, only_last):
         assert found > bound, operation
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if name not in RANDOM | IN_PLACE])
 def test_pytorch_computes_the_same(hasty, name):
     pytest.importorskip("torch")
@@ -121,6 +124,7 @@ def test_pytorch_updates_its_parameters(hasty, name):
     assert not (after == before).any()
 
 
+@pytest.mark.slow
 def test_pytorch_has_both_layouts_where_there_are_images(hasty):
     pytest.importorskip("torch")
     bench = bench_of(baselines=("torch",))

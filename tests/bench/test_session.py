@@ -105,6 +105,7 @@ def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
     assert bench.guarded(row(nbytes=10**12), lambda: Work(nothing)).seconds is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [training, inference])
 def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
     monkeypatch.setattr(training, "IMAGES", 300)
