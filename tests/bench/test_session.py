@@ -196,6 +196,7 @@ def test_noise_is_fresh_and_of_the_dtype(hasty):
     assert (a == again).all()  # the seed's
 
 
+@pytest.mark.slow
 def test_the_seed_gives_the_same_data_in_any_call(hasty):
     """A wrong row of `bench all` can be looked into by `bench ops` and the seed."""
     errors = []
