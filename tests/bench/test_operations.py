@@ -207,6 +207,7 @@ def test_maxima_are_the_same_in_float32(hasty):
         np.testing.assert_array_equal(bench.backend.conv2d_forward(x, w, bias), wide)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 def test_an_algorithm_computes_every_row_that_has_it(gpu, hasty, monkeypatch, algorithm):
     launched = []

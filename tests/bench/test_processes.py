@@ -196,6 +196,7 @@ class TestAccuracy:
         accuracy.fill(row, [2.0, None], [4.0, 8.0])
         assert row.skipped == "not reached in 4 epochs"
 
+    @pytest.mark.slow
     def test_one_training_gives_the_rows_of_all_targets(self, bench, monkeypatch):
         measured = []
 
