@@ -8,6 +8,7 @@ GPUCNN_SIM_SANITIZE says otherwise.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,12 +31,6 @@ hypothesis.settings.register_profile(
 )
 hypothesis.settings.load_profile("gpucnn")
 
-# Files whose tests run measurements: all of them are slow.
-MEASURING = [
-    "bench/test_loading.py", "bench/test_operations.py", "bench/test_processes.py",
-    "bench/test_session.py", "bench/test_training.py", "cli/test_bench.py",
-]  # fmt: skip
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
@@ -55,14 +50,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("gpu", kernels, indirect=True, scope="session")
 
 
-@pytest.hookimpl(tryfirst=True)  # before those that are not asked for are left out
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    measuring = {ROOT / "tests" / name for name in MEASURING}
-    if missing := [str(path) for path in measuring if not path.exists()]:
-        raise pytest.UsageError(f"MEASURING names files that are not there: {missing}")
-    for item in items:
-        if item.path in measuring:
-            item.add_marker(pytest.mark.slow)
+def pytest_collection_finish() -> None:
+    """All that the garbage collector need not look at again: it runs often, also in tests."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -129,6 +120,7 @@ def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(stopwatch, "_SETTLE", 1e-9)
     monkeypatch.setattr(stopwatch, "_STRETCH", 1e-9)
+    monkeypatch.setattr(stopwatch.gc, "collect", lambda: 0)  # before each timing: most of its time
     monkeypatch.setattr(ceilings, "_GEMM", 16)
     monkeypatch.setattr(ceilings, "_COPY_BYTES", 1 << 12)
 

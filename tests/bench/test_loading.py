@@ -31,6 +31,7 @@ def rows_of(bench):
     return [task() for task in loading.tasks(bench)]
 
 
+@pytest.mark.slow
 def test_rows(bench):
     rows = {row.name + row.case[:5] * (row.name == "read"): row for row in rows_of(bench)}
     assert list(rows) == ["readmnist", "readdigit", "shuffle", "gather", "augment"]
@@ -47,6 +48,7 @@ def test_rows(bench):
         assert set(rows[name].baselines) == set(INSTALLED)
 
 
+@pytest.mark.slow
 def test_a_shuffle_that_loses_an_image_is_wrong(bench, monkeypatch):
     monkeypatch.setattr(random, "permutation", lambda n, *rest: np.arange(n) // 2 * 2)
     rows = {row.name: row for row in rows_of(bench)}
@@ -54,6 +56,7 @@ def test_a_shuffle_that_loses_an_image_is_wrong(bench, monkeypatch):
     assert rows["shuffle"].seconds is None
 
 
+@pytest.mark.slow
 def test_reading_mnist(hasty, mnist_dir):
     bench = Bench(Options(suite="quick", seconds=0, data_dir=str(mnist_dir)))
     bench.watch.least = 1
@@ -91,6 +94,7 @@ class TestScript:
         np.testing.assert_array_equal(found[:, 0], images)
         assert labels.tolist() == [k % 10 for k in range(30)]
 
+    @pytest.mark.slow
     def test_it_tells_of_an_epoch_and_of_the_end(self, tmp_path):
         write_idx(tmp_path, 100, packed=False)
         script = [sys.executable, "-P", str(baselines.SCRIPT), "--data-dir", str(tmp_path)]

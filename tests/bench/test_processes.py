@@ -28,6 +28,7 @@ def python(code: str) -> list[str]:
     return [sys.executable, "-c", code]
 
 
+@pytest.mark.slow
 def test_until_an_epoch_is_told():
     told = 'import time; time.sleep(0.2); print(\'{"event": "epoch"}\', flush=True)'
     start = time.perf_counter()
@@ -35,10 +36,12 @@ def test_until_an_epoch_is_told():
     assert 0.2 < seconds < time.perf_counter() - start - 0.5
 
 
+@pytest.mark.slow
 def test_gpucnn_train_tells_of_its_first_batch():
     assert processes._until_epoch([*TRAIN, "--dry-run", "--json", "--quiet"]) > 0
 
 
+@pytest.mark.slow
 def test_the_memory_is_the_processs_and_not_ours():
     here = bytearray(400 << 20)
     here[::4096] = b"x" * len(here[::4096])  # this process has taken it
@@ -61,6 +64,7 @@ def test_a_training_that_tells_of_no_epoch():
         processes._until_epoch(python("pass"))
 
 
+@pytest.mark.slow
 def test_a_row_whose_process_fails_is_skipped(bench, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
     monkeypatch.setattr(processes, "_READY", "raise SystemExit('no\\nreason')")
@@ -100,6 +104,7 @@ def rows_of(bench: Bench, *modules: Any) -> list[BenchRow]:
     return [task() for module in modules for task in module.tasks(bench)]
 
 
+@pytest.mark.slow
 def test_rows_of_the_quick_suite(bench, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
     rows = rows_of(bench, processes)
@@ -111,6 +116,7 @@ def test_rows_of_the_quick_suite(bench, monkeypatch):
     assert accuracy.tasks(bench) == []
 
 
+@pytest.mark.slow
 def test_without_mnist_rows_are_skipped(hasty, monkeypatch, tmp_path):
     bench = Bench(Options(suite="mnist", data_dir=str(tmp_path)))
     monkeypatch.setattr(processes, "_import", lambda *args, **kwargs: None)
@@ -121,11 +127,13 @@ def test_without_mnist_rows_are_skipped(hasty, monkeypatch, tmp_path):
     assert all("--data-dir" in row.skipped and str(tmp_path) not in row.skipped for row in skipped)
 
 
+@pytest.mark.slow
 def test_nothing_is_started_on_the_simulator(bench, monkeypatch):
     monkeypatch.setattr(bench.watch, "ticks", False)
     assert processes.tasks(bench) == accuracy.tasks(bench) == []
 
 
+@pytest.mark.slow
 def test_the_first_batch_and_the_memory_of_a_training(hasty, mnist_dir, monkeypatch):
     monkeypatch.setattr(processes, "_RUNS", 1)
     monkeypatch.setattr(processes, "_STEPS", 1)
@@ -188,6 +196,7 @@ class TestAccuracy:
         accuracy.fill(row, [2.0, None], [4.0, 8.0])
         assert row.skipped == "not reached in 4 epochs"
 
+    @pytest.mark.slow
     def test_one_training_gives_the_rows_of_all_targets(self, bench, monkeypatch):
         measured = []
 
@@ -209,6 +218,7 @@ class TestAccuracy:
         assert rows[0].baselines["torch"].ratio.median == 3
         assert rows[1].skipped
 
+    @pytest.mark.slow
     @pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
     def test_both_sides_train(self, hasty, monkeypatch):
         from gpucnn import data

@@ -105,6 +105,7 @@ def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
     assert bench.guarded(row(nbytes=10**12), lambda: Work(nothing)).seconds is not None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [training, inference])
 def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
     monkeypatch.setattr(training, "IMAGES", 300)
@@ -195,6 +196,7 @@ def test_noise_is_fresh_and_of_the_dtype(hasty):
     assert (a == again).all()  # the seed's
 
 
+@pytest.mark.slow
 def test_the_seed_gives_the_same_data_in_any_call(hasty):
     """A wrong row of `bench all` can be looked into by `bench ops` and the seed."""
     errors = []

@@ -29,6 +29,7 @@ def trainer(name: str, size: int = 8) -> Trainer:
     )
 
 
+@pytest.mark.slow
 def test_operations_of_a_step_of_cnn():
     model = models.get("cnn").build((1, 28, 28))
     forward = 2 * (9 * 32 * 26 * 26 + 288 * 64 * 24 * 24 + 9216 * 128 + 128 * 10)
@@ -92,6 +93,7 @@ def test_no_weight_is_left_at_zero(rng):
     np.testing.assert_array_equal(model.state_dict()["conv1.weight"], before)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", [training, inference])
 def test_rows(bench, module, monkeypatch):
     monkeypatch.setattr(training, "IMAGES", 300)
@@ -112,6 +114,7 @@ def test_rows(bench, module, monkeypatch):
         assert set(row.baselines) == set(INSTALLED)
 
 
+@pytest.mark.slow
 def test_all_batch_sizes_and_what_a_user_gets_unless_told_otherwise(hasty):
     bench = Bench(Options(suite="mnist"))
     assert len(training.trainings(bench)) == 4 * (6 + 1)
@@ -138,6 +141,7 @@ def test_on_a_gpu_many_steps_are_timed_as_one(bench, monkeypatch):
     assert steps == [1, 20]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not INSTALLED, reason="PyTorch is not installed")
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 @pytest.mark.parametrize("layout", ["contiguous", "channels_last"])

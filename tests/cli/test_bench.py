@@ -335,6 +335,7 @@ def test_an_error_keeps_it_too(bench, monkeypatch):
     assert len(Record.load(RECORD).rows) == 1
 
 
+@pytest.mark.slow
 def test_sigterm_in_a_process_of_its_own(spawn, tmp_path):
     """With its real times: it is hit in the middle of a row."""
     args = ["--suite", "quick", "--device", "cpu", "--baseline", "none", "--save", RECORD]
@@ -354,6 +355,7 @@ def test_sigterm_in_a_process_of_its_own(spawn, tmp_path):
     assert not record.complete
 
 
+@pytest.mark.slow
 def test_a_reader_that_goes_away(spawn, tmp_path):
     args = ["--suite", "quick", "--device", "cpu", "--baseline", "none", "--seconds", 0]
     read, write = os.pipe()

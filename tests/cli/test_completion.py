@@ -142,6 +142,7 @@ def test_bash_offers_runs_and_files(bash: Any) -> None:
     assert bash("train", "--config", "runs/one/") == {"runs/one/config.toml"}
 
 
+@pytest.mark.slow
 def test_bash_offers_what_is_no_file(bash: Any) -> None:
     assert bash("tr") == {"train"}
     assert bash("data", "fetch", "fa") == {"fashion-mnist"}

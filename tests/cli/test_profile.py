@@ -66,6 +66,7 @@ def test_profile_json(profile: Any) -> None:
     assert end["seconds"]["median"] == pytest.approx(sum_of_parts + end["rest"])
 
 
+@pytest.mark.slow
 def test_profile_of_a_run(profile: Any, quick: Any) -> None:
     args = ["--optimizer", "sgd", "--momentum", 0.9, "--nesterov", "--patience", 2]
     assert quick("-b", 32, *args, "--validation", 50).code == 0
@@ -100,6 +101,7 @@ def test_the_simulator_counts(profile: Any) -> None:
     assert {part["seconds"] for part in parts} == {None}
 
 
+@pytest.mark.slow
 def test_a_slow_blas_is_said(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("gpucnn.cli.profile.blas_problem", lambda: Problem("slow", "do this"))
     args = ["--model", "softmax"]
