@@ -178,9 +178,8 @@ class _Stage:
             return False
         if has_own_forward(first):
             return False
-        if isinstance(layer, Activation):
+        if isinstance(layer, Activation) and not has_own_forward(layer):
             folds = layer.activation == "relu" and last is first and first.activation is None
-            folds = folds and not has_own_forward(layer)
         else:  # a subclass may do otherwise
             folds = (type(first), type(layer)) == (Conv2d, MaxPool2d) and (
                 last is not first or first.activation in (None, "relu")

@@ -75,8 +75,9 @@ class Optimizers(Checks):
         """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
         self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
         self._check_scalar("step", step)
-        check_numbers(beta1=beta1, beta2=beta2, eps=eps)
-        check_numbers(weight_decay=weight_decay, decoupled=decoupled)
+        check_numbers(
+            beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled=decoupled
+        )
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise UsageError(
