@@ -16,13 +16,11 @@ from gpucnn.bench.session import Bench, Task, Work
 from gpucnn.bench.stopwatch import Call
 from gpucnn.nn import Sequential
 
-BATCH_SIZES = (1, 128)
-
 
 def tasks(bench: Bench) -> list[Task]:
     """A row for each model and batch size: the forward pass, without a graph."""
     names = ("softmax", "lenet") if bench.options.suite == "quick" else models.NAMES
-    return [partial(_measure, bench, name, size) for name in names for size in BATCH_SIZES]
+    return [partial(_measure, bench, name, size) for name in names for size in (1, 128)]
 
 
 def _measure(bench: Bench, name: str, size: int) -> BenchRow:
@@ -48,4 +46,5 @@ def _work(bench: Bench, model: Sequential, size: int) -> Work:
         network, theirs = torch.network(model, layout).eval(), torch.array(images, layout)
         return torch.torch.inference_mode()(lambda: network(theirs))
 
-    return Work(run, check, bench.torch_networks(model, torch_call), images=size)
+    calls = bench.torch_calls(torch_call, images=networks.convolves(model))
+    return Work(run, check, calls, images=size)

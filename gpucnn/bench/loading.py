@@ -10,8 +10,10 @@ import numpy as np
 
 from gpucnn import data, random
 from gpucnn.bench import networks, operations
+from gpucnn.bench.baselines import Torch
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Task, Work
+from gpucnn.bench.stopwatch import Call
 
 IMAGES = 60_000
 BATCH_SIZE = 128
@@ -51,9 +53,10 @@ def _shuffle(bench: Bench) -> Work:
         order = np.sort(bench.backend.to_numpy(run()))
         return float((order != np.arange(IMAGES)).sum()), 0.0
 
-    device = bench.torch and bench.torch.device
-    calls = bench.torch_calls(lambda torch: partial(torch.randperm, IMAGES, device=device), ())
-    return Work(run, check, calls, images=IMAGES)
+    def torch_call(torch: Torch, _: str) -> Call:
+        return partial(torch.torch.randperm, IMAGES, device=torch.device)
+
+    return Work(run, check, bench.torch_calls(torch_call, images=False), images=IMAGES)
 
 
 def _gather(bench: Bench) -> Work:

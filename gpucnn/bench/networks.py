@@ -19,7 +19,7 @@ from gpucnn import models
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.bench.verify import bound, relative_error, worst
 from gpucnn.data import Dataset, Splits, sources
-from gpucnn.nn import Sequential
+from gpucnn.nn import Conv2d, Sequential
 from gpucnn.training import TrainConfig, Trainer
 from gpucnn.training.metrics import compute_loss
 
@@ -61,6 +61,11 @@ def replace_zeros(model: Sequential, rng: np.random.Generator) -> None:
         if not weight.any():
             state[path] = 0.05 * rng.standard_normal(weight.shape, dtype=np.float32)
     model.load_state_dict(state)
+
+
+def convolves(model: Sequential) -> bool:
+    """Whether the layout of images matters to PyTorch."""
+    return any(isinstance(layer, Conv2d) for layer in model)
 
 
 def nbytes(model: Sequential, batch_size: int) -> int:

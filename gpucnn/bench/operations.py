@@ -23,7 +23,9 @@ from gpucnn.errors import UsageError, choose
 from gpucnn.random import stream_key
 
 if TYPE_CHECKING:
+    from gpucnn.bench.baselines import Torch
     from gpucnn.bench.session import Bench, Task
+    from gpucnn.bench.stopwatch import Call
 
 Operands = Callable[["Bench"], Sequence[Array]]
 Prepare = Callable[..., Callable[[], Any]]
@@ -122,10 +124,14 @@ def work(bench: Bench, operation: Operation) -> Work:
     backend, arrays = bench.backend, operation.operands(bench)
     check = partial(verify, operation.ours, backend, arrays, operation.terms)
     is_reference = backend.name == "cpu" and dtype_of(arrays) == "float64"  # verifies the others
+
+    def torch_call(torch: Torch, layout: str) -> Call:
+        return operation.torch(torch.torch, *(torch.array(array, layout) for array in arrays))
+
     return Work(
         operation.ours(backend, *map(backend.asarray, arrays)),
         None if is_reference else check,
-        bench.torch_calls(operation.torch, arrays),
+        bench.torch_calls(torch_call, images=any(array.ndim == 4 for array in arrays)),
     )
 
 
