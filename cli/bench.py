@@ -121,7 +121,7 @@ def _bench(
             cause="no record was given",
             fix="add --compare OLD.json",
         )
-    options = _options(flags, console)
+    options = _options(console, **flags)
     before = None if old is None else Record.load(old)
     if save is not None:
         check_target(save, "--save")
@@ -154,8 +154,9 @@ def _bench(
 
         write_atomic(plot, draw(record), "--plot FILE")
         console.note(f"plot: {plot}")
-    changes, lost = ([], []) if before is None else compare(before, record)
+    changes, lost = list[Change](), list[BenchRow]()
     if before is not None:
+        changes, lost = compare(before, record)
         console.result(text([report.changes(changes, lost)]))
     _judge(record, changes, lost, fail_under, old)
     console.event(
@@ -173,23 +174,26 @@ def _bench(
     )
 
 
-def _options(flags: dict[str, Any], console: Console) -> Options:
-    device = console.device(flags["device"])
-    suite = flags["suite"] or ("quick" if device == "sim" else "mnist")
-    baseline, seconds, seed = flags["baseline"], flags["seconds"], flags["seed"]
+def _options(
+    console: Console,
+    device: str,
+    suite: str | None,
+    baseline: str | None,
+    seconds: float | None,
+    seed: int | None,
+    **flags: Any,
+) -> Options:
+    """The options with the values of those that were not given."""
+    device = console.device(device)
+    suite = suite or ("quick" if device == "sim" else "mnist")
     names = baselines.installed() if baseline is None else [baseline]
-    if seconds is None:
-        seconds = 0.1 if suite == "quick" else 0.5
     return Options(
         device=device,
         suite=suite,
-        dtype=flags["dtype"],
-        verify=flags["verify"],
         baselines=() if baseline == "none" else tuple(names),
-        data_dir=flags["data_dir"],
-        seconds=seconds,
+        seconds=(0.1 if suite == "quick" else 0.5) if seconds is None else seconds,
         seed=random.randrange(2**32) if seed is None else seed,
-        algorithm=flags.get("algorithm"),
+        **flags,
     )
 
 

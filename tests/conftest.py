@@ -33,7 +33,7 @@ hypothesis.settings.load_profile("gpucnn")
 # Files whose tests run measurements: all of them are slow.
 MEASURING = [
     "bench/test_loading.py", "bench/test_operations.py", "bench/test_processes.py",
-    "bench/test_session.py", "bench/test_training.py", "cli/test_bench.py",
+    "bench/test_session.py", "bench/test_networks.py", "cli/test_bench.py",
 ]  # fmt: skip
 
 

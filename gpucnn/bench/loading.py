@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import data, random
-from gpucnn.bench import networks, operations
+from gpucnn.bench import cases, networks, operations
 from gpucnn.bench.baselines import Torch
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Task, Work
@@ -60,7 +60,7 @@ def _shuffle(bench: Bench) -> Work:
 
 
 def _gather(bench: Bench) -> Work:
-    gather = operations.gather(BATCH_SIZE, IMAGES)
+    gather = cases.gather(BATCH_SIZE, IMAGES)
     return operations.work(bench, gather)._replace(images=BATCH_SIZE)
 
 

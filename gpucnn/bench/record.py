@@ -188,19 +188,16 @@ def _no_record(path: object, cause: str) -> DataError:
 def _row(found: dict[str, Any]) -> BenchRow:
     """A row from JSON; `TypeError`, `KeyError` or `ValueError` if it cannot be one."""
     baselines = {
-        name: BaselineResult(
-            **result
-            | {
-                "seconds": _numbers(Seconds, result["seconds"]),
-                "ratio": _numbers(Ratio, result["ratio"]),
-            }
-        )
+        name: BaselineResult(**_timed(result) | {"ratio": _numbers(Ratio, result["ratio"])})
         for name, result in found["baselines"].items()
     }
-    seconds = _numbers(Seconds, found["seconds"])
-    row = BenchRow(**found | {"seconds": seconds, "baselines": baselines})
+    row = BenchRow(**_timed(found) | {"baselines": baselines})
     hash(row.key)
     return row
+
+
+def _timed(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {"seconds": _numbers(Seconds, found["seconds"])}
 
 
 def _numbers(kind: type[Numbers], found: dict[str, float] | None) -> Numbers | None:

@@ -20,12 +20,12 @@ from gpucnn.bench.record import BenchRow, Record
 from gpucnn.bench.stopwatch import Call, Stopwatch
 from gpucnn.errors import choose
 
-# The kinds of rows that a user can ask for, and the modules that measure them by their `tasks`.
+# The kinds of rows that a user can ask for, and the functions that list their tasks.
 KINDS: dict[str, tuple[str, ...]] = {
-    "ops": ("operations",),
-    "train": ("training", "processes", "accuracy"),
-    "infer": ("inference",),
-    "data": ("loading",),
+    "ops": ("operations.tasks",),
+    "train": ("networks.training_tasks", "processes.tasks", "accuracy.tasks"),
+    "infer": ("networks.inference_tasks",),
+    "data": ("loading.tasks",),
 }
 DTYPES = ("float32", "float64")
 # Arrays of a row on the host beside those that it counts: copies in two layouts for PyTorch,
@@ -127,8 +127,11 @@ class Bench:
 
     def tasks(self, kinds: Iterable[str]) -> list[Task]:
         """The rows of some kinds, each still to be measured."""
-        modules = [f"gpucnn.bench.{name}" for kind in kinds for name in KINDS[kind]]
-        return [task for name in modules for task in importlib.import_module(name).tasks(self)]
+        found: list[Task] = []
+        for name in (name for kind in kinds for name in KINDS[kind]):
+            module, _, function = name.partition(".")
+            found += getattr(importlib.import_module(f"gpucnn.bench.{module}"), function)(self)
+        return found
 
     def run(self, tasks: Iterable[Task]) -> Iterator[BenchRow]:
         """Measure, row by row; each is in `record` before it is given out."""

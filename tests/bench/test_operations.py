@@ -1,4 +1,4 @@
-"""The table of `gpucnn bench ops`: right on every device, caught when wrong, as PyTorch's are."""
+"""The rows of `gpucnn bench ops`: right on every device, caught when wrong, as PyTorch's are."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from gpucnn.backend.cuda.algorithms import ALGORITHMS
 from gpucnn.bench import operations
-from gpucnn.bench.operations import Operation
+from gpucnn.bench.cases import Operation
 from gpucnn.bench.session import Bench, Options
 from gpucnn.errors import UsageError
 

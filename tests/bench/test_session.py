@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.bench import inference, session, training
+from gpucnn.bench import networks, session
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Options, Work
 from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
@@ -105,11 +105,11 @@ def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
     assert bench.guarded(row(nbytes=10**12), lambda: Work(nothing)).seconds is not None
 
 
-@pytest.mark.parametrize("module", [training, inference])
-def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
-    monkeypatch.setattr(training, "IMAGES", 300)
+@pytest.mark.parametrize("tasks", [networks.training_tasks, networks.inference_tasks])
+def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, tasks):
+    monkeypatch.setattr(networks, "IMAGES", 300)
     monkeypatch.setattr(session, "free_memory", lambda: 2_000_000)
-    rows = [task() for task in module.tasks(bench)]
+    rows = [task() for task in tasks(bench)]
     assert rows[0].skipped is None  # softmax, the smaller batch
     assert rows[-1].skipped.startswith("needs ")
 
