@@ -129,7 +129,7 @@ def fill(row: BenchRow, ours: list[float | None], torch: list[float | None] | No
     if mine is None:
         row.skipped = f"not reached in {EPOCHS} epochs"
     else:
-        row.time(mine, theirs)
+        row.set_times(mine, theirs)
 
 
 def _times(seeds: list[float | None]) -> Times | None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from gpucnn import models
 from gpucnn.autograd import Tensor, no_grad
+from gpucnn.bench import costs
 from gpucnn.bench.baselines import Torch
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Task, Work
@@ -147,12 +148,8 @@ def replace_zeros(model: Sequential, rng: np.random.Generator) -> None:
 
 
 def step_flop(model: Sequential, batch_size: int) -> int:
-    """Operations of the matrix products of a step: forward, and both gradients of each layer.
-
-    The gradient by the images is not needed, so the first layer has one gradient.
-    """
-    flops = [row.flops for row in model.summary_rows(batch_size) if row.flops]
-    return 3 * sum(flops) - flops[0]
+    """Operations of the matrix products of a step, forward and backward."""
+    return batch_size * sum(call.flop + call.backward_flop for call in costs.calls(model))
 
 
 def _nbytes(model: Sequential, batch_size: int) -> int:

@@ -124,7 +124,7 @@ def _sized(row: BenchRow, ours: float, theirs: Sequence[tuple[float, str | None]
 def _timed(row: BenchRow, seconds: Callable[[Command], float], *commands: Command) -> None:
     """Time our command, and PyTorch's if there is one: A B A B, without the first of each."""
     turns = [[seconds(command) for command in commands] for _ in range(1 + _RUNS)][1:]
-    row.time(*(Times(runs, runs, runs) for runs in map(list, zip(*turns, strict=True))))
+    row.set_times(*(Times(runs, runs, runs) for runs in map(list, zip(*turns, strict=True))))
 
 
 def _train_ours(bench: Bench, model: str, batch_size: int) -> Command:

@@ -160,7 +160,7 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
     for part, cost in costs.count(trainer).items():
         row = BenchRow("profile", *part, flop=cost.flop, nbytes=cost.nbytes)
         if ceilings is not None:
-            row.time(times[part])
+            row.set_times(times[part])
             row.floor = ceilings.roofline_time(*cost)
         rows.append(row)
     return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings)

@@ -73,7 +73,7 @@ class BenchRow:
     baselines: dict[str, BaselineResult] = field(default_factory=dict)
     skipped: str | None = None
 
-    def time(
+    def set_times(
         self, ours: Times, torch: Times | None = None, *, layout: str | None = None, steps: int = 1
     ) -> None:
         """Put the times of our call into the row, and of PyTorch's, which took turns with it.

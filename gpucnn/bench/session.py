@@ -198,7 +198,7 @@ class Bench:
         ours, layout = times.pop(""), None
         if times:
             layout = min(times, key=lambda layout: times[layout].seconds().median)
-        row.time(ours, times.get(layout or ""), layout=layout, steps=work.steps)
+        row.set_times(ours, times.get(layout or ""), layout=layout, steps=work.steps)
         assert row.seconds is not None
         if self.ceilings is not None and (row.flop or row.nbytes):
             row.floor = self.ceilings.roofline_time(row.flop or 0, row.nbytes or 0)

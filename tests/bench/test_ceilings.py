@@ -42,14 +42,6 @@ def test_what_is_counted_on_a_cpu_is_what_is_done(hasty, monkeypatch, threads, d
     assert products[0].dtype == dtype
 
 
-def test_a_copy_copies_all_of_it(hasty):
-    copy, nbytes = ceilings._cpu_copy()
-    copied = copy.__closure__[0].cell_contents
-    copy()
-    assert sum(target.nbytes + source.nbytes for target, source in copied) == nbytes
-    assert all((target == source).all() for target, source in copied)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_loop_of_multiply_adds_does_them(gpu, dtype):
     out = gpu.xp.zeros(64, dtype)

@@ -74,13 +74,6 @@ def test_every_operation_is_right(backend, hasty, dtype):
     assert all((row.seconds is None) is (backend.name == "sim") for row in rows)
 
 
-def test_data_is_fresh_in_every_call(hasty):
-    errors = [[check(bench, each)[0] for each in of("conv2d forward")] for bench in (
-        bench_of(seed=1), bench_of(seed=2), bench_of(seed=2)
-    )]  # fmt: skip
-    assert errors[0] != errors[1] == errors[2]
-
-
 @pytest.mark.parametrize("only_last", [False, True], ids=["all", "one"])
 @pytest.mark.parametrize("name", NAMES)
 def test_an_operation_that_is_wrong_is_caught(hasty, name, only_last):

@@ -11,7 +11,7 @@ from gpucnn.bench import networks, session
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Options, Work
 from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
-from gpucnn.errors import DeviceError, OutOfMemoryError, UsageError
+from gpucnn.errors import OutOfMemoryError
 
 
 @pytest.fixture
@@ -124,31 +124,6 @@ def test_the_simulator_verifies_and_counts(gpu):
     assert (found.ok, found.flop, found.unit, found.value) == (True, 1.0, "images/s", None)
     assert found.seconds is found.floor is found.share is None
     assert bench.record.options["baselines"] == ()
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"suite": "imagenet"}, "unknown suite 'imagenet'"),
-        ({"dtype": "float16"}, "unknown dtype 'float16'"),
-        ({"device": "tpu"}, "unknown device 'tpu'"),
-        ({"baselines": ("keras",)}, "unknown baseline 'keras'"),
-        ({"device": "sim", "baselines": ("keras",)}, "unknown baseline 'keras'"),
-    ],
-)
-def test_options_that_cannot_be(options, message):
-    with pytest.raises(UsageError, match=message):
-        Bench(Options(**options))
-
-
-def test_a_device_that_is_not_there(monkeypatch):
-    from gpucnn import backend as backends
-    from gpucnn.backend.problem import Problem
-
-    monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
-    monkeypatch.setattr(backends, "cuda_problem", lambda index=0: Problem("no GPU", "buy one"))
-    with pytest.raises(DeviceError):
-        Bench(Options(device="cuda"))
 
 
 def test_steps_that_are_timed_together(bench, monkeypatch):

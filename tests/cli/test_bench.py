@@ -213,6 +213,7 @@ def nothing_measured(monkeypatch):
         (["--device", "tpu"], 2, "unknown device 'tpu'"),
         (["--baseline", "keras"], 2, "unknown baseline 'keras'"),
         (["--baseline", ""], 2, "unknown baseline ''"),
+        (["--device", "sim", "--baseline", "keras"], 2, "unknown baseline 'keras'"),
         (["--seconds", "nan"], 2, "'--seconds': nan is not a finite number"),
         (["--seconds", "inf"], 2, "'--seconds': inf is not a finite number"),
         (["--seconds", "-1"], 2, "'--seconds': -1"),
