@@ -11,7 +11,6 @@ import click
 from gpucnn import models
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.bench import profile_table, profiler
-from gpucnn.bench.stopwatch import Seconds
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import Number, device_option, run_argument
 from gpucnn.cli.output import Console, output_options
@@ -94,9 +93,9 @@ def command(
     profile = profiler.measure(trainer, seconds)
     console.result(f"{profile_table.heading(profile)}\n\n{text([profile_table.table(profile)])}")
     for row in profile.rows:
-        fields = {"name": row.name, "direction": row.case, "seconds": _fields(row.seconds)}
-        costs = {"floor": row.floor, "flop": row.flop, "nbytes": row.nbytes}
-        console.event({"event": "part", **fields, **costs})
+        found = asdict(row)
+        results = {key: found[key] for key in ("seconds", "floor", "flop", "nbytes")}
+        console.event({"event": "part", "name": row.name, "direction": row.case, **results})
     if plot is not None:
         from gpucnn.plots.profile import draw
 
@@ -111,7 +110,7 @@ def command(
             "optimizer": config.optimizer,
             "environment": profile.environment,
             "ceilings": profile.ceilings and profile.ceilings._asdict(),
-            "seconds": _fields(profile.step),
+            "seconds": profile.step and asdict(profile.step),
             "rest": profile.rest,
         }
     )
@@ -130,7 +129,3 @@ def _of_run(
     if options.get("optimizer", config.optimizer) != config.optimizer:  # these are of the run's
         options |= {"momentum": None, "nesterov": False, "weight_decay": None}
     return saved.model, replace(config, **options), saved.image_shape
-
-
-def _fields(seconds: Seconds | None) -> dict[str, float] | None:
-    return None if seconds is None else asdict(seconds)
