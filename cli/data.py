@@ -11,7 +11,7 @@ from gpucnn.data import sources
 
 _DATA_DIR = click.option(
     "--data-dir",
-    help="the only folder to look in [the cache directory]",
+    help="look in this folder only [the cache directory]",
     shell_complete=offer(files=True),
 )
 _NAME = click.argument("name", shell_complete=offer(*sources.SOURCES))

@@ -28,7 +28,7 @@ _ERRORS = 10  # the number of errors shown of a larger matrix
 )
 @click.option(
     "--data-dir",
-    help="the only folder to look for the data set in",
+    help="look for the data set in this folder only",
     shell_complete=offer(files=True),
 )
 @click.option("--split", type=click.Choice(SPLITS), help="[test if there is such a part, else all]")

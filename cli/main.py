@@ -160,7 +160,7 @@ def _sigterm_as_interrupt(to_the_end: bool) -> Iterator[None]:
 @click.group("gpucnn", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gpucnn.__version__, message="gpucnn %(version)s")
 def main() -> None:
-    """Train convolutional networks, and see how it works.
+    """Train convolutional networks, and see how they work.
 
     \b
     gpucnn train --data digits             needs no network

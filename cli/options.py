@@ -101,13 +101,13 @@ def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
             "--model",
             "own_model",
             metavar="FILE.py:NAME",
-            help="the code of its model, if that is of your own",
+            help="the code of RUN's model, if it is your own",
             shell_complete=offer(files=True),
         ),
         click.option(
             "--weights",
             type=click.Choice(["last", "best"]),
-            help="[best of a run with --patience, else last]",
+            help="which weights of RUN [best if it had --patience, else last]",
         ),
         run_argument(),
     ):

@@ -55,8 +55,8 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="[RUN]",
     is_flag=False,
     flag_value=NEWEST,
-    help="go on with a run that was cut short, the newest if none is named; with more --epochs, a"
-    " finished run as a new one; --data where its data are, if they were moved",
+    help="continue an interrupted run, by default the newest; with more --epochs, continue a"
+    " finished run as a new one; with --data, read its data there if they were moved",
     shell_complete=offer_runs,
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
@@ -75,8 +75,9 @@ def command(
 ) -> None:
     """Train a model, and keep the run in runs/train-N.
 
-    The options down to --name come from --config, over it the environment (GPUCNN_EPOCHS=3), over
-    it the flags. Ctrl-C saves a checkpoint; --resume goes on from it to the very same weights.
+    The options down to --name may also stand in the file of --config or in the environment
+    (GPUCNN_EPOCHS=3). Flags override the environment, and the environment overrides the file.
+    Ctrl-C saves a checkpoint; --resume continues from it, and gives the same weights.
     """
     if stray:
         raise _stray(stray[0])
@@ -90,13 +91,13 @@ def command(
         named_by = config_file if "model" in given else config.weights
         if code is not None and named_by and flags["model"] is None and not trust_code:
             raise UsageError(
-                f"{named_by} names code as its model, which is not run without being asked",
+                f"{named_by} names code as its model, and gpucnn runs it only if you ask",
                 fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
             )
         trainer, run = _start(config, code, dry_run, console)
     elif config_file or dry_run or print_config:
         raise UsageError(
-            "--resume goes with none of --config, --dry-run and --print-config",
+            "--resume cannot be given with --config, --dry-run or --print-config",
             cause="a run is resumed with the options that it was started with",
         )
     else:

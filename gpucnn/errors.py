@@ -207,7 +207,7 @@ def expect(value: object, kind: type | tuple[type, ...], what: str, fix: str) ->
     )
 
 
-#: What other libraries and habits call it -> our name.
+#: Names in other libraries -> our names.
 _SYNONYMS = {
     "gpu": "cuda",
     "nvidia": "cuda",

@@ -34,7 +34,7 @@ def named(parameters: Parameters) -> dict[str, Tensor]:
         return dict(parameters.named_parameters())
     if isinstance(parameters, Mapping):
         pairs = list(parameters.items())
-    elif isinstance(parameters, Iterable) and not isinstance(parameters, (Tensor, str)):
+    elif isinstance(parameters, Iterable) and not isinstance(parameters, (Tensor, str, np.ndarray)):
         pairs = [p if isinstance(p, tuple) else (getattr(p, "name", None), p) for p in parameters]
     else:
         raise _not_parameters(f"one value of type {type(parameters).__name__}")

@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from hashlib import blake2b
+from numbers import Integral
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,11 +66,13 @@ def stream_key(seed: int, name: str) -> tuple[int, int]:
     """The Philox key (two 32-bit words) of a named stream: BLAKE2b-64 of the seed and the name.
 
     Raises:
-        UsageError: the seed is not in [0, 2**63).
+        UsageError: the seed is no integer in [0, 2**63).
     """
-    if not 0 <= seed < 2**63:
+    if not isinstance(seed, Integral) or not 0 <= int(seed) < 2**63:
         raise UsageError(
-            f"seed is {seed}", cause="it must be at least 0 and below 2**63", fix="give --seed 0"
+            f"seed is {seed!r}",
+            cause="it must be a whole number, at least 0 and below 2**63",
+            fix="give --seed 0",
         )
     digest = blake2b(int(seed).to_bytes(8, "little") + name.encode(), digest_size=8).digest()
     return int.from_bytes(digest[:4], "little"), int.from_bytes(digest[4:], "little")

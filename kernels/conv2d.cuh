@@ -1,7 +1,7 @@
 // Shared by the kernels of a convolution: its geometry, and whether a pixel lies in an image.
 //
 // A kernel takes the geometry by value. The launcher reads this declaration and fills the fields in
-// its order; gpucnn/shapes.py checks the numbers.
+// its order; gpucnn/shapes/geometry.py checks the numbers.
 #pragma once
 
 struct Conv2dGeometry {

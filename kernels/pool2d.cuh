@@ -1,6 +1,6 @@
 // The geometry of a pooling, which its kernels take by value.
 //
-// The launcher reads this declaration and fills the fields in its order; gpucnn/shapes.py checks
+// The launcher reads this declaration and fills the fields in its order; gpucnn/shapes/geometry.py checks
 // the numbers.
 #pragma once
 

@@ -18,8 +18,8 @@
 
 // ---- asynchronous copies from global to shared memory; plain ones before sm_80 -----------------
 
-// Copies `bytes` (4, 8 or 16; both addresses aligned to that). Of them the first `valid`, a
-// multiple of 4, are read and the others zero: 0 for what lies outside of a tensor.
+// Copies `bytes` (4, 8 or 16; both addresses aligned to that). The first `valid` of them, a
+// multiple of 4, are read and the others are zero: 0 for what lies outside of a tensor.
 template <int bytes>
 __device__ __forceinline__ void copy_async(void *to_shared, const void *from, int valid = bytes) {
     static_assert(bytes == 4 || bytes == 8 || bytes == 16, "cp.async moves 4, 8 or 16 bytes");

@@ -102,7 +102,7 @@ def test_frozen_parameters_and_those_without_gradient_stay(backend):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_halted_step_changes_nothing_at_all(backend, name):
+def test_a_step_with_found_inf_changes_nothing_at_all(backend, name):
     optimizer = optim.get(name, two_parameters(backend), 0.1)
     take_step(optimizer, 1)
     before, state = values(optimizer), optimizer.state_dict()

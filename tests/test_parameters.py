@@ -57,6 +57,8 @@ def test_a_parameter_is_listed_once(backend):
         (None, "type NoneType"),
         (Tensor([1.0]), "type Tensor"),
         ([np.ones(2)], "a ndarray"),
+        (np.ones(2), "type ndarray"),
+        (np.array(1.0), "type ndarray"),
         ([{"params": []}], "a dict"),
         ({"w": 1.0}, "a float"),
         ([Tensor([1.0], requires_grad=True) * 2], "computed from others"),

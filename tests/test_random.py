@@ -67,8 +67,8 @@ def test_stream_key_is_blake2b_of_seed_and_name(seed):
     assert random.stream_key(seed, "init/conv1/w") == reference.stream_key(seed, "init/conv1/w")
 
 
-@pytest.mark.parametrize("seed", [-1, 2**63])
-def test_a_seed_out_of_range_is_an_error(seed):
+@pytest.mark.parametrize("seed", [-1, 2**63, np.int64(-1), 1.5, "1", None, [1], np.ones(2)])
+def test_a_seed_that_is_no_whole_number_in_range_is_an_error(seed):
     with pytest.raises(GpucnnError, match="seed"):
         random.stream_key(seed, "split")
 

@@ -246,7 +246,7 @@ X_FIX, W_FIX = "x.transpose(0, 3, 1, 2)", "w.transpose(3, 2, 0, 1)"
         ((8, 4, 4, 3), (16, 3, 7, 7), 1, []),  # the kernel would not fit
     ],
 )
-def test_channels_last_arrays_are_recognised(x_shape, w_shape, groups, fixes):
+def test_channels_last_arrays_are_recognized(x_shape, w_shape, groups, fixes):
     with pytest.raises(ShapeError) as caught:
         conv2d_geometry(x_shape, w_shape, groups=groups)
     assert [fix for fix in (X_FIX, W_FIX) if fix in caught.value.fix] == fixes
@@ -259,7 +259,7 @@ def test_channels_last_arrays_are_recognised(x_shape, w_shape, groups, fixes):
 
 
 @pytest.mark.parametrize(
-    ("x_shape", "kernel", "recognised"),
+    ("x_shape", "kernel", "recognized"),
     [
         ((8, 28, 28, 1), 2, True),
         ((8, 28, 28, 3), 4, True),
@@ -268,10 +268,10 @@ def test_channels_last_arrays_are_recognised(x_shape, w_shape, groups, fixes):
         ((8, 28, 28, 2), 3, False),
     ],
 )
-def test_a_pooling_of_channels_last_arrays_is_recognised(x_shape, kernel, recognised):
+def test_a_pooling_of_channels_last_arrays_is_recognized(x_shape, kernel, recognized):
     with pytest.raises(ShapeError, match="does not fit") as caught:
         pool2d_geometry(x_shape, kernel)
-    assert (X_FIX in caught.value.fix) == recognised
+    assert (X_FIX in caught.value.fix) == recognized
 
 
 def test_the_shape_of_a_transposed_convolution_is_that_of_pytorch():

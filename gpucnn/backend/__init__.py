@@ -13,7 +13,7 @@ from gpucnn.backend.cpu.arrays import is_plain
 from gpucnn.backend.cpu.backend import CpuBackend
 from gpucnn.backend.cuda.diagnosis import cuda_problem
 from gpucnn.backend.numba.diagnosis import numba_problem
-from gpucnn.errors import DeviceError, DtypeError, UsageError, similar
+from gpucnn.errors import DeviceError, DtypeError, UsageError, expect, similar
 
 __all__ = ["Backend", "choose", "device_of", "get", "of"]
 
@@ -25,6 +25,7 @@ def get(device: str = "cpu") -> Backend:
         DeviceError: the device cannot be used here; the error says why and what to do.
         UsageError: no such device.
     """
+    expect(device, str, "the device", 'give its name, such as "cpu" or "cuda:1"')
     if device == "auto":
         return choose()[0]
     if device == "cpu":

@@ -172,7 +172,7 @@ def _decoded(content: bytes, path: Path) -> str:
             encoding = "utf-16-le" if set(halves[1]) == {0} else "utf-16-be"
         else:
             raise DataError(
-                f"{path} is no table", cause="it has zero bytes, which text has not", fix=_LINE_FIX
+                f"{path} is no table", cause="it has zero bytes, and text has none", fix=_LINE_FIX
             )
     # `as_labels` and the check of pixels refuse bytes that are no UTF-8.
     text = content.decode(encoding or "utf-8", errors="surrogateescape")

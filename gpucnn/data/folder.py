@@ -256,7 +256,7 @@ def _class_names(
             if files and name not in first:
                 raise DataError(
                     f"{parts[role] / name} is a class that the training images do not have",
-                    cause=f"those have {listing(list(first))}",
+                    cause=f"the training images have {listing(list(first))}",
                     fix="name the folders alike in every part, or take this one out",
                 )
     names = [name for name in first if any(found.get(name) for found in classes.values())]

@@ -46,7 +46,7 @@ def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
         raise DataError(
             f"{path} begins with 0x{content[:4].hex()}, where an idx file of"
             f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
-            fix="give an idx file, whole; other kinds are told by suffixes like .png, .csv, .npy",
+            fix="give an idx file, whole; other formats need suffixes like .png, .csv, .npy",
         )
     array = _values(content, path, dimensions, np.dtype(np.uint8))
     if dimensions == IMAGES:

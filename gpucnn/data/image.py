@@ -75,7 +75,7 @@ def open_image(path: Path) -> NDArray[np.uint8]:
         raise DataError(
             f"{path} cannot be read as a picture",
             cause=describe(error),
-            fix="give a picture that opens in other programs; save it anew as PNG if it does",
+            fix="give a picture that opens in other programs; save it again as PNG if it does",
         ) from error
 
 

@@ -16,7 +16,7 @@ from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.labels import class_ids, class_names, is_plain, listing
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, expect
 
 NAMES = (*sources.SOURCES, "digits")
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
@@ -61,6 +61,8 @@ def load(
         raise UsageError(
             f"validation is {validation!r}", fix="give a number of images: a whole number, or 0"
         )
+    fix = f"give {', '.join(NAMES)}, or a path"
+    expect(name_or_path, (str, os.PathLike), "the data set", fix)
     name = os.fspath(name_or_path)
     found = find(name, data_dir, reading)
     parts = datasets(found, name)

@@ -178,7 +178,7 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
         raise DataError(
             f"{len(broken)} of the {count} pictures of {name} cannot be used",
             cause="\n".join(reasons),
-            fix=f"mend them, or {left_out}" if len(broken) < count else "give other pictures",
+            fix=f"replace them, or {left_out}" if len(broken) < count else "give other pictures",
         )
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
 

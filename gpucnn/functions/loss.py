@@ -97,8 +97,8 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
 
     Args:
         logits: (N, K) raw scores, or (K,) of a single example.
-        targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K). Of a single
-            example one integer, or (K,).
+        targets: class ids, integers (N,); or one-hot or soft targets, floats (N, K). For a
+            single example: one integer, or (K,).
         reduction: "mean" or "sum" over the batch, or "none" for (N,).
 
     Raises:

@@ -56,7 +56,7 @@ class Trainable(Base):
             epochs: number of the last epoch.
             verbose: 0 for silence, else one line an epoch on stdout.
             callbacks: one or a list, of `gpucnn.keras.callbacks` or `gpucnn.training.Callback`.
-            validation_split: share of the examples, the last ones, that is left for the validation.
+            validation_split: fraction of the examples, the last ones, left for the validation.
             validation_data: (x, y), (x, y, sample_weight), or a generator or Sequence of these; it
                 takes precedence over `validation_split`.
             shuffle: whether every epoch has an order of its own.

@@ -247,7 +247,7 @@ def Activation(
 
 # The arguments of these are Keras's.
 Dropout = spelling.layer(nn.Dropout)
-"""`gpucnn.nn.Dropout`: drops a share `rate` of the elements in training."""
+"""`gpucnn.nn.Dropout`: drops a fraction `rate` of the elements in training."""
 
 ReLU = spelling.layer(nn.ReLU)
 """`gpucnn.nn.ReLU`."""

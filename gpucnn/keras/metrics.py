@@ -1,4 +1,4 @@
-"""Metrics by Keras's names, for `compile`: each is the share of right answers."""
+"""Metrics by Keras's names, for `compile`: each is the fraction of right answers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = [
     "get",
 ]
 
-#: The names that `compile` takes, all for one number: the share of examples whose class is right.
+#: The names that `compile` takes, all for one number: the fraction of right answers.
 _BINARY = "binary_accuracy"
 NAMES = ("accuracy", "acc", "categorical_accuracy", "sparse_categorical_accuracy", _BINARY)
 
@@ -49,25 +49,25 @@ class Metric:
 
 @spelling.part
 def Accuracy(name: str = "accuracy") -> Metric:
-    """The share of right answers, of one output or of several."""
+    """The fraction of right answers, of one output or of several."""
     return Metric(name, "accuracy")
 
 
 @spelling.part
 def CategoricalAccuracy(name: str = "categorical_accuracy") -> Metric:
-    """The share of examples whose largest output is the right one."""
+    """The fraction of examples whose largest output is the right one."""
     return Metric(name, "categorical_accuracy")
 
 
 @spelling.part
 def SparseCategoricalAccuracy(name: str = "sparse_categorical_accuracy") -> Metric:
-    """The share of examples whose largest output is the right one."""
+    """The fraction of examples whose largest output is the right one."""
     return Metric(name, "sparse_categorical_accuracy")
 
 
 @spelling.part
 def BinaryAccuracy(name: str = "binary_accuracy") -> Metric:
-    """The share of examples whose one output is on the right side of 0.5."""
+    """The fraction of examples whose one output is on the right side of 0.5."""
     return Metric(name, _BINARY)
 
 

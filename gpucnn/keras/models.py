@@ -32,7 +32,7 @@ __all__ = ["FitHistory", "Score", "Sequential", "load_model"]
 
 
 class Score(NamedTuple):
-    """The result of `evaluate`: the mean loss and the share of right answers."""
+    """The result of `evaluate`: the mean loss and the fraction of right answers."""
 
     loss: float
     accuracy: float

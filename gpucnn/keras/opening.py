@@ -86,14 +86,14 @@ def split(
         )
     held_share = float(share) if isinstance(share, Real) else 0.0
     if not 0 < held_share < 1:
-        raise UsageError(f"validation_split is {share!r}", fix="give a share between 0 and 1")
+        raise UsageError(f"validation_split is {share!r}", fix="give a fraction between 0 and 1")
     dataset = open_dataset(model, *given, class_weight)
     count = int(len(dataset) * (1 - held_share))
     if count in (0, len(dataset)):
         raise DataError(
             f"validation_split={held_share:g} of {len(dataset)} examples leaves "
             + ("none to train on" if count == 0 else "none to validate on"),
-            fix="give more examples, another share, or validation_data",
+            fix="give more examples, another fraction, or validation_data",
         )
     held = dataset.subset(slice(count, None))
     if class_weight is not None:  # it does not hold for the validation

@@ -16,6 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import WeightedLayer
+from gpucnn.nn.module import has_own_forward
 
 Network = Callable[[Tensor], Tensor]
 
@@ -28,12 +29,14 @@ def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
     """The layers of a model without the activation that it ends in, and the name of that.
 
     The activation is the last layer, or the last layer has it; a `Sequential` at the end is opened.
-    It is None where the model ends in another layer.
+    It is None where the layers end in another one.
     """
-    layers: list[Any] = [model]
+    layers: list[Any] = list(model)
     while layers and _is_open(layers[-1]):
         layers += layers.pop()
     last = layers[-1] if layers else None
+    if last is None or not _is_known(last):
+        return layers, None
     if isinstance(last, Activation):
         return layers[:-1], last.activation
     if isinstance(last, WeightedLayer):
@@ -41,9 +44,14 @@ def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
     return layers, None
 
 
+def _final_activation(model: nn.Sequential) -> str | None:
+    """The name of the activation that the outputs are of; None if the model ends otherwise."""
+    return split(model)[1] if _is_open(model) else None
+
+
 def check_loss(model: nn.Sequential, loss: Loss) -> None:
     """`UsageError` if the loss does not go with the end of the model."""
-    loss.check(split(model)[1], _may_hide_probabilities(model))
+    loss.check(_final_activation(model), _may_hide_probabilities(model))
 
 
 def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
@@ -62,7 +70,7 @@ def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
     takes_over = loss.takes_over
     if takes_over is None:
         return model
-    if split(model)[1] == takes_over:
+    if _final_activation(model) == takes_over:
         return logits
     if loss.from_logits or not _may_hide_probabilities(model):
         return model
@@ -98,9 +106,8 @@ def _is_open(layer: Any) -> TypeGuard[nn.Sequential]:
 
 
 def _is_known(layer: nn.Module) -> bool:
-    """Whether its class tells its last step: it is of this library, and no `Residual`."""
-    library = type(layer).forward.__module__.partition(".")[0]
-    return library == "gpucnn" and not isinstance(layer, nn.Residual)
+    """Whether its last step is known: its forward is of this library, and it is no `Residual`."""
+    return not has_own_forward(layer) and not isinstance(layer, nn.Residual)
 
 
 def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:

@@ -218,6 +218,7 @@ class Conv2d(WeightedLayer):
         return self.product(x, activation or self.activation, pool)
 
     def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
+        """The convolution plus bias, with the activation and the pool that are fused into it."""
         function = convolution.Conv2d(
             self.stride, self.padding, self.dilation, self.groups, activation, pool
         )

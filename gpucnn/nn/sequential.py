@@ -9,7 +9,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import NoLayerError, ShapeError, UsageError
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
-from gpucnn.nn.module import Module, Shape
+from gpucnn.nn.module import Module, Shape, has_own_forward
 from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
 
@@ -25,7 +25,7 @@ class Sequential(Module):
 
     A ReLU that follows a Conv2d or Dense without activation is folded into it, and so is a
     MaxPool2d that follows a Conv2d, with or without a ReLU: they run as one call and give the same
-    numbers.
+    numbers. A subclass with a `forward` of its own is not folded.
 
     Raises:
         UsageError: two layers have one name, something is no layer, or there is no list.
@@ -34,7 +34,8 @@ class Sequential(Module):
     def __init__(
         self, layers: Sequence[Module] | None = None, *rest: Module, name: str | None = None
     ) -> None:
-        if rest or isinstance(layers, (Module, Mapping)):
+        is_list = layers is None or isinstance(layers, Iterable)
+        if rest or not is_list or isinstance(layers, (Module, Mapping)):
             raise UsageError(
                 "Sequential takes its layers as one list",
                 fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
@@ -42,7 +43,7 @@ class Sequential(Module):
         super().__init__(name)
         self._layers: dict[str, Module] = {}
         self._chain = Chain(())
-        for layer in layers or ():
+        for layer in () if layers is None else layers:
             self.add(layer)
 
     def add(self, layer: Module) -> None:
@@ -175,8 +176,11 @@ class _Stage:
         first, last = self.layers[0], self.layers[-1]
         if not isinstance(first, WeightedLayer) or isinstance(last, MaxPool2d):
             return False
+        if has_own_forward(first):
+            return False
         if isinstance(layer, Activation):
             folds = layer.activation == "relu" and last is first and first.activation is None
+            folds = folds and not has_own_forward(layer)
         else:  # a subclass may do otherwise
             folds = (type(first), type(layer)) == (Conv2d, MaxPool2d) and (
                 last is not first or first.activation in (None, "relu")

@@ -286,7 +286,7 @@ class _Wrong(NamedTuple):
 
 
 def _key(argument: Any) -> Any:
-    """An argument as the key of a cache: a geometry is asked for in every step."""
+    """An argument as the key of the cache; every step looks up its geometries."""
     if type(argument) is int or argument is None:
         return argument
     if type(argument) is tuple and _PLAIN.issuperset(map(type, argument)):

@@ -177,7 +177,7 @@ def located(error: BaseException) -> GpucnnError | None:
     return UsageError(
         f"{file} failed with {type(error).__name__}: {error}",
         cause=place,
-        fix="mend the network; --debug shows all the calls that led there",
+        fix="correct the network; --debug shows all calls up to the error",
     )
 
 

@@ -56,22 +56,23 @@ class TrainConfig:
     """
 
     data: str = option("mnist", "mnist, fashion-mnist, digits, or a path to images")
-    data_dir: str | None = option(None, "the only folder to look for the data set in")
+    data_dir: str | None = option(None, "look for the data set in this folder only")
     label_column: str | None = option(
-        None, "of a CSV: the label's column by its name or number (-1: the last), or none"
+        None, "label column of a CSV: its name, its number (-1: the last), or none"
     )
     image_shape: str | None = option(
-        None, "of rows of pixels: 28x28, 32x32x3 (channels last) or 3x32x32 (channels first)"
+        None,
+        "shape of a table's images: 28x28, 32x32x3 (channels last), 3x32x32 (channels first)",
     )
     channels: str | None = option(
-        None, "where arrays have the channels: first or last", choices=CHANNELS
+        None, "position of the channels in arrays: first or last", choices=CHANNELS
     )
     transpose: bool | None = option(
         None, "swap rows and columns of each image of an array, as EMNIST needs it"
     )
     image_size: str | None = option(None, "scale pictures to this: 64, or height x width")
     convert: str | None = option(
-        None, "what is done to pictures: mnist (cut out, centered, light on dark) or none",
+        None, "how to convert pictures: mnist (cut out, centered, light on dark) or none",
         choices=CONVERT,
     )  # fmt: skip
     skip_broken: bool = option(False, "leave out pictures that cannot be read, and name them")
@@ -84,8 +85,8 @@ class TrainConfig:
     )
     weights: str | None = option(
         None,
-        "start from these: a run or a .safetensors file; its network, if --model is not given; for"
-        " other classes a new last layer",
+        "start from the weights of a run or of a .safetensors file, and from its network if --model"
+        " is not given; for other classes, the last layer is new",
     )
     device: str = option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = option(10, "passes over the training images", low=1)
@@ -119,7 +120,7 @@ class TrainConfig:
     patience: int | None = option(
         None, "stop after this many epochs without a better validation accuracy", low=1
     )
-    log_interval: int = option(50, "steps between two looks at the loss", low=1)
+    log_interval: int = option(50, "steps between two checks of the loss", low=1)
     checkpoint_every: int | None = option(
         None, "steps between checkpoints, besides the one after each epoch", low=1
     )

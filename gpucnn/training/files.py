@@ -80,7 +80,7 @@ def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]
         yield
     except OSError as error:
         known = _CAUSES.get(error.errno or 0)
-        cause, remedy = known or (error.strerror or str(error), "make room there")
+        cause, remedy = known or (error.strerror or str(error), "free some space there")
         raise StorageError(
             f"{path} cannot be written",
             cause=cause,

@@ -68,7 +68,7 @@ def fit_trainer(
         expect(run, Run, "run", "give Run.create(...), or None")
     trainer.run = run
     if resume and run is None:
-        raise UsageError("resume needs the run that is to go on", fix="give run=Run.open(...)")
+        raise UsageError("resume needs the run to continue", fix="give run=Run.open(...)")
     saver = Checkpointer(run, trainer.config.checkpoint_every) if run else None
     stopper = StopOnSignal() if run else None
     chain: list[Callback] = []

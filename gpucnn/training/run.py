@@ -163,7 +163,7 @@ class Run:
         if not trust_code:
             raise UsageError(
                 f"the model in {self.path} is code of its author's",
-                cause="it is not run without being asked",
+                cause="gpucnn runs it only if you ask",
                 fix=f"read {copy.file}, and if you trust it add --trust-code (trust_code=True)",
             )
         return copy

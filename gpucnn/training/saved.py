@@ -80,7 +80,7 @@ class SavedModel(RunData):
         arrays, metadata = checkpoint.load_weights(file)
         description = Description.of(metadata, file)
         if bad := first_bad(arrays):
-            raise DivergedError(f"{file} is of no use", cause=f"{bad} is not finite", fix=_OTHERS)
+            raise DivergedError(f"{file} cannot be used", cause=f"{bad} is not finite", fix=_OTHERS)
         config = config_of(metadata, file) if folder is None else Run(folder).config()
         shape, classes = description.image_shape, len(description.class_names)
         if description.code_sha256 is not None:
@@ -91,7 +91,7 @@ class SavedModel(RunData):
         elif model is not None or Code.parse(config.model):
             raise UsageError(
                 f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
-                cause=f"{model or config.model} is the code of another",
+                cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
         built = network(model or config.model, shape, classes).build(shape, device=device)

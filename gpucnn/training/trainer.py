@@ -196,14 +196,14 @@ class Trainer:
         Raises:
             DivergedError: a loss was not finite.
         """
-        found_inf = int(self.backend.to_numpy(self.optimizer.found_inf)[0])
-        if not found_inf:
+        failed_step = int(self.backend.to_numpy(self.optimizer.found_inf)[0])
+        if not failed_step:
             return self.totals.read()
-        epoch, index = divmod(found_inf - 1, self.steps_per_epoch)
-        self.model.set_step(found_inf - 1)
+        epoch, index = divmod(failed_step - 1, self.steps_per_epoch)
+        self.model.set_step(failed_step - 1)
         with self.model.training_mode():
             cause = self._culprit(self.loader.batch(epoch, index))
-        raise self.diverged("the loss is not finite", cause, step=found_inf)
+        raise self.diverged("the loss is not finite", cause, step=failed_step)
 
     def end_epoch(self) -> dict[str, Any]:
         """Validate, and add the record of the epoch whose last step was just done.
@@ -336,7 +336,7 @@ class Trainer:
         require(checkpoint.description, {"step": int}, "the checkpoint")
         others = DataError(
             "the data set is not the one that the run was started with",
-            cause=f"the images or labels of {self.data.name} are others",
+            cause=f"the images or labels of {self.data.name} have changed",
             fix="restore the data, or start another run",
         )
         shape, names = (checkpoint.description.get(k, ()) for k in ("image_shape", "class_names"))

@@ -54,8 +54,8 @@ def start_from(
     if len(kept) == len(own):
         raise WeightsMismatchError(
             f"there is nothing to start from in {file}",
-            cause=f"its classes are others ({listing(description.class_names)}), and the model has"
-            f" no layer but the last, {last}",
+            cause=f"its classes are different ({listing(description.class_names)}), and the model"
+            f" has no layer but the last, {last}",
             fix="leave --weights out",
         )
     try:

@@ -1,4 +1,4 @@
-"""The memory that a piece of work is done in."""
+"""The memory that a chunk is computed in."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_same_scratch_is_the_same_array():
     assert not np.shares_memory(scratch("b", (3, 5), np.float32), array)
 
 
-def test_another_shape_or_type_is_in_the_same_memory_if_there_is_room():
+def test_another_shape_or_type_is_in_the_same_memory_if_it_fits():
     array = scratch("a", (6, 4), np.float32)
     for shape, dtype in (((6, 4), "i4"), ((4, 6), "i4"), ((2,), "f4"), ((12,), "f8"), ((), "u1")):
         other = scratch("a", shape, dtype)

@@ -7,6 +7,7 @@ import inspect
 import pydoc
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,6 +133,29 @@ def arrays_of(name):
     """The parameters of a primitive that are arrays and may not be None."""
     parameters = inspect.signature(getattr(ops, name)).parameters.values()
     return [p.name for p in parameters if p.annotation == "Array"]
+
+
+NUMBERS = [
+    (name, p.name)
+    for name in sorted(CONTRACT)
+    for p in inspect.signature(getattr(ops, name)).parameters.values()
+    if p.annotation == "float" or p.name in ("nesterov", "decoupled")
+]
+
+
+@pytest.mark.parametrize(("name", "option"), NUMBERS)
+def test_an_option_that_is_no_number(backend, name, option):
+    """The same error on every device, before anything is computed."""
+    primitive = getattr(backend, name)
+    for bad in ("0.1", None, [0.1], (1, 2), 1j, np.ones(3), np.ones(1, complex), object()):
+
+        def call(*args, bad=bad, **kwargs):
+            bound = inspect.signature(primitive).bind(*args, **kwargs)
+            bound.arguments[option] = bad
+            return primitive(*bound.args, **bound.kwargs)
+
+        with pytest.raises(DtypeError, match=f"^{option} is a "):
+            Calls(backend.asarray, 1).calls[name](SimpleNamespace(**{name: call}))
 
 
 @pytest.mark.parametrize("name", sorted(CONTRACT))

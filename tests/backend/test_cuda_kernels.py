@@ -294,7 +294,7 @@ def test_max_pooling_is_that_of_the_cpu(gpu, place, dtype, rng, shape, kernel, o
 @pytest.mark.parametrize("shape", IMAGES)
 @pytest.mark.parametrize(("kernel", "options"), WINDOWS)
 @pytest.mark.parametrize("value", [-np.inf, np.nan])
-def test_the_winner_of_a_window_that_nobody_wins(gpu, shape, kernel, options, value):
+def test_the_argmax_of_a_window_without_a_maximum(gpu, shape, kernel, options, value):
     """The first tap inside the image, also where the window begins in the padding."""
     x = np.full(shape, value, dtype=np.float32)
     _, argmax = gpu.max_pool2d_forward(gpu.asarray(x), kernel, **options)

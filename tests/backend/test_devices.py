@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import gpucnn.backend
-from gpucnn import Tensor
+from gpucnn import Tensor, nn
 from gpucnn.errors import DeviceError, DtypeError, UsageError
 
 
@@ -68,6 +68,15 @@ def test_an_unknown_device_lists_the_known(device):
     assert repr(device) in caught.value.message
     assert "cpu" in str(caught.value)
     assert caught.value.fix
+
+
+@pytest.mark.parametrize("device", [None, 0, b"cpu", ["cpu"], ("cuda", 1), np.ones(2)])
+def test_a_device_that_is_no_name(device):
+    build = nn.Sequential([nn.Dense(1)]).build
+    for call in (gpucnn.backend.get, lambda device: build((3,), device=device)):
+        with pytest.raises(UsageError, match=f"the device is a {type(device).__name__}") as caught:
+            call(device)
+        assert "cuda:1" in caught.value.fix
 
 
 def test_auto_says_what_it_chose_and_why():

@@ -1,4 +1,4 @@
-"""What the launcher checks before a kernel sees it, and how it specialises; CuPy is a stand-in."""
+"""What the launcher checks before a kernel sees it, and how it specializes; CuPy is a stand-in."""
 
 from __future__ import annotations
 

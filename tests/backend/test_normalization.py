@@ -1,4 +1,4 @@
-"""Batch normalisation, dropout and the gather of a batch."""
+"""Batch normalization, dropout and the gather of a batch."""
 
 from __future__ import annotations
 
@@ -54,6 +54,16 @@ def test_eps_is_inside_the_root(backend, rng):
     assert_close(
         backend.to_numpy(grad_x), reference.batch_norm_backward(g, x, gamma, eps=0.5)[0], 36
     )
+
+
+def test_a_variance_of_zero_without_eps_gives_no_warning(backend):
+    x, per_channel = np.ones((2, 3, 2, 2), np.float32), np.ones(3, np.float32)
+    there = [backend.asarray(a) for a in (x, per_channel, per_channel)]
+    y, mean, var = backend.batch_norm_forward(*there, eps=0)
+    grads = backend.batch_norm_backward(there[0], there[0], there[1], mean, var, eps=0)
+    for result in (y, grads[0], grads[1]):
+        assert np.isnan(backend.to_numpy(result)).all()
+    np.testing.assert_array_equal(backend.to_numpy(grads[2]), 8)
 
 
 def test_the_variance_of_numbers_far_from_zero(backend, rng):

@@ -192,7 +192,7 @@ def test_a_beta_that_is_no_weight(backend, betas):
     [
         (name, bad)
         for name in ("learning_rate", "step", "found_inf")
-        for bad in ("0.1", [0.1], None, 1j, "two", "none", "elsewhere")
+        for bad in ("0.1", [0.1], None, 1j, "two", "none", "complex", "elsewhere")
         if (name, bad) != ("found_inf", None)
     ],
 )
@@ -205,6 +205,8 @@ def test_a_scalar_that_is_no_number(backend, name, bad):
         bad = np.ones(1, np.float32).view(type("Sub", (np.ndarray,), {}))
     elif bad in ("two", "none"):
         bad, error = backend.asarray(np.ones(2 * (bad == "two"), np.float32)), ShapeError
+    elif bad == "complex":
+        bad = backend.asarray(np.ones(1, np.complex64))
     with pytest.raises(error, match=name):
         backend.adam_update(*arrays, **scalars | {name: bad})
     if name == "learning_rate":

@@ -25,7 +25,7 @@ SECONDS = 20  # for what takes less than one, unless a thread waits for ever
 
 
 def together(threads: int) -> Callable[[], None]:
-    """A function that returns when so many threads have called it: each has a piece, then."""
+    """A function that returns when so many threads have called it: each has a chunk, then."""
     barrier = threading.Barrier(threads)
     return lambda: barrier.wait(SECONDS) and None
 
@@ -43,22 +43,22 @@ def by_caller() -> bool:
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])
-@pytest.mark.parametrize("pieces", [0, 1, 2, 3, 40])
-def test_results_are_in_the_order_of_the_pieces(threads, count, pieces):
+@pytest.mark.parametrize("chunks", [0, 1, 2, 3, 40])
+def test_results_are_in_the_order_of_the_chunks(threads, count, chunks):
     threads.set_threads(count)
 
-    def task(piece: int) -> int:
-        time.sleep(0.002 * (piece % 3))  # so that they are not done in their order
-        return 10 * piece
+    def task(chunk: int) -> int:
+        time.sleep(0.002 * (chunk % 3))  # so that they are not done in their order
+        return 10 * chunk
 
-    assert parallel(task, range(pieces)) == [10 * piece for piece in range(pieces)]
+    assert parallel(task, range(chunks)) == [10 * chunk for chunk in range(chunks)]
 
 
 def test_the_caller_and_all_workers_work(threads):
     threads.set_threads(4)
     meet = together(4)
 
-    def task(piece: int) -> int:
+    def task(chunk: int) -> int:
         meet()
         return threading.get_ident()
 
@@ -68,17 +68,17 @@ def test_the_caller_and_all_workers_work(threads):
     assert set(parallel(task, range(4))) == found, "these threads stay for the next job"
 
 
-def test_a_failing_piece_is_waited_for(threads):
-    """No piece is at work any more when the error arrives."""
+def test_a_failing_chunk_is_waited_for(threads):
+    """No chunk is in progress when the error arrives."""
     threads.set_threads(4)
     working = set()
 
-    def task(piece):
-        working.add(piece)
-        if piece == 1:
-            raise KeyError(piece)
+    def task(chunk):
+        working.add(chunk)
+        if chunk == 1:
+            raise KeyError(chunk)
         time.sleep(0.05)
-        working.discard(piece)
+        working.discard(chunk)
 
     with pytest.raises(KeyError):
         parallel(task, [0, 1, 2, 3])
@@ -86,29 +86,29 @@ def test_a_failing_piece_is_waited_for(threads):
 
 
 @pytest.mark.parametrize("who", ["caller", "worker", "both"])
-def test_an_error_is_raised_whoever_had_the_piece(threads, who):
+def test_an_error_is_raised_whoever_had_the_chunk(threads, who):
     threads.set_threads(2)
     meet, done = together(2), []
 
-    def task(piece: int) -> None:
+    def task(chunk: int) -> None:
         meet()
         if who == "both" or by_caller() == (who == "caller"):
             raise KeyError("the caller's" if by_caller() else "a worker's")
         time.sleep(0.05)
-        done.append(piece)
+        done.append(chunk)
 
     with pytest.raises(KeyError, match="a worker's" if who == "worker" else "the caller's"):
         parallel(task, [0, 1])
     assert len(done) == (who != "both")
-    assert parallel(lambda piece: -piece, [1, 2, 3]) == [-1, -2, -3], "the next job is done"
+    assert parallel(lambda chunk: -chunk, [1, 2, 3]) == [-1, -2, -3], "the next job is done"
 
 
-def test_after_an_error_of_the_caller_no_piece_is_begun(threads):
+def test_after_an_error_of_the_caller_no_chunk_is_begun(threads):
     threads.set_threads(2)
     meet, begun = together(2), []
 
-    def task(piece: int) -> None:
-        begun.append(piece)
+    def task(chunk: int) -> None:
+        begun.append(chunk)
         meet()
         if by_caller():
             raise KeyError
@@ -123,9 +123,9 @@ def test_a_task_may_share_out_work_itself(threads):
     threads.set_threads(3)
 
     def sum_to(n: int) -> int:
-        return sum(parallel(lambda piece: sum(parallel(abs, range(piece))), range(n)))
+        return sum(parallel(lambda chunk: sum(parallel(abs, range(chunk))), range(n)))
 
-    want = [sum(piece * (piece - 1) // 2 for piece in range(n)) for n in range(12)]
+    want = [sum(chunk * (chunk - 1) // 2 for chunk in range(n)) for n in range(12)]
     assert parallel(sum_to, range(12)) == want
 
 
@@ -135,9 +135,9 @@ def test_several_threads_share_out_work_at_once(threads):
     over = threading.Event()
 
     def compute(number: int) -> bool:
-        want, rounds = [number * piece for piece in range(9)], 0
+        want, rounds = [number * chunk for chunk in range(9)], 0
         while not over.is_set() or rounds < 20:
-            assert parallel(lambda piece: number * piece, range(9)) == want
+            assert parallel(lambda chunk: number * chunk, range(9)) == want
             rounds += 1
         return True
 
@@ -176,7 +176,7 @@ def test_work_is_done_where_threads_cannot_be_started(threads, monkeypatch, star
     threads.set_threads(4)
     monkeypatch.setattr(threading.Thread, "start", limited)
     for _ in range(3):
-        assert parallel(lambda piece: -piece, range(9)) == [-piece for piece in range(9)]
+        assert parallel(lambda chunk: -chunk, range(9)) == [-chunk for chunk in range(9)]
     assert len(calls) == started + 1, "it is tried once"
 
 
@@ -185,7 +185,7 @@ def test_a_job_that_is_done_keeps_nothing_alive(threads, count):
     threads.set_threads(count)
     array = np.ones(1000)
     kept = weakref.ref(array)
-    parallel(lambda piece, array=array: array.sum(), range(5))
+    parallel(lambda chunk, array=array: array.sum(), range(5))
     del array
     deadline = time.monotonic() + SECONDS
     while kept() is not None and time.monotonic() < deadline:
@@ -198,7 +198,7 @@ def test_inf_and_nan_come_without_a_warning(threads):
     threads.set_threads(2)
     meet = together(2)
 
-    def task(piece: int) -> list[Any]:
+    def task(chunk: int) -> list[Any]:
         meet()
         big, zero = np.full(3, 1e38, np.float32), np.zeros(3, np.float32)
         return [big * big, zero / zero, np.log(zero), np.float32(1) / zero, np.sqrt(-big)]
@@ -231,7 +231,7 @@ def run(code: str, **environment: str) -> Any:
 def test_one_thread_is_the_caller_s():
     done = run(
         """
-assert parallel(lambda piece: threading.current_thread().name, range(3)) == ["MainThread"] * 3
+assert parallel(lambda chunk: threading.current_thread().name, range(3)) == ["MainThread"] * 3
 print(threading.active_count())
 """,
         GPUCNN_THREADS="1",
@@ -264,7 +264,7 @@ import sys, time, warnings
 warnings.simplefilter("ignore")  # of newer Pythons, that there are threads
 set_threads(3)
 barrier = threading.Barrier(3)
-def task(piece):
+def task(chunk):
     barrier.wait(20)
     return threading.get_ident()
 assert len(set(parallel(task, range(3)))) == 3
@@ -292,13 +292,13 @@ import signal, time
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background ignores it
 set_threads(2)
 barrier, main, done = threading.Barrier(2), threading.main_thread(), []
-def task(piece):
+def task(chunk):
     barrier.wait(20)
     if threading.current_thread() is not main:
         time.sleep(0.2)  # the caller is done, and waits
         signal.pthread_kill(main.ident, signal.SIGINT)
         time.sleep(0.3)
-        done.append(piece)
+        done.append(chunk)
 try:
     parallel(task, [0, 1])
 except KeyboardInterrupt:
@@ -336,7 +336,7 @@ def test_an_error_keeps_no_arrays_alive(threads, who):
     array = np.ones(1000)
     alive = weakref.ref(array)
 
-    def task(piece: int, array: Any = array) -> None:
+    def task(chunk: int, array: Any = array) -> None:
         meet()
         if by_caller() == (who == "caller"):
             raise KeyError

@@ -160,12 +160,12 @@ def test_predict_says_that_a_picture_shows_several_digits(
 def test_predict_scales_images_of_other_data(run: Any) -> None:
     rng = np.random.default_rng(0)
     np.savez(
-        "colour.npz",
+        "color.npz",
         x_train=rng.integers(0, 256, (40, 16, 16, 3), dtype=np.uint8),
         y_train=np.arange(40) % 3,
     )
     trained = run(
-        "train", "--data", "colour.npz", "--model", "softmax", "--epochs", 1, "--standardise"
+        "train", "--data", "color.npz", "--model", "softmax", "--epochs", 1, "--standardise"
     )
     assert trained.code == 0, trained.err
     Image.fromarray(rng.integers(0, 256, (50, 40, 3), dtype=np.uint8)).save("a.png")

@@ -95,11 +95,11 @@ def test_pictures_by_their_names(name: str, expected: bool) -> None:
 
 
 def test_fit_image() -> None:
-    colour = np.zeros((10, 20, 3), dtype=np.uint8)
-    colour[..., 0] = 100
-    assert fit_image(colour, (3, 5, 5)).tolist() == [[[v] * 5] * 5 for v in (100, 0, 0)]
-    assert fit_image(colour, (1, 2, 2)).tolist() == [[[30, 30], [30, 30]]]
-    assert fit_image(colour[..., 0], (3, 1, 1)).tolist() == [[[100]], [[100]], [[100]]]
+    color = np.zeros((10, 20, 3), dtype=np.uint8)
+    color[..., 0] = 100
+    assert fit_image(color, (3, 5, 5)).tolist() == [[[v] * 5] * 5 for v in (100, 0, 0)]
+    assert fit_image(color, (1, 2, 2)).tolist() == [[[30, 30], [30, 30]]]
+    assert fit_image(color[..., 0], (3, 1, 1)).tolist() == [[[100]], [[100]], [[100]]]
 
 
 @pytest.mark.parametrize("size", [(20, 20), (8, 8), (3, 5), (1, 1), (50, 7)])

@@ -58,6 +58,13 @@ def test_validation_is_a_fixed_part_of_the_training_images() -> None:
     assert not np.array_equal(splits.validation.images, whole[-100:])
 
 
+@pytest.mark.parametrize("name", [None, 3, b"digits", ["digits"], np.ones(2)])
+def test_a_name_that_is_no_text(name: Any) -> None:
+    with pytest.raises(UsageError, match=f"the data set is a {type(name).__name__}") as error:
+        load(name)
+    assert "digits" in (error.value.fix or "")
+
+
 @pytest.mark.parametrize("validation", [-1, 1437, 60_000])
 def test_validation_out_of_range(validation: int) -> None:
     with pytest.raises(UsageError, match=f"validation is {validation}") as error:

@@ -75,11 +75,11 @@ def test_parts_without_labels(tmp_path: Path) -> None:
 
 
 def test_channels_last_is_said(tmp_path: Path) -> None:
-    colour = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
-    np.savez(tmp_path / "cifar.npz", x_train=colour, y_train=LABELS.repeat(2)[:6], x_test=colour)
+    color = np.random.default_rng(0).integers(0, 256, (6, 32, 32, 3), dtype=np.uint8)
+    np.savez(tmp_path / "cifar.npz", x_train=color, y_train=LABELS.repeat(2)[:6], x_test=color)
     found = read_npz(tmp_path / "cifar.npz")
     for part in found.parts:
-        np.testing.assert_array_equal(part.images, colour.transpose(0, 3, 1, 2))
+        np.testing.assert_array_equal(part.images, color.transpose(0, 3, 1, 2))
     assert found.said == ["channels last, moved to the front"]
     assert found.reading.channels == "last"
 

@@ -95,7 +95,7 @@ def test_arguments_of_plain_primitives():
     for axis in (1.0, "rows", None, 2):
         with pytest.raises(ShapeError, match="softmax over axis"):
             ops.softmax(array, axis)
-    for key in (1, None, (1, 2, 3)):
+    for key in (1, None, (1, 2, 3), (1, "a"), (1.0, 2), ((1, 2), (3, 4)), (0, 2**32), array):
         with pytest.raises(UsageError, match="the key of a dropout is") as caught:
             ops.dropout_forward(array, 0.5, key=key, step=0)
         assert "stream_key" in caught.value.fix

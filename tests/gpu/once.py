@@ -15,7 +15,7 @@ def main() -> None:
     args = record.options(__doc__)
     backend = backends.get(args.device)
     if backend.name.startswith("cuda"):
-        # An allocation for each array: in a pool, its neighbour hides that it was overrun.
+        # An allocation for each array: in a pool, its neighbor hides that it was overrun.
         backend.xp.cuda.set_allocator(None)
     with backend.quiet_device():
         for dtype in ("float32", "float64"):

@@ -107,7 +107,7 @@ def main() -> int:
     results: list[dict[str, Any]] = []
     for name, part in chosen.items():
         results.append(_run(name, part, args, deadline - time.monotonic()))
-        _summarise(results, args)
+        _summarize(results, args)
     print("\n" + (args.out / "summary.txt").read_text())
     return 0 if all(result["state"] in ("ok", "left out") for result in results) else 1
 
@@ -200,7 +200,7 @@ def _tests(report: Path, device: str) -> tuple[dict[str, int] | None, str | None
     return counts, next((reason for reason in reasons if reason.startswith(f"{device}: ")), None)
 
 
-def _summarise(results: list[dict[str, Any]], args: argparse.Namespace) -> None:
+def _summarize(results: list[dict[str, Any]], args: argparse.Namespace) -> None:
     machine = {"device": args.device, "quick": args.quick, **record.machine()}
     record.save(args.out, "summary", {**machine, "parts": results})
     lines = [f"{key}: {machine[key]}" for key in ("device", "nvidia_smi", "date", "commit")]

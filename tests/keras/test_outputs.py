@@ -238,6 +238,19 @@ class TestTheModelWithoutItsFinalActivation:
             model = Sequential(layers_).build((6,)).eval()
             np.testing.assert_array_equal(model(X, logits=True).numpy(), model(X).numpy())
 
+    @pytest.mark.parametrize("base", [nn.Dense, nn.Softmax])
+    def test_of_an_end_with_a_forward_of_its_own(self, base: Any) -> None:
+        class Mixed(base):  # type: ignore[misc]
+            def forward(self, x: Any) -> Any:
+                return 0.5 * super().forward(x) + 0.5 / 3
+
+        last = [Mixed(3, "softmax")] if base is nn.Dense else [dense(), Mixed()]
+        model = compiled(last, "sparse_categorical_crossentropy")
+        p = model.predict(X)
+        assert p.min() >= 0.5 / 3
+        assert model.evaluate(X, CLASSES).loss == pytest.approx(categorical(p, CLASSES), rel=1e-5)
+        np.testing.assert_array_equal(model(X, logits=True).numpy(), p)
+
     def test_of_a_model_with_a_forward_of_its_own(self) -> None:
         class Doubled(Sequential):
             def forward(self, x: Any, logits: bool = False) -> Any:
@@ -251,6 +264,18 @@ class TestTheModelWithoutItsFinalActivation:
             model.compile("sgd", "sparse_categorical_crossentropy", device="cpu")
             with pytest.raises(UsageError, match="takes probabilities"):
                 model.evaluate(X, CLASSES)
+
+    def test_of_a_model_that_calls_its_layers_in_its_forward(self) -> None:
+        class Doubled(Sequential):
+            def forward(self, x: Any, **options: Any) -> Any:
+                return 2 * super().forward(x, **options)
+
+        plain, doubled = (
+            kind([dense(), nn.Softmax()]).build((6,), seed=1) for kind in (Sequential, Doubled)
+        )
+        for logits in (False, True):
+            expected = 2 * plain(X, logits=logits).numpy()
+            np.testing.assert_array_equal(doubled(X, logits=logits).numpy(), expected)
 
     def test_takes_images_through_folded_layers(self) -> None:
         body = [nn.Conv2d(4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten()]

@@ -22,7 +22,7 @@ class TestBatchNorm2d:
         layer.beta.data[...] = backend.asarray(np.float32([0.5, 1]))
         return layer
 
-    def normalised(self, mean, var, eps):
+    def normalized(self, mean, var, eps):
         mean, var = (np.float64(s).reshape(2, 1, 1) for s in (mean, var))
         gamma, beta = np.reshape([2.0, -1.0], (2, 1, 1)), np.reshape([0.5, 1.0], (2, 1, 1))
         return gamma * (IMAGES - mean) / np.sqrt(var + eps) + beta
@@ -30,7 +30,7 @@ class TestBatchNorm2d:
     def test_training_takes_the_statistics_of_the_batch(self, backend):
         y = self.build(backend, eps=1e-3)(backend.asarray(IMAGES)).numpy()
         x = IMAGES.astype(np.float64)
-        expected = self.normalised(x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3)), 1e-3)
+        expected = self.normalized(x.mean(axis=(0, 2, 3)), x.var(axis=(0, 2, 3)), 1e-3)
         assert_close(y, expected, terms=6 * 4 * 5)
 
     def test_running_statistics(self, backend):
@@ -50,7 +50,7 @@ class TestBatchNorm2d:
         layer.eval()
         state = layer.state_dict()
         y = layer(backend.asarray(IMAGES)).numpy()
-        expected = self.normalised(state["running_mean"], state["running_var"], 1e-5)
+        expected = self.normalized(state["running_mean"], state["running_var"], 1e-5)
         assert_close(y, expected, terms=16)
         for name, array in layer.state_dict().items():
             assert_same_bits(array, state[name], name)

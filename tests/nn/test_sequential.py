@@ -153,6 +153,24 @@ class TestFolding:
         assert model.not_kept() == []
         assert (model(X).numpy() < 0).any()
 
+    @pytest.mark.parametrize("own", [nn.Dense, nn.Conv2d, nn.ReLU, nn.Activation, nn.Linear])
+    def test_a_layer_with_a_forward_of_its_own_is_called(self, own):
+        class Doubled(own):
+            def forward(self, x):
+                return 2 * super().forward(x)
+
+        def model(kind):
+            first = {nn.Linear: (5, 4), nn.Conv2d: (4, 3)}.get(own, (4,))
+            if own in (nn.Dense, nn.Linear, nn.Conv2d):
+                return nn.Sequential([kind(*first), nn.ReLU()])
+            return nn.Sequential([nn.Dense(4), kind(*["relu"] * (own is nn.Activation))])
+
+        shape = (2, 5, 5) if own is nn.Conv2d else (5,)
+        x = np.random.default_rng(1).standard_normal((3, *shape)).astype(np.float32)
+        plain, doubled = (model(kind).build(shape, seed=1) for kind in (own, Doubled))
+        assert (len(plain.stages()), len(doubled.stages())) == (1, 2)
+        assert_same_bits(doubled(x).numpy(), 2 * plain(x).numpy())
+
 
 def stages(*layers):
     return [name for name, _ in nn.Sequential(list(layers)).stages()]
@@ -340,7 +358,7 @@ class TestErrors:
 
     def test_layers_that_are_no_list(self):
         a, b = nn.Flatten(), nn.Dense(2)
-        for wrong in ((a,), (a, b), (a, b, nn.ReLU()), (nn.Sequential([a]),)):
+        for wrong in ((a,), (a, b), (a, b, nn.ReLU()), (nn.Sequential([a]),), (3,), (False,)):
             with pytest.raises(UsageError, match="as one list") as caught:
                 nn.Sequential(*wrong)
             assert "Sequential([a, b])" in caught.value.fix

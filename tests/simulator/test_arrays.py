@@ -142,7 +142,7 @@ def test_infinity_and_nan_are_silent(a):
     assert np.isnan(values).all()
 
 
-def test_uninitialised_memory_is_poison():
+def test_uninitialized_memory_is_poison():
     assert np.isnan(xp.asnumpy(xp.empty((2, 3), xp.float32))).all()
     assert np.isnan(xp.asnumpy(xp.empty_like(xp.zeros(4)))).all()
     assert (xp.asnumpy(xp.empty(3, xp.uint8)) == 255).all()

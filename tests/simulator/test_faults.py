@@ -1,4 +1,4 @@
-"""A kernel that a GPU would let run into undefined behaviour ends with an error here."""
+"""A kernel that a GPU would let run into undefined behavior ends with an error here."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_impossible_block(launcher, block):
 
 @pytest.mark.parametrize("n", [1, 5])
 @pytest.mark.parametrize("kernel", ["misaligned", "integer_overflow", "beyond_array"])
-def test_undefined_behaviour(simulator, line_of, kernel, n):
+def test_undefined_behavior(simulator, line_of, kernel, n):
     launcher = simulator(sanitize="undefined")
     if kernel == "misaligned" and "clang" in launcher.describe()["compiler"]:
         pytest.skip("clang does not look at the address of a struct that is copied as a whole")

@@ -15,12 +15,12 @@ def test_missing_barrier_is_seen_in_some_order(simulator, order, rng):
     launcher = simulator(order=order)
     x = rng.standard_normal(64).astype(np.float32)
     right, wrong = launcher.empty((64,), np.float32), launcher.empty((64,), np.float32)
-    launcher.launch("memory", "neighbour", 1, 64, launcher.asarray(x), right, BARRIER=1)
-    launcher.launch("memory", "neighbour", 1, 64, launcher.asarray(x), wrong, BARRIER=0)
+    launcher.launch("memory", "neighbor", 1, 64, launcher.asarray(x), right, BARRIER=1)
+    launcher.launch("memory", "neighbor", 1, 64, launcher.asarray(x), wrong, BARRIER=0)
     expected = [0, *x[:-1]]
     np.testing.assert_array_equal(launcher.to_numpy(right), expected)
     unwritten = np.isnan(launcher.to_numpy(wrong))
-    # Threads that come in their order find their neighbour's value even without the barrier.
+    # Threads that come in their order find their neighbor's value even without the barrier.
     assert unwritten.sum() == {"forward": 0, "reverse": 63}.get(order, unwritten.sum())
     assert order == "forward" or unwritten.sum() > 20
     np.testing.assert_array_equal(

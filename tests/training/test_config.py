@@ -77,7 +77,7 @@ def test_flags_win_over_environment_over_file_over_defaults(tmp_path: Path) -> N
         ("epoch = 3", ["epoch", "did you mean epochs?"]),
         ("lr = 0.01", ["'lr'", "did you mean learning_rate?"]),
         ("batch = 8", ["'batch'", "did you mean batch_size?"]),
-        ("colour = 3", ["colour", "batch_size"]),
+        ("color = 3", ["color", "batch_size"]),
         ("batch_size = 0", ["batch_size", "at least 1"]),
         ("learning_rate = nan", ["learning_rate", "greater than 0"]),
         ('epochs = "three"', ["epochs", "whole number"]),

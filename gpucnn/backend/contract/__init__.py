@@ -1,9 +1,9 @@
 """The contract that every backend keeps: the primitives, their shapes, dtypes and rules.
 
 Each file has one family of primitives. A public method checks its arguments, so that an error reads
-the same on every device, and calls the method of the same name with an underscore, which a wing
-(`cpu`, `numba`, `cuda`) implements in its file of the same name. `gpucnn.ops` has the formulas, the
-arguments and the results of the primitives.
+the same on every device, and calls the method of the same name with an underscore. A backend
+(`cpu`, `numba`, `cuda`) implements that method in its file of the same name. `gpucnn.ops` has the
+formulas, the arguments and the results of the primitives.
 
 For all of them:
 

@@ -14,7 +14,7 @@ _FLOATS = "<f4", "<f8"  # one of them in a call; "<": native, which byte-swapped
 
 
 class Checks(Arrays):
-    """Checks that ask the backend which arrays are its own."""
+    """Checks that need to know which arrays are of this backend."""
 
     def _check_owned(self, **arrays: Array | None) -> None:
         for name, array in arrays.items():
@@ -64,12 +64,28 @@ class Checks(Arrays):
                 raise ShapeError(
                     f"{name} has shape {value.shape}", cause="it is one number", fix="pass (1,)"
                 )
-        elif not isinstance(value, (numbers.Real, np.bool)):
-            raise DtypeError(
-                f"{name} is a {type(value).__module__}.{type(value).__name__}",
-                cause=f"it must be a number, or an array (1,) of {self.name}",
-                fix=f"pass {name} as a number",
-            )
+            if value.dtype.kind not in "biuf":
+                raise DtypeError(
+                    f"{name} is {value.dtype}", cause="it must be real", fix="convert it to float32"
+                )
+        else:
+            check_number(name, value, f"a number, or an array (1,) of {self.name}")
+
+
+def check_number(name: str, value: Any, wanted: str = "a number") -> None:
+    """`DtypeError` if an option is no real number; a bool counts as one."""
+    if not isinstance(value, (float, int, numbers.Real, np.bool)):
+        raise DtypeError(
+            f"{name} is a {type(value).__module__}.{type(value).__name__}",
+            cause=f"it must be {wanted}",
+            fix=f"pass {name} as a number",
+        )
+
+
+def check_numbers(**options: Any) -> None:
+    """`DtypeError` if one of the options is no real number."""
+    for name, value in options.items():
+        check_number(name, value)
 
 
 def check_count(name: str, value: float, first: int = 0) -> None:

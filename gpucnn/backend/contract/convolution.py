@@ -131,7 +131,7 @@ class Convolution(Pooling, Activation):
         activation: str | None,
         pool: Pool2dGeometry | None,
     ) -> tuple[Array, Array | None]:
-        """One step after the other. A wing that fuses them replaces this and the backward."""
+        """Two steps; a backend that fuses them overrides this and the backward."""
         y = self._conv2d_forward(x, w, b, g, activation)
         return (y, None) if pool is None else self._max_pool2d_forward(y, pool)
 

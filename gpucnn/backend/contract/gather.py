@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array
-from gpucnn.backend.contract.checks import Checks
+from gpucnn.backend.contract.checks import Checks, check_numbers
 from gpucnn.errors import DtypeError, ShapeError
 
 
@@ -30,6 +30,7 @@ class Gather(Checks):
                 cause="they must be (B,)",
                 fix="flatten them",
             )
+        check_numbers(scale=scale, offset=offset)
         return self._gather(dataset, indices, scale, offset)
 
     @abstractmethod

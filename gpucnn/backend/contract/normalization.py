@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array
-from gpucnn.backend.contract.checks import Checks, check_channels, check_shape
+from gpucnn.backend.contract.checks import Checks, check_channels, check_number, check_shape
 from gpucnn.errors import ShapeError
 
 
@@ -19,6 +19,7 @@ class Normalization(Checks):
         """Batch norm, and the statistics of the batch: see `gpucnn.ops.batch_norm_forward`."""
         self._check_floats(x=x, gamma=gamma, beta=beta)
         self._check_batch_norm(x, gamma=gamma, beta=beta)
+        check_number("eps", eps)
         return self._batch_norm_forward(x, gamma, beta, eps)
 
     @abstractmethod
@@ -40,6 +41,7 @@ class Normalization(Checks):
         self._check_floats(grad_y=grad_y, x=x, gamma=gamma, mean=mean, var=var)
         self._check_batch_norm(x, gamma=gamma, mean=mean, var=var)
         check_shape("grad_y", grad_y, x.shape)
+        check_number("eps", eps)
         return self._batch_norm_backward(grad_y, x, gamma, mean, var, eps)
 
     @abstractmethod

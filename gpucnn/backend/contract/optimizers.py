@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array, Scalar
-from gpucnn.backend.contract.checks import Checks, check_shape
+from gpucnn.backend.contract.checks import Checks, check_numbers, check_shape
 from gpucnn.errors import ShapeError, UsageError
 
 
@@ -27,6 +27,7 @@ class Optimizers(Checks):
     ) -> None:
         """One step of stochastic gradient descent, in place: see `gpucnn.ops.sgd_update`."""
         self._check_update(param, grad, learning_rate, found_inf, velocity=velocity)
+        check_numbers(momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
         if not momentum:
             self._update("sgd", [param, grad], (weight_decay,), learning_rate, None, found_inf)
         elif velocity is None:
@@ -51,6 +52,7 @@ class Optimizers(Checks):
     ) -> None:
         """One step of RMSprop, in place: see `gpucnn.ops.rmsprop_update`."""
         self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
+        check_numbers(rho=rho, eps=eps, weight_decay=weight_decay)
         numbers = rho, 1 - rho, eps, weight_decay
         self._update("rmsprop", [param, grad, square_avg], numbers, learning_rate, None, found_inf)
 
@@ -73,6 +75,8 @@ class Optimizers(Checks):
         """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
         self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
         self._check_scalar("step", step)
+        check_numbers(beta1=beta1, beta2=beta2, eps=eps)
+        check_numbers(weight_decay=weight_decay, decoupled=decoupled)
         for name, beta in (("beta1", beta1), ("beta2", beta2)):
             if not 0 <= beta < 1:
                 raise UsageError(

@@ -1,4 +1,4 @@
-"""Convolution in NumPy: pack what each kernel tap sees into columns, and multiply by BLAS.
+"""Convolution in NumPy: pack the pixels under each kernel tap into columns, and multiply by BLAS.
 
     forward           y   = w   @ columns(x)             (F, K) @ (K, pixels)
     backward input    columns(grad_x) = w^T @ grad_y     (K, F) @ (F, pixels), then added up

@@ -38,11 +38,10 @@ class Normalization(contract.Normalization):
         grad_gamma, grad_beta = np.empty_like(gamma), np.empty_like(gamma)
         grads, xs, out = by_channel(grad_y), by_channel(x), by_channel(grad_x)
         count = xs.shape[0] * xs.shape[2]
-        inverse_std = 1 / np.sqrt(var + eps)
 
         def task(channels: slice) -> None:
             grad = grads[:, channels]
-            scale = inverse_std[channels, None]
+            scale = (1 / np.sqrt(var[channels] + eps))[:, None]
             xhat = (xs[:, channels] - mean[channels, None]) * scale
             grad_beta[channels] = _channel_sum(grad)
             grad_gamma[channels] = _channel_sum(grad * xhat)

@@ -212,10 +212,10 @@ def quiet_device() -> AbstractContextManager[Any]:
     The first to enter it sets the limit and the last to leave puts the BLAS back, so a long
     stretch, such as a training step, is best entered as a whole.
     """
-    return _NOTHING if getattr(_inside, "value", False) else _Computing()
+    return _NOTHING if getattr(_inside, "value", False) else _QuietDevice()
 
 
-class _Computing:
+class _QuietDevice:
     def __enter__(self) -> None:
         global _holders, _before
         _inside.value = True

@@ -23,7 +23,7 @@ _ELEMENTS = 1 << 18  # input elements at once, which with the scratch stay in th
 class Pooling(contract.Pooling):
     def _max_pool2d_forward(self, x: Array, g: Pool2dGeometry) -> tuple[Array, Array]:
         y = np.empty(g.y_shape, x.dtype)
-        # The number of the tap that won.
+        # The number of the tap with the maximum.
         argmax = np.empty(g.y_shape, np.uint8 if g.KH * g.KW <= 256 else np.int32)
         first = _first_taps(g)
 
@@ -32,16 +32,16 @@ class Pooling(contract.Pooling):
             best[...] = -np.inf
             index[...] = first
             for tap in _taps(g):
-                seen, winner = best[:, :, tap.oy, tap.ox], index[:, :, tap.oy, tap.ox]
+                seen, place = best[:, :, tap.oy, tap.ox], index[:, :, tap.oy, tap.ox]
                 # Strided pixels are slow to compute with: one copy serves both comparisons.
                 pixels = scratch("pixels", seen.shape, x.dtype)
                 np.copyto(pixels, xs[:, :, tap.y, tap.x])
                 wins = np.greater(pixels, seen, out=scratch("wins", seen.shape, np.bool_))
                 np.maximum(seen, pixels, out=seen)  # a NaN on either side stays
-                # Taps come in rising order, so the last one to win has the greatest number.
+                # Taps come in rising order, so the last maximum has the greatest number.
                 number = scratch("number", seen.shape, index.dtype)
                 np.multiply(wins.view(np.uint8), index.dtype.type(tap.number), out=number)
-                np.maximum(winner, number, out=winner)
+                np.maximum(place, number, out=place)
             if np.isnan(best).any():
                 for tap in reversed(_taps(g)):  # the first NaN of a window is written last
                     nan = np.isnan(xs[:, :, tap.y, tap.x])
@@ -146,7 +146,7 @@ def _image_chunks(g: Pool2dGeometry) -> list[slice]:
 
 @lru_cache(maxsize=256)
 def _window_counts(g: Pool2dGeometry, count_include_pad: bool) -> Array:
-    """What the sum of each window is divided by, int64 (OH, OW)."""
+    """The divisor of each window's sum, int64 (OH, OW)."""
     if count_include_pad:
         return np.full((g.OH, g.OW), g.KH * g.KW)
     counts = np.zeros((g.OH, g.OW), np.int64)

@@ -91,7 +91,7 @@ class CupyLauncher(Launcher):
                 raise StorageError(
                     "CuPy cannot keep a compiled kernel",
                     cause=str(error),
-                    fix="make room, or set CUPY_CACHE_DIR to a folder that can be written",
+                    fix="free some space, or set CUPY_CACHE_DIR to a folder that can be written",
                 ) from error
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:

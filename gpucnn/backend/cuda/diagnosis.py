@@ -1,6 +1,6 @@
 """Whether CUDA can be used here, and if not, what is in the way and how to remove it.
 
-The cheap questions come first: a machine without a driver or without CuPy is told so before
+The cheap questions come first: a missing driver or a missing CuPy is reported before
 anything slow is imported.
 """
 

@@ -66,7 +66,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        """Uninitialised memory, C-contiguous."""
+        """Uninitialized memory, C-contiguous."""
 
     @abstractmethod
     def address(self, array: Array) -> int:
@@ -224,7 +224,7 @@ class Launcher(ABC):
             if not value.flags.c_contiguous:
                 raise ShapeError(
                     f"{where} of shape {value.shape} is not C-contiguous",
-                    cause="a kernel knows no strides",
+                    cause="a kernel takes no strides",
                     fix="convert it with xp.ascontiguousarray",
                 )
             return value

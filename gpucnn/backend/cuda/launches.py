@@ -1,6 +1,6 @@
 """Helpers of all families: sizes of a grid, and arguments made ready for a kernel.
 
-A kernel knows no strides: what it reads is made C-contiguous here, what it writes comes from
+A kernel takes no strides: its inputs are made C-contiguous here, its outputs come from
 `Launcher.empty`.
 """
 
@@ -34,7 +34,7 @@ def flat_grid(n: int) -> int:
 
 
 class Launches(contract.Arrays):
-    """Base of the families of the CUDA wing."""
+    """Base of the families of the CUDA backend."""
 
     launcher: Launcher
 

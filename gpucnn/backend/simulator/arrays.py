@@ -102,7 +102,7 @@ def device_array(array: Any, dtype: Any = None) -> Any:
 
 
 def empty(shape: Shape, dtype: Any = float) -> DeviceArray:
-    """Uninitialised memory: all bits are set, which is NaN for floats and -1 for integers."""
+    """Uninitialized memory: all bits are set, which is NaN for floats and -1 for integers."""
     array = np.empty(shape, dtype)
     array.reshape(-1).view(np.uint8).fill(0xFF)
     return _device(array)
@@ -116,7 +116,7 @@ class Module:
     empty = staticmethod(empty)
 
     def empty_like(self, array: DeviceArray, dtype: Any = None) -> DeviceArray:
-        """Uninitialised memory of the shape of an array."""
+        """Uninitialized memory of the shape of an array."""
         return empty(array.shape, _operand(array).dtype if dtype is None else dtype)
 
     def ascontiguousarray(self, array: DeviceArray, dtype: Any = None) -> Any:

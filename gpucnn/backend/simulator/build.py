@@ -252,5 +252,5 @@ def _write(path: Path, content: bytes) -> None:
         raise StorageError(
             f"a compiled kernel cannot be kept in {path.parent}",
             cause=str(error),
-            fix="make room, or set GPUCNN_CACHE_DIR to a folder that can be written",
+            fix="free some space, or set GPUCNN_CACHE_DIR to a folder that can be written",
         ) from error

@@ -82,7 +82,7 @@ void begin_error(const Thread &thread) {
                             "the barriers, and return behind the last one");
 }
 
-// Nobody can go on. Then someone is in a warp operation, for a barrier that all reach opens.
+// No thread can continue. Then one waits in a warp operation: a barrier that all reach opens.
 [[noreturn]] void fail_stuck() {
     for (unsigned int i = 0; i < count; ++i) {
         if (threads[i].status != Status::in_warp) continue;

@@ -1,8 +1,8 @@
 // The scheduler of the simulated device.
 //
 // Blocks run one after another. The threads of a block run in turns on fibers: a thread keeps its
-// fiber until it waits at a barrier or in a warp operation; then the next thread that can go on does
-// so, in the order of the launch. Threads that never wait share one fiber and cost a call each.
+// fiber until it waits at a barrier or in a warp operation; then the next thread that can continue
+// does so, in the order of the launch. Threads that never wait share one fiber and cost a call each.
 //
 // Undefined behavior of a GPU ends the launch with an error that names block and thread.
 #include "runtime.h"

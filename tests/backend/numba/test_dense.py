@@ -55,7 +55,7 @@ def every_second(array: Any) -> Any:
 
 
 def among_others(array: Any) -> Any:
-    """As an image is cut out of a batch: neighbours in memory are other numbers."""
+    """As an image is cut out of a batch: neighbors in memory are other numbers."""
     whole = np.full((3, *array.shape), 7, array.dtype)
     whole[1] = array
     return whole[1]

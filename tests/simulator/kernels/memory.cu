@@ -13,7 +13,7 @@
 #endif
 
 // y[t] is x[t - 1] by way of shared memory. Without its barrier it depends on the order.
-extern "C" __global__ void neighbour(const float *x, float *y) {
+extern "C" __global__ void neighbor(const float *x, float *y) {
     __shared__ float row[64];
     row[threadIdx.x] = x[threadIdx.x];
 #if BARRIER
