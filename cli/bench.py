@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Callable
 from dataclasses import asdict
@@ -15,13 +14,13 @@ from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.backend.cpu.parallel import set_threads
 from gpucnn.backend.cuda.algorithms import ALGORITHMS
 from gpucnn.bench import baselines, report
-from gpucnn.bench.comparison import Change, check_same_machine, compare, lost, why_lost
+from gpucnn.bench.comparison import Change, check_same_machine, compare, why_lost
 from gpucnn.bench.convolutions import SUITES
 from gpucnn.bench.record import BenchRow, Record
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options, Task
 from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
-from gpucnn.cli.options import device_option
+from gpucnn.cli.options import Number, device_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.tables import RowProgress, text
@@ -46,7 +45,7 @@ def _flag(name: str, help: str, offered: Any = None, **options: Any) -> Any:
 
 _NAMES = (*baselines.installed(), "none")
 _OLD, _PNG = {"metavar": "OLD.json"}, {"metavar": "FILE.png", "type": Path}
-_SPEED = {"metavar": "SPEED", "type": click.FloatRange(min=0, min_open=True)}
+_SPEED = {"metavar": "SPEED", "type": Number(min=0, min_open=True)}
 _FLAGS = (
     device_option,
     _flag("--suite", f"shapes: {', '.join(SUITES)} [mnist; on sim quick]", offer(*SUITES)),
@@ -54,7 +53,7 @@ _FLAGS = (
     _flag("--verify/--no-verify", "check results first [yes]", default=True),
     _flag("--baseline", "torch, or none [torch if installed]", offer(*_NAMES), metavar="NAME"),
     _flag("--threads", "of the CPU backend [all usable cores]", type=click.IntRange(1)),
-    _flag("--seconds", "on timing a call, about [0.5; quick 0.1]", type=float),
+    _flag("--seconds", "on timing a call, about [0.5; quick 0.1]", type=Number(min=0)),
     _flag("--seed", "of the data [drawn]", type=click.IntRange(0)),
     _flag("--data-dir", "the folder of MNIST [the cache directory]", _FILES),
     _flag("--save", "keep the results", _FILES, metavar="FILE.json", type=Path),
@@ -122,13 +121,7 @@ def _bench(
             cause="no record was given",
             fix="add --compare OLD.json",
         )
-    if fail_under is not None and math.isnan(fail_under):
-        raise UsageError(
-            "--fail-under is nan",
-            cause="it must be a number",
-            fix="give one such as --fail-under 0.9",
-        )
-    options = _options(flags, console)
+    options = _options(console, **flags)
     before = None if old is None else Record.load(old)
     if save is not None:
         check_target(save, "--save")
@@ -157,12 +150,15 @@ def _bench(
     record = bench.record
     console.result(text(report.tables(record)))
     if plot is not None:
-        _draw(record, plot)
+        from gpucnn.plots.roofline import draw
+
+        write_atomic(plot, draw(record), "--plot FILE")
         console.note(f"plot: {plot}")
-    changes, gone = ([], []) if before is None else (compare(before, record), lost(before, record))
+    changes, lost = list[Change](), list[BenchRow]()
     if before is not None:
-        console.result(text([report.changes(changes, gone)]))
-    _judge(record, changes, gone, fail_under, old)
+        changes, lost = compare(before, record)
+        console.result(text([report.changes(changes, lost)]))
+    _judge(record, changes, lost, fail_under, old)
     console.event(
         {
             "event": "end",
@@ -173,28 +169,31 @@ def _bench(
                 {"name": c.row.name, "case": c.row.case, "speed": c.speed, "by": c.by}
                 for c in changes
             ],
-            "lost": [{"name": row.name, "case": row.case, "why": why_lost(row)} for row in gone],
+            "lost": [{"name": row.name, "case": row.case, "why": why_lost(row)} for row in lost],
         }
     )
 
 
-def _options(flags: dict[str, Any], console: Console) -> Options:
-    device = console.device(flags["device"])
-    suite = flags["suite"] or ("quick" if device == "sim" else "mnist")
-    baseline, seconds, seed = flags["baseline"], flags["seconds"], flags["seed"]
+def _options(
+    console: Console,
+    device: str,
+    suite: str | None,
+    baseline: str | None,
+    seconds: float | None,
+    seed: int | None,
+    **flags: Any,
+) -> Options:
+    """The options with the values of those that were not given."""
+    device = console.device(device)
+    suite = suite or ("quick" if device == "sim" else "mnist")
     names = baselines.installed() if baseline is None else [baseline]
-    if seconds is None:
-        seconds = 0.1 if suite == "quick" else 0.5
     return Options(
         device=device,
         suite=suite,
-        dtype=flags["dtype"],
-        verify=flags["verify"],
         baselines=() if baseline == "none" else tuple(names),
-        data_dir=flags["data_dir"],
-        seconds=seconds,
+        seconds=(0.1 if suite == "quick" else 0.5) if seconds is None else seconds,
         seed=random.randrange(2**32) if seed is None else seed,
-        algorithm=flags.get("algorithm"),
+        **flags,
     )
 
 
@@ -238,25 +237,10 @@ def _measure(
         console.note(f"saved: {save}")
 
 
-def _draw(record: Record, path: Path) -> None:
-    from gpucnn.plots.roofline import Point, draw
-
-    assert record.ceilings is not None  # `_bench` refuses to plot without times
-    points = []
-    for row in record.rows:
-        if row.seconds is not None and row.flop and row.nbytes:
-            points.append(Point(row.name, row.flop, row.nbytes, row.seconds.median))
-            for result in row.baselines.values():
-                if result.seconds is not None:
-                    points.append(points[-1]._replace(seconds=result.seconds.median, baseline=True))
-    flop, nbytes = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
-    write_atomic(path, draw(points, flop, nbytes, report.heading(record)), "--plot FILE")
-
-
 def _judge(
     record: Record,
     changes: list[Change],
-    gone: list[BenchRow],
+    lost: list[BenchRow],
     fail_under: float | None,
     old: str | None,
 ) -> None:
@@ -274,10 +258,10 @@ def _judge(
             f"{old} has no row in common with what was measured",
             fix="compare with a record of the same command, --suite and --dtype",
         )
-    if gone:
+    if lost:
         raise VerificationError(
-            f"{len(gone)} of the rows of {old} cannot be compared: they were not measured",
-            cause="; ".join(f"{row.title}: {why_lost(row)}" for row in gone),
+            f"{len(lost)} of the rows of {old} cannot be compared: they were not measured",
+            cause="; ".join(f"{row.title}: {why_lost(row)}" for row in lost),
             fix="see why they were skipped, or compare with a record of the same command",
         )
     if slow := [change for change in changes if change.speed < fail_under]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -27,6 +28,18 @@ _OFFERS = {
     "data_dir": offer(files=True),
     "runs_dir": offer(files=True),
 }
+
+
+class Number(click.FloatRange):
+    """A number in a range, and not nan, which is in every range of Click."""
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        number: float = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
 
 
 def config_option(key: str, others: Sequence[str] = ()) -> Callable[..., Any]:

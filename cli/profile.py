@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from gpucnn import models
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.bench import profile_table, profiler
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import device_option, run_argument
+from gpucnn.cli.options import Number, device_option, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_picture
 from gpucnn.cli.tables import text
@@ -42,7 +41,7 @@ _POSITIVE = click.IntRange(min=1)
 @click.option("--threads", type=_POSITIVE, help="of the CPU backend [all usable cores]")
 @click.option(
     "--seconds",
-    type=click.FloatRange(0.1, 3600),
+    type=Number(0.1, 3600),
     default=6.0,
     help="to spend on measuring, about [6]",
 )
@@ -77,12 +76,6 @@ def command(
             cause="a run has a model already",
             fix="give RUN or --model, not both",
         )
-    if math.isnan(seconds):
-        raise UsageError(
-            "--seconds is nan",
-            cause="it must be a number",
-            fix="give one such as --seconds 6",
-        )
     device = console.device(device)
     if plot is not None:
         check_picture(plot, device)
@@ -100,10 +93,13 @@ def command(
     profile = profiler.measure(trainer, seconds)
     console.result(f"{profile_table.heading(profile)}\n\n{text([profile_table.table(profile)])}")
     for row in profile.rows:
-        part = {"name": row.name, "direction": row.direction, "seconds": _seconds(row.times)}
-        console.event({"event": "part", **part, "floor": row.floor, **row.cost._asdict()})
+        found = asdict(row)
+        results = {key: found[key] for key in ("seconds", "floor", "flop", "nbytes")}
+        console.event({"event": "part", "name": row.name, "direction": row.case, **results})
     if plot is not None:
-        _draw(profile, plot)
+        from gpucnn.plots.profile import draw
+
+        write_atomic(plot, draw(profile), "--plot FILE")
         console.note(f"plot: {plot}")
     config = profile.config
     console.event(
@@ -114,7 +110,7 @@ def command(
             "optimizer": config.optimizer,
             "environment": profile.environment,
             "ceilings": profile.ceilings and profile.ceilings._asdict(),
-            "seconds": _seconds(profile.step),
+            "seconds": profile.step and asdict(profile.step),
             "rest": profile.rest,
         }
     )
@@ -133,20 +129,3 @@ def _of_run(
     if options.get("optimizer", config.optimizer) != config.optimizer:  # these are of the run's
         options |= {"momentum": None, "nesterov": False, "weight_decay": None}
     return saved.model, replace(config, **options), saved.image_shape
-
-
-def _seconds(times: Any) -> dict[str, float] | None:
-    return times and {key: getattr(times, key) for key in ("median", "p10", "p90", "host")}
-
-
-def _draw(profile: profiler.Profile, file: Path) -> None:
-    from gpucnn.plots.profile import Bar, draw
-
-    assert profile.step is not None  # only the simulator does not time
-    bars = []
-    for name, *rows in profile.parts():
-        forward, backward = (row.seconds if row else 0.0 for row in rows)
-        bars.append(Bar(name, forward, backward, sum(row.floor or 0.0 for row in rows if row)))
-    write_atomic(
-        file, draw(bars, profile.step.median, profile_table.heading(profile)), "--plot FILE"
-    )

@@ -6,15 +6,11 @@ import io
 import sys
 from collections.abc import Sequence
 from itertools import groupby
-from typing import TYPE_CHECKING
 
 from gpucnn.bench import report
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.tables import Table
 from gpucnn.cli.output import Console
-
-if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
 
 
 def text(tables: Sequence[Table]) -> str:
@@ -59,47 +55,39 @@ class RowProgress:
     """
 
     def __init__(self, console: Console) -> None:
+        from rich.console import Console as Terminal
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.progress import TimeElapsedColumn as Elapsed
+
         self.console = console
         self.total: int | None = None
-        self._bar: Progress | None = None
-        self._task: TaskID
+        self._bar = Progress(
+            TextColumn("{task.description:38}", markup=False),
+            BarColumn(bar_width=14),
+            MofNCompleteColumn(),
+            Elapsed(),
+            console=Terminal(stderr=True),
+            transient=True,
+            disable=console.quiet or sys.stderr is None or not sys.stderr.isatty(),
+        )
+        self._task = self._bar.add_task("", total=None)
 
     def __enter__(self) -> RowProgress:
-        if not self.console.quiet and sys.stderr is not None and sys.stderr.isatty():
-            self._bar = _make_bar()
-            self._task = self._bar.add_task("", total=None)
-            self._bar.start()
+        self._bar.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        self._bar.stop()
 
     def now(self, what: str) -> None:
         """Show what is being measured."""
-        if self._bar is not None:
-            self._bar.update(self._task, description=what[:38], total=self.total)
+        self._bar.update(self._task, description=what[:38], total=self.total)
 
     def row(self, row: BenchRow) -> None:
         """Show a row that was measured."""
         line = report.line(row)
-        if self._bar is None:
+        if self._bar.disable:
             self.console.note(line)
         else:
             self._bar.console.print(line, highlight=False, markup=False)
             self._bar.advance(self._task)
-
-
-def _make_bar() -> Progress:
-    from rich.console import Console as Terminal
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-    from rich.progress import TimeElapsedColumn as Elapsed
-
-    return Progress(
-        TextColumn("{task.description:38}", markup=False),
-        BarColumn(bar_width=14),
-        MofNCompleteColumn(),
-        Elapsed(),
-        console=Terminal(stderr=True),
-        transient=True,
-    )

@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training"},
-    "plots": {"errors"},
+    "plots": {"errors", "bench"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}

@@ -7,7 +7,7 @@ The clock is stopped while the test images are classified.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
 from typing import Any, NamedTuple
 
@@ -15,7 +15,7 @@ from gpucnn import data, models
 from gpucnn.bench import networks
 from gpucnn.bench.baselines import Torch
 from gpucnn.bench.record import BenchRow
-from gpucnn.bench.session import Bench, Task, beside, seconds
+from gpucnn.bench.session import Bench, Task
 from gpucnn.bench.stopwatch import Times
 from gpucnn.nn import Sequential
 from gpucnn.training import Trainer
@@ -123,20 +123,16 @@ def train(steps: int, training: Training) -> Reached:
     return reached
 
 
-def fill(
-    row: BenchRow, ours: Sequence[float | None], torch: Sequence[float | None] = (None,)
-) -> None:
+def fill(row: BenchRow, ours: list[float | None], torch: list[float | None] | None = None) -> None:
     """Put the seconds of each seed into a row; None where the target was missed."""
-    mine, theirs = _times(ours), _times(torch)
+    mine, theirs = _times(ours), _times(torch or [None])
     if mine is None:
         row.skipped = f"not reached in {EPOCHS} epochs"
-        return
-    row.seconds = seconds(mine)
-    if theirs is not None:
-        row.baselines["torch"] = beside(mine, theirs)
+    else:
+        row.set_times(mine, theirs)
 
 
-def _times(runs: Sequence[float | None]) -> Times | None:
+def _times(seeds: list[float | None]) -> Times | None:
     """None if a seed missed the target."""
-    known = [run for run in runs if run is not None]
-    return Times.of(known, known, known) if len(known) == len(runs) else None
+    known = [seconds for seconds in seeds if seconds is not None]
+    return Times(known, known, known) if len(known) == len(seeds) else None

@@ -35,37 +35,33 @@ def check_same_machine(old: Record, machine: Mapping[str, Any], path: object) ->
         )
 
 
-def compare(old: Record, new: Record) -> list[Change]:
-    """The speed of each row that both have, relative to the old one.
+def compare(old: Record, new: Record) -> tuple[list[Change], list[BenchRow]]:
+    """The rows that both have, and the rows that are lost.
 
     Where both were timed beside the same version of a baseline, the ratios to it are compared: the
     load of the machine slows both and cancels out. Otherwise the times are compared, or else the
     values.
+
+    A row is lost if it was measured in `old`, and is missing or skipped in `new`. Only kinds of
+    rows that `new` ran count. A skipped row is the one of `new`.
     """
     before = {row.key: row for row in old.rows}
-    same = {name for name in new.machine if new.machine[name] == old.machine.get(name)}
-    changes = (_change(before[row.key], row, same) for row in new.rows if row.key in before)
-    return [change for change in changes if change is not None]
-
-
-def lost(old: Record, new: Record) -> list[BenchRow]:
-    """Rows that were measured in `old`, and that are missing or skipped in `new`.
-
-    Only kinds of rows that `new` ran count. A skipped row is the one of `new`.
-    """
-    kinds = {row.bench for row in new.rows}
     now = {row.key: row for row in new.rows}
-    return [
-        now.get(row.key, row)
-        for row in old.rows
+    same = {name for name in new.machine if new.machine[name] == old.machine.get(name)}
+    changes = [_change(before[key], row, same) for key, row in now.items() if key in before]
+    kinds = {row.bench for row in new.rows}
+    lost = [
+        now.get(key, row)
+        for key, row in before.items()
         if row.bench in kinds
         and (row.seconds is not None or row.value is not None)
-        and (row.key not in now or now[row.key].skipped is not None)
+        and (key not in now or now[key].skipped is not None)
     ]
+    return [change for change in changes if change is not None], lost
 
 
 def why_lost(row: BenchRow) -> str:
-    """Why a row of `lost` cannot be compared."""
+    """Why a row that is lost cannot be compared."""
     return f"skipped: {row.skipped}" if row.skipped else "is missing"
 
 

@@ -10,7 +10,6 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from gpucnn.errors import choose
 from gpucnn.shapes import conv2d_geometry
 
 Shape = tuple[int, int, int, int]
@@ -100,11 +99,7 @@ def suite(name: str) -> list[Convolution]:
 
     "deepbench" is all of `CONVOLUTIONS`: those of MNIST, the others with their largest batch, the
     rest.
-
-    Raises:
-        UsageError: there is no such suite.
     """
-    choose(dict.fromkeys(SUITES), name, "suite")
     if name != "deepbench":
         return [each for each in _ALL if each.group.lower() == name]
     largest: dict[str, int] = {}

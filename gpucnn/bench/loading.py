@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 
 from gpucnn import data, random
-from gpucnn.bench import networks, operations
+from gpucnn.bench import cases, networks, operations
+from gpucnn.bench.baselines import Torch
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Task, Work
+from gpucnn.bench.stopwatch import Call
 
 IMAGES = 60_000
 BATCH_SIZE = 128
@@ -51,13 +53,14 @@ def _shuffle(bench: Bench) -> Work:
         order = np.sort(bench.backend.to_numpy(run()))
         return float((order != np.arange(IMAGES)).sum()), 0.0
 
-    device = bench.torch and bench.torch.device
-    calls = bench.torch_calls(lambda torch: partial(torch.randperm, IMAGES, device=device), ())
-    return Work(run, check, calls, images=IMAGES)
+    def torch_call(torch: Torch, _: str) -> Call:
+        return partial(torch.torch.randperm, IMAGES, device=torch.device)
+
+    return Work(run, check, bench.torch_calls(torch_call, images=False), images=IMAGES)
 
 
 def _gather(bench: Bench) -> Work:
-    gather = operations.gather(BATCH_SIZE, IMAGES)
+    gather = cases.gather(BATCH_SIZE, IMAGES)
     return operations.work(bench, gather)._replace(images=BATCH_SIZE)
 
 

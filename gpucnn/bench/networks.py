@@ -1,32 +1,117 @@
-"""Whole networks for a benchmark: how they are made, and how they are verified.
+"""`gpucnn bench train` and `infer`: steps and forward passes of the models.
 
-They are compared with the same network in float64 on the CPU. float32 rounds every operation, and
-later operations amplify that: an almost tied ReLU or maximum falls to the other side. Two controls
-show how far a network amplifies it: the network in float64 with each weight off by as much as the
-product of its layer may err, 4 * sqrt(K) roundings for a sum of K terms. A result may be as far
-away as the farther control, plus the error of its own sum.
+A step is the trainer's own: gather a batch of the uint8 images on the device, forward, backward,
+update. PyTorch does the same from the same weights, as data/torch_train.py writes it for speed. A
+forward pass is without a graph, on float32 images that are on the device already.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
 
 from gpucnn import models
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.bench.verify import bound, relative_error, worst
+from gpucnn.bench import costs
+from gpucnn.bench.baselines import Torch
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.session import Bench, Task, Work
+from gpucnn.bench.stopwatch import Call
+from gpucnn.bench.verify import IMAGE_SHAPE, verify_outputs, verify_step
 from gpucnn.data import Dataset, Splits, sources
-from gpucnn.nn import Sequential
+from gpucnn.nn import Conv2d, Sequential
 from gpucnn.training import TrainConfig, Trainer
-from gpucnn.training.metrics import compute_loss
 
-IMAGE_SHAPE = (1, 28, 28)
-CLASSES = 10
-_CONTROLS = 2
-Arrays = dict[str, np.ndarray]
+IMAGES = 60_000  # as in MNIST, so that gathering does not find them in a cache
+_EPOCHS = 500  # more than there is time for
+_STEPS_ON_GPU = 20  # timed as one: the launches of a step overlap with the step before
+
+
+def training_tasks(bench: Bench) -> list[Task]:
+    """A row for each model and batch size, and for each model with `gpucnn train`'s defaults."""
+    # The first row draws them: earlier rows of other kinds get the same data without a training.
+    images = cache(partial(random_images, bench.rng, IMAGES))
+    # The simulator does not time: with more images it would only verify more of the same.
+    sizes = (32, 64, 128, 256, 512, 1024) if bench.watch.ticks else (32,)
+    cases = [(model, size, "sgd") for model in models.NAMES for size in sizes]
+    cases += [(model, 64, "adam") for model in models.NAMES]
+    if bench.options.suite == "quick":
+        cases = [(model, size, "sgd") for model in ("softmax", "lenet") for size in (32, 128)]
+    return [partial(_training_row, bench, images, *case) for case in cases]
+
+
+def inference_tasks(bench: Bench) -> list[Task]:
+    """A row for each model, on one image and on a batch."""
+    names = ("softmax", "lenet") if bench.options.suite == "quick" else models.NAMES
+    return [partial(_inference_row, bench, name, size) for name in names for size in (1, 128)]
+
+
+def _training_row(
+    bench: Bench, images: Callable[[], Dataset], name: str, size: int, optimizer: str
+) -> BenchRow:
+    model = models.get(name).build(IMAGE_SHAPE)
+    case = f"batch {size}" + ", adam" * (optimizer == "adam")
+    row = BenchRow("train", name, case, "float32", flop=step_flop(model, size))
+    return bench.guarded(
+        row, lambda: training(bench, images(), name, size, optimizer), _nbytes(model, size)
+    )
+
+
+def _inference_row(bench: Bench, name: str, size: int) -> BenchRow:
+    model = models.get(name).build(IMAGE_SHAPE, device=bench.backend.name).eval()
+    replace_zeros(model, bench.rng)
+    flop = sum(row.flops for row in model.summary_rows(size))
+    row = BenchRow("infer", name, f"batch {size}", "float32", flop=flop)
+    return bench.guarded(row, partial(_inference, bench, model, size), _nbytes(model, size))
+
+
+def training(bench: Bench, images: Dataset, name: str, size: int, optimizer: str) -> Work:
+    """A step on whole batches only, so that every step takes as long."""
+    data = Splits(images.subset(slice(len(images) // size * size)))
+    options: dict[str, Any] = {"optimizer": optimizer, "learning_rate": 1e-3, "batch_size": size}
+    trainer = make_trainer(
+        name, data, bench.backend.name, epochs=_EPOCHS, schedule="constant",
+        momentum=0.9 if optimizer == "sgd" else None, **options,
+    )  # fmt: skip
+    assert isinstance(trainer.model, Sequential)
+    model = trainer.model
+    replace_zeros(model, bench.rng)
+
+    def torch_call(torch: Torch, layout: str) -> Call:
+        step: Call = torch.training(model, data.train, layout, **options).step
+        return step
+
+    return Work(
+        lambda: trainer.train_on(*next_batch(trainer)),
+        lambda: verify_step(trainer, *next_batch(trainer)),
+        bench.torch_calls(torch_call, images=_convolves(model)),
+        images=size,
+        steps=_STEPS_ON_GPU if bench.watch.on_gpu else 1,
+    )
+
+
+def _inference(bench: Bench, model: Sequential, size: int) -> Work:
+    images = bench.rng.random((size, *IMAGE_SHAPE), dtype=np.float32)
+    x = bench.backend.asarray(images)
+
+    def run() -> Any:
+        with no_grad():
+            return model(Tensor(x)).data
+
+    def torch_call(torch: Torch, layout: str) -> Call:
+        network, theirs = torch.network(model, layout).eval(), torch.array(images, layout)
+        return torch.torch.inference_mode()(lambda: network(theirs))
+
+    return Work(
+        run,
+        lambda: verify_outputs(model, images, bench.backend.to_numpy(run())),
+        bench.torch_calls(torch_call, images=_convolves(model)),
+        images=size,
+    )
 
 
 def missing_mnist(data_dir: str | None) -> str | None:
@@ -39,8 +124,7 @@ def missing_mnist(data_dir: str | None) -> str | None:
 def random_images(rng: np.random.Generator, count: int) -> Dataset:
     """Random images of the shape of MNIST's, with random labels."""
     images = rng.integers(0, 256, (count, *IMAGE_SHAPE), np.uint8)
-    labels = rng.integers(0, CLASSES, count, np.int32)
-    return Dataset("random images", images, labels, CLASSES)
+    return Dataset("random images", images, rng.integers(0, 10, count, np.int32), 10)
 
 
 def make_trainer(name: str, data: Splits, device: str, **options: Any) -> Trainer:
@@ -63,92 +147,18 @@ def replace_zeros(model: Sequential, rng: np.random.Generator) -> None:
     model.load_state_dict(state)
 
 
-def nbytes(model: Sequential, batch_size: int) -> int:
+def step_flop(model: Sequential, batch_size: int) -> int:
+    """Operations of the matrix products of a step, forward and backward."""
+    return batch_size * sum(call.flop + call.backward_flop for call in costs.calls(model))
+
+
+def _nbytes(model: Sequential, batch_size: int) -> int:
     """Bytes of a batch of images, of what each layer gives for it, and of the weights."""
     images = 4 * batch_size * math.prod(IMAGE_SHAPE)
     rows = model.summary_rows(batch_size)
     return images + sum(4 * row.parameters + row.activation_bytes for row in rows)
 
 
-def verify_step(trainer: Trainer) -> tuple[float, float]:
-    """Do the trainer's next step, and compare its loss and all its gradients with float64.
-
-    Dropout drops the same elements in both.
-
-    Returns:
-        error and bound of the loss or the gradient that is nearest to its bound.
-    """
-    assert isinstance(trainer.model, Sequential)
-    model, state, step = trainer.model, trainer.model.state_dict(), trainer.step
-    images, labels = next_batch(trainer)
-    trainer.totals.restart()
-    trainer.train_on(images, labels)
-    to_numpy = trainer.backend.to_numpy
-    found = {path: to_numpy(w.grad) for path, w in model.named_parameters().items()}
-    found["loss"] = np.array(trainer.totals.read()[0])
-    x, y = to_numpy(images).astype(np.float64), to_numpy(labels)
-
-    def in_float64(weights: Arrays) -> Arrays:
-        twin = _float64_model(model, weights, trainer.config.seed)
-        twin.set_step(step)
-        with trainer.backend.quiet_device():
-            loss = compute_loss(trainer.config.loss, twin(Tensor(x)), y)
-            loss.backward()
-        gradients = {path: np.asarray(w.grad) for path, w in twin.named_parameters().items()}
-        return {**gradients, "loss": np.asarray(loss.data)}
-
-    rows = model.summary_rows(len(x))
-    terms = max(math.prod(row.output_shape) // row.output_shape[1] for row in rows if row.flops)
-    return _verify(found, in_float64, state, terms)
-
-
-def verify_outputs(
-    model: Sequential, images: np.ndarray, outputs: np.ndarray
-) -> tuple[float, float]:
-    """Error and bound of a model's outputs for float32 images, in evaluation mode."""
-    state = model.state_dict()
-
-    def in_float64(weights: Arrays) -> Arrays:
-        with no_grad():
-            twin = _float64_model(model, weights, model.seed).eval()
-            return {"outputs": np.asarray(twin(Tensor(images.astype(np.float64))).data)}
-
-    return _verify({"outputs": outputs}, in_float64, state, max(map(_terms, state.values())))
-
-
-def _verify(
-    found: Arrays, in_float64: Callable[[Arrays], Arrays], state: Arrays, terms: int
-) -> tuple[float, float]:
-    """Error and bound of the result that is nearest to its bound; see the head of this file."""
-    expected = in_float64(state)
-    controls = [in_float64(_disturbed(state, seed)) for seed in range(_CONTROLS)]
-    return worst(
-        (
-            relative_error(found[name], exact),
-            bound(terms, "float32") + max(relative_error(c[name], exact) for c in controls),
-        )
-        for name, exact in expected.items()
-    )
-
-
-def _float64_model(model: Sequential, weights: Arrays, seed: int) -> Sequential:
-    """The model of the same name on the CPU, with these weights in float64."""
-    twin = models.get(model.name or "", CLASSES).build(IMAGE_SHAPE, seed=seed, device="cpu")
-    for path, parameter in twin.named_parameters().items():
-        parameter.data = weights[path].astype(np.float64)
-    return twin
-
-
-def _disturbed(state: Arrays, seed: int) -> Arrays:
-    """The weights of a control, in float64."""
-    rng = np.random.default_rng(seed)
-    return {
-        path: w * (1 + bound(_terms(w), "float32") * rng.choice([-1.0, 1.0], w.shape))
-        for path, w in state.items()
-    }
-
-
-def _terms(weight: np.ndarray) -> int:
-    """Products in the sum that an output of the layer is, by its weight (or bias)."""
-    outputs = {1: weight.size, 2: weight.shape[-1], 4: weight.shape[0]}
-    return weight.size // outputs[weight.ndim]
+def _convolves(model: Sequential) -> bool:
+    """Whether the layout of images matters to PyTorch."""
+    return any(isinstance(layer, Conv2d) for layer in model)

@@ -6,6 +6,7 @@ PyTorch (data/torch_train.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -24,7 +25,7 @@ from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.bench import networks
 from gpucnn.bench.baselines import SCRIPT, Torch
 from gpucnn.bench.record import BaselineResult, BenchRow, Ratio
-from gpucnn.bench.session import Bench, Task, beside, seconds
+from gpucnn.bench.session import Bench, Task
 from gpucnn.bench.stopwatch import Times
 from gpucnn.data import sources
 from gpucnn.errors import GpucnnError
@@ -77,22 +78,24 @@ def _measure(bench: Bench, name: str, case: str, measure: Measure) -> BenchRow:
         measure(row)
     except GpucnnError as error:
         last = (error.cause or "").strip().splitlines()[-1:]
-        return BenchRow("train", name, case, skipped=": ".join([error.message, *last]))
+        row.skipped = ": ".join([error.message, *last])
     return row
 
 
 def _import(bench: Bench, ours: str, theirs: str | None, row: BenchRow) -> None:
-    def seconds_of(code: str) -> float:
-        return float(_lines([sys.executable, "-c", _IMPORT.format(code)])[-1][1])
-
-    torch = partial(seconds_of, theirs) if theirs and bench.torch else None
-    _timed(row, partial(seconds_of, ours), torch)
+    commands = [
+        [sys.executable, "-c", _IMPORT.format(code)]
+        for code in (ours, theirs if bench.torch else None)
+        if code is not None
+    ]
+    _timed(row, lambda command: float(_lines(command)[-1][1]), *commands)
 
 
 def _first_batch(bench: Bench, model: str, row: BenchRow) -> None:
-    ours = [*_train_ours(bench, model, 64), "--dry-run"]
-    theirs = [*_train_torch(bench, model, 64), "--limit-batches", "1"]
-    _timed(row, partial(_until_epoch, ours), partial(_until_epoch, theirs) if bench.torch else None)
+    commands = [[*_train_ours(bench, model, 64), "--dry-run"]]
+    if bench.torch:
+        commands.append([*_train_torch(bench, model, 64), "--limit-batches", "1"])
+    _timed(row, _until_epoch, *commands)
 
 
 def _memory(bench: Bench, batch_size: int, row: BenchRow) -> None:
@@ -118,17 +121,10 @@ def _sized(row: BenchRow, ours: float, theirs: Sequence[tuple[float, str | None]
         row.baselines["torch"] = BaselineResult(layout, value=value, ratio=ratio)
 
 
-def _timed(
-    row: BenchRow, ours: Callable[[], float], torch: Callable[[], float] | None = None
-) -> None:
-    """Put the seconds that the calls return into a row: A B A B, without the first of each."""
-    runs = [(ours(), torch() if torch else 0.0) for _ in range(1 + _RUNS)][1:]
-    mine, theirs = (
-        Times.of(list(each), list(each), list(each)) for each in zip(*runs, strict=True)
-    )
-    row.seconds = seconds(mine)
-    if torch:
-        row.baselines["torch"] = beside(mine, theirs)
+def _timed(row: BenchRow, seconds: Callable[[Command], float], *commands: Command) -> None:
+    """Time our command, and PyTorch's if there is one: A B A B, without the first of each."""
+    turns = [[seconds(command) for command in commands] for _ in range(1 + _RUNS)][1:]
+    row.set_times(*(Times(runs, runs, runs) for runs in map(list, zip(*turns, strict=True))))
 
 
 def _train_ours(bench: Bench, model: str, batch_size: int) -> Command:
@@ -212,47 +208,36 @@ def installed_size(name: str, extra: str | None = None) -> int:
     found = _distributions(name, extra)
     if not found:
         raise GpucnnError(f"{name} is not installed by pip")
-    files = {file for each in found.values() for file in _files(each) if file.suffix != ".pyc"}
+    files = {file for each in found.items() for file in _files(*each) if file.suffix != ".pyc"}
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _distributions(name: str, extra: str | None = None) -> dict[str, metadata.Distribution]:
-    """A distribution and those that it requires, by name; those that are not installed are left
-    out: they are for other systems.
+    """A distribution and those that it requires, by name. Those of other systems, which are not
+    installed, are left out.
     """
     found: dict[str, metadata.Distribution] = {}
     pending = [(name, extra)]
     while pending:
         current, extra = pending.pop()
-        try:
-            distribution = metadata.distribution(current)
-        except metadata.PackageNotFoundError:
+        key = re.sub(r"[-_.]+", "-", current).lower()
+        if key in found:
             continue
-        key = _normal(distribution.name)
-        if key not in found:
-            found[key] = distribution
-            pending += [(each, None) for each in _requirements(distribution, extra)]
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[key] = metadata.distribution(current)
+            for requirement in found[key].requires or ():
+                condition = re.search(r"""extra == ["']([^"']+)["']""", requirement)
+                if condition is None or condition[1] == extra:
+                    pending.append((re.split(r"[^\w.-]", requirement, maxsplit=1)[0], None))
     return found
 
 
-def _files(distribution: metadata.Distribution) -> Iterator[Path]:
-    if _normal(distribution.name) == "gpucnn":
+def _files(name: str, distribution: metadata.Distribution) -> Iterator[Path]:
+    if name == "gpucnn":
         # A checkout holds much that is not installed: two folders beside the package are.
         package, *checkout = map(Path, gpucnn.__path__)
         folders = [package, *(root / name for root in checkout for name in ("cli", "kernels"))]
         return (file for folder in folders for file in folder.rglob("*"))
     if distribution.files is None:
-        raise GpucnnError(f"{distribution.name} does not list its files")
+        raise GpucnnError(f"{name} does not list its files")
     return (Path(str(distribution.locate_file(file))) for file in distribution.files)
-
-
-def _requirements(distribution: metadata.Distribution, extra: str | None) -> Iterator[str]:
-    """The names of what it requires, by itself or with an extra."""
-    for requirement in distribution.requires or ():
-        condition = re.search(r"""extra == ["']([^"']+)["']""", requirement)
-        if condition is None or condition[1] == extra:
-            yield re.split(r"[^A-Za-z0-9._-]", requirement, maxsplit=1)[0]
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from gpucnn.bench.profiler import Profile, ProfileRow
+from gpucnn.bench.profiler import Profile, ProfilePart
+from gpucnn.bench.record import BenchRow
 from gpucnn.bench.tables import Table, percent, time
 
 _BAR = 12  # characters of the longest bar
@@ -30,19 +31,27 @@ def _times(profile: Profile) -> Table:
     assert profile.rest is not None
     assert profile.ceilings is not None
     whole, parts, ceilings = profile.step.median, profile.parts(), profile.ceilings
-    longest = max(sum(row.seconds for row in part[1:] if row) for part in parts)
+    longest = max(sum(part.seconds) for part in parts)
     lines = []
-    for name, *rows in parts:
-        cells = [text for row in rows for text in _cells(row, lambda r: (r.seconds, r.floor), time)]
-        forward, backward = (row.seconds if row else 0.0 for row in rows)
-        roofline = sum(row.floor or 0.0 for row in rows if row)
-        ends = [round(_BAR * end / longest) for end in (forward, forward + backward)]
+    for part in parts:
+        seconds = sum(part.seconds)
+        ends = [round(_BAR * end / longest) for end in (part.seconds[0], seconds)]
         bar = "#" * ends[0] + "=" * (ends[1] - ends[0])
-        lines.append([name, *cells, *_fractions(roofline, forward + backward, whole), bar])
-    rest, roofline = profile.rest, sum(row.floor or 0.0 for row in profile.rows)
-    lines.append(["the rest", time(rest), "", "", "", *_fractions(0.0, rest, whole), ""])
-    whole_cells = [time(whole), time(roofline), "", "", *_fractions(roofline, whole, whole)]
-    lines.append(["whole step", *whole_cells, ""])
+        cells = _cells(part, lambda row: [time(row.seconds), time(row.floor)])
+        lines.append([part.name, *cells, *_fractions(part.roofline, seconds, whole), bar])
+    rest, roofline = profile.rest, sum(part.roofline for part in parts)
+    lines += [
+        ["the rest", time(rest), "", "", "", *_fractions(0.0, rest, whole), ""],
+        [
+            "whole step",
+            time(whole),
+            time(roofline),
+            "",
+            "",
+            *_fractions(roofline, whole, whole),
+            "",
+        ],
+    ]
     header = ["forward", "roofline", "backward", "roofline", "roof", "step", ""]
     return Table("layer", header, lines, [
         f"{profile.config.batch_size / whole:,.0f} images/s; # is forward, = backward",
@@ -55,26 +64,23 @@ def _times(profile: Profile) -> Table:
     ])  # fmt: skip
 
 
+def _costs(profile: Profile) -> Table:
+    header = ["forward MFLOP", "MB", "backward MFLOP", "MB"]
+    lines = [
+        [part.name, *_cells(part, lambda row: [_millions(row.flop), _millions(row.nbytes)])]
+        for part in profile.parts()
+    ]
+    return Table("layer", header, lines)
+
+
+def _cells(part: ProfilePart, pair: Callable[[BenchRow], list[str]]) -> list[str]:
+    """Two cells forward and two backward, which are empty for a part without a gradient."""
+    return pair(part.forward) + (pair(part.backward) if part.backward else ["", ""])
+
+
 def _fractions(roofline: float, seconds: float, whole: float) -> list[str]:
     """Of the roofline, where the part has costs, and of the whole step."""
     return [percent(roofline / seconds) if roofline else "", percent(seconds / whole)]
-
-
-def _costs(profile: Profile) -> Table:
-    lines = [
-        [name, *(cell for row in rows for cell in _cells(row, lambda r: r.cost, _millions))]
-        for name, *rows in profile.parts()
-    ]
-    return Table("layer", ["forward MFLOP", "MB", "backward MFLOP", "MB"], lines)
-
-
-def _cells(
-    row: ProfileRow | None,
-    pair: Callable[[ProfileRow], tuple[float | None, float | None]],
-    text: Callable[[float | None], str],
-) -> list[str]:
-    """Two cells of a row; they are empty where a part has no such row."""
-    return ["", ""] if row is None else [text(value) for value in pair(row)]
 
 
 def _millions(value: float | None) -> str:

@@ -13,6 +13,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,10 +24,11 @@ from gpucnn.backend.contract import Array
 from gpucnn.bench import ceilings as limits
 from gpucnn.bench import costs
 from gpucnn.bench.ceilings import Ceilings
-from gpucnn.bench.costs import BACKWARD, FORWARD, Cost, Part
+from gpucnn.bench.costs import BACKWARD, FORWARD, Part
 from gpucnn.bench.machine import free_memory
 from gpucnn.bench.networks import next_batch
-from gpucnn.bench.stopwatch import Stopwatch, Times
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
 from gpucnn.data import Dataset, Splits
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module, Sequential
@@ -42,28 +44,28 @@ _LEARNING_RATE = 1e-8
 _CALLS = 4  # of the stopwatch: two ceilings, the step, its parts
 
 
-class ProfileRow(NamedTuple):
-    """A part of a step in one direction.
+class ProfilePart(NamedTuple):
+    """A line of the table, and a bar of the picture.
 
     Attributes:
         name: "batch", the stage ("conv1+relu1"), "loss" or "optimizer".
-        direction: FORWARD or BACKWARD.
-        cost: its operations and bytes, at least.
-        times: None where the device does not time.
-        floor: roofline time: the least seconds that the ceilings allow for `cost`. Data in a cache
-            can be faster than that.
+        backward: None for a part without a gradient.
     """
 
     name: str
-    direction: str
-    cost: Cost
-    times: Times | None
-    floor: float | None
+    forward: BenchRow
+    backward: BenchRow | None
 
     @property
-    def seconds(self) -> float:
-        """The median."""
-        return self.times.median if self.times else math.nan
+    def seconds(self) -> tuple[float, float]:
+        """The medians forward and backward."""
+        forward, backward = (row.seconds if row else None for row in self[1:])
+        return forward.median if forward else 0.0, backward.median if backward else 0.0
+
+    @property
+    def roofline(self) -> float:
+        """Roofline time of both; data in a cache can be faster than that."""
+        return sum(row.floor or 0.0 for row in (self.forward, self.backward) if row)
 
 
 @dataclass(frozen=True)
@@ -71,15 +73,16 @@ class Profile:
     """The result of `measure`.
 
     Attributes:
-        rows: in the order of the forward pass, each stage's backward after its forward.
+        rows: a part in a direction each, in the order of the forward pass, backward after forward.
+            `case` is the direction. They have no times where the device does not time.
         step: a step of the trainer itself.
         ceilings: of the machine.
     """
 
     config: TrainConfig
     environment: dict[str, Any]
-    rows: list[ProfileRow]
-    step: Times | None
+    rows: list[BenchRow]
+    step: Seconds | None
     ceilings: Ceilings | None
 
     @property
@@ -87,13 +90,13 @@ class Profile:
         """Seconds of a whole step beyond the sum of the rows: metrics, walking the graph, noise."""
         if self.step is None:
             return None
-        return self.step.median - sum(row.seconds for row in self.rows)
+        return self.step.median - sum(row.seconds.median for row in self.rows if row.seconds)
 
-    def parts(self) -> list[tuple[str, ProfileRow, ProfileRow | None]]:
-        """(name, forward, backward) of each; a part without a gradient has no backward."""
-        backward = {row.name: row for row in self.rows if row.direction == BACKWARD}
-        forward = [row for row in self.rows if row.direction == FORWARD]
-        return [(row.name, row, backward.get(row.name)) for row in forward]
+    def parts(self) -> list[ProfilePart]:
+        """The rows, forward and backward side by side."""
+        backward = {row.name: row for row in self.rows if row.case == BACKWARD}
+        forward = [row for row in self.rows if row.case == FORWARD]
+        return [ProfilePart(row.name, row, backward.get(row.name)) for row in forward]
 
 
 def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) -> Trainer:
@@ -148,16 +151,18 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
         seconds: to spend on it, about.
     """
     watch = Stopwatch(trainer.backend, seconds=seconds / _CALLS)
-    found = costs.count(trainer)
-    ceilings, step, times = limits.measure(watch), None, {}
+    ceilings, step, times = limits.measure(watch), None, dict[Part, Times]()
     if watch.ticks:
         clocked = _ClockedStep(trainer)
-        step = watch.compare({"step": _steps(trainer), "parts": clocked})["step"]
+        step = watch.compare({"step": _steps(trainer), "parts": clocked})["step"].seconds()
         times = clocked.laps.times()
-    rows = [
-        ProfileRow(*part, cost, times.get(part), ceilings and ceilings.roofline_time(*cost))
-        for part, cost in found.items()
-    ]
+    rows = []
+    for part, cost in costs.count(trainer).items():
+        row = BenchRow("profile", *part, flop=cost.flop, nbytes=cost.nbytes)
+        if ceilings is not None:
+            row.set_times(times[part])
+            row.floor = ceilings.roofline_time(*cost)
+        rows.append(row)
     return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings)
 
 
@@ -196,15 +201,13 @@ class _Laps:
 
     def times(self) -> dict[Part, Times]:
         """The times of each part, without the first step."""
-        taken: dict[Part, list[float]] = {}
-        host: dict[Part, list[float]] = {}
-        for (_, start, begin), (part, stop, end) in zip(self._marks, self._marks[1:], strict=False):
+        found: dict[Part, Times] = {}
+        for (_, start, begin), (part, stop, end) in pairwise(self._marks):
             if part is not None:
-                host.setdefault(part, []).append(stop - start)
-                taken.setdefault(part, []).append(
-                    stop - start if end is None else self._elapsed(begin, end)
-                )
-        return {part: Times.of(runs[1:], host[part][1:], runs[1:]) for part, runs in taken.items()}
+                runs, _, host = found.setdefault(part, Times([], [], []))
+                host.append(stop - start)
+                runs.append(host[-1] if end is None else self._elapsed(begin, end))
+        return {part: Times(runs[1:], [], host[1:]) for part, (runs, _, host) in found.items()}
 
     def _elapsed(self, begin: Any, end: Any) -> float:
         end.synchronize()

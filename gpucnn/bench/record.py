@@ -13,35 +13,17 @@ from typing import Any, TypeVar
 
 from gpucnn.backend import Backend
 from gpucnn.bench.machine import commit, describe
+from gpucnn.bench.stopwatch import Ratio, Seconds, Times
 from gpucnn.errors import DataError
 from gpucnn.training.files import write_atomic
 
-Numbers = TypeVar("Numbers", "Seconds", "Ratio")
+Numbers = TypeVar("Numbers", Seconds, Ratio)
 
 FORMAT = 1
 _AGAIN = "measure again: gpucnn bench ... --save FILE.json"
 
 
-@dataclass(frozen=True)
-class Seconds:
-    """Of one call. `host` is the time until it returned: on a GPU the time to launch."""
-
-    median: float
-    p10: float
-    p90: float
-    host: float
-
-
-@dataclass(frozen=True)
-class Ratio:
-    """Time of the baseline over ours, pair by pair: above 1 ours is faster."""
-
-    median: float
-    p10: float
-    p90: float
-
-
-@dataclass(frozen=True)
+@dataclass
 class BaselineResult:
     """A baseline's part of a row: its time, or its value."""
 
@@ -56,9 +38,10 @@ class BenchRow:
     """One thing that was measured. The names of the attributes are those of the JSON.
 
     Attributes:
-        bench: "ops", "train", "infer" or "data".
+        bench: "ops", "train", "infer", "data" or "profile".
         name: as in "conv2d forward" or "cnn".
-        case: the shape or the batch, as in "N64 28x28 1->32 3x3 p0 s1" or "batch 128".
+        case: the shape or the batch, as in "N64 28x28 1->32 3x3 p0 s1" or "batch 128"; of a profile
+            "forward" or "backward".
         dtype: it was computed in.
         flop: floating-point operations; a multiply-add counts as two.
         nbytes: bytes, with every input read once and every output written once.
@@ -89,6 +72,20 @@ class BenchRow:
     unit: str | None = None
     baselines: dict[str, BaselineResult] = field(default_factory=dict)
     skipped: str | None = None
+
+    def set_times(
+        self, ours: Times, torch: Times | None = None, *, layout: str | None = None, steps: int = 1
+    ) -> None:
+        """Put the times of our call into the row, and of PyTorch's, which took turns with it.
+
+        Args:
+            layout: of PyTorch's images.
+            steps: that a call consists of; the row gets the time of one.
+        """
+        self.seconds = ours.seconds(steps)
+        if torch is not None:
+            result = BaselineResult(layout, torch.seconds(steps), None, ours.ratio(torch))
+            self.baselines["torch"] = result
 
     @property
     def key(self) -> tuple[str, str, str, str | None]:
@@ -191,19 +188,16 @@ def _no_record(path: object, cause: str) -> DataError:
 def _row(found: dict[str, Any]) -> BenchRow:
     """A row from JSON; `TypeError`, `KeyError` or `ValueError` if it cannot be one."""
     baselines = {
-        name: BaselineResult(
-            **result
-            | {
-                "seconds": _numbers(Seconds, result["seconds"]),
-                "ratio": _numbers(Ratio, result["ratio"]),
-            }
-        )
+        name: BaselineResult(**_timed(result) | {"ratio": _numbers(Ratio, result["ratio"])})
         for name, result in found["baselines"].items()
     }
-    seconds = _numbers(Seconds, found["seconds"])
-    row = BenchRow(**found | {"seconds": seconds, "baselines": baselines})
+    row = BenchRow(**_timed(found) | {"baselines": baselines})
     hash(row.key)
     return row
+
+
+def _timed(found: dict[str, Any]) -> dict[str, Any]:
+    return found | {"seconds": _numbers(Seconds, found["seconds"])}
 
 
 def _numbers(kind: type[Numbers], found: dict[str, float] | None) -> Numbers | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -16,17 +16,16 @@ from gpucnn.backend.cpu.parallel import blas_description
 from gpucnn.bench import baselines, ceilings
 from gpucnn.bench.convolutions import SUITES
 from gpucnn.bench.machine import CpuContention, free_memory, is_out_of_memory
-from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
-from gpucnn.bench.stopwatch import Call, Stopwatch, Times, speed_ratio
-from gpucnn.errors import UsageError, choose
-from gpucnn.nn import Conv2d, Sequential
+from gpucnn.bench.record import BenchRow, Record
+from gpucnn.bench.stopwatch import Call, Stopwatch
+from gpucnn.errors import choose
 
-# The kinds of rows that a user can ask for, and the modules that measure them by their `tasks`.
+# The kinds of rows that a user can ask for, and the functions that list their tasks.
 KINDS: dict[str, tuple[str, ...]] = {
-    "ops": ("operations",),
-    "train": ("training", "processes", "accuracy"),
-    "infer": ("inference",),
-    "data": ("loading",),
+    "ops": ("operations.tasks",),
+    "train": ("networks.training_tasks", "processes.tasks", "accuracy.tasks"),
+    "infer": ("networks.inference_tasks",),
+    "data": ("loading.tasks",),
 }
 DTYPES = ("float32", "float64")
 # Arrays of a row on the host beside those that it counts: copies in two layouts for PyTorch,
@@ -109,12 +108,6 @@ class Bench:
         choose(dict.fromkeys(DTYPES), options.dtype, "dtype", " (from --dtype)")
         for name in options.baselines:
             choose(dict.fromkeys(baselines.NAMES), name, "baseline")
-        if not (math.isfinite(options.seconds) and options.seconds >= 0):
-            raise UsageError(
-                f"--seconds {options.seconds} is no time to spend on a call",
-                cause="it must be a number from 0 on",
-                fix="give one such as --seconds 0.5",
-            )
         self.progress = progress
         self.backend = backends.get(options.device)
         self.watch = Stopwatch(self.backend, seconds=options.seconds)
@@ -134,8 +127,11 @@ class Bench:
 
     def tasks(self, kinds: Iterable[str]) -> list[Task]:
         """The rows of some kinds, each still to be measured."""
-        modules = [f"gpucnn.bench.{name}" for kind in kinds for name in KINDS[kind]]
-        return [task for name in modules for task in importlib.import_module(name).tasks(self)]
+        found: list[Task] = []
+        for name in (name for kind in kinds for name in KINDS[kind]):
+            module, _, function = name.partition(".")
+            found += getattr(importlib.import_module(f"gpucnn.bench.{module}"), function)(self)
+        return found
 
     def run(self, tasks: Iterable[Task]) -> Iterator[BenchRow]:
         """Measure, row by row; each is in `record` before it is given out."""
@@ -154,30 +150,12 @@ class Bench:
         return np.resize(drawn, shape)
 
     def torch_calls(
-        self, prepare: Callable[..., Call], arrays: Sequence[NDArray[Any]]
+        self, prepare: Callable[[baselines.Torch, str], Call], images: bool
     ) -> dict[str, Call]:
-        """PyTorch's call on copies of some arrays, by layout; images come in both layouts.
-
-        Args:
-            prepare: (torch, *tensors) -> the call.
-        """
+        """PyTorch's call by layout, as `prepare` makes it; only `images` have several layouts."""
         if self.torch is None:
             return {}
-        torch = self.torch
-        layouts = torch.layouts if any(a.ndim == 4 for a in arrays) else torch.layouts[:1]
-        return {
-            layout: prepare(torch.torch, *(torch.array(a, layout) for a in arrays))
-            for layout in layouts
-        }
-
-    def torch_networks(
-        self, model: Sequential, prepare: Callable[[baselines.Torch, str], Call]
-    ) -> dict[str, Call]:
-        """PyTorch's call on a network, by layout; only a convolution sees the layout of images."""
-        if self.torch is None:
-            return {}
-        convolves = any(isinstance(layer, Conv2d) for layer in model)
-        layouts = self.torch.layouts if convolves else self.torch.layouts[:1]
+        layouts = self.torch.layouts if images else self.torch.layouts[:1]
         return {layout: prepare(self.torch, layout) for layout in layouts}
 
     def guarded(self, row: BenchRow, prepare: Callable[[], Work], nbytes: float = 0) -> BenchRow:
@@ -217,20 +195,19 @@ class Bench:
             return row
         calls = {"": work.run, **work.torch}
         times = self.watch.compare({k: _repeated(c, work.steps) for k, c in calls.items()})
-        ours = times.pop("")
-        row.seconds = seconds(ours, work.steps)
+        ours, layout = times.pop(""), None
+        if times:
+            layout = min(times, key=lambda layout: times[layout].seconds().median)
+        row.set_times(ours, times.get(layout or ""), layout=layout, steps=work.steps)
+        assert row.seconds is not None
         if self.ceilings is not None and (row.flop or row.nbytes):
             row.floor = self.ceilings.roofline_time(row.flop or 0, row.nbytes or 0)
             row.share = row.floor / row.seconds.median
-        if times:
-            layout = min(times, key=lambda layout: times[layout].median)
-            row.baselines["torch"] = beside(ours, times[layout], work.steps, layout)
         if work.images:
             row.value = work.images / row.seconds.median
-            for name, result in row.baselines.items():
+            for result in row.baselines.values():
                 assert result.seconds is not None
-                value = work.images / result.seconds.median
-                row.baselines[name] = replace(result, value=value)
+                result.value = work.images / result.seconds.median
         return row
 
     def _release(self) -> None:
@@ -239,16 +216,6 @@ class Bench:
             self.backend.xp.get_default_memory_pool().free_all_blocks()
             if self.torch is not None:
                 self.torch.torch.cuda.empty_cache()
-
-
-def seconds(times: Times, steps: int = 1) -> Seconds:
-    """Of one of the steps that were timed as one call."""
-    return Seconds(*(value / steps for value in times[:4]))
-
-
-def beside(ours: Times, theirs: Times, steps: int = 1, layout: str | None = None) -> BaselineResult:
-    """The result of a baseline that took turns with ours."""
-    return BaselineResult(layout, seconds(theirs, steps), None, Ratio(*speed_ratio(ours, theirs)))
 
 
 def _repeated(call: Call, steps: int) -> Call:

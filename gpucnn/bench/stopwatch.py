@@ -7,6 +7,7 @@ import gc
 import statistics
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
@@ -23,20 +24,53 @@ _FLUSH_BYTES = 256 << 20  # several times the L2 of any GPU
 _HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue a call
 
 
-class Times(NamedTuple):
-    """Times of one call, in seconds."""
+@dataclass(frozen=True)
+class Seconds:
+    """Of one call. `host` is the time until it returned: on a GPU the time to launch."""
 
     median: float
     p10: float
     p90: float
-    host: float  # median until the call returned: on a GPU the time to launch
-    turns: list[float]  # of each turn; `speed_ratio` pairs them with those of another call
+    host: float
 
-    @classmethod
-    def of(cls, runs: list[float], host: list[float], turns: list[float]) -> Times:
-        """From the seconds of every run, until every run returned, and of every turn."""
-        p10, median, p90 = np.percentile(runs, [10, 50, 90]).tolist()
-        return cls(median, p10, p90, statistics.median(host), turns)
+
+@dataclass(frozen=True)
+class Ratio:
+    """Time of the baseline over ours, turn by turn: above 1 ours is faster."""
+
+    median: float
+    p10: float
+    p90: float
+
+
+class Times(NamedTuple):
+    """Every time of one call, in seconds.
+
+    Attributes:
+        runs: of every run.
+        turns: of every turn.
+        host: until each run returned.
+    """
+
+    runs: list[float]
+    turns: list[float]
+    host: list[float]
+
+    def seconds(self, steps: int = 1) -> Seconds:
+        """Of one of the steps that a run consists of."""
+        found = (*_quantiles(self.runs), statistics.median(self.host))
+        return Seconds(*(value / steps for value in found))
+
+    def ratio(self, theirs: Times) -> Ratio:
+        """Of a call that took turns with this one."""
+        turns = zip(self.turns, theirs.turns, strict=True)
+        return Ratio(*_quantiles([b / a for a, b in turns]))
+
+
+def _quantiles(values: list[float]) -> tuple[float, float, float]:
+    """Median, tenth and ninetieth percentile."""
+    median, p10, p90 = np.percentile(values, [50, 10, 90]).tolist()
+    return median, p10, p90
 
 
 class Stopwatch:
@@ -91,7 +125,7 @@ class Stopwatch:
         found = {}
         for name, parts in stretches.items():
             runs = [seconds for part in parts for seconds in part]
-            found[name] = Times.of(runs, runs, [statistics.median(part) for part in parts])
+            found[name] = Times(runs, [statistics.median(part) for part in parts], runs)
         return found
 
     def _by_events(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
@@ -124,18 +158,8 @@ class Stopwatch:
         found = {}
         for name in calls:
             seconds = [1e-3 * cuda.get_elapsed_time(*pair) for pair in events[name][2:]]
-            found[name] = Times.of(seconds, host[name][2:], seconds)
+            found[name] = Times(seconds, seconds, host[name][2:])
         return found
-
-
-def speed_ratio(ours: Times, theirs: Times) -> tuple[float, float, float]:
-    """Median, p10 and p90 of theirs / ours, turn by turn: above 1 ours is faster.
-
-    Both must come from one `compare`.
-    """
-    ratios = [b / a for a, b in zip(ours.turns, theirs.turns, strict=True)]
-    p10, median, p90 = np.percentile(ratios, [10, 50, 90]).tolist()
-    return median, p10, p90
 
 
 def _for_a_while(call: Call, seconds: float) -> list[float]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from gpucnn.errors import MissingExtraError
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _DPI = 160
@@ -20,6 +21,16 @@ def require() -> None:
         raise MissingExtraError(
             "--plot needs Matplotlib, which is not installed", fix='pip install "gpucnn[plot]"'
         )
+
+
+def figure(width: float, height: float) -> tuple[Figure, Axes]:
+    """A figure of so many inches, and its axes without a frame."""
+    from matplotlib.figure import Figure
+
+    made = Figure(figsize=(width, height), layout="constrained")
+    axes = made.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
+    return made, axes
 
 
 def png(figure: Figure) -> bytes:

@@ -6,10 +6,12 @@ Williams, Waterman and Patterson, "Roofline: an insightful visual performance mo
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpucnn import plots
+from gpucnn.bench.record import Record
+from gpucnn.bench.report import heading
 from gpucnn.errors import UsageError
 
 if TYPE_CHECKING:
@@ -22,32 +24,14 @@ _NOTE: dict[str, Any] = {
 }  # fmt: skip
 
 
-class Point(NamedTuple):
-    """One operation, timed.
-
-    Attributes:
-        name: of the operation; points of one name look alike.
-        flop: floating-point operations.
-        nbytes: bytes that it must read and write.
-        seconds: its time.
-        baseline: whether it is the baseline's.
-    """
-
-    name: str
-    flop: float
-    nbytes: float
-    seconds: float
-    baseline: bool = False
-
-    @property
-    def intensity(self) -> float:
-        """Operations a byte."""
-        return self.flop / self.nbytes
+class _Point(NamedTuple):
+    name: str  # of the operation; points of one name look alike
+    intensity: float  # operations a byte
+    speed: float  # billions of operations a second
+    hollow: bool  # the baseline's
 
 
-def draw(
-    points: Sequence[Point], flop_per_second: float, bytes_per_second: float, title: str
-) -> bytes:
+def draw(record: Record) -> bytes:
     """A PNG: operations a byte to the right, operations a second upward, both logarithmic.
 
     Points of the baseline are hollow. On a CPU a point may be above the sloping roof: data in its
@@ -56,16 +40,17 @@ def draw(
     Raises:
         UsageError: there is no point.
     """
+    points = list(_points(record))
     if not points:
         raise UsageError(
             "there is nothing to plot",
             cause="no row was timed whose operations and bytes are known",
             fix="use gpucnn bench ops or all",
         )
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(9, 5), layout="constrained")
-    axes = figure.add_subplot()
+    assert record.ceilings is not None  # only the simulator does not time
+    flop_per_second = record.ceilings["flop_per_second"]
+    bytes_per_second = record.ceilings["bytes_per_second"]
+    figure, axes = plots.figure(9, 5)
     ridge = flop_per_second / bytes_per_second  # where the two ceilings meet
     left = min(*(p.intensity for p in points), ridge) / 2
     right = max(*(p.intensity for p in points), ridge) * 2
@@ -81,15 +66,25 @@ def draw(
     _scatter(axes, points)
     axes.set(xscale="log", yscale="log", xlim=(left, right))
     axes.set(xlabel="operations a byte", ylabel="GFLOP/s")
-    axes.set_title(title, loc="left", fontsize=10)
+    axes.set_title(heading(record), loc="left", fontsize=10)
     axes.grid(color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside right upper", fontsize=8, frameon=False)
     return plots.png(figure)
 
 
-def _scatter(axes: Axes, points: Sequence[Point]) -> None:
+def _points(record: Record) -> Iterator[_Point]:
+    for row in record.rows:
+        if row.seconds is not None and row.flop and row.nbytes:
+            baselines = [result.seconds for result in row.baselines.values()]
+            for seconds in (row.seconds, *baselines):
+                if seconds is not None:
+                    speed = row.flop / seconds.median / 1e9
+                    hollow = seconds is not row.seconds
+                    yield _Point(row.name, row.flop / row.nbytes, speed, hollow)
+
+
+def _scatter(axes: Axes, points: Sequence[_Point]) -> None:
     """A color for each first word of a name, a marker for each name of a color."""
     families: dict[str, list[str]] = {}
     for name in dict.fromkeys(point.name for point in points):
@@ -98,10 +93,10 @@ def _scatter(axes: Axes, points: Sequence[Point]) -> None:
         color, markers = f"C{i % _COLORS}", _MARKERS[i // _COLORS % len(_MARKERS)]
         for j, name in enumerate(names):
             for hollow in (True, False):
-                drawn = [p for p in points if p.name == name and p.baseline is hollow]
+                drawn = [p for p in points if p.name == name and p.hollow is hollow]
                 axes.scatter(
                     [p.intensity for p in drawn],
-                    [p.flop / p.seconds / 1e9 for p in drawn],
+                    [p.speed for p in drawn],
                     facecolors="none" if hollow else color,
                     edgecolors=color,
                     linewidths=0.9,
@@ -109,5 +104,5 @@ def _scatter(axes: Axes, points: Sequence[Point]) -> None:
                     s=22,
                     label=None if hollow else name,
                 )
-    if any(point.baseline for point in points):
+    if any(point.hollow for point in points):
         axes.scatter([], [], facecolors="none", edgecolors=_GRAY, s=22, label="hollow: PyTorch")

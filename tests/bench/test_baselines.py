@@ -12,7 +12,7 @@ from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu.parallel import get_threads
-from gpucnn.bench import baselines, networks
+from gpucnn.bench import networks
 from gpucnn.bench.baselines import Torch
 from gpucnn.errors import DeviceError, MissingExtraError
 
@@ -68,10 +68,3 @@ def test_a_pytorch_that_cannot_use_the_gpu(torch: Torch, monkeypatch: pytest.Mon
 
     with pytest.raises(DeviceError, match="cannot use cuda:1"):
         Torch(Gpu())  # type: ignore[arg-type]
-
-
-def test_installed_looks_without_importing(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(baselines.importlib.util, "find_spec", lambda name: asked.append(name))
-    assert baselines.installed() == []
-    assert asked == ["torch"]

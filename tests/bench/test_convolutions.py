@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
-from gpucnn.bench.convolutions import CONVOLUTIONS, SUITES, suite
-from gpucnn.errors import UsageError
+from gpucnn.bench.convolutions import CONVOLUTIONS, suite
 
 
 def test_sizes_by_hand():
@@ -15,12 +12,6 @@ def test_sizes_by_hand():
     assert sizes["28x28 1->6 5x5 p2 s1"][1:] == (6, 28, 28)
     assert sizes["161x700 1->32 5x20 p0 s2"][1:] == (32, 79, 341)
     assert sizes["224x224 3->64 7x7 p3 s2"][1:] == (64, 112, 112)
-
-
-def test_names_are_unique():
-    for name in SUITES:
-        names = [shape.name for shape in suite(name)]
-        assert len(names) == len(set(names)) > 3
 
 
 def test_deepbench_is_all_of_them_with_the_largest_batches_first():
@@ -34,9 +25,3 @@ def test_deepbench_is_all_of_them_with_the_largest_batches_first():
 def test_flop_is_two_a_product():
     (s,) = (s for s in CONVOLUTIONS if s.name == "N128 26x26 32->64 3x3 p0 s1")
     assert s.flop == 2 * 128 * 64 * 24 * 24 * 32 * 9
-
-
-def test_no_such_suite():
-    with pytest.raises(UsageError, match="unknown suite 'minst'") as caught:
-        suite("minst")
-    assert "did you mean mnist?" in caught.value.fix

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,9 @@ from gpucnn.autograd import Function, Tensor
 from gpucnn.bench import ceilings, costs, profile_table, profiler
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.costs import BACKWARD, FORWARD, Cost
-from gpucnn.bench.profiler import Profile, ProfileRow
-from gpucnn.bench.stopwatch import Times
+from gpucnn.bench.profiler import Profile
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.stopwatch import Seconds
 from gpucnn.cli.tables import text
 from gpucnn.errors import UsageError
 from gpucnn.training import TrainConfig, Trainer
@@ -36,8 +38,8 @@ def trainer_of(model: nn.Module | str, shape: tuple[int, ...] = SHAPE, **options
     return profiler.prepare(models.get(model) if isinstance(model, str) else model, config, shape)
 
 
-def times(seconds: float) -> Times:
-    return Times(seconds, seconds, seconds, seconds, [seconds])
+def constant(seconds: float) -> Seconds:
+    return Seconds(seconds, seconds, seconds, seconds)
 
 
 # ---- costs ---------------------------------------------------------------------------------
@@ -116,7 +118,7 @@ class Sleeper(nn.Module):
 def test_time_is_booked_where_it_is_spent(known_ceilings: Ceilings) -> None:
     layers = [nn.Flatten(), nn.Dense(8, activation="relu"), Sleeper("sleeper"), nn.Dense(3)]
     profile = profiler.measure(trainer_of(nn.Sequential(layers)), 0.01)
-    seconds = {(row.name, row.direction): row.seconds for row in profile.rows}
+    seconds = {(row.name, row.case): row.seconds.median for row in profile.rows if row.seconds}
     assert list(seconds) == [
         ("batch", FORWARD),
         ("flatten1", FORWARD),
@@ -136,9 +138,10 @@ def test_time_is_booked_where_it_is_spent(known_ceilings: Ceilings) -> None:
     assert min(seconds.values()) > 0
     assert profile.step is not None
     assert profile.step.median >= 0.04
-    assert profile.rest == profile.step.median - sum(row.seconds for row in profile.rows)
+    sum_of_parts = sum(sum(part.seconds) for part in profile.parts())
+    assert profile.rest == pytest.approx(profile.step.median - sum_of_parts)
     for row in profile.rows:
-        assert row.floor == known_ceilings.roofline_time(*row.cost)
+        assert row.floor == known_ceilings.roofline_time(row.flop or 0, row.nbytes or 0)
 
 
 @pytest.mark.parametrize("name", models.NAMES)
@@ -181,7 +184,8 @@ def test_every_device_is_profiled_or_counted(backend: Any) -> None:
     assert profile.environment["device"] == backend.name
     timed = backend.name != "sim"
     assert (profile.step is not None) == timed
-    assert all((row.times is not None) == (row.floor is not None) == timed for row in profile.rows)
+    for row in profile.rows:
+        assert (row.seconds is not None) == (row.floor is not None) == timed
     assert (profile.rest is not None) == timed
 
 
@@ -209,9 +213,10 @@ def test_a_gpu_is_timed_by_its_events() -> None:
         laps.mark(("a", FORWARD))
     found = laps.times()
     assert list(found) == [("a", FORWARD)]
-    assert len(found["a", FORWARD].turns) == 2  # the first step is left out
-    assert found["a", FORWARD].host >= 0.001
-    assert found["a", FORWARD].median == pytest.approx(100 * found["a", FORWARD].host, rel=0.5)
+    times = found["a", FORWARD]
+    assert len(times.runs) == len(times.host) == 2  # the first step is left out
+    assert min(times.host) >= 0.001
+    assert times.runs == pytest.approx([100 * host for host in times.host], rel=0.5)
 
 
 # ---- what is prepared and refused ----------------------------------------------------------
@@ -253,12 +258,14 @@ def test_only_a_sequential_has_stages(model: nn.Module) -> None:
 def profile_of(step: float, *parts: tuple[str, float, float | None]) -> Profile:
     rows = []
     for name, forward, backward in parts:
-        rows.append(ProfileRow(name, FORWARD, Cost(10**6, 10**6), times(forward), forward / 2))
+        row = BenchRow("profile", name, FORWARD, flop=10**6, nbytes=10**6)
+        rows.append(replace(row, seconds=constant(forward), floor=forward / 2))
         if backward is not None:
-            rows.append(ProfileRow(name, BACKWARD, Cost(2, 3), times(backward), backward / 4))
+            row = BenchRow("profile", name, BACKWARD, flop=2, nbytes=3)
+            rows.append(replace(row, seconds=constant(backward), floor=backward / 4))
     environment = {"device": "cpu", "threads": 2}
     ceilings = Ceilings(4e11, 8e10)
-    return Profile(TrainConfig(batch_size=100), environment, rows, times(step), ceilings)
+    return Profile(TrainConfig(batch_size=100), environment, rows, constant(step), ceilings)
 
 
 def lines_of(profile: Profile) -> list[str]:
@@ -299,7 +306,7 @@ def test_table_fits_80_columns(step: float) -> None:
 
 def test_table_of_costs_alone() -> None:
     profile = profile_of(1.0, ("batch", 1.0, None), ("conv1", 1.0, 1.0))
-    rows = [row._replace(times=None, floor=None) for row in profile.rows]
+    rows = [replace(row, seconds=None, floor=None) for row in profile.rows]
     counted = Profile(profile.config, {"device": "sim"}, rows, None, None)
     lines = lines_of(counted)
     assert lines[2].split() == ["batch", "1.00", "1.00"]

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from gpucnn import backend as backends
-from gpucnn.bench.comparison import Change, check_same_machine, compare, lost
-from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
+from gpucnn.bench.comparison import Change, check_same_machine, compare
+from gpucnn.bench.record import BaselineResult, BenchRow, Record
+from gpucnn.bench.stopwatch import Ratio, Seconds
 from gpucnn.errors import DataError, StorageError, UsageError
 
 
@@ -123,32 +124,32 @@ def test_a_time_that_cannot_be(tmp_path, median):
 
 def test_times_are_compared_as_speed():
     old, new = row(2.0), row(1.0)
-    assert compare(record(old), record(new)) == [Change(new, 2.0, "time")]
-    assert compare(record(new), record(old))[0].speed == 0.5
+    assert compare(record(old), record(new)) == ([Change(new, 2.0, "time")], [])
+    assert compare(record(new), record(old))[0][0].speed == 0.5
 
 
 def test_beside_a_baseline_the_ratios_are_compared():
     """The machine was four times as slow: both sides were."""
     old, new = row(1.0, ratio=2.0), row(4.0, ratio=1.8)
-    (change,) = compare(record(old, torch="2.13"), record(new, torch="2.13"))
+    ((change,), _) = compare(record(old, torch="2.13"), record(new, torch="2.13"))
     assert (change.speed, change.by) == (pytest.approx(0.9), "torch")
     # Another version of the baseline: the times.
-    (change,) = compare(record(old, torch="2.12"), record(new, torch="2.13"))
+    ((change,), _) = compare(record(old, torch="2.12"), record(new, torch="2.13"))
     assert (change.speed, change.by) == (0.25, "time")
     # One of them without the baseline: the times.
-    assert compare(record(row(1.0)), record(new))[0].by == "time"
+    assert compare(record(row(1.0)), record(new))[0][0].by == "time"
 
 
 def test_only_rows_of_both_are_compared():
     old = record(row(case="a"), row(case="b"), row(None, case="c", skipped="memory"))
     new = record(row(case="b"), row(case="c"), row(case="d"), row(case="b", dtype="float64"))
-    assert [change.row.case for change in compare(old, new)] == ["b"]
+    assert [change.row.case for change in compare(old, new)[0]] == ["b"]
 
 
 @pytest.mark.parametrize(("unit", "speed"), [("MB", 0.5), ("s", 0.5), ("images/s", 2.0)])
 def test_what_is_no_time_is_compared_by_its_value(unit, speed):
     old, new = (record(row(None, unit=unit, value=value)) for value in (100.0, 200.0))
-    assert compare(old, new) == [Change(new.rows[0], speed, "value")]
+    assert compare(old, new) == ([Change(new.rows[0], speed, "value")], [])
 
 
 def test_rows_that_are_lost():
@@ -158,7 +159,7 @@ def test_rows_that_are_lost():
     )  # fmt: skip
     skipped = row(None, case="b", skipped="memory")
     new = record(row(case="a"), skipped, row(None, case="e", skipped="memory"))
-    assert lost(old, new) == [skipped, old.rows[2], old.rows[3]]
+    assert compare(old, new)[1] == [skipped, old.rows[2], old.rows[3]]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ import pytest
 
 from gpucnn.bench import report, tables
 from gpucnn.bench.comparison import Change
-from gpucnn.bench.record import BaselineResult, BenchRow, Ratio, Record, Seconds
+from gpucnn.bench.record import BaselineResult, BenchRow, Record
+from gpucnn.bench.stopwatch import Ratio, Seconds
 from gpucnn.cli.tables import text
 
 

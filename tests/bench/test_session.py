@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.bench import inference, session, training
-from gpucnn.bench.record import BenchRow, Seconds
+from gpucnn.bench import networks, session
+from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Options, Work
-from gpucnn.bench.stopwatch import Stopwatch, Times
-from gpucnn.errors import DeviceError, OutOfMemoryError, UsageError
+from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
+from gpucnn.errors import OutOfMemoryError
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def test_no_verify(hasty):
 
 def test_the_faster_layout_counts(bench, monkeypatch):
     def times(*turns: float) -> Times:
-        return Times(float(np.median(turns)), min(turns), max(turns), turns[0], list(turns))
+        return Times(list(turns), list(turns), list(turns))
 
     def compare(self: Stopwatch, calls: Any) -> Any:
         assert list(calls) == ["", "nchw", "nhwc"]
@@ -106,11 +106,11 @@ def test_what_cannot_fit_is_not_even_tried(bench, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [training, inference])
-def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, module):
-    monkeypatch.setattr(training, "IMAGES", 300)
+@pytest.mark.parametrize("tasks", [networks.training_tasks, networks.inference_tasks])
+def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, tasks):
+    monkeypatch.setattr(networks, "IMAGES", 300)
     monkeypatch.setattr(session, "free_memory", lambda: 2_000_000)
-    rows = [task() for task in module.tasks(bench)]
+    rows = [task() for task in tasks(bench)]
     assert rows[0].skipped is None  # softmax, the smaller batch
     assert rows[-1].skipped.startswith("needs ")
 
@@ -127,40 +127,13 @@ def test_the_simulator_verifies_and_counts(gpu):
     assert bench.record.options["baselines"] == ()
 
 
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"suite": "imagenet"}, "unknown suite 'imagenet'"),
-        ({"dtype": "float16"}, "unknown dtype 'float16'"),
-        ({"device": "tpu"}, "unknown device 'tpu'"),
-        ({"seconds": float("nan")}, "--seconds nan"),
-        ({"seconds": float("inf")}, "--seconds inf"),
-        ({"baselines": ("keras",)}, "unknown baseline 'keras'"),
-        ({"device": "sim", "baselines": ("keras",)}, "unknown baseline 'keras'"),
-    ],
-)
-def test_options_that_cannot_be(options, message):
-    with pytest.raises(UsageError, match=message):
-        Bench(Options(**options))
-
-
-def test_a_device_that_is_not_there(monkeypatch):
-    from gpucnn import backend as backends
-    from gpucnn.backend.problem import Problem
-
-    monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
-    monkeypatch.setattr(backends, "cuda_problem", lambda index=0: Problem("no GPU", "buy one"))
-    with pytest.raises(DeviceError):
-        Bench(Options(device="cuda"))
-
-
 def test_steps_that_are_timed_together(bench, monkeypatch):
     """As on a GPU: a row is of 20 steps, and gives the time of one."""
     monkeypatch.setattr(
         Stopwatch,
         "compare",
         lambda self, calls: {
-            name: Times(2.0 * k, 1.0 * k, 3.0 * k, 0.5 * k, [call() or 1.0 * k])
+            name: Times([2.0 * k], [call() or 1.0 * k], [0.5 * k])
             for k, (name, call) in enumerate(calls.items(), 1)
         },
     )
@@ -171,7 +144,7 @@ def test_steps_that_are_timed_together(bench, monkeypatch):
     )  # fmt: skip
     found = bench.measure(row(flop=1e9), work)
     assert steps == ["ours"] * 20 + ["torch"] * 20
-    assert found.seconds == Seconds(0.1, 0.05, 0.15, 0.025)
+    assert found.seconds == Seconds(0.1, 0.1, 0.1, 0.025)
     assert found.floor == bench.ceilings.roofline_time(1e9, 0)
     assert found.share == pytest.approx(found.floor / 0.1)
     assert found.value == 320

@@ -10,7 +10,7 @@ import pytest
 
 from gpucnn import backend as backends
 from gpucnn.bench import stopwatch
-from gpucnn.bench.stopwatch import Stopwatch, Times, speed_ratio
+from gpucnn.bench.stopwatch import Ratio, Seconds, Stopwatch, Times
 
 
 class Clock:
@@ -44,9 +44,8 @@ def test_a_stretch_of_one_and_a_stretch_of_the_other(clock, monkeypatch):
     found = watch(seconds=0, least=2).compare({"a": clock.call("a", 1), "b": clock.call("b", 0.5)})
     # One each to begin with; then 1 + 3 calls of 1 s, and 2 + 6 of half a second.
     assert "".join(clock.log) == "ab" + 2 * ("a" * 4 + "b" * 8)
-    assert found["a"].median == 1
+    assert found["a"].seconds() == Seconds(1, 1, 1, 1)
     assert found["b"].turns == [0.5, 0.5]
-    assert found["b"].host == found["b"].median
 
 
 def test_a_long_call_is_timed_once_a_stretch(clock):
@@ -69,16 +68,21 @@ def test_p10_and_p90_are_of_the_single_calls(clock, monkeypatch):
         clock.now += next(lengths)
 
     found = watch(seconds=0, least=1).compare({"a": run})["a"]
-    assert (found.p10, found.median, found.p90) == pytest.approx((1.9, 5.5, 9.1))
+    seconds = found.seconds()
+    assert (seconds.p10, seconds.median, seconds.p90) == pytest.approx((1.9, 5.5, 9.1))
     assert found.turns == [5.5]
 
 
 def test_ratios_are_theirs_over_ours_turn_by_turn():
-    ours = Times(2.0, 2.0, 2.0, 2.0, [1.0, 2.0, 4.0])
-    theirs = Times(4.0, 4.0, 4.0, 4.0, [3.0, 4.0, 4.0])
-    assert speed_ratio(ours, theirs) == pytest.approx((2.0, 1.2, 2.8))
+    ours, theirs = (Times([1.0], turns, [1.0]) for turns in ([1.0, 2.0, 4.0], [3.0, 4.0, 4.0]))
+    assert ours.ratio(theirs) == Ratio(2.0, pytest.approx(1.2), pytest.approx(2.8))
     with pytest.raises(ValueError, match="shorter"):
-        speed_ratio(ours, theirs._replace(turns=[1.0]))
+        ours.ratio(theirs._replace(turns=[1.0]))
+
+
+def test_seconds_are_of_one_of_the_steps_of_a_run():
+    times = Times([2.0, 4.0, 6.0], [4.0], [1.0, 2.0, 3.0])
+    assert times.seconds(steps=2) == Seconds(2.0, 1.2, 2.8, 1.0)
 
 
 def test_no_garbage_is_collected_meanwhile(clock):
@@ -143,5 +147,5 @@ def test_on_a_gpu_each_call_stands_between_two_events_after_a_flush():
     turn = [word for name in "ab" for word in ("flush", "hold", "event", name, "event")]
     assert gpu.log == ["a", "b"] + (2 + 3) * turn  # two turns are not counted
     assert found["a"].turns == pytest.approx([3e-6] * 3)
-    assert found["b"].median == pytest.approx(5e-6)
-    assert found["b"].host < 1e-3
+    assert found["b"].seconds().median == pytest.approx(5e-6)
+    assert found["b"].seconds().host < 1e-3

@@ -9,12 +9,27 @@ import numpy as np
 import pytest
 
 from gpucnn import plots
+from gpucnn.bench.ceilings import Ceilings
+from gpucnn.bench.profiler import Profile
+from gpucnn.bench.record import BenchRow
+from gpucnn.bench.stopwatch import Seconds
 from gpucnn.errors import MissingExtraError
 from gpucnn.plots import profile
-from gpucnn.plots.profile import Bar, draw
+from gpucnn.training import TrainConfig
 
 pytest.importorskip("matplotlib")
 Image = pytest.importorskip("PIL.Image")
+
+
+def draw(step: float, *bars: tuple[str, float, float, float]) -> bytes:
+    """The picture of parts: name, forward, backward and roofline time of both."""
+    rows = []
+    for name, forward, backward, roofline in bars:
+        for case, seconds, floor in (("forward", forward, roofline), ("backward", backward, 0.0)):
+            row = BenchRow("profile", name, case, seconds=Seconds(*[seconds] * 4), floor=floor)
+            rows.append(row)
+    ceilings, environment = Ceilings(1.0, 1.0), {"device": "$cpu_"}
+    return profile.draw(Profile(TrainConfig(), environment, rows, Seconds(*[step] * 4), ceilings))
 
 
 def pixels_of(png: bytes, color: str) -> np.ndarray:
@@ -32,8 +47,7 @@ def lengths(png: bytes, color: str) -> list[int]:
 
 
 def test_bars_are_as_long_as_the_times() -> None:
-    bars = [Bar("a", 0.01, 0.02, 0.0), Bar("b", 0.04, 0.03, 0.0), Bar("c", 0.02, 0.0, 0.0)]
-    png = draw(bars, 0.13, "a step")
+    png = draw(0.13, ("a", 0.01, 0.02, 0.0), ("b", 0.04, 0.03, 0.0), ("c", 0.02, 0.0, 0.0))
     forward, backward = (lengths(png, c) for c in (profile._FORWARD, profile._BACKWARD))
     a = forward[0]
     assert a > 60
@@ -43,7 +57,7 @@ def test_bars_are_as_long_as_the_times() -> None:
 
 def test_the_roofline_time_is_marked() -> None:
     def mark(roofline: float) -> float:
-        png = draw([Bar("a", 0.04, 0.06, roofline), Bar("b", 0.1, 0.1, 0.0)], 0.3, "a step")
+        png = draw(0.3, ("a", 0.04, 0.06, roofline), ("b", 0.1, 0.1, 0.0))
         found = pixels_of(png, profile._ROOFLINE)
         columns = np.flatnonzero(found[: len(found) // 2].sum(axis=0) > 40)
         assert 1 <= len(columns) <= 8
@@ -55,8 +69,7 @@ def test_the_roofline_time_is_marked() -> None:
 
 @pytest.mark.parametrize("step", [2e-4, 5.0])
 def test_odd_names_and_sizes(step: float) -> None:
-    bars = [Bar(f"{k} $a name^ of {'x' * k}", k * 1e-5, 0.0, 1.0) for k in range(30)]
-    png = draw(bars, step, "100 % $of_it")
+    png = draw(step, *((f"{k} $a name^ of {'x' * k}", k * 1e-5, 0.0, 1.0) for k in range(30)))
     assert Image.open(io.BytesIO(png)).format == "PNG"
     assert Image.open(io.BytesIO(png)).width == 1280
 
