@@ -94,18 +94,11 @@ def test_no_weight_is_left_at_zero(rng):
     np.testing.assert_array_equal(model.state_dict()["conv1.weight"], before)
 
 
-<<<<<<< HEAD:tests/bench/test_training.py
 @pytest.mark.slow
-@pytest.mark.parametrize("module", [training, inference])
-def test_rows(bench, module, monkeypatch):
-    monkeypatch.setattr(training, "IMAGES", 300)
-    rows = [task() for task in module.tasks(bench)]
-=======
 @pytest.mark.parametrize("tasks", [networks.training_tasks, networks.inference_tasks])
 def test_rows(bench, tasks, monkeypatch):
     monkeypatch.setattr(networks, "IMAGES", 300)
     rows = [task() for task in tasks(bench)]
->>>>>>> refs/heads/bench2:tests/bench/test_networks.py
     assert len(rows) == len({row.key for row in rows}) == 4
     for row in rows:
         assert row.ok
