@@ -49,13 +49,15 @@ _SPEED = {"metavar": "SPEED", "type": Number(min=0, min_open=True)}
 _FLAGS = (
     device_option,
     _flag("--suite", f"shapes: {', '.join(SUITES)} [mnist; on sim quick]", offer(*SUITES)),
-    _flag("--dtype", f"of ops: {', '.join(DTYPES)} [float32]", offer(*DTYPES), default="float32"),
+    _flag(
+        "--dtype", f"type of ops: {', '.join(DTYPES)} [float32]", offer(*DTYPES), default="float32"
+    ),
     _flag("--verify/--no-verify", "check results first [yes]", default=True),
     _flag("--baseline", "torch, or none [torch if installed]", offer(*_NAMES), metavar="NAME"),
-    _flag("--threads", "of the CPU backend [all usable cores]", type=click.IntRange(1)),
-    _flag("--seconds", "on timing a call, about [0.5; quick 0.1]", type=Number(min=0)),
-    _flag("--seed", "of the data [drawn]", type=click.IntRange(0)),
-    _flag("--data-dir", "the folder of MNIST [the cache directory]", _FILES),
+    _flag("--threads", "threads of the CPU backend [all usable cores]", type=click.IntRange(1)),
+    _flag("--seconds", "time for each call, about [0.5; quick 0.1]", type=Number(min=0)),
+    _flag("--seed", "seed of the data [drawn]", type=click.IntRange(0)),
+    _flag("--data-dir", "look for MNIST in this folder only [the cache directory]", _FILES),
     _flag("--save", "keep the results", _FILES, metavar="FILE.json", type=Path),
     _flag("--compare old", "speed relative to a saved record", _FILES, **_OLD),
     _flag("--fail-under", "exit 6 if a row has less than this of its speed in OLD.json", **_SPEED),
@@ -65,7 +67,7 @@ _FLAGS = (
 
 _ALGORITHM = _flag(
     "--algorithm",
-    f"of the CUDA kernels: {', '.join(ALGORITHMS)} [by the sizes]",
+    f"algorithm of the CUDA kernels: {', '.join(ALGORITHMS)} [by the sizes]",
     offer(*ALGORITHMS),
     metavar="NAME",
 )

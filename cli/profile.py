@@ -38,12 +38,12 @@ _POSITIVE = click.IntRange(min=1)
     "--optimizer", help=f"{_OPTIMIZERS} [of RUN, or adam]", shell_complete=offer(*OPTIMIZERS)
 )
 @device_option
-@click.option("--threads", type=_POSITIVE, help="of the CPU backend [all usable cores]")
+@click.option("--threads", type=_POSITIVE, help="threads of the CPU backend [all usable cores]")
 @click.option(
     "--seconds",
     type=Number(0.1, 3600),
     default=6.0,
-    help="to spend on measuring, about [6]",
+    help="time for measuring, about [6]",
 )
 @click.option(
     "--plot",

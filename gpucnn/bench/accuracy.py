@@ -60,7 +60,7 @@ def tasks(bench: Bench) -> list[Task]:
 
 
 def measure(bench: Bench, model: str, splits: data.Splits) -> dict[str, list[Reached]]:
-    """What "ours" and "torch" reached, by seed; the two sides take turns."""
+    """The results of "ours" and "torch", by seed; the two sides take turns."""
     found: dict[str, list[Reached]] = {}
     for seed in SEEDS:
         trainer = networks.make_trainer(

@@ -16,7 +16,7 @@ _FMA_THREADS, _FMA_BLOCKS, _FMA_TURNS, _FMA_CHAINS = 256, 16, 4096, 8
 
 
 class Ceilings(NamedTuple):
-    """Of one machine and one dtype, float32 if nothing else is said."""
+    """The ceilings of one machine and one dtype, float32 by default."""
 
     flop_per_second: float
     bytes_per_second: float

@@ -24,7 +24,7 @@ Part = tuple[str, str]  # a name, and FORWARD or BACKWARD
 
 
 class Cost(NamedTuple):
-    """Of one part of a step, for the whole batch."""
+    """The costs of one part of a step, for the whole batch."""
 
     flop: int
     nbytes: int

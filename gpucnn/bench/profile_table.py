@@ -79,7 +79,7 @@ def _cells(part: ProfilePart, pair: Callable[[BenchRow], list[str]]) -> list[str
 
 
 def _fractions(roofline: float, seconds: float, whole: float) -> list[str]:
-    """Of the roofline, where the part has costs, and of the whole step."""
+    """The fraction of the roofline, if the part has costs, and that of the whole step."""
     return [percent(roofline / seconds) if roofline else "", percent(seconds / whole)]
 
 

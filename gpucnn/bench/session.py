@@ -89,7 +89,7 @@ class Bench:
 
     Args:
         options: of the call.
-        progress: is told what is being measured.
+        progress: shows which row is being measured.
 
     Attributes:
         backend: of the device.

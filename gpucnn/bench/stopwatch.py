@@ -26,7 +26,7 @@ _HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue a call
 
 @dataclass(frozen=True)
 class Seconds:
-    """Of one call. `host` is the time until it returned: on a GPU the time to launch."""
+    """The times of one call. `host` is the time until it returned: on a GPU the time to launch."""
 
     median: float
     p10: float
@@ -57,12 +57,12 @@ class Times(NamedTuple):
     host: list[float]
 
     def seconds(self, steps: int = 1) -> Seconds:
-        """Of one of the steps that a run consists of."""
+        """The times of one of the steps of a run."""
         found = (*_quantiles(self.runs), statistics.median(self.host))
         return Seconds(*(value / steps for value in found))
 
     def ratio(self, theirs: Times) -> Ratio:
-        """Of a call that took turns with this one."""
+        """The speed relative to a call that took turns with this one."""
         turns = zip(self.turns, theirs.turns, strict=True)
         return Ratio(*_quantiles([b / a for a, b in turns]))
 

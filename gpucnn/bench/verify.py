@@ -86,7 +86,7 @@ def relative_error(found: Array, expected: Array) -> float:
 
 
 def worst(pairs: Any) -> tuple[float, float]:
-    """Of pairs of error and bound the one that is nearest to its bound, or farthest beyond it."""
+    """The pair of error and bound with the greatest error, relative to its bound."""
     return max(pairs, key=lambda pair: pair[0] / pair[1] if pair[1] else pair[0] and math.inf)
 
 
