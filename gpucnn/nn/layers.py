@@ -215,14 +215,16 @@ class Conv2d(WeightedLayer):
         """The output; with `pool`, which is (kernel, stride, padding), after a max pooling."""
         if pool is None:
             return super().forward(x, activation)
-        return self.product(x, activation or self.activation, pool)
+        return self._function(activation or self.activation, pool)(x, *self._operands)
 
-    def product(self, x: Tensor, activation: str | None, pool: PoolArg | None = None) -> Tensor:
+    def product(self, x: Tensor, activation: str | None) -> Tensor:
+        return self._function(activation)(x, *self._operands)
+
+    def _function(self, activation: str | None, pool: PoolArg | None = None) -> convolution.Conv2d:
         """The convolution plus bias, with the activation and the pool that are fused into it."""
-        function = convolution.Conv2d(
+        return convolution.Conv2d(
             self.stride, self.padding, self.dilation, self.groups, activation, pool
         )
-        return function(x, *self._operands)
 
     def flops(self, x_shape: Shape, y_shape: Shape) -> int:
         return 2 * math.prod(self.weight.shape[1:]) * math.prod(y_shape)
