@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from functools import lru_cache
 
 from gpucnn.backend.contract.arrays import Array, Scalar
 from gpucnn.backend.contract.checks import Checks, check_numbers, check_shape
@@ -76,11 +75,11 @@ class Optimizers(Checks):
         """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
         self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
         self._check_scalar("step", step)
-        options = beta1, beta2, eps, weight_decay, decoupled
-        try:
-            numbers = _adam_numbers(*options)
-        except TypeError:  # no number at all: it has no hash, for which the cache asks
-            numbers = _adam_numbers.__wrapped__(*options)
+        check_numbers(
+            beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled=decoupled
+        )
+        weights = *_weights("beta1", beta1), *_weights("beta2", beta2)
+        numbers = *weights, eps, weight_decay, bool(decoupled)
         self._update("adam", [param, grad, m, v], numbers, learning_rate, step, found_inf)
 
     @abstractmethod
@@ -141,25 +140,15 @@ class Optimizers(Checks):
                 )
 
 
-@lru_cache(maxsize=64, typed=True)  # the options of one training are checked once
-def _adam_numbers(
-    beta1: float, beta2: float, eps: float, weight_decay: float, decoupled: bool
-) -> tuple[float, ...]:
-    """The numbers of the rule "adam", after the checks of its options."""
-    check_numbers(beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled=decoupled)
-    for name, beta in (("beta1", beta1), ("beta2", beta2)):
-        if not 0 <= beta < 1:
-            raise UsageError(
-                f"{name} is {beta}",
-                cause="it is the weight of the past: at least 0 and below 1",
-                fix="give beta1=0.9 and beta2=0.999",
-            )
-    return *_weights(beta1), *_weights(beta2), eps, weight_decay, bool(decoupled)
-
-
-def _weights(beta: float) -> tuple[float, float, float]:
+def _weights(name: str, beta: float) -> tuple[float, float, float]:
     """beta, 1 - beta and log(beta), from which the bias correction comes without a loss of digits.
 
     1 - beta**step is -expm1(step * log(beta)): the difference of two near numbers loses digits.
     """
+    if not 0 <= beta < 1:
+        raise UsageError(
+            f"{name} is {beta}",
+            cause="it is the weight of the past: at least 0 and below 1",
+            fix="give beta1=0.9 and beta2=0.999",
+        )
     return beta, 1 - beta, math.log(beta) if beta else -math.inf

@@ -16,7 +16,7 @@ class Optimizers(cpu.Optimizers):
     """An update in one pass over the arrays."""
 
     def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
-        if arrays[0].dtype != np.float32:
+        if arrays[0].dtype != np.float32 or rule not in _RULES:
             return super()._apply(rule, arrays, numbers)
         return each(_RULES[rule], [flat(array) for array in arrays], *numbers)
 
