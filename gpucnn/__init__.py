@@ -23,6 +23,7 @@ _modules = (
     "backend",
     "data",
     "errors",
+    "explain",
     "functions",
     "keras",
     "models",

@@ -43,6 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training"},
+    "explain": NETS | {"optim"},
     "plots": {"errors", "bench"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
 }
