@@ -79,7 +79,7 @@ def product(arrays: Mapping[str, NDArray[np.float64]], cells: Sequence[Cell]) ->
 
 
 def elements(
-    array: NDArray[np.float64], terms: Mapping[Index, Sequence[Term]], **form: str
+    array: Any, terms: Mapping[Index, Sequence[Term]], **form: str
 ) -> tuple[Element, ...]:
     """An `Element` for each number of an array; one without terms is a sum of none.
 
