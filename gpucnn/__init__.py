@@ -24,6 +24,7 @@ _modules = (
     "data",
     "errors",
     "functions",
+    "graph",
     "keras",
     "models",
     "nn",
