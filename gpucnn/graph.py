@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: Arrays of at most so many elements are shown in full, others by their range.
-_SMALL = 16
+#: Arrays are shown in full if no axis is longer, and there are at most _SMALL**2 elements.
+_SMALL = 4
 
 #: Lines of a graph's `repr`.
 _LINES = 60
@@ -31,7 +31,7 @@ _LINES = 60
 _FORMATS = (".dot", ".svg", ".png", ".pdf")
 
 _HEAD = """digraph {
-  graph [rankdir=LR, bgcolor=white, ordering=in];
+  graph [rankdir=%s, ranksep=0.3, bgcolor=white, ordering=in];
   node [fontname="Helvetica", fontsize=12];
   edge [fontname="Courier", fontsize=10, arrowsize=0.7];
 """
@@ -45,27 +45,29 @@ class Node:
     Attributes:
         name: of its output, in the text of the graph: "q".
         title: the first line in the picture: "Add".
-        details: the lines below it.
+        caption: the second line in the picture, or "": the path of a layer.
+        details: the lines below them.
         sources: the numbers of the nodes whose outputs are its inputs, in order.
         tensor: its output, whose value and gradient are drawn on the edges that leave it.
         shape: "box" or "oval".
-        dashed: whether its line is dashed: no gradient flows to it.
+        style: of its outline: "solid", "rounded", or "dashed" if no gradient flows to it.
     """
 
     name: str
     title: str
+    caption: str = ""
     details: tuple[str, ...] = ()
     sources: tuple[int, ...] = ()
     tensor: Tensor | None = None
     shape: str = "oval"
-    dashed: bool = False
+    style: str = "solid"
 
 
 class Graph:
     """A computation as a picture: ovals compute, boxes are what goes in and what comes out.
 
     Each edge is a tensor. Its label gives the value in green and, after `backward`, the gradient
-    in red, both as they are when the picture is drawn: numbers for at most 16 elements, else the
+    in red, both as they are when the picture is drawn: the numbers of at most 4 x 4, else their
     range. A tensor that goes to several functions has the same label on each of its edges: the
     gradient is that of the tensor, the sum over all its edges. A dashed box gets no gradient.
 
@@ -74,19 +76,21 @@ class Graph:
     Args:
         nodes: each after those of its sources; the output of the last is the result.
         result: the title of the box of the result.
+        direction: "LR", from left to right, or "TB", from top to bottom.
     """
 
-    def __init__(self, nodes: Sequence[Node], result: str) -> None:
+    def __init__(self, nodes: Sequence[Node], result: str, direction: str = "LR") -> None:
         self.nodes = list(nodes)
         self.result = result
+        self.direction = direction
 
     def to_dot(self) -> str:
         """The graph in Graphviz's DOT language; it needs no other package."""
-        lines = [_HEAD.rstrip()]
+        lines = [_HEAD.rstrip() % self.direction]
         for number, node in enumerate(self.nodes):
-            style = ", style=dashed" if node.dashed else ""
-            label = _label([(text, None) for text in (node.title, *node.details)])
-            lines.append(f"  n{number} [shape={node.shape}{style}, label={label}];")
+            texts = (node.title, *([node.caption] if node.caption else []), *node.details)
+            label = _label([(text, None) for text in texts])
+            lines.append(f"  n{number} [shape={node.shape}, style={node.style}, label={label}];")
             lines += [self._edge(source, number) for source in node.sources]
         lines.append(f"  result [shape=box, label={_label([(self.result, None)])}];")
         lines.append(self._edge(len(self.nodes) - 1, None))
@@ -105,7 +109,7 @@ class Graph:
                 texts = (node.tensor.name, *texts)
         label: list[tuple[str, str | None]] = [(text, None) for text in texts]
         for text, color in _numbers(node.tensor):
-            label += [(line, color) for line in text.splitlines()]
+            label += [(line, color) for line in text.splitlines() if line]
         return f"{arrow} [label={_label(label)}];"
 
     def to_svg(self) -> str:
@@ -145,9 +149,8 @@ class Graph:
 
     def __repr__(self) -> str:
         calls = [
-            f"{node.name} = {node.title}({', '.join(self.nodes[i].name for i in node.sources)})"
-            if node.sources
-            else node.name
+            _printable(node.name)
+            + (f" = {node.title}({self._names(node.sources)})" if node.sources else "")
             for node in self.nodes[:_LINES]
         ]
         width = max(map(len, calls))
@@ -158,6 +161,9 @@ class Graph:
         if more := len(self.nodes) - len(lines):
             lines.append(f"and {more:,} more")
         return "\n".join(lines)
+
+    def _names(self, numbers: Sequence[int]) -> str:
+        return ", ".join(_printable(self.nodes[number].name) for number in numbers)
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The display in a notebook: the picture, or the text and why there is no picture."""
@@ -189,18 +195,31 @@ def of_tensor(result: Tensor) -> Graph:
     numbers = {id(tensor): number for number, tensor in enumerate(tensors)}
     nodes = []
     for number, tensor in enumerate(tensors):
-        name = _printable(tensor.name) if tensor.name else f"t{number}"
-        if tensor.creator is not None:
-            tensor.retain_grad()
-            sources = tuple(numbers[id(source)] for source in inputs(tensor))
-            nodes.append(Node(name, tensor.creator.label, (), sources, tensor))
-        else:
-            title = tensor.name or ("parameter" if tensor.requires_grad else "constant")
-            shape = _shape(tensor)
-            nodes.append(
-                Node(name, title, shape, (), tensor, "box", dashed=not tensor.requires_grad)
-            )
+        if tensor.creator is None:
+            nodes.append(leaf(tensor, number))
+            continue
+        tensor.retain_grad()
+        sources = tuple(numbers[id(source)] for source in inputs(tensor))
+        name = tensor.name or f"t{number}"
+        nodes.append(Node(name, tensor.creator.label, sources=sources, tensor=tensor))
     return Graph(nodes, result.name or "result")
+
+
+def leaf(tensor: Tensor, number: int, numbers: bool = True) -> Node:
+    """The box of a tensor that was not computed.
+
+    Args:
+        number: its name in the text of the graph if it has none: "t3".
+        numbers: whether to show its value and gradient.
+    """
+    return Node(
+        tensor.name or f"t{number}",
+        tensor.name or ("parameter" if tensor.requires_grad else "constant"),
+        details=_shape(tensor),
+        tensor=tensor if numbers else None,
+        shape="box",
+        style="solid" if tensor.requires_grad else "dashed",
+    )
 
 
 def ordered(result: Item, inputs: Callable[[Item], Sequence[Item]]) -> list[Item]:
@@ -237,10 +256,10 @@ def _numbers(tensor: Tensor) -> list[tuple[str, str]]:
 def _text(what: str, array: np.ndarray) -> str:
     if not array.ndim:
         return f"{what} {array:.6g}" if array.dtype.kind == "f" else f"{what} {array}"
-    if array.size > _SMALL:
+    if array.size and (max(array.shape) > _SMALL or array.size > _SMALL**2):
         return f"{what} {array.min():.3g} to {array.max():.3g}"
     return f"{what} " + np.array2string(
-        array, precision=4, max_line_width=50, prefix=f"{what} ", threshold=_SMALL
+        array, precision=4, max_line_width=50, prefix=f"{what} ", threshold=_SMALL**2
     )
 
 

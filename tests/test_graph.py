@@ -37,8 +37,8 @@ def parts(dot):
         lines = tuple(line.replace("&#160;", " ") for line in lines)
         if edge := re.match(r"  (\w+) -> (\w+)", line):
             edges.append((edge[1], edge[2], lines))
-        elif node := re.match(r"  (\w+) \[shape=(\w+)(, style=dashed)?", line):
-            nodes[node[1]] = (node[2], bool(node[3]), lines)
+        elif node := re.match(r"  (\w+) \[shape=(\w+)(, style=\w+)?", line):
+            nodes[node[1]] = (node[2], node[3] == ", style=dashed", lines)
     return nodes, edges
 
 
@@ -123,7 +123,15 @@ def test_a_tensor_with_two_uses_is_one_node_with_its_whole_gradient(leaf):
         ([], np.float32, ("value []",)),
         ([[1, 2], [3, 4]], np.float32, ("value [[1. 2.]", "       [3. 4.]]")),
         ([1.5, np.nan, -np.inf], np.float32, ("value [ 1.5  nan -inf]",)),
-        (np.arange(17), np.float64, ("value 0 to 16",)),
+        (np.arange(4), np.float64, ("value [0. 1. 2. 3.]",)),
+        (np.arange(5), np.float64, ("value 0 to 4",)),
+        (
+            np.ones((2, 2, 1)),
+            np.float64,
+            ("value [[[1.]", "        [1.]]", "       [[1.]", "        [1.]]]"),
+        ),
+        (np.ones((0, 5)), np.float64, ("value []",)),
+        (np.ones((4, 2, 3)), np.float64, ("value 1 to 1",)),
         (np.arange(20).reshape(4, 5) / 7, np.float32, ("value 0 to 2.71",)),
     ],
 )
@@ -318,7 +326,9 @@ def test_a_program_that_fails(graph, monkeypatch):
 
 
 def test_a_graph_of_nodes_without_numbers():
-    graph = Graph([Node("input", "input"), Node("a", "A", ("detail",), (0,))], "output")
+    graph = Graph(
+        [Node("input", "input"), Node("a", "A", details=("detail",), sources=(0,))], "output"
+    )
     assert repr(graph) == "input\na = A(input)  detail"
     _, edges = parts(graph.to_dot())
     assert edges == [("n0", "n1", ()), ("n1", "result", ())]
