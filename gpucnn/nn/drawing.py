@@ -17,6 +17,7 @@ from gpucnn.graph import Graph, Node, leaf, ordered
 from gpucnn.nn.building import sample
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import owned
+from gpucnn.nn.summary import title
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
@@ -89,18 +90,9 @@ def _node(item: Tensor | _Call, number: int, sources: tuple[int, ...]) -> Node:
         if item.parameters:
             details.append(f"{item.parameters:,} parameters")
         path = item.module.path or ""
-        title = _title(item.module)
-        return Node(path or title, title, path, tuple(details), sources, None, "box", "rounded")
+        shown = title(item.module)
+        return Node(path or shown, shown, path, tuple(details), sources, None, "box", "rounded")
     if item.creator is None:
         return leaf(item, number, numbers=False)
     shape = (str(item.shape),)
     return Node(f"t{number}", item.creator.label, details=shape, sources=sources)
-
-
-def _title(module: Module) -> str:
-    """The type of a layer with its activation: "Conv2d + relu"."""
-    name = type(module).__name__
-    activation = getattr(module, "activation", None)
-    if not isinstance(activation, str) or activation.replace("_", "") == name.lower():
-        return name
-    return f"{name} {activation}" if module.kind == activation else f"{name} + {activation}"
