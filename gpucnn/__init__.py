@@ -25,6 +25,7 @@ _modules = (
     "errors",
     "explain",
     "functions",
+    "graph",
     "keras",
     "models",
     "nn",

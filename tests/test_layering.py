@@ -17,7 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
 FLOOR = {"errors", "shapes", "random", "spelling"}
 GRAPH = FLOOR | {
-    "backend", "operands", "ops", "recording", "array_operators", "array_methods", "autograd"
+    "backend", "operands", "ops", "recording", "array_operators", "array_methods", "autograd",
+    "graph",
 }  # fmt: skip
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
@@ -33,7 +34,8 @@ ALLOWED: dict[str, set[str]] = {
     # The operators and methods of a Tensor, its bases; functions: for the operators, see below.
     "array_operators": FLOOR | {"recording", "autograd", "functions"},
     "array_methods": FLOOR | {"backend", "array_operators", "autograd"},
-    "autograd": FLOOR | {"backend", "array_methods", "operands", "recording"},
+    "autograd": FLOOR | {"backend", "array_methods", "operands", "recording", "graph"},
+    "graph": FLOOR | {"autograd"},  # for type checkers; a Tensor imports it late
     "functions": GRAPH - {"ops"},
     "nn": GRAPH | {"functions"},
     "models": NETS,
@@ -55,6 +57,7 @@ THIRD_PARTY = {
     "cuda": {"backend"},  # cuda-pathfinder, which CuPy brings
     "cupy": {"backend"},
     "filelock": {"data", "training"},
+    "graphviz": {"graph"},
     "llvmlite": {"backend"},  # which Numba brings
     "matplotlib": {"plots"},
     "numba": {"backend"},
@@ -151,7 +154,7 @@ def unit(name: str) -> str | None:
     return head if head in ALLOWED or head == "kernels" else "__init__"
 
 
-OPTIONAL = {"cuda", "cupy", "matplotlib", "PIL", "torch"}
+OPTIONAL = {"cuda", "cupy", "graphviz", "matplotlib", "PIL", "torch"}
 CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
 
 
@@ -333,6 +336,7 @@ def loaded_by(statement: str) -> set[str]:
 
 
 HEAVY = {
+    "graphviz",
     "matplotlib",
     "torch",
     "numpy",
@@ -364,7 +368,8 @@ def test_the_floor_needs_no_numpy(module):
         ("random", {"backend", "autograd", "functions", "nn"}),
         ("backend", {"ops", "autograd", "functions", "nn", "data", "training", "cli"}),
         ("ops", {"autograd", "functions", "nn", "data", "training", "cli"}),
-        ("autograd", {"functions", "nn", "optim", "data", "training", "cli"}),
+        ("autograd", {"functions", "graph", "nn", "optim", "data", "training", "cli"}),
+        ("graph", {"backend", "autograd", "functions", "nn", "training", "cli"}),
         ("functions", {"nn", "models", "optim", "data", "training", "keras", "cli"}),
         ("plots", {"backend", "nn", "bench", "cli"}),
         ("bench", {"cli", "keras", "plots"}),
@@ -375,6 +380,7 @@ def test_a_layer_loads_nothing_above_it(module, absent):
     assert f"gpucnn.{module}" in loaded
     assert not {name for name in loaded for a in absent if name.startswith(f"gpucnn.{a}")}
     assert not loaded & {
+        "graphviz",
         "matplotlib",
         "torch",
         "cupy",
