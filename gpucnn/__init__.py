@@ -29,6 +29,7 @@ _modules = (
     "nn",
     "ops",
     "optim",
+    "plots",
     "random",
     "schedules",
     "shapes",
