@@ -31,6 +31,7 @@ _modules = (
     "nn",
     "ops",
     "optim",
+    "plots",
     "random",
     "schedules",
     "shapes",
