@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpucnn.keras.losses import Loss
@@ -22,6 +22,11 @@ class Compiled:
     schedule: str
     device: str
     seed: int
+
+    def showing(self, accuracy: bool) -> Compiled:
+        """The settings with the metric "acc" if the accuracy is asked for and there is none."""
+        metrics = (Metric("acc", "acc"),) if accuracy else ()
+        return replace(self, metrics=self.metrics or metrics)
 
     def config(self, **options: Any) -> TrainConfig:
         """The options of a training; raises `UsageError` for one that is not acceptable."""

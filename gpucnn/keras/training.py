@@ -15,7 +15,7 @@ from gpucnn.errors import DivergedError, GraphError, UsageError
 from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
-from gpucnn.keras.compiled import FitHistory, Values
+from gpucnn.keras.compiled import Compiled, FitHistory, Values
 from gpucnn.training import TrainConfig, Trainer
 
 
@@ -65,14 +65,14 @@ class Bridge(gpucnn.training.Callback):
     def __init__(
         self,
         model: Base,
+        compiled: Compiled,
         callbacks: Sequence[Callback],
         epochs: int,
         initial_epoch: int,
         *,
         verbose: bool,
     ) -> None:
-        self.model, self.callbacks = model, callbacks
-        self.compiled = model.require_compiled("fit")
+        self.model, self.compiled, self.callbacks = model, compiled, callbacks
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
         self._names: list[str] = []  # in the history
