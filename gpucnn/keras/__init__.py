@@ -1,7 +1,8 @@
 """Keras's names and verbs: a script for Keras runs here once its imports are changed.
 
 Layers, optimizers, losses and callbacks are where Keras has them, also by the module names and
-arguments of Keras 1 and 2. docs/keras.md lists the differences. Images are (N, C, H, W), not (N, H, W, C).
+arguments of Keras 1 and 2. docs/keras.md lists the differences. Images are (N, C, H, W), not
+(N, H, W, C).
 """
 
 from __future__ import annotations

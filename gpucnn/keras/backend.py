@@ -1,6 +1,6 @@
 """The settings that scripts ask of `keras.backend`; it has no functions of arrays.
 
-    if K.image_data_format() == "channels_first": ...  # this branch fits: images are (N, C, H, W)
+if K.image_data_format() == "channels_first": ...  # this branch fits: images are (N, C, H, W)
 """
 
 from __future__ import annotations

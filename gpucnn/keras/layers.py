@@ -115,7 +115,8 @@ def Convolution2D(
 
     Convolution2D(32, (3, 3)) is the same. `options` are those of `Conv2D`.
     """
-    return Conv2D(filters, nb_row if nb_col is None else (nb_row, nb_col), **options)
+    kernel_size: Any = nb_row if nb_col is None else (nb_row, nb_col)
+    return Conv2D(filters, kernel_size, **options)
 
 
 @spelling.layer

@@ -37,6 +37,10 @@ _LAYER_INSTEAD = {
     "b_regularizer": "weight_decay of the optimizer shrinks weights",
     "W_constraint": "change the weights after optimizer.step() in a loop of your own",
     "b_constraint": "change the weights after optimizer.step() in a loop of your own",
+    **dict.fromkeys(
+        ("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"),
+        "beta and gamma are trained as they are",
+    ),
     "beta_init": "beta starts from 0",
     "gamma_init": "gamma starts from 1",
     "mode": "it normalizes by channel",
@@ -181,14 +185,15 @@ def takes(
 
     def decorate(function: Called) -> Called:
         parameters = inspect.signature(function).parameters
+        in_order = list(parameters)
         strict = explained(spellings)(function)
 
         @functools.wraps(function)
         def called(*args: Any, **kwargs: Any) -> Any:
-            for key in kwargs.keys() - parameters.keys():
-                ours = older.get(key)
+            for key in [key for key in kwargs if key not in parameters]:
+                ours = older.get(key, key)
                 if ours in parameters:
-                    if ours in kwargs:
+                    if ours in kwargs or ours in in_order[: len(args)]:
                         raise SignatureError(
                             f"{function.__name__} is given {ours} and {key}",
                             cause=f"{key} is the older name of {ours}",
@@ -207,9 +212,7 @@ def takes(
 # Decorators, which take and explain Keras's arguments: of a function that makes a layer, of one
 # that makes an argument of `compile` or `fit`, and of a method of a model.
 layer = takes(replace(foreign.LAYERS, instead=_LAYER_INSTEAD), _LAYER_NAMES, _LAYER_DEFAULTS)
-part = takes(
-    Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD), _PART_NAMES, _PART_DEFAULTS
-)
+part = takes(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD), _PART_NAMES, _PART_DEFAULTS)
 verb = takes(Spellings(instead=_VERB_INSTEAD), _VERB_NAMES, _VERB_DEFAULTS)
 
 

@@ -78,18 +78,14 @@ class Bridge(gpucnn.training.Callback):
         self._names: list[str] = []  # in the history
         self._rate = self.compiled.optimizer.learning_rate
         # The running loss is read back from the device only for a callback that gets it.
-        self._reads = any(
-            getattr(callback.on_train_batch_end, "__func__", None)
-            is not Callback.on_train_batch_end
-            for callback in callbacks
-        )
+        self._reads = any(callback.reads_batches() for callback in callbacks)
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.model.stop_training = False
-        names = list(self.compiled.named(0, 0))
+        names = Values(self.compiled.named(0, 0))
         if trainer.validation is not None:
-            names += self.compiled.named(0, 0, "val_")
-        self._names = names
+            names.update(self.compiled.named(0, 0, "val_"))
+        self._names = list(names)
         steps = trainer.steps_per_epoch
         params = {"epochs": self.epochs, "steps": steps, "verbose": int(self.verbose)}
         for callback in self.callbacks:
