@@ -117,7 +117,7 @@ class Trainable(Base):
                     backend=backend,
                     part="validation ",
                 )
-        trainer = KerasTrainer(self, config, train, validation)
+        trainer = KerasTrainer(self, config, train, validation, initial_epoch)
         bridge = Bridge(self, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose))
         try:
             gpucnn.training.fit_trainer(trainer, [bridge, *own])
