@@ -57,8 +57,8 @@ accuracy = np.mean(pred.argmax(axis=1) == digits.test.labels)
 print(f"test accuracy {accuracy:.2%}")
 
 # %% [markdown]
-# The weights of a class are a picture of 28x28 numbers. An orange pixel speaks for the class, a
-# blue pixel against it.
+# The weights of a class are a picture of 28x28 numbers. Ink on an orange pixel is evidence
+# for the class, ink on a purple pixel is evidence against it.
 
 # %%
 Path("pictures").mkdir(exist_ok=True)

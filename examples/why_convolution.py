@@ -62,8 +62,8 @@ assert (rows[0], rows[-1]) == (columns[0], columns[-1]) == (4 * jump, 4 * jump +
 # %% [markdown]
 # ## An edge filter
 #
-# A Sobel filter has weights of both signs. It answers where the image changes from left to right,
-# and gives 0 where it does not change.
+# A Sobel filter has weights of both signs. Its output is large where the image changes from left to
+# right, and 0 where it does not change.
 
 # %%
 sobel = np.array([[[[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]]]], np.float32)
@@ -73,17 +73,21 @@ flat = F.conv2d(np.ones_like(digit), sobel).numpy()
 assert not flat.any(), "no edge in an even area"
 
 Path("pictures").mkdir(exist_ok=True)
-figure, axes = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(11.5, 3.4), layout="constrained")
 pictures = [
     axes[0].imshow(digit[0, 0], cmap="gray_r"),
     axes[1].imshow(edges[0, 0], cmap="PuOr_r", vmin=-4, vmax=4),
     axes[2].imshow(x.grad[0, 0], cmap="PuOr_r", norm=plt.matplotlib.colors.CenteredNorm()),
 ]
-titles = [f"a digit {digits.labels[0]}", "its vertical edges", "what one output sees: 10x10 pixels"]
+titles = [
+    f"the digit {digits.labels[0]}",
+    "its vertical edges",
+    "10x10 pixels that one output sees",
+]
 labels = ["pixel, 0 to 1", "output of the Sobel filter", "gradient of the output"]
 for axis, picture, title, label in zip(axes, pictures, titles, labels, strict=True):
     axis.set(title=title, xlabel="column in pixels", ylabel="row in pixels")
-    figure.colorbar(picture, ax=axis, label=label)
+    figure.colorbar(picture, ax=axis, label=label, shrink=0.75)
 plt.savefig("pictures/why_convolution.png")
 
 # %% [markdown]

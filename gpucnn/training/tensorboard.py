@@ -14,6 +14,7 @@ from gpucnn.training.callbacks import Callback
 from gpucnn.training.files import storage_errors
 from gpucnn.training.trainer import Trainer
 
+_ENDING = ".gpucnn"  # of the names of our files
 _SPELLED = Spellings(
     renamed={"logdir": ("log_dir",)},
     instead={
@@ -37,7 +38,8 @@ class TensorBoard(Callback):
 
     The folder `validation` has epoch/loss and epoch/accuracy of the validation set, if there is
     one. Every point stands at its step, counted from 1 over the whole training. A resumed training
-    continues the curves. A new training in the same folder replaces them.
+    continues the curves. A new training in the same folder replaces them; a TensorBoard that runs
+    then may show old points until it is started again.
 
     Args:
         log_dir: the folder, which is made if it does not exist.
@@ -58,11 +60,14 @@ class TensorBoard(Callback):
         self._curves: dict[str, _Curves] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
+        folders = {part: self.log_dir / part for part in ("train", "validation")}
+        if not _step(trainer):
+            for folder in folders.values():
+                _remove_curves(folder)
+        if trainer.validation is None:
+            del folders["validation"]
         first = _step(trainer) + (trainer.step == 0)
-        self._curves["train"] = _Curves(self.log_dir / "train", first)
-        validation = self.log_dir / "validation"
-        if trainer.validation is not None or validation.exists():
-            self._curves["validation"] = _Curves(validation, first)
+        self._curves = {part: _Curves(folder, first) for part, folder in folders.items()}
         if trainer.step:
             self._repeat_points(trainer)
 
@@ -112,7 +117,7 @@ class _Curves:
         with storage_errors(folder, ""):
             folder.mkdir(parents=True, exist_ok=True)
             # TensorBoard reads the files in the order of their names, which begin with the second.
-            self._file = EventsWriter(str(folder / "events"), f".{time.time_ns()}")
+            self._file = EventsWriter(str(folder / "events"), f".{time.time_ns()}{_ENDING}")
             start = SessionLog(status=SessionLog.START)
             self._file.write_event(Event(step=first, wall_time=time.time(), session_log=start))
             self._file.flush()
@@ -131,6 +136,13 @@ class _Curves:
     def close(self) -> None:
         with storage_errors(self.folder, ""):
             self._file.close()
+
+
+def _remove_curves(folder: Path) -> None:
+    """Delete the files that an earlier training wrote here; those of other programs stay."""
+    with storage_errors(folder, ""):
+        for file in folder.glob(f"*{_ENDING}"):
+            file.unlink()
 
 
 def _step(trainer: Trainer) -> int:

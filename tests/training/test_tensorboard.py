@@ -143,11 +143,18 @@ def test_ctrl_c_keeps_the_points(
 def test_a_new_training_replaces_the_curves(
     digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
 ) -> None:
-    fit(make_model(), digits, config, [TensorBoard(tmp_path)])
+    others = tmp_path / "train" / "events.out.tfevents.1.other"
+    others.parent.mkdir()
+    others.touch()
+    board = TensorBoard(tmp_path)
+    fit(make_model(), digits, replace(config, log_interval=1), [board])
     splits = data.Splits(digits.train, None, digits.test)
-    history = fit(make_model(), splits, replace(config, epochs=1), [TensorBoard(tmp_path)])
-    assert read(tmp_path / "train")["epoch/loss"] == epochs_of(history, "loss")
-    assert not any(read(tmp_path / "validation").values())
+    history = fit(make_model(), splits, replace(config, epochs=1), [board])
+    train = read(tmp_path / "train")
+    assert train["epoch/loss"] == epochs_of(history, "loss")
+    assert [step for step, _ in train["step/loss"]] == [2, 4]
+    assert not list((tmp_path / "validation").iterdir())
+    assert others.exists()
 
 
 class TestKeras:
