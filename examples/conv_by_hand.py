@@ -1,8 +1,9 @@
 # %% [markdown]
 # # Convolution, pooling and ReLU by hand
 #
-# A convolution moves a filter over an image, multiplies the numbers that lie on each other, and
-# sums the products. Here each number of the library stands beside the same number by hand.
+# A convolution moves a filter over an image. At each place it multiplies the pixels by
+# the weights of the filter, and sums the products. Here we compute such numbers by hand
+# and compare them with the library.
 
 # %%
 import numpy as np
@@ -13,8 +14,8 @@ from gpucnn import functions as F
 # %% [markdown]
 # ## The size of the output
 #
-# An image W pixels wide, a filter F wide, a padding of P zeros on each side and a stride S give
-# (W - F + 2P) / S + 1 pixels, rounded down.
+# An image W pixels wide, a filter F wide, a padding of P zeros on each side and a
+# stride S give (W - F + 2P) / S + 1 pixels, rounded down.
 
 # %%
 print("  W   F   P   S   formula  library")
@@ -28,8 +29,9 @@ for W, F_, P, S in [(28, 3, 0, 1), (28, 5, 2, 1), (7, 3, 0, 2), (227, 11, 0, 4),
 # %% [markdown]
 # ## An RGB image under a filter
 #
-# The image has three channels, and so has the filter. Each channel of the filter lies on its own
-# channel of the image. The output is the sum over all three, plus the bias: one number.
+# The image has three channels, and so has the filter. Each channel of the filter lies
+# on its own channel of the image. The output is the sum over all three, plus the bias:
+# one number.
 
 # %%
 image = np.array(
@@ -64,8 +66,8 @@ assert np.array_equal(y.numpy(), by_hand[None, None]), "the convolution is wrong
 # %% [markdown]
 # ## Pooling
 #
-# Pooling keeps one number of each 2x2 window: 26x26x32 becomes 13x13x32. The library has the
-# channels first: (N, C, H, W).
+# Pooling keeps one number of each 2x2 window: 26x26x32 becomes 13x13x32. The library
+# has the channels first: (N, C, H, W).
 
 # %%
 pooled = nn.MaxPool2d(2)(np.zeros((1, 32, 26, 26), np.float32))
@@ -86,15 +88,16 @@ def pool(function):
 
 
 # %% [markdown]
-# The maximum sends its gradient to the largest number of the window, and 0 to the others.
+# The gradient of a maximum goes to the largest number of its window. The others get 0.
 
 # %%
 y, grad = pool(F.max_pool2d)
 assert np.array_equal(y, [[6, 8], [3, 4]]), "the largest number of each window"
-assert np.array_equal(grad, [[0, 0, 0, 0], [0, 10, 0, 20], [30, 0, 0, 0], [0, 0, 0, 40]])
+to_largest = [[0, 0, 0, 0], [0, 10, 0, 20], [30, 0, 0, 0], [0, 0, 0, 40]]
+assert np.array_equal(grad, to_largest), "the gradient goes to the largest numbers"
 
 # %% [markdown]
-# The average sends a quarter of its gradient to each of the four numbers.
+# The gradient of an average goes to its four numbers in equal parts.
 
 # %%
 y, grad = pool(F.avg_pool2d)

@@ -1,9 +1,9 @@
 # %% [markdown]
 # # A feed-forward network: is it a 5?
 #
-# A feed-forward network passes its input from layer to layer, and never back.
-# This one has two layers. It is a detector: its output says whether an image shows the
-# digit 5 (1) or another digit (0).
+# A feed-forward network passes its input from layer to layer, and never back. This one
+# has two layers. It is a detector: its output says whether an image shows the digit 5
+# (1) or another digit (0).
 
 # %%
 import os
@@ -36,8 +36,8 @@ for layer in model:
 assert x.shape == (3, 1), "one output for each image"
 
 # %% [markdown]
-# We train it on the question "is the label 5?". The sigmoid of the output is the probability of
-# yes, and the binary cross-entropy is the loss.
+# We train it on the question "is the label 5?". The sigmoid of the output is the
+# probability of yes, and the binary cross-entropy is the loss.
 
 # %%
 epochs = {"digits": 30, "mnist": 5}[name]
@@ -74,8 +74,8 @@ recall = found / np.sum(is_five == 1)
 print(f"accuracy {accuracy:.2%}, precision {precision:.2%}, recall {recall:.2%}")
 
 # %% [markdown]
-# Accuracy alone is not enough. Nine of ten digits are no 5, so a detector that always answers 0
-# is right for about 90 % of the images, and finds nothing: its recall is 0.
+# Accuracy alone is not enough. Nine of ten digits are no 5, so a detector that always
+# answers 0 is right for about 90 % of the images, and finds nothing: its recall is 0.
 
 # %%
 always_no = np.zeros_like(is_five)

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # A multilayer perceptron in Keras's style
 #
-# `gpucnn.keras` has the names and the verbs of Keras: Sequential, add, compile, fit, evaluate.
-# A script of a book runs after its imports are changed.
+# `gpucnn.keras` has the names and the verbs of Keras: Sequential, add, compile, fit,
+# evaluate. A script of a book runs after its imports are changed.
 
 # %%
 import os
@@ -21,7 +21,8 @@ print("training images", X_train.shape, "labels", y_train.shape)
 print("test images    ", X_test.shape, "labels", y_test.shape)
 
 # %% [markdown]
-# An image of the training set, with its label. The color map gray_r draws 0 white and 255 black.
+# `display_digit` shows an image of the training set with its label. The color map gray_r
+# draws 0 white and 255 black.
 
 # %%
 Path("pictures").mkdir(exist_ok=True)
@@ -39,7 +40,8 @@ display_digit(0)
 plt.savefig("pictures/keras_style_mlp.png")
 
 # %% [markdown]
-# Each image becomes a row of 784 numbers from 0 to 1, each label a one-hot row of 10 numbers.
+# Each image becomes a row of 784 numbers from 0 to 1, each label a one-hot row of 10
+# numbers.
 
 # %%
 x_train = X_train.reshape(-1, 784).astype("float32") / 255
@@ -59,7 +61,8 @@ model.compile(optimizer="rmsprop", loss="categorical_crossentropy", metrics=["ac
 model.summary()
 
 # %% [markdown]
-# Four epochs are passes over all training images. The digits are few, so their batches are small.
+# An epoch is a pass over all training images. The digits are few, so their batches are
+# small.
 
 # %%
 batch_size = {"digits": 16, "mnist": 128}[name]

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # LeNet on MNIST
 #
-# LeNet-5 (LeCun and others, 1998) reads handwritten digits. Convolution, ReLU and pooling come
-# twice; then three dense layers give a score for each of the 10 digits.
+# LeNet-5 (LeCun and others, 1998) reads handwritten digits. Convolution, ReLU and
+# pooling come twice; then three dense layers give a score for each of the 10 digits.
 
 # %%
 import os
@@ -37,8 +37,9 @@ before = evaluate(model, digits.validation)["accuracy"]
 print(f"step     0: accuracy {before:.2%} on the validation images")
 
 # %% [markdown]
-# We note the accuracy every few steps. The callback `TensorBoard` writes the same curves. To see
-# them, start `tensorboard --logdir logs` and open the address that it prints.
+# We note the accuracy every few steps. The callback `TensorBoard` writes the same
+# curves. To see them, start `tensorboard --logdir logs` and open the address that it
+# prints.
 
 
 # %%

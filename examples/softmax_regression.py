@@ -1,9 +1,9 @@
 # %% [markdown]
 # # Softmax regression
 #
-# The simplest classifier of digits has one layer: 10 sums of the 784 pixels, one for each class.
-# The softmax turns the sums into probabilities. Gradient descent learns the weights W and b from
-# the cross-entropy of these probabilities.
+# The simplest classifier of digits has one layer: 10 sums of the 784 pixels, one for
+# each class. The softmax turns the sums into probabilities. Gradient descent learns the
+# weights W and b from the cross-entropy of these probabilities.
 
 # %%
 import os
@@ -33,7 +33,8 @@ def scores(images):
 
 # %% [markdown]
 # In each step, the weights move against their gradient: W = W - 0.5 dcost/dW.
-# `softmax_cross_entropy` takes the sums and computes the softmax itself, which is stable.
+# `softmax_cross_entropy` takes the sums and computes the softmax itself, which is
+# stable.
 
 # %%
 loader = data.Loader(digits.train, batch_size, backend.get("cpu"), seed=0)
@@ -57,8 +58,8 @@ accuracy = np.mean(pred.argmax(axis=1) == digits.test.labels)
 print(f"test accuracy {accuracy:.2%}")
 
 # %% [markdown]
-# The weights of a class are a picture of 28x28 numbers. Ink on an orange pixel is evidence
-# for the class, ink on a purple pixel is evidence against it.
+# The weights of a class are a picture of 28x28 numbers. Ink on an orange pixel is
+# evidence for the class, ink on a purple pixel is evidence against it.
 
 # %%
 Path("pictures").mkdir(exist_ok=True)
