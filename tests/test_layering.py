@@ -67,6 +67,7 @@ THIRD_PARTY = {
     "pooch": {"data"},
     "rich": {"cli"},
     "safetensors": {"training"},
+    "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
     "torch": {"bench"},  # what is set beside ours, where it is installed
@@ -154,7 +155,7 @@ def unit(name: str) -> str | None:
     return head if head in ALLOWED or head == "kernels" else "__init__"
 
 
-OPTIONAL = {"cuda", "cupy", "graphviz", "matplotlib", "PIL", "torch"}
+OPTIONAL = {"cuda", "cupy", "graphviz", "matplotlib", "PIL", "tensorboardX", "torch"}
 CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
 
 

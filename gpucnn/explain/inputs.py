@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 
 from gpucnn.errors import DataError, UsageError, choose
 
+#: The most numbers along an axis; a larger case cannot be read as numbers.
+LONGEST = 6
+
 Numbers = dict[str, NDArray[np.float64]]
 _AXES = ("one number, as in 2.5", 'one row of numbers, as in "1 2 3"', 'rows, as in "1 2; 3 4"')
 
@@ -24,15 +27,24 @@ class Input:
             them, because their number depends on other inputs.
         about: what it is, in a few words.
         axes: 0 for a number, 1 for a row, 2 for rows of equal length.
-        longest: the most numbers along an axis; a larger case cannot be read as numbers.
-        least: the least value that it takes, or None; then it must also be a whole number.
+        longest: the most numbers along an axis.
+        whole: whether it must be a whole number.
+        least, most: the limits of its values.
     """
 
     default: str
     about: str
     axes: int = 0
-    longest: int = 6
-    least: int | None = None
+    longest: int = LONGEST
+    whole: bool = False
+    least: float = -1e6
+    most: float = 1e6
+
+    @property
+    def limits(self) -> str:
+        """The values that it takes, in words."""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {self.least:g} to {self.most:g}"
 
 
 def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
@@ -60,7 +72,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     fix = f"give {name} as {_AXES[known.axes]}"
     try:
         values = parse(given) if isinstance(given, str) else np.asarray(given, dtype=np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"the input {name} is {str(given)[:60]!r}", cause="it is no array of numbers", fix=fix
         ) from None
@@ -82,17 +94,22 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
             cause=f"a lesson shows every number, at least 1 and at most {known.longest} an axis",
             fix=fix,
         )
-    if not np.isfinite(values).all() or np.abs(values).max() > 1e6:
+    if not np.isfinite(values).all():
         raise DataError(
-            f"the input {name} has a number that is not finite, or beyond a million",
-            cause="a lesson shows each number in four digits",
+            f"the input {name} has a number that is not finite",
+            cause="a lesson computes with each number",
             fix=fix,
         )
-    if known.least is not None and (values != np.trunc(values) or values < known.least):
+    fits = (values >= known.least) & (values <= known.most)
+    if known.whole:
+        fits &= values == np.trunc(values)
+    if not fits.all():
         raise UsageError(
-            f"the input {name} is {_text(values)}",
-            cause=f"{known.about} is a whole number of at least {known.least}",
-            fix=f"give {name}={known.default}",
+            f"the input {name} has the number {values[~fits].flat[0]:.15g}",
+            cause=f"each number of {known.about} is {known.limits}"
+            if known.axes
+            else f"{known.about} is {known.limits}",
+            fix=f"give {name}={known.default}" if not known.axes else fix,
         )
     return values
 

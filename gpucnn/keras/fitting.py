@@ -121,7 +121,7 @@ class Trainable(Base):
                     backend=backend,
                     part="validation ",
                 )
-        trainer = KerasTrainer(self, config, train, validation)
+        trainer = KerasTrainer(self, config, train, validation, initial_epoch)
         bridge = Bridge(
             self, compiled, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose)
         )

@@ -28,10 +28,12 @@ class KerasTrainer(Trainer):
         config: TrainConfig,
         train: Arrays | Stream,
         validation: Arrays | Stream | None,
+        first_epoch: int,
     ) -> None:
         self._compiled, self._network = model.require_compiled("fit"), model.for_loss()
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
+        self.first_epoch = first_epoch
         if not self._compiled.optimizer.learning_rate:
             self.set_learning_rate(0.0)  # as a callback may leave it
 
