@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "Measure loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
     "summary": "Show layers, shapes, parameters and cost of a model.",
+    "explain": "Explain an operation forward and backward, with its numbers.",
     "profile": "Show the time of a training step, layer by layer.",
     "data": "List, fetch and verify data sets.",
     "bench": "Check and time operations and trainings, beside PyTorch.",

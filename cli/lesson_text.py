@@ -1,0 +1,112 @@
+"""A lesson as text of 80 columns; in color where the terminal shows it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+
+from rich.console import Console as Terminal
+from rich.text import Text
+
+from gpucnn.explain.lesson import PARTS, Element, Index, Lesson, Step, Values, shown
+
+WIDTH = 80
+_STYLES = dict(zip(PARTS, ("bold cyan", "bold yellow", "bold green", "bold cyan"), strict=True))
+
+
+def text(lesson: Lesson) -> str:
+    """The whole lesson, for stdout: Rich looks there, and at NO_COLOR and FORCE_COLOR."""
+    terminal = Terminal(width=WIDTH, highlight=False, markup=False, emoji=False)
+    with terminal.capture() as captured:
+        for line in _lines(lesson):
+            terminal.print(line, soft_wrap=True)
+    return captured.get().rstrip()
+
+
+def _lines(lesson: Lesson) -> Iterator[Text]:
+    yield Text(lesson.title, "bold")
+    for paragraph in lesson.introduction:
+        yield Text()
+        yield from _wrapped(paragraph, "")
+    yield Text()
+    results = {step.result for step in lesson.steps}
+    for values in lesson.arrays.values():
+        if values.name not in results:
+            yield from _grid(values, "")
+    part = None
+    for number, step in enumerate(lesson.steps, 1):
+        if step.part != part:
+            part = step.part
+            yield Text()
+            yield Text(part.upper(), _STYLES[part])
+        yield Text()
+        yield from _step(lesson, number, step)
+
+
+def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
+    style = _STYLES[step.part]
+    head = f"{number}. "
+    yield Text.assemble(head, (step.rule, style))
+    indent = " " * len(head)
+    if step.formula:
+        for line in _wrapped(step.formula, indent + "    "):
+            line.stylize("italic")
+            yield line
+    yield from _wrapped(step.text, indent)
+    if step.result is None:
+        return
+    values = lesson.arrays[step.result]
+    for element in step.elements:
+        yield from _element(step.result, element, indent)
+    if values.array.ndim or not step.elements:
+        yield from _grid(values, indent)
+
+
+def _element(name: str, element: Element, indent: str) -> Iterator[Text]:
+    """The calculation of one number, broken between terms where it is too long for a line."""
+    parts = element.parts
+    if element.is_one_number:
+        (cell,) = element.terms[0].cells
+        parts = [_place(cell.array, cell.index)]
+    if "".join(parts) != shown(element.value):
+        parts.append(f" = {shown(element.value)}")
+    line = f"{indent}{_place(name, element.index)} = "
+    further = " " * len(line)
+    for part in parts:
+        if len(line) + len(part.rstrip()) > WIDTH and line.strip():
+            yield Text(line.rstrip())
+            line = further
+            part = part.lstrip()
+        line += part
+    yield Text(line)
+
+
+def _place(name: str, index: Index) -> str:
+    """A number by its place, as in "x[0,1]"."""
+    return f"{name}[{','.join(map(str, index))}]" if index else name
+
+
+def _grid(values: Values, indent: str) -> Iterator[Text]:
+    """The numbers of an array in rows, after its name."""
+    array = values.array
+    rows = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    cells = [[shown(number) for number in row] for row in rows]
+    width = max(len(cell) for row in cells for cell in row)
+    lines = ["  ".join(cell.rjust(width) for cell in row) for row in cells]
+    head = f"{indent}{values.name} = "
+    about = f"    {values.about}"
+    if len(head + lines[0] + about) > WIDTH:
+        for wrapped in _wrapped(f"{values.name}, {values.about}:", indent):
+            wrapped.stylize("dim")
+            yield wrapped
+        head, about = f"{indent}    ", ""
+    for place, line in enumerate(lines):
+        parts = (head if place == 0 else " " * len(head), (line, "bold"))
+        yield Text.assemble(*parts, (about if place == 0 else "", "dim"))
+
+
+def _wrapped(paragraph: str, indent: str) -> Iterator[Text]:
+    for line in textwrap.wrap(
+        paragraph, WIDTH, initial_indent=indent, subsequent_indent=indent, break_long_words=False
+    ):
+        yield Text(line)

@@ -1,0 +1,146 @@
+"""The numbers of a lesson: their defaults, and those that a reader gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.errors import DataError, UsageError, choose
+
+#: The most numbers along an axis; a larger case cannot be read as numbers.
+LONGEST = 6
+
+Numbers = dict[str, NDArray[np.float64]]
+_AXES = ("one number, as in 2.5", 'one row of numbers, as in "1 2 3"', 'rows, as in "1 2; 3 4"')
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a lesson.
+
+    Attributes:
+        default: its numbers as text, in the form that `parse` reads; "" if the lesson chooses
+            them, because their number depends on other inputs.
+        about: what it is, in a few words.
+        axes: 0 for a number, 1 for a row, 2 for rows of equal length.
+        longest: the most numbers along an axis.
+        whole: whether it must be a whole number.
+        least, most: the limits of its values.
+    """
+
+    default: str
+    about: str
+    axes: int = 0
+    longest: int = LONGEST
+    whole: bool = False
+    least: float = -1e6
+    most: float = 1e6
+
+    @property
+    def limits(self) -> str:
+        """The values that it takes, in words."""
+        kind = "a whole number" if self.whole else "a number"
+        return f"{kind} from {self.least:g} to {self.most:g}"
+
+
+def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
+    """The arrays of a lesson, float64: what is given, else the defaults that are no "".
+
+    Args:
+        given: by name, text in the form of `--input`, or numbers, lists and arrays.
+
+    Raises:
+        UsageError: a name is not known, or an input has too many or too few axes.
+        DataError: the text has no numbers, or one is not finite.
+    """
+    for name in given:
+        choose(inputs, name, "input")
+    texts = {name: given.get(name, known.default) for name, known in inputs.items()}
+    return {n: _array(n, inputs[n], text) for n, text in texts.items() if n in given or text != ""}
+
+
+def written(inputs: Mapping[str, Input], numbers: Numbers) -> dict[str, str]:
+    """The arrays as text that `read` reads."""
+    return {name: _text(numbers[name]) for name in inputs}
+
+
+def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
+    fix = f"give {name} as {_AXES[known.axes]}"
+    try:
+        values = parse(given) if isinstance(given, str) else np.asarray(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(
+            f"the input {name} is {str(given)[:60]!r}", cause="it is no array of numbers", fix=fix
+        ) from None
+    if values.ndim > known.axes and values.size == values.shape[-1]:
+        values = values.reshape(values.shape[-1:])  # one row is text without ";"
+    if not known.axes and values.size == 1:
+        values = values.reshape(())
+    if known.axes == 2 and values.ndim == 1:
+        values = values[None]
+    if values.ndim != known.axes:
+        raise UsageError(
+            f"the input {name} has the shape {values.shape}",
+            cause=f"{known.about} has {known.axes} axes",
+            fix=fix,
+        )
+    if not values.size or max(values.shape, default=1) > known.longest:
+        raise UsageError(
+            f"the input {name} has the shape {values.shape}",
+            cause=f"a lesson shows every number, at least 1 and at most {known.longest} an axis",
+            fix=fix,
+        )
+    if not np.isfinite(values).all():
+        raise DataError(
+            f"the input {name} has a number that is not finite",
+            cause="a lesson computes with each number",
+            fix=fix,
+        )
+    fits = (values >= known.least) & (values <= known.most)
+    if known.whole:
+        fits &= values == np.trunc(values)
+    if not fits.all():
+        raise UsageError(
+            f"the input {name} has the number {values[~fits].flat[0]:.15g}",
+            cause=f"each number of {known.about} is {known.limits}"
+            if known.axes
+            else f"{known.about} is {known.limits}",
+            fix=f"give {name}={known.default}" if not known.axes else fix,
+        )
+    return values
+
+
+def gradient(numbers: Numbers, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """The gradient that arrives at an output; if it was not given, numbers that tell paths apart.
+
+    Raises:
+        UsageError: it has not the shape of the output.
+    """
+    given = numbers.setdefault(name, np.resize(np.array([1.0, 0.5, 2.0, -1.0]), shape))
+    if given.shape != shape:
+        raise UsageError(
+            f"the input {name} has the shape {given.shape}",
+            cause=f"it is the gradient of an output of shape {shape}",
+            fix=f"give {name} as {_text(np.ones(shape))!r}, or leave it out",
+        )
+    return given
+
+
+def parse(text: str) -> NDArray[np.float64]:
+    """Numbers from text: spaces or commas between numbers, semicolons between rows.
+
+    Raises:
+        ValueError: it holds something else, or rows of different lengths.
+    """
+    rows = [row.replace(",", " ").split() for row in text.strip().strip(";").split(";")]
+    numbers = np.array([[float(word) for word in row] for row in rows])
+    return numbers if len(rows) > 1 else numbers[0]
+
+
+def _text(values: NDArray[np.float64]) -> str:
+    rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
+    return "; ".join(" ".join(f"{number:.15g}" for number in row) for row in rows)
