@@ -152,7 +152,7 @@ def _bench(
     record = bench.record
     console.result(text(report.tables(record)))
     if plot is not None:
-        from gpucnn.plots.roofline import draw
+        from gpucnn.bench.roofline_plot import draw
 
         write_atomic(plot, draw(record), "--plot FILE")
         console.note(f"plot: {plot}")

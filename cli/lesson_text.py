@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import io
-import sys
 import textwrap
 from collections.abc import Iterator
 
 from rich.console import Console as Terminal
 from rich.text import Text
 
-from gpucnn.explain.lesson import Element, Lesson, Step, Values, shown
+from gpucnn.explain.lesson import PARTS, Element, Index, Lesson, Step, Values, shown
 
 WIDTH = 80
-_FORWARD, _BACKWARD = "bold cyan", "bold yellow"
+_STYLES = dict(zip(PARTS, ("bold cyan", "bold yellow", "bold green", "bold cyan"), strict=True))
 
 
 def text(lesson: Lesson) -> str:
-    """The whole lesson."""
-    color = sys.stdout is not None and sys.stdout.isatty()
-    terminal = Terminal(
-        file=io.StringIO(), width=WIDTH, force_terminal=color, highlight=False, markup=False,
-        emoji=False, soft_wrap=False,
-    )  # fmt: skip
-    for line in _lines(lesson):
-        terminal.print(line)
-    printed: str = terminal.file.getvalue()  # type: ignore[attr-defined]
-    return "\n".join(line.rstrip() for line in printed.rstrip().splitlines())
+    """The whole lesson, for stdout: Rich looks there, and at NO_COLOR and FORCE_COLOR."""
+    terminal = Terminal(width=WIDTH, highlight=False, markup=False, emoji=False)
+    with terminal.capture() as captured:
+        for line in _lines(lesson):
+            terminal.print(line, soft_wrap=True)
+    return captured.get().rstrip()
 
 
 def _lines(lesson: Lesson) -> Iterator[Text]:
@@ -39,19 +33,18 @@ def _lines(lesson: Lesson) -> Iterator[Text]:
     for values in lesson.arrays.values():
         if values.name not in results:
             yield from _grid(values, "")
-    backward = None
+    part = None
     for number, step in enumerate(lesson.steps, 1):
-        if step.backward != backward:
-            backward = step.backward
-            name = "BACKWARD" if backward else "FORWARD"
+        if step.part != part:
+            part = step.part
             yield Text()
-            yield Text(name, _BACKWARD if backward else _FORWARD)
+            yield Text(part.upper(), _STYLES[part])
         yield Text()
         yield from _step(lesson, number, step)
 
 
 def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
-    style = _BACKWARD if step.backward else _FORWARD
+    style = _STYLES[step.part]
     head = f"{number}. "
     yield Text.assemble(head, (step.rule, style))
     indent = " " * len(head)
@@ -64,22 +57,20 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
         return
     values = lesson.arrays[step.result]
     for element in step.elements:
-        yield from _element(values, element, indent)
+        yield from _element(step.result, element, indent)
     if values.array.ndim or not step.elements:
         yield from _grid(values, indent)
 
 
-def _element(values: Values, element: Element, indent: str) -> Iterator[Text]:
+def _element(name: str, element: Element, indent: str) -> Iterator[Text]:
     """The calculation of one number, broken between terms where it is too long for a line."""
-    name = values.name + (f"[{','.join(map(str, element.index))}]" if element.index else "")
-    parts = [term.text + element.joiner for term in element.terms] or ["0"]
-    if element.terms:
-        parts[-1] = element.terms[-1].text
-    parts[0] = element.opening + parts[0]
-    parts[-1] += element.closing
-    if element.text.strip("()") != shown(element.value):
+    parts = element.parts
+    if element.is_one_number:
+        (cell,) = element.terms[0].cells
+        parts = [_place(cell.array, cell.index)]
+    if "".join(parts) != shown(element.value):
         parts.append(f" = {shown(element.value)}")
-    line = f"{indent}{name} = "
+    line = f"{indent}{_place(name, element.index)} = "
     further = " " * len(line)
     for part in parts:
         if len(line) + len(part.rstrip()) > WIDTH and line.strip():
@@ -88,6 +79,11 @@ def _element(values: Values, element: Element, indent: str) -> Iterator[Text]:
             part = part.lstrip()
         line += part
     yield Text(line)
+
+
+def _place(name: str, index: Index) -> str:
+    """A number by its place, as in "x[0,1]"."""
+    return f"{name}[{','.join(map(str, index))}]" if index else name
 
 
 def _grid(values: Values, indent: str) -> Iterator[Text]:
@@ -100,8 +96,10 @@ def _grid(values: Values, indent: str) -> Iterator[Text]:
     head = f"{indent}{values.name} = "
     about = f"    {values.about}"
     if len(head + lines[0] + about) > WIDTH:
-        yield Text(f"{indent}{values.about}:", "dim")
-        about = ""
+        for wrapped in _wrapped(f"{values.name}, {values.about}:", indent):
+            wrapped.stylize("dim")
+            yield wrapped
+        head, about = f"{indent}    ", ""
     for place, line in enumerate(lines):
         parts = (head if place == 0 else " " * len(head), (line, "bold"))
         yield Text.assemble(*parts, (about if place == 0 else "", "dim"))

@@ -83,7 +83,7 @@ class Console:
 
 def _print(text: str) -> None:
     try:
-        click.echo(text)
+        click.echo(text, color=True)  # text has color only where stdout shows it
     except OSError as error:
         raise OutputError(error) from error
 

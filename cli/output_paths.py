@@ -45,4 +45,4 @@ def check_picture(path: Path, device: str, option: str = "--plot") -> None:
             fix="give --device cpu or cuda",
         )
     check_target(path, option)
-    plots.require()
+    plots.require(option)

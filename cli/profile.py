@@ -97,7 +97,7 @@ def command(
         results = {key: found[key] for key in ("seconds", "floor", "flop", "nbytes")}
         console.event({"event": "part", "name": row.name, "direction": row.case, **results})
     if plot is not None:
-        from gpucnn.plots.profile import draw
+        from gpucnn.bench.profile_plot import draw
 
         write_atomic(plot, draw(profile), "--plot FILE")
         console.note(f"plot: {plot}")

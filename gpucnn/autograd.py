@@ -7,8 +7,9 @@ applies the chain rule at each Function (Rumelhart, Hinton and Williams 1986; Ba
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
@@ -21,7 +22,10 @@ from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
 from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
 from gpucnn.recording import is_grad_enabled as is_grad_enabled
 from gpucnn.recording import no_grad as no_grad
-from gpucnn.spelling import Spellings, explained
+from gpucnn.spelling import Spellings, explain_names, explained
+
+if TYPE_CHECKING:
+    from gpucnn.graph import Graph
 
 _BACKWARD = Spellings(
     renamed={"gradient": ("grad",)},
@@ -40,11 +44,15 @@ class Tensor(ArrayMethods):
     Attributes:
         data: the array.
         grad: the sum of the gradients of `backward` calls, an array of the shape of data, or None.
+            Only leaves get one, as in PyTorch; a tensor that was computed gets one if
+            `retain_grad` was called before.
         creator: the Function that made it, or None for a leaf.
+        retains_grad: whether `backward` keeps the gradient although it is no leaf.
         changed_at: the value of `recording.changes` after its last change in place, or 0.
     """
 
     changed_at: int = 0
+    retains_grad: bool = False
 
     def __init__(self, array: Any, requires_grad: bool = False, name: str | None = None) -> None:
         if type(array) is not np.ndarray:
@@ -74,11 +82,45 @@ class Tensor(ArrayMethods):
         """Forgets the gradient."""
         self.grad = None
 
+    def retain_grad(self) -> None:
+        """Lets `backward` keep the gradient of this tensor in `.grad`; a leaf has it anyway.
+
+        Without it `.grad` of a tensor that was computed stays None: its gradient is freed during
+        `backward`, as soon as those of its inputs are known.
+
+        Raises:
+            GraphError: it requires no gradient, so `backward` computes none.
+        """
+        self._check_recorded("retain_grad")
+        self.retains_grad = self.creator is not None
+
+    def graph(self) -> Graph:
+        """The computation behind this tensor as a picture; see `gpucnn.graph.Graph`.
+
+        Call it before `backward`, which frees the record. It calls `retain_grad` on each tensor of
+        the graph, so the picture shows all gradients once `backward` was called.
+
+        Raises:
+            GraphError: nothing was recorded, or the record was freed by a `backward`.
+        """
+        self._check_recorded("graph")
+        return importlib.import_module("gpucnn.graph").of_tensor(self)
+
+    def _check_recorded(self, method: str) -> None:
+        if not self.requires_grad:
+            raise GraphError(
+                f"{method} of a tensor that requires no gradient",
+                cause="it was computed under no_grad, or from tensors with requires_grad=False",
+                fix="create the parameters with Tensor(array, requires_grad=True)",
+            )
+
     # ---- backward --------------------------------------------------------------------------
 
     @explained(_BACKWARD)
     def backward(self, grad: Array | Tensor | None = None) -> None:
         """Adds the gradient of this tensor to the `.grad` of every leaf that requires it.
+
+        Tensors on which `retain_grad` was called get theirs, too.
 
         Args:
             grad: the gradient of the loss by this tensor, of its shape and dtype, an array or a
@@ -87,12 +129,7 @@ class Tensor(ArrayMethods):
         Raises:
             GraphError: nothing was recorded, the graph was used before, or `grad` is missing.
         """
-        if not self.requires_grad:
-            raise GraphError(
-                "backward of a tensor that requires no gradient",
-                cause="it was computed under no_grad, or from tensors with requires_grad=False",
-                fix="create the parameters with Tensor(array, requires_grad=True)",
-            )
+        self._check_recorded("backward")
         if grad is None:
             if self.size != 1:
                 raise GraphError(
@@ -109,17 +146,17 @@ class Tensor(ArrayMethods):
             self._accumulate(grad)
 
     def _accumulate(self, grad: Array) -> None:
-        # Two leaves may get the same array, or a view of it: each `.grad` must be its own.
+        # Two tensors may get the same array, or a view of it: each `.grad` must be its own.
         given = {id(grad)}
         # Gradients by the identity of the tensor, for tensors that the loop has not reached.
         waiting: dict[int, Array] = {id(self): grad}
         for tensor in _from_result_to_leaves(self):
             grad = waiting.pop(id(tensor))
+            if tensor.creator is None or tensor.retains_grad:
+                own = grad.copy() if id(grad) in given or grad.base is not None else grad
+                given.add(id(own))
+                tensor.grad = unscalar(own if tensor.grad is None else tensor.grad + own)
             if tensor.creator is None:
-                if id(grad) in given or grad.base is not None:
-                    grad = grad.copy()
-                given.add(id(grad))
-                tensor.grad = unscalar(grad if tensor.grad is None else tensor.grad + grad)
                 continue
             for source, source_grad in tensor.creator.input_gradients(grad):
                 before = waiting.get(id(source))
@@ -313,26 +350,4 @@ def _from_result_to_leaves(result: Tensor) -> list[Tensor]:
     return order[::-1]
 
 
-def to_dot(result: Tensor) -> str:
-    """The graph behind a tensor in Graphviz's DOT language: boxes are tensors, ovals Functions.
-
-    Call it before `backward`, which frees the graph.
-    """
-    lines = ["digraph {", "  rankdir=BT;"]
-    names: dict[int, str] = {}
-    for tensor in reversed(_from_result_to_leaves(result)):
-        node = names[id(tensor)] = f"t{len(names)}"
-        text = f"{tensor.name or 'tensor'}\\n{tuple(tensor.shape)}"
-        lines.append(f'  {node} [shape=box, label="{text}"];')
-        if tensor.creator is not None:
-            lines.append(f'  f{node} [label="{tensor.creator.label}"];')
-            lines.append(f"  f{node} -> {node};")
-            for source in tensor.creator.inputs:
-                if id(source) not in names:  # a constant: no gradient flows to it
-                    names[id(source)] = f"t{len(names)}"
-                    shape = tuple(source.shape)
-                    lines.append(
-                        f'  {names[id(source)]} [shape=box, style=dashed, label="{shape}"];'
-                    )
-                lines.append(f"  {names[id(source)]} -> f{node};")
-    return "\n".join([*lines, "}"])
+explain_names(__name__, {"to_dot": "write result.graph().to_dot(), before backward"})

@@ -14,7 +14,7 @@ import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from gpucnn.errors import GpucnnError, SignatureError, UnknownImportError, UnknownNameError
@@ -96,6 +96,22 @@ def missing_name(
     imported = _imports_a_name(sys._getframe(2))
     error = UnknownImportError if imported else UnknownNameError
     return error(f"{module} has no {name}", cause=cause, fix=table[name])
+
+
+def explain_module(name: str, fix: str) -> None:
+    """Make `from module import name` an error that says what to write, for any name.
+
+    Args:
+        name: the full name of a module of another library that is not there.
+        fix: what to write in place of its names.
+    """
+    module = sys.modules[name] = ModuleType(name)
+
+    def __getattr__(attribute: str) -> NoReturn:
+        table = {} if attribute.startswith("__") else {attribute: fix}
+        raise missing_name(name, attribute, table)
+
+    module.__getattr__ = __getattr__  # type: ignore[method-assign]
 
 
 def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any:
@@ -254,6 +270,9 @@ def _listed(signature: inspect.Signature) -> Iterator[str]:
         if parameter.kind is parameter.VAR_POSITIONAL:
             keyword_only = True
             yield f"*{name}"
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            yield f"**{name}"
             continue
         if parameter.kind is parameter.KEYWORD_ONLY and not keyword_only:
             keyword_only = True

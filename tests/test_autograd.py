@@ -9,7 +9,6 @@ import weakref
 import numpy as np
 import pytest
 
-from gpucnn import autograd
 from gpucnn import functions as F
 from gpucnn.autograd import Function, Tensor, is_grad_enabled, no_grad
 from gpucnn.errors import DtypeError, GraphError, ShapeError, SignatureError, UsageError
@@ -498,12 +497,98 @@ def test_plain_arrays_are_constants(backend, leaf):
     assert not z.requires_grad
 
 
-def test_the_graph_can_be_looked_at(leaf):
-    x, w = leaf([[1.0, 2.0]], name="x"), leaf([[3.0], [4.0]], name="w")
-    dot = autograd.to_dot((x @ w).exp().sum())
-    assert dot.startswith("digraph")
-    for text in ("x", "w", "MatMul", "Exp", "Sum", "(1, 2)", "(2, 1)"):
-        assert text in dot
+# --- retain_grad ----------------------------------------------------------------------------
+
+
+def test_a_computed_tensor_has_a_gradient_only_if_it_is_retained(leaf):
+    x, y, z = leaf(-2.0), leaf(5.0), leaf(-4.0)
+    q = x + y
+    p = q * 1
+    f = p * z
+    assert q.retain_grad() is None
+    f.retain_grad()
+    f.backward()
+    assert (values(q), values(f)) == (-4, 1)
+    assert p.grad is None
+    assert [values(t) for t in (x, y, z)] == [-4, -4, 3]
+
+
+def test_a_retained_gradient_is_the_sum_over_all_uses(leaf):
+    x = leaf([1.0, 2.0])
+    q = x * 3
+    q.retain_grad()
+    ((q * q).sum() + q.sum()).backward()
+    assert values(q) == [7, 13]
+    assert values(x) == [21, 39]
+
+
+def test_a_retained_gradient_is_added_to_what_is_there_until_it_is_zeroed(leaf):
+    x = leaf([1.0, 2.0])
+    q = x * 3
+    q.retain_grad()
+    q.grad = before = x.backend.asarray(np.array([10.0, 20.0]))
+    (q * q).sum().backward()
+    assert values(q) == [16, 32]
+    assert x.backend.to_numpy(before).tolist() == [10, 20]
+    assert values(x) == [18, 36]
+    q.zero_grad()
+    assert q.grad is None
+
+
+@pytest.mark.parametrize("retained", [0, 1, 2])
+def test_a_retained_gradient_is_an_array_of_its_own(leaf, retained):
+    """Additions and reshapes pass one array on; a change of one `.grad` changes no other."""
+    x, y = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+    steps = [x + y]
+    steps.append(steps[0].reshape(2, 1))
+    steps.append(steps[1] + 1)
+    for step in steps[retained:]:
+        step.retain_grad()
+    grad = x.backend.asarray(np.ones((2, 1)))
+    steps[2].backward(grad)
+    tensors = [x, y, *steps[retained:]]
+    for tensor in tensors:
+        tensor.grad *= 2
+    assert x.backend.to_numpy(grad).tolist() == [[1], [1]]
+    for tensor in tensors:
+        assert set(tensor.backend.to_numpy(tensor.grad).ravel()) == {2}
+
+
+def test_the_gradients_of_the_leaves_do_not_depend_on_what_is_retained(leaf):
+    results = []
+    for retain in (False, True):
+        x, w = leaf([[0.1, 0.2], [0.3, 0.4]]), leaf([[0.5, -0.6], [0.7, 0.8]])
+        steps = [x @ w]
+        steps.append(F.sigmoid(steps[-1]))
+        steps.append((steps[-1] + steps[0]).mean())
+        for step in steps if retain else ():
+            step.retain_grad()
+        steps[-1].backward()
+        results.append((values(x), values(w)))
+    assert results[0] == results[1]
+
+
+def test_retain_grad_of_a_leaf_changes_nothing(leaf):
+    x = leaf([1.0, 2.0])
+    x.retain_grad()
+    assert not x.retains_grad
+    (x * 2).sum().backward()
+    assert values(x) == [2, 2]
+
+
+@pytest.mark.parametrize("kind", ["constant", "under no_grad"])
+def test_retain_grad_without_a_gradient(leaf, kind):
+    tensor = leaf([1.0], requires_grad=False)
+    if kind == "under no_grad":
+        with no_grad():
+            tensor = leaf([1.0]) * 2
+    with pytest.raises(GraphError, match="retain_grad of a tensor that requires no gradient"):
+        tensor.retain_grad()
+
+
+def test_a_picture_is_asked_of_the_tensor_itself():
+    with pytest.raises(ImportError, match=r"write result\.graph\(\)\.to_dot\(\)"):
+        from gpucnn.autograd import to_dot  # noqa: F401
 
 
 def test_what_cannot_be_a_tensor(leaf):

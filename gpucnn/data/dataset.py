@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from gpucnn import random
 from gpucnn.data.labels import listing
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError, expect
+
+if TYPE_CHECKING:
+    from gpucnn.plots import Picture
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -131,6 +134,24 @@ class Dataset:
             places=places[indices],
             weights=weights,
         )
+
+    def show(self, index: Any) -> Picture:
+        """A picture of an image with its label as the title, or a grid of several images.
+
+        Gray images are dark on white, as in print.
+
+        Args:
+            index: an index from 0, or from -1 backward; or a slice, a list of indices or a mask of
+                bools (N,), of which the first 64 images are shown.
+
+        Raises:
+            UsageError: the data set has no image there.
+            ShapeError: it does not hold images of 1 or 3 channels.
+            MissingExtraError: Matplotlib is not installed.
+        """
+        from gpucnn.data.showing import show  # not before: few users draw
+
+        return show(self, index)
 
     def _place(self, index: int) -> int:
         return index if self.places is None else int(self.places[index])

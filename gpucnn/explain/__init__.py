@@ -16,7 +16,14 @@ from gpucnn.explain.lesson import Lesson
 
 __all__ = ["TOPICS", "Lesson", "explain", "topic_module"]
 
-TOPICS = {"conv": "a convolution"}
+TOPICS = {
+    "chain-rule": "how gradients go back through a sum and a product",
+    "dense": "a dense layer: weighted sums of all inputs",
+    "conv": "a convolution: a small filter moves over an image",
+    "pool": "max pooling and average pooling",
+    "softmax": "softmax and cross-entropy: from scores to a loss",
+    "step": "a whole training step: forward, backward, update",
+}
 
 
 def explain(topic: str, **inputs: Any) -> Lesson:

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
-from gpucnn.explain.lesson import Cell, Index, Lesson, Term, elements, product
-from gpucnn.shapes import conv2d_geometry
+from gpucnn.explain.lesson import READING, Index, Lesson, Term
+from gpucnn.explain.windows import size_text, windows
 
 INPUTS = {
     "x": Input("1 2 0; 0 1 3; 2 1 1", "the image", axes=2),
     "w": Input("1 -1; 2 0", "the filter", axes=2),
     "b": Input("0.5", "the bias"),
     "dy": Input("", "the gradient of y", axes=2),
-    "stride": Input("1", "the stride", least=1),
-    "padding": Input("0", "the padding", least=0),
+    "stride": Input("1", "the stride", whole=True, least=1, most=6),
+    "padding": Input("0", "the padding", whole=True, least=0, most=6),
 }
 _INTRODUCTION = (
     "An image is a grid of numbers, one a pixel. A filter is a smaller grid, whose numbers are the "
@@ -34,54 +32,48 @@ _INTRODUCTION = (
 
 def lesson(numbers: Numbers) -> Lesson:
     """The convolution of x (H, W) with w (KH, KW) plus b, and its three gradients."""
-    x, w, b = (Tensor(numbers[name], requires_grad=True) for name in ("x", "w", "b"))
+    x, w, b = (Tensor(numbers[name].copy(), requires_grad=True) for name in ("x", "w", "b"))
     stride, padding = int(numbers["stride"]), int(numbers["padding"])
     (H, W), (KH, KW) = x.shape, w.shape
-    size = conv2d_geometry((1, 1, H, W), (1, 1, KH, KW), stride, padding)
+    meet = windows(x.shape, w.shape, stride, padding, "filter")
+    OH, OW = max(meet)[0] + 1, max(meet)[1] + 1
     y = F.conv2d(
         x.reshape(1, 1, H, W),
         w.reshape(1, 1, KH, KW),
         b.reshape(1),
         stride=stride,
         padding=padding,
-    ).reshape(size.OH, size.OW)
+    ).reshape(OH, OW)
     dy = gradient(numbers, "dy", y.shape)
     y.backward(dy)
-
-    #: For each pixel of the output: the weights that lie on the image, and the pixels under them.
-    meet: dict[Index, list[tuple[Index, Index]]] = {
-        (oh, ow): [
-            ((kh, kw), (oh * stride - padding + kh, ow * stride - padding + kw))
-            for kh, kw in np.ndindex(KH, KW)
-            if 0 <= oh * stride - padding + kh < H and 0 <= ow * stride - padding + kw < W
-        ]
-        for oh, ow in np.ndindex(size.OH, size.OW)
-    }
 
     def products(*names: str) -> Iterator[tuple[tuple[Index, Index, Index], Term]]:
         """The product of two arrays at each place where a weight meets a pixel."""
         for out, pairs in meet.items():
             for weight, pixel in pairs:
                 at = {"dy": out, "w": weight, "x": pixel}
-                cells = [Cell(name, at[name]) for name in names]
-                yield (out, weight, pixel), product(numbers, cells)
+                yield (out, weight, pixel), found.product(*((name, at[name]) for name in names))
 
     found = Lesson(
-        "conv", "A convolution, forward and backward", _INTRODUCTION, written(INPUTS, numbers)
+        "conv",
+        "A convolution, forward and backward",
+        (*_INTRODUCTION, READING),
+        written(INPUTS, numbers),
     )
     found.add("x", numbers["x"], f"the image, {H} x {W} pixels")
     found.add("w", numbers["w"], f"the filter, {KH} x {KW} weights")
     found.add("b", numbers["b"], "the bias, added to every output")
-    padded = f" + 2*{padding}" if padding else ""
     found.step(
         "size of the output",
-        "OH = (H + 2P - KH) / S + 1",
-        f"The filter fits on {size.OH} places from top to bottom, ({H}{padded} - {KH}) / {stride} "
-        f"+ 1, rounded down, and on {size.OW} from left to right. S is the stride, the pixels from "
-        f"one place to the next: {stride}. P is the padding, the zeros around the image: {padding}."
+        "OH = (H + 2*P - KH) / S + 1",
+        f"The filter fits on {OH} places from top to bottom: {size_text(H, KH, stride, padding)}, "
+        f"rounded down. From left to right it fits on {OW}: {size_text(W, KW, stride, padding)}. "
+        f"H is the height of the image, KH the height of the filter, and OH the height of the "
+        f"output, in pixels. S is the stride, the pixels from one place to the next: {stride}. "
+        f"P is the padding, the rows and columns of zeros around the image: {padding}."
         + (" A weight over the padding meets a zero, and is left out below." if padding else ""),
     )
-    bias = product(numbers, [Cell("b")])
+    bias = found.product(("b", ()))
     sums: dict[Index, list[Term]] = {}
     for (out, _, _), term in products("x", "w"):
         sums.setdefault(out, []).append(term)
@@ -91,20 +83,11 @@ def lesson(numbers: Numbers) -> Lesson:
         "Each output pixel: the pixels under the filter times its weights, added, plus the bias.",
         name="y",
         array=y.numpy(),
-        about=f"the output, {size.OH} x {size.OW} pixels",
-        elements=elements(y.numpy(), {out: [*sums.get(out, []), bias] for out in meet}),
+        about=f"the output, {OH} x {OW} pixels",
+        terms={out: [*sums.get(out, []), bias] for out in meet},
     )
-    found.step(
-        "what comes from the next layer",
-        "",
-        "The next layer hands back dL/dy: how much the loss L changes if a pixel of y grows by a "
-        "little, divided by that little. Here it is a choice of numbers, which dy sets.",
-        name="dy",
-        array=dy,
-        about="the gradient of y, dL/dy",
-        gradient_of="y",
-        backward=True,
-    )
+    found.part = "backward"
+    found.given_gradient(dy)
     found.step(
         "gradient of a sum: pass it on",
         "dL/db = sum over i, j of dy[i,j]",
@@ -113,9 +96,8 @@ def lesson(numbers: Numbers) -> Lesson:
         name="db",
         array=b.grad,
         about="the gradient of b, dL/db",
-        elements=elements(b.grad, {(): [product(numbers, [Cell("dy", out)]) for out in meet]}),
+        terms={(): [found.product(("dy", out)) for out in meet]},
         gradient_of="b",
-        backward=True,
     )
     by_weight: dict[Index, list[Term]] = {}
     by_pixel: dict[Index, list[Term]] = {}
@@ -132,9 +114,8 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dw",
         array=w.grad,
         about="the gradient of w, dL/dw",
-        elements=elements(w.grad, by_weight),
+        terms=by_weight,
         gradient_of="w",
-        backward=True,
     )
     found.step(
         "gradient of a product: times the other factor",
@@ -146,8 +127,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dx",
         array=x.grad,
         about="the gradient of x, dL/dx",
-        elements=elements(x.grad, by_pixel),
+        terms=by_pixel,
         gradient_of="x",
-        backward=True,
     )
     return found

@@ -6,7 +6,7 @@ and the terms that were added, multiplied or compared.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 Index = tuple[int, ...]
+
+#: The parts of a lesson in their order; only a training step has the last two.
+PARTS = ("forward", "backward", "update", "forward again")
+
+#: How to read the numbers: the end of an introduction.
+DIGITS = "A number is shown with four digits; the library computes with all of them."
+READING = (
+    "How to read the numbers: x[0,1] is the number of x in row 0, column 1, both counted from 0 as "
+    f"in Python. dx is short for dL/dx, the gradient of x. {DIGITS}"
+)
 
 
 def shown(number: float) -> str:
@@ -54,6 +64,8 @@ class Term:
 class Element:
     """How one number of a result came about: opening, the terms with the joiner between, closing.
 
+    Together they are Python, as in "max(" "1" ", " "2" ")"; exp and log are those of NumPy.
+
     Attributes:
         index: its place in the result.
         value: the number, as the library computed it.
@@ -67,26 +79,29 @@ class Element:
     closing: str = ""
 
     @property
+    def is_one_number(self) -> bool:
+        """Whether a number of another array was taken as it is."""
+        numbers = [term.text for term in self.terms if len(term.cells) == 1]
+        return numbers == [factor(self.value)] and not self.opening + self.closing
+
+    @property
+    def parts(self) -> list[str]:
+        """The calculation without its result in parts, between which a line may end."""
+        if not self.terms:
+            return ["0"]
+        parts = [term.text + self.joiner for term in self.terms[:-1]]
+        parts.append(self.terms[-1].text + self.closing)
+        return [self.opening + parts[0], *parts[1:]]
+
+    @property
     def text(self) -> str:
         """The whole calculation without its result, as in "1 * 2 + 0 * 3"."""
-        return self.opening + (self.joiner.join(t.text for t in self.terms) or "0") + self.closing
+        return "".join(self.parts)
 
 
-def product(arrays: Mapping[str, NDArray[np.float64]], cells: Sequence[Cell]) -> Term:
-    """The product of some numbers; of one number, the number itself."""
-    numbers = [float(arrays[cell.array][cell.index]) for cell in cells]
-    return Term(" * ".join(map(factor, numbers)), float(np.prod(numbers)), tuple(cells))
-
-
-def elements(
-    array: Any, terms: Mapping[Index, Sequence[Term]], **form: str
+def _elements(
+    array: NDArray[np.float64], terms: Mapping[Index, Sequence[Term]], form: Mapping[str, str]
 ) -> tuple[Element, ...]:
-    """An `Element` for each number of an array; one without terms is a sum of none.
-
-    Args:
-        terms: by the index of the number.
-        form: opening, joiner and closing of an `Element`.
-    """
     return tuple(
         Element(index, float(array[index]), tuple(terms.get(index, ())), **form)
         for index in np.ndindex(array.shape)
@@ -101,17 +116,22 @@ class Step:
         rule: the name of the rule, as in "chain rule through a product".
         formula: the rule in symbols; "" if the text says all.
         text: what happens and why, in plain words.
+        part: the part of the lesson that it belongs to, one of `PARTS`.
         result: the name of the array that it gives, or None.
-        backward: whether it belongs to the backward pass.
-        elements: how each number of the result came about.
+        elements: how each number of the result came about; () if the numbers are given.
     """
 
     rule: str
     formula: str
     text: str
+    part: str
     result: str | None = None
-    backward: bool = False
     elements: tuple[Element, ...] = ()
+
+    @property
+    def backward(self) -> bool:
+        """Whether it belongs to the backward pass."""
+        return self.part == "backward"
 
     def sources(self) -> set[str]:
         """The names of the arrays whose numbers go into the result."""
@@ -141,20 +161,22 @@ class Lesson:
         topic: its name on the command line.
         introduction: paragraphs for a reader who knows none of it.
         inputs: the text of each input, in the form that `--input` takes.
+        part: the part that a new step belongs to, one of `PARTS`.
         arrays: in the order in which they come up.
-        steps: forward, then backward.
+        steps: in the order of `PARTS`.
     """
 
     topic: str
     title: str
     introduction: Sequence[str]
     inputs: dict[str, str]
+    part: str = PARTS[0]
     arrays: dict[str, Values] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
 
     def add(self, name: str, array: Any, about: str, gradient_of: str | None = None) -> None:
         """Add an array that is given, not computed by a step."""
-        values = np.asarray(array, dtype=np.float64)
+        values = np.array(array, dtype=np.float64)  # a copy: training changes arrays in place
         self.arrays[name] = Values(name, values, about, gradient_of)
 
     def step(
@@ -166,14 +188,51 @@ class Lesson:
         name: str | None = None,
         array: Any = None,
         about: str = "",
-        elements: Iterable[Element] = (),
+        terms: Mapping[Index, Sequence[Term]] | None = None,
         gradient_of: str | None = None,
-        backward: bool = False,
+        **form: str,
     ) -> None:
-        """Add a step, with the array that it gives if it gives one."""
+        """Add a step, with the array that it gives if it gives one.
+
+        Args:
+            terms: by the index of a number of the array, the terms that it is made of; a number
+                without terms is 0. None for an array that is given, not computed.
+            form: opening, joiner and closing of each `Element`.
+        """
         if name is not None:
             self.add(name, array, about, gradient_of)
-        self.steps.append(Step(rule, formula, text, name, backward, tuple(elements)))
+        elements = () if terms is None else _elements(self.arrays[str(name)].array, terms, form)
+        self.steps.append(Step(rule, formula, text, self.part, name, elements))
+
+    def given_gradient(self, dy: NDArray[np.float64]) -> None:
+        """Add the step that says where the gradient dy of an output y comes from."""
+        self.step(
+            "the gradient that arrives",
+            "",
+            "The next layer hands back dy, which is dL/dy: how much the loss L changes if a number "
+            "of y grows by a little, divided by that little. There is no next layer here, so these "
+            "numbers are chosen; the input dy sets them.",
+            name="dy",
+            array=dy,
+            about="the gradient of y, dL/dy",
+            gradient_of="y",
+        )
+
+    def number(self, name: str, index: Index = ()) -> Term:
+        """A number of an array as a term that needs no parentheses: an argument of a function."""
+        number = float(self.arrays[name].array[index])
+        return Term(shown(number), number, (Cell(name, index),))
+
+    def product(self, *cells: tuple[str, Index]) -> Term:
+        """The product of some numbers of arrays as a term; of one number, the number itself."""
+        numbers = [float(self.arrays[name].array[index]) for name, index in cells]
+        text = " * ".join(map(factor, numbers))
+        return Term(text, float(np.prod(numbers)), tuple(Cell(*cell) for cell in cells))
+
+    def quotient(self, name: str, index: Index, count: int) -> Term:
+        """A number of an array, divided by a count, as a term."""
+        number = float(self.arrays[name].array[index])
+        return Term(f"{factor(number)} / {count}", number / count, (Cell(name, index),))
 
     def columns(self) -> dict[str, int]:
         """For each array that is no gradient, its place from left to right; inputs are at 0."""
@@ -210,6 +269,7 @@ class Lesson:
                     "formula": step.formula,
                     "text": step.text,
                     "result": step.result,
+                    "part": step.part,
                     "backward": step.backward,
                     "elements": [_element(element) for element in step.elements],
                 }

@@ -35,6 +35,11 @@ class Conv2d(Function):
         }
         self.activation = activation
 
+    @property
+    def label(self) -> str:
+        pooled = self.options["pool"] is not None
+        return super().label + " + ReLU" * bool(self.activation) + " + MaxPool2d" * pooled
+
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         y, argmax = self.backend.conv2d_relu_pool_forward(
             x, w, b, **self.options, activation=self.activation
@@ -61,6 +66,10 @@ class Linear(Function):
 
     def __init__(self, activation: str | None = None) -> None:
         self.activation = activation
+
+    @property
+    def label(self) -> str:
+        return super().label + " + ReLU" * bool(self.activation)
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         y = self.backend.matmul(x, w, bias=b, activation=self.activation)

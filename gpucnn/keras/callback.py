@@ -7,10 +7,10 @@ from typing import Any
 
 from gpucnn.errors import UsageError
 
-#: Keras's events outside of a training, and its older names.
+#: Keras's events outside of a training.
 _NEVER = tuple(
     f"on_{what}_{when}"
-    for what in ("test", "test_batch", "predict", "predict_batch", "batch")
+    for what in ("test", "test_batch", "predict", "predict_batch")
     for when in ("begin", "end")
 )
 
@@ -49,9 +49,24 @@ class Callback:
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Before a batch; `logs` is empty."""
+        self.on_batch_begin(batch, logs)
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """After a batch. To override it makes the training wait for the device at each step."""
+        self.on_batch_end(batch, logs)
+
+    def on_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """The older name of `on_train_batch_begin`."""
+
+    def on_batch_end(self, batch: int, logs: Any = None) -> None:
+        """The older name of `on_train_batch_end`."""
+
+    def reads_batches(self) -> bool:
+        """Whether it overrides one of the two events after a batch."""
+        return any(
+            getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)
+            for name in ("on_train_batch_end", "on_batch_end")
+        )
 
     def _check_training(self, names: Collection[str]) -> None:
         """Check the callback before the training, given the names that `logs` will have.
@@ -61,11 +76,8 @@ class Callback:
         """
         unused = [name for name in _NEVER if hasattr(self, name)]
         if unused:
-            older = unused[0].startswith("on_batch_")
             raise UsageError(
                 f"{type(self).__name__} defines {unused[0]}, which is never called",
-                cause="it is an older name" if older else "callbacks are called only in training",
-                fix=f"call it {unused[0].replace('on_', 'on_train_')}"
-                if older
-                else "use on_train_batch_end, on_epoch_end or on_train_end",
+                cause="callbacks are called only in training",
+                fix="use on_train_batch_end, on_epoch_end or on_train_end",
             )

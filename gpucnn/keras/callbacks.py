@@ -18,6 +18,7 @@ from gpucnn.keras.callback import Callback
 from gpucnn.keras.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from gpucnn.keras.spelling import part
 from gpucnn.spelling import explain_names
+from gpucnn.training import TensorBoard
 from gpucnn.training.files import storage_errors
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "LearningRateScheduler",
     "ModelCheckpoint",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]
 
@@ -118,7 +120,6 @@ explain_names(
     {
         "History": "fit returns it",
         "ProgbarLogger": "fit(verbose=1) prints a line an epoch",
-        "TensorBoard": "use CSVLogger",
         "BackupAndRestore": "use gpucnn train, whose runs go on after an interruption",
         "RemoteMonitor": "use LambdaCallback(on_epoch_end=...)",
         "SwapEMAWeights": "there is no moving average of weights",

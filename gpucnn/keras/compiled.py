@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpucnn.keras.losses import Loss
@@ -22,6 +22,11 @@ class Compiled:
     schedule: str
     device: str
     seed: int
+
+    def showing(self, accuracy: bool) -> Compiled:
+        """The settings with the metric "acc" if the accuracy is asked for and there is none."""
+        metrics = (Metric("acc", "acc"),) if accuracy else ()
+        return replace(self, metrics=self.metrics or metrics)
 
     def config(self, **options: Any) -> TrainConfig:
         """The options of a training; raises `UsageError` for one that is not acceptable."""
@@ -48,18 +53,34 @@ class Compiled:
         return list(named.values()) if self.metrics else loss
 
 
-class Values(dict[str, Any]):
-    """Values by name. `[]` finds an accuracy by any of Keras's names of it.
+#: The names of one quantity in the versions of Keras.
+_SYNONYMS = (NAMES, tuple(f"val_{name}" for name in NAMES), ("learning_rate", "lr"))
 
-    `get`, `in` and loops know the one name that was compiled.
+
+class Values(dict[str, Any]):
+    """Values by name. An accuracy or learning rate is found by any of Keras's names of it.
+
+    Loops give the one name that was compiled.
     """
 
+    def _own_name(self, key: str) -> str | None:
+        names = next((names for names in _SYNONYMS if key in names), ())
+        return next(
+            (name for name in (key, *names) if super(Values, self).__contains__(name)), None
+        )
+
     def __missing__(self, key: str) -> Any:
-        prefix, name = ("val_", key[4:]) if key.startswith("val_") else ("", key)
-        others = [prefix + other for other in NAMES if prefix + other in self]
-        if name in NAMES and others:
-            return self[others[0]]
-        raise KeyError(key)
+        name = self._own_name(key)
+        if name is None:
+            raise KeyError(key)
+        return self[name]
+
+    def __contains__(self, key: Any) -> bool:
+        return self._own_name(key) is not None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        name = self._own_name(key)
+        return default if name is None else self[name]
 
 
 _OF_HISTORY = {

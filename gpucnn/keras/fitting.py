@@ -46,6 +46,8 @@ class Trainable(Base):
         steps_per_epoch: int | None = None,
         validation_steps: int | None = None,
         validation_batch_size: int | None = None,
+        *,
+        show_accuracy: bool = False,
     ) -> FitHistory:
         """Train on x (N, ...), converted to float32, and y: class ids (N,) or targets (N, K).
 
@@ -67,6 +69,8 @@ class Trainable(Base):
             steps_per_epoch: batches of an epoch; the next epoch goes on with those after them.
             validation_steps: batches of the validation, the first ones, the same in every epoch.
             validation_batch_size: the same as `batch_size`, for the validation.
+            show_accuracy: whether the history has "acc" if `compile` got no metrics, as in the
+                first versions of Keras.
 
         Raises:
             UsageError: `compile` was not called, or an option is not valid.
@@ -74,7 +78,7 @@ class Trainable(Base):
             ShapeError: they do not fit the model.
             DivergedError: the loss was not finite.
         """
-        compiled = self.require_compiled("fit")
+        compiled = self.require_compiled("fit").showing(flag(show_accuracy, "show_accuracy"))
         keras_callbacks, own = split_callbacks(callbacks)
         if verbose not in ("auto", 0, 1, 2):
             raise UsageError(f"verbose is {verbose!r}", fix='give "auto", 0, 1 or 2')
@@ -117,8 +121,10 @@ class Trainable(Base):
                     backend=backend,
                     part="validation ",
                 )
-        trainer = KerasTrainer(self, config, train, validation)
-        bridge = Bridge(self, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose))
+        trainer = KerasTrainer(self, config, train, validation, initial_epoch)
+        bridge = Bridge(
+            self, compiled, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose)
+        )
         try:
             gpucnn.training.fit_trainer(trainer, [bridge, *own])
         except DivergedError as error:

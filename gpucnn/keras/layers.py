@@ -22,6 +22,7 @@ __all__ = [
     "AvgPool2D",
     "BatchNormalization",
     "Conv2D",
+    "Convolution2D",
     "Dense",
     "Dropout",
     "Flatten",
@@ -54,10 +55,12 @@ class InputLayer(nn.Module):
         input_shape: Shape | None = None,
         name: str | None = None,
     ) -> None:
-        given = shape if input_shape is None else input_shape
-        if given is None:
+        given = [each for each in (shape, input_shape) if each is not None]
+        if not given:
             raise UsageError("the input has no shape", fix="write Input(shape=(1, 28, 28))")
-        super().__init__(name, given)
+        if len(given) > 1:
+            raise UsageError("the input has a shape and an input_shape", fix="give shape alone")
+        super().__init__(name, given[0])
 
     def forward(self, x: Any) -> Any:
         return x
@@ -105,6 +108,18 @@ def Conv2D(
 
 
 @spelling.layer
+def Convolution2D(
+    filters: int, nb_row: PairArg, nb_col: int | None = None, **options: Any
+) -> nn.Conv2d:
+    """`Conv2D` as Keras 1 has it, with the sides of the window one by one: (32, 3, 3).
+
+    Convolution2D(32, (3, 3)) is the same. `options` are those of `Conv2D`.
+    """
+    kernel_size: Any = nb_row if nb_col is None else (nb_row, nb_col)
+    return Conv2D(filters, kernel_size, **options)
+
+
+@spelling.layer
 def Dense(
     units: int,
     activation: str | None = None,
@@ -118,6 +133,8 @@ def Dense(
 ) -> nn.Dense:
     """`gpucnn.nn.Dense`: x (N, features) -> (N, units)."""
     if input_dim is not None:
+        if input_shape is not None:
+            raise UsageError("Dense is given input_shape and input_dim", fix="leave input_dim out")
         input_shape = (input_dim,)
     return nn.Dense(
         units,
@@ -257,13 +274,11 @@ ReLU = spelling.layer(nn.ReLU)
 def LeakyReLU(
     negative_slope: float = 0.3,
     *,
-    alpha: float | None = None,
     input_shape: Shape | None = None,
     name: str | None = None,
 ) -> nn.LeakyReLU:
-    """`gpucnn.nn.LeakyReLU`; `alpha` is the older name of `negative_slope`."""
-    slope = negative_slope if alpha is None else alpha
-    return nn.LeakyReLU(slope, input_shape=input_shape, name=name)
+    """`gpucnn.nn.LeakyReLU`."""
+    return nn.LeakyReLU(negative_slope, input_shape=input_shape, name=name)
 
 
 @spelling.layer
@@ -276,12 +291,9 @@ def Softmax(
     return nn.Softmax(input_shape=input_shape, name=name)
 
 
-_SUBMODULES = (
-    "advanced_activations", "convolutional", "core", "experimental", "normalization", "pooling",
-)  # fmt: skip
 explain_names(
     __name__,
     {name: fix for name, fix in foreign.NAMES.items() if name not in __all__}
-    | dict.fromkeys(_SUBMODULES, "layers are in gpucnn.keras.layers itself")
+    | {"experimental": "layers are in gpucnn.keras.layers itself"}
     | {"Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py"},
 )

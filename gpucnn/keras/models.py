@@ -25,6 +25,7 @@ from gpucnn.keras.fitting import Trainable
 from gpucnn.keras.opening import open_batches, open_dataset
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
+from gpucnn.nn.arguments import flag
 from gpucnn.spelling import explain_names
 from gpucnn.training.evaluation import evaluate_batches
 
@@ -106,6 +107,8 @@ class Sequential(Trainable):
         sample_weight: Any = None,
         steps: int | None = None,
         return_dict: bool = False,
+        *,
+        show_accuracy: bool = False,
     ) -> Any:
         """The mean loss and the accuracy on x and y, as `fit` takes them, in evaluation mode.
 
@@ -113,12 +116,15 @@ class Sequential(Trainable):
             verbose: without effect: nothing is printed.
             batch_size: 256 by default; with `steps` so many that these hold all examples.
             steps: batches to take; by default all. A generator needs it.
+            show_accuracy: whether the accuracy is given if `compile` got no metrics, as in the
+                first versions of Keras.
 
         Returns:
             (loss, accuracy); the loss alone if `compile` got no metrics; a list with a number for
             each metric if it got several; or a dict by name.
         """
-        compiled = self.require_compiled("evaluate")
+        shown = flag(show_accuracy, "show_accuracy")
+        compiled = self.require_compiled("evaluate").showing(shown)
         batches: Any = open_batches(
             self, x, y, sample_weight, epochs=Epochs(batch_size=batch_size, steps=steps)
         )
@@ -159,6 +165,20 @@ class Sequential(Trainable):
             return np.concatenate(
                 [self(Tensor(backend.asarray(batch))).numpy() for batch in batches]
             )
+
+    predict_proba = predict  # the name that Keras has beside it, up to version 2.5
+
+    @verb
+    def predict_classes(
+        self, x: Any, batch_size: int | None = None, verbose: str | int = "auto"
+    ) -> Any:
+        """The classes of x (N, ...), integers (N,), as Keras has them up to version 2.5.
+
+        A class is the index of the largest output. A model of one output gives (N, 1): 1 where it
+        is above 0.5, else 0.
+        """
+        found = self.predict(x, batch_size)
+        return found.argmax(axis=-1) if found.shape[-1] > 1 else (found > 0.5).astype(np.int32)
 
     @verb
     def train_on_batch(

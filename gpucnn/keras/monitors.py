@@ -11,6 +11,7 @@ from typing import Any
 
 from gpucnn.errors import UsageError
 from gpucnn.keras.callback import Callback
+from gpucnn.keras.compiled import Values
 from gpucnn.keras.files import checked_path
 from gpucnn.keras.spelling import part
 from gpucnn.nn import arguments
@@ -214,7 +215,7 @@ class ModelCheckpoint(_Monitor):
             if not self.better(logs[self.monitor], self.best):
                 return
             self.best = logs[self.monitor]
-        path = Path(self.filepath.format(epoch=epoch + 1, **logs))
+        path = Path(self.filepath.format_map(Values(logs, epoch=epoch + 1)))
         with storage_errors(path, ""):
             path.parent.mkdir(parents=True, exist_ok=True)
         save = self.model.save_weights if self.save_weights_only else self.model.save

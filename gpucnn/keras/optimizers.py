@@ -88,20 +88,21 @@ def RMSprop(
     learning_rate: float = 0.001,
     rho: float = 0.9,
     momentum: float = 0.0,
-    epsilon: float = 1e-7,
+    epsilon: float | None = None,
     centered: bool = False,
     weight_decay: float | None = None,
     name: str | None = None,
 ) -> Optimizer:
     """`gpucnn.optim.RMSprop`, which has no momentum.
 
-    `epsilon` is added to the root, in Keras under it, where it weighs more. So for gradients of
-    about sqrt(`epsilon`), 3e-4, and below, the steps are larger than Keras's.
+    `epsilon`, by default 1e-7, is added to the root, in Keras under it, where it weighs more. So
+    for gradients of about sqrt(`epsilon`), 3e-4, and below, the steps are larger than Keras's.
     """
     if momentum or centered:
         raise UsageError("RMSprop has neither momentum nor a centered form", fix="leave them out")
     _no_decay("RMSprop", weight_decay)
-    return Optimizer("rmsprop", learning_rate, {"rho": rho, "eps": epsilon})
+    eps = 1e-7 if epsilon is None else epsilon
+    return Optimizer("rmsprop", learning_rate, {"rho": rho, "eps": eps})
 
 
 @spelling.part

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar, cast
 
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, SignatureError, UsageError
 from gpucnn.nn import foreign, initializers
 from gpucnn.shapes import is_channels_last
 from gpucnn.spelling import Spellings, explained
 
-#: Keras's name of an initializer -> ours, where they differ.
-_INITIALIZERS = {"random_normal": "normal", "random_uniform": "uniform"}
+Called = TypeVar("Called", bound=Callable[..., Any])
+
+#: Keras's name of an initializer -> ours, where they differ; the last two are Keras 1's.
+_INITIALIZERS = {
+    "random_normal": "normal", "random_uniform": "uniform", "zero": "zeros", "one": "ones",
+}  # fmt: skip
 LEAKY_SLOPE = 0.2  # of Keras's activation "leaky_relu"
 _LOOP = "write a training loop of your own, as in README.md"
 
@@ -26,10 +33,22 @@ _LAYER_INSTEAD = {
     "batch_size": "the batch may be of any size",
     "sparse": "arrays are dense",
     "weights": "layer.set_weights sets them, once the model is built",
+    "W_regularizer": "weight_decay of the optimizer shrinks weights",
+    "b_regularizer": "weight_decay of the optimizer shrinks weights",
+    "W_constraint": "change the weights after optimizer.step() in a loop of your own",
+    "b_constraint": "change the weights after optimizer.step() in a loop of your own",
+    **dict.fromkeys(
+        ("beta_regularizer", "gamma_regularizer", "beta_constraint", "gamma_constraint"),
+        "beta and gamma are trained as they are",
+    ),
+    "beta_init": "beta starts from 0",
+    "gamma_init": "gamma starts from 1",
+    "mode": "it normalizes by channel",
+    "nb_row": "write kernel_size=(nb_row, nb_col)",
+    "nb_col": "write kernel_size=(nb_row, nb_col)",
 }
 
 _PART_INSTEAD = {
-    "lr": "it is called learning_rate",
     "decay": "change the rate with callbacks.LearningRateScheduler",
     "clipnorm": f"to scale gradients, {_LOOP}",
     "clipvalue": f"to clip gradients, {_LOOP}",
@@ -44,6 +63,7 @@ _PART_INSTEAD = {
     "ignore_class": "give sample_weight 0 to those examples",
     "name": "it has none",
     "dtype": "it is float32",
+    "period": "the model is saved after every epoch",
 }
 
 _VERB_INSTEAD = {
@@ -59,7 +79,12 @@ _VERB_INSTEAD = {
     "workers": "batches are made in this process: leave it out",
     "use_multiprocessing": "batches are made in this process: leave it out",
     "max_queue_size": "batches are made when they are needed: leave it out",
-    "nb_epoch": "it is called epochs",
+    "samples_per_epoch": "give steps_per_epoch=samples_per_epoch // batch_size",
+    "nb_val_samples": "give validation_steps=nb_val_samples // batch_size",
+    "show_accuracy": 'compile with metrics=["accuracy"]',
+    "class_mode": "the outputs of the model say how many classes there are: leave it out",
+    "sample_weight_mode": "a weight is for a whole example: leave it out",
+    "target_tensors": "fit takes the labels: leave it out",
     "custom_objects": "only layers of gpucnn.nn are in files: leave it out",
     "safe_mode": "files hold no code: leave it out",
     "overwrite": "an existing file is replaced: leave it out",
@@ -69,23 +94,126 @@ _VERB_INSTEAD = {
     "line_length": "the table is as wide as its text: leave it out",
 }
 
-#: Names of Keras 1.
-_RENAMED = {
-    "output_dim": ("units",),
-    "nb_filter": ("filters",),
-    "subsample": ("strides",),
-    "border_mode": ("padding",),
-    "init": ("kernel_initializer",),
-    "bias": ("use_bias",),
+#: Older names of parameters, of Keras 1 and 2 -> ours, which mean the same.
+_LAYER_NAMES = {
+    "output_dim": "units",
+    "nb_filter": "filters",
+    "kernel_size": "nb_row",  # of Convolution2D
+    "subsample": "strides",
+    "border_mode": "padding",
+    "dim_ordering": "data_format",
+    "init": "kernel_initializer",
+    "bias": "use_bias",
+    "p": "rate",
+    "alpha": "negative_slope",
+}
+_PART_NAMES = {"lr": "learning_rate", "nb_classes": "num_classes", "y": "x", "epsilon": "min_delta"}
+_VERB_NAMES = {"nb_epoch": "epochs", "X": "x"}
+
+#: Parameters that only Keras has -> the values that change nothing. For all, None is one as well.
+_LAYER_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "trainable": (True,),
+    "dtype": ("float32",),
+    "sparse": (False,),
+    "center": (True,),
+    "scale": (True,),
+    "keepdims": (False,),
+    "mode": (0,),
+    "beta_init": ("zero",),
+    "gamma_init": ("one",),
+    "beta_initializer": ("zeros",),
+    "gamma_initializer": ("ones",),
+    "moving_mean_initializer": ("zeros",),
+    "moving_variance_initializer": ("ones",),
+    "negative_slope": (0,),
+    "threshold": (0,),
+}
+_PART_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "decay": (0,),
+    "amsgrad": (False,),
+    "use_ema": (False,),
+    "label_smoothing": (0,),
+    "axis": (-1,),
+    "reduction": ("auto", "sum_over_batch_size"),
+    "threshold": (0.5,),
+    "dtype": ("float32",),
+    "period": (1,),
+}
+_VERB_DEFAULTS: dict[str, tuple[Any, ...]] = {
+    "class_mode": ("categorical", "binary"),
+    "show_accuracy": (False,),
+    "run_eagerly": (False,),
+    "jit_compile": ("auto", False),
+    "steps_per_execution": (1,),
+    "auto_scale_loss": (True,),
+    "validation_freq": (1,),
+    "workers": (1,),
+    "use_multiprocessing": (False,),
+    "max_queue_size": (10,),
+    "safe_mode": (True,),
+    "overwrite": (True,),
+    "include_optimizer": (True,),
+    "expand_nested": (False,),
 }
 
-# Decorators, whose errors explain Keras's arguments: of a function that makes a layer, of one that
-# makes an argument of `compile` or `fit`, and of a method of a model.
-layer = explained(
-    replace(foreign.LAYERS, instead=_LAYER_INSTEAD, renamed={**foreign.RENAMED, **_RENAMED})
-)
-part = explained(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD))
-verb = explained(Spellings(instead=_VERB_INSTEAD))
+
+def takes(
+    spellings: Spellings,
+    older: Mapping[str, str],
+    defaults: Mapping[str, tuple[Any, ...]],
+) -> Callable[[Called], Called]:
+    """A decorator: a function also takes the arguments of older versions of Keras.
+
+    An argument with a default value of Keras is left out. All other arguments that the function
+    does not have are an error, which `spellings` explain.
+
+    Args:
+        older: their parameter -> ours, if the function has it.
+        defaults: their parameter -> the values that change nothing here; None is one of each
+            parameter that is in `spellings.instead`.
+    """
+
+    def changes_nothing(key: str, value: Any) -> bool:
+        if value is None:
+            return key in spellings.instead or key in defaults
+        # 1 == True, but a flag is no number: the types must agree in that.
+        return any(
+            isinstance(value, bool) == isinstance(default, bool) and value == default
+            for default in defaults.get(key, ())
+            if isinstance(value, (str, int, float))
+        )
+
+    def decorate(function: Called) -> Called:
+        parameters = inspect.signature(function).parameters
+        in_order = list(parameters)
+        strict = explained(spellings)(function)
+
+        @functools.wraps(function)
+        def called(*args: Any, **kwargs: Any) -> Any:
+            for key in [key for key in kwargs if key not in parameters]:
+                ours = older.get(key, key)
+                if ours in parameters:
+                    if ours in kwargs or ours in in_order[: len(args)]:
+                        raise SignatureError(
+                            f"{function.__name__} is given {ours} and {key}",
+                            cause=f"{key} is the older name of {ours}",
+                            fix=f"leave {key} out",
+                        )
+                    kwargs[ours] = kwargs.pop(key)
+                elif changes_nothing(key, kwargs[key]):
+                    del kwargs[key]
+            return strict(*args, **kwargs)
+
+        return cast(Called, called)
+
+    return decorate
+
+
+# Decorators, which take and explain Keras's arguments: of a function that makes a layer, of one
+# that makes an argument of `compile` or `fit`, and of a method of a model.
+layer = takes(replace(foreign.LAYERS, instead=_LAYER_INSTEAD), _LAYER_NAMES, _LAYER_DEFAULTS)
+part = takes(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD), _PART_NAMES, _PART_DEFAULTS)
+verb = takes(Spellings(instead=_VERB_INSTEAD), _VERB_NAMES, _VERB_DEFAULTS)
 
 
 def check_called(value: Any, what: str, module: str) -> None:
@@ -96,8 +224,8 @@ def check_called(value: Any, what: str, module: str) -> None:
 
 
 def channels_first(data_format: str | None, input_shape: Any = None) -> None:
-    """`UsageError` or `ShapeError` unless images are (N, C, H, W)."""
-    if data_format not in (None, "channels_first"):
+    """`UsageError` or `ShapeError` unless images are (N, C, H, W), which Keras 1 calls "th"."""
+    if data_format not in (None, "channels_first", "th", "default"):
         raise UsageError(
             f"data_format is {data_format!r}",
             cause="images are (N, C, H, W)",

@@ -15,7 +15,7 @@ from gpucnn.errors import DivergedError, GraphError, UsageError
 from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
-from gpucnn.keras.compiled import FitHistory, Values
+from gpucnn.keras.compiled import Compiled, FitHistory, Values
 from gpucnn.training import TrainConfig, Trainer
 
 
@@ -28,10 +28,12 @@ class KerasTrainer(Trainer):
         config: TrainConfig,
         train: Arrays | Stream,
         validation: Arrays | Stream | None,
+        first_epoch: int,
     ) -> None:
         self._compiled, self._network = model.require_compiled("fit"), model.for_loss()
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
+        self.first_epoch = first_epoch
         if not self._compiled.optimizer.learning_rate:
             self.set_learning_rate(0.0)  # as a callback may leave it
 
@@ -65,31 +67,27 @@ class Bridge(gpucnn.training.Callback):
     def __init__(
         self,
         model: Base,
+        compiled: Compiled,
         callbacks: Sequence[Callback],
         epochs: int,
         initial_epoch: int,
         *,
         verbose: bool,
     ) -> None:
-        self.model, self.callbacks = model, callbacks
-        self.compiled = model.require_compiled("fit")
+        self.model, self.compiled, self.callbacks = model, compiled, callbacks
         self.epochs, self.epoch, self.verbose = epochs, initial_epoch, verbose
         self.history = FitHistory([], Values())
         self._names: list[str] = []  # in the history
         self._rate = self.compiled.optimizer.learning_rate
         # The running loss is read back from the device only for a callback that gets it.
-        self._reads = any(
-            getattr(callback.on_train_batch_end, "__func__", None)
-            is not Callback.on_train_batch_end
-            for callback in callbacks
-        )
+        self._reads = any(callback.reads_batches() for callback in callbacks)
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.model.stop_training = False
-        names = list(self.compiled.named(0, 0))
+        names = Values(self.compiled.named(0, 0))
         if trainer.validation is not None:
-            names += self.compiled.named(0, 0, "val_")
-        self._names = names
+            names.update(self.compiled.named(0, 0, "val_"))
+        self._names = list(names)
         steps = trainer.steps_per_epoch
         params = {"epochs": self.epochs, "steps": steps, "verbose": int(self.verbose)}
         for callback in self.callbacks:

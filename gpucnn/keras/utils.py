@@ -98,7 +98,7 @@ def next_seed() -> int:
 explain_names(
     __name__,
     {
-        "np_utils": "to_categorical is in gpucnn.keras.utils itself",
+        "plot": "model.summary() prints the layers",
         "plot_model": "model.summary() prints the layers",
         "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
         "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",

@@ -113,10 +113,14 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:
     """Call a module on one sample of zeros, in evaluation mode and outside the graph."""
-    target = backends.get(root.device)
-    zeros = [target.asarray(np.zeros((1, *shape), np.float32)) for shape in shapes]
     with root.evaluating(), no_grad():
-        root(*(Tensor(array) for array in zeros))
+        root(*sample(root, shapes))
+
+
+def sample(root: Module, shapes: tuple[Shape, ...]) -> list[Tensor]:
+    """One sample of zeros, on the device of a module, for inputs of these shapes."""
+    target = backends.get(root.device)
+    return [Tensor(target.asarray(np.zeros((1, *shape), np.float32))) for shape in shapes]
 
 
 def add_layout(error: ShapeError, root: Module, inputs: tuple[Tensor, ...]) -> None:

@@ -28,8 +28,10 @@ import numpy as np
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
 from gpucnn.errors import ShapeError, UsageError, expect
+from gpucnn.graph import Graph
 from gpucnn.nn import arguments, initializers
 from gpucnn.nn.building import add_layout, build, create_parts
+from gpucnn.nn.drawing import of_module
 from gpucnn.nn.foreign import ATTRIBUTES, LAYERS, LOADING
 from gpucnn.nn.named import Members, Named
 from gpucnn.nn.overrides import Overridable, local
@@ -326,6 +328,25 @@ class Module(Overridable):
     def summary_rows(self, batch: int = 1) -> list[SummaryRow]:
         """The rows of `summary` as data."""
         return rows(self, batch)
+
+    def graph(self, *input_shapes: Shape) -> Graph:
+        """The layers and how they connect, as a picture; see `gpucnn.graph.Graph`.
+
+        Each call of a layer is a box: its type, path, output shape for one sample, and parameters.
+        Functions that `forward` calls between the layers, such as the sum of a residual
+        connection, are ovals.
+
+        Args:
+            input_shapes: as in `build`; needed if the module is not built, and then it is.
+
+        Raises:
+            UsageError: the input shape is not known.
+            GraphError: it is called inside no_grad().
+        """
+        if input_shapes:
+            self.build(*input_shapes)
+        self.require_built()
+        return of_module(self)
 
     @property
     def display_name(self) -> str:

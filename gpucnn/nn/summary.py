@@ -2,8 +2,8 @@
 
 Floating-point operations are those of the matrix products of one forward pass, a multiply-add
 counted as 2; elementwise work (bias, activation, pooling, normalization) is not counted. Activation
-memory is the memory of the layers' outputs; a view (Flatten) has none, and neither has a ReLU that
-is folded into the layer before it.
+memory is the memory of the layers' outputs; a view (Flatten) has none, and neither has a layer that
+is folded: `Sequential` runs it in one call with others, and only the output of the call is kept.
 """
 
 from __future__ import annotations
@@ -30,18 +30,31 @@ class SummaryRow:
     Attributes:
         layer: its path.
         type: its class.
+        title: its class with its activation: "Conv2d + relu".
         output_shape: of the batch.
         parameters: how many numbers it owns; 0 at a second call.
         flops: of the forward pass of the batch.
-        activation_bytes: of the output for the batch.
+        activation_bytes: of the output for the batch; 0 if it is not kept.
+        folded: whether it is not kept because the layer runs in one call with others.
     """
 
     layer: str
     type: str
+    title: str
     output_shape: Shape
     parameters: int
     flops: int
     activation_bytes: int
+    folded: bool
+
+
+def title(module: Module) -> str:
+    """The type of a layer with its activation: "Conv2d + relu"."""
+    name = type(module).__name__
+    activation = getattr(module, "activation", None)
+    if not isinstance(activation, str) or activation.replace("_", "") == name.lower():
+        return name
+    return f"{name} {activation}" if module.kind == activation else f"{name} + {activation}"
 
 
 def rows(model: Module, batch: int = 1) -> list[SummaryRow]:
@@ -57,7 +70,7 @@ def rows(model: Module, batch: int = 1) -> list[SummaryRow]:
     model.require_built()
     found: list[SummaryRow] = []
     counted: set[int] = set()
-    not_kept = {id(layer) for module in model.modules() for layer in module.not_kept()}
+    folded = {id(layer) for module in model.modules() for layer in module.not_kept()}
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         own = owned(module, Parameter).values()
@@ -66,15 +79,17 @@ def rows(model: Module, batch: int = 1) -> list[SummaryRow]:
         new = [parameter for parameter in own if id(parameter) not in counted]
         counted.update(id(parameter) for parameter in new)
         shape = (batch * output.shape[0], *output.shape[1:])
-        free = module.is_view or id(module) in not_kept
+        free = module.is_view or id(module) in folded
         found.append(
             SummaryRow(
                 layer=module.path or "",
                 type=type(module).__name__,
+                title=title(module),
                 output_shape=shape,
                 parameters=sum(math.prod(parameter.shape) for parameter in new),
                 flops=batch * module.flops(inputs[0].shape, output.shape),
                 activation_bytes=0 if free else math.prod(shape) * output.dtype.itemsize,
+                folded=id(module) in folded,
             )
         )
 
@@ -90,11 +105,11 @@ def table(model: Module, batch: int = 1) -> str:
     for row in found:
         cells.append(
             [
-                f"{row.layer} ({row.type})" if row.layer else row.type,
+                f"{row.layer} ({row.title})" if row.layer else row.title,
                 str(row.output_shape),
                 f"{row.parameters:,}",
                 f"{row.flops:,}",
-                _size(row.activation_bytes),
+                "folded" if row.folded else _size(row.activation_bytes),
             ]
         )
     frozen = sum(math.prod(p.shape) for p in model.parameters() if not p.requires_grad)
@@ -110,6 +125,8 @@ def table(model: Module, batch: int = 1) -> str:
     lines = aligned(cells, left=2)
     rule = "-" * max(map(len, lines))
     lines = [lines[0], rule, *lines[1:-1], rule, lines[-1]]
+    if any(row.folded for row in found):
+        lines.append("folded: runs in one call with the layers next to it; its output is not kept")
     if frozen:
         lines.append(f"of the parameters {frozen:,} are frozen")
     return "\n".join(lines)

@@ -1,40 +1,37 @@
-"""Pictures as PNG files, by Matplotlib, which the extra `plot` installs."""
+"""Pictures of images, gradients, filters and feature maps, by Matplotlib.
+
+A function `show_...` returns a `Picture`, which a notebook displays; `savefig` writes it to a file
+and `show` opens it. The extra `plot` installs Matplotlib, which is imported for the first picture.
+"""
 
 from __future__ import annotations
 
-import importlib.util
-import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from gpucnn.errors import MissingExtraError
+from gpucnn.plots.extra import require
+from gpucnn.plots.feature_maps import show_feature_maps
+from gpucnn.plots.filters import show_filters
+from gpucnn.plots.gradient import image_gradient, show_image_gradient
+from gpucnn.plots.images import show_image
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from gpucnn.plots.picture import Picture
 
-_DPI = 160
-
-
-def require() -> None:
-    """Raise `MissingExtraError` without Matplotlib; call it before a picture's data is measured."""
-    if importlib.util.find_spec("matplotlib") is None:
-        raise MissingExtraError(
-            "--plot needs Matplotlib, which is not installed", fix='pip install "gpucnn[plot]"'
-        )
-
-
-def figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure of so many inches, and its axes without a frame."""
-    from matplotlib.figure import Figure
-
-    made = Figure(figsize=(width, height), layout="constrained")
-    axes = made.add_subplot()
-    axes.spines[["top", "right"]].set_visible(False)
-    return made, axes
+__all__ = [
+    "Picture",
+    "image_gradient",
+    "require",
+    "show_feature_maps",
+    "show_filters",
+    "show_image",
+    "show_image_gradient",
+]
 
 
-def png(figure: Figure) -> bytes:
-    """A figure as a PNG file."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI)
-    return file.getvalue()
+def __getattr__(name: str) -> Any:
+    if name != "Picture":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require("gpucnn.plots.Picture")
+    from gpucnn.plots.picture import Picture
+
+    return Picture

@@ -10,9 +10,10 @@ from gpucnn.training.history import History
 from gpucnn.training.loop import fit, fit_trainer
 from gpucnn.training.run import Run
 from gpucnn.training.saved import SavedModel
+from gpucnn.training.tensorboard import TensorBoard
 from gpucnn.training.trainer import Trainer
 
 __all__ = [
-    "Callback", "History", "Run", "SavedModel", "TrainConfig", "Trainer", "checkpoint", "evaluate",
-    "fit", "fit_trainer"
+    "Callback", "History", "Run", "SavedModel", "TensorBoard", "TrainConfig", "Trainer",
+    "checkpoint", "evaluate", "fit", "fit_trainer"
 ]  # fmt: skip

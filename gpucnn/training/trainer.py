@@ -47,6 +47,8 @@ class Trainer:
         records: one for each epoch done, as in `History`.
         stop: the reason to end the training, or None; a callback may set it.
         run: the run directory, or None; set by `fit`.
+        first_epoch: the number of epochs that earlier trainings of the model did; they are not in
+            `step` and `records`.
 
     Raises:
         UsageError: the options do not fit each other or the data.
@@ -72,6 +74,7 @@ class Trainer:
         self.run: Run | None = None
         self.stop: str | None = None
         self.step = 0
+        self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
         self._clock = _Clock()
         self._prepare_data()

@@ -267,7 +267,7 @@ def test_records_that_cannot_be_compared(bench, changes, code, said):
 
 @pytest.mark.usefixtures("nothing_measured")
 def test_what_is_not_installed(bench, monkeypatch):
-    def missing() -> None:
+    def missing(call: str) -> None:
         raise MissingExtraError("no Matplotlib", fix='pip install "gpucnn[plot]"')
 
     monkeypatch.setattr("gpucnn.plots.require", missing)

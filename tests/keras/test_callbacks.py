@@ -125,7 +125,7 @@ class TestEvents:
         assert record.events[1] == ("epoch", 3)
 
     def test_events_that_never_come_are_an_error(self, rows: Any, small: Make) -> None:
-        for event in ("on_test_end", "on_predict_batch_begin", "on_batch_end"):
+        for event in ("on_test_end", "on_predict_batch_begin", "on_test_batch_end"):
             wrong = type("Wrong", (Callback,), {event: lambda self, *_: None})()
             with pytest.raises(UsageError, match=f"Wrong defines {event}"):
                 small().fit(*rows, callbacks=wrong)
@@ -248,7 +248,7 @@ class TestEarlyStopping:
         for monitor, options, words in (
             ("val_loss", {}, "give validation_data or validation_split"),
             ("val_accuracy", {}, "give validation_data or validation_split"),
-            ("val_acc", {"validation_split": 0.2}, "monitor='val_accuracy'"),
+            ("val_mse", {"validation_split": 0.2}, "monitor='val_accuracy'"),
             ("mse", {}, "monitor='accuracy'"),
         ):
             model = small()
@@ -545,16 +545,6 @@ class TestTerminateOnNaN:
         assert np.isfinite(history["loss"][0])
         assert np.isnan(history["loss"][-1])
         assert len(history["loss"]) == len(history["accuracy"])
-
-
-def test_older_names_of_events(rows: Any, small: Make) -> None:
-    class Old(Callback):
-        def on_batch_end(self, batch: int, logs: Any = None) -> None:
-            pass
-
-    with pytest.raises(UsageError, match="on_batch_end, which is never called") as caught:
-        small().fit(*rows, callbacks=Old())
-    assert caught.value.fix == "call it on_train_batch_end"
 
 
 def test_a_learning_rate_of_0_trains_nothing(rows: Any, small: Make) -> None:

@@ -85,7 +85,7 @@ class TestOptimizers:
     @pytest.mark.parametrize(
         ("make", "words"),
         [
-            (lambda: optimizers.Adam(lr=0.1), "it is called learning_rate"),
+            (lambda: optimizers.SGD(lr=0.1, decay=1e-6), "callbacks.LearningRateScheduler"),
             (lambda: optimizers.SGD(clipnorm=1.0), "training loop of your own"),
             (lambda: optimizers.Adam(amsgrad=True), "it is Adam without it"),
             (lambda: optimizers.SGD(momentum=0.9, weight_decay=0.1), "use AdamW"),

@@ -284,9 +284,12 @@ class TestPaths:
 
     def test_words_of_keras(self, small: Make, tmp_path: Path) -> None:
         model = small().build((4,))
-        for option in ("save_format", "overwrite", "include_optimizer"):
-            with pytest.raises(UsageError, match="leave it out"):
-                model.save(tmp_path / "m.safetensors", **{option: True})
+        for option, value in (("save_format", "h5"), ("overwrite", False), ("zipped", True)):
+            with pytest.raises(UsageError, match=f"there is no {option}"):
+                model.save(tmp_path / "m.safetensors", **{option: value})
+        assert not list(tmp_path.iterdir())
+        model.save(tmp_path / "m.safetensors", overwrite=True, include_optimizer=True)
+        assert load_model(tmp_path / "m.safetensors", custom_objects=None).built
 
 
 class TestDamagedFiles:

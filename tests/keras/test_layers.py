@@ -64,7 +64,8 @@ def test_a_call_of_keras_makes_a_layer(call: str, kind: type, attributes: dict[s
 @pytest.mark.parametrize("name", [n for n in layers.__all__ if n not in ("Input", "InputLayer")])
 def test_every_layer_takes_a_shape_and_a_name_and_stands_at_the_top(name: str) -> None:
     make = getattr(layers, name)
-    required = {"Conv2D": (4, 1), "Dense": (3,), "Dropout": (0.5,), "Activation": ("relu",)}
+    required = {"Conv2D": (4, 1), "Convolution2D": (4, 1, 1), "Dense": (3,),
+                "Dropout": (0.5,), "Activation": ("relu",)}  # fmt: skip
     layer = make(*required.get(name, ()), input_shape=(3, 8, 8), name="first")
     assert (layer.input_shape, layer.name) == ((3, 8, 8), "first")
     assert getattr(keras, name) is make

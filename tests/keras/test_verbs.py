@@ -374,9 +374,9 @@ class TestTheModel:
         assert model.predict(rows[0]).shape == (60, 3)
 
     def test_words_that_fit_does_not_have(self, rows: Any, small: Make) -> None:
-        for option in ("workers", "validation_freq", "nb_epoch", "sample_weights"):
+        for option in ("workers", "validation_freq", "samples_per_epoch", "sample_weights"):
             with pytest.raises(UsageError, match=f"there is no {option}"):
-                small().fit(*rows, **{option: 1})
+                small().fit(*rows, **{option: 2})
 
     def test_callbacks_are_of_fit_alone(self, rows: Any, small: Make) -> None:
         for verb, given in ((small().evaluate, rows), (small().predict, rows[:1])):

@@ -15,15 +15,43 @@ def test_table():
     assert model.summary(batch=100).splitlines() == [
         "layer               output shape    parameters    FLOPs  activations",
         "--------------------------------------------------------------------",
-        "conv1 (Conv2d)      (100, 4, 6, 6)          40  259,200          0 B",
-        "relu1 (ReLU)        (100, 4, 6, 6)           0        0          0 B",
+        "conv1 (Conv2d)      (100, 4, 6, 6)          40  259,200       folded",
+        "relu1 (ReLU)        (100, 4, 6, 6)           0        0       folded",
         "pool1 (MaxPool2d)   (100, 4, 3, 3)           0        0     14.1 KiB",
         "flatten1 (Flatten)  (100, 36)                0        0          0 B",
         "dense1 (Dense)      (100, 10)              370   72,000      3.9 KiB",
         "--------------------------------------------------------------------",
         "total               batch of 100           410  331,200     18.0 KiB",
+        "folded: runs in one call with the layers next to it; its output is not kept",
         "of the parameters 40 are frozen",
     ]
+
+
+def test_what_is_folded_is_shown_as_what_it_is():
+    rows = models.get("lenet").build((1, 28, 28)).summary_rows()
+    assert [(row.title, row.folded, row.activation_bytes) for row in rows] == [
+        ("Conv2d + relu", True, 0),
+        ("MaxPool2d", False, 6 * 14 * 14 * 4),
+        ("Conv2d + relu", True, 0),
+        ("MaxPool2d", False, 16 * 5 * 5 * 4),
+        ("Flatten", False, 0),
+        ("Dense + relu", False, 120 * 4),
+        ("Dense + relu", False, 84 * 4),
+        ("Dense", False, 10 * 4),
+    ]
+    layers = [nn.Dense(3), nn.ReLU(), nn.Dense(3, activation="tanh"), nn.Activation("leaky_relu")]
+    rows = nn.Sequential([*layers, nn.LeakyReLU(0.2)]).build((2,)).summary_rows()
+    assert [(row.title, row.folded) for row in rows] == [
+        ("Dense", False),
+        ("ReLU", True),
+        ("Dense + tanh", False),
+        ("Activation leaky_relu", False),
+        ("LeakyReLU", False),
+    ]
+
+
+def test_a_model_without_folded_layers_has_no_line_about_them():
+    assert "folded" not in nn.Sequential([nn.Dense(3), nn.Tanh()]).build((2,)).summary()
 
 
 def test_rows_of_cnn():

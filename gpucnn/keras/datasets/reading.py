@@ -7,12 +7,17 @@ from numpy.typing import NDArray
 
 from gpucnn import data
 from gpucnn.data import Dataset
-from gpucnn.spelling import Spellings, explained
+from gpucnn.keras.spelling import takes
+from gpucnn.spelling import Spellings
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
-# A decorator of a `load_data`, whose error explains Keras's argument.
-loader = explained(Spellings(instead={"path": "$GPUCNN_DATA_DIR says where the files are"}))
+# A decorator of a `load_data`: it takes the default of Keras's argument, and explains others.
+loader = takes(
+    Spellings(instead={"path": "$GPUCNN_DATA_DIR says where the files are"}),
+    {},
+    {"path": ("mnist.npz",)},
+)
 
 
 def read(name: str) -> tuple[Part, Part]:

@@ -50,7 +50,9 @@ def draw(record: Record) -> bytes:
     assert record.ceilings is not None  # only the simulator does not time
     flop_per_second = record.ceilings["flop_per_second"]
     bytes_per_second = record.ceilings["bytes_per_second"]
-    figure, axes = plots.figure(9, 5)
+    picture = plots.Picture(9, 5)
+    axes = picture.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
     ridge = flop_per_second / bytes_per_second  # where the two ceilings meet
     left = min(*(p.intensity for p in points), ridge) / 2
     right = max(*(p.intensity for p in points), ridge) * 2
@@ -69,8 +71,8 @@ def draw(record: Record) -> bytes:
     axes.set_title(heading(record), loc="left", fontsize=10)
     axes.grid(color="#e5e5e5", linewidth=0.6)
     axes.set_axisbelow(True)
-    figure.legend(loc="outside right upper", fontsize=8, frameon=False)
-    return plots.png(figure)
+    picture.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return picture.png()
 
 
 def _points(record: Record) -> Iterator[_Point]:

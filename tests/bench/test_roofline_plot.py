@@ -6,11 +6,11 @@ import struct
 
 import pytest
 
+from gpucnn import plots
 from gpucnn.bench.record import BaselineResult, BenchRow, Record
+from gpucnn.bench.roofline_plot import draw
 from gpucnn.bench.stopwatch import Seconds
 from gpucnn.errors import UsageError
-from gpucnn.plots import roofline
-from gpucnn.plots.roofline import draw
 
 
 def row(name: str, flop: float, nbytes: float, *medians: float) -> BenchRow:
@@ -42,7 +42,7 @@ def figure(monkeypatch):
 
     def drawn(rows):
         kept = []
-        monkeypatch.setattr(roofline.plots, "png", lambda figure: kept.append(figure) or b"")
+        monkeypatch.setattr(plots.Picture, "png", lambda picture: kept.append(picture) or b"")
         draw(record(rows))
         return kept[0]
 

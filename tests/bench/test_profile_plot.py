@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import io
 
 import numpy as np
 import pytest
 
-from gpucnn import plots
+from gpucnn.bench import profile_plot
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.profiler import Profile
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.stopwatch import Seconds
-from gpucnn.errors import MissingExtraError
-from gpucnn.plots import profile
 from gpucnn.training import TrainConfig
 
 pytest.importorskip("matplotlib")
@@ -29,7 +26,9 @@ def draw(step: float, *bars: tuple[str, float, float, float]) -> bytes:
             row = BenchRow("profile", name, case, seconds=Seconds(*[seconds] * 4), floor=floor)
             rows.append(row)
     ceilings, environment = Ceilings(1.0, 1.0), {"device": "$cpu_"}
-    return profile.draw(Profile(TrainConfig(), environment, rows, Seconds(*[step] * 4), ceilings))
+    return profile_plot.draw(
+        Profile(TrainConfig(), environment, rows, Seconds(*[step] * 4), ceilings)
+    )
 
 
 def pixels_of(png: bytes, color: str) -> np.ndarray:
@@ -48,7 +47,7 @@ def lengths(png: bytes, color: str) -> list[int]:
 
 def test_bars_are_as_long_as_the_times() -> None:
     png = draw(0.13, ("a", 0.01, 0.02, 0.0), ("b", 0.04, 0.03, 0.0), ("c", 0.02, 0.0, 0.0))
-    forward, backward = (lengths(png, c) for c in (profile._FORWARD, profile._BACKWARD))
+    forward, backward = (lengths(png, c) for c in (profile_plot._FORWARD, profile_plot._BACKWARD))
     a = forward[0]
     assert a > 60
     assert forward == pytest.approx([a, 4 * a, 2 * a], abs=4)
@@ -58,7 +57,7 @@ def test_bars_are_as_long_as_the_times() -> None:
 def test_the_roofline_time_is_marked() -> None:
     def mark(roofline: float) -> float:
         png = draw(0.3, ("a", 0.04, 0.06, roofline), ("b", 0.1, 0.1, 0.0))
-        found = pixels_of(png, profile._ROOFLINE)
+        found = pixels_of(png, profile_plot._ROOFLINE)
         columns = np.flatnonzero(found[: len(found) // 2].sum(axis=0) > 40)
         assert 1 <= len(columns) <= 8
         return float(columns.mean())
@@ -72,11 +71,3 @@ def test_odd_names_and_sizes(step: float) -> None:
     png = draw(step, *((f"{k} $a name^ of {'x' * k}", k * 1e-5, 0.0, 1.0) for k in range(30)))
     assert Image.open(io.BytesIO(png)).format == "PNG"
     assert Image.open(io.BytesIO(png)).width == 1280
-
-
-def test_the_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    plots.require()
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError) as error:
-        plots.require()
-    assert error.value.fix == 'pip install "gpucnn[plot]"'

@@ -22,7 +22,9 @@ def draw(profile: Profile) -> bytes:
     def text(seconds: float) -> str:
         return f"{scale * seconds:,.{digits}f} {unit}"
 
-    figure, axes = plots.figure(8, 1.9 + 0.34 * len(parts))
+    picture = plots.Picture(8, 1.9 + 0.34 * len(parts))
+    axes = picture.add_subplot()
+    axes.spines[["top", "right"]].set_visible(False)
     left = [0.0] * len(parts)
     for name, color, seconds in (
         ("forward", _FORWARD, [scale * part.seconds[0] for part in parts]),
@@ -56,5 +58,5 @@ def draw(profile: Profile) -> bytes:
     roofline = text(sum(part.roofline for part in parts))
     title = f"{heading(profile)}\nwhole step {text(step)}, roofline time {roofline}"
     axes.set_title(title, loc="left", parse_math=False, fontsize="medium")
-    figure.legend(loc="outside lower center", ncols=3, frameon=False)
-    return plots.png(figure)
+    picture.legend(loc="outside lower center", ncols=3, frameon=False)
+    return picture.png()

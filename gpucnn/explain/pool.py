@@ -1,0 +1,169 @@
+"""The lesson of pooling: the maximum and the mean of each window of one image."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn import functions as F
+from gpucnn.autograd import Tensor
+from gpucnn.explain.inputs import Input, Numbers, gradient, written
+from gpucnn.explain.lesson import READING, Index, Lesson, Term
+from gpucnn.explain.windows import Windows, size_text, windows
+
+INPUTS = {
+    "x": Input("1 3 2 0; 5 4 1 7; 0 2 6 3; 8 1 2 4", "the image", axes=2),
+    "dy": Input("", "the gradient of the output", axes=2),
+    "kernel": Input("2", "the size of the window", whole=True, least=1, most=6),
+    "stride": Input("2", "the stride", whole=True, least=1, most=6),
+}
+_INTRODUCTION = (
+    "Pooling makes an image smaller. A window moves over the image, and each window becomes one "
+    "number: with max pooling its largest pixel, with average pooling the mean of its pixels. "
+    "There are no weights, so there is nothing to learn in it.",
+    "Training needs the way back, because there are layers before the pooling. The loss L is one "
+    "number that says how bad the result of the network is. The rest of the network tells how much "
+    "L would change if a number of the output y changed: this is dL/dy, the gradient of y. "
+    "The pooling passes it on to the pixels of the image.",
+)
+
+
+def lesson(numbers: Numbers) -> Lesson:
+    """Max and average pooling of x (H, W), and the gradient of x for each."""
+    kernel, stride = int(numbers["kernel"]), int(numbers["stride"])
+    H, W = numbers["x"].shape
+    meet = windows((H, W), (kernel, kernel), stride, 0, "window")
+    OH, OW = max(meet)[0] + 1, max(meet)[1] + 1
+    dy = gradient(numbers, "dy", (OH, OW))
+    outputs, gradients = {}, {}
+    for name, pool in (("ymax", F.max_pool2d), ("yavg", F.avg_pool2d)):
+        x = Tensor(numbers["x"].copy(), requires_grad=True)
+        y = pool(x.reshape(1, 1, H, W), kernel, stride=stride).reshape(OH, OW)
+        y.backward(dy)
+        outputs[name], gradients[name] = y.numpy(), x.grad
+    winners = _winners(numbers["x"], kernel, stride, meet)
+
+    found = Lesson(
+        "pool",
+        "Max pooling and average pooling, forward and backward",
+        (*_INTRODUCTION, READING),
+        written(INPUTS, numbers),
+    )
+    found.add("x", numbers["x"], f"the image, {H} x {W} pixels")
+    found.step(
+        "size of the output",
+        "OH = (H - K) / S + 1",
+        f"The window fits on {OH} places from top to bottom: {size_text(H, kernel, stride, 0)}, "
+        f"rounded down. From left to right it fits on {OW}: {size_text(W, kernel, stride, 0)}. "
+        f"H is the height of the image and OH the height of the output, in pixels. K is the height "
+        f"and width of the window: {kernel}. S is the stride, the pixels from one window to the "
+        f"next: {stride}.",
+    )
+    values: dict[Index, list[Term]] = {
+        out: [found.number("x", pixel) for _, pixel in pairs] for out, pairs in meet.items()
+    }
+    found.step(
+        "maximum of a window",
+        "ymax[i,j] = the largest x[i*S + a, j*S + b], for a and b from 0 to K - 1",
+        "Max pooling takes the largest pixel of each window. The layer remembers which pixel that "
+        f"was: the way back needs it. {_named(winners)}{_ties(numbers['x'], meet, winners)}",
+        name="ymax",
+        array=outputs["ymax"],
+        about="the output of max pooling",
+        terms=values,
+        opening="max(",
+        joiner=", ",
+        closing=")",
+    )
+    found.step(
+        "mean of a window",
+        "yavg[i,j] = sum over a, b of x[i*S + a, j*S + b], divided by K*K",
+        f"Average pooling adds the pixels of a window and divides by their number, {kernel**2}.",
+        name="yavg",
+        array=outputs["yavg"],
+        about="the output of average pooling",
+        terms={
+            out: [found.product(("x", pixel)) for _, pixel in pairs] for out, pairs in meet.items()
+        },
+        opening="(",
+        closing=f") / {kernel**2}",
+    )
+    found.part = "backward"
+    found.step(
+        "the gradient that arrives",
+        "",
+        "The next layer hands back the gradient of the output: how much the loss L changes if a "
+        "number of it grows by a little, divided by that little. There is no next layer here, so "
+        "these numbers are chosen; the input dy sets them. Both poolings get the same.",
+        name="dy",
+        array=dy,
+        about="the gradient of ymax and of yavg",
+        gradient_of="ymax",
+    )
+    by_winner: dict[Index, list[Term]] = {}
+    shares: dict[Index, list[Term]] = {}
+    for out, pairs in meet.items():
+        by_winner.setdefault(winners[out], []).append(found.product(("dy", out)))
+        for _, pixel in pairs:
+            shares.setdefault(pixel, []).append(found.quotient("dy", out, kernel**2))
+    several = (
+        " The windows overlap: a pixel adds up what it gets from each of its windows."
+        if stride < kernel
+        else ""
+    )
+    found.step(
+        "gradient of a maximum: all to the winner",
+        "dL/dx[r,c] = sum of dy[i,j] over the windows that x[r,c] won",
+        "If the largest pixel of a window grows by a little, the output grows by as much. If "
+        "another pixel grows by a little, the output stays. So the winner gets the whole gradient "
+        f"of its window, and the other pixels get 0.{several}",
+        name="dxmax",
+        array=gradients["ymax"],
+        about="the gradient of x in max pooling",
+        terms=by_winner,
+        gradient_of="x",
+    )
+    found.step(
+        "gradient of a mean: an equal share to each",
+        "dL/dx[r,c] = sum of dy[i,j] / (K*K) over the windows that x[r,c] lies in",
+        f"If any pixel of a window grows by a little, the mean grows by 1/{kernel**2} of it. So "
+        f"each pixel gets 1/{kernel**2} of the gradient of its window.{several}",
+        name="dxavg",
+        array=gradients["yavg"],
+        about="the gradient of x in average pooling",
+        terms=shares,
+        gradient_of="x",
+    )
+    return found
+
+
+def _winners(x: NDArray[np.float64], kernel: int, stride: int, meet: Windows) -> dict[Index, Index]:
+    """The pixel that is the maximum of each window: the one that gets the window's gradient."""
+    winners: dict[Index, Index] = {}
+    for out in meet:
+        image = Tensor(x.copy(), requires_grad=True)
+        y = F.max_pool2d(image.reshape(1, 1, *x.shape), kernel, stride=stride)
+        y[0, 0, out[0], out[1]].backward()
+        assert image.grad is not None
+        winners[out] = divmod(int(image.grad.argmax()), x.shape[1])
+    return winners
+
+
+def _named(winners: dict[Index, Index]) -> str:
+    found = ", ".join(f"x[{r},{c}]" for r, c in winners.values())
+    return f"The largest pixels, window by window: {found}."
+
+
+def _ties(x: NDArray[np.float64], meet: Windows, winners: dict[Index, Index]) -> str:
+    """A sentence on windows whose maximum stands in more than one pixel; "" if there is none."""
+    tied = [
+        f"ymax[{out[0]},{out[1]}]"
+        for out, pairs in meet.items()
+        if sum(x[pixel] == x[winners[out]] for _, pixel in pairs) > 1
+    ]
+    if not tied:
+        return ""
+    return (
+        f" More than one pixel is the largest in the window of {', '.join(tied)}: the first one "
+        "wins, row by row from the left."
+    )

@@ -1,0 +1,224 @@
+"""The lesson of softmax and cross-entropy."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from gpucnn import functions as F
+from gpucnn.autograd import Tensor
+from gpucnn.errors import UsageError
+from gpucnn.explain.inputs import Input, Numbers, counted, written
+from gpucnn.explain.lesson import DIGITS, Lesson
+
+INPUTS = {
+    "z": Input("2.0 1.0 0.1", "the logits, one a class", axes=1),
+    "label": Input("0", "the true class", whole=True, least=0, most=5),
+}
+_INTRODUCTION = (
+    "A network that sorts images into classes ends in one number for each class, its score. The "
+    "scores are called logits; they may be any numbers. Softmax turns them into probabilities: "
+    "numbers from 0 to 1 whose sum is 1. The largest logit gets the largest probability.",
+    "The loss is one number that says how bad the result is; training makes it smaller. The "
+    "cross-entropy loss is -log(p), where p is the probability of the true class, the label. log "
+    "is the natural logarithm: -log(1) is 0, and the closer p comes to 0, the larger is -log(p).",
+    "Training needs the way back: for each logit, how much the loss L changes if the logit grows "
+    "by a little, divided by that little. This is dL/dz, the gradient of z. The chain rule finds "
+    "it: go back from the loss, operation by operation, and multiply the gradient that arrives by "
+    "the local derivative of the operation. If a number went two ways, add what both ways give.",
+    f"How to read the numbers: z[0] is the first number of z; they are counted from 0 as in "
+    f"Python. dz is short for dL/dz. {DIGITS}",
+)
+
+
+class Forward(NamedTuple):
+    """Softmax and cross-entropy in small operations; each retains its gradient."""
+
+    s: Tensor
+    e: Tensor
+    total: Tensor
+    p: Tensor
+    L: Tensor
+
+
+def lesson(numbers: Numbers) -> Lesson:
+    """Softmax of z (K,), its cross-entropy with the label, and the gradients of every number."""
+    z = Tensor(numbers["z"].copy(), requires_grad=True)
+    found = Lesson(
+        "softmax",
+        "Softmax and cross-entropy, forward and backward",
+        _INTRODUCTION,
+        written(INPUTS, numbers),
+    )
+    found.add("z", numbers["z"], "the logits, one a class")
+    label = add_label(found, numbers, z.size)
+    made = forward(found, z, label)
+    made.L.backward()
+    fused = Tensor(numbers["z"].copy(), requires_grad=True)
+    F.softmax_cross_entropy(fused, label).backward()
+
+    each = range(z.size)
+    found.part = "backward"
+    found.step(
+        "the gradient of the result by itself is 1",
+        "dL/dL = 1",
+        "The way back begins at the loss. If L grows by a little, L grows by just as much.",
+        name="dL",
+        array=made.L.grad,
+        about="the gradient of L by L",
+        gradient_of="L",
+    )
+    found.step(
+        "chain rule through log: divide by the number",
+        "dL/dtotal = dL / total",
+        "L is log(total) minus a shifted logit. The local derivative of log(total) is 1 / total.",
+        name="dtotal",
+        array=made.total.grad,
+        about="the gradient of total",
+        terms={(): [found.product(("dL", ())), found.product(("total", ()))]},
+        joiner=" / ",
+        gradient_of="total",
+    )
+    found.step(
+        "chain rule through a sum: times 1, pass it on",
+        "dL/de[k] = dtotal * 1",
+        "Each e[k] was added to the total. The local derivative of a sum is 1.",
+        name="de",
+        array=made.e.grad,
+        about="the gradient of e",
+        terms={(k,): [found.product(("dtotal", ()))] for k in each},
+        closing=" * 1",
+        gradient_of="e",
+    )
+    found.step(
+        "chain rule through exp: times exp itself; two ways add up",
+        "dL/ds[k] = de[k] * e[k] - dL * t[k]",
+        "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]), "
+        "which is e[k]. The other is the logit of the label alone: L has it with a minus, so it "
+        "gives -1 for the label, and 0 for the other classes. That is minus the one-hot t.",
+        name="ds",
+        array=made.s.grad,
+        about="the gradient of s",
+        terms={
+            (k,): [found.product(("de", (k,)), ("e", (k,))), found.product(("dL", ()), ("t", (k,)))]
+            for k in each
+        },
+        joiner=" - ",
+        gradient_of="s",
+    )
+    found.step(
+        "chain rule through a shift: times 1, pass it on",
+        "dL/dz[k] = ds[k] * 1",
+        "s[k] is z[k] minus the largest logit. The shift changes no probability, so the largest "
+        "logit gets nothing more for being the largest.",
+        name="dz",
+        array=z.grad,
+        about="the gradient of z, dL/dz",
+        terms={(k,): [found.product(("ds", (k,)))] for k in each},
+        closing=" * 1",
+        gradient_of="z",
+    )
+    found.step(
+        "all of it at once: probability minus one-hot",
+        "dL/dz[k] = p[k] - t[k]",
+        "Put the steps together: de[k] * e[k] is e[k] / total, and this is p[k]. So the gradient "
+        "of the logits is the probabilities minus the one-hot label. The library's function "
+        "softmax_cross_entropy computes it at once; here are its numbers. They say to training: "
+        "raise the logit of the label, whose gradient is negative, and lower the others.",
+        name="dz_short",
+        array=fused.grad,
+        about="the gradient of z, by the short form",
+        terms={(k,): [found.product(("p", (k,))), found.product(("t", (k,)))] for k in each},
+        joiner=" - ",
+        gradient_of="z",
+    )
+    return found
+
+
+def add_label(found: Lesson, numbers: Numbers, classes: int) -> int:
+    """Add the one-hot label as t, and return the class; raises `UsageError`."""
+    label = int(numbers["label"])
+    if label >= classes:
+        raise UsageError(
+            f"the input label is {label}, and there are {counted(classes, 'logit')}",
+            cause="each class has a logit, and the classes are counted from 0",
+            fix=f"give label=0, or another class below {classes}",
+        )
+    found.add("t", np.eye(classes)[label], f"the label as one-hot: 1 for class {label}, else 0")
+    return label
+
+
+def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
+    """Add the steps from the logits z (K,) to the loss.
+
+    Args:
+        new: the end of the names of the arrays.
+    """
+    each = range(z.size)
+    largest = int(np.argmax(z.numpy()))
+    s = z - float(z.numpy()[largest])
+    e = F.exp(s)
+    total = e.sum()
+    p = e / total
+    loss = F.log(total) - s[label]
+    made = Forward(s, e, total, p, loss)
+    for tensor in made:
+        tensor.retain_grad()
+    z_, s_, e_, total_, p_, L_ = (name + new for name in ("z", "s", "e", "total", "p", "L"))
+    found.step(
+        "shift by the maximum",
+        f"{s_}[k] = {z_}[k] - the largest of {z_}",
+        "exp grows so fast that exp(1000) is too large for a computer. So subtract the largest "
+        "logit first: then the largest number is 0. The probabilities stay the same.",
+        name=s_,
+        array=s.numpy(),
+        about="the shifted logits",
+        terms={(k,): [found.product((z_, (k,))), found.product((z_, (largest,)))] for k in each},
+        joiner=" - ",
+    )
+    found.step(
+        "exponential",
+        f"{e_}[k] = exp({s_}[k])",
+        "exp makes each number positive, and keeps their order. exp(0) is 1.",
+        name=e_,
+        array=e.numpy(),
+        about="the exponentials",
+        terms={(k,): [found.number(s_, (k,))] for k in each},
+        opening="exp(",
+        closing=")",
+    )
+    found.step(
+        "sum",
+        f"{total_} = sum over k of {e_}[k]",
+        "Add the exponentials.",
+        name=total_,
+        array=total.numpy(),
+        about="their sum",
+        terms={(): [found.product((e_, (k,))) for k in each]},
+    )
+    found.step(
+        "divide by the sum",
+        f"{p_}[k] = {e_}[k] / {total_}",
+        "Each exponential, divided by the sum of all, is a probability. Together they are 1.",
+        name=p_,
+        array=p.numpy(),
+        about="the probabilities",
+        terms={(k,): [found.product((e_, (k,))), found.product((total_, ()))] for k in each},
+        joiner=" / ",
+    )
+    logarithm = found.number(total_)
+    found.step(
+        "cross-entropy",
+        f"{L_} = -log({p_}[label]) = log({total_}) - {s_}[label]",
+        f"The label is class {label}. The probability is a quotient, and the logarithm of a "
+        "quotient is a difference: log(e / total) = log(e) - log(total), and log(e) is s. This "
+        "form never needs the logarithm of 0.",
+        name=L_,
+        array=loss.numpy(),
+        about="the loss",
+        terms={(): [logarithm, found.product((s_, (label,)))]},
+        opening="log(",
+        joiner=") - ",
+    )
+    return made

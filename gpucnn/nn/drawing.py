@@ -1,0 +1,98 @@
+"""The layers of a network and their connections as a graph.
+
+One sample runs through the network and is recorded. From the result back, a tensor that a layer
+returned came from that layer and its inputs; any other from the function that computed it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from gpucnn.autograd import Tensor, is_grad_enabled
+from gpucnn.errors import GraphError
+from gpucnn.graph import Graph, Node, leaf, ordered
+from gpucnn.nn.building import sample
+from gpucnn.nn.parameter import Parameter
+from gpucnn.nn.state import owned
+from gpucnn.nn.summary import title
+
+if TYPE_CHECKING:
+    from gpucnn.nn.module import Module
+
+
+@dataclass(frozen=True, eq=False)
+class _Call:
+    """A call of a layer; `number` counts the calls."""
+
+    number: int
+    module: Module
+    inputs: tuple[Tensor, ...]
+    output: Tensor
+    parameters: int
+
+
+def of_module(root: Module) -> Graph:
+    """See `Module.graph`; the module is built."""
+    if not is_grad_enabled():
+        raise GraphError(
+            f"graph of {root.display_name} inside no_grad()",
+            cause="the functions between the layers are not recorded there",
+            fix="call graph() outside of it",
+        )
+    calls: list[_Call] = []
+    returned: dict[int, list[_Call]] = {}  # by the identity of the output
+
+    def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if module.children():
+            return
+        before = {id(p) for call in calls for p in owned(call.module, Parameter).values()}
+        new = [p for p in owned(module, Parameter).values() if id(p) not in before]
+        parameters = sum(math.prod(parameter.shape) for parameter in new)
+        calls.append(_Call(len(calls), module, inputs, output, parameters))
+        returned.setdefault(id(output), []).append(calls[-1])
+
+    def origin(tensor: Tensor, before: int) -> Tensor | _Call:
+        """The last of the first so many calls that returned a tensor, or else the tensor.
+
+        Several calls may have returned it: a dropout returns its input here.
+        """
+        made = [call for call in returned.get(id(tensor), ()) if call.number < before]
+        return made[-1] if made else tensor
+
+    def inputs(item: Tensor | _Call) -> Sequence[Tensor | _Call]:
+        if isinstance(item, _Call):
+            return [origin(tensor, item.number) for tensor in item.inputs]
+        if item.creator is None:
+            return ()
+        return [origin(tensor, len(calls)) for tensor in item.creator.inputs]
+
+    given = sample(root, root.built_for or ())
+    for number, tensor in enumerate(given, 1):
+        tensor.requires_grad = True  # or else functions of it would not be recorded
+        tensor.name = "input" if len(given) == 1 else f"input {number}"
+    with root.observe(observe), root.evaluating():
+        output = root(*given)
+    items = ordered(origin(output, len(calls)), inputs)
+    numbers = {id(item): number for number, item in enumerate(items)}
+    nodes = []
+    for number, item in enumerate(items):
+        sources = tuple(numbers[id(source)] for source in inputs(item))
+        nodes.append(_node(item, number, sources))
+    return Graph(nodes, "output", direction="TB")
+
+
+def _node(item: Tensor | _Call, number: int, sources: tuple[int, ...]) -> Node:
+    if isinstance(item, _Call):
+        details = [str(item.output.shape)]
+        if item.parameters:
+            details.append(f"{item.parameters:,} parameters")
+        path = item.module.path or ""
+        shown = title(item.module)
+        return Node(path or shown, shown, path, tuple(details), sources, None, "box", "rounded")
+    if item.creator is None:
+        return leaf(item, number, numbers=False)
+    shape = (str(item.shape),)
+    return Node(f"t{number}", item.creator.label, details=shape, sources=sources)

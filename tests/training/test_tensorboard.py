@@ -1,0 +1,217 @@
+"""The curves as TensorBoard's own reader sees them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from selection import slow_except
+
+from gpucnn import backend, data
+from gpucnn.errors import Interrupted, MissingExtraError, SignatureError, StorageError
+from gpucnn.keras import Sequential as KerasSequential
+from gpucnn.keras import callbacks, layers
+from gpucnn.nn import Sequential
+from gpucnn.training import Callback, History, Run, TensorBoard, TrainConfig, Trainer, fit
+
+Make = Callable[[], Sequential]
+Curves = dict[str, list[tuple[int, float]]]
+
+
+def read(folder: Path) -> Curves:
+    """The points (step, value) of each curve in a folder."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    reader = EventAccumulator(str(folder), size_guidance={"scalars": 0}).Reload()
+    return {
+        tag: [(point.step, point.value) for point in reader.Scalars(tag)]
+        for tag in reader.Tags()["scalars"]
+    }
+
+
+def epochs_of(history: History, key: str, steps: int = 4) -> list[tuple[int, Any]]:
+    return [(steps * record["epoch"], pytest.approx(record[key])) for record in history.records]
+
+
+class Listen(Callback):
+    """Keeps what `on_log` is given, and ends the training at a step by an error."""
+
+    def __init__(self, stop: int | None = None, error: BaseException | None = None) -> None:
+        self.logged: list[tuple[int, float, float]] = []
+        self.stop, self.error = stop, error
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.step == self.stop and self.error is not None:
+            raise self.error
+
+    def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
+        self.logged.append((trainer.step, loss, accuracy))
+
+
+def test_the_points_are_those_of_the_training(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    listen, rates = Listen(), []
+
+    class Rates(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            rates.append(float(trainer.optimizer.learning_rate[0]))
+
+    folder = tmp_path / "new" / "logs"
+    history = fit(make_model(), digits, config, [TensorBoard(folder), listen, Rates()])
+    train, validation = read(folder / "train"), read(folder / "validation")
+    assert [step for step, _, _ in listen.logged] == [2, 4, 6, 8, 10, 12]
+    assert train.pop("step/loss") == [(s, pytest.approx(loss)) for s, loss, _ in listen.logged]
+    assert train.pop("step/accuracy") == [(s, pytest.approx(a)) for s, _, a in listen.logged]
+    assert train.pop("step/learning_rate") == [
+        (step, pytest.approx(rates[step - 1])) for step, _, _ in listen.logged
+    ]
+    for key in ("loss", "accuracy", "learning_rate"):
+        assert train.pop(f"epoch/{key}") == epochs_of(history, key)
+    assert not train
+    for key in ("loss", "accuracy"):
+        assert validation.pop(f"epoch/{key}") == epochs_of(history, f"val_{key}")
+    assert not validation
+
+
+def test_without_a_validation_set_there_is_no_folder_for_it(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    splits = data.Splits(digits.train, None, digits.test)
+    fit(make_model(), splits, replace(config, epochs=1), [TensorBoard(tmp_path / "logs")])
+    assert [path.name for path in (tmp_path / "logs").iterdir()] == ["train"]
+
+
+@pytest.mark.parametrize("log_interval", [1, 3])
+@pytest.mark.parametrize("step", slow_except(range(1, 13), 1, 4, 6, 7))
+def test_a_resumed_training_continues_the_curves(
+    digits: data.Splits,
+    make_model: Make,
+    config: TrainConfig,
+    tmp_path: Path,
+    step: int,
+    log_interval: int,
+) -> None:
+    """Killed at any step, also between a checkpoint and the points of its step."""
+    config = replace(config, log_interval=log_interval, checkpoint_every=3)
+    fit(make_model(), digits, config, [TensorBoard(tmp_path / "whole")])
+
+    run = Run.create(config, backend.get("cpu"))
+    curves = TensorBoard(tmp_path / "logs")
+    # `Listen` comes after the checkpoint is written, and before the points.
+    with pytest.raises(KeyError):
+        fit(make_model(), digits, config, [Listen(step, KeyError()), curves], run=run)
+    fit(make_model(), digits, config, [curves], run=run, resume=True)
+    for part in ("train", "validation"):
+        assert read(tmp_path / "logs" / part) == read(tmp_path / "whole" / part)
+
+
+def test_points_of_an_epoch_that_were_never_written(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    class Die(Callback):
+        def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+            if record["epoch"] == 2:
+                raise KeyError
+
+    fit(make_model(), digits, config, [TensorBoard(tmp_path / "whole")])
+    run = Run.create(config, backend.get("cpu"))
+    curves = TensorBoard(tmp_path / "logs")
+    with pytest.raises(KeyError):
+        fit(make_model(), digits, config, [Die(), curves], run=run)
+    assert len(read(tmp_path / "logs" / "train")["epoch/loss"]) == 1
+    fit(make_model(), digits, config, [curves], run=run, resume=True)
+    for part in ("train", "validation"):
+        assert read(tmp_path / "logs" / part) == read(tmp_path / "whole" / part)
+
+
+def test_points_are_on_the_disk_at_once(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    """So `kill -9` loses none that is older than the checkpoint."""
+
+    class Look(Callback):
+        def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
+            seen.append((trainer.step, read(tmp_path / "train")["step/loss"][-1][0]))
+
+        def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+            for part in ("train", "validation"):
+                seen.append((trainer.step, read(tmp_path / part)["epoch/loss"][-1][0]))
+
+    seen: list[tuple[int, int]] = []
+    fit(make_model(), digits, config, [TensorBoard(tmp_path), Look()])
+    assert len(seen) == 12
+    assert [(step, written) for step, written in seen if step != written] == []
+
+
+def test_ctrl_c_keeps_the_points(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    run = Run.create(config, backend.get("cpu"))
+    curves = TensorBoard(tmp_path / "logs")
+    with pytest.raises(Interrupted):
+        fit(make_model(), digits, config, [curves, Listen(7, KeyboardInterrupt())], run=run)
+    assert [step for step, _ in read(tmp_path / "logs" / "train")["step/loss"]] == [2, 4, 6]
+
+
+def test_a_new_training_replaces_the_curves(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    others = tmp_path / "train" / "events.out.tfevents.1.other"
+    others.parent.mkdir()
+    others.touch()
+    board = TensorBoard(tmp_path)
+    fit(make_model(), digits, replace(config, log_interval=1), [board])
+    splits = data.Splits(digits.train, None, digits.test)
+    history = fit(make_model(), splits, replace(config, epochs=1), [board])
+    train = read(tmp_path / "train")
+    assert train["epoch/loss"] == epochs_of(history, "loss")
+    assert [step for step, _ in train["step/loss"]] == [2, 4]
+    assert not list((tmp_path / "validation").iterdir())
+    assert others.exists()
+
+
+class TestKeras:
+    def model(self) -> KerasSequential:
+        model = KerasSequential([layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        return model
+
+    def test_fit_takes_it_by_the_name_of_keras(self, tmp_path: Path) -> None:
+        assert callbacks.TensorBoard is TensorBoard
+        x, y = np.arange(48, dtype=np.float32).reshape(12, 4) / 48, np.arange(12) % 3
+        model = self.model()
+        board = callbacks.TensorBoard(log_dir=tmp_path)
+        given: Any = {"batch_size": 4, "verbose": 0, "callbacks": [board]}
+        first = model.fit(x, y, epochs=2, validation_data=(x, y), **given).history
+        second = model.fit(x, y, epochs=5, initial_epoch=2, validation_data=(x, y), **given).history
+        for part, prefix in (("train", ""), ("validation", "val_")):
+            for key in ("loss", "accuracy"):
+                values = first[prefix + key] + second[prefix + key]
+                assert read(tmp_path / part)[f"epoch/{key}"] == [
+                    (3 * number, pytest.approx(value)) for number, value in enumerate(values, 1)
+                ]
+
+    def test_arguments_of_keras_are_explained(self) -> None:
+        with pytest.raises(SignatureError, match="histogram_freq"):
+            callbacks.TensorBoard(log_dir="logs", histogram_freq=1)  # type: ignore[call-arg]
+
+
+def test_a_missing_package_is_said_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorboardX", None)
+    with pytest.raises(MissingExtraError, match="tensorboardX") as caught:
+        TensorBoard()
+    assert 'pip install "gpucnn[tensorboard]"' in str(caught.value.fix)
+
+
+def test_a_folder_that_cannot_be_written(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StorageError, match="file"):
+        fit(make_model(), digits, config, [TensorBoard(tmp_path / "file")])
