@@ -35,7 +35,9 @@ from gpucnn.training.files import write_atomic
     help="write a page for a browser, which needs no network",
     shell_complete=offer(files=True),
 )
-@click.option("--serve", is_flag=True, help="show the page on this machine, with fields for numbers")
+@click.option(
+    "--serve", is_flag=True, help="show the page on this machine, with fields for numbers"
+)
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -71,7 +73,7 @@ def command(
         if html is not None:
             _write(lessons, html, console)
         else:
-            _serve(lessons, port, open_, console)
+            _serve(Server(lessons, given, port), open_, console)
         return
     if topic is None:
         console.result("\n\n".join(map(_listing, TOPICS)))
@@ -89,9 +91,9 @@ def _write(lessons: Sequence[Lesson], path: Path, console: Console) -> None:
     console.event({"event": "page", "topics": [each.topic for each in lessons], "file": str(path)})
 
 
-def _serve(lessons: Sequence[Lesson], port: int | None, open_: bool, console: Console) -> None:
+def _serve(server: Server, open_: bool, console: Console) -> None:
     """Serve the page until Ctrl-C or SIGTERM, which raise KeyboardInterrupt."""
-    with Server(lessons, port) as server:
+    with server:
         console.result(server.address)
         console.event({"event": "serving", "address": server.address})
         console.note("Ctrl-C ends the server")

@@ -287,6 +287,7 @@ def _element(element: Element) -> dict[str, Any]:
         "opening": element.opening,
         "joiner": element.joiner,
         "closing": element.closing,
+        "is_one_number": element.is_one_number,
         "terms": [
             {
                 "text": term.text,
