@@ -157,7 +157,7 @@ class Dataset:
         return index if self.places is None else int(self.places[index])
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Splits:
     """A data set split for training; `validation` and `test` are None if there is no such part.
 
@@ -171,6 +171,12 @@ class Splits:
     reading: Reading = field(default_factory=Reading)
     text: str = ""
     notes: Sequence[str] = ()
+
+    def __repr__(self) -> str:
+        """A line for each part."""
+        parts = ("train", "validation", "test")
+        lines = [f"  {part}={getattr(self, part)!r}," for part in parts]
+        return "\n".join(["Splits(", *lines, ")"])
 
     @property
     def name(self) -> str:
