@@ -67,7 +67,7 @@ def _weight(layer: Any) -> tuple[str, NDArray[Any]]:
     if weight is None:
         paths = [path for path, each in layer.named_modules() if hasattr(each, "weight")]
         raise UsageError(
-            f"show_filters: {layer.display_name or type(layer).__name__} has no weight",
+            f"show_filters: {layer.display_name} has no weight",
             cause="only layers such as Conv2d and Dense have one",
             fix=f"give one of its layers: {', '.join(paths)}" if paths else "give such a layer",
         )
