@@ -158,7 +158,7 @@ class Dataset:
         return index if self.places is None else int(self.places[index])
 
 
-# Names of a part, for which a user asks the whole.
+# Names of `Dataset` that a user may look for in `Splits`.
 _OF_A_PART = {
     name: f"write .train.{name}, or .test.{name}: train and test are data sets"
     for name in ("images", "labels", "show", "subset")
