@@ -388,6 +388,10 @@ explain_names(
     }
     | {
         "RMSProp": "use RMSprop",
+        "GradientDescentOptimizer": "use SGD(parameters, 0.5), loss.backward(), optimizer.step()",
+        "MomentumOptimizer": "use SGD(parameters, 0.1, momentum=0.9)",
+        "AdamOptimizer": "use Adam(parameters)",
+        "RMSPropOptimizer": "use RMSprop(parameters)",
         "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
         "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
     },

@@ -23,6 +23,7 @@ GRAPH = FLOOR | {
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
+    "foreign": set(),
     "kernels": set(),
     "shapes": {"errors"},
     "spelling": {"errors"},

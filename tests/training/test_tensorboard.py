@@ -130,6 +130,25 @@ def test_points_of_an_epoch_that_were_never_written(
         assert read(tmp_path / "logs" / part) == read(tmp_path / "whole" / part)
 
 
+def test_points_are_on_the_disk_at_once(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    """So `kill -9` loses none that is older than the checkpoint."""
+
+    class Look(Callback):
+        def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
+            seen.append((trainer.step, read(tmp_path / "train")["step/loss"][-1][0]))
+
+        def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+            for part in ("train", "validation"):
+                seen.append((trainer.step, read(tmp_path / part)["epoch/loss"][-1][0]))
+
+    seen: list[tuple[int, int]] = []
+    fit(make_model(), digits, config, [TensorBoard(tmp_path), Look()])
+    assert len(seen) == 12
+    assert [(step, written) for step, written in seen if step != written] == []
+
+
 def test_ctrl_c_keeps_the_points(
     digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
 ) -> None:
