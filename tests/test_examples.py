@@ -29,6 +29,7 @@ FAULTS = {
     "feed_forward": ("learning_rate=1e-3", "learning_rate=1e-6"),
     "graph_basics": ("d = b + 5", "d = b + 6"),
     "graph_trig": ("w4 = F.sin(w2)", "w4 = F.sin(w1)"),
+    "image_as_array": ("digit[0] // 2", "digit[0]"),
     "initialisation": ('"too large": 3.0', '"too large": 0.5'),
     "keras_style_mlp": ("Dense(512, ", "Dense(511, "),
     "learning_rate": ('"too large": 0.54', '"too large": 0.49'),
