@@ -40,8 +40,8 @@ picture
 red, green, blue = digit[0], digit[0] // 2, np.zeros_like(digit[0])
 orange = np.stack([red, green, blue])
 print("color image, shape", orange.shape)
-brightest = np.unravel_index(digit[0].argmax(), digit[0].shape)
-print("its brightest pixel (red, green, blue) is", orange[:, *brightest])
+row, column = np.unravel_index(digit[0].argmax(), digit[0].shape)
+print("its brightest pixel (red, green, blue) is", orange[:, row, column])
 
 picture = plots.show_image(orange, title="orange")
 picture.savefig("pictures/color_image.png")
@@ -66,6 +66,6 @@ assert digit.shape == (1, 28, 28), "a gray image has one channel"
 assert (digit.dtype, digit.min()) == (np.uint8, 0), "a pixel is from 0 to 255"
 assert 200 < digit.max() <= 255, "the brightest pixel is not bright"
 assert orange.shape == (3, 28, 28), "a color image has three channels"
-assert orange[:, *brightest].tolist() == [digit.max(), digit.max() // 2, 0], "not orange"
+assert orange[:, row, column].tolist() == [digit.max(), digit.max() // 2, 0], "not orange"
 assert dx.tolist() == [[0, 127.5, 255], [128, 127.5, 127], [0, 127.5, 255]], "dx is wrong"
 assert dy.tolist() == [[0, 128, 0], [0, 0, 0], [0, -128, 0]], "dy is wrong"
