@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import webbrowser
+from collections.abc import Sequence
+from pathlib import Path
+
 import click
 
 from gpucnn.cli import lesson_text
 from gpucnn.cli.completion import offer
 from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.output_paths import check_target
 from gpucnn.errors import UsageError
-from gpucnn.explain import TOPICS, explain, topic_module
+from gpucnn.explain import TOPICS, Lesson, explain, topic_module
+from gpucnn.explain.page import page
+from gpucnn.explain.server import USUAL_PORT, Server
+from gpucnn.training.files import write_atomic
 
 
 @click.command()
@@ -20,16 +28,52 @@ from gpucnn.explain import TOPICS, explain, topic_module
     metavar="NAME=NUMBERS",
     help='numbers of your own, as x="1 2 0; 0 1 3" or stride=2; may be repeated',
 )
+@click.option(
+    "--html",
+    metavar="FILE.html",
+    type=Path,
+    help="write a page for a browser, which needs no network",
+    shell_complete=offer(files=True),
+)
+@click.option("--serve", is_flag=True, help="show the page on this machine, with fields for numbers")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help=f"port of --serve, 0 for any that is free [{USUAL_PORT}, or one that is free]",
+)
+@click.option("--open", "open_", is_flag=True, help="open the page of --serve in a browser")
 @output_options
-def command(topic: str | None, inputs: tuple[str, ...], console: Console) -> None:
+def command(
+    topic: str | None,
+    inputs: tuple[str, ...],
+    html: Path | None,
+    serve: bool,
+    port: int | None,
+    open_: bool,
+    console: Console,
+) -> None:
     """Explain TOPIC forward and backward: one small case, number by number.
 
     The library computes all numbers. Without TOPIC, list the topics and their inputs.
+    With --html or --serve, make a page of TOPIC, or of all topics.
     """
     given = dict(_name_and_numbers(text) for text in inputs)
+    if topic is None and given:
+        raise UsageError("--input without a topic", fix=f"name one of {', '.join(TOPICS)}")
+    if html is not None and serve:
+        raise UsageError("--html and --serve exclude each other", fix="give one of them")
+    if not serve and (port is not None or open_):
+        raise UsageError(f"{'--open' if open_ else '--port'} is for --serve", fix="add --serve")
+    if html is not None or serve:
+        if html is not None:
+            check_target(html, "--html")
+        lessons = [explain(name, **given) for name in ([topic] if topic else TOPICS)]
+        if html is not None:
+            _write(lessons, html, console)
+        else:
+            _serve(lessons, port, open_, console)
+        return
     if topic is None:
-        if given:
-            raise UsageError("--input without a topic", fix=f"name one of {', '.join(TOPICS)}")
         console.result("\n\n".join(map(_listing, TOPICS)))
         for name, about in TOPICS.items():
             console.event({"event": "topic", "topic": name, "about": about})
@@ -37,6 +81,23 @@ def command(topic: str | None, inputs: tuple[str, ...], console: Console) -> Non
     lesson = explain(topic, **given)
     console.result(lesson_text.text(lesson))
     console.event({"event": "lesson", **lesson.as_dict()})
+
+
+def _write(lessons: Sequence[Lesson], path: Path, console: Console) -> None:
+    write_atomic(path, page(lessons).encode(), "--html FILE")
+    console.note(f"page: {path}")
+    console.event({"event": "page", "topics": [each.topic for each in lessons], "file": str(path)})
+
+
+def _serve(lessons: Sequence[Lesson], port: int | None, open_: bool, console: Console) -> None:
+    """Serve the page until Ctrl-C or SIGTERM, which raise KeyboardInterrupt."""
+    with Server(lessons, port) as server:
+        console.result(server.address)
+        console.event({"event": "serving", "address": server.address})
+        console.note("Ctrl-C ends the server")
+        if open_:
+            webbrowser.open(server.address)
+        server.serve_forever()
 
 
 def _name_and_numbers(text: str) -> tuple[str, str]:

@@ -20,11 +20,11 @@ def loss(w):
 
 
 def descend(learning_rate):
-    """The points that 15 steps of gradient descent visit, from (-4, 1.5) on."""
+    """The points that 10 steps of gradient descent visit, from (-4, 1.5) on."""
     w = Tensor([-4.0, 1.5], requires_grad=True)
     optimizer = optim.SGD([w], learning_rate)
     path = [w.numpy().copy()]
-    for _ in range(15):
+    for _ in range(10):
         optimizer.zero_grad()
         loss(w).backward()
         optimizer.step()

@@ -15,10 +15,10 @@ rng = np.random.default_rng(0)
 X = Tensor(rng.normal(size=(4, 3)), name="X")  # 4 features, 3 examples, float64
 W = Tensor(rng.normal(size=(4, 2)), requires_grad=True, name="W")
 b = Tensor(rng.normal(size=(2, 1)), requires_grad=True, name="b")
-T = Tensor(rng.normal(size=(2, 3)), name="T")  # the targets, one column an example
+Y = Tensor(rng.normal(size=(2, 3)), name="Y")  # the targets, one column an example
 
 Z = W.T @ X + b
-E = F.sum((Z - T) ** 2) / 2
+E = F.sum((Z - Y) ** 2) / 2
 E.backward()
 
 print("Z has shape", Z.shape, "and the error is", round(E.item(), 4))
@@ -26,12 +26,12 @@ print("Z has shape", Z.shape, "and the error is", round(E.item(), 4))
 # %% [markdown]
 # By the chain rule:
 #
-# - E is the sum of (Z - T)² / 2, so dE/dZ = Z - T.
+# - E is the sum of (Z - Y)² / 2, so dE/dZ = Z - Y.
 # - Z = Wᵀ X + b, so dE/dW = X (dE/dZ)ᵀ. It has the shape of W.
 # - b is added to each column, so dE/db is the sum of dE/dZ over the columns.
 
 # %%
-dE_dZ = Z.numpy() - T.numpy()
+dE_dZ = Z.numpy() - Y.numpy()
 dE_dW = X.numpy() @ dE_dZ.T
 dE_db = dE_dZ.sum(axis=1, keepdims=True)
 

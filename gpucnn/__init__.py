@@ -42,10 +42,6 @@ _names = {
     "no_grad": "autograd",
     "GpucnnError": "errors",
 }
-_elsewhere = {
-    "Sequential": "write gpucnn.keras.Sequential, which has compile and fit, or"
-    " gpucnn.nn.Sequential, which is the structure alone",
-}
 
 __all__ = ["__version__", *_modules, *_names]
 
@@ -55,9 +51,11 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"gpucnn.{name}")
     if name in _names:
         return getattr(importlib.import_module(f"gpucnn.{_names[name]}"), name)
-    from gpucnn.spelling import missing_name  # not before: importing the package loads nothing
+    # Not before: importing the package loads nothing.
+    from gpucnn.foreign import CAUSES, NAMES
+    from gpucnn.spelling import missing_name
 
-    raise missing_name(__name__, name, _elsewhere, "two classes have this name")
+    raise missing_name(__name__, name, NAMES, CAUSES.get(name))
 
 
 def __dir__() -> list[str]:

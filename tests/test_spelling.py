@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pickle
 import pydoc
+import re
 import sys
 import types
 
@@ -100,6 +101,35 @@ def test_our_tables_name_what_there_is_not(module):
         assert caught.value.fix == fix
         with pytest.raises(UnknownImportError):
             exec(f"from {module} import {name}")
+
+
+def test_names_at_the_top_say_why_they_are_missing():
+    import gpucnn
+    from gpucnn.foreign import CAUSES, NAMES
+
+    assert not set(NAMES) & set(dir(gpucnn))
+    assert CAUSES.keys() == NAMES.keys()
+    for name, fix in NAMES.items():
+        assert not hasattr(gpucnn, name)
+        with pytest.raises(UnknownNameError, match=f"gpucnn has no {name}") as caught:
+            getattr(gpucnn, name)
+        with pytest.raises(UnknownImportError, match=f"gpucnn has no {name}") as imported:
+            exec(f"from gpucnn import {name}")
+        for error in (caught.value, imported.value):
+            assert (error.cause, error.fix) == (CAUSES[name], fix)
+
+
+@pytest.mark.parametrize("name", ["foreign", "functions.foreign", "nn.foreign"])
+def test_explanations_name_what_there_is(name):
+    """Each `gpucnn.x.y` in them can be imported."""
+    names = importlib.import_module(f"gpucnn.{name}").NAMES
+    found = {path for fix in names.values() for path in re.findall(r"gpucnn(?:\.\w+)+", fix)}
+    assert found
+    for path in found:
+        module, *rest = path.split(".")
+        there = importlib.import_module(module)
+        for part in rest:
+            there = getattr(there, part)
 
 
 def test_sequential_is_not_at_the_top():

@@ -6,8 +6,7 @@ import numpy as np
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
-from gpucnn.explain.inputs import Input, Numbers, gradient, written
+from gpucnn.explain.inputs import Input, Numbers, check_fit, gradient, written
 from gpucnn.explain.lesson import READING, Lesson
 
 INPUTS = {
@@ -32,7 +31,8 @@ def lesson(numbers: Numbers) -> Lesson:
     """y = x @ w + b of x (N, inputs), w (inputs, outputs), b (outputs,), and three gradients."""
     x, w, b = (Tensor(numbers[name].copy(), requires_grad=True) for name in ("x", "w", "b"))
     (N, inputs), outputs = x.shape, w.shape[1]
-    _check(x, w, b)
+    check_fit("w row", w.shape[0], "x column", inputs, "each input has a row of weights")
+    check_fit("b number", b.shape[0], "w column", outputs, "each output has a bias and weights")
     y = F.linear(x, w, b)
     dy = gradient(numbers, "dy", y.shape)
     y.backward(dy)
@@ -106,19 +106,3 @@ def lesson(numbers: Numbers) -> Lesson:
         gradient_of="x",
     )
     return found
-
-
-def _check(x: Tensor, w: Tensor, b: Tensor) -> None:
-    """`UsageError` if the weights or the biases do not fit."""
-    if w.shape[0] != x.shape[1]:
-        raise UsageError(
-            f"w has {w.shape[0]} rows, and x has {x.shape[1]} columns",
-            cause="each input has a row of weights",
-            fix=f"give w with {x.shape[1]} rows, or x with {w.shape[0]} columns",
-        )
-    if b.shape[0] != w.shape[1]:
-        raise UsageError(
-            f"b has {b.shape[0]} numbers, and w has {w.shape[1]} columns",
-            cause="each output has a column of weights and a bias",
-            fix=f"give b with {w.shape[1]} numbers, or w with {b.shape[0]} columns",
-        )

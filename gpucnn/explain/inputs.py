@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.autograd import Tensor
 from gpucnn.errors import DataError, UsageError, choose
 
 #: The most numbers along an axis; a larger case cannot be read as numbers.
@@ -27,7 +28,6 @@ class Input:
             them, because their number depends on other inputs.
         about: what it is, in a few words.
         axes: 0 for a number, 1 for a row, 2 for rows of equal length.
-        longest: the most numbers along an axis.
         whole: whether it must be a whole number.
         least, most: the limits of its values.
     """
@@ -35,7 +35,6 @@ class Input:
     default: str
     about: str
     axes: int = 0
-    longest: int = LONGEST
     whole: bool = False
     least: float = -1e6
     most: float = 1e6
@@ -54,7 +53,8 @@ def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
         given: by name, text in the form of `--input`, or numbers, lists and arrays.
 
     Raises:
-        UsageError: a name is not known, or an input has too many or too few axes.
+        UsageError: a name is not known, or an input has too many or too few numbers, or one that is
+            out of its limits.
         DataError: the text has no numbers, or one is not finite.
     """
     for name in given:
@@ -71,33 +71,28 @@ def written(inputs: Mapping[str, Input], numbers: Numbers) -> dict[str, str]:
 def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     fix = f"give {name} as {_AXES[known.axes]}"
     try:
-        values = parse(given) if isinstance(given, str) else np.asarray(given, dtype=np.float64)
+        values = parse(given) if isinstance(given, str) else _floats(given)
     except (TypeError, ValueError, OverflowError):
         raise DataError(
             f"the input {name} is {str(given)[:60]!r}", cause="it is no array of numbers", fix=fix
         ) from None
-    if values.ndim > known.axes and values.size == values.shape[-1]:
-        values = values.reshape(values.shape[-1:])  # one row is text without ";"
-    if not known.axes and values.size == 1:
-        values = values.reshape(())
-    if known.axes == 2 and values.ndim == 1:
-        values = values[None]
+    values = _with_axes(values, known.axes)
     if values.ndim != known.axes:
         raise UsageError(
-            f"the input {name} has the shape {values.shape}",
-            cause=f"{known.about} has {known.axes} axes",
+            f"the input {name} has {_shape_text(values.shape)}",
+            cause=f"{known.about}: it is {_AXES[known.axes]}",
             fix=fix,
         )
-    if not values.size or max(values.shape, default=1) > known.longest:
+    if not values.size or max(values.shape, default=1) > LONGEST:
         raise UsageError(
-            f"the input {name} has the shape {values.shape}",
-            cause=f"a lesson shows every number, at least 1 and at most {known.longest} an axis",
+            f"the input {name} has {_shape_text(values.shape)}",
+            cause=f"a lesson shows every number, at least 1 and at most {LONGEST} in a direction",
             fix=fix,
         )
     if not np.isfinite(values).all():
         raise DataError(
             f"the input {name} has a number that is not finite",
-            cause="a lesson computes with each number",
+            cause="it is nan or infinite, so every result would be",
             fix=fix,
         )
     fits = (values >= known.least) & (values <= known.most)
@@ -105,13 +100,41 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
         fits &= values == np.trunc(values)
     if not fits.all():
         raise UsageError(
-            f"the input {name} has the number {values[~fits].flat[0]:.15g}",
-            cause=f"each number of {known.about} is {known.limits}"
-            if known.axes
-            else f"{known.about} is {known.limits}",
-            fix=f"give {name}={known.default}" if not known.axes else fix,
+            f"the input {name} has the number {_number_text(values[~fits].flat[0])}",
+            cause=f"{known.about}: it must be {known.limits}",
+            fix=f"give {name} as {known.limits}",
         )
     return values
+
+
+def _floats(given: Any) -> NDArray[np.float64]:
+    array = given.numpy() if isinstance(given, Tensor) else np.asarray(given)
+    if array.dtype.kind == "c":
+        raise TypeError("complex numbers")  # NumPy would drop their imaginary part
+    return array.astype(np.float64)
+
+
+def _with_axes(values: NDArray[np.float64], axes: int) -> NDArray[np.float64]:
+    """The values with as many axes, if they are one number or one row; else as they are."""
+    if values.size == 1 or (axes and values.shape[-1:] == (values.size,)):
+        return values.reshape((1,) * (axes - 1) + (-1,) * bool(axes))
+    return values
+
+
+def check_fit(first: str, size: int, second: str, other: int, cause: str) -> None:
+    """`UsageError` unless two sizes are equal.
+
+    Args:
+        first, second: the name of an input and what is counted, as in "w row".
+    """
+    if size != other:
+        (name, unit), (other_name, other_unit) = first.split(), second.split()
+        raise UsageError(
+            f"{name} has {counted(size, unit)}, and {other_name} has {counted(other, other_unit)}",
+            cause=cause,
+            fix=f"give {name} with {counted(other, unit)}, "
+            f"or {other_name} with {counted(size, other_unit)}",
+        )
 
 
 def gradient(numbers: Numbers, name: str, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -123,9 +146,9 @@ def gradient(numbers: Numbers, name: str, shape: tuple[int, ...]) -> NDArray[np.
     given = numbers.setdefault(name, np.resize(np.array([1.0, 0.5, 2.0, -1.0]), shape))
     if given.shape != shape:
         raise UsageError(
-            f"the input {name} has the shape {given.shape}",
-            cause=f"it is the gradient of an output of shape {shape}",
-            fix=f"give {name} as {_text(np.ones(shape))!r}, or leave it out",
+            f"the input {name} has {_shape_text(given.shape)}",
+            cause=f"it is the gradient of an output that has {_shape_text(shape)}",
+            fix=f'give {name}="{_text(np.ones(shape))}", or leave it out',
         )
     return given
 
@@ -143,4 +166,20 @@ def parse(text: str) -> NDArray[np.float64]:
 
 def _text(values: NDArray[np.float64]) -> str:
     rows = values.reshape(-1, values.shape[-1] if values.ndim else 1)
-    return "; ".join(" ".join(f"{number:.15g}" for number in row) for row in rows)
+    return "; ".join(" ".join(map(_number_text, row)) for row in rows)
+
+
+def _number_text(number: float) -> str:
+    """A number that Python reads as the same float, as in "2" and "0.1"."""
+    return repr(float(number)).removesuffix(".0")
+
+
+def counted(count: int, unit: str) -> str:
+    """A count with its unit, as in "2 rows"."""
+    return f"{count} {unit}" + "s" * (count != 1)
+
+
+def _shape_text(shape: tuple[int, ...]) -> str:
+    """The sizes of an array in words."""
+    sizes = " x ".join(map(str, shape)) or "1"
+    return f"{sizes} number" + "s" * (sizes != "1")

@@ -9,7 +9,7 @@ import numpy as np
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
-from gpucnn.explain.inputs import Input, Numbers, written
+from gpucnn.explain.inputs import Input, Numbers, counted, written
 from gpucnn.explain.lesson import DIGITS, Lesson
 
 INPUTS = {
@@ -141,9 +141,9 @@ def add_label(found: Lesson, numbers: Numbers, classes: int) -> int:
     label = int(numbers["label"])
     if label >= classes:
         raise UsageError(
-            f"the input label is {label}, and there are {classes} logits",
-            cause="each class has a logit, and they are counted from 0",
-            fix=f"give label as a number from 0 to {classes - 1}",
+            f"the input label is {label}, and there are {counted(classes, 'logit')}",
+            cause="each class has a logit, and the classes are counted from 0",
+            fix=f"give label=0, or another class below {classes}",
         )
     found.add("t", np.eye(classes)[label], f"the label as one-hot: 1 for class {label}, else 0")
     return label

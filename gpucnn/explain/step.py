@@ -10,9 +10,8 @@ import numpy as np
 from gpucnn import functions as F
 from gpucnn import optim
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
 from gpucnn.explain import softmax
-from gpucnn.explain.inputs import Input, Numbers, written
+from gpucnn.explain.inputs import Input, Numbers, check_fit, written
 from gpucnn.explain.lesson import READING, Lesson, shown
 
 INPUTS = {
@@ -293,17 +292,13 @@ def _comparison(old: float, new: float) -> str:
 
 def _check(numbers: Numbers) -> None:
     """`UsageError` if the sizes of the layers do not fit together."""
-    sizes = {
-        "rows of w1": (numbers["w1"].shape[0], "numbers of x", numbers["x"].shape[0]),
-        "numbers of b1": (numbers["b1"].shape[0], "columns of w1", numbers["w1"].shape[1]),
-        "rows of w2": (numbers["w2"].shape[0], "columns of w1", numbers["w1"].shape[1]),
-        "numbers of b2": (numbers["b2"].shape[0], "columns of w2", numbers["w2"].shape[1]),
-    }
-    for what, (size, other, expected) in sizes.items():
-        if size != expected:
-            raise UsageError(
-                f"the {what} are {size}, and the {other} are {expected}",
-                cause="each input of a layer has a row of weights; each output has a column and a "
-                "bias",
-                fix=f"give as many {what} as {other}",
-            )
+    for layer, inputs in (("1", "x number"), ("2", "w1 column")):
+        w, b = numbers[f"w{layer}"], numbers[f"b{layer}"]
+        size = numbers[inputs.split()[0]].shape[-1]
+        check_fit(
+            f"w{layer} row", w.shape[0], inputs, size, "each input of a layer has a row of weights"
+        )
+        check_fit(
+            f"b{layer} number", b.shape[0], f"w{layer} column", w.shape[1],
+            "each output of a layer has a bias and a column of weights",
+        )  # fmt: skip

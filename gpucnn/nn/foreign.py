@@ -61,6 +61,28 @@ NAMES: dict[str, str] = {
     "Rescaling": "scale the array itself: x / 255",
     "Normalization": "scale the array itself: (x - mean) / deviation",
     "functional": "use gpucnn.functions",
+    **{
+        name: f'use gpucnn.functions.{name}, or activation="{name}" of a layer'
+        for name in ("relu", "sigmoid", "softmax", "tanh")
+    },
+    **dict.fromkeys(
+        (
+            "softmax_cross_entropy_with_logits", "softmax_cross_entropy_with_logits_v2",
+            "sparse_softmax_cross_entropy_with_logits",
+        ),
+        "use gpucnn.functions.softmax_cross_entropy(logits, targets), the mean over the batch",
+    ),
+    "sigmoid_cross_entropy_with_logits": "use gpucnn.functions.binary_cross_entropy_with_logits"
+    "(logits, targets)",
+    "leaky_relu": "use gpucnn.functions.leaky_relu, or LeakyReLU()",
+    "log_softmax": "use gpucnn.functions.log_softmax, or LogSoftmax()",
+    "conv2d": "use Conv2d(filters, 3), or gpucnn.functions.conv2d(x, w, b)",
+    "max_pool": "use MaxPool2d(2), or gpucnn.functions.max_pool2d(x, 2)",
+    "max_pool2d": "use MaxPool2d(2), or gpucnn.functions.max_pool2d(x, 2)",
+    "avg_pool": "use AvgPool2d(2), or gpucnn.functions.avg_pool2d(x, 2)",
+    "bias_add": "use x + b; Dense and Conv2d have a bias",
+    "dropout": "use Dropout(rate), whose rate is the share that is dropped: 1 - keep_prob",
+    "l2_loss": "use gpucnn.functions.sum(w * w) / 2, or weight_decay of the optimizer",
     "init": "use gpucnn.nn.initializers",
     "DataParallel": "a network computes on one device: build(..., device=)",
     **dict.fromkeys(

@@ -8,14 +8,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpucnn.plots.extra import require
-from gpucnn.plots.gradient import image_gradient
+from gpucnn.plots.extra import require as require
+from gpucnn.plots.feature_maps import show_feature_maps
+from gpucnn.plots.filters import show_filters
+from gpucnn.plots.gradient import image_gradient, show_image_gradient
 from gpucnn.plots.images import show_image
 
 if TYPE_CHECKING:
     from gpucnn.plots.picture import Picture
 
-__all__ = ["Picture", "image_gradient", "require", "show_image"]
+__all__ = [
+    "Picture",
+    "image_gradient",
+    "show_feature_maps",
+    "show_filters",
+    "show_image",
+    "show_image_gradient",
+]
 
 
 def __getattr__(name: str) -> Any:

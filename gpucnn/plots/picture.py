@@ -6,7 +6,6 @@ This module alone imports Matplotlib at its head, so the others import it inside
 from __future__ import annotations
 
 import io
-from typing import Any
 
 from matplotlib.figure import Figure
 
@@ -36,7 +35,7 @@ class Picture(Figure):
     def _repr_png_(self) -> bytes:
         return self.png()
 
-    def show(self, *_: Any) -> None:
+    def show(self) -> None:  # type: ignore[override]
         """Open the picture in the program of this computer for pictures, or in the notebook.
 
         Raises:

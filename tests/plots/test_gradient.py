@@ -7,7 +7,9 @@ import pytest
 
 from gpucnn import Tensor
 from gpucnn.errors import DataError, DtypeError, ShapeError
-from gpucnn.plots import image_gradient
+from gpucnn.plots import image_gradient, show_image_gradient
+
+pytest.importorskip("matplotlib")
 
 
 def by_hand(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,3 +70,70 @@ def test_what_has_no_gradient():
         image_gradient([[0, np.nan], [0, 1]])
     with pytest.raises(DtypeError, match="image_gradient: a str holds no real numbers"):
         image_gradient("digits")
+
+
+# ---- the picture ---------------------------------------------------------------------------
+
+
+def shown(picture):
+    picture.png()
+    return [axes for axes in picture.axes if axes.get_label() != "<colorbar>"]
+
+
+def bars(picture) -> list[str]:
+    return [axes.get_ylabel() for axes in picture.axes if axes.get_label() == "<colorbar>"]
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (1, 9, 12), (9, 12, 1), (1, 1, 9, 12)])
+def test_the_picture_shows_image_gradient_and_magnitude(rng, shape):
+    image = rng.integers(0, 256, (9, 12), dtype=np.uint8)
+    picture = show_image_gradient(image.reshape(shape))
+    axes = shown(picture)
+    dy, dx = image_gradient(image)
+    expected = (image, dx, dy, np.hypot(dx, dy))
+    for each, array in zip(axes, expected, strict=True):
+        assert np.asarray(each.images[0].get_array()) == pytest.approx(array)
+        assert (each.get_xlabel(), each.get_ylabel()) == ("x (pixels)", "y (pixels)")
+    most = np.hypot(dx, dy).max()
+    limits = [each.images[0].get_clim() for each in axes]
+    assert limits == [(0, 255), (-most, most), (-most, most), (0, most)]
+    assert bars(picture) == ["gray levels", *["gray levels a pixel"] * 3]
+    assert [each.get_title() for each in axes] == [
+        "image", "dx: change to the right", "dy: change downward", "magnitude and direction"
+    ]  # fmt: skip
+
+
+def test_floats_have_no_gray_levels(rng):
+    assert bars(show_image_gradient(rng.random((5, 6)))) == ["value", *["value a pixel"] * 3]
+
+
+def test_colors_have_the_gradient_of_their_mean(rng):
+    image = rng.integers(0, 256, (3, 7, 8), dtype=np.uint8)
+    picture = show_image_gradient(image.transpose(1, 2, 0))
+    axes = shown(picture)
+    assert np.asarray(axes[0].images[0].get_array()) == pytest.approx(
+        image.transpose(1, 2, 0) / 255
+    )
+    _, dx = image_gradient(image.mean(axis=0))
+    assert np.asarray(axes[1].images[0].get_array()) == pytest.approx(dx)
+    assert bars(picture) == ["gray levels a pixel"] * 3
+
+
+def test_arrows_point_to_brighter_pixels():
+    y, x = np.mgrid[0:40, 0:50]
+    (arrows,) = shown(show_image_gradient(2 * x - y))[3].collections
+    assert np.allclose(arrows.U, -2 * arrows.V)
+    assert (arrows.U > 0).all()
+    assert arrows.angles == "xy"
+    assert len(arrows.U) <= 16 * 16
+    flat = show_image_gradient(np.full((4, 5), 7))
+    assert not len(shown(flat)[3].collections[0].U)
+
+
+def test_pictures_of_what_is_no_image():
+    with pytest.raises(ShapeError, match="show_image_gradient: a batch of 2 images"):
+        show_image_gradient(np.zeros((2, 1, 4, 4)))
+    with pytest.raises(ShapeError, match=r"show_image_gradient: \(5,\) is not the shape"):
+        show_image_gradient(np.zeros(5))
+    with pytest.raises(ShapeError, match="at least 2 pixels"):
+        show_image_gradient(np.zeros((1, 5)))

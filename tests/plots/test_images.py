@@ -202,7 +202,8 @@ def test_nothing_is_cut_off(shape):
     box = picture.get_tightbbox()
     width, height = picture.get_size_inches()
     assert min(box.x0, box.y0) >= 0
-    assert (box.x1, box.y1) <= (width, height)
+    assert box.x1 <= width
+    assert box.y1 <= height
 
 
 # ---- Picture -------------------------------------------------------------------------------

@@ -1,0 +1,162 @@
+"""A server on the loopback interface: the page, and lessons with the numbers that it asks for."""
+
+from __future__ import annotations
+
+import errno
+import json
+import sys
+from collections.abc import Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from gpucnn.errors import GpucnnError, UsageError
+from gpucnn.explain import explain, topic_module
+from gpucnn.explain.inputs import read
+from gpucnn.explain.lesson import Lesson
+from gpucnn.explain.page import page, policy
+
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 8000
+_LONGEST_TARGET = 8192  # bytes of path and query; the longest inputs of a lesson take 2,000
+_TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
+
+
+class Server(ThreadingHTTPServer):
+    """Answers `GET /` and `GET /lesson?topic=conv&x=1 2`; `serve_forever` runs it.
+
+    Args:
+        lessons: those of the page.
+        port: None for `USUAL_PORT`, or a free one if another program has that.
+
+    Raises:
+        UsageError: the port cannot be had.
+    """
+
+    daemon_threads = True
+
+    def __init__(self, lessons: Sequence[Lesson], port: int | None = None) -> None:
+        self.page = page(lessons, served=True).encode()
+        try:
+            super().__init__((LOOPBACK, USUAL_PORT if port is None else port), _Handler)
+        except OSError as error:
+            if port is None and error.errno == errno.EADDRINUSE:
+                super().__init__((LOOPBACK, 0), _Handler)
+                return
+            raise UsageError(
+                f"port {USUAL_PORT if port is None else port} cannot be used",
+                cause="another program uses it"
+                if error.errno == errno.EADDRINUSE
+                else error.strerror,
+                fix="give another --port, or 0 for any that is free",
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """The address of the page."""
+        return f"http://{LOOPBACK}:{self.server_address[1]}/"
+
+    def server_bind(self) -> None:
+        """Bind without the look-up of the host's name by `HTTPServer`, which can ask the network."""
+        TCPServer.server_bind(self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Print the traceback of a bug; a browser that has gone away is none."""
+        if not isinstance(sys.exception(), OSError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = 10  # seconds for a client to send its request
+    server: Server
+    server_version = "gpucnn"
+    sys_version = ""
+
+    def parse_request(self) -> bool:
+        """Read the request, and refuse all that the page does not ask for."""
+        if not super().parse_request():
+            return False
+        # Another site's name may be made to lead to this machine (DNS rebinding).
+        if not _is_loopback(self.headers.get("Host", "")):
+            self.send_error(HTTPStatus.FORBIDDEN, "the host is not this machine")
+        elif self.command != "GET":
+            self.send_error(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered")
+        elif len(self.path) > _LONGEST_TARGET:
+            self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG, "the query is too long")
+        else:
+            return True
+        return False
+
+    def do_GET(self) -> None:
+        target = urlsplit(self.path)
+        if target.path == "/":
+            self._answer(HTTPStatus.OK, _HTML, self.server.page)
+        elif target.path == "/lesson":
+            status, found = lesson(target.query)
+            self._answer(status, _JSON, json.dumps(found, allow_nan=False).encode())
+        else:
+            self.send_error(HTTPStatus.NOT_FOUND, "there are only / and /lesson")
+
+    def _answer(self, status: int, kind: str, body: bytes) -> None:
+        self.send_response(status)
+        for name, value in (
+            ("Content-Type", kind),
+            ("Content-Length", str(len(body))),
+            ("Content-Security-Policy", f"{policy()}; frame-ancestors 'none'"),
+            ("X-Content-Type-Options", "nosniff"),
+            ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Referrer-Policy", "no-referrer"),
+            ("Cache-Control", "no-store"),
+        ):
+            self.send_header(name, value)
+        if status == HTTPStatus.METHOD_NOT_ALLOWED:
+            self.send_header("Allow", "GET")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """An error as a line of plain text."""
+        self.close_connection = True
+        self._answer(code, _TEXT, f"{message or HTTPStatus(code).phrase}\n".encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Log nothing: the page shows every error."""
+
+
+def lesson(query: str) -> tuple[HTTPStatus, dict[str, Any]]:
+    """The answer to a query as in "topic=conv&x=1 2; 3 4": the lesson, or the error.
+
+    An input without a number takes its default. An error has the fields of its event, and `input`,
+    the name of the input that is wrong by itself, or None.
+    """
+    given: dict[str, str] = {}
+    try:
+        given = dict(parse_qsl(query, errors="strict", max_num_fields=32))
+        topic = given.pop("topic", "")
+        return HTTPStatus.OK, explain(topic, **given).as_dict()
+    except GpucnnError as error:
+        return HTTPStatus.BAD_REQUEST, {**error.as_dict(), "input": _wrong(topic, given)}
+    except UnicodeDecodeError as error:
+        problem = UsageError("the query is no text", cause=str(error), fix="encode it as UTF-8")
+    except ValueError as error:
+        problem = UsageError("the query cannot be read", cause=str(error), fix="give fewer fields")
+    return HTTPStatus.BAD_REQUEST, {**problem.as_dict(), "input": None}
+
+
+def _wrong(topic: str, given: dict[str, str]) -> str | None:
+    for name, text in given.items():
+        try:
+            read(topic_module(topic).INPUTS, {name: text})
+        except GpucnnError:
+            return name
+    return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return urlsplit(f"//{host}").hostname in {LOOPBACK, "localhost"}
+    except ValueError:
+        return False
