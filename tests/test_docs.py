@@ -188,6 +188,15 @@ def test_command_runs(page: str, line: str, folder: Path) -> None:
     call(words)
 
 
+def test_explain_prints_what_readme_shows() -> None:
+    shown = next(b.text for b in blocks("README.md", "console") if "$ gpucnn explain" in b.text)
+    line, *rest = shown.splitlines()
+    printed = CliRunner().invoke(main, shlex.split(line)[2:]).stdout.splitlines()
+    assert len(rest) > 5
+    for each in rest:
+        assert each == "..." or each in printed
+
+
 def flags(command: click.Command) -> Iterator[str]:
     for parameter in command.params:
         yield from (*parameter.opts, *parameter.secondary_opts)
