@@ -11,7 +11,6 @@ import difflib
 import functools
 import inspect
 import opcode
-import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,24 +18,9 @@ from types import FrameType, ModuleType
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from gpucnn.errors import GpucnnError, SignatureError, UnknownImportError, UnknownNameError
+from gpucnn.printing import short
 
 Called = TypeVar("Called", bound=Callable[..., Any])
-
-
-class _Short(reprlib.Repr):
-    """The form of an argument in an error: of an array its type and shape."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 40
-
-    def repr_instance(self, x: Any, level: int) -> str:
-        if getattr(x, "ndim", 0):
-            return f"{type(x).__name__}{tuple(x.shape)}"
-        return super().repr_instance(x, level)
-
-
-_short = _Short().repr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -265,7 +249,7 @@ def _translations(
             target = next((name for name in names if name in signature.parameters), None)
             if target is None:
                 reason = spellings.instead.get(key, "there is no such thing here")
-                without.append(f"{key}={_short(value)} ({reason})")
+                without.append(f"{key}={short(value)} ({reason})")
             else:
                 ours[target] = spellings.converted.get((theirs, key), lambda v: v)(value)
         if not _binds(signature, (), ours):
@@ -335,6 +319,6 @@ def _written(name: str, signature: inspect.Signature, given: Mapping[str, Any]) 
 
 
 def _spelled(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    parts = [_short(value) for value in args]
-    parts += [f"{key}={_short(value)}" for key, value in kwargs.items()]
+    parts = [short(value) for value in args]
+    parts += [f"{key}={short(value)}" for key, value in kwargs.items()]
     return f"{name}({', '.join(parts)})"
