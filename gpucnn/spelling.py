@@ -31,12 +31,17 @@ class Spellings:
         instead: their parameter -> an explanation, for those without a counterpart.
         signatures: our function -> its counterpart -> the parameters of that, in their order.
         converted: (the counterpart, their parameter) -> function from their value to ours.
+        older: an older name of a parameter -> ours: a call with it is made with ours.
+        defaults: their parameter -> the values that change nothing: a call with one of them is made
+            without it.
     """
 
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     converted: Mapping[tuple[str, str], Callable[[Any], Any]] = field(default_factory=dict)
+    older: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 class _Call(NamedTuple):
@@ -114,6 +119,7 @@ def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any
 def explained(spellings: Spellings) -> Callable[[Called], Called]:
     """A decorator: a call that does not match the signature raises a `SignatureError` with it.
 
+    Before that it is made with our names for older ones, and without defaults that change nothing.
     It is for functions and methods of this library, and for the `__init__` of its classes.
     """
 
@@ -133,7 +139,10 @@ def explained(spellings: Spellings) -> Callable[[Called], Called]:
                 signature = inspect.Signature(parameters)
                 if _binds(signature, given, kwargs):
                     raise  # the error comes from inside
-                raise _explanation(called, signature, given, kwargs, spellings) from None
+            ours = _taken(called.__name__, signature, given, kwargs, spellings)
+            if _binds(signature, given, ours):
+                return function(*args, **ours)
+            raise _explanation(called, signature, given, ours, spellings)
 
         return cast(Called, checked)
 
@@ -157,6 +166,39 @@ def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[
     except TypeError:
         return False
     return True
+
+
+def _taken(
+    name: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    spellings: Spellings,
+) -> dict[str, Any]:
+    """The arguments by name, with our names for older ones, and without defaults."""
+    ours = dict(kwargs)
+    by_position = list(signature.parameters)[: len(args)]
+    for key, value in kwargs.items():
+        target = spellings.older.get(key, key)
+        if key in signature.parameters:
+            continue
+        if target in signature.parameters:
+            if target in kwargs or target in by_position:
+                raise SignatureError(
+                    f"{name} is given {target} and {key}",
+                    cause=f"{key} is the older name of {target}",
+                    fix=f"leave {key} out",
+                )
+            ours[target] = ours.pop(key)
+        elif any(_is_same(value, default) for default in spellings.defaults.get(key, ())):
+            del ours[key]
+    return ours
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    """Whether they are equal, and both or none a flag: 1 == True, but 1 is no flag."""
+    plain = isinstance(value, (str, int, float, type(None)))
+    return plain and isinstance(value, bool) == isinstance(default, bool) and value == default
 
 
 def _explanation(

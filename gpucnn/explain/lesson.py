@@ -27,8 +27,8 @@ READING = (
 
 
 def shown(number: float) -> str:
-    """A number in at most four digits: "2", "-0.5", "0.7311", "1.2e+05"."""
-    return f"{number + 0.0:.4g}" if abs(number) > 1e-12 else "0"
+    """A number in at most four digits: "2", "-0.5", "0.7311", "1.2e+05"; below 1e-15 it is "0"."""
+    return f"{number:.4g}" if abs(number) >= 1e-15 else "0"  # 0.1 * 3 - 0.3 is 5.6e-17
 
 
 def factor(number: float) -> str:
@@ -79,10 +79,10 @@ class Element:
     closing: str = ""
 
     @property
-    def is_one_number(self) -> bool:
-        """Whether a number of another array was taken as it is."""
-        numbers = [term.text for term in self.terms if len(term.cells) == 1]
-        return numbers == [factor(self.value)] and not self.opening + self.closing
+    def source(self) -> Cell | None:
+        """The number of another array that was taken as it is, or None."""
+        cells = [cell for term in self.terms for cell in term.cells]
+        return cells[0] if len(cells) == 1 and self.text == factor(self.value) else None
 
     @property
     def parts(self) -> list[str]:

@@ -91,7 +91,7 @@ INITIALIZERS: dict[str, Initializer] = {
 }
 
 
-def named(value: Any) -> Any:
+def name_of(value: Any) -> Any:
     """The name of an initializer of `INITIALIZERS`; any other value as it is."""
     if not isinstance(value, (Constant, Uniform, Normal, Scaled)):
         return value

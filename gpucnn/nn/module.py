@@ -20,8 +20,6 @@ Buffers and counters are arrays that are attributes themselves.
 from __future__ import annotations
 
 import math
-import reprlib
-import textwrap
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,13 +38,13 @@ from gpucnn.nn.overrides import Overridable, local
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 from gpucnn.nn.summary import SummaryRow, rows, table
-from gpucnn.printing import Printable
+from gpucnn.nn.tree import PrintedAsTree
 from gpucnn.spelling import explain_attribute, explained
 
 Shape = tuple[int, ...]
 
 
-class Module(Overridable, Printable):
+class Module(Overridable, PrintedAsTree):
     """A part of a network. See the head of this file for how to write one.
 
     Args:
@@ -102,22 +100,6 @@ class Module(Overridable, Printable):
     def kind(self) -> str:
         """The name of modules of this type in a `Sequential`, which adds a number."""
         return type(self).__name__.lower()
-
-    @reprlib.recursive_repr()
-    def __repr__(self) -> str:
-        """The layer as a call; of a module with modules in it the tree, each below its name."""
-        call = super().__repr__()
-        parts = [f"({name}): {child!r}" for name, child in self.named_children()]
-        if not parts:
-            return call
-        call = call.removesuffix(")") + ("" if call.endswith("()") else ",")
-        return f"{call}\n{textwrap.indent(chr(10).join(parts), '  ')}\n)"
-
-    def _argument(self, name: str) -> Any:
-        parts = {path.partition(".")[0] for path, _ in self.named_children()}
-        if name == "name" or name in parts:
-            raise KeyError(name)  # the tree shows them
-        return initializers.named(super()._argument(name))
 
     # Methods that a layer defines.
 
