@@ -94,11 +94,11 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
     head = f"{number}. "
     yield Text.assemble(head, (step.rule, style))
     indent = " " * len(head)
+    yield from _wrapped(step.text, indent)
     if step.formula:
         for line in _wrapped(step.formula, indent + "    "):
             line.stylize("italic")
             yield line
-    yield from _wrapped(step.text, indent)
     if step.result is None:
         return
     values = lesson.arrays[step.result]

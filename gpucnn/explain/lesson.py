@@ -18,11 +18,21 @@ Index = tuple[int, ...]
 #: The parts of a lesson in their order; only a training step has the last two.
 PARTS = ("forward", "backward", "update", "forward again")
 
-#: How to read the numbers: the end of an introduction.
+#: Paragraphs of introductions: why a layer has a backward pass, and how to read the numbers.
+TRAINING = (
+    "Training changes the numbers of a network until its results are good. The loss L is one "
+    "number that says how bad a result is: the smaller, the better. For each number, training "
+    "asks: if this number grows by a little, how much does L change? The change of L, divided by "
+    "that little, is the gradient of the number. The gradient of x is written dL/dx, in short dx.",
+    "A network is a chain of layers: each computes with the output of the layer before it. The "
+    "gradients are computed backward, from the loss to the first layer. Each layer receives dy, "
+    "the gradient of its output y. From dy it computes the gradients of its inputs and of its "
+    "weights.",
+)
 DIGITS = "A number is shown with four digits; the library computes with all of them."
 READING = (
-    "How to read the numbers: x[0,1] is the number of x in row 0, column 1, both counted from 0 as "
-    f"in Python. dx is short for dL/dx, the gradient of x. {DIGITS}"
+    "How to read the numbers: x[0,1] is the number of x in row 0, column 1. Rows and columns are "
+    f"counted from 0, as in Python. {DIGITS}"
 )
 
 
@@ -204,18 +214,21 @@ class Lesson:
         elements = () if terms is None else _elements(self.arrays[str(name)].array, terms, form)
         self.steps.append(Step(rule, formula, text, self.part, name, elements))
 
-    def given_gradient(self, dy: NDArray[np.float64]) -> None:
-        """Add the step that says where the gradient dy of an output y comes from."""
+    def given_gradient(
+        self, dy: NDArray[np.float64], about: str = "the gradient of y, dL/dy", of: str = "y"
+    ) -> None:
+        """Add the step that says where the gradient dy of the output `of` comes from."""
         self.step(
             "the gradient that arrives",
             "",
-            "The next layer hands back dy, which is dL/dy: how much the loss L changes if a number "
-            "of y grows by a little, divided by that little. There is no next layer here, so these "
-            "numbers are chosen; the input dy sets them.",
+            "The way back begins with dy, which the next layer would compute: for each number of "
+            "the output, how much the loss changes if that number grows by a little, divided by "
+            "that little. There is no next layer here, so these numbers are chosen; the input dy "
+            "sets them.",
             name="dy",
             array=dy,
-            about="the gradient of y, dL/dy",
-            gradient_of="y",
+            about=about,
+            gradient_of=of,
         )
 
     def number(self, name: str, index: Index = ()) -> Term:

@@ -20,15 +20,17 @@ _INTRODUCTION = (
     "A network that sorts images into classes ends in one number for each class, its score. The "
     "scores are called logits; they may be any numbers. Softmax turns them into probabilities: "
     "numbers from 0 to 1 whose sum is 1. The largest logit gets the largest probability.",
-    "The loss is one number that says how bad the result is; training makes it smaller. The "
-    "cross-entropy loss is -log(p), where p is the probability of the true class, the label. log "
-    "is the natural logarithm: -log(1) is 0, and the closer p comes to 0, the larger is -log(p).",
-    "Training needs the way back: for each logit, how much the loss L changes if the logit grows "
-    "by a little, divided by that little. This is dL/dz, the gradient of z. The chain rule finds "
-    "it: go back from the loss, operation by operation, and multiply the gradient that arrives by "
-    "the local derivative of the operation. If a number went two ways, add what both ways give.",
-    f"How to read the numbers: z[0] is the first number of z; they are counted from 0 as in "
-    f"Python. dz is short for dL/dz. {DIGITS}",
+    "The loss L is one number that says how bad the result is: the smaller, the better. The true "
+    "class of the image is its label, and p is the probability that softmax gives to this class. "
+    "The cross-entropy loss is -log(p). It is 0 for p = 1, and grows as p comes to 0. exp(s) is "
+    "2.718... to the power of s, and log undoes exp: log(exp(s)) is s.",
+    "Training asks for each logit: if it grows by a little, how much does L change? The change of "
+    "L, divided by that little, is the gradient of the logit. The gradient of z is written dL/dz, "
+    "in short dz. The chain rule finds it: go back from the loss, one operation at a time, and "
+    "multiply the gradient that arrives by the local derivative, which is the gradient of this "
+    "operation alone. If a number went two ways, add what comes back on both.",
+    "How to read the numbers: z[0] is the first number of z; they are counted from 0, as in "
+    f"Python. {DIGITS}",
 )
 
 
@@ -71,7 +73,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through log: divide by the number",
-        "dL/dtotal = dL / total",
+        "dtotal = dL / total",
         "L is log(total) minus a shifted logit. The local derivative of log(total) is 1 / total.",
         name="dtotal",
         array=made.total.grad,
@@ -82,7 +84,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a sum: times 1, pass it on",
-        "dL/de[k] = dtotal * 1",
+        "de[k] = dtotal * 1",
         "Each e[k] was added to the total. The local derivative of a sum is 1.",
         name="de",
         array=made.e.grad,
@@ -93,10 +95,11 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through exp: times exp itself; two ways add up",
-        "dL/ds[k] = de[k] * e[k] - dL * t[k]",
-        "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]), "
-        "which is e[k]. The other is the logit of the label alone: L has it with a minus, so it "
-        "gives -1 for the label, and 0 for the other classes. That is minus the one-hot t.",
+        "ds[k] = de[k] * e[k] - dL * t[k]",
+        "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]) "
+        "itself, which is e[k]. The other way is the end of L, minus s[label]: its local "
+        "derivative is -1 for the label, and 0 for the other classes. That is minus t[k], because "
+        "t is the label as one-hot: 1 for the label, and 0 for the other classes.",
         name="ds",
         array=made.s.grad,
         about="the gradient of s",
@@ -109,9 +112,9 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a shift: times 1, pass it on",
-        "dL/dz[k] = ds[k] * 1",
-        "s[k] is z[k] minus the largest logit. The shift changes no probability, so the largest "
-        "logit gets nothing more for being the largest.",
+        "dz[k] = ds[k] * 1",
+        "s[k] is z[k] minus the largest logit. The shift changes neither the probabilities nor the "
+        "loss, so nothing more comes back for the largest logit.",
         name="dz",
         array=z.grad,
         about="the gradient of z, dL/dz",
@@ -121,7 +124,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "all of it at once: probability minus one-hot",
-        "dL/dz[k] = p[k] - t[k]",
+        "dz[k] = p[k] - t[k]",
         "Put the steps together: de[k] * e[k] is e[k] / total, and this is p[k]. So the gradient "
         "of the logits is the probabilities minus the one-hot label. The library's function "
         "softmax_cross_entropy computes it at once; here are its numbers. They say to training: "
@@ -169,8 +172,9 @@ def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
     found.step(
         "shift by the maximum",
         f"{s_}[k] = {z_}[k] - the largest of {z_}",
-        "exp grows so fast that exp(1000) is too large for a computer. So subtract the largest "
-        "logit first: then the largest number is 0. The probabilities stay the same.",
+        "exp grows so fast that exp(1000) is beyond the numbers of a computer. So the largest "
+        "logit is subtracted from each first; then the largest number is 0. The probabilities "
+        "stay the same.",
         name=s_,
         array=s.numpy(),
         about="the shifted logits",
@@ -180,7 +184,7 @@ def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
     found.step(
         "exponential",
         f"{e_}[k] = exp({s_}[k])",
-        "exp makes each number positive, and keeps their order. exp(0) is 1.",
+        "exp makes each number positive, and a larger one stays larger. exp(0) is 1.",
         name=e_,
         array=e.numpy(),
         about="the exponentials",
@@ -211,9 +215,10 @@ def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
     found.step(
         "cross-entropy",
         f"{L_} = -log({p_}[label]) = log({total_}) - {s_}[label]",
-        f"The label is class {label}. The probability is a quotient, and the logarithm of a "
-        "quotient is a difference: log(e / total) = log(e) - log(total), and log(e) is s. This "
-        "form never needs the logarithm of 0.",
+        f"The label is class {label}. Its probability is {e_}[{label}] / {total_}. The logarithm "
+        f"of a quotient is a difference, and log undoes exp, so log({e_}[{label}]) is "
+        f"{s_}[{label}] again. This form never needs the logarithm of 0, even where a probability "
+        "is too small for a computer.",
         name=L_,
         array=loss.numpy(),
         about="the loss",

@@ -25,15 +25,18 @@ INPUTS = {
 }
 _PARAMETERS = ("w1", "b1", "w2", "b2")
 _INTRODUCTION = (
-    "A network is made of layers. This one has two dense layers: each output of a dense layer is a "
-    "weighted sum of its inputs, plus a bias. The sigmoid stands between them. The second layer "
-    "gives the logits, one score for each class, and softmax turns them into probabilities.",
-    "The loss L is one number that says how bad the result is for an example whose true class is "
-    "known, the label. Weights and biases are the parameters: training changes them so that "
-    "the loss gets smaller. A training step does that once, in three parts.",
-    "Forward: compute the loss. Backward: compute for each parameter how much the loss changes if "
-    "the parameter grows by a little, divided by that little. This is its gradient. Update: change "
-    "each parameter a little against its gradient. At the end, forward again shows the new loss.",
+    "This network has two dense layers. A dense layer multiplies each of its inputs by a number, "
+    "a weight, adds the products, and adds a further number, a bias. The sigmoid stands between "
+    "the layers. The second layer gives a score for each class, the logits, and softmax turns "
+    "them into probabilities. Weights and biases are the parameters of the network.",
+    "The true class of an example is known, its label. The loss L is one number that says how bad "
+    "the result is for the label: the smaller, the better. Training changes the parameters so that "
+    "L gets smaller. It repeats one step many times; this is one of them.",
+    "Forward: compute the loss. Backward: ask for each parameter how much L changes if the "
+    "parameter grows by a little. The change of L, divided by that little, is the gradient of the "
+    "parameter; the gradient of w1 is written dL/dw1, in short dw1. Update: change each parameter "
+    "a little against its gradient. Then forward again shows whether L got smaller.",
+    READING,
 )
 
 
@@ -57,7 +60,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "step",
         "A whole training step: forward, backward, update",
-        (*_INTRODUCTION, READING),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
     found.add("x", numbers["x"], "the example, the input of the network")
@@ -100,8 +103,8 @@ def _forward(
     found.step(
         "layer 1: weighted sum",
         f"{a_}[j] = sum over i of x[i] * {w1_}[i,j], plus {b1_}[j]",
-        "Each output of the layer: the inputs times the weights of the output, added, plus the "
-        "bias.",
+        "a[j] is output j of the layer: each input times its weight for this output, added, plus "
+        "the bias.",
         name=a_,
         array=a.numpy(),
         about="the weighted sums of layer 1",
@@ -116,8 +119,8 @@ def _forward(
     found.step(
         "sigmoid",
         f"{h_}[j] = 1 / (1 + exp(-{a_}[j]))",
-        "The sigmoid bends a number into the range from 0 to 1. Without such a bend two layers "
-        "could do no more than one.",
+        "The sigmoid turns any number into one between 0 and 1; exp(-a) is 2.718... to the power "
+        "of -a. Its curve is not straight: without it, two layers could compute no more than one.",
         name=h_,
         array=h.numpy(),
         about="the output of layer 1",
@@ -128,7 +131,8 @@ def _forward(
     found.step(
         "layer 2: weighted sum",
         f"{z_}[k] = sum over j of {h_}[j] * {w2_}[j,k], plus {b2_}[k]",
-        "The second layer computes with the output of the first. It gives a logit for each class.",
+        "The second layer computes with h, the output of the first. It gives a logit for each "
+        "class.",
         name=z_,
         array=z.numpy(),
         about="the logits",
@@ -149,9 +153,9 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     (inputs, hidden), classes = w1.shape, w2.shape[1]
     found.step(
         "softmax and cross-entropy: probability minus one-hot",
-        "dL/dz[k] = p[k] - t[k]",
+        "dz[k] = p[k] - t[k]",
         "The way back begins at the loss. Through cross-entropy and softmax it is one formula: the "
-        "probabilities minus the one-hot label. gpucnn explain softmax shows why.",
+        "probabilities minus t, the label as one-hot. gpucnn explain softmax shows why.",
         name="dz",
         array=before.z.grad,
         about="the gradient of z, dL/dz",
@@ -163,7 +167,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "layer 2, bias: gradient of a sum, pass it on",
-        "dL/db2[k] = dz[k] * 1",
+        "db2[k] = dz[k] * 1",
         "The bias was added: if it grows by a little, z grows by as much.",
         name="db2",
         array=b2.grad,
@@ -174,9 +178,9 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "layer 2, weights: gradient of a product, times the other factor",
-        "dL/dw2[j,k] = h[j] * dz[k]",
-        "A weight was multiplied by h[j]. If the weight grows by a little, z[k] grows h[j] times "
-        "as much.",
+        "dw2[j,k] = h[j] * dz[k]",
+        "The weight w2[j,k] was multiplied by h[j]. If the weight grows by a little, z[k] grows "
+        "by that little times h[j].",
         name="dw2",
         array=w2.grad,
         about="the gradient of w2",
@@ -188,9 +192,9 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "layer 2, input: gradient of a product, the ways add up",
-        "dL/dh[j] = sum over k of dz[k] * w2[j,k]",
-        "h[j] went into every logit, each time with another weight. Each way gives the gradient of "
-        "the logit times the weight. This goes on to layer 1.",
+        "dh[j] = sum over k of dz[k] * w2[j,k]",
+        "h[j] went into every logit, each time with another weight. Each logit gives its gradient "
+        "times the weight, and all are added. So the gradient goes on to layer 1.",
         name="dh",
         array=before.h.grad,
         about="the gradient of h",
@@ -205,7 +209,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     found.step(
         "local derivative of the sigmoid",
         "slope[j] = h[j] * (1 - h[j])",
-        "If a[j] grows by a little, its sigmoid h[j] grows by this many times as much.",
+        "If a[j] grows by a little, its sigmoid h[j] grows by that little times slope[j].",
         name="slope",
         array=slope.grad,
         about="the local derivatives",
@@ -215,7 +219,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "chain rule through the sigmoid: times the local derivative",
-        "dL/da[j] = dh[j] * slope[j]",
+        "da[j] = dh[j] * slope[j]",
         "The gradient that arrives, times the local derivative.",
         name="da",
         array=before.a.grad,
@@ -225,7 +229,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "layer 1, bias: gradient of a sum, pass it on",
-        "dL/db1[j] = da[j] * 1",
+        "db1[j] = da[j] * 1",
         "It is the same as in layer 2.",
         name="db1",
         array=b1.grad,
@@ -236,7 +240,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
     )
     found.step(
         "layer 1, weights: gradient of a product, times the other factor",
-        "dL/dw1[i,j] = x[i] * da[j]",
+        "dw1[i,j] = x[i] * da[j]",
         "The other factor is the input x[i]. x itself is no parameter, so the way back ends here.",
         name="dw1",
         array=w1.grad,
@@ -255,9 +259,9 @@ def _update(found: Lesson, weights: dict[str, Tensor]) -> None:
         found.step(
             "update: against the gradient",
             f"{name}_new = {name} - rate * d{name}",
-            "A positive gradient means that the loss grows with the number: so make the number "
-            "smaller. A negative one: make it larger. The learning rate says by how much. This is "
-            "gradient descent, in the library optim.SGD."
+            "If a gradient is positive, L grows with the parameter, so make the parameter smaller. "
+            "If it is negative, make the parameter larger. The learning rate says how far to go. "
+            "This is gradient descent; the library calls it optim.SGD."
             if name == _PARAMETERS[0]
             else f"It is the same for {INPUTS[name].about}.",
             name=f"{name}_new",
