@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gpucnn.errors import UsageError
+from gpucnn.printing import Printable
 
 #: Keras's events outside of a training.
 _NEVER = tuple(
@@ -15,7 +16,7 @@ _NEVER = tuple(
 )
 
 
-class Callback:
+class Callback(Printable):
     """Base of the callbacks: override what is needed.
 
     Epochs and batches are counted from 0. `logs` holds the loss and the metrics so far by their

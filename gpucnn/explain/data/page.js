@@ -10,7 +10,9 @@
   let shown; // the key of the number whose calculation is shown, or null
   let chosen; // the one that has or had the focus; a number under the mouse is shown before it
   let origin = null; // where the focus goes from the terms with Escape
-  let arrays, reached, calculations, cells; // by name, by name, by key, by key
+  let arrays, reached; // of the lesson, by name: the array, and the step that gives it
+  let calculations, cells; // by key: how a number came about, and where it is shown
+  let edges; // from each array to each result that it goes into
 
   function make(tag, attributes = {}, ...children) {
     const node = document.createElement(tag);
@@ -47,6 +49,27 @@
       for (const element of step.elements)
         calculations.set(key(step.result, element.index), { ...element, array: step.result });
     });
+    edges = found.steps.flatMap((step, n) => (step.result === null ? [] : edgesTo(step, n + 1)));
+  }
+
+  // A gradient that is given, not computed, comes from outside, which is null.
+  function edgesTo({ result, elements }, step) {
+    const back = isGradient(result);
+    const names = elements.flatMap((e) => e.terms.flatMap((t) => t.cells.map(([name]) => name)));
+    if (back && !names.length) names.push(null);
+    return [...new Set(names)]
+      .filter((from) => from === null || card(from) !== card(result))
+      .map((from) => ({ from, to: result, step, back, value: back && from !== null && !isGradient(from) }));
+  }
+
+  // Each array is in the column before its first use, so that lines are short.
+  function columns() {
+    const found = new Map(lesson.arrays.map((array) => [array.name, array.column]));
+    for (const { name } of [...lesson.arrays].reverse()) {
+      const uses = edges.filter((e) => !e.back && card(e.from) === name).map((e) => found.get(e.to));
+      if (uses.length) found.set(name, Math.min(...uses) - 1);
+    }
+    return found;
   }
 
   const isReached = (name) => reached.get(name) <= position;
@@ -60,15 +83,18 @@
 
   function buildStage() {
     cells = new Map();
-    const columns = [];
-    for (const array of lesson.arrays.filter((each) => each.gradient_of === null)) {
+    const places = columns();
+    const boxes = [];
+    const values = lesson.arrays.filter((array) => array.gradient_of === null);
+    const isResult = (array) => reached.get(array.name) > 0;
+    for (const array of [...values.filter(isResult), ...values.filter((each) => !isResult(each))]) {
       const gradients = lesson.arrays.filter((each) => each.gradient_of === array.name);
       const box = make("div", { class: "card" }, ...[array, ...gradients].map(part));
       box.dataset.card = array.name;
-      (columns[array.column] ??= make("div", { class: "column" })).append(box);
+      (boxes[places.get(array.name)] ??= make("div", { class: "column" })).append(box);
     }
     const lines = [svg("lines"), svg("paths")];
-    $("graph").replaceChildren(lines[0], ...columns.filter(Boolean), lines[1]);
+    $("graph").replaceChildren(lines[0], ...boxes.filter(Boolean), lines[1]);
   }
 
   function part(array) {
@@ -93,7 +119,7 @@
   }
 
   function fillStage() {
-    const backward = position > 0 && lesson.steps[position - 1].backward;
+    const backward = lesson.steps.slice(0, position).some((step) => step.backward);
     for (const cell of cells.values()) {
       const name = cell.closest(".part").dataset.array;
       const there = isReached(name);
@@ -118,14 +144,20 @@
     return node;
   }
 
+  // From left to right; where the board is one column, from top to bottom if that does not fit.
   function layOut() {
-    const graph = $("graph");
+    const [graph, stage, board] = [$("graph"), $("stage"), $("board")];
+    const fits = () => graph.scrollWidth <= stage.clientWidth;
     graph.classList.remove("down");
-    const cards = [...graph.querySelectorAll(".card")];
-    for (const box of cards) box.style.marginTop = "";
-    const down = graph.scrollWidth > $("stage").clientWidth;
-    graph.classList.toggle("down", down);
-    if (!down) centerCards(graph);
+    board.classList.remove("wide");
+    for (const box of graph.querySelectorAll(".card")) box.style.marginTop = "";
+    if (!fits()) {
+      board.classList.add("wide");
+      graph.classList.toggle("down", !fits() && getComputedStyle(board).gridTemplateAreas === "none");
+    }
+    if (!graph.classList.contains("down")) centerCards(graph);
+    const now = graph.querySelector(".part.now");
+    if (now) stage.scrollLeft = rectangle(now).x - stage.clientWidth / 2;
     drawLines();
     drawPaths();
   }
@@ -136,7 +168,7 @@
     for (const column of graph.querySelectorAll(".column")) {
       let bottom = 0;
       const boxes = [...column.children].map((box) => {
-        const sources = [...edges().values()].filter((e) => !e.back && e.to === box.dataset.card);
+        const sources = edges.filter((e) => !e.back && e.to === box.dataset.card);
         const heights = sources.map((e) => middles.get(card(e.from))).filter((y) => y !== undefined);
         const middle = heights.reduce((sum, y) => sum + y, 0) / heights.length;
         return { box, top: heights.length ? middle - box.offsetHeight / 2 : 0 };
@@ -148,24 +180,6 @@
         middles.set(box.dataset.card, bottom - box.offsetHeight / 2);
       }
     }
-  }
-
-  // From each array to each result that it goes into; a gradient that is given comes from outside.
-  function edges() {
-    const found = new Map();
-    lesson.steps.forEach((step, n) => {
-      const names = step.elements.flatMap((e) => e.terms.flatMap((t) => t.cells.map(([name]) => name)));
-      if (step.result && isGradient(step.result) && !names.length)
-        found.set(step.result, { from: null, to: step.result, step: n + 1, back: true });
-      for (const from of new Set(names))
-        if (card(from) !== card(step.result)) {
-          const back = isGradient(step.result);
-          found.set(`${from} ${step.result}`, {
-            from, to: step.result, step: n + 1, back, value: back && !isGradient(from),
-          });
-        }
-    });
-    return found;
   }
 
   function rectangle(node) {
@@ -209,7 +223,7 @@
   function drawLines() {
     const down = $("graph").classList.contains("down");
     const drawn = [];
-    for (const edge of edges().values()) {
+    for (const edge of edges) {
       const now = edge.step === position;
       if (edge.back && edge.step > position) continue;
       if (edge.value && !now) continue; // a value is lent to a gradient's step only
@@ -314,7 +328,7 @@
     });
     rove(list, "button", 1);
     box.append(result, list);
-    if (!found.uses) box.append(make("p", { class: "total" }, `${found.closing}= ${found.shown}`));
+    if (!found.uses) box.append(make("p", { class: "total" }, `${found.closing} = ${found.shown}`.trim()));
     drawPaths();
     if (cell === document.activeElement || document.activeElement.dataset.of === of) say(spoken(of, found));
   }
@@ -557,10 +571,10 @@
   $("form").addEventListener("change", (event) => ask(event.target.name));
   $("form").addEventListener("submit", (event) => event.preventDefault());
   let width = 0;
-  new ResizeObserver(([stage]) => {
-    if (stage.contentRect.width !== width) layOut(); // its height changes with the layout itself
-    width = stage.contentRect.width;
-  }).observe($("stage"));
+  new ResizeObserver(([board]) => {
+    if (board.contentRect.width !== width) layOut(); // its height changes with the layout itself
+    width = board.contentRect.width;
+  }).observe($("board"));
 
   $("lens-hint").textContent =
     "Point at a number, tap it, or go to it with Tab and the arrows: its window, its terms and " +
