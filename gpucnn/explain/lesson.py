@@ -89,10 +89,10 @@ class Element:
     closing: str = ""
 
     @property
-    def source(self) -> Cell | None:
-        """The number of another array that was taken as it is, or None."""
+    def is_one_number(self) -> bool:
+        """Whether a number of another array was taken as it is: that of the only cell."""
         cells = [cell for term in self.terms for cell in term.cells]
-        return cells[0] if len(cells) == 1 and self.text == factor(self.value) else None
+        return len(cells) == 1 and self.text == factor(self.value)
 
     @property
     def parts(self) -> list[str]:
@@ -300,6 +300,7 @@ def _element(element: Element) -> dict[str, Any]:
         "opening": element.opening,
         "joiner": element.joiner,
         "closing": element.closing,
+        "is_one_number": element.is_one_number,
         "terms": [
             {
                 "text": term.text,
