@@ -5,12 +5,15 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.explain.inputs import Input, Numbers, counted, written
 from gpucnn.explain.lesson import DIGITS, Lesson
+
+Array = NDArray[np.float64]
 
 INPUTS = {
     "z": Input("2.0 1.0 0.1", "the logits, one a class", axes=1),
@@ -41,7 +44,7 @@ class Forward(NamedTuple):
     e: Tensor
     total: Tensor
     p: Tensor
-    L: Tensor
+    losses: Tensor
 
 
 def lesson(numbers: Numbers) -> Lesson:
@@ -54,11 +57,11 @@ def lesson(numbers: Numbers) -> Lesson:
         written(INPUTS, numbers),
     )
     found.add("z", numbers["z"], "the logits, one a class")
-    label = add_label(found, numbers, z.size)
-    made = forward(found, z, label)
-    made.L.backward()
+    t = add_one_hot(found, numbers["label"], z.size)
+    made = forward(found, z, t, "L")
+    made.losses.backward()
     fused = Tensor(numbers["z"].copy(), requires_grad=True)
-    F.softmax_cross_entropy(fused, label).backward()
+    F.softmax_cross_entropy(fused, t).backward()
 
     each = range(z.size)
     found.part = "backward"
@@ -67,7 +70,7 @@ def lesson(numbers: Numbers) -> Lesson:
         "dL/dL = 1",
         "The way back begins at the loss. If L grows by a little, L grows by just as much.",
         name="dL",
-        array=made.L.grad,
+        array=made.losses.grad,
         about="the gradient of L by L",
         gradient_of="L",
     )
@@ -139,90 +142,101 @@ def lesson(numbers: Numbers) -> Lesson:
     return found
 
 
-def add_label(found: Lesson, numbers: Numbers, classes: int) -> int:
-    """Add the one-hot label as t, and return the class; raises `UsageError`."""
-    label = int(numbers["label"])
-    if label >= classes:
+def add_one_hot(found: Lesson, labels: Array, classes: int) -> Array:
+    """Add the labels as one-hot rows t, and return these; raises `UsageError`."""
+    if labels.max() >= classes:
         raise UsageError(
-            f"the input label is {label}, and there are {counted(classes, 'logit')}",
+            f"the input label is {labels.max():g}, and there are {counted(classes, 'logit')}",
             cause="each class has a logit, and the classes are counted from 0",
             fix=f"give label=0, or another class below {classes}",
         )
-    found.add("t", np.eye(classes)[label], f"the label as one-hot: 1 for class {label}, else 0")
-    return label
+    t: Array = np.eye(classes)[labels.astype(int)]
+    found.add("t", t, "the label as one-hot: 1 for the true class, else 0")
+    return t
 
 
-def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
-    """Add the steps from the logits z (K,) to the loss.
+def forward(found: Lesson, z: Tensor, t: Array, loss: str, new: str = "") -> Forward:
+    """Add the steps from the logits z, (K,) or (N, K), to the loss of each example.
 
     Args:
-        new: the end of the names of the arrays.
+        t: the one-hot labels, of the shape of z.
+        loss: the name of the losses.
+        new: the end of the names of all arrays but t.
     """
-    each = range(z.size)
-    largest = int(np.argmax(z.numpy()))
-    s = z - float(z.numpy()[largest])
+    rows = list(np.ndindex(z.shape[:-1]))  # [()] for the logits of one example
+    logits = list(np.ndindex(z.shape))
+    largest = {row: int(np.argmax(z.numpy()[row])) for row in rows}
+    s = z - z.numpy().max(axis=-1, keepdims=True)
     e = F.exp(s)
-    total = e.sum()
-    p = e / total
-    loss = F.log(total) - s[label]
-    made = Forward(s, e, total, p, loss)
+    total = e.sum(axis=-1)
+    p = e / total.reshape(*total.shape, 1)
+    losses = F.log(total) - (s * t).sum(axis=-1)
+    made = Forward(s, e, total, p, losses)
     for tensor in made:
         tensor.retain_grad()
-    z_, s_, e_, total_, p_, L_ = (name + new for name in ("z", "s", "e", "total", "p", "L"))
+    z_, s_, e_, total_, p_, loss_ = (name + new for name in ("z", "s", "e", "total", "p", loss))
+    n, k, label = ("[n]", "[n,k]", "[n,label]") if z.ndim > 1 else ("", "[k]", "[label]")
+    each = " of its example" if z.ndim > 1 else ""
     found.step(
         "shift by the maximum",
-        f"{s_}[k] = {z_}[k] - the largest of {z_}",
+        f"{s_}{k} = {z_}{k} - the largest logit{each}",
         "exp grows so fast that exp(1000) is beyond the numbers of a computer. So the largest "
-        "logit is subtracted from each first; then the largest number is 0. The probabilities "
-        "stay the same.",
+        f"logit{each} is subtracted from each first; then the largest number is 0. The "
+        "probabilities stay the same.",
         name=s_,
         array=s.numpy(),
         about="the shifted logits",
-        terms={(k,): [found.product((z_, (k,))), found.product((z_, (largest,)))] for k in each},
+        terms={
+            at: [found.product((z_, at)), found.product((z_, (*at[:-1], largest[at[:-1]])))]
+            for at in logits
+        },
         joiner=" - ",
     )
     found.step(
         "exponential",
-        f"{e_}[k] = exp({s_}[k])",
+        f"{e_}{k} = exp({s_}{k})",
         "exp makes each number positive, and a larger one stays larger. exp(0) is 1.",
         name=e_,
         array=e.numpy(),
         about="the exponentials",
-        terms={(k,): [found.number(s_, (k,))] for k in each},
+        terms={at: [found.number(s_, at)] for at in logits},
         opening="exp(",
         closing=")",
     )
     found.step(
         "sum",
-        f"{total_} = sum over k of {e_}[k]",
-        "Add the exponentials.",
+        f"{total_}{n} = sum over k of {e_}{k}",
+        f"Add the exponentials{each and ' of each example'}.",
         name=total_,
         array=total.numpy(),
         about="their sum",
-        terms={(): [found.product((e_, (k,))) for k in each]},
+        terms={row: [found.product((e_, (*row, i))) for i in range(z.shape[-1])] for row in rows},
     )
     found.step(
         "divide by the sum",
-        f"{p_}[k] = {e_}[k] / {total_}",
-        "Each exponential, divided by the sum of all, is a probability. Together they are 1.",
+        f"{p_}{k} = {e_}{k} / {total_}{n}",
+        f"Each exponential, divided by the sum{each}, is a probability. The probabilities"
+        f"{each and ' of an example'} add up to 1.",
         name=p_,
         array=p.numpy(),
         about="the probabilities",
-        terms={(k,): [found.product((e_, (k,))), found.product((total_, ()))] for k in each},
+        terms={at: [found.product((e_, at)), found.product((total_, at[:-1]))] for at in logits},
         joiner=" / ",
     )
-    logarithm = found.number(total_)
     found.step(
         "cross-entropy",
-        f"{L_} = -log({p_}[label]) = log({total_}) - {s_}[label]",
-        f"The label is class {label}. Its probability is {e_}[{label}] / {total_}. The logarithm "
-        f"of a quotient is a difference, and log undoes exp, so log({e_}[{label}]) is "
-        f"{s_}[{label}] again. This form never needs the logarithm of 0, even where a probability "
-        "is too small for a computer.",
-        name=L_,
-        array=loss.numpy(),
-        about="the loss",
-        terms={(): [logarithm, found.product((s_, (label,)))]},
+        f"{loss_}{n} = -log({p_}{label}) = log({total_}{n}) - {s_}{label}",
+        f"The probability of the true class is {e_}{label} / {total_}{n}. The logarithm of a "
+        f"quotient is a difference, and log undoes exp, so log({e_}{label}) is {s_}{label} again. "
+        "This form never needs the logarithm of 0, even where a probability is too small for a "
+        "computer.",
+        name=loss_,
+        array=losses.numpy(),
+        about="the loss" + (each and " of each example"),
+        terms={
+            row: [found.number(total_, row), found.product((s_, (*row, int(np.argmax(t[row])))))]
+            for row in rows
+        },
         opening="log(",
         joiner=") - ",
     )
