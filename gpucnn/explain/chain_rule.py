@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, written
-from gpucnn.explain.lesson import DIGITS, Lesson
+from gpucnn.explain.introduction import DIGITS
+from gpucnn.explain.lesson import Lesson
 
 INPUTS = {
     "x": Input("-2", "the first number"),

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
-from gpucnn.explain.lesson import READING, TRAINING, Index, Lesson, Term
+from gpucnn.explain.introduction import READING, TRAINING
+from gpucnn.explain.lesson import Index, Lesson, Term
 from gpucnn.explain.windows import size_text, windows
 
 INPUTS = {

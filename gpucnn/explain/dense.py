@@ -7,7 +7,8 @@ import numpy as np
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, check_fit, gradient, written
-from gpucnn.explain.lesson import READING, TRAINING, Lesson
+from gpucnn.explain.introduction import READING, TRAINING
+from gpucnn.explain.lesson import Lesson
 
 INPUTS = {
     "x": Input("1 2 -1; 0 1 3", "the batch, an example a row", axes=2),

@@ -18,23 +18,6 @@ Index = tuple[int, ...]
 #: The parts of a lesson in their order; only a training step has the last two.
 PARTS = ("forward", "backward", "update", "forward again")
 
-#: Paragraphs of introductions: why a layer has a backward pass, and how to read the numbers.
-TRAINING = (
-    "Training changes the numbers of a network until its results are good. The loss L is one "
-    "number that says how bad a result is: the smaller, the better. For each number, training "
-    "asks: if this number grows by a little, how much does L change? The change of L, divided by "
-    "that little, is the gradient of the number. The gradient of x is written dL/dx, in short dx.",
-    "A network is a chain of layers: each computes with the output of the layer before it. The "
-    "gradients are computed backward, from the loss to the first layer. Each layer receives dy, "
-    "the gradient of its output y. From dy it computes the gradients of its inputs and of its "
-    "weights.",
-)
-DIGITS = "A number is shown with four digits; the library computes with all of them."
-READING = (
-    "How to read the numbers: x[0,1] is the number of x in row 0, column 1. Rows and columns are "
-    f"counted from 0, as in Python. {DIGITS}"
-)
-
 
 def shown(number: float) -> str:
     """A number in at most four digits: "2", "-0.5", "0.7311", "1.2e+05"; below 1e-15 it is "0"."""

@@ -11,7 +11,8 @@ from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.explain.inputs import Input, Numbers, counted, written
-from gpucnn.explain.lesson import DIGITS, Lesson
+from gpucnn.explain.introduction import DIGITS
+from gpucnn.explain.lesson import Lesson
 
 Array = NDArray[np.float64]
 

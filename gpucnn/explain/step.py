@@ -12,7 +12,8 @@ from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.explain import softmax
 from gpucnn.explain.inputs import Input, Numbers, check_fit, written
-from gpucnn.explain.lesson import READING, Lesson, shown
+from gpucnn.explain.introduction import READING
+from gpucnn.explain.lesson import Lesson, shown
 
 INPUTS = {
     "x": Input("1 2; 2 -1", "the batch, an example a row", axes=2),
@@ -302,13 +303,14 @@ def _comparison(old: float, new: float) -> str:
     change = f"The loss was {shown(old)} and is now {shown(new)}: "
     if new < old:
         return (
-            f"{change}it is smaller, so the network got better on these examples. Training repeats "
-            "this step with other examples."
+            f"{change}it is smaller by {shown(old - new)}, so the network got better on these "
+            "examples. Training repeats this step with other examples."
         )
     if new > old:
         return (
-            f"{change}it is larger, so the step made the network worse. A gradient holds only near "
-            "the numbers that it was computed for: this step went too far. Try a smaller rate."
+            f"{change}it is larger by {shown(new - old)}, so the step made the network worse. A "
+            "gradient holds only near the numbers that it was computed for, and this step went too "
+            "far. Try a smaller rate."
         )
     return f"{change}it did not change. Either the rate or every gradient is 0, or nearly so."
 
