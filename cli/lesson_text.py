@@ -94,11 +94,11 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
     head = f"{number}. "
     yield Text.assemble(head, (step.rule, style))
     indent = " " * len(head)
+    yield from _wrapped(step.text, indent)
     if step.formula:
         for line in _wrapped(step.formula, indent + "    "):
             line.stylize("italic")
             yield line
-    yield from _wrapped(step.text, indent)
     if step.result is None:
         return
     values = lesson.arrays[step.result]
@@ -110,8 +110,10 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
 
 def _element(name: str, element: Element, indent: str) -> Iterator[Text]:
     """The calculation of one number, broken between terms where it is too long for a line."""
-    source = element.source
-    parts = [_place(source.array, source.index)] if source else element.parts
+    parts = element.parts
+    if element.is_one_number:
+        (cell,) = element.terms[0].cells
+        parts = [_place(cell.array, cell.index)]
     if "".join(parts) != shown(element.value):
         parts.append(f" = {shown(element.value)}")
     line = f"{indent}{_place(name, element.index)} = "

@@ -188,8 +188,9 @@ def test_command_runs(page: str, line: str, folder: Path) -> None:
     call(words)
 
 
-def test_explain_prints_what_readme_shows() -> None:
-    shown = next(b.text for b in blocks("README.md", "console") if "$ gpucnn explain" in b.text)
+@pytest.mark.parametrize("page", ["README.md", "docs/explain.md"])
+def test_explain_prints_what_a_page_shows(page: str) -> None:
+    shown = next(b.text for b in blocks(page, "console") if "$ gpucnn explain" in b.text)
     line, *rest = shown.splitlines()
     printed = CliRunner().invoke(main, shlex.split(line)[2:]).stdout.splitlines()
     assert len(rest) > 5

@@ -182,7 +182,9 @@ def test_it_listens_on_the_loopback_interface_only(server: Server) -> None:
 
 
 def test_a_port_in_use(server: Server) -> None:
-    with pytest.raises(UsageError, match=f"port {server.server_address[1]} cannot be used") as raised:
+    with pytest.raises(
+        UsageError, match=f"port {server.server_address[1]} cannot be used"
+    ) as raised:
         Server([explain("conv")], server.server_address[1])
     assert raised.value.cause == "another program uses it"
     assert "--port" in (raised.value.fix or "")
