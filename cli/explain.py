@@ -13,7 +13,7 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.errors import UsageError
-from gpucnn.explain import TOPICS, Lesson, explain, topic_module
+from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
 from gpucnn.explain.server import USUAL_PORT, Server
 from gpucnn.training.files import write_atomic
@@ -76,7 +76,7 @@ def command(
             _serve(Server(lessons, given, port), open_, console)
         return
     if topic is None:
-        console.result("\n\n".join(map(_listing, TOPICS)))
+        console.result(lesson_text.listing())
         for name, about in TOPICS.items():
             console.event({"event": "topic", "topic": name, "about": about})
         return
@@ -109,11 +109,3 @@ def _name_and_numbers(text: str) -> tuple[str, str]:
             f"--input {text[:60]!r} has no name", fix='give NAME=NUMBERS, as in x="1 2; 3 4"'
         )
     return name.strip(), numbers
-
-
-def _listing(topic: str) -> str:
-    """A topic, and the inputs that it takes with their defaults."""
-    lines = [f"{topic}: {TOPICS[topic]}"]
-    for name, known in topic_module(topic).INPUTS.items():
-        lines.append(f"  --input {name}={known.default!r}  {known.about}")
-    return "\n".join(lines)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from rich.console import Console as Terminal
 from rich.text import Text
 
+from gpucnn.explain import TOPICS, topic_module
+from gpucnn.explain.inputs import Input
 from gpucnn.explain.lesson import PARTS, Element, Index, Lesson, Step, Values, shown
 
 WIDTH = 80
@@ -15,12 +17,52 @@ _STYLES = dict(zip(PARTS, ("bold cyan", "bold yellow", "bold green", "bold cyan"
 
 
 def text(lesson: Lesson) -> str:
-    """The whole lesson, for stdout: Rich looks there, and at NO_COLOR and FORCE_COLOR."""
+    """The whole lesson."""
+    return _printed(_lines(lesson))
+
+
+def listing() -> str:
+    """The topics and their inputs, and what to type next."""
+    return _printed(_listing())
+
+
+def _printed(lines: Iterable[Text]) -> str:
+    """The text of lines for stdout: Rich looks there, and at NO_COLOR and FORCE_COLOR."""
     terminal = Terminal(width=WIDTH, highlight=False, markup=False, emoji=False)
     with terminal.capture() as captured:
-        for line in _lines(lesson):
+        for line in lines:
             terminal.print(line, soft_wrap=True)
     return captured.get().rstrip()
+
+
+def _listing() -> Iterator[Text]:
+    width = max(map(len, TOPICS)) + 2
+    yield Text("Topics, from the first to read to the last:")
+    for topic, about in TOPICS.items():
+        yield Text.assemble("  ", (topic.ljust(width), "bold"), about)
+    yield Text()
+    for what, example in (
+        ("Begin", "gpucnn explain chain-rule"),
+        ("Your numbers", 'gpucnn explain conv --input w="1 0; 0 1" --input stride=1'),
+        ("In a browser", "gpucnn explain conv --serve --open"),
+    ):
+        yield Text.assemble("  ", what.ljust(width + 1), (example, "bold"))
+    yield Text()
+    yield Text("Inputs and their defaults; a semicolon ends a row, and dy may be left out:")
+    for topic in TOPICS:
+        yield Text()
+        yield Text(topic, "bold")
+        inputs = topic_module(topic).INPUTS
+        texts = {name: _input_text(name, known) for name, known in inputs.items()}
+        column = max(map(len, texts.values())) + 2
+        for name, known in inputs.items():
+            yield Text(f"  {texts[name].ljust(column)}{known.about}")
+
+
+def _input_text(name: str, known: Input) -> str:
+    """An input with its default as a shell reads it; without a default its name alone."""
+    value = f'"{known.default}"' if " " in known.default else known.default
+    return f"{name}={value}" if value else name
 
 
 def _lines(lesson: Lesson) -> Iterator[Text]:
@@ -41,6 +83,10 @@ def _lines(lesson: Lesson) -> Iterator[Text]:
             yield Text(part.upper(), _STYLES[part])
         yield Text()
         yield from _step(lesson, number, step)
+    yield Text()
+    name, known = next(iter(topic_module(lesson.topic).INPUTS.items()))
+    yield Text("For other numbers type, for example:")
+    yield Text(f"  gpucnn explain {lesson.topic} --input {_input_text(name, known)}", "bold")
 
 
 def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
@@ -48,11 +94,11 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
     head = f"{number}. "
     yield Text.assemble(head, (step.rule, style))
     indent = " " * len(head)
+    yield from _wrapped(step.text, indent)
     if step.formula:
         for line in _wrapped(step.formula, indent + "    "):
             line.stylize("italic")
             yield line
-    yield from _wrapped(step.text, indent)
     if step.result is None:
         return
     values = lesson.arrays[step.result]

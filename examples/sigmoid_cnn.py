@@ -1,9 +1,13 @@
 # %% [markdown]
 # # Backpropagation through a small CNN, by hand
 #
-# The network: convolution, sigmoid, fully connected layer, sigmoid. The error is
-# E = (y' - O)² / 2, with the output y' and the target O. We compute each factor of dE/dW and
-# dE/df by the chain rule in NumPy, and compare with the gradients of the library.
+# The network: convolution, sigmoid, fully connected layer, sigmoid. With the output y'
+# and the target O, the error is
+#
+# E = (y' - O)² / 2
+#
+# We compute each factor of dE/dW and dE/df by the chain rule in NumPy, and compare with
+# the gradients of the library.
 
 # %%
 import numpy as np
@@ -18,8 +22,8 @@ W = random.normal(0, 0.5, (16, 1))  # the weights of the fully connected layer
 O = 1.0  # the target
 
 
-def sigmoid(a):
-    return 1 / (1 + np.exp(-a))
+def sigmoid(z):
+    return 1 / (1 + np.exp(-z))
 
 
 def convolve(image, filter):
@@ -33,63 +37,72 @@ def convolve(image, filter):
 
 # %%
 C = convolve(X, f)  # (4, 4)
-S = sigmoid(C)
-h = S.reshape(1, 16)  # flattened for the fully connected layer
-a = h @ W  # (1, 1)
-y = sigmoid(a)
+S = sigmoid(C)  # (4, 4)
+z = S.reshape(1, 16) @ W  # (1, 1): the fully connected layer takes a row of 16 numbers
+y = sigmoid(z)  # (1, 1), the output y'
 E = (y - O) ** 2 / 2
 print(f"y' = {y.item():.6f}, E = {E.item():.6f}")
 
 # %% [markdown]
 # ## Backward: the fully connected layer
 #
-# dE/dW = dE/dy' · dy'/da · da/dW
+# dE/dW = dE/dy' · dy'/dz · dz/dW
 
 # %%
 dE_dy = y - O
-dy_da = y * (1 - y)  # the derivative of the sigmoid
-dE_da = dE_dy * dy_da
-dE_dW = h.T @ dE_da  # da/dW is h
-print(f"dE/dy' = {dE_dy.item():.6f}, dy'/da = {dy_da.item():.6f}")
+dy_dz = y * (1 - y)  # the derivative of the sigmoid
+dE_dz = dE_dy * dy_dz
+dz_dW = S.reshape(16, 1)
+dE_dW = dz_dW * dE_dz
+print(f"dE/dy' = {dE_dy.item():.6f}, dy'/dz = {dy_dz.item():.6f}")
 
 # %% [markdown]
 # ## Backward: the convolution
 #
-# dE/df = dE/da · da/dS · dS/dC · dC/df. The product of the first three factors is called delta.
-# The last factor makes a convolution of it: the image is the input, and delta is the filter.
+# dE/df = dE/dz · dz/dS · dS/dC · dC/df
+#
+# The product of the first three factors is called delta. With the last factor, dE/df is
+# a convolution: delta moves over the image as a filter.
 
 # %%
-dE_dS = (dE_da @ W.T).reshape(4, 4)  # da/dS is W
+dz_dS = W.reshape(4, 4)
 dS_dC = S * (1 - S)
-delta = dE_dS * dS_dC  # dE/dC
+delta = dE_dz * dz_dS * dS_dC  # (4, 4), dE/dC
 dE_df = convolve(X, delta)  # (3, 3)
 
 # %% [markdown]
-# The gradient of the image is a convolution, too. It is a full one: delta gets a border of 2 zeros,
-# and the filter is flipped in both directions.
+# The gradient of the image is a convolution, too: the flipped filter moves over delta.
+# It is a full convolution: delta first gets a border of 2 zeros.
 
 # %%
 dE_dX = convolve(np.pad(delta, 2), f[::-1, ::-1])  # (6, 6)
 
 # %% [markdown]
 # ## The same by the library
+#
+# `retain_grad` lets a computed tensor keep its gradient, as the inputs X, f and W do.
 
 # %%
-tensors = {
-    "X": Tensor(X[None, None], requires_grad=True, name="X"),
-    "f": Tensor(f[None, None], requires_grad=True, name="f"),
-    "W": Tensor(W, requires_grad=True, name="W"),
+t = {
+    "X": Tensor(X[None, None], requires_grad=True),  # (N, C, H, W)
+    "f": Tensor(f[None, None], requires_grad=True),
+    "W": Tensor(W, requires_grad=True),
 }
-maps = F.sigmoid(F.conv2d(tensors["X"], tensors["f"]))
-output = F.sigmoid(F.flatten(maps) @ tensors["W"])
-error = F.mean_squared_error(output, np.array([[O]]), half=True)
+t["C"] = F.conv2d(t["X"], t["f"])
+t["S"] = F.sigmoid(t["C"])
+t["z"] = F.flatten(t["S"]) @ t["W"]
+t["y'"] = F.sigmoid(t["z"])
+for name in ("C", "S", "z", "y'"):
+    t[name].retain_grad()
+error = F.mean_squared_error(t["y'"], [[O]], half=True)
 error.backward()
 
+# %%
+by_hand = {"y'": dE_dy, "z": dE_dz, "W": dE_dW, "S": dE_dz * dz_dS, "C": delta}
+by_hand |= {"f": dE_df, "X": dE_dX}
 assert abs(error.item() - E.item()) < 1e-10, "E is wrong"
-for name, by_hand in {"X": dE_dX, "f": dE_df, "W": dE_dW}.items():
-    gradient = tensors[name].grad.reshape(by_hand.shape)
-    difference = np.abs(gradient - by_hand).max()
-    print(f"dE/d{name} {by_hand.shape}: largest difference {difference:.1e}")
-    assert gradient.dtype == np.float64, "computed in float64"
+for name, expected in by_hand.items():
+    assert t[name].grad.dtype == np.float64, "it is computed in float64"
+    difference = np.abs(t[name].grad.reshape(expected.shape) - expected).max()
+    print(f"dE/d{name:2} {expected.shape!s:7}: largest difference {difference:.1e}")
     assert difference < 1e-10, f"dE/d{name} is wrong"
-print("dE/df by hand:\n", dE_df.round(6))

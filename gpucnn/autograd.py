@@ -20,6 +20,7 @@ from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
 from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
+from gpucnn.printing import Printable
 from gpucnn.recording import is_grad_enabled as is_grad_enabled
 from gpucnn.recording import no_grad as no_grad
 from gpucnn.spelling import Spellings, explain_names, explained
@@ -167,7 +168,7 @@ class Tensor(ArrayMethods):
 Operand = Tensor | Array | float
 
 
-class Function:
+class Function(Printable):
     """One differentiable operation, one instance a call.
 
     A subclass defines `forward`, from arrays to an array, and below it `backward`, from the
@@ -206,6 +207,9 @@ class Function:
     def label(self) -> str:
         """The name shown to users."""
         return type(self).__name__
+
+    def _argument(self, name: str) -> Any:
+        return {**vars(self).get("options", {}), **vars(self)}[name]
 
     def __call__(self, *inputs: Operand) -> Tensor:
         tensors = as_tensors(inputs)

@@ -162,7 +162,7 @@ def _megabytes(number: int) -> str:
 
 
 class MissingExtraError(GpucnnError, ImportError):
-    """An optional package is not installed; ``fix`` is the line to type."""
+    """An optional package or program is not installed; ``fix`` is the line to type."""
 
     kind = "missing-extra"
 

@@ -97,7 +97,6 @@ _GROUPS: dict[str, dict[str, str]] = {
         "save": "use model.save of gpucnn.keras, or state_dict() of a Module",
         "load": "use gpucnn.keras.load_model, or load_state_dict of a Module",
         "contrib": "use gpucnn.keras, or gpucnn.nn",
-        "examples": "use gpucnn.data.load, or gpucnn.keras.datasets",
     },
 }  # fmt: skip
 

@@ -32,8 +32,8 @@ _FORMATS = (".dot", ".svg", ".png", ".pdf")
 
 _HEAD = """digraph {
   graph [rankdir=%s, ranksep=0.3, bgcolor=white, ordering=in];
-  node [fontname="Helvetica", fontsize=12];
-  edge [fontname="Courier", fontsize=10, arrowsize=0.7];
+  node [fontname="Helvetica,Arial,sans-serif", fontsize=12];
+  edge [fontname="Courier,monospace", fontsize=10, arrowsize=0.7];
 """
 _VALUE, _GRADIENT = "#1b5e20", "#b71c1c"  # legible on white
 
@@ -113,7 +113,7 @@ class Graph:
         return f"{arrow} [label={_label(label)}];"
 
     def to_svg(self) -> str:
-        """The picture as the text of an SVG file.
+        """The picture as the text of an SVG file, which shrinks to the width of its page.
 
         Raises:
             MissingExtraError: Graphviz or its Python package is not installed.
@@ -143,7 +143,7 @@ class Graph:
         except OSError as error:
             raise StorageError(
                 f"{path} cannot be written",
-                cause=str(error),
+                cause=error.strerror,
                 fix="give a path in a folder that exists and may be written to",
             ) from error
 
@@ -257,7 +257,7 @@ def _text(what: str, array: np.ndarray) -> str:
     if not array.ndim:
         return f"{what} {array:.6g}" if array.dtype.kind == "f" else f"{what} {array}"
     if array.size and (max(array.shape) > _SMALL or array.size > _SMALL**2):
-        return f"{what} {array.min():.3g} to {array.max():.3g}"
+        return f"{what} {float(array.min()):.4g} to {float(array.max()):.4g}"
     return f"{what} " + np.array2string(
         array, precision=4, max_line_width=50, prefix=f"{what} ", threshold=_SMALL**2
     )
@@ -280,7 +280,7 @@ def _label(lines: Sequence[tuple[str, str | None]]) -> str:
     """Lines with their colors as a label in DOT, in its HTML-like form."""
     parts = []
     for text, color in lines:
-        # Graphviz drops leading spaces, and puts the name of the node in place of \\N: a space of
+        # Graphviz drops leading spaces, and puts the name of the node in place of \N: a space of
         # no width parts the two characters.
         text = html.escape(_printable(text)).replace(" ", "&#160;").replace("\\", "\\&#8203;")
         parts.append(f'<font color="{color}">{text}</font>' if color else text)
@@ -296,7 +296,9 @@ def _render(dot: str, kind: str) -> bytes:
             fix='pip install "gpucnn[graph]"',
         ) from error
     try:
-        return graphviz.Source(dot).pipe(format=kind)
+        picture: bytes = graphviz.Source(dot).pipe(format=kind)
+        # A wide picture shrinks to the width of its page or notebook.
+        return picture.replace(b"<svg ", b'<svg style="max-width: 100%; height: auto" ', 1)
     except graphviz.ExecutableNotFound as error:
         raise MissingExtraError(
             "pictures of graphs need the program dot of Graphviz, which is not installed",

@@ -17,6 +17,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError, choose
 from gpucnn.nn.state import copy_in, copy_out
 from gpucnn.parameters import Parameters, check_number, clip_grad_norm, named
+from gpucnn.printing import Printable
 from gpucnn.recording import count_change
 from gpucnn.spelling import Spellings, explain_attribute, explain_names, explained
 
@@ -55,7 +56,7 @@ _FOREIGN_ATTRIBUTES = {
 }
 
 
-class Optimizer:
+class Optimizer(Printable):
     """Base of the optimizers. A subclass names its `slots` and defines `update`.
 
     Args:
@@ -123,6 +124,11 @@ class Optimizer:
 
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _FOREIGN_ATTRIBUTES)
+
+    def _argument(self, name: str) -> Any:
+        if name == "parameters":
+            raise KeyError(name)  # they may fill pages
+        return self.lr if name == "learning_rate" else super()._argument(name)
 
     def update(self, path: str, parameter: Tensor) -> None:
         """Change one parameter, which has a gradient, and its slots."""

@@ -1,7 +1,8 @@
-"""Errors for names and calls of other libraries: they show the equivalent in this library.
+"""Names and calls of other libraries: errors show the equivalent in this library.
 
 Nothing here runs unless Python does not find a name, or refuses a call. The call is then read as a
-call of another library, and its arguments are translated by name.
+call of another library, and its arguments are translated by name. A call whose arguments only have
+older names, or values that change nothing, is made.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import difflib
 import functools
 import inspect
 import opcode
-import reprlib
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -18,24 +18,9 @@ from types import FrameType, ModuleType
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
 
 from gpucnn.errors import GpucnnError, SignatureError, UnknownImportError, UnknownNameError
+from gpucnn.printing import short
 
 Called = TypeVar("Called", bound=Callable[..., Any])
-
-
-class _Short(reprlib.Repr):
-    """The form of an argument in an error: of an array its type and shape."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.maxstring = self.maxother = 40
-
-    def repr_instance(self, x: Any, level: int) -> str:
-        if getattr(x, "ndim", 0):
-            return f"{type(x).__name__}{tuple(x.shape)}"
-        return super().repr_instance(x, level)
-
-
-_short = _Short().repr
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +32,17 @@ class Spellings:
         instead: their parameter -> an explanation, for those without a counterpart.
         signatures: our function -> its counterpart -> the parameters of that, in their order.
         converted: (the counterpart, their parameter) -> function from their value to ours.
+        older: an older name of a parameter -> ours: a call with it is made with ours.
+        defaults: their parameter -> the values that change nothing: a call with one of them is made
+            without it.
     """
 
     renamed: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     instead: Mapping[str, str] = field(default_factory=dict)
     signatures: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     converted: Mapping[tuple[str, str], Callable[[Any], Any]] = field(default_factory=dict)
+    older: Mapping[str, str] = field(default_factory=dict)
+    defaults: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
 
 class _Call(NamedTuple):
@@ -130,6 +120,7 @@ def explain_attribute(owner: object, name: str, table: Mapping[str, str]) -> Any
 def explained(spellings: Spellings) -> Callable[[Called], Called]:
     """A decorator: a call that does not match the signature raises a `SignatureError` with it.
 
+    Before that it is made with our names for older ones, and without defaults that change nothing.
     It is for functions and methods of this library, and for the `__init__` of its classes.
     """
 
@@ -149,7 +140,10 @@ def explained(spellings: Spellings) -> Callable[[Called], Called]:
                 signature = inspect.Signature(parameters)
                 if _binds(signature, given, kwargs):
                     raise  # the error comes from inside
-                raise _explanation(called, signature, given, kwargs, spellings) from None
+            ours = _taken(called.__name__, signature, given, kwargs, spellings)
+            if _binds(signature, given, ours):
+                return function(*args, **ours)
+            raise _explanation(called, signature, given, ours, spellings)
 
         return cast(Called, checked)
 
@@ -173,6 +167,39 @@ def _binds(signature: inspect.Signature, args: tuple[Any, ...], kwargs: Mapping[
     except TypeError:
         return False
     return True
+
+
+def _taken(
+    name: str,
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    spellings: Spellings,
+) -> dict[str, Any]:
+    """The arguments by name, with our names for older ones, and without defaults."""
+    ours = dict(kwargs)
+    by_position = list(signature.parameters)[: len(args)]
+    for key, value in kwargs.items():
+        target = spellings.older.get(key, key)
+        if key in signature.parameters:
+            continue
+        if target in signature.parameters:
+            if target in kwargs or target in by_position:
+                raise SignatureError(
+                    f"{name} is given {target} and {key}",
+                    cause=f"{key} is the older name of {target}",
+                    fix=f"leave {key} out",
+                )
+            ours[target] = ours.pop(key)
+        elif any(_is_same(value, default) for default in spellings.defaults.get(key, ())):
+            del ours[key]
+    return ours
+
+
+def _is_same(value: Any, default: Any) -> bool:
+    """Whether they are equal, and both or none a flag: 1 == True, but 1 is no flag."""
+    plain = isinstance(value, (str, int, float, type(None)))
+    return plain and isinstance(value, bool) == isinstance(default, bool) and value == default
 
 
 def _explanation(
@@ -222,7 +249,7 @@ def _translations(
             target = next((name for name in names if name in signature.parameters), None)
             if target is None:
                 reason = spellings.instead.get(key, "there is no such thing here")
-                without.append(f"{key}={_short(value)} ({reason})")
+                without.append(f"{key}={short(value)} ({reason})")
             else:
                 ours[target] = spellings.converted.get((theirs, key), lambda v: v)(value)
         if not _binds(signature, (), ours):
@@ -292,6 +319,6 @@ def _written(name: str, signature: inspect.Signature, given: Mapping[str, Any]) 
 
 
 def _spelled(name: str, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> str:
-    parts = [_short(value) for value in args]
-    parts += [f"{key}={_short(value)}" for key, value in kwargs.items()]
+    parts = [short(value) for value in args]
+    parts += [f"{key}={short(value)}" for key, value in kwargs.items()]
     return f"{name}({', '.join(parts)})"

@@ -35,7 +35,7 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 }
-NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|torch)\b", re.MULTILINE)
+NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|tensorflow|torch)\b", re.MULTILINE)
 
 
 class Block(NamedTuple):
@@ -186,6 +186,16 @@ def test_command_runs(page: str, line: str, folder: Path) -> None:
         if block.title:
             (folder / block.title).write_text(block.text)
     call(words)
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/explain.md"])
+def test_explain_prints_what_a_page_shows(page: str) -> None:
+    shown = next(b.text for b in blocks(page, "console") if "$ gpucnn explain" in b.text)
+    line, *rest = shown.splitlines()
+    printed = CliRunner().invoke(main, shlex.split(line)[2:]).stdout.splitlines()
+    assert len(rest) > 5
+    for each in rest:
+        assert each == "..." or each in printed
 
 
 def flags(command: click.Command) -> Iterator[str]:

@@ -24,15 +24,23 @@ FOUND = {path.stem: path.read_text() for path in sorted(EXAMPLES.glob("*.py"))}
 FAULTS = {
     "activations": ("y * (1 - y)", "y * (1 + y)"),
     "chain_rule": ("f = q * z", "f = q * z * 1.001"),
+    "conv_by_hand": ("(W - F_ + 2 * P) // S + 1", "(W - F_ + P) // S + 1"),
     "dead_relu": ("nn.LeakyReLU(0.1)", "nn.ReLU()"),
+    "feed_forward": ("learning_rate=1e-3", "learning_rate=1e-6"),
     "graph_basics": ("d = b + 5", "d = b + 6"),
     "graph_trig": ("w4 = F.sin(w2)", "w4 = F.sin(w1)"),
+    "image_as_array": ("digit[0] // 2", "digit[0]"),
     "initialisation": ('"too large": 3.0', '"too large": 0.5'),
+    "keras_style_mlp": ("Dense(512, ", "Dense(511, "),
     "learning_rate": ('"too large": 0.54', '"too large": 0.49'),
+    "lenet_mnist": ('"digits": (137, 20)', '"digits": (137, 1)'),
     "linear_by_hand": ("X.numpy() @ dE_dZ.T", "X.numpy() @ dE_dZ.T * 1.001"),
     "linear_regression": ("steps = 1000", "steps = 100"),
     "neuron": ("w = Tensor([1.0, 2.0])", "w = Tensor([1.0, 2.001])"),
+    "sigmoid_cnn": ("dS_dC = S * (1 - S)", "dS_dC = S * (1 + S)"),
     "softmax_and_cross_entropy": ("S = np.array([0.1, 0.5, 0.4])", "S = np.array([0.1, 0.4, 0.5])"),
+    "softmax_regression": ("learning_rate = 0.5", "learning_rate = 0.0005"),
+    "why_convolution": ("(layer.kernel_size[0] - 1) * jump", "layer.kernel_size[0] * jump"),
 }
 
 WITH_GRAPHS = [name for name, text in FOUND.items() if "graph.save(" in text]

@@ -132,7 +132,8 @@ def test_a_tensor_with_two_uses_is_one_node_with_its_whole_gradient(leaf):
         ),
         (np.ones((0, 5)), np.float64, ("value []",)),
         (np.ones((4, 2, 3)), np.float64, ("value 1 to 1",)),
-        (np.arange(20).reshape(4, 5) / 7, np.float32, ("value 0 to 2.71",)),
+        ([0, 1, 2, 3, np.nan], np.float32, ("value nan to nan",)),
+        (np.arange(20).reshape(4, 5) / 7, np.float32, ("value 0 to 2.714",)),
     ],
 )
 def test_values_of_small_tensors_are_numbers_of_others_the_range(leaf, values, dtype, text):
@@ -287,6 +288,7 @@ def test_a_notebook_displays_the_picture(graph):
     assert bundle["text/plain"] == repr(graph)
     tree = ElementTree.fromstring(bundle["image/svg+xml"])
     assert tree.tag.endswith("svg")
+    assert "max-width: 100%" in tree.attrib["style"]  # so that a notebook cuts nothing off
     background = next(e for e in tree.iter() if e.tag.endswith("polygon"))
     assert background.get("fill") == "white"
 

@@ -117,7 +117,7 @@ def test_every_dependency_is_used_and_every_import_declared():
 
 
 def test_the_extras_are_the_promised_ones():
-    assert {"cuda12", "cuda13", "image", "plot", "test", "dev"} <= set(
+    assert {"cuda12", "cuda13", "graph", "image", "plot", "test", "dev"} <= set(
         PROJECT["project"]["optional-dependencies"]
     )
 

@@ -225,6 +225,65 @@ def test_a_call_that_fits_is_as_without():
     assert inspect.getdoc(Layer.__init__) == "Build it."
 
 
+class Older:
+    """With a method that has older names, and defaults that change nothing."""
+
+    @explained(
+        Spellings(
+            older={"nb": "count", "deep": "depth"},
+            defaults={"scale": (1, None), "flag": (True,), "mode": ("auto",)},
+            instead={"scale": "it is 1"},
+        )
+    )
+    def make(self, count, size=2, *, extra=0):
+        if count == "wrong":
+            raise TypeError("from inside")
+        return count, size, extra
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "found"),
+    [
+        ((), {"nb": 3}, (3, 2, 0)),
+        ((), {"size": 4, "nb": 3, "extra": 5}, (3, 4, 5)),
+        ((3,), {"scale": 1}, (3, 2, 0)),
+        ((3,), {"scale": 1.0, "flag": True, "mode": "auto"}, (3, 2, 0)),
+        ((3, 4), {"scale": None, "extra": 1}, (3, 4, 1)),
+    ],
+)
+def test_an_older_name_and_a_default_are_taken(args, kwargs, found):
+    given = dict(kwargs)
+    assert Older().make(*args, **given) == found
+    assert given == kwargs
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "words"),
+    [
+        ((3,), {"nb": 3}, "make is given count and nb"),
+        ((), {"nb": 3, "count": 3}, "leave nb out"),
+        ((3,), {"scale": 2}, "there is no scale: it is 1"),
+        ((3,), {"scale": True}, "there is no scale"),
+        ((3,), {"scale": np.ones(1)}, "there is no scale"),
+        ((3,), {"flag": 1}, "there is no flag"),
+        ((3,), {"mode": None}, "there is no mode"),
+        ((3,), {"deep": 1}, "there is no deep"),
+        ((), {"scale": 1}, "count is missing"),
+    ],
+)
+def test_other_values_and_both_names_are_an_error(args, kwargs, words):
+    with pytest.raises(SignatureError) as caught:
+        Older().make(*args, **kwargs)
+    assert words in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+def test_an_error_from_inside_of_a_call_with_an_older_name_is_the_one_that_is_seen():
+    with pytest.raises(TypeError, match="from inside") as caught:
+        Older().make(nb="wrong")
+    assert not isinstance(caught.value, UsageError)
+
+
 # --- attributes of other libraries ----------------------------------------------------------------
 
 

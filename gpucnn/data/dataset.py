@@ -14,6 +14,7 @@ from gpucnn import random
 from gpucnn.data.labels import listing
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError, expect
+from gpucnn.spelling import explain_attribute
 
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
@@ -157,7 +158,14 @@ class Dataset:
         return index if self.places is None else int(self.places[index])
 
 
-@dataclass(frozen=True, eq=False)
+# Names of `Dataset` that a user may look for in `Splits`.
+_OF_A_PART = {
+    name: f"write .train.{name}, or .test.{name}: train and test are data sets"
+    for name in ("images", "labels", "show", "subset")
+}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Splits:
     """A data set split for training; `validation` and `test` are None if there is no such part.
 
@@ -171,6 +179,17 @@ class Splits:
     reading: Reading = field(default_factory=Reading)
     text: str = ""
     notes: Sequence[str] = ()
+
+    if not TYPE_CHECKING:  # type checkers would then accept every name
+
+        def __getattr__(self, name: str) -> Any:
+            return explain_attribute(self, name, _OF_A_PART)
+
+    def __repr__(self) -> str:
+        """A line for each part."""
+        parts = ("train", "validation", "test")
+        lines = [f"  {part}={getattr(self, part)!r}," for part in parts]
+        return "\n".join(["Splits(", *lines, ")"])
 
     @property
     def name(self) -> str:

@@ -13,6 +13,7 @@ from gpucnn.backend import Backend
 from gpucnn.data.augment import Augment
 from gpucnn.data.dataset import Dataset, require_finite
 from gpucnn.errors import UsageError, expect
+from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
 
 Batch = tuple[Any, ...]
@@ -26,7 +27,7 @@ _SPELLED = Spellings(
 )
 
 
-class Loader:
+class Loader(Printable):
     """The batches of a data set, epoch by epoch, as a function of (seed, epoch, index).
 
     Each `for images, labels in loader` yields the batches of the next epoch: first those of

@@ -34,9 +34,9 @@ def explain(topic: str, **inputs: Any) -> Lesson:
             those of a topic are the `INPUTS` of its module.
 
     Raises:
-        UsageError: the topic or an input is not known, or shapes do not fit.
-        DataError: an input has no finite numbers.
-        ShapeError: the inputs do not fit together.
+        UsageError: the topic or an input is not known, or has a wrong size or a number out of its
+            limits, or inputs do not fit together.
+        DataError: an input is no array of finite numbers.
     """
     module = topic_module(topic)
     found: Lesson = module.lesson(read(module.INPUTS, inputs))

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, written
-from gpucnn.explain.lesson import DIGITS, Lesson
+from gpucnn.explain.introduction import DIGITS
+from gpucnn.explain.lesson import Lesson
 
 INPUTS = {
-    "x": Input("-2", "the first number of the sum"),
-    "y": Input("5", "the second number of the sum"),
+    "x": Input("-2", "the first number"),
+    "y": Input("5", "the second number"),
     "z": Input("-4", "the factor"),
 }
 _INTRODUCTION = (
-    "Training a network means to change its numbers so that its result gets better. For each "
-    "number it needs an answer: if this number grows by a little, how much does the result "
-    "change? The change of the result, divided by the small change of the number, is the "
-    "derivative, or gradient, of the result by that number. df/dx is written for the gradient of "
-    "f by x.",
-    "A network is a long chain of small operations. The gradient of one small operation is easy: "
-    "this is its local derivative. The chain rule puts them together: begin at the result and go "
-    "back; at each operation, multiply the gradient that arrives by the local derivative. Here "
-    "the chain has two operations: q = x + y, then f = q * z.",
+    "Training changes the numbers of a network until its result is good. For each number it asks: "
+    "if this number grows by a little, how much does the result change? The change of the result, "
+    "divided by that little, is the gradient of the number, also called its derivative. The "
+    "gradient of x is written df/dx if f is the result, in short dx.",
+    "A network is a long chain of small operations. The gradient of one operation alone is easy; "
+    "it is called the local derivative. The chain rule puts them together: begin at the result "
+    "and go back; at each operation, multiply the gradient that arrives by the local derivative. "
+    "Here the chain has two operations: q = x + y, then f = q * z.",
+    DIGITS,
 )
 
 
@@ -35,7 +36,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "chain-rule",
         "The chain rule: f = (x + y) * z",
-        (*_INTRODUCTION, DIGITS),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
     for name, known in INPUTS.items():
@@ -43,7 +44,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found.step(
         "sum",
         "q = x + y",
-        "The first operation adds. Its result gets a name, because the way back needs it.",
+        "The first operation adds x and y. Its result is called q.",
         name="q",
         array=q.numpy(),
         about="the sum",
@@ -52,7 +53,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found.step(
         "product",
         "f = q * z",
-        "The second operation multiplies. f is the result.",
+        "The second operation multiplies q by z. This is the result, f.",
         name="f",
         array=f.numpy(),
         about="the result",
@@ -61,7 +62,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found.part = "backward"
     found.step(
         "the gradient of the result by itself is 1",
-        "df/df = 1",
+        "df = df/df = 1",
         "The way back begins at the result. If f grows by a little, f grows by just as much.",
         name="df",
         array=f.grad,
@@ -70,9 +71,9 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a product: times the other factor",
-        "df/dq = df/df * z",
-        "If q grows by a little, q * z grows by z times as much: the local derivative by q is the "
-        "other factor, z. The gradient that arrives is multiplied by it.",
+        "dq = df/dq = df/df * z",
+        "If q grows by a little, q * z grows by that little times z: the local derivative by q is "
+        "the other factor, z. The gradient that arrives is multiplied by it.",
         name="dq",
         array=q.grad,
         about="the gradient of f by q, df/dq",
@@ -81,8 +82,8 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a product: times the other factor",
-        "df/dz = df/df * q",
-        "It is the same for z: its other factor is q.",
+        "dz = df/dz = df/df * q",
+        "It is the same for z. Its other factor is q.",
         name="dz",
         array=z.grad,
         about="the gradient of f by z, df/dz",
@@ -94,13 +95,13 @@ def lesson(numbers: Numbers) -> Lesson:
             "x",
             x,
             "If x grows by a little, x + y grows by just as much: the local derivative of a sum is "
-            "1. The gradient that arrives is the one of q. Multiplied by 1 it passes on unchanged.",
+            "1. The gradient that arrives is that of q. Multiplied by 1, it passes on unchanged.",
         ),
         ("y", y, "It is the same for y."),
     ):
         found.step(
             "chain rule through a sum: times 1, pass it on",
-            f"df/d{name} = df/dq * 1",
+            f"d{name} = df/d{name} = df/dq * 1",
             text,
             name=f"d{name}",
             array=tensor.grad,

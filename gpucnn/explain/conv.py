@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
-from gpucnn.explain.lesson import READING, Index, Lesson, Term
+from gpucnn.explain.introduction import READING, TRAINING
+from gpucnn.explain.lesson import Index, Lesson, Term
 from gpucnn.explain.windows import size_text, windows
 
 INPUTS = {
@@ -19,14 +20,13 @@ INPUTS = {
     "padding": Input("0", "the padding", whole=True, least=0, most=6),
 }
 _INTRODUCTION = (
-    "An image is a grid of numbers, one a pixel. A filter is a smaller grid, whose numbers are the "
-    "weights that a network learns. The filter is laid on a corner of the image: each weight is "
-    "multiplied by the pixel under it, the products are added, and a bias is added to the sum. "
-    "That is one pixel of the output. The filter then moves on, and the next pixel is computed "
-    "with the same weights.",
-    "Training needs the way back. The rest of the network tells how much the loss L would change "
-    "if a pixel of the output changed: this is dL/dy, the gradient of y. The convolution passes it "
-    "on to everything that it computed with: to the bias, the weights and the pixels.",
+    "An image is a grid of numbers, one for each pixel. A filter is a smaller grid; its numbers "
+    "are called weights. A convolution lays the filter on a corner of the image, multiplies each "
+    "weight by the pixel under it, and adds the products. A further number, the bias, is added to "
+    "the sum. This gives one pixel of the output. Then the filter moves on, and the same weights "
+    "give the next pixel. So a filter finds the same pattern everywhere in the image.",
+    *TRAINING,
+    READING,
 )
 
 
@@ -57,7 +57,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "conv",
         "A convolution, forward and backward",
-        (*_INTRODUCTION, READING),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
     found.add("x", numbers["x"], f"the image, {H} x {W} pixels")
@@ -65,12 +65,13 @@ def lesson(numbers: Numbers) -> Lesson:
     found.add("b", numbers["b"], "the bias, added to every output")
     found.step(
         "size of the output",
-        "OH = (H + 2*P - KH) / S + 1",
-        f"The filter fits on {OH} places from top to bottom: {size_text(H, KH, stride, padding)}, "
-        f"rounded down. From left to right it fits on {OW}: {size_text(W, KW, stride, padding)}. "
-        f"H is the height of the image, KH the height of the filter, and OH the height of the "
-        f"output, in pixels. S is the stride, the pixels from one place to the next: {stride}. "
-        f"P is the padding, the rows and columns of zeros around the image: {padding}."
+        "OH = (H + 2*P - KH) / S + 1, rounded down",
+        "First count the places of the filter. H is the height of the image, KH the height of the "
+        "filter and OH the height of the output, in pixels. S is the stride: the filter moves by "
+        f"so many pixels, here {stride}. P is the padding: so many rows and columns of zeros are "
+        f"put around the image, here {padding}. From top to bottom there are {OH} places, "
+        f"{size_text(H, KH, stride, padding)}. From left to right there are {OW}, "
+        f"{size_text(W, KW, stride, padding)}."
         + (" A weight over the padding meets a zero, and is left out below." if padding else ""),
     )
     bias = found.product(("b", ()))
@@ -79,8 +80,9 @@ def lesson(numbers: Numbers) -> Lesson:
         sums.setdefault(out, []).append(term)
     found.step(
         "weighted sum of a window",
-        "y[i,j] = sum over a, b of x[i*S - P + a, j*S - P + b] * w[a,b], plus b",
-        "Each output pixel: the pixels under the filter times its weights, added, plus the bias.",
+        "y[i,j] = sum over u, v of x[i*S - P + u, j*S - P + v] * w[u,v], plus b",
+        "y[i,j] is the output pixel in row i, column j. To compute it, multiply each weight w[u,v] "
+        "by the pixel under it, add the products, and add the bias.",
         name="y",
         array=y.numpy(),
         about=f"the output, {OH} x {OW} pixels",
@@ -90,9 +92,9 @@ def lesson(numbers: Numbers) -> Lesson:
     found.given_gradient(dy)
     found.step(
         "gradient of a sum: pass it on",
-        "dL/db = sum over i, j of dy[i,j]",
-        "The bias was added to every output. A little more bias adds as much to each, so their "
-        "gradients add up.",
+        "db = sum over i, j of dy[i,j]",
+        "The bias was added to every output pixel. If it grows by a little, each output pixel "
+        "grows by as much. So the gradients of all output pixels are added.",
         name="db",
         array=b.grad,
         about="the gradient of b, dL/db",
@@ -107,10 +109,11 @@ def lesson(numbers: Numbers) -> Lesson:
         by_pixel.setdefault(pixel, []).append(term)
     found.step(
         "gradient of a product: times the other factor",
-        "dL/dw[a,b] = sum over i, j of dy[i,j] * x[i*S - P + a, j*S - P + b]",
-        "A weight met one pixel for each output. If it grows, that output grows by the pixel's "
-        "value: each path gives the output's gradient times that pixel, and the paths add up. "
-        "This is a convolution of the image with dy.",
+        "dw[u,v] = sum over i, j of dy[i,j] * x[i*S - P + u, j*S - P + v]",
+        "The weight w[u,v] met one pixel for each output pixel. If the weight grows by a little, "
+        "the output pixel grows by that little times the pixel it met. So each output pixel "
+        "gives its gradient times the pixel, and all of them are added."
+        + (" This is again a convolution: dy is laid on the image." if stride == 1 else ""),
         name="dw",
         array=w.grad,
         about="the gradient of w, dL/dw",
@@ -119,11 +122,12 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "gradient of a product: times the other factor",
-        "dL/dx[r,c] = sum of dy[i,j] * w[a,b] over all i, j, a, b with r = i*S - P + a, "
-        "c = j*S - P + b",
-        "A pixel lay under the filter for one or more outputs, each time under another weight. "
-        "Each of these paths gives the output's gradient times that weight, and the paths add up. "
-        "With a stride of 1 this is a convolution of dy with the filter turned by 180 degrees.",
+        "dx[r,c] = sum of dy[i,j] * w[u,v], r = i*S - P + u, c = j*S - P + v",
+        "The pixel x[r,c] lay under the filter for one or more output pixels, each time under "
+        "another weight. If the pixel grows by a little, such an output pixel grows by that little "
+        "times the weight. So each gives its gradient times the weight, and all of them are added."
+        + (" This is a convolution of dy with the filter turned by 180 degrees." * (stride == 1))
+        + " If another layer stands before this one, dx is what it receives as its dy.",
         name="dx",
         array=x.grad,
         about="the gradient of x, dL/dx",

@@ -7,7 +7,8 @@ import numpy as np
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, check_fit, gradient, written
-from gpucnn.explain.lesson import READING, Lesson
+from gpucnn.explain.introduction import READING, TRAINING
+from gpucnn.explain.lesson import Lesson
 
 INPUTS = {
     "x": Input("1 2 -1; 0 1 3", "the batch, an example a row", axes=2),
@@ -16,14 +17,13 @@ INPUTS = {
     "dy": Input("", "the gradient of y", axes=2),
 }
 _INTRODUCTION = (
-    "A dense layer computes numbers from numbers: each output is a weighted sum of all inputs. A "
-    "weight says how much an input counts for an output. A bias is added to the sum. Weights and "
-    "biases are the parameters of the layer: training changes them.",
-    "A batch is a number of examples that are computed together. Here each row of x is an example, "
-    "each column of w belongs to an output, and each row of y is the output for an example.",
-    "Training needs the way back. The loss L is one number that says how bad the result of the "
-    "network is. The rest of the network tells how much L would change if a number of y changed: "
-    "this is dL/dy, the gradient of y. The layer computes from it the gradients of b, w and x.",
+    "A dense layer computes each of its outputs from all of its inputs. Each input is multiplied "
+    "by a number of its own, its weight, and the products are added. A weight says how much an "
+    "input counts for an output. A further number, the bias of the output, is added to the sum.",
+    "Some examples are computed together: they are a batch. Each row of x is an example, each "
+    "column of w has the weights of an output, and each row of y is the output for an example.",
+    *TRAINING,
+    READING,
 )
 
 
@@ -39,7 +39,7 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "dense",
         "A dense layer, forward and backward",
-        (*_INTRODUCTION, READING),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
     found.add("x", numbers["x"], f"the batch: {N} examples of {inputs} numbers")
@@ -48,8 +48,9 @@ def lesson(numbers: Numbers) -> Lesson:
     found.step(
         "weighted sum of the inputs",
         "y[n,o] = sum over i of x[n,i] * w[i,o], plus b[o]",
-        "Each output of an example: its inputs times the weights of the output, added, plus the "
-        "bias. In Python it is y = x @ w + b, a product of matrices.",
+        "y[n,o] is output o of example n. To compute it, multiply each input of the example by its "
+        "weight for this output, add the products, and add the bias. With arrays of NumPy this is "
+        "y = x @ w + b.",
         name="y",
         array=y.numpy(),
         about=f"the output: {outputs} numbers for each example",
@@ -65,9 +66,9 @@ def lesson(numbers: Numbers) -> Lesson:
     found.given_gradient(dy)
     found.step(
         "gradient of a sum: pass it on",
-        "dL/db[o] = sum over n of dy[n,o]",
-        "The bias of an output was added for each example. A little more bias adds as much to "
-        "each, so their gradients add up.",
+        "db[o] = sum over n of dy[n,o]",
+        "The bias of an output was added for each example. If it grows by a little, the output of "
+        "each example grows by as much. So the gradients of all examples are added.",
         name="db",
         array=b.grad,
         about="the gradient of b, dL/db",
@@ -76,10 +77,10 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "gradient of a product: times the other factor",
-        "dL/dw[i,o] = sum over n of x[n,i] * dy[n,o]",
-        "A weight met one number of each example. If the weight grows, the output of the example "
-        "grows by that number times as much: each example gives that number times the gradient of "
-        "its output, and the examples add up. In Python it is dw = x.T @ dy.",
+        "dw[i,o] = sum over n of x[n,i] * dy[n,o]",
+        "The weight w[i,o] met input i of each example. If the weight grows by a little, output o "
+        "of the example grows by that little times the input. So each example gives its input "
+        "times the gradient of its output, and all examples are added: dw = x.T @ dy.",
         name="dw",
         array=w.grad,
         about="the gradient of w, dL/dw",
@@ -91,11 +92,11 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "gradient of a product: times the other factor",
-        "dL/dx[n,i] = sum over o of dy[n,o] * w[i,o]",
-        "An input went into every output of its example, each time with another weight. Each of "
-        "these paths gives the gradient of the output times the weight, and the paths add up. In "
-        "Python it is dx = dy @ w.T. If a layer stands before this one, dx is what it gets as its "
-        "dy: so the gradient goes back through the whole network.",
+        "dx[n,i] = sum over o of dy[n,o] * w[i,o]",
+        "The input x[n,i] went into every output of its example, each time with another weight. If "
+        "the input grows by a little, such an output grows by that little times the weight. So "
+        "each output gives its gradient times the weight, and all outputs are added: "
+        "dx = dy @ w.T. If another layer stands before this one, dx is what it receives as its dy.",
         name="dx",
         array=x.grad,
         about="the gradient of x, dL/dx",

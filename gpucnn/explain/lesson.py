@@ -18,17 +18,10 @@ Index = tuple[int, ...]
 #: The parts of a lesson in their order; only a training step has the last two.
 PARTS = ("forward", "backward", "update", "forward again")
 
-#: How to read the numbers: the end of an introduction.
-DIGITS = "A number is shown with four digits; the library computes with all of them."
-READING = (
-    "How to read the numbers: x[0,1] is the number of x in row 0, column 1, both counted from 0 as "
-    f"in Python. dx is short for dL/dx, the gradient of x. {DIGITS}"
-)
-
 
 def shown(number: float) -> str:
-    """A number in at most four digits: "2", "-0.5", "0.7311", "1.2e+05"."""
-    return f"{number + 0.0:.4g}" if abs(number) > 1e-12 else "0"
+    """A number in at most four digits: "2", "-0.5", "0.7311", "1.2e+05"; below 1e-15 it is "0"."""
+    return f"{number:.4g}" if abs(number) >= 1e-15 else "0"  # 0.1 * 3 - 0.3 is 5.6e-17
 
 
 def factor(number: float) -> str:
@@ -80,9 +73,9 @@ class Element:
 
     @property
     def is_one_number(self) -> bool:
-        """Whether a number of another array was taken as it is."""
-        numbers = [term.text for term in self.terms if len(term.cells) == 1]
-        return numbers == [factor(self.value)] and not self.opening + self.closing
+        """Whether a number of another array was taken as it is: that of the only cell."""
+        cells = [cell for term in self.terms for cell in term.cells]
+        return len(cells) == 1 and self.text == factor(self.value)
 
     @property
     def parts(self) -> list[str]:
@@ -204,18 +197,21 @@ class Lesson:
         elements = () if terms is None else _elements(self.arrays[str(name)].array, terms, form)
         self.steps.append(Step(rule, formula, text, self.part, name, elements))
 
-    def given_gradient(self, dy: NDArray[np.float64]) -> None:
-        """Add the step that says where the gradient dy of an output y comes from."""
+    def given_gradient(
+        self, dy: NDArray[np.float64], about: str = "the gradient of y, dL/dy", of: str = "y"
+    ) -> None:
+        """Add the step that says where the gradient dy of the output `of` comes from."""
         self.step(
             "the gradient that arrives",
             "",
-            "The next layer hands back dy, which is dL/dy: how much the loss L changes if a number "
-            "of y grows by a little, divided by that little. There is no next layer here, so these "
-            "numbers are chosen; the input dy sets them.",
+            "The way back begins with dy, which the next layer would compute: for each number of "
+            "the output, how much the loss changes if that number grows by a little, divided by "
+            "that little. There is no next layer here, so these numbers are chosen; the input dy "
+            "sets them.",
             name="dy",
             array=dy,
-            about="the gradient of y, dL/dy",
-            gradient_of="y",
+            about=about,
+            gradient_of=of,
         )
 
     def number(self, name: str, index: Index = ()) -> Term:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
-from gpucnn.explain.lesson import READING, Index, Lesson, Term
+from gpucnn.explain.introduction import READING, TRAINING
+from gpucnn.explain.lesson import Index, Lesson, Term
 from gpucnn.explain.windows import Windows, size_text, windows
 
 INPUTS = {
@@ -18,13 +19,12 @@ INPUTS = {
     "stride": Input("2", "the stride", whole=True, least=1, most=6),
 }
 _INTRODUCTION = (
-    "Pooling makes an image smaller. A window moves over the image, and each window becomes one "
-    "number: with max pooling its largest pixel, with average pooling the mean of its pixels. "
-    "There are no weights, so there is nothing to learn in it.",
-    "Training needs the way back, because there are layers before the pooling. The loss L is one "
-    "number that says how bad the result of the network is. The rest of the network tells how much "
-    "L would change if a number of the output y changed: this is dL/dy, the gradient of y. "
-    "The pooling passes it on to the pixels of the image.",
+    "Pooling makes an image smaller. A window moves over the image, and each place of the window "
+    "gives one number of the output. With max pooling this is the largest pixel in the window, "
+    "with average pooling the mean of its pixels. Pooling has no weights, so nothing in it is "
+    "trained. It only hands gradients on to the layers before it.",
+    *TRAINING,
+    READING,
 )
 
 
@@ -46,27 +46,29 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "pool",
         "Max pooling and average pooling, forward and backward",
-        (*_INTRODUCTION, READING),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
     found.add("x", numbers["x"], f"the image, {H} x {W} pixels")
     found.step(
         "size of the output",
-        "OH = (H - K) / S + 1",
-        f"The window fits on {OH} places from top to bottom: {size_text(H, kernel, stride, 0)}, "
-        f"rounded down. From left to right it fits on {OW}: {size_text(W, kernel, stride, 0)}. "
-        f"H is the height of the image and OH the height of the output, in pixels. K is the height "
-        f"and width of the window: {kernel}. S is the stride, the pixels from one window to the "
-        f"next: {stride}.",
+        "OH = (H - K) / S + 1, rounded down",
+        "First count the places of the window. H is the height of the image and OH the height of "
+        f"the output, in pixels. K is the height and the width of the window, here {kernel}. S is "
+        f"the stride: the window moves by so many pixels, here {stride}. From top to bottom there "
+        f"are {OH} places, {size_text(H, kernel, stride, 0)}. From left to right there are {OW}, "
+        f"{size_text(W, kernel, stride, 0)}.",
     )
     values: dict[Index, list[Term]] = {
         out: [found.number("x", pixel) for _, pixel in pairs] for out, pairs in meet.items()
     }
     found.step(
         "maximum of a window",
-        "ymax[i,j] = the largest x[i*S + a, j*S + b], for a and b from 0 to K - 1",
-        "Max pooling takes the largest pixel of each window. The layer remembers which pixel that "
-        f"was: the way back needs it. {_named(winners)}{_ties(numbers['x'], meet, winners)}",
+        "ymax[i,j] = max over u, v of x[i*S + u, j*S + v]",
+        "ymax[i,j] is the largest pixel of window i, j. The pixels of this window are "
+        "x[i*S + u, j*S + v], with u and v from 0 to K - 1. The layer remembers which pixel was "
+        f"the largest, because the way back needs it. {_named(winners)}"
+        + _ties(numbers["x"], meet, winners),
         name="ymax",
         array=outputs["ymax"],
         about="the output of max pooling",
@@ -77,7 +79,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "mean of a window",
-        "yavg[i,j] = sum over a, b of x[i*S + a, j*S + b], divided by K*K",
+        "yavg[i,j] = sum over u, v of x[i*S + u, j*S + v], divided by K*K",
         f"Average pooling adds the pixels of a window and divides by their number, {kernel**2}.",
         name="yavg",
         array=outputs["yavg"],
@@ -89,17 +91,7 @@ def lesson(numbers: Numbers) -> Lesson:
         closing=f") / {kernel**2}",
     )
     found.part = "backward"
-    found.step(
-        "the gradient that arrives",
-        "",
-        "The next layer hands back the gradient of the output: how much the loss L changes if a "
-        "number of it grows by a little, divided by that little. There is no next layer here, so "
-        "these numbers are chosen; the input dy sets them. Both poolings get the same.",
-        name="dy",
-        array=dy,
-        about="the gradient of ymax and of yavg",
-        gradient_of="ymax",
-    )
+    found.given_gradient(dy, "the gradient of ymax, and the same of yavg", of="ymax")
     by_winner: dict[Index, list[Term]] = {}
     shares: dict[Index, list[Term]] = {}
     for out, pairs in meet.items():
@@ -113,7 +105,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "gradient of a maximum: all to the winner",
-        "dL/dx[r,c] = sum of dy[i,j] over the windows that x[r,c] won",
+        "dxmax[r,c] = sum of dy[i,j] over the windows that x[r,c] won",
         "If the largest pixel of a window grows by a little, the output grows by as much. If "
         "another pixel grows by a little, the output stays. So the winner gets the whole gradient "
         f"of its window, and the other pixels get 0.{several}",
@@ -125,8 +117,8 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "gradient of a mean: an equal share to each",
-        "dL/dx[r,c] = sum of dy[i,j] / (K*K) over the windows that x[r,c] lies in",
-        f"If any pixel of a window grows by a little, the mean grows by 1/{kernel**2} of it. So "
+        "dxavg[r,c] = sum of dy[i,j] / (K*K) over the windows that x[r,c] lies in",
+        f"If any pixel of a window grows by a little, the mean grows by 1/{kernel**2} of that. So "
         f"each pixel gets 1/{kernel**2} of the gradient of its window.{several}",
         name="dxavg",
         array=gradients["yavg"],
@@ -151,7 +143,7 @@ def _winners(x: NDArray[np.float64], kernel: int, stride: int, meet: Windows) ->
 
 def _named(winners: dict[Index, Index]) -> str:
     found = ", ".join(f"x[{r},{c}]" for r, c in winners.values())
-    return f"The largest pixels, window by window: {found}."
+    return f"These pixels are, window by window: {found}."
 
 
 def _ties(x: NDArray[np.float64], meet: Windows, winners: dict[Index, Index]) -> str:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.explain.inputs import Input, Numbers, counted, written
-from gpucnn.explain.lesson import DIGITS, Lesson
+from gpucnn.explain.introduction import DIGITS
+from gpucnn.explain.lesson import Lesson
+
+Array = NDArray[np.float64]
 
 INPUTS = {
     "z": Input("2.0 1.0 0.1", "the logits, one a class", axes=1),
@@ -20,15 +24,17 @@ _INTRODUCTION = (
     "A network that sorts images into classes ends in one number for each class, its score. The "
     "scores are called logits; they may be any numbers. Softmax turns them into probabilities: "
     "numbers from 0 to 1 whose sum is 1. The largest logit gets the largest probability.",
-    "The loss is one number that says how bad the result is; training makes it smaller. The "
-    "cross-entropy loss is -log(p), where p is the probability of the true class, the label. log "
-    "is the natural logarithm: -log(1) is 0, and the closer p comes to 0, the larger is -log(p).",
-    "Training needs the way back: for each logit, how much the loss L changes if the logit grows "
-    "by a little, divided by that little. This is dL/dz, the gradient of z. The chain rule finds "
-    "it: go back from the loss, operation by operation, and multiply the gradient that arrives by "
-    "the local derivative of the operation. If a number went two ways, add what both ways give.",
-    f"How to read the numbers: z[0] is the first number of z; they are counted from 0 as in "
-    f"Python. dz is short for dL/dz. {DIGITS}",
+    "The loss L is one number that says how bad the result is: the smaller, the better. The true "
+    "class of the image is its label, and p is the probability that softmax gives to this class. "
+    "The cross-entropy loss is -log(p). It is 0 for p = 1, and grows as p comes to 0. exp(s) is "
+    "2.718... to the power of s, and log undoes exp: log(exp(s)) is s.",
+    "Training asks for each logit: if it grows by a little, how much does L change? The change of "
+    "L, divided by that little, is the gradient of the logit. The gradient of z is written dL/dz, "
+    "in short dz. The chain rule finds it: go back from the loss, one operation at a time, and "
+    "multiply the gradient that arrives by the local derivative, which is the gradient of this "
+    "operation alone. If a number went two ways, add what comes back on both.",
+    "How to read the numbers: z[0] is the first number of z; they are counted from 0, as in "
+    f"Python. {DIGITS}",
 )
 
 
@@ -39,7 +45,7 @@ class Forward(NamedTuple):
     e: Tensor
     total: Tensor
     p: Tensor
-    L: Tensor
+    losses: Tensor
 
 
 def lesson(numbers: Numbers) -> Lesson:
@@ -52,11 +58,11 @@ def lesson(numbers: Numbers) -> Lesson:
         written(INPUTS, numbers),
     )
     found.add("z", numbers["z"], "the logits, one a class")
-    label = add_label(found, numbers, z.size)
-    made = forward(found, z, label)
-    made.L.backward()
+    t = add_one_hot(found, numbers["label"], z.size)
+    made = forward(found, z, t, "L")
+    made.losses.backward()
     fused = Tensor(numbers["z"].copy(), requires_grad=True)
-    F.softmax_cross_entropy(fused, label).backward()
+    F.softmax_cross_entropy(fused, t).backward()
 
     each = range(z.size)
     found.part = "backward"
@@ -65,13 +71,13 @@ def lesson(numbers: Numbers) -> Lesson:
         "dL/dL = 1",
         "The way back begins at the loss. If L grows by a little, L grows by just as much.",
         name="dL",
-        array=made.L.grad,
+        array=made.losses.grad,
         about="the gradient of L by L",
         gradient_of="L",
     )
     found.step(
         "chain rule through log: divide by the number",
-        "dL/dtotal = dL / total",
+        "dtotal = dL / total",
         "L is log(total) minus a shifted logit. The local derivative of log(total) is 1 / total.",
         name="dtotal",
         array=made.total.grad,
@@ -82,7 +88,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a sum: times 1, pass it on",
-        "dL/de[k] = dtotal * 1",
+        "de[k] = dtotal * 1",
         "Each e[k] was added to the total. The local derivative of a sum is 1.",
         name="de",
         array=made.e.grad,
@@ -93,10 +99,11 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through exp: times exp itself; two ways add up",
-        "dL/ds[k] = de[k] * e[k] - dL * t[k]",
-        "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]), "
-        "which is e[k]. The other is the logit of the label alone: L has it with a minus, so it "
-        "gives -1 for the label, and 0 for the other classes. That is minus the one-hot t.",
+        "ds[k] = de[k] * e[k] - dL * t[k]",
+        "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]) "
+        "itself, which is e[k]. The other way is the end of L, minus s[label]: its local "
+        "derivative is -1 for the label, and 0 for the other classes. That is minus t[k], because "
+        "t is the label as one-hot: 1 for the label, and 0 for the other classes.",
         name="ds",
         array=made.s.grad,
         about="the gradient of s",
@@ -109,9 +116,9 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "chain rule through a shift: times 1, pass it on",
-        "dL/dz[k] = ds[k] * 1",
-        "s[k] is z[k] minus the largest logit. The shift changes no probability, so the largest "
-        "logit gets nothing more for being the largest.",
+        "dz[k] = ds[k] * 1",
+        "s[k] is z[k] minus the largest logit. The shift changes neither the probabilities nor the "
+        "loss, so nothing more comes back for the largest logit.",
         name="dz",
         array=z.grad,
         about="the gradient of z, dL/dz",
@@ -121,7 +128,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "all of it at once: probability minus one-hot",
-        "dL/dz[k] = p[k] - t[k]",
+        "dz[k] = p[k] - t[k]",
         "Put the steps together: de[k] * e[k] is e[k] / total, and this is p[k]. So the gradient "
         "of the logits is the probabilities minus the one-hot label. The library's function "
         "softmax_cross_entropy computes it at once; here are its numbers. They say to training: "
@@ -136,88 +143,101 @@ def lesson(numbers: Numbers) -> Lesson:
     return found
 
 
-def add_label(found: Lesson, numbers: Numbers, classes: int) -> int:
-    """Add the one-hot label as t, and return the class; raises `UsageError`."""
-    label = int(numbers["label"])
-    if label >= classes:
+def add_one_hot(found: Lesson, labels: Array, classes: int) -> Array:
+    """Add the labels as one-hot rows t, and return these; raises `UsageError`."""
+    if labels.max() >= classes:
         raise UsageError(
-            f"the input label is {label}, and there are {counted(classes, 'logit')}",
+            f"the input label is {labels.max():g}, and there are {counted(classes, 'logit')}",
             cause="each class has a logit, and the classes are counted from 0",
             fix=f"give label=0, or another class below {classes}",
         )
-    found.add("t", np.eye(classes)[label], f"the label as one-hot: 1 for class {label}, else 0")
-    return label
+    t: Array = np.eye(classes)[labels.astype(int)]
+    found.add("t", t, "the label as one-hot: 1 for the true class, else 0")
+    return t
 
 
-def forward(found: Lesson, z: Tensor, label: int, new: str = "") -> Forward:
-    """Add the steps from the logits z (K,) to the loss.
+def forward(found: Lesson, z: Tensor, t: Array, loss: str, new: str = "") -> Forward:
+    """Add the steps from the logits z, (K,) or (N, K), to the loss of each example.
 
     Args:
-        new: the end of the names of the arrays.
+        t: the one-hot labels, of the shape of z.
+        loss: the name of the losses.
+        new: the end of the names of all arrays but t.
     """
-    each = range(z.size)
-    largest = int(np.argmax(z.numpy()))
-    s = z - float(z.numpy()[largest])
+    rows = list(np.ndindex(z.shape[:-1]))  # [()] for the logits of one example
+    logits = list(np.ndindex(z.shape))
+    largest = {row: int(np.argmax(z.numpy()[row])) for row in rows}
+    s = z - z.numpy().max(axis=-1, keepdims=True)
     e = F.exp(s)
-    total = e.sum()
-    p = e / total
-    loss = F.log(total) - s[label]
-    made = Forward(s, e, total, p, loss)
+    total = e.sum(axis=-1)
+    p = e / total.reshape(*total.shape, 1)
+    losses = F.log(total) - (s * t).sum(axis=-1)
+    made = Forward(s, e, total, p, losses)
     for tensor in made:
         tensor.retain_grad()
-    z_, s_, e_, total_, p_, L_ = (name + new for name in ("z", "s", "e", "total", "p", "L"))
+    z_, s_, e_, total_, p_, loss_ = (name + new for name in ("z", "s", "e", "total", "p", loss))
+    n, k, label = ("[n]", "[n,k]", "[n,label]") if z.ndim > 1 else ("", "[k]", "[label]")
+    each = " of its example" if z.ndim > 1 else ""
     found.step(
         "shift by the maximum",
-        f"{s_}[k] = {z_}[k] - the largest of {z_}",
-        "exp grows so fast that exp(1000) is too large for a computer. So subtract the largest "
-        "logit first: then the largest number is 0. The probabilities stay the same.",
+        f"{s_}{k} = {z_}{k} - the largest logit{each}",
+        "exp grows so fast that exp(1000) is beyond the numbers of a computer. So the largest "
+        f"logit{each} is subtracted from each first; then the largest number is 0. The "
+        "probabilities stay the same.",
         name=s_,
         array=s.numpy(),
         about="the shifted logits",
-        terms={(k,): [found.product((z_, (k,))), found.product((z_, (largest,)))] for k in each},
+        terms={
+            at: [found.product((z_, at)), found.product((z_, (*at[:-1], largest[at[:-1]])))]
+            for at in logits
+        },
         joiner=" - ",
     )
     found.step(
         "exponential",
-        f"{e_}[k] = exp({s_}[k])",
-        "exp makes each number positive, and keeps their order. exp(0) is 1.",
+        f"{e_}{k} = exp({s_}{k})",
+        "exp makes each number positive, and a larger one stays larger. exp(0) is 1.",
         name=e_,
         array=e.numpy(),
         about="the exponentials",
-        terms={(k,): [found.number(s_, (k,))] for k in each},
+        terms={at: [found.number(s_, at)] for at in logits},
         opening="exp(",
         closing=")",
     )
     found.step(
         "sum",
-        f"{total_} = sum over k of {e_}[k]",
-        "Add the exponentials.",
+        f"{total_}{n} = sum over k of {e_}{k}",
+        f"Add the exponentials{each and ' of each example'}.",
         name=total_,
         array=total.numpy(),
         about="their sum",
-        terms={(): [found.product((e_, (k,))) for k in each]},
+        terms={row: [found.product((e_, (*row, i))) for i in range(z.shape[-1])] for row in rows},
     )
     found.step(
         "divide by the sum",
-        f"{p_}[k] = {e_}[k] / {total_}",
-        "Each exponential, divided by the sum of all, is a probability. Together they are 1.",
+        f"{p_}{k} = {e_}{k} / {total_}{n}",
+        f"Each exponential, divided by the sum{each}, is a probability. The probabilities"
+        f"{each and ' of an example'} add up to 1.",
         name=p_,
         array=p.numpy(),
         about="the probabilities",
-        terms={(k,): [found.product((e_, (k,))), found.product((total_, ()))] for k in each},
+        terms={at: [found.product((e_, at)), found.product((total_, at[:-1]))] for at in logits},
         joiner=" / ",
     )
-    logarithm = found.number(total_)
     found.step(
         "cross-entropy",
-        f"{L_} = -log({p_}[label]) = log({total_}) - {s_}[label]",
-        f"The label is class {label}. The probability is a quotient, and the logarithm of a "
-        "quotient is a difference: log(e / total) = log(e) - log(total), and log(e) is s. This "
-        "form never needs the logarithm of 0.",
-        name=L_,
-        array=loss.numpy(),
-        about="the loss",
-        terms={(): [logarithm, found.product((s_, (label,)))]},
+        f"{loss_}{n} = -log({p_}{label}) = log({total_}{n}) - {s_}{label}",
+        f"The probability of the true class is {e_}{label} / {total_}{n}. The logarithm of a "
+        f"quotient is a difference, and log undoes exp, so log({e_}{label}) is {s_}{label} again. "
+        "This form never needs the logarithm of 0, even where a probability is too small for a "
+        "computer.",
+        name=loss_,
+        array=losses.numpy(),
+        about="the loss" + (each and " of each example"),
+        terms={
+            row: [found.number(total_, row), found.product((s_, (*row, int(np.argmax(t[row])))))]
+            for row in rows
+        },
         opening="log(",
         joiner=") - ",
     )

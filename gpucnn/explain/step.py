@@ -12,11 +12,12 @@ from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.explain import softmax
 from gpucnn.explain.inputs import Input, Numbers, check_fit, written
-from gpucnn.explain.lesson import READING, Lesson, shown
+from gpucnn.explain.introduction import READING
+from gpucnn.explain.lesson import Lesson, shown
 
 INPUTS = {
-    "x": Input("1 2", "the example", axes=1),
-    "label": Input("0", "the true class", whole=True, least=0, most=5),
+    "x": Input("1 2; 2 -1", "the batch, an example a row", axes=2),
+    "label": Input("0 1", "the true class of each example", axes=1, whole=True, least=0, most=5),
     "w1": Input("0.5 -0.5; 0.25 1", "the weights of layer 1", axes=2),
     "b1": Input("0 0.5", "the biases of layer 1", axes=1),
     "w2": Input("1 -1; 0.5 1", "the weights of layer 2", axes=2),
@@ -25,15 +26,19 @@ INPUTS = {
 }
 _PARAMETERS = ("w1", "b1", "w2", "b2")
 _INTRODUCTION = (
-    "A network is made of layers. This one has two dense layers: each output of a dense layer is a "
-    "weighted sum of its inputs, plus a bias. The sigmoid stands between them. The second layer "
-    "gives the logits, one score for each class, and softmax turns them into probabilities.",
-    "The loss L is one number that says how bad the result is for an example whose true class is "
-    "known, the label. Weights and biases are the parameters: training changes them so that "
-    "the loss gets smaller. A training step does that once, in three parts.",
-    "Forward: compute the loss. Backward: compute for each parameter how much the loss changes if "
-    "the parameter grows by a little, divided by that little. This is its gradient. Update: change "
-    "each parameter a little against its gradient. At the end, forward again shows the new loss.",
+    "This network has two dense layers. A dense layer multiplies each of its inputs by a number, "
+    "a weight, adds the products, and adds a further number, a bias. The sigmoid stands between "
+    "the layers. The second layer gives a score for each class, the logits, and softmax turns "
+    "them into probabilities. Weights and biases are the parameters of the network.",
+    "Some examples are computed together: they are a batch. The true class of each is known, its "
+    "label. The loss L is one number that says how bad the results are for these labels: the "
+    "smaller, the better. Training changes the parameters so that L gets smaller. It repeats one "
+    "step many times; this is one of them.",
+    "Forward: compute the loss. Backward: ask for each parameter how much L changes if the "
+    "parameter grows by a little. The change of L, divided by that little, is the gradient of the "
+    "parameter; the gradient of w1 is written dL/dw1, in short dw1. Update: change each parameter "
+    "a little against its gradient. Then forward again shows whether L got smaller.",
+    READING,
 )
 
 
@@ -43,13 +48,14 @@ class _Network(NamedTuple):
     a: Tensor
     h: Tensor
     z: Tensor
-    made: softmax.Forward
+    p: Tensor
+    L: Tensor
 
 
 def lesson(numbers: Numbers) -> Lesson:
-    """One step of SGD on an example.
+    """One step of SGD on a batch.
 
-    x is (inputs,), w1 (inputs, hidden), b1 (hidden,), w2 (hidden, classes), b2 (classes,).
+    x is (N, inputs), w1 (inputs, hidden), b1 (hidden,), w2 (hidden, classes), b2 (classes,).
     """
     _check(numbers)
     weights = {n: Tensor(numbers[n].copy(), requires_grad=True, name=n) for n in _PARAMETERS}
@@ -57,17 +63,17 @@ def lesson(numbers: Numbers) -> Lesson:
     found = Lesson(
         "step",
         "A whole training step: forward, backward, update",
-        (*_INTRODUCTION, READING),
+        _INTRODUCTION,
         written(INPUTS, numbers),
     )
-    found.add("x", numbers["x"], "the example, the input of the network")
-    label = softmax.add_label(found, numbers, numbers["b2"].size)
+    found.add("x", numbers["x"], "the batch, an example a row")
+    t = softmax.add_one_hot(found, numbers["label"], numbers["b2"].size)
     for name in _PARAMETERS:
         found.add(name, numbers[name], INPUTS[name].about)
     found.add("rate", optimizer.learning_rate[0], INPUTS["rate"].about)
 
-    before = _forward(found, numbers, weights, label)
-    before.made.L.backward()
+    before = _forward(found, weights, t)
+    before.L.backward()
     found.part = "backward"
     _backward(found, before, weights)
     optimizer.step()
@@ -75,175 +81,193 @@ def lesson(numbers: Numbers) -> Lesson:
     _update(found, weights)
     found.part = "forward again"
     first = len(found.steps)
-    after = _forward(found, numbers, weights, label, "_new")
+    after = _forward(found, weights, t, "_new")
     found.steps[first:] = [
         replace(step, text=f"As in step {number}, with the new parameters.")
         for number, step in enumerate(found.steps[first:], 1)
     ]
-    old, new = float(before.made.L.numpy()), float(after.made.L.numpy())
+    old, new = float(before.L.numpy()), float(after.L.numpy())
     found.step("the loss before and after", "", _comparison(old, new))
     return found
 
 
 def _forward(
-    found: Lesson, numbers: Numbers, weights: dict[str, Tensor], label: int, new: str = ""
+    found: Lesson, weights: dict[str, Tensor], t: softmax.Array, new: str = ""
 ) -> _Network:
     """Add the steps from x to the loss; `new` is the end of the names of what changed."""
     w1, b1, w2, b2 = (weights[name] for name in _PARAMETERS)
     w1_, b1_, w2_, b2_, a_, h_, z_ = (n + new for n in (*_PARAMETERS, "a", "h", "z"))
-    a = Tensor(numbers["x"]) @ w1 + b1
+    x = found.arrays["x"].array
+    a = Tensor(x) @ w1 + b1
     h = F.sigmoid(a)
     z = h @ w2 + b2
     for tensor in (a, h, z):
         tensor.retain_grad()
-    (inputs, hidden), classes = w1.shape, w2.shape[1]
+    (N, inputs), hidden = x.shape, b1.size
     found.step(
         "layer 1: weighted sum",
-        f"{a_}[j] = sum over i of x[i] * {w1_}[i,j], plus {b1_}[j]",
-        "Each output of the layer: the inputs times the weights of the output, added, plus the "
-        "bias.",
+        f"{a_}[n,j] = sum over i of x[n,i] * {w1_}[i,j], plus {b1_}[j]",
+        "a[n,j] is output j of the layer for example n: each input times its weight for this "
+        "output, added, plus the bias.",
         name=a_,
         array=a.numpy(),
         about="the weighted sums of layer 1",
         terms={
-            (j,): [
-                *(found.product(("x", (i,)), (w1_, (i, j))) for i in range(inputs)),
+            (n, j): [
+                *(found.product(("x", (n, i)), (w1_, (i, j))) for i in range(inputs)),
                 found.product((b1_, (j,))),
             ]
-            for j in range(hidden)
+            for n, j in np.ndindex(a.shape)
         },
     )
     found.step(
         "sigmoid",
-        f"{h_}[j] = 1 / (1 + exp(-{a_}[j]))",
-        "The sigmoid bends a number into the range from 0 to 1. Without such a bend two layers "
-        "could do no more than one.",
+        f"{h_}[n,j] = 1 / (1 + exp(-{a_}[n,j]))",
+        "The sigmoid turns any number into one between 0 and 1; exp(-a) is 2.718... to the power "
+        "of -a. Its curve is not straight: without it, two layers could compute no more than one.",
         name=h_,
         array=h.numpy(),
         about="the output of layer 1",
-        terms={(j,): [found.product((a_, (j,)))] for j in range(hidden)},
+        terms={at: [found.product((a_, at))] for at in np.ndindex(h.shape)},
         opening="1 / (1 + exp(-",
         closing="))",
     )
     found.step(
         "layer 2: weighted sum",
-        f"{z_}[k] = sum over j of {h_}[j] * {w2_}[j,k], plus {b2_}[k]",
-        "The second layer computes with the output of the first. It gives a logit for each class.",
+        f"{z_}[n,k] = sum over j of {h_}[n,j] * {w2_}[j,k], plus {b2_}[k]",
+        "The second layer computes with h, the output of the first. It gives a logit for each "
+        "class.",
         name=z_,
         array=z.numpy(),
-        about="the logits",
+        about="the logits, an example a row",
         terms={
-            (k,): [
-                *(found.product((h_, (j,)), (w2_, (j, k))) for j in range(hidden)),
+            (n, k): [
+                *(found.product((h_, (n, j)), (w2_, (j, k))) for j in range(hidden)),
                 found.product((b2_, (k,))),
             ]
-            for k in range(classes)
+            for n, k in np.ndindex(z.shape)
         },
     )
-    return _Network(a, h, z, softmax.forward(found, z, label, new))
+    made = softmax.forward(found, z, t, "losses", new)
+    loss = made.losses.mean()
+    found.step(
+        "mean",
+        f"L{new} = sum over n of losses{new}[n], divided by {N}",
+        "The loss of the batch is the mean of the losses of its examples.",
+        name=f"L{new}",
+        array=loss.numpy(),
+        about="the loss",
+        terms={(): [found.product((f"losses{new}", (n,))) for n in range(N)]},
+        opening="(",
+        closing=f") / {N}",
+    )
+    return _Network(a, h, z, made.p, loss)
 
 
 def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> None:
     """Add the steps from the loss to the gradients of the parameters."""
     w1, b1, w2, b2 = (weights[name] for name in _PARAMETERS)
-    (inputs, hidden), classes = w1.shape, w2.shape[1]
+    (N, hidden), classes = before.h.shape, b2.size
+    logits = list(np.ndindex(N, classes))
     found.step(
         "softmax and cross-entropy: probability minus one-hot",
-        "dL/dz[k] = p[k] - t[k]",
+        f"dz[n,k] = (p[n,k] - t[n,k]) / {N}",
         "The way back begins at the loss. Through cross-entropy and softmax it is one formula: the "
-        "probabilities minus the one-hot label. gpucnn explain softmax shows why.",
+        "probabilities minus t, the labels as one-hot. gpucnn explain softmax shows why. The mean "
+        f"gives 1/{N} of it to each example.",
         name="dz",
         array=before.z.grad,
         about="the gradient of z, dL/dz",
-        terms={
-            (k,): [found.product(("p", (k,))), found.product(("t", (k,)))] for k in range(classes)
-        },
+        terms={at: [found.product(("p", at)), found.product(("t", at))] for at in logits},
+        opening="(",
         joiner=" - ",
+        closing=f") / {N}",
         gradient_of="z",
     )
     found.step(
         "layer 2, bias: gradient of a sum, pass it on",
-        "dL/db2[k] = dz[k] * 1",
-        "The bias was added: if it grows by a little, z grows by as much.",
+        "db2[k] = sum over n of dz[n,k]",
+        "The bias was added for each example. If it grows by a little, the logit of each example "
+        "grows by as much. So the gradients of all examples are added.",
         name="db2",
         array=b2.grad,
         about="the gradient of b2",
-        terms={(k,): [found.product(("dz", (k,)))] for k in range(classes)},
-        closing=" * 1",
+        terms={(k,): [found.product(("dz", (n, k))) for n in range(N)] for k in range(classes)},
         gradient_of="b2",
     )
     found.step(
         "layer 2, weights: gradient of a product, times the other factor",
-        "dL/dw2[j,k] = h[j] * dz[k]",
-        "A weight was multiplied by h[j]. If the weight grows by a little, z[k] grows h[j] times "
-        "as much.",
+        "dw2[j,k] = sum over n of h[n,j] * dz[n,k]",
+        "The weight w2[j,k] was multiplied by h[n,j] for example n. If the weight grows by a "
+        "little, the logit grows by that little times h[n,j]. All examples are added.",
         name="dw2",
         array=w2.grad,
         about="the gradient of w2",
         terms={
-            (j, k): [found.product(("h", (j,)), ("dz", (k,)))]
-            for j, k in np.ndindex(hidden, classes)
+            (j, k): [found.product(("h", (n, j)), ("dz", (n, k))) for n in range(N)]
+            for j, k in np.ndindex(w2.shape)
         },
         gradient_of="w2",
     )
     found.step(
-        "layer 2, input: gradient of a product, the ways add up",
-        "dL/dh[j] = sum over k of dz[k] * w2[j,k]",
-        "h[j] went into every logit, each time with another weight. Each way gives the gradient of "
-        "the logit times the weight. This goes on to layer 1.",
+        "layer 2, input: gradient of a product, times the other factor",
+        "dh[n,j] = sum over k of dz[n,k] * w2[j,k]",
+        "h[n,j] went into every logit of its example, each time with another weight. Each logit "
+        "gives its gradient times the weight, and all are added. So the gradient goes on to "
+        "layer 1.",
         name="dh",
         array=before.h.grad,
         about="the gradient of h",
         terms={
-            (j,): [found.product(("dz", (k,)), ("w2", (j, k))) for k in range(classes)]
-            for j in range(hidden)
+            (n, j): [found.product(("dz", (n, k)), ("w2", (j, k))) for k in range(classes)]
+            for n, j in np.ndindex(N, hidden)
         },
         gradient_of="h",
     )
     slope = Tensor(before.a.numpy().copy(), requires_grad=True)
-    F.sigmoid(slope).backward(np.ones(hidden))
+    F.sigmoid(slope).backward(np.ones(slope.shape))
     found.step(
         "local derivative of the sigmoid",
-        "slope[j] = h[j] * (1 - h[j])",
-        "If a[j] grows by a little, its sigmoid h[j] grows by this many times as much.",
+        "slope[n,j] = h[n,j] * (1 - h[n,j])",
+        "If a[n,j] grows by a little, its sigmoid h[n,j] grows by that little times slope[n,j].",
         name="slope",
         array=slope.grad,
         about="the local derivatives",
-        terms={(j,): [found.product(("h", (j,)))] * 2 for j in range(hidden)},
+        terms={at: [found.product(("h", at))] * 2 for at in np.ndindex(N, hidden)},
         joiner=" * (1 - ",
         closing=")",
     )
     found.step(
         "chain rule through the sigmoid: times the local derivative",
-        "dL/da[j] = dh[j] * slope[j]",
-        "The gradient that arrives, times the local derivative.",
+        "da[n,j] = dh[n,j] * slope[n,j]",
+        "The gradient that arrives is multiplied by the local derivative.",
         name="da",
         array=before.a.grad,
         about="the gradient of a",
-        terms={(j,): [found.product(("dh", (j,)), ("slope", (j,)))] for j in range(hidden)},
+        terms={at: [found.product(("dh", at), ("slope", at))] for at in np.ndindex(N, hidden)},
         gradient_of="a",
     )
     found.step(
         "layer 1, bias: gradient of a sum, pass it on",
-        "dL/db1[j] = da[j] * 1",
+        "db1[j] = sum over n of da[n,j]",
         "It is the same as in layer 2.",
         name="db1",
         array=b1.grad,
         about="the gradient of b1",
-        terms={(j,): [found.product(("da", (j,)))] for j in range(hidden)},
-        closing=" * 1",
+        terms={(j,): [found.product(("da", (n, j))) for n in range(N)] for j in range(hidden)},
         gradient_of="b1",
     )
     found.step(
         "layer 1, weights: gradient of a product, times the other factor",
-        "dL/dw1[i,j] = x[i] * da[j]",
-        "The other factor is the input x[i]. x itself is no parameter, so the way back ends here.",
+        "dw1[i,j] = sum over n of x[n,i] * da[n,j]",
+        "The other factor is the input x[n,i]. x itself is no parameter, so the way back ends "
+        "here.",
         name="dw1",
         array=w1.grad,
         about="the gradient of w1",
         terms={
-            (i, j): [found.product(("x", (i,)), ("da", (j,)))]
-            for i, j in np.ndindex(inputs, hidden)
+            (i, j): [found.product(("x", (n, i)), ("da", (n, j))) for n in range(N)]
+            for i, j in np.ndindex(w1.shape)
         },
         gradient_of="w1",
     )
@@ -255,9 +279,9 @@ def _update(found: Lesson, weights: dict[str, Tensor]) -> None:
         found.step(
             "update: against the gradient",
             f"{name}_new = {name} - rate * d{name}",
-            "A positive gradient means that the loss grows with the number: so make the number "
-            "smaller. A negative one: make it larger. The learning rate says by how much. This is "
-            "gradient descent, in the library optim.SGD."
+            "If a gradient is positive, L grows with the parameter, so make the parameter smaller. "
+            "If it is negative, make the parameter larger. The learning rate says how far to go. "
+            "This is gradient descent; the library calls it optim.SGD."
             if name == _PARAMETERS[0]
             else f"It is the same for {INPUTS[name].about}.",
             name=f"{name}_new",
@@ -279,20 +303,23 @@ def _comparison(old: float, new: float) -> str:
     change = f"The loss was {shown(old)} and is now {shown(new)}: "
     if new < old:
         return (
-            f"{change}it is smaller, so the network got better on this example. Training repeats "
-            "this step for many examples."
+            f"{change}it is smaller by {shown(old - new)}, so the network got better on these "
+            "examples. Training repeats this step with other examples."
         )
     if new > old:
         return (
-            f"{change}it is larger, so the step made the network worse. A gradient holds only near "
-            "the numbers that it was computed for: this step went too far. Try a smaller rate."
+            f"{change}it is larger by {shown(new - old)}, so the step made the network worse. A "
+            "gradient holds only near the numbers that it was computed for, and this step went too "
+            "far. Try a smaller rate."
         )
     return f"{change}it did not change. Either the rate or every gradient is 0, or nearly so."
 
 
 def _check(numbers: Numbers) -> None:
     """`UsageError` if the sizes of the layers do not fit together."""
-    for layer, inputs in (("1", "x number"), ("2", "w1 column")):
+    labels, rows = numbers["label"].size, numbers["x"].shape[0]
+    check_fit("label number", labels, "x row", rows, "each example is a row, and has a label")
+    for layer, inputs in (("1", "x column"), ("2", "w1 column")):
         w, b = numbers[f"w{layer}"], numbers[f"b{layer}"]
         size = numbers[inputs.split()[0]].shape[-1]
         check_fit(

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from gpucnn.errors import UsageError
+from gpucnn.printing import Printable
 
 #: Keras's events outside of a training.
 _NEVER = tuple(
@@ -15,7 +16,7 @@ _NEVER = tuple(
 )
 
 
-class Callback:
+class Callback(Printable):
     """Base of the callbacks: override what is needed.
 
     Epochs and batches are counted from 0. `logs` holds the loss and the metrics so far by their
@@ -61,7 +62,7 @@ class Callback:
     def on_batch_end(self, batch: int, logs: Any = None) -> None:
         """The older name of `on_train_batch_end`."""
 
-    def reads_batches(self) -> bool:
+    def _reads_batches(self) -> bool:
         """Whether it overrides one of the two events after a batch."""
         return any(
             getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)

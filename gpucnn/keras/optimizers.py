@@ -62,6 +62,11 @@ class Optimizer:
         def __getattr__(self, name: str) -> Any:
             return explain_attribute(self, name, _ATTRIBUTES)
 
+    def __repr__(self) -> str:
+        options = {"learning_rate": self.learning_rate, **self.options}
+        shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
+        return f"{optim.OPTIMIZERS[self.name].__name__}({shown})"
+
     def make(self, parameters: Module | Mapping[str, Parameter]) -> optim.Optimizer:
         """The optimizer, with its state at the beginning."""
         kind = optim.OPTIMIZERS[self.name]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
-import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from gpucnn.errors import ShapeError, SignatureError, UsageError
+from gpucnn.errors import ShapeError, UsageError
 from gpucnn.nn import foreign, initializers
 from gpucnn.shapes import is_channels_last
 from gpucnn.spelling import Spellings, explained
@@ -49,7 +47,7 @@ _LAYER_INSTEAD = {
 }
 
 _PART_INSTEAD = {
-    "decay": "change the rate with callbacks.LearningRateScheduler",
+    "decay": "leave it out, or change the rate with callbacks.LearningRateScheduler",
     "clipnorm": f"to scale gradients, {_LOOP}",
     "clipvalue": f"to clip gradients, {_LOOP}",
     "global_clipnorm": f"to scale gradients, {_LOOP}",
@@ -110,7 +108,7 @@ _LAYER_NAMES = {
 _PART_NAMES = {"lr": "learning_rate", "nb_classes": "num_classes", "y": "x", "epsilon": "min_delta"}
 _VERB_NAMES = {"nb_epoch": "epochs", "X": "x"}
 
-#: Parameters that only Keras has -> the values that change nothing. For all, None is one as well.
+#: Parameters that only Keras has -> the values that change nothing, beside None.
 _LAYER_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "trainable": (True,),
     "dtype": ("float32",),
@@ -157,63 +155,22 @@ _VERB_DEFAULTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-def takes(
+def _explained(
     spellings: Spellings,
+    instead: Mapping[str, str],
     older: Mapping[str, str],
     defaults: Mapping[str, tuple[Any, ...]],
 ) -> Callable[[Called], Called]:
-    """A decorator: a function also takes the arguments of older versions of Keras.
-
-    An argument with a default value of Keras is left out. All other arguments that the function
-    does not have are an error, which `spellings` explain.
-
-    Args:
-        older: their parameter -> ours, if the function has it.
-        defaults: their parameter -> the values that change nothing here; None is one of each
-            parameter that is in `spellings.instead`.
-    """
-
-    def changes_nothing(key: str, value: Any) -> bool:
-        if value is None:
-            return key in spellings.instead or key in defaults
-        # 1 == True, but a flag is no number: the types must agree in that.
-        return any(
-            isinstance(value, bool) == isinstance(default, bool) and value == default
-            for default in defaults.get(key, ())
-            if isinstance(value, (str, int, float))
-        )
-
-    def decorate(function: Called) -> Called:
-        parameters = inspect.signature(function).parameters
-        in_order = list(parameters)
-        strict = explained(spellings)(function)
-
-        @functools.wraps(function)
-        def called(*args: Any, **kwargs: Any) -> Any:
-            for key in [key for key in kwargs if key not in parameters]:
-                ours = older.get(key, key)
-                if ours in parameters:
-                    if ours in kwargs or ours in in_order[: len(args)]:
-                        raise SignatureError(
-                            f"{function.__name__} is given {ours} and {key}",
-                            cause=f"{key} is the older name of {ours}",
-                            fix=f"leave {key} out",
-                        )
-                    kwargs[ours] = kwargs.pop(key)
-                elif changes_nothing(key, kwargs[key]):
-                    del kwargs[key]
-            return strict(*args, **kwargs)
-
-        return cast(Called, called)
-
-    return decorate
+    """A decorator for the calls of Keras: None changes nothing for a parameter of the tables."""
+    with_none = {key: (None, *defaults.get(key, ())) for key in (*instead, *defaults)}
+    return explained(replace(spellings, instead=instead, older=older, defaults=with_none))
 
 
 # Decorators, which take and explain Keras's arguments: of a function that makes a layer, of one
 # that makes an argument of `compile` or `fit`, and of a method of a model.
-layer = takes(replace(foreign.LAYERS, instead=_LAYER_INSTEAD), _LAYER_NAMES, _LAYER_DEFAULTS)
-part = takes(Spellings(renamed=foreign.RENAMED, instead=_PART_INSTEAD), _PART_NAMES, _PART_DEFAULTS)
-verb = takes(Spellings(instead=_VERB_INSTEAD), _VERB_NAMES, _VERB_DEFAULTS)
+layer = _explained(foreign.LAYERS, _LAYER_INSTEAD, _LAYER_NAMES, _LAYER_DEFAULTS)
+part = _explained(Spellings(renamed=foreign.RENAMED), _PART_INSTEAD, _PART_NAMES, _PART_DEFAULTS)
+verb = _explained(Spellings(), _VERB_INSTEAD, _VERB_NAMES, _VERB_DEFAULTS)
 
 
 def check_called(value: Any, what: str, module: str) -> None:

@@ -98,8 +98,8 @@ def next_seed() -> int:
 explain_names(
     __name__,
     {
-        "plot": "model.summary() prints the layers",
-        "plot_model": "model.summary() prints the layers",
+        "plot": 'model.graph().save("model.svg") draws the layers',
+        "plot_model": 'model.graph().save("model.svg") draws the layers',
         "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
         "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",
     },

@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class _Call:
-    """A call of a layer; `number` counts the calls."""
+    """A call of a layer.
+
+    Attributes:
+        number: of the call, from 0.
+        parameters: the number of elements of its parameters; 0 if an earlier call used them.
+    """
 
     number: int
     module: Module
@@ -43,13 +48,14 @@ def of_module(root: Module) -> Graph:
             fix="call graph() outside of it",
         )
     calls: list[_Call] = []
+    counted: set[int] = set()  # parameters, by their identity
     returned: dict[int, list[_Call]] = {}  # by the identity of the output
 
     def observe(module: Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         if module.children():
             return
-        before = {id(p) for call in calls for p in owned(call.module, Parameter).values()}
-        new = [p for p in owned(module, Parameter).values() if id(p) not in before]
+        new = [p for p in owned(module, Parameter).values() if id(p) not in counted]
+        counted.update(map(id, new))
         parameters = sum(math.prod(parameter.shape) for parameter in new)
         calls.append(_Call(len(calls), module, inputs, output, parameters))
         returned.setdefault(id(output), []).append(calls[-1])

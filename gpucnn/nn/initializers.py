@@ -12,6 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -88,6 +89,13 @@ INITIALIZERS: dict[str, Initializer] = {
     "he_uniform": Scaled("he", uniform=True),
     "he_normal": Scaled("he", uniform=False),
 }
+
+
+def name_of(value: Any) -> Any:
+    """The name of an initializer of `INITIALIZERS`; any other value as it is."""
+    if not isinstance(value, (Constant, Uniform, Normal, Scaled)):
+        return value
+    return next((name for name, each in INITIALIZERS.items() if each == value), value)
 
 
 def get(initializer: str | Initializer) -> Initializer:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
@@ -195,6 +196,9 @@ class Conv2d(WeightedLayer):
         self.dilation = pair(dilation, "dilation")
         self.groups = arguments.size(groups, "groups")
 
+    def _argument(self, name: str) -> Any:
+        return _unpaired(name, super()._argument(name))
+
     def create(self, x_shape: Shape) -> None:
         side = math.isqrt(math.prod(x_shape[1:]))
         _check_axes(
@@ -235,6 +239,7 @@ class Pool2d(Module):
 
     kind = "pool"
     takes_images = True
+    _always = ("kernel_size",)
 
     def __init__(
         self,
@@ -249,6 +254,11 @@ class Pool2d(Module):
         self.kernel_size = pair(kernel_size, "kernel_size")
         self.stride = self.kernel_size if stride is None else pair(stride, "stride")
         self.padding = arguments.padding(padding)
+
+    def _argument(self, name: str) -> Any:
+        if name == "stride" and self.stride == self.kernel_size:
+            return None
+        return _unpaired(name, super()._argument(name))
 
 
 class MaxPool2d(Pool2d):
@@ -319,6 +329,13 @@ class Flatten(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.flatten(x)
+
+
+def _unpaired(name: str, value: Any) -> Any:
+    """The value of an argument; of two equal numbers the one that was written for them."""
+    if name in ("kernel_size", "stride", "dilation") and value[0] == value[1]:
+        return value[0]
+    return value
 
 
 def _check_axes(x_shape: Shape, wanted: str, fix: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gpucnn.plots.extra import require
+from gpucnn.plots.extra import require as require
 from gpucnn.plots.feature_maps import show_feature_maps
 from gpucnn.plots.filters import show_filters
 from gpucnn.plots.gradient import image_gradient, show_image_gradient
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = [
     "Picture",
     "image_gradient",
-    "require",
     "show_feature_maps",
     "show_filters",
     "show_image",

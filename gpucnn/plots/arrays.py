@@ -89,7 +89,7 @@ def to_images(values: Any, call: str) -> tuple[NDArray[Any], bool]:
 def _layout_fix(shape: tuple[int, ...]) -> str:
     """How to make images of an array of this shape."""
     if len(shape) in (3, 4) and shape[-1] in (2, 4):
-        return f"give the channels of one color, or three of them: array[..., :{shape[-1] - 1}]"
+        return f"leave out the channel of transparency: array[..., :{shape[-1] - 1}]"
     if len(shape) == 3:
         return f"write array[:, None] for {shape[0]} gray images, array[0] for the first"
     if len(shape) == 4:

@@ -89,7 +89,9 @@ def _input(model: Any, image: NDArray[Any]) -> NDArray[Any]:
         image = image / 255
     image = image.astype(np.float32)
     if image.ndim == len(shape) + 1 and len(image) == 1:
-        return image[0]
+        image = image[0]
+    if image.shape == shape:
+        return image
     if image.ndim == 3 and image.shape == (*shape[1:], shape[0]):
         return image.transpose(2, 0, 1)
     if image.size == math.prod(shape) and (1 in (image.ndim, len(shape)) or image.ndim == 2):

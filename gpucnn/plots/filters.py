@@ -30,8 +30,8 @@ def show_filters(layer: Any, *, image_shape: Sequence[int] | None = None) -> Pic
     """A picture of the weights of a layer: white is 0, red is above, blue is below.
 
     Filters of one channel are in a grid. Filters of three channels are shown in color, where gray
-    is 0, and by channel. Of other filters each is a row, with a column for each channel. At most
-    the first 64 filters and 16 channels are shown.
+    is 0, and by channel. Other filters have a row each, with a column for each channel. At most the
+    first 64 filters and 16 channels are shown.
 
     Args:
         layer: a Conv2d; weights (F, C, KH, KW); or a Dense on images, whose units are the filters.
@@ -67,7 +67,7 @@ def _weight(layer: Any) -> tuple[str, NDArray[Any]]:
     if weight is None:
         paths = [path for path, each in layer.named_modules() if hasattr(each, "weight")]
         raise UsageError(
-            f"show_filters: {layer.display_name or type(layer).__name__} has no weight",
+            f"show_filters: {layer.display_name} has no weight",
             cause="only layers such as Conv2d and Dense have one",
             fix=f"give one of its layers: {', '.join(paths)}" if paths else "give such a layer",
         )
@@ -104,8 +104,9 @@ def _draw(weight: NDArray[Any], name: str) -> Picture:
     F, C, KH, KW = shown.shape
     most = float(np.abs(shown).max()) or 1.0
     colors = {"cmap": SIGNED, "vmin": -most, "vmax": most}
-    columns = min(8, math.ceil(math.sqrt(F))) if C in (1, 3) else C
-    rows = math.ceil(F / columns) if C in (1, 3) else F
+    is_grid = C in (1, 3)
+    columns = min(8, math.ceil(math.sqrt(F))) if is_grid else C
+    rows = math.ceil(F / columns) if is_grid else F
     panels = 2 if C == 3 else 1  # along each side
     picture = Picture(*_inches(rows * KH, columns * KW, panels))
     parts: list[Axes] = list(picture.subplots(panels, panels, squeeze=False).flat)
@@ -116,7 +117,7 @@ def _draw(weight: NDArray[Any], name: str) -> Picture:
         _label_rows(in_color, F, columns, KH)
         for axes, color in zip(parts, ("red", "green", "blue"), strict=True):
             axes.set_title(color, fontsize="medium")
-    if C in (1, 3):
+    if is_grid:
         for channel, axes in enumerate(parts):
             image = draw_tiles(axes, shown[:, channel], columns, **colors)
             _label_rows(axes, F, columns, KH)

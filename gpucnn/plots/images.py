@@ -34,7 +34,7 @@ def show_image(
     Args:
         array: (H, W), (1, H, W), (3, H, W) or (H, W, 3), where 3 channels are red, green and blue;
             a batch has an axis N before the channels. An array of any device, a list or a Tensor.
-        title: above the image; of a batch a list, one title an image, or a title of the whole.
+        title: above the image; for a batch a list of one title an image, or one title for all.
         cmap: Matplotlib's name of the colors of gray images; in "gray_r" 0 is white.
 
     Raises:

@@ -6,7 +6,7 @@ This module alone imports Matplotlib at its head, so the others import it inside
 from __future__ import annotations
 
 import io
-from typing import Any
+import sys
 
 from matplotlib.figure import Figure
 
@@ -36,13 +36,17 @@ class Picture(Figure):
     def _repr_png_(self) -> bytes:
         return self.png()
 
-    def show(self, *_: Any) -> None:
-        """Open the picture in the program of this computer for pictures, or in the notebook.
+    def show(self) -> None:  # type: ignore[override]
+        """Display the picture in the notebook, or open it in a program, as Pillow's `show` does.
 
         Raises:
-            UsageError: there is no such program.
+            UsageError: there is no program for pictures.
             MissingExtraError: Pillow is not installed.
         """
+        ipython = sys.modules.get("IPython")
+        if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):  # a notebook
+            ipython.display.display(self)
+            return
         try:
             from PIL import Image, ImageShow
         except ImportError as error:

@@ -10,6 +10,7 @@ from typing import Any
 
 from gpucnn.errors import UsageError
 from gpucnn.nn.arguments import is_whole
+from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
@@ -19,7 +20,7 @@ from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
 
 
-class Callback:
+class Callback(Printable):
     """The base class: override some methods. Setting `trainer.stop` ends the training."""
 
     def on_train_begin(self, trainer: Trainer) -> None:

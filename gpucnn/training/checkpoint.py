@@ -14,7 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -47,9 +47,9 @@ class Checkpoint:
             result of the run: its options, and a digest of its data.
     """
 
-    weights: Arrays
+    weights: Arrays = field(repr=False)
     description: dict[str, Any]
-    state: Arrays
+    state: Arrays = field(repr=False)
     progress: dict[str, Any]
 
 

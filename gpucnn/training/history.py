@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class History:
     """The result of a training.
 
@@ -25,6 +25,16 @@ class History:
     seconds: float
     test: dict[str, float] | None
     learned: bool = True
+
+    def __repr__(self) -> str:
+        """The number of epochs, and the numbers of the last one."""
+        shown: dict[str, Any] = {"epochs": len(self.records), "reason": self.reason}
+        last = self.records[-1] if self.records else {}
+        for key in ("loss", "accuracy", "val_loss", "val_accuracy"):
+            if last.get(key) is not None:
+                shown[key] = float(f"{last[key]:.4g}")
+        shown |= {"seconds": float(f"{self.seconds:.3g}"), "test": self.test}
+        return f"History({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
     @property
     def outcome(self) -> str:

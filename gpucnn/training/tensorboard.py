@@ -24,6 +24,18 @@ _SPELLED = Spellings(
         "write_images": "gpucnn.plots.show_filters draws the filters",
         "profile_batch": "gpucnn profile measures the parts of a step",
     },
+    defaults={
+        "update_freq": ("epoch",),
+        "histogram_freq": (0,),
+        "write_graph": (True, False),
+        "write_grads": (False,),
+        "write_images": (False,),
+        "batch_size": (32,),
+        "embeddings_freq": (0,),
+        "embeddings_layer_names": (None,),
+        "embeddings_metadata": (None,),
+        "profile_batch": (0,),
+    },
 )
 
 

@@ -80,6 +80,9 @@ class Trainer:
         self._prepare_data()
         self._prepare_step()
 
+    def __repr__(self) -> str:
+        return f"Trainer(step={self.step}, total_steps={self.total_steps})"
+
     def _prepare_data(self) -> None:
         config, train, validation, test = (
             self.config, self.data.train, self.data.validation, self.data.test

@@ -19,7 +19,7 @@ from gpucnn.cli.completion import BashWithFiles
 from gpucnn.cli.main import main
 
 #: Options of free text: there is nothing to offer.
-FREE = {"label_column", "image_shape", "image_size", "name", "stray"}
+FREE = {"inputs", "label_column", "image_shape", "image_size", "name", "stray"}
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,7 @@ FREE = {"label_column", "image_shape", "image_size", "name", "stray"}
         ("gpucnn predict runs/t", ["runs/t"]),
         ("gpucnn evaluate --split ", ["test", "validation", "train", "all"]),
         ("gpucnn evaluate runs/train-1 --weights b", ["best"]),
+        ("gpucnn explain s", ["softmax", "step"]),
     ],
 )
 def test_shell_completion(

@@ -9,7 +9,7 @@ import pytest
 
 from gpucnn import data
 from gpucnn.data import Dataset
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, UnknownNameError, UsageError
 
 pytest.importorskip("matplotlib")
 
@@ -129,3 +129,14 @@ def test_rows_of_numbers(rng, shape, fix):
 def test_images_of_other_channels(rng):
     with pytest.raises(ShapeError, match=r"show of bands: \(1, 5, 8, 8\) is not the shape"):
         Dataset("bands", rng.random((2, 5, 8, 8)), None, 2).show(0)
+
+
+@pytest.mark.parametrize("name", ["show", "images", "labels"])
+def test_the_splits_name_their_parts(name):
+    splits = data.load("digits")
+    assert not hasattr(splits, name)
+    with pytest.raises(UnknownNameError, match=f"a Splits has no {name}") as error:
+        getattr(splits, name)
+    assert f".train.{name}" in error.value.fix
+    with pytest.raises(AttributeError, match="object has no attribute 'epoch'"):
+        _ = splits.epoch

@@ -46,9 +46,9 @@ def inputs(draw: Any, topic: str) -> dict[str, Any]:
     if topic == "softmax":
         classes = draw(st.integers(1, 6))
         return {"z": array(classes), "label": draw(st.integers(0, classes - 1))}
-    i, j, k = draw(st.tuples(SIZES, SIZES, SIZES))
+    n, i, j, k = draw(st.tuples(SIZES, SIZES, SIZES, SIZES))
     return {
-        "x": array(i), "label": draw(st.integers(0, k - 1)), "w1": array(i, j), "b1": array(j),
+        "x": array(n, i), "label": rng.integers(0, k, n), "w1": array(i, j), "b1": array(j),
         "w2": array(j, k), "b2": array(k), "rate": draw(st.sampled_from([0, 0.1, 0.3, 100])),
     }  # fmt: skip
 

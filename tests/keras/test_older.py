@@ -173,6 +173,7 @@ def test_both_spellings_are_an_error(call: Any, words: str) -> None:
         (lambda: layers.MaxPooling2D(dim_ordering="tf"), "(N, C, H, W)"),
         (lambda: layers.BatchNormalization(mode=1), "by channel"),
         (lambda: optimizers.SGD(lr=0.1, decay=1e-6), "LearningRateScheduler"),
+        (lambda: callbacks.TensorBoard(write_images=True), "show_filters"),
         (lambda: optimizers.SGD(lr=0.1, clipnorm=1.0), "training loop of your own"),
         (lambda: optimizers.SGD(lr="0.1"), "learning_rate is '0.1'"),
         (lambda: callbacks.ModelCheckpoint("a.safetensors", period=2), "after every epoch"),

@@ -128,6 +128,13 @@ def test_images_of_colors(rng):
         assert colors == pytest.approx(image.transpose(1, 2, 0) / 255, abs=1e-5)
 
 
+def test_an_image_of_equal_sides_has_its_channels_first(rng):
+    net = nn.Sequential([nn.Flatten()]).build((3, 3, 3))
+    image = rng.random((3, 3, 3)).astype(np.float32)
+    found = rows(show_feature_maps(net, image))["flatten1 (Flatten)\n27 numbers"]
+    assert np.array_equal(found, image.ravel())
+
+
 def test_a_model_on_rows_of_pixels(digit):
     model = keras.Sequential([keras.layers.Dense(12, activation="relu", input_shape=(784,))])
     model.add(keras.layers.Dense(10, activation="softmax"))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -225,11 +227,24 @@ def test_a_picture_is_a_figure_that_a_notebook_displays(tmp_path):
     assert (tmp_path / "picture.png").read_bytes() == png
 
 
+def test_show_displays_it_in_a_notebook(monkeypatch):
+    displayed = []
+    shell = SimpleNamespace(kernel=object())
+    display = SimpleNamespace(display=displayed.append)
+    ipython = SimpleNamespace(get_ipython=lambda: shell, display=display)
+    monkeypatch.setitem(sys.modules, "IPython", ipython)
+    picture = show_image([[0, 1]])
+    picture.show()
+    assert displayed == [picture]
+
+
 @pytest.mark.parametrize("opened", [True, False])
 def test_show_opens_it_as_pillow_does(monkeypatch, opened):
     from PIL import ImageShow
 
     seen = []
+    in_a_terminal = SimpleNamespace(get_ipython=lambda: None)
+    monkeypatch.setitem(sys.modules, "IPython", in_a_terminal)
     monkeypatch.setattr(ImageShow, "show", lambda image: seen.append(image) or opened)
     picture = show_image([[0, 1]])
     if opened:

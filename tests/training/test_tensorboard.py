@@ -200,6 +200,8 @@ class TestKeras:
     def test_arguments_of_keras_are_explained(self) -> None:
         with pytest.raises(SignatureError, match="histogram_freq"):
             callbacks.TensorBoard(log_dir="logs", histogram_freq=1)  # type: ignore[call-arg]
+        older: dict[str, Any] = {"histogram_freq": 0, "write_graph": True, "write_images": False}
+        assert callbacks.TensorBoard(log_dir="logs", **older).log_dir == Path("logs")
 
 
 def test_a_missing_package_is_said_before_the_training(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,3 +61,6 @@ class Backend(
     Convolution, Pooling, Dense, Activation, Loss, Normalization, Dropout, Gather, Optimizers
 ):
     """Primitives on one device. Get one with `gpucnn.backend.get` or `gpucnn.backend.of`."""
+
+    def __repr__(self) -> str:
+        return f"gpucnn.backend.get({self.name!r})"

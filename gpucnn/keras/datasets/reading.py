@@ -7,16 +7,16 @@ from numpy.typing import NDArray
 
 from gpucnn import data
 from gpucnn.data import Dataset
-from gpucnn.keras.spelling import takes
-from gpucnn.spelling import Spellings
+from gpucnn.spelling import Spellings, explained
 
 Part = tuple[NDArray[np.uint8], NDArray[np.uint8]]
 
 # A decorator of a `load_data`: it takes the default of Keras's argument, and explains others.
-loader = takes(
-    Spellings(instead={"path": "$GPUCNN_DATA_DIR says where the files are"}),
-    {},
-    {"path": ("mnist.npz",)},
+loader = explained(
+    Spellings(
+        instead={"path": "$GPUCNN_DATA_DIR says where the files are"},
+        defaults={"path": ("mnist.npz",)},
+    )
 )
 
 
