@@ -20,7 +20,10 @@ from gpucnn.explain.server import Server
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+pytestmark = [
+    pytest.mark.slow,  # together they take about 20 seconds
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+]
 
 LESSONS = {topic: explain(topic).as_dict() for topic in TOPICS}
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
