@@ -19,7 +19,8 @@ from gpucnn.explain.server import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
 pytestmark = [
     pytest.mark.slow,  # together they take about 20 seconds
     pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),

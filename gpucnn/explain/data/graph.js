@@ -87,8 +87,8 @@ function layOut() {
     graph.classList.toggle("down", narrow && !fits());
   }
   if (!graph.classList.contains("down")) centerCards(graph);
-  const now = graph.querySelector(".part.now");
-  if (now) stage.scrollLeft = rectangle(now).x - stage.clientWidth / 2;
+  const latest = lesson.steps.slice(0, position).findLast((step) => step.result !== null);
+  stage.scrollLeft = latest ? rectangle(partOf(latest.result)).x - stage.clientWidth / 2 : 0;
   drawLines();
   drawPaths();
 }
