@@ -73,7 +73,7 @@ def command(
         if html is not None:
             _write(lessons, html, console)
         else:
-            _serve(lessons, port, open_, console)
+            _serve(Server(lessons, given, port), open_, console)
         return
     if topic is None:
         console.result(lesson_text.listing())
@@ -91,9 +91,9 @@ def _write(lessons: Sequence[Lesson], path: Path, console: Console) -> None:
     console.event({"event": "page", "topics": [each.topic for each in lessons], "file": str(path)})
 
 
-def _serve(lessons: Sequence[Lesson], port: int | None, open_: bool, console: Console) -> None:
+def _serve(server: Server, open_: bool, console: Console) -> None:
     """Serve the page until Ctrl-C or SIGTERM, which raise KeyboardInterrupt."""
-    with Server(lessons, port) as server:
+    with server:
         console.result(server.address)
         console.event({"event": "serving", "address": server.address})
         console.note("Ctrl-C ends the server")

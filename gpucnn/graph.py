@@ -113,7 +113,7 @@ class Graph:
         return f"{arrow} [label={_label(label)}];"
 
     def to_svg(self) -> str:
-        """The picture as the text of an SVG file.
+        """The picture as the text of an SVG file, which shrinks to the width of its page.
 
         Raises:
             MissingExtraError: Graphviz or its Python package is not installed.
@@ -296,7 +296,9 @@ def _render(dot: str, kind: str) -> bytes:
             fix='pip install "gpucnn[graph]"',
         ) from error
     try:
-        return graphviz.Source(dot).pipe(format=kind)
+        picture: bytes = graphviz.Source(dot).pipe(format=kind)
+        # A wide picture shrinks to the width of its page or notebook.
+        return picture.replace(b"<svg ", b'<svg style="max-width: 100%; height: auto" ', 1)
     except graphviz.ExecutableNotFound as error:
         raise MissingExtraError(
             "pictures of graphs need the program dot of Graphviz, which is not installed",

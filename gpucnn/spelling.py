@@ -1,7 +1,8 @@
-"""Errors for names and calls of other libraries: they show the equivalent in this library.
+"""Names and calls of other libraries: errors show the equivalent in this library.
 
 Nothing here runs unless Python does not find a name, or refuses a call. The call is then read as a
-call of another library, and its arguments are translated by name.
+call of another library, and its arguments are translated by name. A call whose arguments only have
+older names, or values that change nothing, is made.
 """
 
 from __future__ import annotations

@@ -288,6 +288,7 @@ def test_a_notebook_displays_the_picture(graph):
     assert bundle["text/plain"] == repr(graph)
     tree = ElementTree.fromstring(bundle["image/svg+xml"])
     assert tree.tag.endswith("svg")
+    assert "max-width: 100%" in tree.attrib["style"]  # so that a notebook cuts nothing off
     background = next(e for e in tree.iter() if e.tag.endswith("polygon"))
     assert background.get("fill") == "white"
 

@@ -6,21 +6,24 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 
 from gpucnn.explain import topic_module
 from gpucnn.explain.lesson import Lesson
 
+_SCRIPTS = ("lesson.js", "graph.js", "page.js")
 
-def page(lessons: Sequence[Lesson], served: bool = False) -> str:
+
+def page(lessons: Sequence[Lesson], given: Mapping[str, str] | None = None) -> str:
     """The page; its menu has one topic for each lesson.
 
     Args:
-        served: whether `gpucnn explain --serve` shows it, which computes with other numbers.
+        given: for a page with a server, which computes with other numbers: the inputs of the first
+            lesson that are not left to the library. None for a file.
     """
     data = {
-        "served": served,
+        "given": None if given is None else dict(given),
         "lessons": [lesson.as_dict() for lesson in lessons],
         "inputs": {
             lesson.topic: {n: i.about for n, i in topic_module(lesson.topic).INPUTS.items()}
@@ -30,7 +33,7 @@ def page(lessons: Sequence[Lesson], served: bool = False) -> str:
     parts = {
         "policy": policy(),
         "style": _file("page.css"),
-        "script": _file("page.js"),
+        "script": _script(),
         # No "<": a text that holds "</script>" does not end the block.
         "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
     }
@@ -40,7 +43,8 @@ def page(lessons: Sequence[Lesson], served: bool = False) -> str:
 def policy() -> str:
     """The Content-Security-Policy: only the page's own style and script, and its own server."""
     return (
-        f"default-src 'none'; style-src {_hash('page.css')}; script-src {_hash('page.js')}; "
+        f"default-src 'none'; style-src {_hash(_file('page.css'))}; "
+        f"script-src {_hash(_script())}; "
         "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
     )
 
@@ -49,6 +53,10 @@ def _file(name: str) -> str:
     return resources.files("gpucnn.explain").joinpath("data", name).read_text(encoding="utf-8")
 
 
-def _hash(name: str) -> str:
-    digest = hashlib.sha256(_file(name).encode()).digest()
+def _script() -> str:
+    return '"use strict";\n{\n' + "\n".join(map(_file, _SCRIPTS)) + "}\n"
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
@@ -13,7 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from gpucnn.errors import GpucnnError, UsageError
-from gpucnn.explain import explain, topic_module
+from gpucnn.explain import TOPICS, explain, topic_module
 from gpucnn.explain.inputs import read
 from gpucnn.explain.lesson import Lesson
 from gpucnn.explain.page import page, policy
@@ -29,6 +30,7 @@ class Server(ThreadingHTTPServer):
 
     Args:
         lessons: those of the page.
+        given: the inputs of the first lesson that were given, by name.
         port: None for `USUAL_PORT`, or a free one if another program has that.
 
     Raises:
@@ -37,8 +39,10 @@ class Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, lessons: Sequence[Lesson], port: int | None = None) -> None:
-        self.page = page(lessons, served=True).encode()
+    def __init__(
+        self, lessons: Sequence[Lesson], given: Mapping[str, str], port: int | None = None
+    ) -> None:
+        self.page = page(lessons, given).encode()
         try:
             super().__init__((LOOPBACK, USUAL_PORT if port is None else port), _Handler)
         except OSError as error:
@@ -59,7 +63,7 @@ class Server(ThreadingHTTPServer):
         return f"http://{LOOPBACK}:{self.server_address[1]}/"
 
     def server_bind(self) -> None:
-        """Bind without the look-up of the host's name by `HTTPServer`, which can ask the network."""
+        """Bind without `HTTPServer`'s look-up of the host's name, which can ask the network."""
         TCPServer.server_bind(self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
@@ -147,7 +151,7 @@ def lesson(query: str) -> tuple[HTTPStatus, dict[str, Any]]:
 
 
 def _wrong(topic: str, given: dict[str, str]) -> str | None:
-    for name, text in given.items():
+    for name, text in given.items() if topic in TOPICS else ():
         try:
             read(topic_module(topic).INPUTS, {name: text})
         except GpucnnError:
@@ -156,7 +160,4 @@ def _wrong(topic: str, given: dict[str, str]) -> str | None:
 
 
 def _is_loopback(host: str) -> bool:
-    try:
-        return urlsplit(f"//{host}").hostname in {LOOPBACK, "localhost"}
-    except ValueError:
-        return False
+    return re.fullmatch(rf"({re.escape(LOOPBACK)}|localhost)(:\d+)?", host.lower()) is not None

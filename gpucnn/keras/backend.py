@@ -1,6 +1,6 @@
 """The settings that scripts ask of `keras.backend`; it has no functions of arrays.
 
-if K.image_data_format() == "channels_first": ...  # this branch fits: images are (N, C, H, W)
+A script that asks for the layout of images gets channels first, (N, C, H, W).
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ __all__ = [
 
 
 def image_data_format() -> str:
-    """ "channels_first": images are (N, C, H, W)."""
+    """The layout of images, (N, C, H, W), in Keras's words: "channels_first"."""
     return "channels_first"
 
 
 def image_dim_ordering() -> str:
-    """ "th", Keras 1's word for channels first: images are (N, C, H, W)."""
+    """The layout of images, (N, C, H, W), in Keras 1's words: "th"."""
     return "th"
 
 
@@ -36,7 +36,7 @@ def set_image_dim_ordering(dim_ordering: str) -> None:
 
 
 def floatx() -> str:
-    """ "float32": the type of all numbers."""
+    """The type of all numbers: "float32"."""
     return "float32"
 
 
@@ -47,7 +47,7 @@ def set_floatx(floatx: str) -> None:
 
 
 def epsilon() -> float:
-    """1e-7, by which Keras avoids a division by zero."""
+    """The number by which Keras avoids a division by zero: 1e-7."""
     return 1e-7
 
 

@@ -62,7 +62,7 @@ class Callback(Printable):
     def on_batch_end(self, batch: int, logs: Any = None) -> None:
         """The older name of `on_train_batch_end`."""
 
-    def reads_batches(self) -> bool:
+    def _reads_batches(self) -> bool:
         """Whether it overrides one of the two events after a batch."""
         return any(
             getattr(getattr(self, name), "__func__", None) is not getattr(Callback, name)

@@ -80,7 +80,7 @@ class Bridge(gpucnn.training.Callback):
         self._names: list[str] = []  # in the history
         self._rate = self.compiled.optimizer.learning_rate
         # The running loss is read back from the device only for a callback that gets it.
-        self._reads = any(callback.reads_batches() for callback in callbacks)
+        self._reads = any(callback._reads_batches() for callback in callbacks)
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.model.stop_training = False

@@ -78,7 +78,7 @@ def test_a_server_until_a_signal(
     serving = json.loads(process.stdout.readline())
     assert serving["event"] == "serving"
     with urlopen(serving["address"], timeout=20) as answer:
-        assert answer.read().decode() == page([explain("conv", b=2)], served=True)
+        assert answer.read().decode() == page([explain("conv", b=2)], {"b": "2"})
     port = int(serving["address"].rstrip("/").rpartition(":")[2])
     idle = http.client.HTTPConnection("127.0.0.1", port)
     idle.connect()  # a client that sends nothing does not hold the server
@@ -87,7 +87,7 @@ def test_a_server_until_a_signal(
     idle.close()
     assert process.returncode == 130
     assert json.loads(out)["kind"] == "interrupted"
-    assert err == "Ctrl-C ends the server\nerror: interrupted\n"
+    assert err == "Ctrl-C ends the server\n\nerror: interrupted\n"
 
 
 def test_open_shows_the_page(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -101,5 +101,5 @@ def test_open_shows_the_page(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("explain", "conv", "--serve", "--port", 0, "--open")
     assert result.code == 130
     assert opened == [result.out.strip()]
-    assert run("explain", "--serve", "--quiet").err == "error: interrupted\n"
+    assert run("explain", "--serve", "--quiet").err == "\nerror: interrupted\n"
     assert len(opened) == 1

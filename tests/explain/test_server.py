@@ -21,7 +21,7 @@ from gpucnn.explain.server import LOOPBACK, Server
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    with Server([explain("conv")], 0) as running:
+    with Server([explain("conv")], {}, 0) as running:
         thread = threading.Thread(target=running.serve_forever, args=(0.01,))
         thread.start()
         yield running
@@ -58,7 +58,7 @@ def lesson(ask: Ask, **query: str) -> tuple[int, Any]:
 def test_the_page(ask: Ask) -> None:
     status, text, headers = ask("/")
     assert status == 200
-    assert text == page([explain("conv")], served=True)
+    assert text == page([explain("conv")], {})
     assert headers["Content-Type"] == "text/html; charset=utf-8"
     assert headers["Content-Security-Policy"] == f"{policy()}; frame-ancestors 'none'"
     assert headers["X-Content-Type-Options"] == "nosniff"
@@ -82,14 +82,14 @@ def test_a_lesson_with_other_numbers(ask: Ask) -> None:
         ({"topic": "conv", "x": "one"}, "x", "the input x is 'one'"),
         ({"topic": "conv", "w": "1 2; 3"}, "w", "the input w is"),
         ({"topic": "conv", "x": "1 2; 3 4", "w": "nan"}, "w", "not finite"),
-        ({"topic": "conv", "stride": "0"}, "stride", "the input stride is 0"),
+        ({"topic": "conv", "stride": "0"}, "stride", "the input stride"),
         ({"topic": "conv", "w": "1 2 3 4"}, None, "4"),
         ({"topic": "conv", "q": "1"}, "q", "unknown input 'q'"),
         ({"topic": "conw", "x": "1"}, None, "unknown topic 'conw'"),
         ({"x": "1"}, None, "unknown topic ''"),
         ({"topic": "../conv"}, None, "unknown topic"),
         ({"topic": "conv", "x": "9" * 5000}, "x", "not finite"),
-        ({"topic": "conv", "x": "1 " * 3000}, "x", "shape"),
+        ({"topic": "conv", "x": "1 " * 3000}, "x", "3000 numbers"),
         ({"topic": "conv", "x": "\0"}, "x", "the input x is"),
         ({"topic": "conv", "__class__": "1"}, "__class__", "unknown input"),
         ({"topic": "conv", "padding": "100000"}, "padding", "padding"),
@@ -104,8 +104,7 @@ def test_an_error_says_what_is_wrong(
     assert set(found) == {"kind", "message", "cause", "fix", "input"}
     assert message in found["message"]
     assert found["fix"]
-    if not query.get("topic", "").startswith("conw"):
-        assert found["input"] == input_
+    assert found["input"] == input_
     assert "Traceback" not in str(found)
 
 
@@ -121,7 +120,7 @@ def test_an_empty_input_takes_its_default(ask: Ask) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["/index.html", "/lesson/", "/../etc/passwd", "/%2e%2e/etc/passwd", "//", "*"]
+    "target", ["/index.html", "/lesson/", "/../etc/passwd", "/%2e%2e/etc/passwd", "*"]
 )
 def test_other_paths(ask: Ask, target: str) -> None:
     status, text, headers = ask(target)
@@ -139,9 +138,19 @@ def test_other_methods(ask: Ask, method: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["example.com", "example.com:8000", "127.0.0.1.example.com", "localhost@evil.org", "[",
-             "", "10.0.0.1", "127.0.0.1:80:80"],
-)  # fmt: skip
+    "host",
+    [
+        "example.com",
+        "example.com:8000",
+        "127.0.0.1.example.com",
+        "localhost@example.org",
+        "example.org@localhost",
+        "10.0.0.1",
+        "127.0.0.1:80:80",
+        "[",
+        "",
+    ],
+)
 def test_other_hosts(ask: Ask, host: str) -> None:
     status, text, _ = ask("/", Host=host)
     assert (status, text) == (403, "the host is not this machine\n")
@@ -185,7 +194,7 @@ def test_a_port_in_use(server: Server) -> None:
     with pytest.raises(
         UsageError, match=f"port {server.server_address[1]} cannot be used"
     ) as raised:
-        Server([explain("conv")], server.server_address[1])
+        Server([explain("conv")], {}, server.server_address[1])
     assert raised.value.cause == "another program uses it"
     assert "--port" in (raised.value.fix or "")
 
@@ -194,5 +203,5 @@ def test_another_port_is_taken_if_none_was_asked_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gpucnn.explain.server.USUAL_PORT", server.server_address[1])
-    with Server([explain("conv")]) as other:
+    with Server([explain("conv")], {}) as other:
         assert other.server_address[1] != server.server_address[1]
