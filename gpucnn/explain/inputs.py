@@ -43,7 +43,7 @@ class Input:
     def limits(self) -> str:
         """The values that it takes, in words."""
         kind = "a whole number" if self.whole else "a number"
-        return f"{kind} from {self.least:g} to {self.most:g}"
+        return f"{kind} from {self.least:,.0f} to {self.most:,.0f}"
 
 
 def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
@@ -74,7 +74,9 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
         values = parse(given) if isinstance(given, str) else _floats(given)
     except (TypeError, ValueError, OverflowError):
         raise DataError(
-            f"the input {name} is {str(given)[:60]!r}", cause="it is no array of numbers", fix=fix
+            f"the input {name} is {str(given)[:60]!r}",
+            cause="it is no array of numbers with rows of equal length",
+            fix=fix,
         ) from None
     values = _with_axes(values, known.axes)
     if values.ndim != known.axes:
@@ -86,7 +88,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     if not values.size or max(values.shape, default=1) > LONGEST:
         raise UsageError(
             f"the input {name} has {_shape_text(values.shape)}",
-            cause=f"a lesson shows every number, at least 1 and at most {LONGEST} in a direction",
+            cause=f"a lesson shows every number: from 1 to {LONGEST} in a row or a column",
             fix=fix,
         )
     if not np.isfinite(values).all():
@@ -101,7 +103,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     if not fits.all():
         raise UsageError(
             f"the input {name} has the number {_number_text(values[~fits].flat[0])}",
-            cause=f"{known.about}: it must be {known.limits}",
+            cause=f"{known.about}: {'each' if known.axes else 'it'} must be {known.limits}",
             fix=f"give {name} as {known.limits}",
         )
     return values
@@ -181,5 +183,7 @@ def counted(count: int, unit: str) -> str:
 
 def _shape_text(shape: tuple[int, ...]) -> str:
     """The sizes of an array in words."""
+    if 0 in shape:
+        return "no numbers"
     sizes = " x ".join(map(str, shape)) or "1"
     return f"{sizes} number" + "s" * (sizes != "1")

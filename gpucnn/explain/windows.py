@@ -39,7 +39,7 @@ def windows(
     if max(size.OH, size.OW) > LONGEST:
         raise UsageError(
             f"the output would have {size.OH} x {size.OW} pixels",
-            cause=f"a lesson shows every number, at most {LONGEST} an axis",
+            cause=f"a lesson shows every number: at most {LONGEST} in a row or a column",
             fix="give a larger stride, less padding or a smaller image",
         )
     return {
