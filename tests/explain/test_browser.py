@@ -431,6 +431,20 @@ def test_a_narrow_window_cuts_nothing_off(browser: Any, file: str, size: dict[st
                 assert tab.page.evaluate(OUTSIDE, size["width"]) == []
 
 
+def test_a_graph_that_is_too_large_scrolls_to_each_result(tab: Tab) -> None:
+    tab.topic("step")
+    shown = """node => {
+        const [inner, outer] = [node, document.querySelector("#stage")].map(
+            each => each.getBoundingClientRect());
+        return inner.top >= outer.top && inner.bottom <= outer.bottom
+            && inner.left >= outer.left && inner.right <= outer.right;
+    }"""
+    for step in LESSONS["step"]["steps"]:
+        tab.press("ArrowRight")
+        for name in {step["result"]} - {None}:
+            assert tab.page.locator(f"[data-array={name}]").evaluate(shown), name
+
+
 def test_a_tap_chooses_a_number(browser: Any, file: str) -> None:
     with opened(browser, file, viewport=NARROW, has_touch=True) as tab:
         tab.topic("conv")
