@@ -1,4 +1,4 @@
-"""The names at the top of TensorFlow and PyTorch, and what to write here: `import gpucnn as tf`."""
+"""Names of TensorFlow, Keras and PyTorch, and what to write here: at the top, and in `optim`."""
 
 from __future__ import annotations
 
@@ -104,3 +104,27 @@ _GROUPS: dict[str, dict[str, str]] = {
 NAMES = {name: fix for names in _GROUPS.values() for name, fix in names.items()}
 #: Name -> why it is not there.
 CAUSES = {name: cause for cause, names in _GROUPS.items() for name in names}
+
+#: Optimizers of other libraries, and functions beside them.
+OPTIMIZERS = {
+    **dict.fromkeys(
+        ("Adadelta", "Adagrad", "Adamax", "ASGD", "Ftrl", "LBFGS", "Nadam", "NAdam"),
+        "choose one of SGD, RMSprop, Adam, AdamW",
+    ),
+    "RMSProp": "use RMSprop",
+    "GradientDescentOptimizer": "use SGD(parameters, 0.5), loss.backward(), optimizer.step()",
+    "MomentumOptimizer": "use SGD(parameters, 0.1, momentum=0.9)",
+    "AdamOptimizer": "use Adam(parameters)",
+    "RMSPropOptimizer": "use RMSprop(parameters)",
+    "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
+    "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
+}
+
+#: Attributes of optimizers in PyTorch and Keras, and what to write instead.
+OPTIMIZER_ATTRIBUTES = {
+    "add_param_group": "make a second optimizer for the other parameters",
+    "apply_gradients": "set parameter.grad and use step()",
+    "defaults": "the options are attributes, such as weight_decay",
+    "minimize": "use loss.backward() and then step()",
+    "param_groups": "use parameters, and set_learning_rate for the learning rate",
+}

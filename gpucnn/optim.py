@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from gpucnn import backend as backends
+from gpucnn import foreign
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError, choose
 from gpucnn.nn.state import copy_in, copy_out
@@ -45,15 +46,6 @@ _spelled = explained(
         },
     )
 )
-
-#: Attributes of optimizers in PyTorch and Keras, and what to write instead.
-_FOREIGN_ATTRIBUTES = {
-    "add_param_group": "make a second optimizer for the other parameters",
-    "apply_gradients": "set parameter.grad and use step()",
-    "defaults": "the options are attributes, such as weight_decay",
-    "minimize": "use loss.backward() and then step()",
-    "param_groups": "use parameters, and set_learning_rate for the learning rate",
-}
 
 
 class Optimizer(Printable):
@@ -123,7 +115,7 @@ class Optimizer(Printable):
     if not TYPE_CHECKING:  # type checkers would then accept every name
 
         def __getattr__(self, name: str) -> Any:
-            return explain_attribute(self, name, _FOREIGN_ATTRIBUTES)
+            return explain_attribute(self, name, foreign.OPTIMIZER_ATTRIBUTES)
 
     def _argument(self, name: str) -> Any:
         if name == "parameters":
@@ -386,19 +378,4 @@ def default_learning_rate(name: str) -> float:
     return choose(OPTIMIZERS, name, "optimizer").default_learning_rate
 
 
-explain_names(
-    __name__,
-    {
-        name: "choose one of SGD, RMSprop, Adam, AdamW"
-        for name in ("Adadelta", "Adagrad", "Adamax", "ASGD", "Ftrl", "LBFGS", "Nadam", "NAdam")
-    }
-    | {
-        "RMSProp": "use RMSprop",
-        "GradientDescentOptimizer": "use SGD(parameters, 0.5), loss.backward(), optimizer.step()",
-        "MomentumOptimizer": "use SGD(parameters, 0.1, momentum=0.9)",
-        "AdamOptimizer": "use Adam(parameters)",
-        "RMSPropOptimizer": "use RMSprop(parameters)",
-        "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
-        "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
-    },
-)
+explain_names(__name__, foreign.OPTIMIZERS)

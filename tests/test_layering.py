@@ -43,7 +43,7 @@ ALLOWED: dict[str, set[str]] = {
     "models": NETS,
     "schedules": FLOOR,
     "parameters": NETS,
-    "optim": NETS | {"schedules", "parameters"},
+    "optim": NETS | {"schedules", "parameters", "foreign"},
     "plots": {"errors", "backend", "recording"},
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},

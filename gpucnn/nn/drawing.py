@@ -2,6 +2,9 @@
 
 One sample runs through the network and is recorded. From the result back, a tensor that a layer
 returned came from that layer and its inputs; any other from the function that computed it.
+Each call of a layer is a box: its type, path, output shape for one sample, and parameters.
+Functions that `forward` calls between the layers, such as the sum of a residual connection, are
+ovals.
 """
 
 from __future__ import annotations

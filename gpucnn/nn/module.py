@@ -331,11 +331,7 @@ class Module(Overridable, PrintedAsTree):
         return rows(self, batch)
 
     def graph(self, *input_shapes: Shape) -> Graph:
-        """The layers and how they connect, as a picture; see `gpucnn.graph.Graph`.
-
-        Each call of a layer is a box: its type, path, output shape for one sample, and parameters.
-        Functions that `forward` calls between the layers, such as the sum of a residual
-        connection, are ovals.
+        """The layers and how they connect, as a picture; see `gpucnn.nn.drawing`.
 
         Args:
             input_shapes: as in `build`; needed if the module is not built, and then it is.

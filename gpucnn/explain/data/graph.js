@@ -28,7 +28,7 @@ function buildStage() {
     (boxes[places.get(array.name)] ??= make("div", { class: "column" })).append(box);
   }
   const layer = (name) => svg("svg", { class: name, "aria-hidden": "true" });
-  $("graph").replaceChildren(layer("lines"), ...boxes.filter(Boolean), layer("paths"));
+  $("graph").replaceChildren(layer("lines"), layer("paths"), ...boxes.filter(Boolean));
 }
 
 function part(array) {
@@ -137,14 +137,19 @@ function curve(a, b, down) {
   );
 }
 
+const partOf = (name) => $("graph").querySelector(`[data-array="${name}"]`);
+
 // The card of an array, at the height of the array's own numbers; below each other, the lines of
 // the forward pass are left of those of the backward pass.
 function port(name, down) {
-  const part = $("graph").querySelector(`[data-array="${name}"]`);
+  const part = partOf(name);
   const outer = rectangle(part.closest(".card"));
   const x = outer.x + (isGradient(name) ? 16 : -16);
   return down ? { ...outer, x } : { ...outer, y: rectangle(part.querySelector(".scroll")).y };
 }
+
+// The card of a cell, at the height of the cell: a line ends at the card, not across its numbers.
+const atHeightOf = (cell) => ({ ...rectangle(cell.closest(".card")), y: rectangle(cell).y });
 
 // Where a gradient comes from that no step of the lesson computes: a place behind its card.
 function outside(to, down) {
@@ -158,6 +163,7 @@ function drawLines() {
   for (const edge of edges) {
     const now = edge.step === position;
     if (edge.back && edge.step > position) continue;
+    if (edge.from !== null && partOf(edge.from).hidden) continue;
     if (edge.value && !now) continue; // a value is lent to a gradient's step only
     const back = edge.back && !edge.value;
     const kinds = { back, value: edge.value, now, reached: edge.step <= position };
@@ -190,10 +196,9 @@ function drawPaths(active = null) {
   const terms = shown === null || down ? [] : calculation(shown).terms;
   for (const [n, term] of terms.entries())
     for (const [from, to] of term.paths) {
-      const [a, b] = [rectangle(cells.get(from)), rectangle(cells.get(to))];
-      const column = (each) => cells.get(each).closest(".column");
-      if (column(from) === column(to)) continue; // the outlines say enough
-      const d = curve(a, b, false);
+      const [a, b] = [cells.get(from), cells.get(to)];
+      if (a.closest(".column") === b.closest(".column")) continue; // the outlines say enough
+      const d = curve(atHeightOf(a), atHeightOf(b), false);
       const kind = isGradient(nameOf(from)) ? "path back" : "path";
       drawn.push(svg("path", { d, class: active === n ? `${kind} active` : kind }));
     }
