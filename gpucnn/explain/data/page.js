@@ -230,7 +230,7 @@ function numberAt(event) {
 }
 
 for (const place of [$("stage"), $("elements")]) {
-  place.addEventListener("mouseover", (event) => {
+  place.addEventListener("mousemove", (event) => { // scrolling under the mouse is no move
     const of = numberAt(event) ?? chosen;
     if (of !== null && of !== shown) show(of);
   });
