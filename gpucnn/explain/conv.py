@@ -36,14 +36,15 @@ def lesson(numbers: Numbers) -> Lesson:
     stride, padding = int(numbers["stride"]), int(numbers["padding"])
     (H, W), (KH, KW) = x.shape, w.shape
     meet = windows(x.shape, w.shape, stride, padding, "filter")
-    OH, OW = max(meet)[0] + 1, max(meet)[1] + 1
     y = F.conv2d(
         x.reshape(1, 1, H, W),
         w.reshape(1, 1, KH, KW),
         b.reshape(1),
         stride=stride,
         padding=padding,
-    ).reshape(OH, OW)
+    )
+    y = y.reshape(y.shape[2:])
+    OH, OW = y.shape
     dy = gradient(numbers, "dy", y.shape)
     y.backward(dy)
 

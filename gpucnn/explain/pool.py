@@ -33,14 +33,15 @@ def lesson(numbers: Numbers) -> Lesson:
     kernel, stride = int(numbers["kernel"]), int(numbers["stride"])
     H, W = numbers["x"].shape
     meet = windows((H, W), (kernel, kernel), stride, 0, "window")
-    OH, OW = max(meet)[0] + 1, max(meet)[1] + 1
-    dy = gradient(numbers, "dy", (OH, OW))
-    outputs, gradients = {}, {}
+    images, outputs = {}, {}
     for name, pool in (("ymax", F.max_pool2d), ("yavg", F.avg_pool2d)):
-        x = Tensor(numbers["x"].copy(), requires_grad=True)
-        y = pool(x.reshape(1, 1, H, W), kernel, stride=stride).reshape(OH, OW)
+        images[name] = Tensor(numbers["x"].copy(), requires_grad=True)
+        y = pool(images[name].reshape(1, 1, H, W), kernel, stride=stride)
+        outputs[name] = y.reshape(y.shape[2:])
+    OH, OW = outputs["ymax"].shape
+    dy = gradient(numbers, "dy", (OH, OW))
+    for y in outputs.values():
         y.backward(dy)
-        outputs[name], gradients[name] = y.numpy(), x.grad
     winners = _winners(numbers["x"], kernel, stride, meet)
 
     found = Lesson(
@@ -70,7 +71,7 @@ def lesson(numbers: Numbers) -> Lesson:
         f"the largest, because the way back needs it. {_named(winners)}"
         + _ties(numbers["x"], meet, winners),
         name="ymax",
-        array=outputs["ymax"],
+        array=outputs["ymax"].numpy(),
         about="the output of max pooling",
         terms=values,
         opening="max(",
@@ -82,7 +83,7 @@ def lesson(numbers: Numbers) -> Lesson:
         "yavg[i,j] = sum over u, v of x[i*S + u, j*S + v], divided by K*K",
         f"Average pooling adds the pixels of a window and divides by their number, {kernel**2}.",
         name="yavg",
-        array=outputs["yavg"],
+        array=outputs["yavg"].numpy(),
         about="the output of average pooling",
         terms={
             out: [found.product(("x", pixel)) for _, pixel in pairs] for out, pairs in meet.items()
@@ -110,7 +111,7 @@ def lesson(numbers: Numbers) -> Lesson:
         "another pixel grows by a little, the output stays. So the winner gets the whole gradient "
         f"of its window, and the other pixels get 0.{several}",
         name="dxmax",
-        array=gradients["ymax"],
+        array=images["ymax"].grad,
         about="the gradient of x in max pooling",
         terms=by_winner,
         gradient_of="x",
@@ -121,7 +122,7 @@ def lesson(numbers: Numbers) -> Lesson:
         f"If any pixel of a window grows by a little, the mean grows by 1/{kernel**2} of that. So "
         f"each pixel gets 1/{kernel**2} of the gradient of its window.{several}",
         name="dxavg",
-        array=gradients["yavg"],
+        array=images["yavg"].grad,
         about="the gradient of x in average pooling",
         terms=shares,
         gradient_of="x",

@@ -52,7 +52,7 @@ def test_whole_numbers_have_limits(topic: str, name: str) -> None:
 @pytest.mark.parametrize("topic", TOPICS)
 def test_unknown_names_are_refused(topic: str) -> None:
     names = topic_module(topic).INPUTS
-    for name in ("", "X", "weights", "self", "L"):
+    for name in ("", "X", "weights", "self", "topic", "L"):
         with pytest.raises(UsageError, match="unknown input") as error:
             explain(topic, **{name: 1})
         assert str(error.value.fix).endswith(f"choose one of {', '.join(names)}")
