@@ -73,9 +73,21 @@ BUGS = [
     ),
     Bug(
         "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
-        'None if found_inf is None else self._count("found_inf", found_inf)',
-        "None",
+        'found_inf = self._count("found_inf", found_inf)',
+        "found_inf = None",
         "backend/test_optimizers.py", "found_inf and adam",
+    ),
+    Bug(
+        "an update of several: a block counts on from the parameter before", "kernels/optimizer.cu",
+        "block -= table.tensor[t++].blocks",
+        "t++",
+        "backend/test_optimizers.py", "several and sizes",
+    ),
+    Bug(
+        "an update of several: only the first table", "gpucnn/backend/cuda/optimizers.py",
+        "range(0, len(same), _TENSORS)",
+        "range(0, min(len(same), _TENSORS), _TENSORS)",
+        "backend/test_optimizers.py", "several and many",
     ),
     # ---- loss ------------------------------------------------------------------------------
     Bug(
