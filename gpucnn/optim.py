@@ -176,11 +176,16 @@ class Optimizer(Printable):
         with backends.of(self.learning_rate).quiet_device():
             self.learning_rate.fill(check_number("learning_rate", learning_rate))
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient and is not frozen."""
-        with backends.of(self.step_count).quiet_device():
-            # Counted from 1. A step that changes nothing does not count.
-            self.step_count += (self.found_inf == 0).astype("uint32")
+    def step(self, *, counted: bool = False) -> None:
+        """Change every parameter that has a gradient and is not frozen.
+
+        Args:
+            counted: whether `step_count` already counts this step, or `found_inf` halts it.
+        """
+        if not counted:
+            with backends.of(self.step_count).quiet_device():
+                # Counted from 1. A step that changes nothing does not count.
+                self.step_count += (self.found_inf == 0).astype("uint32")
         now = count_change()
         changing = {
             path: parameter

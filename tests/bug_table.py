@@ -89,6 +89,25 @@ BUGS = [
         "range(0, min(len(same), _TENSORS), _TENSORS)",
         "backend/test_optimizers.py", "several and many",
     ),
+    # ---- metrics ---------------------------------------------------------------------------
+    Bug(
+        "metrics: a later NaN takes the place of the first", "kernels/metrics.cu",
+        "value != value && largest == largest",
+        "value != value",
+        "backend/test_metrics.py", "first_of_equal",
+    ),
+    Bug(
+        "metrics: the sums of a half of the threads", "kernels/metrics.cu",
+        "half > 0; half /= 2",
+        "half > 1; half /= 2",
+        "backend/test_metrics.py", "sums_and_right",
+    ),
+    Bug(
+        "metrics: a halted training counts on", "kernels/metrics.cu",
+        "step == nullptr || *found_inf != 0",
+        "step == nullptr",
+        "backend/test_metrics.py", "halts",
+    ),
     # ---- loss ------------------------------------------------------------------------------
     Bug(
         "softmax: a label beyond the last class", "kernels/softmax_cross_entropy.cu",
