@@ -44,7 +44,7 @@ ALLOWED: dict[str, set[str]] = {
     "schedules": FLOOR,
     "parameters": NETS,
     "optim": NETS | {"schedules", "parameters", "foreign"},
-    "plots": {"errors", "backend", "recording"},
+    "plots": {"errors", "shapes", "backend", "recording"},
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training"},
