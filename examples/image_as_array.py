@@ -23,7 +23,6 @@ print(small[0])
 
 # %%
 name = os.environ.get("GPUCNN_DATA", "digits")
-assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 digits = data.load(name).train
 digit = digits.images[0]
 print("digit", digits.labels[0], "shape", digit.shape, digit.dtype)

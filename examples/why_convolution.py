@@ -15,7 +15,6 @@ from gpucnn import Tensor, data, nn
 from gpucnn import functions as F
 
 name = os.environ.get("GPUCNN_DATA", "digits")
-assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 digits = data.load(name).train
 
 # %% [markdown]

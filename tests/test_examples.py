@@ -43,7 +43,7 @@ FAULTS = {
     "why_convolution": ("(layer.kernel_size[0] - 1) * jump", "layer.kernel_size[0] * jump"),
 }
 
-WITH_DATA = [name for name, text in FOUND.items() if "GPUCNN_DATA" in text]
+WITH_SETTINGS = [name for name, text in FOUND.items() if "}[name]" in text]  # of a data set
 WITH_GRAPHS = [name for name, text in FOUND.items() if "graph.save(" in text]
 PICTURE = re.compile(r'"(pictures/[\w.]+)"')
 
@@ -111,7 +111,7 @@ def test_it_runs_without_graphviz(name: str, tmp_path: Path) -> None:
     assert "Graphviz" in result.stdout or "graphviz" in result.stdout
 
 
-@pytest.mark.parametrize("name", slow_except(WITH_DATA, "feed_forward"))
+@pytest.mark.parametrize("name", slow_except(WITH_SETTINGS, "feed_forward"))
 @pytest.mark.parametrize("given", ["fashion-mnist", "", "images/"])
 def test_other_data_are_refused(name: str, given: str, tmp_path: Path) -> None:
     result = run(EXAMPLES / f"{name}.py", tmp_path, GPUCNN_DATA=given)
