@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 from gpucnn.autograd import Tensor
@@ -41,10 +42,18 @@ class Sequential(Module):
                 fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
             )
         super().__init__(name)
-        self._layers: dict[str, Module] = {}
-        self._chain = Chain(())
         for layer in () if layers is None else layers:
             self.add(layer)
+
+    # Made when they are first asked for: a subclass need not call __init__.
+
+    @cached_property
+    def _layers(self) -> dict[str, Module]:
+        return {}
+
+    @cached_property
+    def _chain(self) -> Chain:
+        return Chain(())
 
     def add(self, layer: Module) -> None:
         """Append a layer. Once the model is built this is an error: names and shapes are fixed."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from checks import assert_close, assert_same_bits
@@ -81,6 +83,23 @@ def test_is_a_container():
     assert model[0] is first
     assert model[-1] is last
     assert model["dense1"] is last
+
+
+def test_a_subclass_need_not_call_init():
+    class Net(nn.Sequential):
+        def __init__(self):
+            for units in (4, 3):
+                self.add(nn.Dense(units))
+
+    class Empty(nn.Sequential):
+        def __init__(self):
+            self.note = "nothing is added"
+
+    net = Net()
+    assert repr(net) == "Net(\n  (dense1): Dense(4)\n  (dense2): Dense(3)\n)"
+    assert net(np.ones((2, 5), np.float32)).shape == (2, 3)
+    assert repr(copy.deepcopy(net)) == repr(net)
+    assert (repr(Empty()), len(Empty()), len(Net())) == ("Empty()", 0, 2)
 
 
 class TestRandomNumbers:
