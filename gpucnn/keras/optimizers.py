@@ -116,6 +116,7 @@ def Adam(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float | None = None,
+    *,  # the fifth is `decay` in Keras 2, `amsgrad` in Keras 3
     weight_decay: float | None = None,
     name: str | None = None,
 ) -> Optimizer:

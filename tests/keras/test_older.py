@@ -173,6 +173,8 @@ def test_both_spellings_are_an_error(call: Any, words: str) -> None:
         (lambda: layers.Dense(20, 64), "write Dense(64)"),
         (lambda: layers.Conv2D(3, nb_row=3, nb_col=3), "kernel_size=(nb_row, nb_col)"),
         (lambda: layers.Convolution2D(3), "nb_row is missing"),
+        (lambda: layers.Conv2D(8, 5, 3), "write Conv2D(8, (5, 3)) for the first, Conv2D(8, 5, str"),
+        (lambda: layers.Conv2D(8, np.int64(3), 3, activation="relu"), "two meanings"),
         (lambda: layers.Convolution2D(3, 3, 3, border_mode="full"), '"same" or "valid"'),
         (lambda: layers.Convolution2D(3, 3, 3, dim_ordering="tf"), "(N, C, H, W)"),
         (lambda: layers.Convolution2D(3, 3, 3, border="same"), "there is no border"),
@@ -181,6 +183,7 @@ def test_both_spellings_are_an_error(call: Any, words: str) -> None:
         (lambda: optimizers.SGD(lr=0.1, decay=1e-6), "LearningRateScheduler"),
         (lambda: callbacks.TensorBoard(write_images=True), "show_filters"),
         (lambda: optimizers.SGD(lr=0.1, clipnorm=1.0), "training loop of your own"),
+        (lambda: optimizers.Adam(1e-3, 0.9, 0.999, 1e-8, 1e-6), "4 arguments by position"),  # type: ignore[misc]
         (lambda: optimizers.SGD(lr="0.1"), "learning_rate is '0.1'"),
         (lambda: callbacks.ModelCheckpoint("a.safetensors", period=2), "after every epoch"),
         (lambda: keras.metrics.BinaryAccuracy(threshold=0), "it is 0.5"),
