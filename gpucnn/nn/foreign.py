@@ -133,6 +133,9 @@ ATTRIBUTES: dict[str, str] = {
     "fit": _VERBS,
     "evaluate": _VERBS,
     "predict": _VERBS,
+    **dict.fromkeys(
+        ("weight", "bias"), "layers such as Conv2d have it once they are built: build((1, 28, 28))"
+    ),
     **dict.fromkeys(("kernel", "W", "b"), "the weights are called weight and bias"),
     "weights": "get_weights() gives arrays, parameters() the Parameters",
     "variables": "get_weights() gives arrays, parameters() the Parameters",

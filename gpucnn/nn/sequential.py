@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import NoLayerError, ShapeError, UsageError
@@ -13,6 +13,7 @@ from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape, has_own_forward
 from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
+from gpucnn.spelling import explain_attribute
 
 
 class Sequential(Module):
@@ -54,6 +55,13 @@ class Sequential(Module):
     @cached_property
     def _chain(self) -> Chain:
         return Chain(())
+
+    if not TYPE_CHECKING:  # as in Module
+
+        def __getattr__(self, name: str) -> Any:
+            if name in vars(self).get("_layers", ()):
+                return explain_attribute(self, name, {name: f'write model["{name}"]'})
+            return super().__getattr__(name)
 
     def add(self, layer: Module) -> None:
         """Append a layer. Once the model is built this is an error: names and shapes are fixed."""
