@@ -28,7 +28,7 @@ ALLOWED: dict[str, set[str]] = {
     "shapes": {"errors"},
     "printing": set(),
     "spelling": {"errors", "printing"},
-    "random": {"errors"},
+    "random": {"errors", "spelling"},
     "backend": FLOOR | {"kernels"},
     "operands": FLOOR | {"backend"},
     "recording": FLOOR,

@@ -120,6 +120,7 @@ explain_names(
     __name__,
     {
         "History": "fit returns it",
+        "BaseLogger": "fit computes the means of an epoch: leave it out",
         "ProgbarLogger": "fit(verbose=1) prints a line an epoch",
         "BackupAndRestore": "use gpucnn train, whose runs go on after an interruption",
         "RemoteMonitor": "use LambdaCallback(on_epoch_end=...)",

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpucnn import keras
+from gpucnn import keras, random
 from gpucnn.errors import DataError, UnknownImportError, UnknownNameError, UsageError
 
 IMPORTS = """
@@ -52,6 +52,9 @@ def test_imports_of_keras_scripts() -> None:
         (keras.optimizers, "Adagrad", "use Adam"),
         (keras.optimizers, "schedules", "LearningRateScheduler"),
         (keras.losses, "Huber", "training loop"),
+        (keras.callbacks, "BaseLogger", "leave it out"),
+        (keras.utils, "model_to_dot", "to_dot()"),
+        (random, "set_seed", "set_random_seed(1)"),
         (keras.optimizers, "nadam", "use Adam"),
         (keras.metrics, "AUC", "model.predict"),
         (keras.metrics, "mae", "model.predict"),
