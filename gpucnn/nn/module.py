@@ -338,7 +338,8 @@ class Module(Overridable, PrintedAsTree):
 
         Raises:
             UsageError: the input shape is not known.
-            GraphError: it is called inside no_grad().
+            GraphError: it is called inside no_grad(); or `forward` does not return one Tensor that
+                it computed from its inputs.
         """
         if input_shapes:
             self.build(*input_shapes)
