@@ -29,8 +29,9 @@ from gpucnn.keras.datasets import mnist, fashion_mnist
 from gpucnn.keras.datasets.mnist import load_data
 from gpucnn.keras.utils import to_categorical, set_random_seed, Sequence, PyDataset
 import gpucnn.keras.layers as L
-keras.layers.Conv2D, keras.models.Sequential, keras.callbacks.EarlyStopping, keras.Input, keras.__version__
+keras.layers.Conv2D, keras.models.Sequential, keras.callbacks.EarlyStopping, keras.Input
 keras.datasets.fashion_mnist.load_data, keras.utils.set_random_seed, keras.Sequential
+keras.__version__
 """
 
 
