@@ -157,6 +157,7 @@ class Module(Overridable, PrintedAsTree):
             ShapeError: layers do not fit together, it is built for other shapes, or an input looks
                 like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
+            SignatureError: `forward` takes another number of inputs.
         """
         build(self, arguments.input_shapes(input_shapes), seed, device, channels_first)
         return self
