@@ -85,7 +85,7 @@ def _lines(lesson: Lesson) -> Iterator[Text]:
         yield from _step(lesson, number, step)
     yield Text()
     name, known = next(iter(topic_module(lesson.topic).INPUTS.items()))
-    yield Text("For other numbers type, for example:")
+    yield Text("Put your own numbers in place of these:")
     yield Text(f"  gpucnn explain {lesson.topic} --input {_input_text(name, known)}", "bold")
 
 
