@@ -83,7 +83,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     if values.ndim != known.axes:
         raise UsageError(
             f"the input {name} has {_shape_text(values.shape)}",
-            cause=f"{known.about}: it is {_AXES[known.axes]}",
+            cause=f"{known.about}: it must be {_AXES[known.axes]}",
             fix=fix,
         )
     if not values.size or max(values.shape, default=1) > LONGEST:

@@ -102,9 +102,9 @@ def lesson(numbers: Numbers) -> Lesson:
         "chain rule through exp: times exp itself; two ways add up",
         "ds[k] = de[k] * e[k] - dL * t[k]",
         "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]) "
-        "itself, which is e[k]. The other way is the end of L, minus s[label]: its local "
-        "derivative is -1 for the label, and 0 for the other classes. That is minus t[k], because "
-        "t is the label as one-hot: 1 for the label, and 0 for the other classes.",
+        "itself, which is e[k]. The other way leads to L at once, as L is log(total) - s[label]: "
+        "its local derivative is -1 for the label, and 0 for the other classes. That is minus "
+        "t[k], because t is the label as one-hot: 1 for the label, and 0 for the other classes.",
         name="ds",
         array=made.s.grad,
         about="the gradient of s",
