@@ -52,6 +52,15 @@ def test_a_lesson_is_json(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+def test_the_repr_of_a_lesson_is_one_line(topic: str) -> None:
+    lesson = explain(topic)
+    text = repr(lesson)
+    assert "\n" not in text
+    assert text.startswith(f"<Lesson {topic}: {len(lesson.steps)} steps, arrays ")
+    assert all(name in text for name in lesson.arrays)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
 def test_inputs_stay_as_they_are_given(topic: str) -> None:
     given = {name: each.array.copy() for name, each in explain(topic).arrays.items()}
     given = {name: given[name] for name in topic_module(topic).INPUTS if name in given}
