@@ -15,6 +15,7 @@ from gpucnn import data, nn
 from gpucnn.training import Callback, TensorBoard, TrainConfig, evaluate, fit
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 validation, epochs = {"digits": (137, 20), "mnist": (5000, 5)}[name]
 digits = data.load(name, validation=validation)  # these are kept back to measure each epoch
 

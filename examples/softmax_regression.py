@@ -16,6 +16,7 @@ from gpucnn import Tensor, backend, data, no_grad, optim
 from gpucnn import functions as F
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 digits = data.load(name, validation=0)
 
 learning_rate = 0.5

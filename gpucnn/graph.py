@@ -15,7 +15,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gpucnn.errors import GpucnnError, GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import (
+    GpucnnError,
+    GraphError,
+    MissingExtraError,
+    StorageError,
+    UsageError,
+    expect,
+)
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Tensor
@@ -124,10 +131,11 @@ class Graph:
         """Write the picture as a .svg, .png, .pdf or .dot file, by the end of its name.
 
         Raises:
-            UsageError: its name has another end.
+            UsageError: its name has another end, or it is no path.
             MissingExtraError: Graphviz or its Python package is not installed; .dot needs neither.
             StorageError: it cannot be written.
         """
+        expect(path, (str, os.PathLike), "the path", 'give a name, as in graph.save("graph.svg")')
         path = Path(path)
         kind = path.suffix.lower()
         if kind not in _FORMATS:

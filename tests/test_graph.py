@@ -277,6 +277,13 @@ def test_save_under_another_name(graph, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", [None, 3, b"x.svg", ["x.svg"], open])
+def test_save_under_no_path(graph, path):
+    with pytest.raises(UsageError, match="the path is a ") as caught:
+        graph.save(path)
+    assert caught.value.fix == 'give a name, as in graph.save("graph.svg")'
+
+
 def test_save_where_nothing_can_be_written(graph, tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
         graph.save(tmp_path / "none" / "x.dot")
