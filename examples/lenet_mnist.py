@@ -39,8 +39,8 @@ print(f"step     0: accuracy {before:.2%} on the validation images")
 
 # %% [markdown]
 # We note the accuracy every few steps. The callback `TensorBoard` writes the same
-# curves. To see them, start `tensorboard --logdir logs` and open the address that it
-# prints.
+# curves. To see them, type `python -m pip install tensorboard`, start
+# `tensorboard --logdir logs` and open the address that it prints.
 
 
 # %%

@@ -33,6 +33,7 @@ def scores(images):
 
 
 # %% [markdown]
+# A step takes a batch of 128 images. An epoch takes every batch once.
 # In each step, the weights move against their gradient: W = W - 0.5 dcost/dW.
 # `softmax_cross_entropy` takes the sums and computes the softmax itself, which is
 # stable.

@@ -295,7 +295,9 @@ def test_a_notebook_displays_the_picture(graph):
     assert bundle["text/plain"] == repr(graph)
     tree = ElementTree.fromstring(bundle["image/svg+xml"])
     assert tree.tag.endswith("svg")
-    assert "max-width: 100%" in tree.attrib["style"]  # so that a notebook cuts nothing off
+    image = ElementTree.fromstring(bundle["text/html"].removesuffix(">") + "/>")
+    assert image.attrib["style"] == "max-width: 100%"  # so that a notebook cuts nothing off
+    assert image.attrib["alt"].split() == bundle["text/plain"].split()
     background = next(e for e in tree.iter() if e.tag.endswith("polygon"))
     assert background.get("fill") == "white"
 

@@ -26,7 +26,7 @@ TOPICS = {
 }
 
 
-def explain(topic: str, **inputs: Any) -> Lesson:
+def explain(topic: str, /, **inputs: Any) -> Lesson:
     """The lesson of a topic of `TOPICS`, computed in float64 on the CPU.
 
     Args:

@@ -19,8 +19,8 @@ def page(lessons: Sequence[Lesson], given: Mapping[str, str] | None = None) -> s
     """The page; its menu has one topic for each lesson.
 
     Args:
-        given: for a page with a server, which computes with other numbers: the inputs of the first
-            lesson that are not left to the library. None for a file.
+        given: for a page with a server, which computes with other numbers: the inputs that were
+            given for the first lesson, by name. None for a file.
     """
     data = {
         "given": None if given is None else dict(given),

@@ -21,7 +21,8 @@ from gpucnn.explain.page import page, policy
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 8000
-_LONGEST_TARGET = 8192  # bytes of path and query; the longest inputs of a lesson take 2,000
+_LONGEST_TARGET = 8192  # characters of path and query: more than the numbers of any lesson
+_MOST_FIELDS = 32
 _TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
 
 
@@ -136,18 +137,20 @@ def lesson(query: str) -> tuple[HTTPStatus, dict[str, Any]]:
     An input without a number takes its default. An error has the fields of its event, and `input`,
     the name of the input that is wrong by itself, or None.
     """
-    given: dict[str, str] = {}
     try:
-        given = dict(parse_qsl(query, errors="strict", max_num_fields=32))
-        topic = given.pop("topic", "")
+        given = dict(parse_qsl(query, errors="strict", max_num_fields=_MOST_FIELDS))
+    except ValueError as error:  # too many fields, or bytes that are no text
+        problem = UsageError(
+            "the query cannot be read",
+            cause=str(error),
+            fix=f"give at most {_MOST_FIELDS} fields, in UTF-8",
+        )
+        return HTTPStatus.BAD_REQUEST, {**problem.as_dict(), "input": None}
+    topic = given.pop("topic", "")
+    try:
         return HTTPStatus.OK, explain(topic, **given).as_dict()
-    except GpucnnError as error:
-        return HTTPStatus.BAD_REQUEST, {**error.as_dict(), "input": _wrong(topic, given)}
-    except UnicodeDecodeError as error:
-        problem = UsageError("the query is no text", cause=str(error), fix="encode it as UTF-8")
-    except ValueError as error:
-        problem = UsageError("the query cannot be read", cause=str(error), fix="give fewer fields")
-    return HTTPStatus.BAD_REQUEST, {**problem.as_dict(), "input": None}
+    except GpucnnError as wrong:
+        return HTTPStatus.BAD_REQUEST, {**wrong.as_dict(), "input": _wrong(topic, given)}
 
 
 def _wrong(topic: str, given: dict[str, str]) -> str | None:

@@ -51,6 +51,7 @@ def test_an_error_leaves_the_old_page(run: Any) -> None:
         (["conv", "--html", "page.html", "--open"], 2, "--open is for --serve"),
         (["conv", "--serve", "--port", "65536"], 2, "65536"),
         (["none", "--serve"], 2, "unknown topic 'none'"),
+        (["conv", "--input", "topic=1"], 2, "unknown input 'topic'"),
     ],
 )
 def test_what_does_not_fit(run: Any, args: list[str], code: int, message: str) -> None:

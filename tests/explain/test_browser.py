@@ -19,8 +19,12 @@ from gpucnn.explain.server import Server
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 expect = playwright.expect
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
+pytestmark = [
+    pytest.mark.slow,  # together they take about 20 seconds
+    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
+]
 
 LESSONS = {topic: explain(topic).as_dict() for topic in TOPICS}
 WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
@@ -425,6 +429,20 @@ def test_a_narrow_window_cuts_nothing_off(browser: Any, file: str, size: dict[st
                 tab.page.click(f"#timeline [data-step='{step}']")
                 assert tab.page.evaluate("document.documentElement.scrollWidth") <= size["width"]
                 assert tab.page.evaluate(OUTSIDE, size["width"]) == []
+
+
+def test_a_graph_that_is_too_large_scrolls_to_each_result(tab: Tab) -> None:
+    tab.topic("step")
+    shown = """node => {
+        const [inner, outer] = [node, document.querySelector("#stage")].map(
+            each => each.getBoundingClientRect());
+        return inner.top >= outer.top && inner.bottom <= outer.bottom
+            && inner.left >= outer.left && inner.right <= outer.right;
+    }"""
+    for step in LESSONS["step"]["steps"]:
+        tab.press("ArrowRight")
+        for name in {step["result"]} - {None}:
+            assert tab.page.locator(f"[data-array={name}]").evaluate(shown), name
 
 
 def test_a_tap_chooses_a_number(browser: Any, file: str) -> None:

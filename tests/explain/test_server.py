@@ -112,7 +112,8 @@ def test_an_error_says_what_is_wrong(
 def test_a_query_that_is_no_text(ask: Ask, query: str) -> None:
     status, text, _ = ask(f"/lesson?{query}")
     assert status == 400
-    assert json.loads(text)["message"] == "the query is no text"
+    assert json.loads(text)["message"] == "the query cannot be read"
+    assert "utf-8" in json.loads(text)["cause"]
 
 
 def test_an_empty_input_takes_its_default(ask: Ask) -> None:
@@ -168,6 +169,7 @@ def test_a_long_query_is_refused(ask: Ask) -> None:
 
 @pytest.mark.parametrize(
     "sent", [b"\r\n\r\n", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe\x00\r\n\r\n",
+             b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 200 + b"\r\n",
              b"GET / HTTP/1.1\r\n\r\n"],
 )  # fmt: skip
 def test_what_is_no_request(server: Server, ask: Ask, sent: bytes) -> None:

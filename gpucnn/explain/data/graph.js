@@ -87,10 +87,27 @@ function layOut() {
     graph.classList.toggle("down", narrow && !fits());
   }
   if (!graph.classList.contains("down")) centerCards(graph);
-  const now = graph.querySelector(".part.now");
-  if (now) stage.scrollLeft = rectangle(now).x - stage.clientWidth / 2;
+  scrollToResult(stage);
   drawLines();
   drawPaths();
+}
+
+// In a stage that is smaller than its graph, the latest result and its sources come to the middle;
+// if they are too far apart, the result is seen.
+function scrollToResult(stage) {
+  const latest = lesson.steps.slice(0, position).findLast((step) => step.result !== null);
+  if (!latest) return stage.scrollTo(0, 0);
+  const result = rectangle(partOf(latest.result));
+  const found = edges.filter((edge) => edge.to === latest.result && edge.from !== null);
+  const boxes = [result, ...found.map((edge) => rectangle(partOf(edge.from)))];
+  const start = (low, high, size) => {
+    const all = [...boxes.map((box) => box[low]), ...boxes.map((box) => box[high])];
+    const middle = (Math.min(...all) + Math.max(...all)) / 2;
+    return Math.min(Math.max(middle - size / 2, result[high] + 40 - size), result[low] - 40);
+  };
+  stage.scrollTo(
+    start("left", "right", stage.clientWidth), start("top", "bottom", stage.clientHeight),
+  );
 }
 
 // Each card comes to the height of its sources.

@@ -229,8 +229,9 @@ function numberAt(event) {
   return of && isReached(nameOf(of)) ? of : null;
 }
 
+// The mouse counts when it moves, not when the page moves under it.
 for (const place of [$("stage"), $("elements")]) {
-  place.addEventListener("mouseover", (event) => {
+  place.addEventListener("mousemove", (event) => {
     const of = numberAt(event) ?? chosen;
     if (of !== null && of !== shown) show(of);
   });
@@ -249,9 +250,9 @@ for (const place of [$("stage"), $("elements")]) {
 rove($("elements"), "button", 1);
 
 // The term under the mouse, else the one that has the focus.
-for (const kind of ["mouseover", "mouseleave", "focusin", "focusout"])
+for (const kind of ["mousemove", "mouseleave", "focusin", "focusout"])
   $("sum").addEventListener(kind, ({ target, type }) => {
-    const under = type === "mouseover" && target.closest("[data-term]");
+    const under = type === "mousemove" && target.closest("[data-term]");
     const term = under || document.activeElement.closest("[data-term]");
     if (shown !== null) activate(term ? Number(term.dataset.term) : null);
   });
