@@ -34,7 +34,7 @@ def test_a_page_of_all_topics(run: Any) -> None:
 
 def test_an_error_leaves_the_old_page(run: Any) -> None:
     Path("page.html").write_text("old")
-    assert run("explain", "conv", "--input", "b=x", "--html", "page.html").code == 4
+    assert run("explain", "conv", "--input", "b=x", "--html", "page.html").code == 2
     assert Path("page.html").read_text() == "old"
 
 
