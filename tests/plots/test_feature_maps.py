@@ -270,6 +270,7 @@ def test_outputs_that_are_not_finite(net, digit):
         show_feature_maps(net, digit)
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off(net, digit):
     picture = show_feature_maps(net, digit)
     picture.png()
