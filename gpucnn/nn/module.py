@@ -334,13 +334,11 @@ class Module(Overridable, PrintedAsTree):
     def graph(self, *input_shapes: Shape) -> Graph:
         """The layers and how they connect, as a picture; see `gpucnn.nn.drawing`.
 
-        Args:
-            input_shapes: as in `build`; needed if the module is not built, and then it is.
+        `input_shapes`, as in `build`, are needed if the module is not built, and then it is.
 
         Raises:
             UsageError: the input shape is not known.
-            GraphError: it is called inside no_grad(); or `forward` does not return one Tensor that
-                it computed from its inputs.
+            GraphError: inside no_grad(); `forward` returns no Tensor computed from its inputs.
         """
         if input_shapes:
             self.build(*input_shapes)
