@@ -521,7 +521,8 @@ def test_the_address_has_the_topic_and_the_step(tab: Tab) -> None:
     ("fragment", "topic", "step"),
     [
         ("#conv/3", "conv", 3), ("#conv", "conv", 0), ("#conv/", "conv", 0),
-        ("#conv/99", "conv", 6), ("#conv/-2", "conv", 0), ("#conv/1.5", "conv", 1), ("#conv/two", "conv", 0),
+        ("#conv/99", "conv", 6), ("#conv/-2", "conv", 0), ("#conv/1.5", "conv", 1),
+        ("#conv/two", "conv", 0),
         ("#conv/3?x=5&y=2", "conv", 3), ("#conw/3", "chain-rule", 0), ("#/3", "chain-rule", 0),
         ("#", "chain-rule", 0), ("#%", "chain-rule", 0), ("#__proto__/1", "chain-rule", 0),
     ],
@@ -755,8 +756,26 @@ def test_the_address_has_the_numbers(served: Tab) -> None:
     assert served.errors == []
 
 
+def test_an_answer_for_an_old_address_is_too_late(served: Tab) -> None:
+    change(served, "w", "0 3")
+    width = served.page.locator("[data-array=w] td")
+    expect(width).to_have_count(2)
+    late = []
+    served.page.route("**/lesson?*", lambda route: late.append(route))
+    served.page.go_back()
+    expect(served.page.locator("#input-w")).to_have_value("")  # the numbers are asked for
+    served.page.go_forward()
+    expect(served.page.locator("#input-w")).to_have_value("0 3")
+    with served.page.expect_response("**/lesson?*"):
+        late[0].continue_()
+    served.press("ArrowRight")
+    at(served, "conv", 1)
+    assert width.count() == 2
+    assert served.page.evaluate("location.hash") == "#conv/1?w=0+3"
+
+
 def test_a_link_with_wrong_numbers(served: Tab) -> None:
-    served.page.evaluate("location.hash = '#conv/1?x=one&b=2&q=3&stride=0'")
+    served.page.evaluate("location.hash = '#conv/1?x=one&b=2&q=3&constructor=4&stride=0'")
     marked(served, "x", "stride")
     assert served.page.input_value("#input-x") == "one"
     assert served.page.input_value("#input-b") == "2"

@@ -20,8 +20,10 @@ function follow() {
   const at = found.topic === topic ? within(found, parseInt(step, 10) || 0) : position;
   const given = found.topic === topic ? givenIn(numbers, found) : lesson.given;
   history.replaceState(null, "", addressOf(found.topic, at, given));
+  request++; // an answer for the old address is too late
   if (found === lesson) showStep(at);
-  else openTopic(found, at);
+  else open(found, at);
+  buildForm();
   if (query(given) === query(found.given)) return;
   texts = given;
   for (const field of $("form").elements) field.value = given[field.name] ?? "";
@@ -32,5 +34,5 @@ function follow() {
 function givenIn(numbers, { inputs, given }) {
   if (!served) return given;
   const all = [...new URLSearchParams(numbers)];
-  return Object.fromEntries(all.filter(([name, text]) => name in inputs && text));
+  return Object.fromEntries(all.filter(([name, text]) => Object.hasOwn(inputs, name) && text));
 }
