@@ -719,6 +719,8 @@ def test_each_wrong_field_is_marked(served: Tab) -> None:
     change(served, "x", "")
     marked(served, "w")
     change(served, "w", "1 2 3 4")  # right by itself; it does not fit to x
+    error = served.page.locator("#error-w")
+    expect(error).to_contain_text("the filter has 1 x 4 pixels, the image 3 x 3")
     marked(served, "w")
     change(served, "b", "7")  # right, and fits: the error stays where it belongs
     marked(served, "w")

@@ -41,11 +41,10 @@ function change(field) {
 async function ask(changed) {
   const asked = ++request;
   const given = { ...texts };
-  const query = new URLSearchParams({ topic: lesson.topic, ...given });
   let found;
   let failed = [{ message: "the server does not answer", fix: "start it again" }];
   try {
-    const answer = await fetch(`lesson?${query}`);
+    const answer = await fetch(`lesson?${query({ topic: lesson.topic, ...given })}`);
     if (answer.ok) found = await answer.json();
     else failed = (await answer.json()).errors;
   } catch (error) {

@@ -64,7 +64,7 @@ function buildTimeline() {
   $("timeline").replaceChildren(button(0, "Introduction", ""), ...names);
 }
 
-function open(found, at = 0) {
+function open(found, at) {
   take(found);
   $("title").textContent = found.title;
   document.title = `${found.title} - gpucnn explain`;
@@ -76,9 +76,9 @@ function open(found, at = 0) {
   showStep(at);
 }
 
-function openTopic(found, at = 0) {
+function openTopic(found) {
   request++; // an answer for the old topic is too late
-  open(found, at);
+  open(found, 0);
   buildForm();
 }
 
