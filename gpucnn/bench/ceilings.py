@@ -38,9 +38,11 @@ def measure(watch: Stopwatch, dtype: str = "float32") -> Ceilings | None:
     if not watch.ticks:
         return None
     compute, flop = fma_loop(watch, dtype) if watch.on_gpu else _gemm(dtype)
-    flop_per_second = flop / watch.compare({"": compute})[""].seconds().p10
+    flop_per_second = flop / watch.compare({"": compute}, held=[""])[""].seconds().p10
     copy, nbytes = _gpu_copy(watch) if watch.on_gpu else _cpu_copy()
-    return Ceilings(flop_per_second, nbytes / watch.compare({"": copy})[""].seconds().p10)
+    return Ceilings(
+        flop_per_second, nbytes / watch.compare({"": copy}, held=[""])[""].seconds().p10
+    )
 
 
 def _gemm(dtype: str) -> tuple[Call, float]:

@@ -75,6 +75,7 @@ class Work(NamedTuple):
         torch: PyTorch's call, by layout; the faster layout counts.
         images: that a step processes, for images a second; 0: these are not said.
         steps: that are timed as one call.
+        held: on a GPU only the kernels are timed, not the launches: see `Stopwatch.compare`.
     """
 
     run: Call
@@ -82,6 +83,7 @@ class Work(NamedTuple):
     torch: Mapping[str, Call] = {}
     images: int = 0
     steps: int = 1
+    held: bool = False
 
 
 class Bench:
@@ -194,7 +196,10 @@ class Bench:
         if row.ok is False or not self.watch.ticks:
             return row
         calls = {"": work.run, **work.torch}
-        times = self.watch.compare({k: _repeated(c, work.steps) for k, c in calls.items()})
+        times = self.watch.compare(
+            {name: _repeated(call, work.steps) for name, call in calls.items()},
+            held=calls if work.held else (),
+        )
         ours, layout = times.pop(""), None
         if times:
             layout = min(times, key=lambda layout: times[layout].seconds().median)
