@@ -160,7 +160,8 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
         clocked = _ClockedStep(trainer)
         calls: dict[str, Call] = {"step": _steps(trainer), "parts": clocked}
         step = watch.compare(calls, held=["parts"])["step"].seconds()
-        times = clocked.laps.times()
+        with trainer.backend.quiet_device():
+            times = clocked.laps.times()
     rows = []
     for part, cost in costs.count(trainer).items():
         row = BenchRow("profile", *part, flop=cost.flop, nbytes=cost.nbytes)

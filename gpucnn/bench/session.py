@@ -228,7 +228,8 @@ class Bench:
     def _release(self) -> None:
         """On a GPU give back the memory that both sides keep, for the other to use."""
         if self.watch.on_gpu:
-            self.backend.xp.get_default_memory_pool().free_all_blocks()
+            with self.backend.quiet_device():
+                self.backend.xp.get_default_memory_pool().free_all_blocks()
             if self.torch is not None:
                 self.torch.torch.cuda.empty_cache()
 

@@ -8,7 +8,10 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from gpucnn import backend as backends
+from gpucnn.autograd import Tensor
 from gpucnn.backend.cuda import launcher as launchers
+from gpucnn.backend.cuda.backend import CudaBackend
 from gpucnn.backend.cuda.cupy_launcher import CupyLauncher
 from gpucnn.backend.cuda.launcher import Launcher
 from gpucnn.errors import DtypeError, KernelError, OutOfMemoryError, ShapeError, StorageError
@@ -307,17 +310,25 @@ class DriverError(Exception):
     pass
 
 
+class CudaRuntimeError(Exception):
+    pass
+
+
 class Device:
     attributes: dict = {"MultiProcessorCount": 132}  # noqa: RUF012
+    fault: tuple = (None, None)  # of entering it, and of leaving it
 
     def __init__(self, index):
         self.id = index
 
     def __enter__(self):
+        if self.fault[0]:
+            raise self.fault[0]
         return self
 
     def __exit__(self, *_):
-        pass
+        if self.fault[1]:
+            raise self.fault[1]
 
 
 @pytest.fixture
@@ -326,11 +337,13 @@ def cupy(monkeypatch):
     state = SimpleNamespace(launches=[], options=None, fail=None)
 
     def function(grid, block, args, shared_mem):
+        of_the_device()
         if state.fail == "launch":
             raise DriverError("CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES")
         state.launches.append((grid, block, args))
 
     def raw_module(code, options, backend):
+        of_the_device()
         if state.fail == "compile":
             raise CompileException("kernels/mine.cu(3): error: expected a ;")
         if state.fail == "cache":
@@ -339,14 +352,24 @@ def cupy(monkeypatch):
         return SimpleNamespace(get_function=lambda name: function)
 
     def empty(shape, dtype):
+        of_the_device()
         if state.fail == "memory":
             raise FakeOutOfMemory("Out of memory allocating 6,000,000 bytes (allocated so far: 9).")
         return FakeArray(np.empty(shape, dtype), 0)
+
+    def of_the_device(*_):
+        """A call that waits for the device, or asks it something."""
+        if isinstance(state.fail, Exception):
+            raise state.fail
+        return (1_000_000, 9_000_000)
 
     module = SimpleNamespace(
         ndarray=FakeArray,
         RawModule=raw_module,
         empty=empty,
+        add=of_the_device,
+        asnumpy=of_the_device,
+        asarray=lambda array, dtype: of_the_device(),
         get_default_memory_pool=lambda: SimpleNamespace(used_bytes=lambda: 2_000_000),
         cuda=SimpleNamespace(
             Device=Device,
@@ -354,7 +377,9 @@ def cupy(monkeypatch):
             driver=SimpleNamespace(CUDADriverError=DriverError),
             memory=SimpleNamespace(OutOfMemoryError=FakeOutOfMemory),
             runtime=SimpleNamespace(
-                CUDARuntimeError=DriverError, memGetInfo=lambda: (1_000_000, 9_000_000)
+                CUDARuntimeError=CudaRuntimeError,
+                memGetInfo=of_the_device,
+                getDeviceProperties=of_the_device,
             ),
         ),
     )
@@ -410,10 +435,128 @@ def test_out_of_memory_says_what_was_asked_and_what_would_fit(cupy):
     assert caught.value.fitting(64) == 23
     assert isinstance(caught.value, MemoryError)
     with (
-        pytest.raises(OutOfMemoryError, match="the result of an expression"),
+        pytest.raises(OutOfMemoryError, match="the result of an expression does not fit"),
         launcher.quiet_device(),
     ):
         launcher.cupy.empty((64, 5), np.float32)
+
+
+def expression(launcher):
+    with launcher.quiet_device():
+        launcher.cupy.add(1, 2)
+
+
+def launch(launcher):
+    launcher.launch("mine", "work", 2, 32, *fake_arguments(), **CONSTANTS)
+
+
+CALLS_OF_CUPY = {
+    "an array of (2, 1)": lambda launcher: launcher.asarray([[1.0], [2.0]]),
+    "an array of (3, 4)": lambda launcher: launcher.empty([3, 4], np.float32),
+    "a copy of (4,) to the host": lambda launcher: launcher.to_numpy(fake_arguments()[0]),
+    "the result of an expression": expression,
+    "a query": CupyLauncher.describe,
+}
+
+
+@pytest.mark.parametrize("error", [CudaRuntimeError, DriverError])
+@pytest.mark.parametrize("what", CALLS_OF_CUPY)
+def test_a_fault_of_the_gpu_is_our_error_wherever_it_shows_up(cupy, what, error):
+    state, launcher = cupy
+    state.fail = error("cudaErrorIllegalAddress")
+    with pytest.raises(KernelError) as caught:
+        CALLS_OF_CUPY[what](launcher)
+    assert caught.value.message == f"{what}: cuda:0 reports an error"
+    assert caught.value.cause == "cudaErrorIllegalAddress"
+    assert "CUDA_LAUNCH_BLOCKING=1" in caught.value.fix
+    assert caught.value.__suppress_context__  # CuPy's is not shown beside it
+
+
+@pytest.mark.parametrize("error", [CudaRuntimeError, DriverError])
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_fault_that_shows_up_in_a_launch_names_the_kernel(cupy, error, compiled):
+    state, launcher = cupy
+    if compiled:
+        launch(launcher)
+    state.fail = error("cudaErrorIllegalAddress")
+    with pytest.raises(KernelError) as caught:
+        launch(launcher)
+    assert "cudaErrorIllegalAddress" in str(caught.value)
+
+
+@pytest.mark.parametrize("what", CALLS_OF_CUPY)
+def test_a_fault_that_shows_up_when_the_device_is_bound(cupy, monkeypatch, what):
+    state, launcher = cupy
+    first, second = CudaRuntimeError("cudaErrorIllegalAddress"), CudaRuntimeError("later")
+    monkeypatch.setattr(Device, "fault", (first, None))
+    with pytest.raises(KernelError, match="cudaErrorIllegalAddress"):
+        CALLS_OF_CUPY[what](launcher)
+    monkeypatch.setattr(Device, "fault", (None, second))
+    state.fail = first
+    with pytest.raises(KernelError, match="cudaErrorIllegalAddress"):
+        CALLS_OF_CUPY[what](launcher)
+    state.fail = None
+    with pytest.raises(KernelError, match="later"), launcher.quiet_device():
+        pass
+
+
+def test_an_expression_whose_kernel_does_not_compile(cupy):
+    state, launcher = cupy
+    state.fail = CompileException("a header is missing\n")
+    with pytest.raises(KernelError, match="expression: a kernel does not compile") as caught:
+        expression(launcher)
+    assert caught.value.cause == "a header is missing"
+
+
+def test_another_error_is_left_as_it_is(cupy, monkeypatch):
+    state, launcher = cupy
+    state.fail = ZeroDivisionError("mine")
+    with pytest.raises(ZeroDivisionError, match="mine"):
+        expression(launcher)
+    state.fail = None
+    for fault in ((None, ZeroDivisionError("b")), (ZeroDivisionError("b"), None)):
+        monkeypatch.setattr(Device, "fault", fault)
+        with pytest.raises(ZeroDivisionError, match="b"):
+            expression(launcher)
+
+
+def test_out_of_memory_of_a_gpu_that_answers_no_more(cupy):
+    state, launcher = cupy
+    state.fail = "memory"
+
+    def dead():
+        raise CudaRuntimeError("dead")
+
+    launcher.cupy.cuda.runtime.memGetInfo = dead
+    with pytest.raises(KernelError, match="free memory") as caught:
+        launcher.empty((64, 5), np.float32)
+    assert caught.value.cause == "dead"
+
+
+READS = {
+    "numpy": Tensor.numpy,
+    "item": Tensor.item,
+    "float": float,
+    "int": int,
+    "bool": bool,
+    "format": lambda x: f"{x:.3f}",
+    "print": str,
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_fault_that_shows_up_when_a_tensor_is_read(cupy, monkeypatch, read):
+    class CupyArray(FakeArray):
+        ndim, device = 0, SimpleNamespace(id=0)
+
+    CupyArray.__module__ = "cupy"
+    state, launcher = cupy
+    gpu = CudaBackend("cuda:0", launcher.cupy, launcher)
+    monkeypatch.setattr(backends, "_cuda", lambda index: gpu)
+    x = Tensor(CupyArray(np.array(2.5, np.float32), 0))
+    state.fail = CudaRuntimeError("cudaErrorIllegalAddress")
+    with pytest.raises(KernelError, match="to the host: cuda:0 reports an error"):
+        READS[read](x)
 
 
 def test_a_cache_that_cannot_be_written_is_named(cupy):
