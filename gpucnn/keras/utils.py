@@ -99,6 +99,8 @@ explain_names(
     __name__,
     {
         "plot": 'model.graph().save("model.svg") draws the layers',
+        "model_to_dot": "use model.graph().to_dot()",
+        "print_summary": "use model.summary()",
         "plot_model": 'model.graph().save("model.svg") draws the layers',
         "image_dataset_from_directory": 'use gpucnn.data.load("FOLDER")',
         "normalize": "divide by the norm: x / numpy.linalg.norm(x, axis=-1, keepdims=True)",

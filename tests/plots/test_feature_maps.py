@@ -207,10 +207,11 @@ def test_there_is_no_such_layer(net, digit):
     with pytest.raises(NoLayerError, match="nothing at 'conv3'") as error:
         show_feature_maps(net, digit, "conv3")
     assert "conv2" in error.value.cause
-    for other in (nn.ReLU(), 7, [1]):
+    for other in (nn.ReLU(), 7, [1], nn.Conv2d):
         with pytest.raises(NoLayerError, match="is no layer of") as error:
             show_feature_maps(net, digit, other)
         assert "conv2" in error.value.cause
+        assert "0x" not in error.value.message
 
 
 def test_a_layer_that_is_not_called(digit):
@@ -229,6 +230,8 @@ def test_a_layer_that_is_not_called(digit):
 def test_what_is_no_model(digit):
     with pytest.raises(UsageError, match="the model is a ndarray"):
         show_feature_maps(digit, digit)
+    with pytest.raises(UsageError, match="the model is a type"):
+        show_feature_maps(nn.Sequential, digit)
     with pytest.raises(UsageError, match="is not built"):
         show_feature_maps(nn.Sequential([nn.Conv2d(2, 3)]), digit)
 
@@ -247,6 +250,13 @@ def test_an_image_that_does_not_fit(shape):
     net = models.get("lenet").build((1, 28, 28))
     with pytest.raises(ShapeError):
         show_feature_maps(net, np.zeros(shape, np.uint8))
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 28, 28), (5, 28, 28, 1), (2, 3, 4, 5)])
+def test_a_batch_of_several_images(net, shape):
+    with pytest.raises(ShapeError, match=f"a batch of {shape[0]} images") as error:
+        show_feature_maps(net, np.zeros(shape, np.uint8))
+    assert error.value.fix == "give one image, such as images[0]"
 
 
 def test_outputs_that_are_not_finite(net, digit):

@@ -170,6 +170,12 @@ def test_arrays_that_are_no_filters(shape):
 def test_values_that_have_no_color():
     with pytest.raises(DataError, match="show_filters: the array holds NaN"):
         show_filters(np.full((1, 1, 3, 3), np.nan))
+    with pytest.raises(DtypeError, match="show_filters: a list holds no real numbers") as error:
+        show_filters(nn.Conv2d(4, 3).build((1, 5, 5)).get_weights())
+    assert error.value.cause == "its elements have different shapes"
+    assert error.value.fix == "give one of them, or elements of one shape"
+    with pytest.raises(DtypeError, match="show_filters: a type holds no real numbers"):
+        show_filters(nn.Conv2d)
     with pytest.raises(DtypeError, match="show_filters: a str holds no real numbers"):
         show_filters("conv1")
     with pytest.raises(ShapeError, match="empty"):
