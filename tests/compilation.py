@@ -6,8 +6,7 @@ NVRTC alone does it; ptxas reports registers, shared memory and spills in the pr
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from gpucnn.errors import KernelError, MissingExtraError, UsageError
@@ -75,20 +74,6 @@ def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[st
         UsageError: NVRTC does not know the architecture.
         KernelError: the text does not compile; the cause names the line.
     """
-    with _compiled(text, options, architecture) as (nvrtc, program):
-        return parse_log(nvrtc.getProgramLog(program))
-
-
-def ptx_for(text: str, options: Sequence[str], architecture: int) -> str:
-    """The PTX of a kernel's text, with the arguments and the errors of `compile_for`."""
-    with _compiled(text, options, architecture) as (nvrtc, program):
-        ptx = nvrtc.getPTX(program)
-    return ptx if isinstance(ptx, str) else ptx.decode().rstrip("\0")
-
-
-@contextmanager
-def _compiled(text: str, options: Sequence[str], architecture: int) -> Iterator[tuple[Any, Any]]:
-    """NVRTC, and a program of it that is compiled."""
     nvrtc = _nvrtc()
     if architecture not in supported():
         raise UsageError(
@@ -100,7 +85,7 @@ def _compiled(text: str, options: Sequence[str], architecture: int) -> Iterator[
         # -ftz is CuPy's: it rounds denormals to zero, which saves registers.
         fixed = ("-std=c++17", "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v")
         nvrtc.compileProgram(program, (*fixed, *options))
-        yield nvrtc, program
+        return parse_log(nvrtc.getProgramLog(program))
     except nvrtc.NVRTCError as error:
         raise KernelError(
             " ".join(("a kernel does not compile for", f"sm_{architecture}", *options)),
@@ -126,30 +111,6 @@ def parse_log(log: str) -> dict[str, Resources]:
             )
         )
         found[name] = Resources(*(int(number[1]) if number else 0 for number in numbers))
-    return found
-
-
-def loops(ptx: str, kernel: str) -> list[list[str]]:
-    """The opcodes of each loop of a kernel, from a label to the jump back to it: "fma.rn.f32".
-
-    Args:
-        ptx: as `ptx_for` gives it.
-        kernel: the name of the function.
-    """
-    parts = re.split(r"\.entry (\w+)", ptx)
-    text = parts[parts.index(kernel) + 1]
-    labels: dict[str, int] = {}
-    opcodes: list[str] = []
-    found = []
-    for label, opcode, operands in re.findall(
-        r"^(?:(\$\w+):|\t(?:@\S+ )?([a-z][\w.]*)\s*(.*);)$", text, re.MULTILINE
-    ):
-        if label:
-            labels[label] = len(opcodes)
-            continue
-        opcodes.append(opcode)
-        if opcode.startswith("bra") and operands in labels:
-            found.append(opcodes[labels[operands] :])
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import re
 import sys
 from pathlib import Path
@@ -10,15 +9,7 @@ from typing import Any
 
 import compilation
 import pytest
-from compilation import (
-    ARCHITECTURES,
-    Resources,
-    compile_for,
-    loops,
-    occupancy,
-    parse_log,
-    ptx_for,
-)
+from compilation import ARCHITECTURES, Resources, compile_for, occupancy, parse_log
 from kernel_report import (
     BEGIN,
     END,
@@ -32,7 +23,6 @@ from kernel_report import (
 )  # fmt: skip
 from kernel_variants import in_use, of_models, wide
 
-from gpucnn.bench import ceilings
 from gpucnn.errors import KernelError, MissingExtraError, UsageError
 
 
@@ -72,53 +62,6 @@ def test_what_is_wrong_is_listed(variants: Any) -> None:
     spills, broken = failures({(one, 70): need, (one, 90): KernelError("it does not compile")})
     assert spills == f"{one} spills on sm_70: 255 registers, 4 bytes stored, 8 loaded"
     assert broken == "it does not compile"
-
-
-def test_the_loop_that_measures_the_ceiling_is_multiply_adds(
-    variants: Any, architectures: tuple[int, ...]
-) -> None:
-    measured = [variant for variant in variants if variant.kernel == "fma_loop"]
-    assert {variant.constants for variant in measured} == {
-        f"CHAINS={ceilings._FMA_CHAINS} REAL={real}" for real in ("float", "double")
-    }
-    for variant, architecture in itertools.product(measured, architectures):
-        ptx = ptx_for(variant.text, variant.options, architecture)
-        loop = max(loops(ptx, variant.kernel), key=len)
-        fma = sum(opcode.startswith("fma.rn.") for opcode in loop)
-        # Two instructions for ptxas: it was seen to add so many to the loop for sm_80.
-        assert fma / (len(loop) + 2) >= 0.98, (variant, architecture)
-        turns, rest = divmod(fma, ceilings._FMA_CHAINS)
-        assert (rest, ceilings._FMA_TURNS % turns) == (0, 0)  # none is left for a second loop
-
-
-def test_the_loops_of_a_kernel_are_found_in_its_ptx() -> None:
-    ptx = """.visible .entry first(
-)
-{
-$L__BB0_1:
-\tadd.s32 \t%r1, %r1, 1;
-\tbra.uni \t$L__BB0_1;
-}
-.visible .entry second(
-\t.param .u64 second_param_0
-)
-{
-\t.reg .f32 \t%f<3>;
-\t@%p1 bra \t$L__BB1_2;
-
-$L__BB1_1:
-\t.pragma "nounroll";
-\tfma.rn.ftz.f32 \t%f1, %f1, %f2, %f2;
-\tsetp.ne.s32 \t%p1, %r1, 0;
-\t@%p1 bra \t$L__BB1_1;
-
-$L__BB1_2:
-\tbar.sync \t0;
-\tret;
-}
-"""
-    assert loops(ptx, "first") == [["add.s32", "bra.uni"]]
-    assert loops(ptx, "second") == [["fma.rn.ftz.f32", "setp.ne.s32", "bra"]]
 
 
 def test_every_source_is_in_use(variants: Any, root: Path) -> None:
