@@ -273,9 +273,11 @@ def test_what_is_wrong_with_a_kernel_itself(recorder):
             recorder.launch("mine", name, 1, 32, *args, **CONSTANTS)
 
 
-def test_a_grid_that_no_gpu_takes(recorder):
-    with pytest.raises(KernelError, match="65536") as caught:
-        recorder.launch("mine", "work", (1, 65536), 32, *arguments(), **CONSTANTS)
+@pytest.mark.parametrize("grid", [2**31, -1, (1, 65536), (1, 1, 65536), (4, -2), (1, 1, -1)])
+def test_a_grid_that_no_gpu_takes(recorder, grid):
+    with pytest.raises(KernelError, match="a grid of") as caught:
+        recorder.launch("mine", "work", grid, 32, *arguments(), **CONSTANTS)
+    assert "takes 1 to (2147483647, 65535, 65535)" in caught.value.cause
     assert "(4,) float32" in caught.value.cause
 
 
