@@ -484,6 +484,8 @@ def test_a_fault_that_shows_up_in_a_launch_names_the_kernel(cupy, error, compile
     with pytest.raises(KernelError) as caught:
         launch(launcher)
     assert "cudaErrorIllegalAddress" in str(caught.value)
+    named = r"work on \(4,\) float32, .*: a launch of \(2, 1, 1\) blocks" if compiled else "mine.cu"
+    assert caught.match(named)
 
 
 @pytest.mark.parametrize("what", CALLS_OF_CUPY)

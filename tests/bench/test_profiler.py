@@ -285,6 +285,9 @@ def test_table() -> None:
     assert "400 GFLOP/s" in " ".join(" ".join(lines).split())
     assert "80.0 GB/s" in " ".join(lines)
     assert "100 images, adam, on cpu, 2 threads" in profile_table.heading(profile)
+    assert "GPU" not in " ".join(lines)
+    on_gpu = replace(profile, environment={"device": "cuda:0", "gpu": "H200"})
+    assert "the rest: also the time in which the GPU waits" in " ".join(lines_of(on_gpu))
 
 
 def test_parts_that_take_longer_than_the_step() -> None:

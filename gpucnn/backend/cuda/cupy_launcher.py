@@ -72,7 +72,7 @@ class CupyLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> Any:
         options = ("-std=c++17", *kernel.options)
-        with _Bound(self, "compiling a kernel"):
+        with _Bound(self, "compiling kernels/{}.cu", kernel.source):
             try:
                 module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
                 return module.get_function(kernel.name)
