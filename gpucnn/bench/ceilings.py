@@ -12,6 +12,7 @@ from gpucnn.bench.stopwatch import Call, Stopwatch
 _GEMM = 1024  # rows and columns of a matrix: 4 MB, at which BLAS reaches its best
 _COPY_BYTES = 256 << 20  # several times the caches of any CPU in use
 _GPU_COPY_BYTES = 1 << 30
+# The turns are a multiple of those that kernels/stopwatch.cu unrolls.
 _FMA_THREADS, _FMA_BLOCKS, _FMA_TURNS, _FMA_CHAINS = 256, 16, 4096, 8
 
 

@@ -231,6 +231,12 @@ def test_a_fault_that_shows_up_when_the_device_is_bound(cupy, monkeypatch, what)
         pass
 
 
+def test_a_gpu_that_cannot_be_started(cupy, monkeypatch):
+    monkeypatch.setattr(Device, "fault", (CudaRuntimeError("cudaErrorDevicesUnavailable"), None))
+    with pytest.raises(KernelError, match="cudaErrorDevicesUnavailable"):
+        CupyLauncher(0)
+
+
 def test_an_expression_whose_kernel_does_not_compile(cupy):
     state, launcher = cupy
     state.fail = CompileException("a header is missing\n")

@@ -31,7 +31,8 @@ class CupyLauncher(Launcher):
         self.index = index
         self.name = f"cuda:{index}"
         self.device = cupy.cuda.Device(index)
-        self.multiprocessors = self.device.attributes["MultiProcessorCount"]
+        with _Bound(self, "a query"):
+            self.multiprocessors = self.device.attributes["MultiProcessorCount"]
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         with _Bound(self, "an array of {}", np.shape(array)):
