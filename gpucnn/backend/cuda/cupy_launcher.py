@@ -73,7 +73,7 @@ class CupyLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> Any:
         options = ("-std=c++17", *kernel.options)
-        with _Bound(self, "compiling kernels/{}.cu", kernel.source):
+        with _Bound(self, "the kernel {}", kernel.name):
             try:
                 module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
                 return module.get_function(kernel.name)
