@@ -2,7 +2,8 @@
 
 python tests/kernel_report.py            prints it
 python tests/kernel_report.py --write    puts it into docs/registers.md
-python tests/kernel_report.py --check    fails if a variant spills or does not compile
+python tests/kernel_report.py --check    fails if a variant does not compile, has PTX that the
+                                         simulator cannot execute, or spills
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
+from compilation import ARCHITECTURES, Resources, compile_and_translate, occupancy
 from kernel_variants import Variant, in_use, wide
 
+from gpucnn.backend.cuda import nvrtc
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "registers.md"
@@ -26,7 +28,7 @@ Found = dict[Job, Resources | KernelError]
 
 def known_architectures() -> tuple[int, ...]:
     """The architectures of `ARCHITECTURES` that the installed NVRTC knows: 13 dropped sm_70."""
-    return tuple(a for a in ARCHITECTURES if a in supported())
+    return tuple(a for a in ARCHITECTURES if a in nvrtc.supported())
 
 
 def everywhere(variants: list[Variant]) -> list[Job]:
@@ -42,10 +44,10 @@ def in_turn(variants: list[Variant]) -> list[Job]:
 
 
 def compile_all(jobs: list[Job]) -> Found:
-    """Compiles, each text once, on all processors."""
+    """Compiles each text once, on all processors, and translates its PTX."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
-            unit: pool.submit(compile_for, *unit)
+            unit: pool.submit(compile_and_translate, *unit)
             for unit in sorted({(v.text, v.options, architecture) for v, architecture in jobs})
         }
     found: Found = {}
@@ -60,7 +62,7 @@ def compile_all(jobs: list[Job]) -> Found:
 
 
 def failures(found: Found) -> list[str]:
-    """A line for each variant that does not compile or spills registers."""
+    """A line for each variant that does not compile, has unknown PTX, or spills registers."""
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
@@ -20,6 +21,7 @@ from gpucnn.backend.simulator.build import Compiler, version
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
+FORMS = ("source", "ptx")
 
 # The limits of a block on every GPU.
 _MAX_THREADS = 1024
@@ -45,26 +47,35 @@ class SimulatorLauncher(Launcher):
         sanitize: "undefined" or "address" to compile kernels with that sanitizer; by default
             $GPUCNN_SIM_SANITIZE, else None.
         portable: switch between threads by ucontext, as on processors other than x86-64.
+        compiled_from: "source": the text of the kernels; "ptx": what NVRTC makes of it; by default
+            $GPUCNN_SIM_FROM, else source.
+        architecture: that NVRTC makes PTX for, 80 for compute capability 8.0.
 
     Raises:
         DeviceError: there is no C++ compiler that works.
+        MissingExtraError: there is no NVRTC, and it is to make PTX.
         StorageError: what it makes cannot be kept.
-        UsageError: no such order or sanitizer.
+        UsageError: no such order, sanitizer or form.
     """
 
     name = "sim"
     multiprocessors = 4
 
     def __init__(
-        self, order: str | None = None, sanitize: str | None = None, portable: bool = False
+        self,
+        order: str | None = None,
+        sanitize: str | None = None,
+        portable: bool = False,
+        compiled_from: str | None = None,
+        architecture: int = 80,
     ) -> None:
         super().__init__()
-        self.order = order or os.environ.get("GPUCNN_SIM_ORDER") or ORDERS[0]
-        if self.order not in ORDERS:
-            raise UsageError(
-                f"unknown order of threads {self.order!r}",
-                fix=f"set GPUCNN_SIM_ORDER to one of {', '.join(ORDERS)}, or unset it",
-            )
+        order = order or os.environ.get("GPUCNN_SIM_ORDER") or ORDERS[0]
+        self.order = _known(order, ORDERS, "order of threads", "GPUCNN_SIM_ORDER")
+        form = compiled_from or os.environ.get("GPUCNN_SIM_FROM") or FORMS[0]
+        form = _known(form, FORMS, "form of a kernel", "GPUCNN_SIM_FROM")
+        self._ptx = f"PTX for sm_{architecture} by NVRTC {nvrtc.version()}" if form == "ptx" else ""
+        self.architecture = architecture
         self.sanitize = sanitize or os.environ.get("GPUCNN_SIM_SANITIZE") or None
         self._compiler = Compiler(self.sanitize, portable)
         # Now, so that a compiler that does not work is found before the first launch.
@@ -96,6 +107,7 @@ class SimulatorLauncher(Launcher):
             "compiler": version(self._compiler.command),
             "flags": " ".join(self._compiler.kernel_flags),
             "order": self.order,
+            "compiled_from": self._ptx or "source",
             "numpy": np.__version__,
         }
 
@@ -106,7 +118,11 @@ class SimulatorLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> _Handle:
         try:
-            library = self._compiler.kernel(kernel.text, kernel.name, kernel.options)
+            given = kernel.text, kernel.name, kernel.options
+            if self._ptx:
+                library = self._compiler.kernel_from_ptx(*given, self.architecture)
+            else:
+                library = self._compiler.kernel(*given)
         except KernelError as error:
             raise KernelError(
                 f"kernels/{kernel.source}.cu cannot be run: {error.message}",
@@ -138,6 +154,15 @@ class SimulatorLauncher(Launcher):
         if error is not None:
             message, cause, fix = error.decode().split("\n")
             raise KernelError(message, cause=cause or None, fix=fix or None)
+
+
+def _known(chosen: str, known: tuple[str, ...], what: str, variable: str) -> str:
+    if chosen not in known:
+        raise UsageError(
+            f"unknown {what} {chosen!r}",
+            fix=f"set {variable} to one of {', '.join(known)}, or unset it",
+        )
+    return chosen
 
 
 def _bytes(value: Any) -> bytes:
