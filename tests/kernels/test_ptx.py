@@ -28,7 +28,7 @@ def ptx() -> CudaBackend:
     try:
         return CudaBackend("sim", xp, SimulatorLauncher(compiled_from="ptx"))
     except (DeviceError, MissingExtraError) as error:
-        pytest.skip(str(error))
+        pytest.skip(f"{error.message}: {error.fix}")
 
 
 def in_float64(array: np.ndarray) -> np.ndarray:
