@@ -3,7 +3,7 @@
 python tests/kernel_report.py            prints it
 python tests/kernel_report.py --write    puts it into docs/registers.md
 python tests/kernel_report.py --check    fails if a variant does not compile, has PTX that the
-                                         simulator cannot execute, or spills
+                                         simulator cannot execute, spills, or cannot start
 """
 
 from __future__ import annotations
@@ -61,8 +61,14 @@ def compile_all(jobs: list[Job]) -> Found:
     return found
 
 
+def resident(variant: Variant, need: Resources, architecture: int) -> float:
+    """The occupancy of a launch; 0 where not one block fits on a multiprocessor."""
+    shared = variant.shared + need.shared
+    return occupancy(need.registers, shared, variant.threads, architecture)
+
+
 def failures(found: Found) -> list[str]:
-    """A line for each variant that does not compile, has unknown PTX, or spills registers."""
+    """A line for each variant that does not compile, has unknown PTX, spills, or cannot start."""
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):
@@ -71,6 +77,11 @@ def failures(found: Found) -> list[str]:
             lines.add(
                 f"{variant} spills on sm_{architecture}: {need.registers} registers, "
                 f"{need.spill_stores} bytes stored, {need.spill_loads} loaded"
+            )
+        elif not resident(variant, need, architecture):
+            lines.add(
+                f"{variant} cannot start on sm_{architecture}: {variant.threads} threads of "
+                f"{need.registers} registers, {variant.shared + need.shared} bytes of shared memory"
             )
     return sorted(lines)
 
@@ -87,14 +98,11 @@ def table(variants: list[Variant], found: Found) -> str:
             for (v, architecture), need in sorted(found.items())
             if v == variant and isinstance(need, Resources)
         }
-        shared = {a: variant.shared + need.shared for a, need in needs.items()}
-        shares = [
-            round(100 * occupancy(need.registers, shared[a], variant.threads, a))
-            for a, need in needs.items()
-        ]
+        shared = [variant.shared + need.shared for need in needs.values()]
+        shares = [round(100 * resident(variant, need, a)) for a, need in needs.items()]
         figures = (
             [need.registers for need in needs.values()],
-            list(shared.values()),
+            shared,
             [need.spill_stores + need.spill_loads for need in needs.values()],
             shares,
         )

@@ -51,7 +51,7 @@ def variants() -> Any:
     return in_use()
 
 
-def test_each_variant_compiles_and_translates_and_none_spills(
+def test_each_variant_compiles_and_translates_and_starts_without_spills(
     variants: Any, architectures: tuple[int, ...]
 ) -> None:
     """Those of the models everywhere; `kernel_report.py --check` compiles all everywhere."""
@@ -89,6 +89,20 @@ def test_what_is_wrong_is_listed(variants: Any) -> None:
     spills, broken = failures({(one, 70): need, (one, 90): KernelError("it does not compile")})
     assert spills == f"{one} spills on sm_70: 255 registers, 4 bytes stored, 8 loaded"
     assert broken == "it does not compile"
+
+
+def test_a_launch_that_cannot_start_is_listed(variants: Any) -> None:
+    one = variants[0]._replace(threads=512, shared=1024)
+    need = Resources(128, 0, 0, 0, 0)  # all registers of a multiprocessor
+    more = {
+        (one, 80): need._replace(registers=129),
+        (one, 86): need._replace(shared=98 * 1024 + 1),
+    }
+    assert failures({(one, 80): need, (one, 86): need._replace(shared=98 * 1024)}) == []
+    assert failures(more) == [
+        f"{one} cannot start on sm_80: 512 threads of 129 registers, 1024 bytes of shared memory",
+        f"{one} cannot start on sm_86: 512 threads of 128 registers, 101377 bytes of shared memory",
+    ]
 
 
 def test_every_source_is_in_use(variants: Any, root: Path) -> None:

@@ -11,6 +11,7 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -112,7 +113,9 @@ class Compiler:
         # Constants behind the header, whose names they might be.
         defined = (option.removeprefix("-D").partition("=") for option in options)
         constants = (f"#define {constant} {value or 1}" for constant, _, value in defined)
-        whole = _program("\n".join((*constants, text)), name)
+        bounds = re.search(r"\b__launch_bounds__\s*\(([^,)]*)", text)
+        most = f"GPUCNN_MOST_THREADS({bounds[1] if bounds else 1024})"
+        whole = _program("\n".join((*constants, text, most)), name)
         return self._load([whole], self.kernel_flags, lambda: whole)
 
     def kernel_from_ptx(

@@ -66,7 +66,7 @@ inline void call(void (*kernel)(P...), const unsigned long long *slot) {
 
 }  // namespace simulator
 
-// These stand behind the source: the first once, the second for every kernel in it.
+// These stand behind the source: the first once, the others for every kernel in it.
 #define GPUCNN_OBJECT                                                                           \
     simulator::Object gpucnn_object = {nullptr, {}, __start_gpucnn_shared, __stop_gpucnn_shared};
 #define GPUCNN_ENTRY(kernel)                                                                    \
@@ -74,6 +74,11 @@ inline void call(void (*kernel)(P...), const unsigned long long *slot) {
         const unsigned long long *slots) {                                                      \
         simulator::call(&::kernel, slots);                                                      \
     }
+
+// Its __launch_bounds__.
+#define GPUCNN_MOST_THREADS(most)                                                               \
+    extern "C" __attribute__((visibility("default"))) const unsigned int gpucnn_most_threads =  \
+        most;
 
 // ---- indices and vector types ------------------------------------------------------------------
 

@@ -15,17 +15,14 @@ import numpy as np
 
 from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
-from gpucnn.backend.cuda.sources import Kernel
+from gpucnn.backend.cuda.sources import Kernel, Parameter
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
+from gpucnn.backend.simulator.limits import check_block, check_overlap, check_shared
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
 FORMS = ("source", "ptx")
-
-# The limits of a block on every GPU.
-_MAX_THREADS = 1024
-_MAX_DEPTH = 64
 
 _one_at_a_time = threading.Lock()  # the runtime has one state for all threads of the process
 
@@ -35,6 +32,8 @@ class _Handle(NamedTuple):
     object: int  # addresses of runtime.h's Object and Entry
     entry: int
     request: struct.Struct
+    most_threads: int  # of a block
+    parameters: tuple[Parameter, ...]
 
 
 class SimulatorLauncher(Launcher):
@@ -49,7 +48,8 @@ class SimulatorLauncher(Launcher):
         portable: switch between threads by ucontext, as on processors other than x86-64.
         compiled_from: "source": the text of the kernels; "ptx": what NVRTC makes of it; by default
             $GPUCNN_SIM_FROM, else source.
-        architecture: that NVRTC makes PTX for, 80 for compute capability 8.0.
+        architecture: that it has the shared memory of, and that NVRTC makes PTX for: 80 for compute
+            capability 8.0.
 
     Raises:
         DeviceError: there is no C++ compiler that works.
@@ -135,18 +135,15 @@ class SimulatorLauncher(Launcher):
         # Each argument begins at a multiple of 8 bytes (runtime.h, Request); "s" pads with zeros.
         sizes = (8 if p.is_pointer else -(-p.dtype.itemsize // 8) * 8 for p in kernel.parameters)
         request = struct.Struct("=8I" + "".join(f"{size}s" for size in sizes))
-        return _Handle(library, address, entry, request)
+        most_threads = ctypes.c_uint.in_dll(library, "gpucnn_most_threads").value
+        return _Handle(library, address, entry, request, most_threads, kernel.parameters)
 
     def _run(
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
     ) -> None:
-        x, y, z = block
-        if min(block) < 1 or x * y * z > _MAX_THREADS or z > _MAX_DEPTH:
-            raise KernelError(
-                f"a block of {block} threads",
-                cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_DEPTH} along z",
-                fix="use a smaller block",
-            )
+        check_block(block, handle.most_threads)
+        check_shared(shared, self.architecture)
+        check_overlap(handle.parameters, values)
         arguments = map(_bytes, values)
         request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *arguments)
         with _one_at_a_time:

@@ -5,6 +5,7 @@ It reads what NVRTC writes (PTX ISA, "Syntax" and "State Spaces"), not all that 
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import PurePosixPath
@@ -76,6 +77,7 @@ class Entry(NamedTuple):
 
     name: str
     parameters: tuple[Parameter, ...]
+    most_threads: int  # of a block
     dynamic: tuple[str, ...]  # names of the shared memory whose size the launch gives
     body: tuple[Statement, ...]
 
@@ -107,7 +109,10 @@ def read(text: str) -> Entry:
     if found["tail"] and not re.fullmatch(_DEBUGGING, found["tail"]):
         raise unreadable(f"what stands behind the kernel: {found['tail'].strip()}")
     parameters = tuple(map(_parameter, _split(found["parameters"])))
-    return Entry(found["name"], parameters, dynamic, tuple(_statements(found["body"], files)))
+    bounds = re.search(r"\.maxntid\s+(\d+),\s*(\d+),\s*(\d+)", found["directives"])
+    most_threads = math.prod(map(int, bounds.groups())) if bounds else 1024
+    body = tuple(_statements(found["body"], files))
+    return Entry(found["name"], parameters, most_threads, dynamic, body)
 
 
 def unreadable(what: str) -> KernelError:

@@ -36,6 +36,7 @@ def translate(text: str) -> str:
             "}",
             "}  // namespace ptx",
             f"using ptx::{entry.name};",
+            f"GPUCNN_MOST_THREADS({entry.most_threads})",
         ]
     )
 
