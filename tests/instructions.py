@@ -189,7 +189,12 @@ def converted(flags: list[str], target: str, source: str, a: Array) -> Array:
         a = _ROUNDINGS.get(flag, np.array)(a)
     if source[0] == "f" and target[0] != "f":
         limits = np.iinfo(DTYPES[target])
-        numbers = [0 if np.isnan(v) else min(max(v, limits.min), limits.max) for v in a.tolist()]
+        of_nan = 0
+        if "64" in target + source:
+            of_nan = limits.min or 1 << limits.bits - 1
+        numbers = [
+            of_nan if np.isnan(v) else min(max(v, limits.min), limits.max) for v in a.tolist()
+        ]
         return np.array([int(v) for v in numbers], DTYPES[target])
     a = a.astype(DTYPES[target])
     if "sat" in flags:

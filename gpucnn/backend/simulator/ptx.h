@@ -247,12 +247,13 @@ inline f64 rmi(f64 a) { return __builtin_floor(a); }
 inline f32 rpi(f32 a) { return __builtin_ceilf(a); }
 inline f64 rpi(f64 a) { return __builtin_ceil(a); }
 
-// Of a whole number as a float: the nearest of the type, 0 for NaN.
+// Of a whole number as a float: the nearest of the type. Of NaN 0, or with 64 bits the top bit.
 template <class T, class From>
 inline T to_integer(From a) {
     constexpr int bits = 8 * sizeof(T) - (T(-1) < 0);
     const From limit = static_cast<From>(1ull << (bits - 1)) * 2;
-    if (is_nan(a)) return 0;
+    if (is_nan(a))
+        return sizeof(T) == 8 || sizeof(From) == 8 ? static_cast<T>(1ull << (8 * sizeof(T) - 1)) : 0;
     if (a >= limit) return static_cast<T>(~0ull >> (64 - bits));
     const From least = T(-1) < 0 ? -limit : From(0);
     return a < least ? static_cast<T>(least) : static_cast<T>(a);
