@@ -43,7 +43,7 @@ def _listing() -> Iterator[Text]:
     yield Text()
     for what, example in (
         ("Begin", "gpucnn explain chain-rule"),
-        ("Your numbers", 'gpucnn explain conv --input w="1 0; 0 1" --input stride=1'),
+        ("Your numbers", 'gpucnn explain conv --input w="1 0; 0 1" --input padding=1'),
         ("In a browser", "gpucnn explain conv --serve --open"),
     ):
         yield Text.assemble("  ", what.ljust(width + 1), (example, "bold"))
@@ -85,7 +85,7 @@ def _lines(lesson: Lesson) -> Iterator[Text]:
         yield from _step(lesson, number, step)
     yield Text()
     name, known = next(iter(topic_module(lesson.topic).INPUTS.items()))
-    yield Text("For other numbers type, for example:")
+    yield Text("Put your own numbers in place of these:")
     yield Text(f"  gpucnn explain {lesson.topic} --input {_input_text(name, known)}", "bold")
 
 

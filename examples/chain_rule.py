@@ -49,7 +49,8 @@ save(graph, "pictures/chain_rule.svg")
 graph
 
 # %% [markdown]
-# A well-known text prints z = 4 beside the results of z = -4. With z = 4 they are:
+# A well-known text prints z = 4 beside the results of z = -4, which is a misprint. If you
+# follow it: these are the results of z = 4.
 
 # %%
 graph_4, results_4 = forward_and_backward(z_value=4.0)

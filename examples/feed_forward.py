@@ -14,6 +14,7 @@ from gpucnn import Tensor, backend, data, nn, no_grad, optim
 from gpucnn import functions as F
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 digits = data.load(name, validation=0)
 
 model = nn.Sequential(

@@ -35,7 +35,8 @@ sums = [matrix.sum().numpy(), matrix.sum(axis=0).numpy(), matrix.sum(axis=1).num
 print("sum", sums[0], "along axis 0", sums[1], "along axis 1", sums[2])
 
 # %% [markdown]
-# A graph of three operations, with the gradients of e by a and b.
+# A graph of three operations. The gradient of e by a says how fast e grows if a grows.
+# `requires_grad` asks for it, and `backward` computes it.
 
 # %%
 c = a + b

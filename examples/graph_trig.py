@@ -2,7 +2,8 @@
 # # A larger graph, with cosine and sine
 #
 # Two inputs, w1 and w2, go through five operations to the result w7.
-# Both inputs reach w7 on two ways. The gradient is the sum over the ways.
+# Both inputs reach w7 on two ways. Each way changes w7, and the changes add up:
+# the gradient is the sum over the ways.
 
 # %%
 import math

@@ -50,7 +50,8 @@ picture
 # %% [markdown]
 # The image gradient says how fast the pixels change, in gray levels a pixel:
 # dy from row to row, dx from column to column. It is large at edges.
-# Inside it is half the difference of the two neighbors.
+# At a pixel it is half the difference of its two neighbors. A pixel at the border
+# has one neighbor only: there it is the difference to this one.
 
 # %%
 dy, dx = plots.image_gradient(small[0])

@@ -16,6 +16,7 @@ from gpucnn.keras.models import Sequential
 from gpucnn.keras.utils import set_random_seed, to_categorical
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 (X_train, y_train), (X_test, y_test) = getattr(datasets, name).load_data()
 print("training images", X_train.shape, "labels", y_train.shape)
 print("test images    ", X_test.shape, "labels", y_test.shape)

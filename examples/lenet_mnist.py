@@ -15,6 +15,7 @@ from gpucnn import data, nn
 from gpucnn.training import Callback, TensorBoard, TrainConfig, evaluate, fit
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 validation, epochs = {"digits": (137, 20), "mnist": (5000, 5)}[name]
 digits = data.load(name, validation=validation)  # these are kept back to measure each epoch
 
@@ -38,8 +39,8 @@ print(f"step     0: accuracy {before:.2%} on the validation images")
 
 # %% [markdown]
 # We note the accuracy every few steps. The callback `TensorBoard` writes the same
-# curves. To see them, start `tensorboard --logdir logs` and open the address that it
-# prints.
+# curves. To see them, type `python -m pip install tensorboard`, start
+# `tensorboard --logdir logs` and open the address that it prints.
 
 
 # %%

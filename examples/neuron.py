@@ -36,7 +36,7 @@ for bias in [-6.0, -3.0, 0.0]:
     print(f"bias {bias:4}: y = {F.sigmoid(w @ x + bias).item():.4f}")
 
 # %% [markdown]
-# A layer is a number of neurons that see the same inputs.
+# A layer is a number of neurons, also called units, that see the same inputs.
 # `Dense(1)` is a layer of one neuron. Its input has a row for each example.
 
 # %%

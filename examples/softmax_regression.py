@@ -16,6 +16,7 @@ from gpucnn import Tensor, backend, data, no_grad, optim
 from gpucnn import functions as F
 
 name = os.environ.get("GPUCNN_DATA", "digits")
+assert name in ("digits", "mnist"), f"GPUCNN_DATA is {name!r}: write digits or mnist"
 digits = data.load(name, validation=0)
 
 learning_rate = 0.5
@@ -32,6 +33,7 @@ def scores(images):
 
 
 # %% [markdown]
+# A step takes a batch of 128 images. An epoch takes every batch once.
 # In each step, the weights move against their gradient: W = W - 0.5 dcost/dW.
 # `softmax_cross_entropy` takes the sums and computes the softmax itself, which is
 # stable.

@@ -27,6 +27,11 @@ _GROUPS: dict[str, dict[str, str]] = {
             "leave it out",
         ),
         **dict.fromkeys(("name_scope", "variable_scope"), "leave it out: Tensor has a name="),
+        **dict.fromkeys(
+            ("enable_eager_execution", "disable_eager_execution", "disable_v2_behavior"),
+            "leave it out",
+        ),
+        **dict.fromkeys(("ConfigProto", "GPUOptions"), "leave it out: there is no session"),
         "assign": "write w -= 0.1 * w.grad inside `with no_grad():`",
         "function": "leave it out",
         **dict.fromkeys(("cond", "while_loop"), "use if and while of Python"),
@@ -96,6 +101,11 @@ _GROUPS: dict[str, dict[str, str]] = {
         "utils": "use gpucnn.keras.utils; gpucnn.data.Loader gives batches",
         "save": "use model.save of gpucnn.keras, or state_dict() of a Module",
         "load": "use gpucnn.keras.load_model, or load_state_dict of a Module",
+        "logging": "leave it out",
+        "compat": "leave it out: tf.compat.v1.name is tf.name",
+        **dict.fromkeys(
+            ("config", "test"), "leave it out: the command gpucnn doctor reports the devices"
+        ),
         "contrib": "use gpucnn.keras, or gpucnn.nn",
     },
 }  # fmt: skip

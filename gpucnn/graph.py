@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import os
 import subprocess
@@ -15,7 +16,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from gpucnn.errors import GpucnnError, GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import (
+    GpucnnError,
+    GraphError,
+    MissingExtraError,
+    StorageError,
+    UsageError,
+    expect,
+)
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Tensor
@@ -113,7 +121,7 @@ class Graph:
         return f"{arrow} [label={_label(label)}];"
 
     def to_svg(self) -> str:
-        """The picture as the text of an SVG file, which shrinks to the width of its page.
+        """The picture as the text of an SVG file.
 
         Raises:
             MissingExtraError: Graphviz or its Python package is not installed.
@@ -124,10 +132,11 @@ class Graph:
         """Write the picture as a .svg, .png, .pdf or .dot file, by the end of its name.
 
         Raises:
-            UsageError: its name has another end.
+            UsageError: its name has another end, or it is no path.
             MissingExtraError: Graphviz or its Python package is not installed; .dot needs neither.
             StorageError: it cannot be written.
         """
+        expect(path, (str, os.PathLike), "the path", 'give a name, as in graph.save("graph.svg")')
         path = Path(path)
         kind = path.suffix.lower()
         if kind not in _FORMATS:
@@ -168,7 +177,11 @@ class Graph:
     def _repr_mimebundle_(self, **_: Any) -> dict[str, str]:
         """The display in a notebook: the picture, or the text and why there is no picture."""
         try:
-            return {"text/plain": repr(self), "image/svg+xml": self.to_svg()}
+            svg = self.to_svg()
+            source = f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+            # As an element of HTML it shrinks to the width of the page in every viewer.
+            shown = f'<img style="max-width: 100%" alt="{html.escape(repr(self))}" src="{source}">'
+            return {"text/plain": repr(self), "text/html": shown, "image/svg+xml": svg}
         except GpucnnError as error:
             return {"text/plain": f"{self!r}\n\nThere is no picture: {error}"}
 
@@ -296,9 +309,7 @@ def _render(dot: str, kind: str) -> bytes:
             fix='pip install "gpucnn[graph]"',
         ) from error
     try:
-        picture: bytes = graphviz.Source(dot).pipe(format=kind)
-        # A wide picture shrinks to the width of its page or notebook.
-        return picture.replace(b"<svg ", b'<svg style="max-width: 100%; height: auto" ', 1)
+        return graphviz.Source(dot).pipe(format=kind)
     except graphviz.ExecutableNotFound as error:
         raise MissingExtraError(
             "pictures of graphs need the program dot of Graphviz, which is not installed",

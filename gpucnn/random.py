@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import UsageError
+from gpucnn.spelling import explain_names
 
 Shape = int | Sequence[int]
 
@@ -161,3 +162,13 @@ def _standard_normal(n: int, seed: int, name: str, step: int) -> NDArray[np.floa
     angle = 2.0 * np.pi * (draw[half:] * 2.0**-32)
     radius = np.sqrt(-2.0 * np.log(u1))
     return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:n]
+
+
+explain_names(
+    __name__,
+    dict.fromkeys(
+        ("seed", "set_seed"),
+        "write gpucnn.keras.utils.set_random_seed(1) for models of gpucnn.keras, or build(seed=1) "
+        "of a Module",
+    ),
+)

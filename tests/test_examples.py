@@ -43,6 +43,7 @@ FAULTS = {
     "why_convolution": ("(layer.kernel_size[0] - 1) * jump", "layer.kernel_size[0] * jump"),
 }
 
+WITH_SETTINGS = [name for name, text in FOUND.items() if "}[name]" in text]  # of a data set
 WITH_GRAPHS = [name for name, text in FOUND.items() if "graph.save(" in text]
 PICTURE = re.compile(r'"(pictures/[\w.]+)"')
 
@@ -108,6 +109,15 @@ def test_it_runs_without_graphviz(name: str, tmp_path: Path) -> None:
     result = run(EXAMPLES / f"{name}.py", tmp_path, PATH="")
     check_output(result)
     assert "Graphviz" in result.stdout or "graphviz" in result.stdout
+
+
+@pytest.mark.parametrize("name", slow_except(WITH_SETTINGS, "feed_forward"))
+@pytest.mark.parametrize("given", ["fashion-mnist", "", "images/"])
+def test_other_data_are_refused(name: str, given: str, tmp_path: Path) -> None:
+    result = run(EXAMPLES / f"{name}.py", tmp_path, GPUCNN_DATA=given)
+    assert result.returncode != 0
+    last = result.stderr.splitlines()[-1]
+    assert last == f"AssertionError: GPUCNN_DATA is {given!r}: write digits or mnist"
 
 
 @pytest.mark.parametrize("name", slow_except(FAULTS, "neuron"))

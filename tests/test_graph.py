@@ -202,6 +202,7 @@ def test_every_name_is_drawn_as_it_is(name):
     ]
 
 
+@pytest.mark.slow
 def test_a_very_deep_graph(leaf):
     y = leaf(1.0, "x")
     for _ in range(10_000):
@@ -277,6 +278,13 @@ def test_save_under_another_name(graph, tmp_path, name):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("path", [None, 3, b"x.svg", ["x.svg"], open])
+def test_save_under_no_path(graph, path):
+    with pytest.raises(UsageError, match="the path is a ") as caught:
+        graph.save(path)
+    assert caught.value.fix == 'give a name, as in graph.save("graph.svg")'
+
+
 def test_save_where_nothing_can_be_written(graph, tmp_path):
     with pytest.raises(StorageError, match="cannot be written"):
         graph.save(tmp_path / "none" / "x.dot")
@@ -288,7 +296,9 @@ def test_a_notebook_displays_the_picture(graph):
     assert bundle["text/plain"] == repr(graph)
     tree = ElementTree.fromstring(bundle["image/svg+xml"])
     assert tree.tag.endswith("svg")
-    assert "max-width: 100%" in tree.attrib["style"]  # so that a notebook cuts nothing off
+    image = ElementTree.fromstring(bundle["text/html"].removesuffix(">") + "/>")
+    assert image.attrib["style"] == "max-width: 100%"  # so that a notebook cuts nothing off
+    assert image.attrib["alt"].split() == bundle["text/plain"].split()
     background = next(e for e in tree.iter() if e.tag.endswith("polygon"))
     assert background.get("fill") == "white"
 

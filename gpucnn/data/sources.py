@@ -26,6 +26,7 @@ from gpucnn.errors import DataError, StorageError, UsageError
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
 _LOCK = ".lock"
 _LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
+_OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 FILES = (*TRAIN, *TEST)
 
 _FASHION_NAMES = [
@@ -267,7 +268,7 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
             f"{source.name} is not in {directory}: there is no {file} (nor {file}.gz)",
             cause=None if directory.is_dir() else f"{directory} is not a directory",
             fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
-            " --data-dir",
+            f" {_OPTION}",
         )
     raw = read_raw(found)
     get_again = f"{_fetch_command(source.name, directory)}, which replaces it"
@@ -330,7 +331,7 @@ def _download(source: Source, file: str, temporary: Path) -> None:
     raise DataError(
         f"{source.name} could not be downloaded: no mirror gave {file}.gz",
         cause="; ".join(failures),
-        fix="give the directory that has the files with --data-dir DIR, or, with a network,"
+        fix=f"give the directory that has the files with {_OPTION}, or, with a network,"
         f" gpucnn data fetch {source.name}; --data digits needs none",
     )
 
@@ -375,5 +376,5 @@ def _storage(directory: Path) -> Iterator[None]:
         raise StorageError(
             f"{directory} cannot be written",
             cause=cause,
-            fix="give a directory that can be written with --data-dir DIR",
+            fix=f"give a directory that can be written with {_OPTION}",
         ) from error

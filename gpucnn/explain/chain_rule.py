@@ -20,7 +20,8 @@ _INTRODUCTION = (
     "A network is a long chain of small operations. The gradient of one operation alone is easy; "
     "it is called the local derivative. The chain rule puts them together: begin at the result "
     "and go back; at each operation, multiply the gradient that arrives by the local derivative. "
-    "Here the chain has two operations: q = x + y, then f = q * z.",
+    "Here the chain has two operations: q = x + y, then f = q * z. If q grew 2 times as fast as x, "
+    "and f 3 times as fast as q, then f would grow 2 * 3 times as fast as x.",
     DIGITS,
 )
 

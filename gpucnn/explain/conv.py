@@ -9,7 +9,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
 from gpucnn.explain.introduction import READING, TRAINING
 from gpucnn.explain.lesson import Index, Lesson, Term
-from gpucnn.explain.windows import size_text, windows
+from gpucnn.explain.windows import covers, places_text, windows
 
 INPUTS = {
     "x": Input("1 2 0; 0 1 3; 2 1 1", "the image", axes=2),
@@ -28,6 +28,10 @@ _INTRODUCTION = (
     *TRAINING,
     READING,
 )
+_TURNED = (
+    " This is a convolution, too: the filter, turned by 180 degrees, moves over dy, and beyond the "
+    "edges of dy lie zeros."
+)
 
 
 def lesson(numbers: Numbers) -> Lesson:
@@ -36,6 +40,7 @@ def lesson(numbers: Numbers) -> Lesson:
     stride, padding = int(numbers["stride"]), int(numbers["padding"])
     (H, W), (KH, KW) = x.shape, w.shape
     meet = windows(x.shape, w.shape, stride, padding, "filter")
+    whole = covers(meet, x.shape)
     y = F.conv2d(
         x.reshape(1, 1, H, W),
         w.reshape(1, 1, KH, KW),
@@ -69,11 +74,12 @@ def lesson(numbers: Numbers) -> Lesson:
         "OH = (H + 2*P - KH) / S + 1, rounded down",
         "First count the places of the filter. H is the height of the image, KH the height of the "
         "filter and OH the height of the output, in pixels. S is the stride: the filter moves by "
-        f"so many pixels, here {stride}. P is the padding: so many rows and columns of zeros are "
-        f"put around the image, here {padding}. From top to bottom there are {OH} places, "
-        f"{size_text(H, KH, stride, padding)}. From left to right there are {OW}, "
-        f"{size_text(W, KW, stride, padding)}."
-        + (" A weight over the padding meets a zero, and is left out below." if padding else ""),
+        f"so many pixels, here {stride}. P is the padding: so many rows or columns of zeros are "
+        f"put at each edge of the image, here {padding}. From top to bottom the filter has "
+        f"{places_text(H, KH, stride, padding)}. From left to right it has "
+        f"{places_text(W, KW, stride, padding)}."
+        + (" A weight over the padding meets a zero, and is left out below." if padding else "")
+        + ("" if whole else " Some pixels lie under no place of the filter: they do not count."),
     )
     bias = found.product(("b", ()))
     sums: dict[Index, list[Term]] = {}
@@ -82,8 +88,10 @@ def lesson(numbers: Numbers) -> Lesson:
     found.step(
         "weighted sum of a window",
         "y[i,j] = sum over u, v of x[i*S - P + u, j*S - P + v] * w[u,v], plus b",
-        "y[i,j] is the output pixel in row i, column j. To compute it, multiply each weight w[u,v] "
-        "by the pixel under it, add the products, and add the bias.",
+        "y[i,j] is the output pixel in row i, column j, and w[u,v] the weight in row u, column v. "
+        "To compute y[i,j], multiply each weight w[u,v] by the pixel under it, which is "
+        "x[i*S - P + u, j*S - P + v]. Add the products, and add the bias. In each product the "
+        "pixel stands before its weight.",
         name="y",
         array=y.numpy(),
         about=f"the output, {OH} x {OW} pixels",
@@ -127,7 +135,8 @@ def lesson(numbers: Numbers) -> Lesson:
         "The pixel x[r,c] lay under the filter for one or more output pixels, each time under "
         "another weight. If the pixel grows by a little, such an output pixel grows by that little "
         "times the weight. So each gives its gradient times the weight, and all of them are added."
-        + (" This is a convolution of dy with the filter turned by 180 degrees." * (stride == 1))
+        + ("" if whole else " A pixel that lay under no place of the filter gets 0.")
+        + (_TURNED if stride == 1 else "")
         + " If another layer stands before this one, dx is what it receives as its dy.",
         name="dx",
         array=x.grad,

@@ -11,7 +11,7 @@ from gpucnn.explain.introduction import READING, TRAINING
 from gpucnn.explain.lesson import Lesson
 
 INPUTS = {
-    "x": Input("1 2 -1; 0 1 3", "the batch, an example a row", axes=2),
+    "x": Input("1 2 -1; 0 1 3", "the batch: each row is an example", axes=2),
     "w": Input("1 -1; 0.5 2; -2 0", "the weights", axes=2),
     "b": Input("0.5 -1", "the biases", axes=1),
     "dy": Input("", "the gradient of y", axes=2),
@@ -20,8 +20,9 @@ _INTRODUCTION = (
     "A dense layer computes each of its outputs from all of its inputs. Each input is multiplied "
     "by a number of its own, its weight, and the products are added. A weight says how much an "
     "input counts for an output. A further number, the bias of the output, is added to the sum.",
-    "Some examples are computed together: they are a batch. Each row of x is an example, each "
-    "column of w has the weights of an output, and each row of y is the output for an example.",
+    "An example is one set of inputs, such as the pixels of one image. Some examples are computed "
+    "together: they are a batch. Each row of x is an example, each column of w has the weights of "
+    "an output, and each row of y is the output for an example.",
     *TRAINING,
     READING,
 )
@@ -44,7 +45,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.add("x", numbers["x"], f"the batch: {N} examples of {inputs} numbers")
     found.add("w", numbers["w"], f"the weights: {inputs} inputs, {outputs} outputs")
-    found.add("b", numbers["b"], "the biases, one an output")
+    found.add("b", numbers["b"], "the biases, one for each output")
     found.step(
         "weighted sum of the inputs",
         "y[n,o] = sum over i of x[n,i] * w[i,o], plus b[o]",

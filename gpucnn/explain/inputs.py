@@ -10,13 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, UsageError, choose
+from gpucnn.errors import UsageError, choose
 
 #: The most numbers along an axis; a larger case cannot be read as numbers.
 LONGEST = 6
 
 Numbers = dict[str, NDArray[np.float64]]
-_AXES = ("one number, as in 2.5", 'one row of numbers, as in "1 2 3"', 'rows, as in "1 2; 3 4"')
+_AXES = ("one number, as in 2", 'one row of numbers, as in "1 2 3"', 'rows, as in "1 2; 3 4"')
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,8 @@ def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
         given: by name, text in the form of `--input`, or numbers, lists and arrays.
 
     Raises:
-        UsageError: a name is not known, or an input has too many or too few numbers, or one that is
-            out of its limits.
-        DataError: the text has no numbers, or one is not finite.
+        UsageError: a name is not known, or an input is no array of finite numbers, has too many or
+            too few of them, or one that is out of its limits.
     """
     for name in given:
         choose(inputs, name, "input")
@@ -72,17 +71,18 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
     fix = f"give {name} as {_AXES[known.axes]}"
     try:
         values = parse(given) if isinstance(given, str) else _floats(given)
-    except (TypeError, ValueError, OverflowError):
-        raise DataError(
+    except (TypeError, ValueError, OverflowError) as error:
+        cause = "it is no array of numbers with rows of equal length"
+        raise UsageError(
             f"the input {name} is {str(given)[:60]!r}",
-            cause="it is no array of numbers with rows of equal length",
+            cause=str(error) if isinstance(given, str) else cause,
             fix=fix,
         ) from None
     values = _with_axes(values, known.axes)
     if values.ndim != known.axes:
         raise UsageError(
             f"the input {name} has {_shape_text(values.shape)}",
-            cause=f"{known.about}: it is {_AXES[known.axes]}",
+            cause=f"{known.about}: it must be {_AXES[known.axes]}",
             fix=fix,
         )
     if not values.size or max(values.shape, default=1) > LONGEST:
@@ -92,10 +92,10 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
             fix=fix,
         )
     if not np.isfinite(values).all():
-        raise DataError(
+        raise UsageError(
             f"the input {name} has a number that is not finite",
             cause="it is nan or infinite, so every result would be",
-            fix=fix,
+            fix=f"give {name} finite numbers",
         )
     fits = (values >= known.least) & (values <= known.most)
     if known.whole:
@@ -161,9 +161,21 @@ def parse(text: str) -> NDArray[np.float64]:
     Raises:
         ValueError: it holds something else, or rows of different lengths.
     """
-    rows = [row.replace(",", " ").split() for row in text.strip().strip(";").split(";")]
-    numbers = np.array([[float(word) for word in row] for row in rows])
-    return numbers if len(rows) > 1 else numbers[0]
+    words = [row.replace(",", " ").split() for row in text.strip().strip(";").split(";")]
+    rows = [[_number(word) for word in row] for row in words]
+    for index, row in enumerate(rows):
+        if len(row) != len(rows[0]):
+            raise ValueError(
+                f"row 0 has {counted(len(rows[0]), 'number')}, and row {index} has {len(row)}"
+            )
+    return np.array(rows) if len(rows) > 1 else np.array(rows[0])
+
+
+def _number(word: str) -> float:
+    try:
+        return float(word)
+    except ValueError:
+        raise ValueError(f"{word[:60]!r} is not a number") from None
 
 
 def _text(values: NDArray[np.float64]) -> str:

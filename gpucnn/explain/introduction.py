@@ -12,6 +12,9 @@ TRAINING = (
     "gradients are computed backward, from the loss to the first layer. Each layer receives dy, "
     "the gradient of its output y. From dy it computes the gradients of its inputs and of its "
     "weights.",
+    "Two rules give these gradients. Along a path, multiply: if y grows 2 times as fast as x, and "
+    "L grows 3 times as fast as y, then L grows 2 * 3 times as fast as x. Where several paths lead "
+    "from x to L, through several numbers of y, add: each path changes L, and the changes add up.",
 )
 
 DIGITS = "A number is shown with four digits; the library computes with all of them."

@@ -146,7 +146,7 @@ class Values:
     gradient_of: str | None = None
 
 
-@dataclass
+@dataclass(repr=False)
 class Lesson:
     """A computation with its numbers.
 
@@ -166,6 +166,10 @@ class Lesson:
     part: str = PARTS[0]
     arrays: dict[str, Values] = field(default_factory=dict)
     steps: list[Step] = field(default_factory=list)
+
+    def __repr__(self) -> str:
+        """One line; `gpucnn explain` prints the whole."""
+        return f"<Lesson {self.topic}: {len(self.steps)} steps, arrays {', '.join(self.arrays)}>"
 
     def add(self, name: str, array: Any, about: str, gradient_of: str | None = None) -> None:
         """Add an array that is given, not computed by a step."""

@@ -10,7 +10,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, gradient, written
 from gpucnn.explain.introduction import READING, TRAINING
 from gpucnn.explain.lesson import Index, Lesson, Term
-from gpucnn.explain.windows import Windows, size_text, windows
+from gpucnn.explain.windows import Windows, covers, places_text, windows
 
 INPUTS = {
     "x": Input("1 3 2 0; 5 4 1 7; 0 2 6 3; 8 1 2 4", "the image", axes=2),
@@ -33,6 +33,7 @@ def lesson(numbers: Numbers) -> Lesson:
     kernel, stride = int(numbers["kernel"]), int(numbers["stride"])
     H, W = numbers["x"].shape
     meet = windows((H, W), (kernel, kernel), stride, 0, "window")
+    whole = covers(meet, (H, W))
     images, outputs = {}, {}
     for name, pool in (("ymax", F.max_pool2d), ("yavg", F.avg_pool2d)):
         images[name] = Tensor(numbers["x"].copy(), requires_grad=True)
@@ -56,9 +57,10 @@ def lesson(numbers: Numbers) -> Lesson:
         "OH = (H - K) / S + 1, rounded down",
         "First count the places of the window. H is the height of the image and OH the height of "
         f"the output, in pixels. K is the height and the width of the window, here {kernel}. S is "
-        f"the stride: the window moves by so many pixels, here {stride}. From top to bottom there "
-        f"are {OH} places, {size_text(H, kernel, stride, 0)}. From left to right there are {OW}, "
-        f"{size_text(W, kernel, stride, 0)}.",
+        f"the stride: the window moves by so many pixels, here {stride}. From top to bottom the "
+        f"window has {places_text(H, kernel, stride, 0)}. From left to right it has "
+        f"{places_text(W, kernel, stride, 0)}."
+        + ("" if whole else " Some pixels lie under no place of the window: they do not count."),
     )
     values: dict[Index, list[Term]] = {
         out: [found.number("x", pixel) for _, pixel in pairs] for out, pairs in meet.items()
@@ -120,7 +122,8 @@ def lesson(numbers: Numbers) -> Lesson:
         "gradient of a mean: an equal share to each",
         "dxavg[r,c] = sum of dy[i,j] / (K*K) over the windows that x[r,c] lies in",
         f"If any pixel of a window grows by a little, the mean grows by 1/{kernel**2} of that. So "
-        f"each pixel gets 1/{kernel**2} of the gradient of its window.{several}",
+        f"each pixel gets 1/{kernel**2} of the gradient of its window.{several}"
+        + ("" if whole else " A pixel that lay in no window gets 0."),
         name="dxavg",
         array=images["yavg"].grad,
         about="the gradient of x in average pooling",

@@ -17,7 +17,7 @@ from gpucnn.explain.lesson import Lesson
 Array = NDArray[np.float64]
 
 INPUTS = {
-    "z": Input("2.0 1.0 0.1", "the logits, one a class", axes=1),
+    "z": Input("2.0 1.0 0.1", "the logits, one for each class", axes=1),
     "label": Input("0", "the true class", whole=True, least=0, most=5),
 }
 _INTRODUCTION = (
@@ -32,7 +32,8 @@ _INTRODUCTION = (
     "L, divided by that little, is the gradient of the logit. The gradient of z is written dL/dz, "
     "in short dz. The chain rule finds it: go back from the loss, one operation at a time, and "
     "multiply the gradient that arrives by the local derivative, which is the gradient of this "
-    "operation alone. If a number went two ways, add what comes back on both.",
+    "operation alone. If a number went two ways, both change L, and the changes add up: add what "
+    "comes back on both.",
     "How to read the numbers: z[0] is the first number of z; they are counted from 0, as in "
     f"Python. {DIGITS}",
 )
@@ -57,7 +58,7 @@ def lesson(numbers: Numbers) -> Lesson:
         _INTRODUCTION,
         written(INPUTS, numbers),
     )
-    found.add("z", numbers["z"], "the logits, one a class")
+    found.add("z", numbers["z"], "the logits, one for each class")
     t = add_one_hot(found, numbers["label"], z.size)
     made = forward(found, z, t, "L")
     made.losses.backward()
@@ -101,9 +102,9 @@ def lesson(numbers: Numbers) -> Lesson:
         "chain rule through exp: times exp itself; two ways add up",
         "ds[k] = de[k] * e[k] - dL * t[k]",
         "s[k] went two ways. One went through exp: the local derivative of exp(s[k]) is exp(s[k]) "
-        "itself, which is e[k]. The other way is the end of L, minus s[label]: its local "
-        "derivative is -1 for the label, and 0 for the other classes. That is minus t[k], because "
-        "t is the label as one-hot: 1 for the label, and 0 for the other classes.",
+        "itself, which is e[k]. The other way leads to L at once, as L is log(total) - s[label]: "
+        "its local derivative is -1 for the label, and 0 for the other classes. That is minus "
+        "t[k], because t is the label as one-hot: 1 for the label, and 0 for the other classes.",
         name="ds",
         array=made.s.grad,
         about="the gradient of s",
@@ -128,7 +129,7 @@ def lesson(numbers: Numbers) -> Lesson:
     )
     found.step(
         "all of it at once: probability minus one-hot",
-        "dz[k] = p[k] - t[k]",
+        "dz_short[k] = p[k] - t[k]",
         "Put the steps together: de[k] * e[k] is e[k] / total, and this is p[k]. So the gradient "
         "of the logits is the probabilities minus the one-hot label. The library's function "
         "softmax_cross_entropy computes it at once; here are its numbers. They say to training: "
@@ -146,10 +147,11 @@ def lesson(numbers: Numbers) -> Lesson:
 def add_one_hot(found: Lesson, labels: Array, classes: int) -> Array:
     """Add the labels as one-hot rows t, and return these; raises `UsageError`."""
     if labels.max() >= classes:
+        first = " ".join("0" * labels.size)
         raise UsageError(
             f"the input label is {labels.max():g}, and there are {counted(classes, 'logit')}",
             cause="each class has a logit, and the classes are counted from 0",
-            fix=f"give label=0, or another class below {classes}",
+            fix=f'give label="{first}", or other classes below {classes}',
         )
     t: Array = np.eye(classes)[labels.astype(int)]
     found.add("t", t, "the label as one-hot: 1 for the true class, else 0")

@@ -16,7 +16,7 @@ from gpucnn.explain.introduction import READING
 from gpucnn.explain.lesson import Lesson, shown
 
 INPUTS = {
-    "x": Input("1 2; 2 -1", "the batch, an example a row", axes=2),
+    "x": Input("1 2; 2 -1", "the batch: each row is an example", axes=2),
     "label": Input("0 1", "the true class of each example", axes=1, whole=True, least=0, most=5),
     "w1": Input("0.5 -0.5; 0.25 1", "the weights of layer 1", axes=2),
     "b1": Input("0 0.5", "the biases of layer 1", axes=1),
@@ -30,10 +30,11 @@ _INTRODUCTION = (
     "a weight, adds the products, and adds a further number, a bias. The sigmoid stands between "
     "the layers. The second layer gives a score for each class, the logits, and softmax turns "
     "them into probabilities. Weights and biases are the parameters of the network.",
-    "Some examples are computed together: they are a batch. The true class of each is known, its "
-    "label. The loss L is one number that says how bad the results are for these labels: the "
-    "smaller, the better. Training changes the parameters so that L gets smaller. It repeats one "
-    "step many times; this is one of them.",
+    "An example is one set of inputs, such as the pixels of one image. Some examples are computed "
+    "together: they are a batch. The true class of each is known, its label. The loss L is one "
+    "number that says how bad the results are for these labels: the smaller, the better. Training "
+    "changes the parameters so that L gets smaller. It repeats one step many times; this is one of "
+    "them.",
     "Forward: compute the loss. Backward: ask for each parameter how much L changes if the "
     "parameter grows by a little. The change of L, divided by that little, is the gradient of the "
     "parameter; the gradient of w1 is written dL/dw1, in short dw1. Update: change each parameter "
@@ -66,7 +67,7 @@ def lesson(numbers: Numbers) -> Lesson:
         _INTRODUCTION,
         written(INPUTS, numbers),
     )
-    found.add("x", numbers["x"], "the batch, an example a row")
+    found.add("x", numbers["x"], "the batch: each row is an example")
     t = softmax.add_one_hot(found, numbers["label"], numbers["b2"].size)
     for name in _PARAMETERS:
         found.add(name, numbers[name], INPUTS[name].about)
@@ -139,7 +140,7 @@ def _forward(
         "class.",
         name=z_,
         array=z.numpy(),
-        about="the logits, an example a row",
+        about="the logits: each row is for an example",
         terms={
             (n, k): [
                 *(found.product((h_, (n, j)), (w2_, (j, k))) for j in range(hidden)),

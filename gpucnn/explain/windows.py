@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.errors import UsageError
-from gpucnn.explain.inputs import LONGEST
-from gpucnn.explain.lesson import Index
+from gpucnn.explain.inputs import LONGEST, counted
+from gpucnn.explain.lesson import Index, shown
 from gpucnn.shapes import conv2d_geometry
 
 #: For each place of the window: its own cells that lie on the image, each with its pixel.
@@ -52,7 +52,14 @@ def windows(
     }
 
 
-def size_text(size: int, window: int, stride: int, padding: int) -> str:
-    """The number of places along an axis as a calculation, as in "(3 + 2*1 - 2) / 1 + 1"."""
+def places_text(size: int, window: int, stride: int, padding: int) -> str:
+    """The number of places along an axis, as in "4 places, (3 + 2*1 - 2) / 1 + 1"."""
     padded = f" + 2*{padding}" if padding else ""
-    return f"({size}{padded} - {window}) / {stride} + 1"
+    places = (size + 2 * padding - window) / stride + 1
+    rounded = "" if places.is_integer() else f" = {shown(places)} rounded down"
+    return f"{counted(int(places), 'place')}, ({size}{padded} - {window}) / {stride} + 1{rounded}"
+
+
+def covers(meet: Windows, image: tuple[int, ...]) -> bool:
+    """Whether each pixel of an image of H x W pixels lies under some place of the window."""
+    return len({pixel for pairs in meet.values() for _, pixel in pairs}) == image[0] * image[1]

@@ -274,7 +274,7 @@ class Base(nn.Sequential):
         shape = self.shaped().shape
         for metric in compiled.metrics:
             metric.check(shape)
-        return Reader(compiled.loss.function, shape)
+        return Reader(compiled.loss.function, shape, bool(compiled.metrics))
 
     @cached_property
     def _logits(self) -> Chain:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, expect
 from gpucnn.keras.callback import Callback
 from gpucnn.keras.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlateau
 from gpucnn.keras.spelling import part
@@ -73,6 +73,7 @@ class CSVLogger(Callback):
     def __init__(
         self, filename: str | os.PathLike[str], separator: str = ",", append: bool = False
     ) -> None:
+        expect(filename, (str, os.PathLike), "filename", 'give a name, as in CSVLogger("log.csv")')
         self.filename, self.separator, self.append = Path(filename), separator, append
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -119,6 +120,7 @@ explain_names(
     __name__,
     {
         "History": "fit returns it",
+        "BaseLogger": "fit computes the means of an epoch: leave it out",
         "ProgbarLogger": "fit(verbose=1) prints a line an epoch",
         "BackupAndRestore": "use gpucnn train, whose runs go on after an interruption",
         "RemoteMonitor": "use LambdaCallback(on_epoch_end=...)",

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn import nn
-from gpucnn.errors import DataError, GpucnnError, UsageError
+from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.losses import LOSSES
 from gpucnn.keras.metrics import Metric
@@ -37,7 +37,7 @@ _NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """A path to save to; `UsageError` unless it ends in .safetensors."""
-    given = Path(path)
+    given = _path(path)
     if given.suffix != SUFFIX or given.is_dir():
         stem = given.name or "model"
         while (ending := Path(stem).suffix) in _OTHERS:
@@ -55,7 +55,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 
 def readable_path(path: str | os.PathLike[str]) -> Path:
     """A path to load from; `UsageError` if it is plainly that of a file of Keras."""
-    given = Path(path)
+    given = _path(path)
     if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or given.is_dir():
         raise UsageError(
             f"{given} is no {SUFFIX} file",
@@ -63,6 +63,11 @@ def readable_path(path: str | os.PathLike[str]) -> Path:
             fix="make the model here, and give its layers the weights by set_weights",
         )
     return given
+
+
+def _path(path: Any) -> Path:
+    expect(path, (str, os.PathLike), "the path", f'give the name of a file: "model{SUFFIX}"')
+    return Path(path)
 
 
 def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[str]) -> None:

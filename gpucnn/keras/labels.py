@@ -46,10 +46,12 @@ class Reader(NamedTuple):
     Attributes:
         loss: name of a loss of `gpucnn.training`.
         outputs: shape of one output of the model.
+        accuracy: whether the accuracy is asked for.
     """
 
     loss: str
     outputs: tuple[int, ...]
+    accuracy: bool = False
 
     def dataset(
         self,
@@ -138,7 +140,17 @@ class Reader(NamedTuple):
                         (low, high), "scale them to 0 and 1"
                     ),
                 )
+            self._require_one_class(targets, name)
         return targets
+
+    def _require_one_class(self, targets: NDArray[np.float32], name: str) -> None:
+        several = np.flatnonzero((targets > 0.5).sum(axis=1) > 1)
+        if self.accuracy and several.size:
+            raise DataError(
+                f"{name}: image {several[0]} belongs to several classes",
+                cause="the accuracy asks whether the largest output is the one right class",
+                fix="compile without metrics, and compute ((model.predict(x) > 0.5) == y).mean()",
+            )
 
     def _class_ids(self, array: NDArray[Any], name: str) -> NDArray[np.int32]:
         classes = self.outputs[0]

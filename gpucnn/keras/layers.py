@@ -6,8 +6,9 @@ Images are (N, C, H, W): `data_format="channels_last"` is an error. Weights have
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from gpucnn import nn
 from gpucnn.errors import UsageError
@@ -39,6 +40,7 @@ __all__ = [
 ]
 
 Shape = Sequence[int]
+Called = TypeVar("Called", bound=Callable[..., Any])
 
 
 class InputLayer(nn.Module):
@@ -72,6 +74,25 @@ def Input(shape: Shape, *, name: str | None = None) -> InputLayer:
     return InputLayer(shape, name=name)
 
 
+def _one_meaning(layer: Called) -> Called:
+    """A decorator: `Conv2D(32, 3, 3)` is an error; with `padding` the last is the stride."""
+
+    @functools.wraps(layer)
+    def checked(*args: Any, **options: Any) -> Any:
+        if len(args) == 3 and all(map(arguments.is_whole, args)) and "padding" not in options:
+            filters, size, last = args
+            raise UsageError(
+                f"Conv2D({filters}, {size}, {last}) has two meanings",
+                cause=f"{last} is the width of the kernel in Keras 1 and 2, later the stride",
+                fix=f"write Conv2D({filters}, ({size}, {last})) for the first, "
+                f"Conv2D({filters}, {size}, strides={last}) for the second",
+            )
+        return layer(*args, **options)
+
+    return cast(Called, checked)
+
+
+@_one_meaning
 @spelling.layer
 def Conv2D(
     filters: int,

@@ -16,7 +16,10 @@ __all__ = [
     "BinaryAccuracy",
     "CategoricalAccuracy",
     "SparseCategoricalAccuracy",
+    "binary_accuracy",
+    "categorical_accuracy",
     "get",
+    "sparse_categorical_accuracy",
 ]
 
 #: The names that `compile` takes, all for one number: the fraction of right answers.
@@ -71,6 +74,12 @@ def BinaryAccuracy(name: str = "binary_accuracy") -> Metric:
     return Metric(name, _BINARY)
 
 
+# The functions of these names in Keras, for the list of metrics.
+binary_accuracy = BinaryAccuracy()
+categorical_accuracy = CategoricalAccuracy()
+sparse_categorical_accuracy = SparseCategoricalAccuracy()
+
+
 def get(metrics: Any) -> tuple[Metric, ...]:
     """The metrics for a name, an object, a list of them, or None.
 
@@ -95,7 +104,10 @@ def _get(metric: Any) -> Metric:
         return Metric(metric, metric.lower())
     spelling.check_called(metric, "metric", __name__)
     name = getattr(metric, "__name__", metric)
-    raise UsageError(f"unknown metric {name!r}", fix='use metrics=["accuracy"]')
+    raise UsageError(
+        f"unknown metric {name!r}",
+        fix='use metrics=["accuracy"], or leave it out and compute it from model.predict(x)',
+    )
 
 
 explain_names(
@@ -105,7 +117,9 @@ explain_names(
             "AUC", "Precision", "Recall", "F1Score", "TopKCategoricalAccuracy",
             "SparseTopKCategoricalAccuracy", "MeanSquaredError", "MeanAbsoluteError", "Mean",
             "TruePositives", "FalsePositives", "TrueNegatives", "FalseNegatives",
-            "CategoricalCrossentropy", "BinaryCrossentropy",
+            "CategoricalCrossentropy", "BinaryCrossentropy", "mean_squared_error", "mse",
+            "mean_absolute_error", "mae", "precision", "recall", "fbeta_score", "fmeasure",
+            "top_k_categorical_accuracy", "matthews_correlation",
         ),
         "there is none; compute it from model.predict(x)",
     ),

@@ -30,7 +30,14 @@ _MODEL = "use Sequential([...]), or a gpucnn.nn.Module with a forward of your ow
 #: A module of Keras that has no counterpart -> what to write.
 MISSING = {
     "activations": 'write the name of an activation, as in activation="relu"',
-    "applications": "there are no trained networks; gpucnn.models has small ones",
+    **dict.fromkeys(
+        (
+            "applications", "applications.densenet", "applications.imagenet_utils",
+            "applications.inception_v3", "applications.mobilenet", "applications.resnet50",
+            "applications.vgg16", "applications.vgg19", "applications.xception",
+        ),
+        "there are no trained networks; gpucnn.models has small ones",
+    ),
     "constraints": "there are none",
     "engine": _MODEL,
     "engine.topology": _MODEL,
@@ -47,7 +54,7 @@ MISSING = {
     "saving": "use model.save and load_model",
     "wrappers": "there are none",
     "wrappers.scikit_learn": "there is none",
-}
+}  # fmt: skip
 
 
 def register(package: str) -> None:

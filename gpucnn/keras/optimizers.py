@@ -18,7 +18,7 @@ from gpucnn.keras import spelling
 from gpucnn.nn import Module, Parameter, arguments
 from gpucnn.spelling import explain_attribute, explain_names
 
-__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "get"]
+__all__ = ["SGD", "Adam", "AdamW", "Optimizer", "RMSprop", "adam", "get", "rmsprop", "sgd"]
 
 
 _ATTRIBUTES = {
@@ -116,6 +116,7 @@ def Adam(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float | None = None,
+    *,  # the fifth is `decay` in Keras 2, `amsgrad` in Keras 3
     weight_decay: float | None = None,
     name: str | None = None,
 ) -> Optimizer:
@@ -178,13 +179,17 @@ def _no_decay(what: str, weight_decay: float | None) -> None:
         )
 
 
+#: The names of Keras 1 and 2.
+sgd, rmsprop, adam = SGD, RMSprop, Adam
+
+_OTHERS = "use Adam, AdamW, RMSprop or SGD"
 explain_names(
     __name__,
     {
         **dict.fromkeys(
-            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"),
-            "use Adam, AdamW, RMSprop or SGD",
+            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"), _OTHERS
         ),
+        **dict.fromkeys(("adadelta", "adagrad", "adamax", "nadam"), _OTHERS),
         "legacy": "the optimizers are here themselves",
         "schedules": "use callbacks.LearningRateScheduler, or compile(..., schedule=)",
     },

@@ -8,6 +8,7 @@ from typing import Any
 from gpucnn.spelling import Spellings
 
 _KERAS = "gpucnn.keras.layers has it by this name; the layer itself is gpucnn.nn.{}"
+_BRANCHES = "join branches in the forward of a Module of your own: a + b, or functions.concat"
 _OWN = "there is none; write one as a Module of your own, see the head of gpucnn/nn/module.py"
 
 #: Names in the modules torch.nn and keras.layers -> what to use here.
@@ -56,6 +57,11 @@ NAMES: dict[str, str] = {
     "ParameterDict": "use a dict: parameters in attributes that are dicts are found",
     "ZeroPad2d": "give the layer that follows padding=((top, bottom), (left, right))",
     "ZeroPadding2D": "give the layer that follows padding=((top, bottom), (left, right))",
+    "AtrousConvolution2D": "use Conv2D(..., dilation_rate=2)",
+    **dict.fromkeys(
+        ("Merge", "add", "average", "concatenate", "maximum", "multiply", "subtract"), _BRANCHES
+    ),
+    "ActivityRegularization": "use weight_decay of the optimizer",
     "Reshape": "call x.reshape in the forward of a Module of your own",
     "Unflatten": "call x.reshape in the forward of a Module of your own",
     "Rescaling": "scale the array itself: x / 255",
@@ -92,7 +98,14 @@ NAMES: dict[str, str] = {
             "Embedding", "RNN", "LSTM", "GRU", "SimpleRNN", "MultiheadAttention",
             "MultiHeadAttention", "TransformerEncoder", "Upsample", "UpSampling2D", "PixelShuffle",
             "SiLU", "ELU", "SELU", "PReLU", "ReLU6", "Hardswish", "Hardtanh", "Mish", "Softplus",
-            "Add", "Concatenate", "Lambda", "RandomFlip", "RandomRotation",
+            "Add", "Average", "Concatenate", "Dot", "Lambda", "Maximum", "Minimum", "Multiply",
+            "Subtract", "Permute", "RepeatVector", "RandomFlip", "RandomRotation", "RandomZoom",
+            "Convolution1D", "Convolution3D", "Deconvolution2D", "SeparableConvolution2D",
+            "SeparableConv1D", "MaxPooling3D", "AveragePooling1D", "AveragePooling3D",
+            "GlobalMaxPooling1D", "GlobalAveragePooling1D", "UpSampling1D", "Cropping2D",
+            "LocallyConnected1D", "LocallyConnected2D", "ConvLSTM2D", "Bidirectional",
+            "TimeDistributed", "Wrapper", "Masking", "GaussianNoise", "GaussianDropout",
+            "ThresholdedReLU", "Highway", "MaxoutDense", "TimeDistributedDense", "Attention",
         ),
         _OWN,
     ),
@@ -120,7 +133,10 @@ ATTRIBUTES: dict[str, str] = {
     "fit": _VERBS,
     "evaluate": _VERBS,
     "predict": _VERBS,
-    "kernel": "the weights are called weight and bias",
+    **dict.fromkeys(
+        ("weight", "bias"), "layers such as Conv2d have it once they are built: build((1, 28, 28))"
+    ),
+    **dict.fromkeys(("kernel", "W", "b"), "the weights are called weight and bias"),
     "weights": "get_weights() gives arrays, parameters() the Parameters",
     "variables": "get_weights() gives arrays, parameters() the Parameters",
     "non_trainable_weights": "state_dict() has parameters and buffers by their names",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from gpucnn.autograd import Tensor
 from gpucnn.errors import NoLayerError, ShapeError, UsageError
@@ -12,6 +13,7 @@ from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
 from gpucnn.nn.module import Module, Shape, has_own_forward
 from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
+from gpucnn.spelling import explain_attribute
 
 
 class Sequential(Module):
@@ -41,10 +43,25 @@ class Sequential(Module):
                 fix="write Sequential([a, b]), or Sequential([a, b], name=...)",
             )
         super().__init__(name)
-        self._layers: dict[str, Module] = {}
-        self._chain = Chain(())
         for layer in () if layers is None else layers:
             self.add(layer)
+
+    # Made when they are first asked for: a subclass need not call __init__.
+
+    @cached_property
+    def _layers(self) -> dict[str, Module]:
+        return {}
+
+    @cached_property
+    def _chain(self) -> Chain:
+        return Chain(())
+
+    if not TYPE_CHECKING:  # as in Module
+
+        def __getattr__(self, name: str) -> Any:
+            if name in vars(self).get("_layers", ()):
+                return explain_attribute(self, name, {name: f'write model["{name}"]'})
+            return super().__getattr__(name)
 
     def add(self, layer: Module) -> None:
         """Append a layer. Once the model is built this is an error: names and shapes are fixed."""

@@ -16,6 +16,11 @@ from gpucnn.errors import DataError, DtypeError, ShapeError
 _CHANNELS = (1, 3)  # of a picture: gray, RGB
 
 
+def is_module(value: Any) -> bool:
+    """Whether it is a `gpucnn.nn.Module`, a class that this package does not import."""
+    return hasattr(value, "named_modules") and not isinstance(value, type)
+
+
 def to_host(values: Any, call: str) -> NDArray[Any]:
     """The numbers of a Tensor, an array of any device, or a list, as a NumPy array.
 
@@ -39,10 +44,13 @@ def to_host(values: Any, call: str) -> NDArray[Any]:
         if array.dtype.kind not in "biuf":
             raise TypeError(f"NumPy makes an array of {array.dtype} of it")
     except (TypeError, ValueError, RuntimeError) as error:
+        ragged = isinstance(values, (list, tuple)) and isinstance(error, ValueError)
         raise DtypeError(
             f"{call}: a {type(values).__name__} holds no real numbers",
-            cause=str(error),
-            fix="give an array or a Tensor of numbers",
+            cause="its elements have different shapes" if ragged else str(error),
+            fix="give one of them, or elements of one shape"
+            if ragged
+            else "give an array or a Tensor of numbers",
         ) from error
     if not array.size:
         raise ShapeError(

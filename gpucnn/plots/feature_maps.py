@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import backend as backends
-from gpucnn.errors import NoLayerError, UsageError
-from gpucnn.plots.arrays import limits, to_host
+from gpucnn.errors import NoLayerError, ShapeError, UsageError
+from gpucnn.plots.arrays import is_module, limits, to_host
 from gpucnn.plots.extra import require
 from gpucnn.plots.tiles import SIGNED, draw_tiles
 from gpucnn.recording import no_grad
@@ -54,7 +54,7 @@ def show_feature_maps(model: Any, image: Any, layer: Any = None) -> Picture:
         UsageError: `model` is no module, is not built, or has several inputs; or `forward` does not
             call the layer.
         NoLayerError: there is no such layer.
-        ShapeError: the image does not fit the model.
+        ShapeError: the image does not fit the model, or is a batch of several.
         DtypeError, DataError: the image, or an output, holds no real numbers; NaN or infinity.
         MissingExtraError: Matplotlib is not installed.
     """
@@ -66,7 +66,7 @@ def show_feature_maps(model: Any, image: Any, layer: Any = None) -> Picture:
 
 
 def _check(model: Any) -> None:
-    if not hasattr(model, "named_modules"):
+    if not is_module(model):
         raise UsageError(
             f"{_CALL}: the model is a {type(model).__name__}",
             cause="it must be a gpucnn.nn.Module, which has layers",
@@ -96,6 +96,12 @@ def _input(model: Any, image: NDArray[Any]) -> NDArray[Any]:
         return image.transpose(2, 0, 1)
     if image.size == math.prod(shape) and (1 in (image.ndim, len(shape)) or image.ndim == 2):
         return image.reshape(shape)
+    if image.ndim == len(shape) + 1:
+        raise ShapeError(
+            f"{_CALL}: a batch of {len(image)} images",
+            cause="it shows the outputs for one image",
+            fix="give one image, such as images[0]",
+        )
     return image[None] if image.ndim == 2 else image
 
 
@@ -105,7 +111,7 @@ def _find(model: Any, layer: Any) -> Any:
         return model.named_modules()[layer]  # its error lists the paths
     if layer in model.modules():
         return layer
-    name = getattr(layer, "display_name", f"layer={layer!r}")
+    name = layer.display_name if is_module(layer) else f"layer={layer!r}"
     raise NoLayerError(
         f"{_CALL}: {name} is no layer of {model.display_name}",
         cause=f"its layers are {', '.join(filter(None, dict(model.named_modules())))}",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import ShapeError, UsageError
-from gpucnn.plots.arrays import square_side, to_host
+from gpucnn.plots.arrays import is_module, square_side, to_host
 from gpucnn.plots.extra import require
 from gpucnn.plots.tiles import SIGNED, draw_tiles
 
@@ -60,7 +60,7 @@ def show_filters(layer: Any, *, image_shape: Sequence[int] | None = None) -> Pic
 
 def _weight(layer: Any) -> tuple[str, NDArray[Any]]:
     """The name and the weight of a layer; "" and the array of what is none."""
-    if not hasattr(layer, "named_modules"):
+    if not is_module(layer):
         return "", to_host(layer, "show_filters")
     layer.require_built()
     weight = getattr(layer, "weight", None)

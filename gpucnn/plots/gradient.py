@@ -13,6 +13,7 @@ from gpucnn.plots.arrays import limits, to_host, to_images
 from gpucnn.plots.extra import require
 from gpucnn.plots.images import draw_image, label_pixels
 from gpucnn.plots.tiles import SIGNED
+from gpucnn.shapes import is_channels_last
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -37,11 +38,17 @@ def image_gradient(image: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         Two arrays of the shape of the image, float32 if it is float32 and float64 otherwise.
 
     Raises:
-        ShapeError: it has other axes, or a side of 1 pixel.
+        ShapeError: it has other axes, or a side of 1 pixel; or it is clearly (H, W, C).
         DtypeError: it does not hold real numbers.
         DataError: a pixel is NaN or infinite.
     """
     array = to_host(image, "image_gradient")
+    if is_channels_last(array.shape):
+        raise ShapeError(
+            f"image_gradient: the image {array.shape} looks like (H, W, C)",
+            cause="it must be (C, H, W)",
+            fix="give numpy.asarray(image).transpose(2, 0, 1)",
+        )
     if array.ndim not in (2, 3) or min(array.shape[-2:]) < 2:
         raise ShapeError(
             f"image_gradient: the image has the shape {array.shape}",

@@ -74,7 +74,10 @@ class TrainStep:
                 losses.backward(self._gradient_of_mean(losses))
                 optimizer.step(counted=True)
         except OutOfMemoryError as error:
-            error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
+            if (fitting := error.fitting(len(images))) < len(images):
+                error.fix = f"give --batch-size {fitting}, or less"
+            else:
+                error.fix = "use a smaller model, or the device cpu"
             raise
 
     def _gradient_of_mean(self, losses: Tensor) -> Any:

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gpucnn.errors import MissingExtraError
+from gpucnn.errors import MissingExtraError, expect
 from gpucnn.spelling import Spellings, explained
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.files import storage_errors
@@ -51,13 +51,15 @@ class TensorBoard(Callback):
     The folder `validation` has epoch/loss and epoch/accuracy of the validation set, if there is
     one. Every point stands at its step, counted from 1 over the whole training. A resumed training
     continues the curves. A new training in the same folder replaces them; a TensorBoard that runs
-    then may show old points until it is started again.
+    then may show old points until it is started again. Trainings at the same time need a folder
+    each: the later one deletes the curves of the other.
 
     Args:
         log_dir: the folder, which is made if it does not exist.
 
     Raises:
         MissingExtraError: tensorboardX is not installed.
+        UsageError: `log_dir` is no path.
         StorageError: at the start of the training or later, the folder cannot be written.
     """
 
@@ -68,6 +70,7 @@ class TensorBoard(Callback):
                 "TensorBoard needs tensorboardX, which is not installed",
                 fix='pip install "gpucnn[tensorboard]" tensorboard',
             )
+        expect(log_dir, (str, os.PathLike), "log_dir", 'give a folder, as in TensorBoard("logs")')
         self.log_dir = Path(log_dir)
         self._curves: dict[str, _Curves] = {}
 
@@ -154,7 +157,7 @@ def _remove_curves(folder: Path) -> None:
     """Delete the files that an earlier training wrote here; those of other programs stay."""
     with storage_errors(folder, ""):
         for file in folder.glob(f"*{_ENDING}"):
-            file.unlink()
+            file.unlink(missing_ok=True)  # another training may begin here at the same time
 
 
 def _step(trainer: Trainer) -> int:

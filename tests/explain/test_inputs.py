@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, explain, topic_module
 from gpucnn.explain.inputs import Input, read
 
@@ -25,7 +26,7 @@ WRONG_SIZES = [
 @pytest.mark.parametrize(("topic", "name"), INPUTS)
 def test_what_is_no_number_is_refused(topic: str, name: str) -> None:
     for bad in NO_NUMBERS:
-        with pytest.raises(DataError, match=rf"input {name} ") as error:
+        with pytest.raises(UsageError, match=rf"input {name} ") as error:
             explain(topic, **{name: bad})
         assert error.value.cause
         assert error.value.fix
@@ -94,6 +95,52 @@ def test_inputs_that_do_not_fit_together(topic: str, inputs: dict[str, Any], mes
     assert message in error.value.message
     assert error.value.cause
     assert error.value.fix
+
+
+@pytest.mark.parametrize(("topic", "name"), INPUTS)
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        ("abc", "'abc' is not a number"),
+        ("1 2; 3 4x", "'4x' is not a number"),
+        ("[[1, 2], [3, 4]]", "'[[1' is not a number"),
+        ("1 2; 3", "row 0 has 2 numbers, and row 1 has 1"),
+        ("1; 2; 3 4; 5", "row 0 has 1 number, and row 2 has 2"),
+        ("1 2;; 3 4", "row 0 has 2 numbers, and row 1 has 0"),
+    ],
+)
+def test_an_error_names_the_word_or_the_row(topic: str, name: str, text: str, cause: str) -> None:
+    with pytest.raises(UsageError) as error:
+        explain(topic, **{name: text})
+    assert error.value.cause == cause
+
+
+@pytest.mark.parametrize(
+    ("topic", "inputs"),
+    [
+        ("softmax", {"label": 5}),
+        ("softmax", {"z": "1", "label": 1}),
+        ("step", {"label": "0 5"}),
+        ("step", {"x": "1 2; 3 4; 5 6", "label": "2 3 4", "w2": "1; 2", "b2": "1"}),
+    ],
+)
+def test_the_fix_of_a_label_gives_a_lesson(topic: str, inputs: dict[str, Any]) -> None:
+    with pytest.raises(UsageError, match="input label") as error:
+        explain(topic, **inputs)
+    (label,) = re.findall(r'label="([^"]*)"', str(error.value.fix))
+    assert explain(topic, **(inputs | {"label": label})).arrays["t"].array.sum() == len(
+        label.split()
+    )
+
+
+@pytest.mark.parametrize(("topic", "name"), INPUTS)
+def test_the_form_in_a_fix_is_taken(topic: str, name: str) -> None:
+    """It may not fit to the other inputs, but it is an input of this name."""
+    known: Input = topic_module(topic).INPUTS[name]
+    with pytest.raises(UsageError) as error:
+        read({name: known}, {name: "abc"})
+    form = str(error.value.fix).partition(", as in ")[2].strip('"')
+    assert read({name: known}, {name: form})[name].ndim == known.axes
 
 
 def test_forms_of_an_array() -> None:

@@ -52,6 +52,15 @@ def test_a_lesson_is_json(topic: str) -> None:
 
 
 @pytest.mark.parametrize("topic", TOPICS)
+def test_the_repr_of_a_lesson_is_one_line(topic: str) -> None:
+    lesson = explain(topic)
+    text = repr(lesson)
+    assert "\n" not in text
+    assert text.startswith(f"<Lesson {topic}: {len(lesson.steps)} steps, arrays ")
+    assert all(name in text for name in lesson.arrays)
+
+
+@pytest.mark.parametrize("topic", TOPICS)
 def test_inputs_stay_as_they_are_given(topic: str) -> None:
     given = {name: each.array.copy() for name, each in explain(topic).arrays.items()}
     given = {name: given[name] for name in topic_module(topic).INPUTS if name in given}
@@ -79,6 +88,35 @@ def test_conv_with_padding_and_a_stride() -> None:
     )
     assert np.allclose(found["y"], y, rtol=1e-12)
     assert "is again a convolution" not in texts(explain("conv", stride=2, w="1"))
+    assert "turned by 180 degrees" not in texts(explain("conv", stride=2, w="1"))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "down", "across", "all_count"),
+    [
+        ({}, "2 places, (3 - 2) / 1 + 1.", "2 places, (3 - 2) / 1 + 1.", True),
+        ({"padding": 1}, "4 places, (3 + 2*1 - 2) / 1 + 1.", "4 places, (3 + 2*1", True),
+        ({"stride": 2}, "1 place, (3 - 2) / 2 + 1 = 1.5 rounded down.", "1 place, (3 - 2)", False),
+        (
+            {"x": np.ones((3, 5)), "w": "1 1", "stride": 3},
+            "1 place, (3 - 1) / 3 + 1 = 1.667 rounded down.",
+            "2 places, (5 - 2) / 3 + 1.",
+            False,
+        ),
+        ({"stride": 2, "padding": 1}, "2 places, (3 + 2*1 - 2) / 2 + 1 = 2.5", "2 places,", True),
+    ],
+)
+def test_the_places_of_a_filter(
+    inputs: dict[str, Any], down: str, across: str, all_count: bool
+) -> None:
+    """A pixel that no place covers is said to have no effect, and its gradient is 0."""
+    lesson = explain("conv", **inputs)
+    assert f"From top to bottom the filter has {down}" in lesson.steps[0].text
+    assert f"From left to right it has {across}" in lesson.steps[0].text
+    without = [element for element in lesson.steps[-1].elements if not element.terms]
+    assert all_count == (not without)
+    assert ("they do not count" in lesson.steps[0].text) == (not all_count)
+    assert ("under no place of the filter gets 0" in lesson.steps[-1].text) == (not all_count)
 
 
 def test_dense_is_a_product_of_matrices() -> None:
@@ -105,6 +143,11 @@ def test_pixels_in_no_window_get_nothing() -> None:
     found = values(explain("pool", x=np.arange(25).reshape(5, 5), kernel=2, stride=3))
     assert found["dxavg"][2].tolist() == [0, 0, 0, 0, 0]
     assert (found["dxavg"].sum(), found["dxmax"].sum()) == (found["dy"].sum(),) * 2
+    words = texts(explain("pool", x=np.arange(25).reshape(5, 5), kernel=2, stride=3))
+    assert "they do not count" in words
+    assert "in no window gets 0" in words
+    assert "they do not count" not in texts(explain("pool"))
+    assert "in no window" not in texts(explain("pool"))
 
 
 def test_softmax() -> None:

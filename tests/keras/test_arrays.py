@@ -455,6 +455,22 @@ class TestNoArrays:
             small().fit(x, c, validation_data=(x[:0], c[:0]))
 
 
+@pytest.mark.parametrize("metric", ["accuracy", "acc"])
+def test_an_accuracy_of_several_classes_an_image(metric: str, rows: Any, small: Make) -> None:
+    y = np.eye(3)[rows[1]]
+    y[[4, 9], 0] = y[[4, 9], 2] = 1
+    options: Any = {"loss": "binary_crossentropy"}
+    model = small(3, "sigmoid", metrics=[metric], **options)
+    for verb in (model.fit, model.evaluate, model.train_on_batch):
+        with pytest.raises(DataError, match="image 4 belongs to several classes") as caught:
+            verb(rows[0], y)
+        assert "compile without metrics" in str(caught.value.fix)
+    without = small(3, "sigmoid", metrics=[], **options)
+    assert list(without.fit(rows[0], y, verbose=0).history) == ["loss"]
+    one_each = np.eye(3)[rows[1]] * 0.9  # smoothed
+    assert list(model.fit(rows[0], one_each, verbose=0).history) == ["loss", metric]
+
+
 @pytest.mark.parametrize("value", [1e300, -1e300, 1e25])
 def test_labels_whose_loss_overflows(value: float, rows: Any, small: Make) -> None:
     y = np.zeros(60)

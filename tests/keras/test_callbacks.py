@@ -493,6 +493,11 @@ class TestCSVLogger:
         model.fit(*rows, verbose=0, callbacks=CSVLogger(path))
         assert len(path.read_text().splitlines()) == 2
 
+    def test_what_is_no_name(self) -> None:
+        for name in (None, 3, b"log.csv"):
+            with pytest.raises(UsageError, match="filename is a "):
+                CSVLogger(name)  # type: ignore[arg-type]
+
     def test_a_place_that_cannot_be_written(self, rows: Any, small: Make, tmp_path: Path) -> None:
         with pytest.raises(StorageError, match=r"log\.csv cannot be written") as caught:
             small().fit(*rows, verbose=0, callbacks=CSVLogger(tmp_path / "no" / "log.csv"))

@@ -15,6 +15,7 @@ import safetensors
 from gpucnn import data, nn
 from gpucnn.errors import DataError, StorageError, UsageError, WeightsMismatchError
 from gpucnn.keras import Sequential, files, layers, load_model, losses, metrics, optimizers
+from gpucnn.keras.callbacks import ModelCheckpoint
 from gpucnn.training import TrainConfig, checkpoint
 
 Make = Callable[..., Sequential]
@@ -240,6 +241,15 @@ class TestPaths:
             with pytest.raises(UsageError, match=r"is not the path of a \.safetensors") as caught:
                 verb(path)
             assert caught.value.fix == f"write {Path(fix)}"
+
+    @pytest.mark.parametrize("path", [None, 3, b"m.safetensors", ["m.safetensors"]])
+    def test_of_no_name(self, path: Any, small: Make) -> None:
+        model = small().build((4,))
+        verbs = (model.save, model.save_weights, model.load_weights, load_model, ModelCheckpoint)
+        for verb in verbs:
+            with pytest.raises(UsageError, match="the path is a ") as caught:
+                verb(path)
+            assert caught.value.fix == 'give the name of a file: "model.safetensors"'
 
     def test_a_folder(self, small: Make, tmp_path: Path) -> None:
         (tmp_path / "m.safetensors").mkdir()

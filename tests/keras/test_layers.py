@@ -16,6 +16,9 @@ from gpucnn.nn import initializers
 # A call as Keras's documentation has it -> the class, and attributes of what is made.
 CALLS: list[tuple[str, type, dict[str, Any]]] = [
     ("Conv2D(32, (3, 3))", nn.Conv2d, {"filters": 32, "kernel_size": (3, 3), "padding": "valid"}),
+    ("Conv2D(8, 3, 2, padding='same')", nn.Conv2d, {"stride": (2, 2), "kernel_size": (3, 3)}),
+    ("Conv2D(8, 3, (2, 2))", nn.Conv2d, {"stride": (2, 2)}),
+    ("Conv2D(8, (3, 3), 2)", nn.Conv2d, {"stride": (2, 2)}),
     ("Conv2D(8, 3, 2, 'same')", nn.Conv2d, {"stride": (2, 2), "padding": "same"}),
     ("Conv2D(8, 3, strides=(2, 1), padding='SAME')", nn.Conv2d,
      {"stride": (2, 1), "padding": "same"}),

@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from gpucnn import keras
+from gpucnn import keras, random
 from gpucnn.errors import DataError, UnknownImportError, UnknownNameError, UsageError
 
 IMPORTS = """
@@ -31,6 +31,7 @@ from gpucnn.keras.utils import to_categorical, set_random_seed, Sequence, PyData
 import gpucnn.keras.layers as L
 keras.layers.Conv2D, keras.models.Sequential, keras.callbacks.EarlyStopping, keras.Input
 keras.datasets.fashion_mnist.load_data, keras.utils.set_random_seed, keras.Sequential
+keras.__version__
 """
 
 
@@ -52,7 +53,21 @@ def test_imports_of_keras_scripts() -> None:
         (keras.optimizers, "Adagrad", "use Adam"),
         (keras.optimizers, "schedules", "LearningRateScheduler"),
         (keras.losses, "Huber", "training loop"),
+        (keras.callbacks, "BaseLogger", "leave it out"),
+        (keras, "Layer", "gpucnn.nn.Module"),
+        (keras.backend, "int_shape", "gpucnn.functions"),
+        (keras.models, "save_model", "model.save"),
+        (keras.utils, "get_file", "gpucnn.data.load"),
+        (keras.utils, "model_to_dot", "to_dot()"),
+        (random, "set_seed", "set_random_seed(1)"),
+        (keras.optimizers, "nadam", "use Adam"),
         (keras.metrics, "AUC", "model.predict"),
+        (keras.metrics, "mae", "model.predict"),
+        (keras.layers, "GaussianNoise", "Module of your own"),
+        (keras.layers, "TimeDistributed", "Module of your own"),
+        (keras.layers, "AtrousConvolution2D", "dilation_rate=2"),
+        (keras.layers, "Merge", "a + b"),
+        (keras.layers, "concatenate", "functions.concat"),
         (keras.datasets, "cifar10", "gpucnn.data.load"),
         (keras.utils, "image_dataset_from_directory", "gpucnn.data.load"),
     ],
@@ -133,7 +148,10 @@ class TestAttributes:
         model = self.model()
         for owner, names in (
             (model, ["weights", "inputs", "to_json", "get_config", "fit_generator", "output"]),
-            (model.layers[0], ["kernel", "output_shape", "weights", "count_params", "output"]),
+            (
+                model.layers[0],
+                ["kernel", "W", "b", "output_shape", "weights", "count_params", "output"],
+            ),
             (model.fit(np.zeros((4, 1, 5, 5)), np.zeros((4, 3)), verbose=0), ["params", "model"]),
             (model.optimizer, ["iterations", "get_config", "apply_gradients"]),
         ):

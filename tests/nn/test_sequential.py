@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 import pytest
 from checks import assert_close, assert_same_bits
 
 from gpucnn import nn
 from gpucnn.autograd import Tensor
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, UnknownNameError, UsageError
 
 IMAGE = (2, 8, 8)
 RNG = np.random.default_rng(11)
@@ -81,6 +83,23 @@ def test_is_a_container():
     assert model[0] is first
     assert model[-1] is last
     assert model["dense1"] is last
+
+
+def test_a_subclass_need_not_call_init():
+    class Net(nn.Sequential):
+        def __init__(self):
+            for units in (4, 3):
+                self.add(nn.Dense(units))
+
+    class Empty(nn.Sequential):
+        def __init__(self):
+            self.note = "nothing is added"
+
+    net = Net()
+    assert repr(net) == "Net(\n  (dense1): Dense(4)\n  (dense2): Dense(3)\n)"
+    assert net(np.ones((2, 5), np.float32)).shape == (2, 3)
+    assert repr(copy.deepcopy(net)) == repr(net)
+    assert (repr(Empty()), len(Empty()), len(Net())) == ("Empty()", 0, 2)
 
 
 class TestRandomNumbers:
@@ -393,3 +412,24 @@ def test_a_layer_that_is_not_there():
         assert isinstance(caught.value, IndexError)
         assert isinstance(caught.value, KeyError)
         assert "flatten1, head" in caught.value.cause
+
+
+def test_a_layer_is_no_attribute():
+    model = nn.Sequential([nn.Conv2d(4, 3), nn.Dense(2, name="head")])
+    for name in ("conv1", "head"):
+        assert not hasattr(model, name)
+        with pytest.raises(UnknownNameError, match=f"a Sequential has no {name}") as caught:
+            getattr(model, name)
+        assert caught.value.fix == f'write model["{name}"]'
+    with pytest.raises(AttributeError, match="no attribute 'conv2'"):
+        model.conv2  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["weight", "bias"])
+def test_parameters_before_the_layer_is_built(name):
+    for layer in (nn.Conv2d(4, 3), nn.Dense(2), nn.ReLU()):
+        assert not hasattr(layer, name)
+        with pytest.raises(UnknownNameError, match=f"has no {name}") as caught:
+            getattr(layer, name)
+        assert "once they are built" in caught.value.fix
+    assert hasattr(nn.Conv2d(4, 3).build((1, 5, 5)), name)

@@ -139,10 +139,13 @@ def test_a_model_on_rows_of_pixels(digit):
     model = keras.Sequential([keras.layers.Dense(12, activation="relu", input_shape=(784,))])
     model.add(keras.layers.Dense(10, activation="softmax"))
     model.build()
-    found = rows(show_feature_maps(model, digit))
-    assert len(found) == 3
-    assert found["input\n784 numbers"].ravel() == pytest.approx(digit.ravel() / 255)
-    assert list(found.values())[-1].sum() == pytest.approx(1)
+    for image in (digit, digit[0], digit.reshape(1, 784), digit.ravel()):
+        found = rows(show_feature_maps(model, image))
+        assert len(found) == 3
+        assert found["input\n784 numbers"].ravel() == pytest.approx(digit.ravel() / 255)
+        assert list(found.values())[-1].sum() == pytest.approx(1)
+    with pytest.raises(ShapeError, match="a batch of 3 images"):
+        show_feature_maps(model, np.zeros((3, 784), np.uint8))
 
 
 class Block(nn.Module):
@@ -207,10 +210,11 @@ def test_there_is_no_such_layer(net, digit):
     with pytest.raises(NoLayerError, match="nothing at 'conv3'") as error:
         show_feature_maps(net, digit, "conv3")
     assert "conv2" in error.value.cause
-    for other in (nn.ReLU(), 7, [1]):
+    for other in (nn.ReLU(), 7, [1], nn.Conv2d):
         with pytest.raises(NoLayerError, match="is no layer of") as error:
             show_feature_maps(net, digit, other)
         assert "conv2" in error.value.cause
+        assert "0x" not in error.value.message
 
 
 def test_a_layer_that_is_not_called(digit):
@@ -229,6 +233,8 @@ def test_a_layer_that_is_not_called(digit):
 def test_what_is_no_model(digit):
     with pytest.raises(UsageError, match="the model is a ndarray"):
         show_feature_maps(digit, digit)
+    with pytest.raises(UsageError, match="the model is a type"):
+        show_feature_maps(nn.Sequential, digit)
     with pytest.raises(UsageError, match="is not built"):
         show_feature_maps(nn.Sequential([nn.Conv2d(2, 3)]), digit)
 
@@ -249,6 +255,13 @@ def test_an_image_that_does_not_fit(shape):
         show_feature_maps(net, np.zeros(shape, np.uint8))
 
 
+@pytest.mark.parametrize("shape", [(2, 1, 28, 28), (5, 28, 28, 1), (2, 3, 4, 5)])
+def test_a_batch_of_several_images(net, shape):
+    with pytest.raises(ShapeError, match=f"a batch of {shape[0]} images") as error:
+        show_feature_maps(net, np.zeros(shape, np.uint8))
+    assert error.value.fix == "give one image, such as images[0]"
+
+
 def test_outputs_that_are_not_finite(net, digit):
     net["conv2"].weight.data[:] = np.nan
     with pytest.raises(
@@ -257,6 +270,7 @@ def test_outputs_that_are_not_finite(net, digit):
         show_feature_maps(net, digit)
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off(net, digit):
     picture = show_feature_maps(net, digit)
     picture.png()

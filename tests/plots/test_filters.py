@@ -73,6 +73,7 @@ def test_other_filters_are_rows_of_channels(rng, F, C, k):
     assert (picture.axes[0].get_ylabel(), picture.axes[0].get_xlabel()) == ("filter", "channel")
 
 
+@pytest.mark.slow
 def test_many_filters_are_cut_and_the_title_says_so(rng):
     weight = rng.normal(size=(128, 32, 3, 3))
     picture = show_filters(weight)
@@ -170,12 +171,19 @@ def test_arrays_that_are_no_filters(shape):
 def test_values_that_have_no_color():
     with pytest.raises(DataError, match="show_filters: the array holds NaN"):
         show_filters(np.full((1, 1, 3, 3), np.nan))
+    with pytest.raises(DtypeError, match="show_filters: a list holds no real numbers") as error:
+        show_filters(nn.Conv2d(4, 3).build((1, 5, 5)).get_weights())
+    assert error.value.cause == "its elements have different shapes"
+    assert error.value.fix == "give one of them, or elements of one shape"
+    with pytest.raises(DtypeError, match="show_filters: a type holds no real numbers"):
+        show_filters(nn.Conv2d)
     with pytest.raises(DtypeError, match="show_filters: a str holds no real numbers"):
         show_filters("conv1")
     with pytest.raises(ShapeError, match="empty"):
         show_filters(np.zeros((0, 1, 3, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (128, 32, 3, 3), (3, 3, 2, 9), (64, 1, 28, 28)])
 def test_nothing_is_cut_off(rng, shape):
     picture = show_filters(rng.normal(size=shape))

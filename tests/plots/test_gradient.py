@@ -63,6 +63,16 @@ def test_what_is_no_image(shape):
     assert "at least 2 pixels" in error.value.cause
 
 
+@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 48, 3), (9, 8, 4)])
+def test_channels_that_are_last(rng, shape):
+    image = rng.integers(0, 256, shape, np.uint8)
+    with pytest.raises(ShapeError, match=r"looks like \(H, W, C\)") as error:
+        image_gradient(image)
+    assert "transpose(2, 0, 1)" in error.value.fix
+    if shape[2] < 4:  # the picture takes both layouts
+        assert len(shown(show_image_gradient(image))) == 4
+
+
 def test_what_has_no_gradient():
     with pytest.raises(ShapeError, match="empty"):
         image_gradient(np.zeros((0, 4)))

@@ -13,7 +13,7 @@ import pytest
 from selection import slow_except
 
 from gpucnn import backend, data
-from gpucnn.errors import Interrupted, MissingExtraError, SignatureError, StorageError
+from gpucnn.errors import Interrupted, MissingExtraError, SignatureError, StorageError, UsageError
 from gpucnn.keras import Sequential as KerasSequential
 from gpucnn.keras import callbacks, layers
 from gpucnn.nn import Sequential
@@ -215,5 +215,25 @@ def test_a_folder_that_cannot_be_written(
     digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(StorageError, match="file"):
-        fit(make_model(), digits, config, [TensorBoard(tmp_path / "file")])
+    for folder in ("file", "file/logs"):
+        with pytest.raises(StorageError, match="file") as caught:
+            fit(make_model(), digits, config, [TensorBoard(tmp_path / folder)])
+        assert caught.value.cause == "a part of the path is a file, and no directory"
+    with pytest.raises(StorageError) as caught:
+        fit(make_model(), digits, config, [TensorBoard(tmp_path / ("x" * 300))])
+    assert caught.value.fix == "shorten it, or write to another place"
+    with pytest.raises(UsageError, match="log_dir is a NoneType"):
+        TensorBoard(None)  # type: ignore[arg-type]
+
+
+def test_a_file_that_another_training_deletes_at_the_same_time(
+    digits: data.Splits,
+    make_model: Make,
+    config: TrainConfig,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / "train").mkdir()
+    monkeypatch.setattr(Path, "glob", lambda folder, _: [folder / "events.gone.gpucnn"])
+    fit(make_model(), digits, replace(config, epochs=1), [TensorBoard(tmp_path)])
+    assert read(tmp_path / "train")

@@ -34,6 +34,8 @@ class Declaration(NamedTuple):
     name: str
     type: str  # without const, __restrict__ and the star
     is_pointer: bool = False
+    is_const: bool = False  # what a pointer points to
+    is_restrict: bool = False
     length: str = ""  # of a field that is an array: a number, or a constant
 
 
@@ -43,6 +45,8 @@ class Parameter(NamedTuple):
     name: str
     dtype: np.dtype  # of a number, a struct, or the elements behind a pointer
     is_pointer: bool
+    is_const: bool = False  # as in `Declaration`
+    is_restrict: bool = False
     fields: tuple[Parameter, ...] = ()  # of a struct
     length: int | None = None  # of a field that is an array
 
@@ -140,6 +144,7 @@ def specialize(
 
     def parameter(declared: Declaration) -> Parameter:
         name, type_ = declared.name, declared.type
+        pointer = declared.is_pointer, declared.is_const, declared.is_restrict
         while type_ not in _TYPES and type_ in aliases:
             type_ = aliases[type_]
         number = aliases.get(declared.length, declared.length)
@@ -147,7 +152,7 @@ def specialize(
         is_known = length is not None or not number
         if type_ in _TYPES and is_known:
             dtype = np.dtype(_TYPES[type_])
-            return Parameter(name, dtype, declared.is_pointer, length=length)
+            return Parameter(name, dtype, *pointer, length=length)
         if type_ not in structs or not is_known:
             raise KernelError(
                 f"kernels/{source}.cu: {kernel} has a parameter {name} of type {declared.type}"
@@ -161,7 +166,7 @@ def specialize(
             for f in fields
         ]
         dtype = np.dtype(memory, align=True)
-        return Parameter(name, dtype, declared.is_pointer, fields=fields, length=length)
+        return Parameter(name, dtype, *pointer, fields=fields, length=length)
 
     structs = _structs(text)
     parameters = tuple(map(parameter, signature(text, source, kernel)))
@@ -201,7 +206,14 @@ def _signatures(text: str) -> dict[str, tuple[Declaration, ...]]:
 
 def _declaration(text: str) -> Declaration:
     words = re.sub(r"\b(const|__restrict__)\b|\*", " ", text).split()
-    return Declaration(words[-1], " ".join(words[:-1]), "*" in text)
+    target, star, pointer = text.partition("*")
+    return Declaration(
+        words[-1],
+        " ".join(words[:-1]),
+        is_pointer=bool(star),
+        is_const=bool(star) and "const" in target.split(),
+        is_restrict="__restrict__" in pointer.split(),
+    )
 
 
 @cache
