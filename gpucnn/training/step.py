@@ -61,7 +61,7 @@ class TrainStep:
         try:
             with self.backend.quiet_device():
                 if self.rates is not None:
-                    optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
+                    xp.take(self.rates, optimizer.step_count, out=optimizer.learning_rate)
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
                 with override(local.training, self._modules, True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -18,23 +18,27 @@ Convert = Callable[[Any], Any]
 
 
 def arrays(
-    text: str, declared: Iterable[Declaration], args: Sequence[Any]
-) -> Iterator[tuple[str, Any]]:
+    text: str, declared: Sequence[Declaration], args: Sequence[Any]
+) -> list[tuple[str, Any]]:
     """The arrays among some arguments and in their structs, each after its declared type.
 
     Args:
         text: of the source, with its includes put in.
         declared: the parameters, or the fields of a struct.
     """
-    structs = structs_of_pointers(text)
-    for one, arg in zip(declared, args, strict=False):  # the converters check the number
-        if not one.is_pointer and one.type not in structs:
-            continue
-        for value in arg if one.length else (arg,):
-            if not one.is_pointer:
-                yield from arrays(text, structs[one.type], value)
-            elif is_array(value):
-                yield one.type, value
+    found = [  # the number of arguments is checked by the converters
+        (one.type, arg)
+        for one, arg in zip(declared, args, strict=False)
+        if one.is_pointer and hasattr(arg, "dtype")
+    ]
+    if structs := structs_of_pointers(text):
+        for one, arg in zip(declared, args, strict=False):
+            if one.length and one.is_pointer:
+                found += [(one.type, value) for value in arg if hasattr(value, "dtype")]
+            elif not one.is_pointer and one.type in structs:
+                for value in arg if one.length else [arg]:
+                    found += arrays(text, structs[one.type], value)
+    return found
 
 
 def is_array(value: Any) -> bool:
@@ -91,13 +95,14 @@ def _number(where: str, dtype: np.dtype) -> Convert:
     if dtype.kind == "f":
         return lambda value: scalar(value)
     limits: Any = np.iinfo(dtype)
+    least, most = limits.min, limits.max
 
     def integer(value: Any) -> Any:
         number = int(value)
-        if number != value or not limits.min <= number <= limits.max:
+        if number != value or not least <= number <= most:
             raise ShapeError(
                 f"{where} is {value}",
-                cause=f"the kernel takes it as {dtype}, at most {limits.max}",
+                cause=f"the kernel takes it as {dtype}, at most {most}",
                 fix="use smaller arrays",
             )
         return scalar(number)

@@ -8,6 +8,7 @@ nor the layout of what it is given.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -124,7 +125,7 @@ class Launcher(ABC):
         grid, block = _dim3(grid), _dim3(block)
         if 0 in grid:
             return
-        if any(not 0 < size <= limit for size, limit in zip(grid, _MAX_GRID, strict=True)):
+        if not all(map(operator.le, grid, _MAX_GRID)) or min(grid) < 0:
             raise KernelError(
                 f"{kernel}: a grid of {grid} blocks",
                 cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are {_shapes(args)}",
@@ -213,5 +214,7 @@ def _shapes(args: Sequence[Any]) -> str:
 
 
 def _dim3(size: Size) -> Dim3:
-    x, y, z, *_ = (*((size,) if isinstance(size, int) else size), 1, 1, 1)
+    if isinstance(size, int):
+        return size, 1, 1
+    x, y, z, *_ = (*size, 1, 1)
     return x, y, z
