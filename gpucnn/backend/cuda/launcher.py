@@ -136,8 +136,11 @@ class Launcher(ABC):
         except GpucnnError as error:
             raise self._named(error, kernel, args) from None
 
-    def choose_algorithm(self, possible: Sequence[str], what: str) -> str:
+    def choose_algorithm(self, possible: Sequence[str], what: str, dtype: Any) -> str:
         """The algorithm that `algorithm` asks for, else the first of those that take the arguments.
+
+        Args:
+            what: is computed, in arrays of `dtype`; for the message.
 
         Raises:
             UsageError: what is asked for does not take them.
@@ -147,7 +150,7 @@ class Launcher(ABC):
         if self.algorithm in possible:
             return self.algorithm
         raise UsageError(
-            f"the {self.algorithm} kernel does not compute a {what}",
+            f"the {self.algorithm} kernel does not compute a {what} in {dtype}",
             cause=f"there is only: {', '.join(possible)}",
             fix="leave the algorithm to the backend (None)",
         )
