@@ -103,7 +103,24 @@ def test_any_layout(backend, rng):
         np.testing.assert_allclose(backend.to_numpy(got), expected, rtol=1e-15)
 
 
+@pytest.mark.parametrize("shape", [(700, 10), (5, 3, 40, 41), (20000, 1), (64, 1000)])
+def test_a_large_sum_is_cut_into_parts(gpu, dtype, rng, shape):
+    outputs, losses = rng.standard_normal(shape).astype(dtype), rng.random(shape).astype(dtype)
+    targets = rng.random(shape).astype(dtype)
+    totals, step, found_inf = add(gpu, state(gpu, (1.0, 2.0)), losses, outputs, targets)
+    answers = [(a > least if shape[1] == 1 else a.argmax(1)) for a, least in
+               ((outputs, 0), (targets, 0.5))]  # fmt: skip
+    right = np.equal(*answers).sum()
+    np.testing.assert_allclose(totals[0], 1 + losses.mean(dtype=float) * shape[0], rtol=1e-12)
+    assert totals[1] == 2 + right
+    assert (step, found_inf) == (1, 0)
+    losses[-1, -1] = np.inf
+    *_, step, found_inf = add(gpu, state(gpu, step=8), losses, outputs, targets)
+    assert (step, found_inf) == (8, 9)
+
+
 def test_one_launch_does_it(gpu, monkeypatch):
+    """For the outputs of a classifier; more outputs take a second one."""
     launched = []
     monkeypatch.setattr(gpu.launcher, "launch", lambda *args, **_: launched.append(args[1]))
     arrays = [gpu.xp.ones(shape, np.float32) for shape in ((4,), (4, 3))]
@@ -111,6 +128,10 @@ def test_one_launch_does_it(gpu, monkeypatch):
     labels = gpu.xp.zeros(4, np.int32)
     gpu.accumulate_metrics(totals, *arrays, labels, step=step, found_inf=found_inf)
     assert launched == ["accumulate_metrics"]
+    launched.clear()
+    outputs, labels = gpu.xp.ones((4096, 10), np.float32), gpu.xp.zeros(4096, np.int32)
+    gpu.accumulate_metrics(totals, gpu.xp.ones(4096, np.float32), outputs, labels)
+    assert launched == ["accumulate_metrics", "accumulate_metrics_parts"]
 
 
 @pytest.mark.parametrize(

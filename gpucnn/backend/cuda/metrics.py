@@ -1,4 +1,4 @@
-"""The metrics of a training as one kernel launch. See kernels/metrics.cu."""
+"""The metrics of a training as one kernel launch, or two. See kernels/metrics.cu."""
 
 from __future__ import annotations
 
@@ -31,8 +31,16 @@ class Metrics(Launches, contract.Metrics):
         else:
             with self.quiet_device():
                 targets = self._contiguous(labels.astype(outputs.dtype, copy=False))
+        parts = self._parts(max(losses.size, outputs.size))
+        partial = self.launcher.empty((2, parts), np.float64) if parts > 1 else None
+        state = losses.size, N, totals, step, found_inf
         self.launcher.launch(
-            "metrics", "accumulate_metrics", 1, THREADS,
-            self._contiguous(losses), losses.size, self._contiguous(outputs), targets, ids,
-            N, K, math.prod(rest), threshold, totals, step, found_inf, THREADS=THREADS,
+            "metrics", "accumulate_metrics", parts, THREADS,
+            self._contiguous(losses), self._contiguous(outputs), targets, ids,
+            K, math.prod(rest), threshold, partial, *state, THREADS=THREADS,
         )  # fmt: skip
+        if partial is not None:
+            self.launcher.launch(
+                "metrics", "accumulate_metrics_parts", 1, THREADS,
+                partial, parts, *state, THREADS=THREADS,
+            )  # fmt: skip
