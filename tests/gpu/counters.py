@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -38,7 +39,7 @@ def main() -> None:
     command += ["--device", args.device, "--data", args.data, *["--quick"] * args.quick]
     print("$", " ".join(command), flush=True)
     code = subprocess.run(command).returncode
-    launches = read(found.read_text().splitlines()) if found.exists() else []
+    launches = read(found.read_text().splitlines(keepends=True)) if found.exists() else []
     for launch in launches:
         shown = (f"{name} {' '.join(launch['metrics'].get(name, ['?']))}" for name in SHOWN)
         print(launch["kernel"], *shown, sep="  ", flush=True)
@@ -52,8 +53,11 @@ def main() -> None:
 def read(lines: Iterable[str]) -> list[dict[str, Any]]:
     """The launches in what `ncu --csv` writes, each with its metrics as (value, unit)."""
     launches: dict[str, dict[str, Any]] = {}
-    # Messages of ncu begin with ==; the header is the first line of the table.
-    for row in csv.DictReader(line for line in lines if line.startswith('"')):
+    # The table follows messages, and may be followed by some.
+    table = itertools.dropwhile(lambda line: not line.startswith('"ID"'), lines)
+    for row in csv.DictReader(table):
+        if not row["Kernel Name"]:
+            continue
         launch = launches.setdefault(
             row["ID"],
             {

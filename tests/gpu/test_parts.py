@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import pytest
 from gpu.prove_runs import HERE, Done, prove, unpack
+from kernel_variants import GPUS, Recorder
 
 NAMES = (
     "environment", "warm", "instructions", "suite", "parity", "memcheck", "racecheck", "counters",
@@ -38,11 +39,12 @@ rows = [columns]
 for i, kernel in enumerate(os.environ["KERNELS"].split()):
     name = kernel + "(const float *, float *, int)"
     row = (str(i), "7", name, "(256, 1, 1)", "(9, 2, 1)", "GPU Speed Of Light Throughput")
-    rows += [(*row, "Duration", "us", "12.50", ""), (*row, "", "", "", "SOLBottleneck")]
+    rows += [(*row, "Duration", "us", "12.50", ""), (*row, "", "", "", "two,\\nlines")]
 with open(sys.argv[sys.argv.index("--log-file") + 1], "w") as file:
     print("==PROF== Connected to process 7", file=file)
     for row in rows:
         print(",".join('"' + cell + '"' for cell in row), file=file)
+    print("==PROF== Disconnected", file=file)
 sys.exit(code)
 """
 SMI = "print('NVIDIA Stand-in, 580.159.04, 143771 MiB')\n"
@@ -132,15 +134,17 @@ def test_without_the_device_every_part_fails(tmp_path: Path) -> None:
         assert done.parts[name]["reason"].startswith("skipped: cuda:9999")
 
 
-def test_the_kernels_that_are_counted_are_those_that_the_layers_launch(tools: Path) -> None:
+@pytest.mark.parametrize("multiprocessors", GPUS)
+def test_the_kernels_that_are_counted_are_those_that_the_layers_launch(
+    tools: Path, multiprocessors: int
+) -> None:
     import layers
     from counters import EXPECTED
-    from kernel_variants import Recorder
 
     from gpucnn.backend.cuda.backend import CudaBackend
     from gpucnn.backend.simulator import xp
 
-    recorder = Recorder(132)
+    recorder = Recorder(multiprocessors)
     backend = CudaBackend("sim", xp, recorder)
     with backend.quiet_device():
         layers.run(backend, 128)
