@@ -53,7 +53,7 @@ _FLAGS = (
         "--dtype", f"type of ops: {', '.join(DTYPES)} [float32]", offer(*DTYPES), default="float32"
     ),
     _flag("--verify/--no-verify", "check results first [yes]", default=True),
-    _flag("--baseline", "torch, or none [torch if installed]", offer(*_NAMES), metavar="NAME"),
+    _flag("--baseline", "torch, or none [torch if it can be used]", offer(*_NAMES), metavar="NAME"),
     _flag("--threads", "threads of the CPU backend [all usable cores]", type=click.IntRange(1)),
     _flag("--seconds", "time for each call, about [0.5; quick 0.1]", type=Number(min=0)),
     _flag("--seed", "seed of the data [drawn]", type=click.IntRange(0)),
@@ -188,11 +188,10 @@ def _options(
     """The options with the values of those that were not given."""
     device = console.device(device)
     suite = suite or ("quick" if device == "sim" else "mnist")
-    names = baselines.installed() if baseline is None else [baseline]
     return Options(
         device=device,
         suite=suite,
-        baselines=() if baseline == "none" else tuple(names),
+        baselines=None if baseline is None else () if baseline == "none" else (baseline,),
         seconds=(0.1 if suite == "quick" else 0.5) if seconds is None else seconds,
         seed=random.randrange(2**32) if seed is None else seed,
         **flags,
@@ -209,6 +208,8 @@ def _head(bench: Bench, console: Console) -> None:
         console.note(f"note: {problem.cause}: {problem.fix}")
     if bench.backend.name == "cpu" and options.dtype == "float64" and options.verify:
         console.note("note: float64 on the CPU is the reference: it is timed, and not verified")
+    if (error := bench.no_torch) is not None:
+        console.note(f"note: no baseline: {error.message}: {error.cause}")
     if not bench.watch.ticks:
         console.note("note: the simulator does not time: rows are verified and counted")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
@@ -92,14 +93,15 @@ def _write(lessons: Sequence[Lesson], path: Path, console: Console) -> None:
 
 
 def _serve(server: Server, open_: bool, console: Console) -> None:
-    """Serve the page until Ctrl-C or SIGTERM, which raise KeyboardInterrupt."""
-    with server:
+    """Serve the page until Ctrl-C or SIGTERM: both raise KeyboardInterrupt, the usual end here."""
+    with server, contextlib.suppress(KeyboardInterrupt):
         console.result(server.address)
         console.event({"event": "serving", "address": server.address})
         console.note("Ctrl-C ends the server")
         if open_:
             webbrowser.open(server.address)
         server.serve_forever()
+    console.note("\nthe server has ended")  # below the ^C of the terminal
 
 
 def _name_and_numbers(text: str) -> tuple[str, str]:

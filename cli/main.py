@@ -113,7 +113,9 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
         return UsageError(error.format_message(), fix=hint)
     if isinstance(error, MemoryError):
         return GpucnnError(
-            "out of memory", cause=str(error) or None, fix="use a smaller --batch-size"
+            "out of memory",
+            cause=str(error) or None,
+            fix="use fewer images, or a smaller --batch-size where the command has one",
         )
     if own := _in_own_network(error):
         return own

@@ -1,7 +1,8 @@
 """Ctrl-C and SIGTERM end a command with exit code 130, from its first moment to its last.
 
 Importing this module is that first moment. Until `before_imports` is restored, either signal ends
-the process at once, without the traceback of an import; there is nothing to save yet.
+the process at once, without the traceback of an import; there is nothing to save yet. A server
+catches the interruption, which is its usual end, and the command ends with 0.
 """
 
 from __future__ import annotations

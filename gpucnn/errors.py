@@ -134,6 +134,8 @@ class KernelError(GpucnnError, RuntimeError):
 class OutOfMemoryError(GpucnnError, MemoryError):
     """The device has no room for an array.
 
+    `fix` names all that could be smaller; a caller that knows which of it is too large replaces it.
+
     Args:
         asked: bytes of the allocation that failed.
         held: bytes of the arrays alive in this process.
@@ -148,7 +150,7 @@ class OutOfMemoryError(GpucnnError, MemoryError):
             message,
             cause=f"{_megabytes(asked)} were asked for, {_megabytes(free)} of "
             f"{_megabytes(total)} are free, {_megabytes(held)} are held by arrays",
-            fix="use a smaller batch",
+            fix="use a smaller model, batch or data set, or the device cpu",
         )
         self.asked, self.held, self.free = asked, held, free
 

@@ -20,6 +20,8 @@ class _Short(reprlib.Repr):
             return f"{type(x).__name__}{tuple(x.shape)}"
         if inspect.isroutine(x):
             return x.__name__
+        if type(x).__repr__ is object.__repr__:  # it would show an address
+            return f"<{type(x).__name__}>"
         return " ".join(super().repr_instance(x, level).split())
 
 

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from gpucnn.errors import KernelError, MissingExtraError, UsageError
+from gpucnn.backend.cuda import nvrtc
+from gpucnn.backend.simulator.translation import translate
+from gpucnn.errors import KernelError
 
 _WARP = 32
 _REGISTER_UNIT = 256  # registers are given to a warp in units of so many
@@ -52,15 +54,6 @@ _LIMITS = {
 ARCHITECTURES = tuple(_LIMITS)  # compute capabilities that kernels are compiled for, 90 for 9.0
 
 
-def supported() -> tuple[int, ...]:
-    """The architectures that the installed NVRTC compiles for.
-
-    Raises:
-        MissingExtraError: there is no NVRTC.
-    """
-    return tuple(_nvrtc().getSupportedArchs())
-
-
 def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[str, Resources]:
     """Compiles a kernel's text as `CupyLauncher` does; the resources of each kernel in it by name.
 
@@ -74,25 +67,25 @@ def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[st
         UsageError: NVRTC does not know the architecture.
         KernelError: the text does not compile; the cause names the line.
     """
-    nvrtc = _nvrtc()
-    if architecture not in supported():
-        raise UsageError(
-            f"NVRTC {'.'.join(map(str, nvrtc.getVersion()))} does not know sm_{architecture}",
-            fix=f"choose one of {', '.join(map(str, supported()))}",
-        )
-    program = nvrtc.createProgram(text, "kernels", (), ())
+    made = nvrtc.compile(text, (*options, "--ptxas-options=-v"), f"sm_{architecture}")
+    return parse_log(made.log)
+
+
+def compile_and_translate(
+    text: str, options: Sequence[str], architecture: int
+) -> dict[str, Resources]:
+    """The same for a text with one kernel, whose PTX the simulator must be able to execute.
+
+    Raises:
+        KernelError: as `compile_for`, or the PTX has something that has no translation.
+    """
+    made = nvrtc.compile(text, (*options, "--ptxas-options=-v"), f"sm_{architecture}")
     try:
-        # -ftz is CuPy's: it rounds denormals to zero, which saves registers.
-        fixed = ("-std=c++17", "-ftz=true", f"-arch=sm_{architecture}", "--ptxas-options=-v")
-        nvrtc.compileProgram(program, (*fixed, *options))
-        return parse_log(nvrtc.getProgramLog(program))
-    except nvrtc.NVRTCError as error:
-        raise KernelError(
-            " ".join(("a kernel does not compile for", f"sm_{architecture}", *options)),
-            cause=nvrtc.getProgramLog(program).strip("\0\n ") or str(error),
-        ) from None
-    finally:
-        nvrtc.destroyProgram(program)
+        translate(made.ptx)
+    except KernelError as error:
+        error.message = " ".join((f"sm_{architecture}", *options, error.message))
+        raise
+    return parse_log(made.log)
 
 
 def parse_log(log: str) -> dict[str, Resources]:
@@ -138,17 +131,3 @@ def occupancy(registers: int, shared: int, threads: int, architecture: int) -> f
 
 def _round_up(number: int, unit: int) -> int:
     return -(-number // unit) * unit
-
-
-def _nvrtc() -> Any:
-    try:
-        from cupy.cuda import nvrtc
-
-        nvrtc.getVersion()
-    except Exception as error:  # no CuPy, no library, or one that cannot be loaded
-        raise MissingExtraError(
-            "kernels cannot be compiled: there is no NVRTC",
-            cause=str(error).strip().partition("\n")[0],
-            fix='pip install "gpucnn[cuda12]"',
-        ) from None
-    return nvrtc

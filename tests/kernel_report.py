@@ -2,7 +2,8 @@
 
 python tests/kernel_report.py            prints it
 python tests/kernel_report.py --write    puts it into docs/registers.md
-python tests/kernel_report.py --check    fails if a variant spills or does not compile
+python tests/kernel_report.py --check    fails if a variant does not compile, has PTX that the
+                                         simulator cannot execute, spills, or cannot start
 """
 
 from __future__ import annotations
@@ -13,9 +14,10 @@ from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
 
-from compilation import ARCHITECTURES, Resources, compile_for, occupancy, supported
+from compilation import ARCHITECTURES, Resources, compile_and_translate, occupancy
 from kernel_variants import Variant, in_use, wide
 
+from gpucnn.backend.cuda import nvrtc
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "registers.md"
@@ -26,7 +28,7 @@ Found = dict[Job, Resources | KernelError]
 
 def known_architectures() -> tuple[int, ...]:
     """The architectures of `ARCHITECTURES` that the installed NVRTC knows: 13 dropped sm_70."""
-    return tuple(a for a in ARCHITECTURES if a in supported())
+    return tuple(a for a in ARCHITECTURES if a in nvrtc.supported())
 
 
 def everywhere(variants: list[Variant]) -> list[Job]:
@@ -42,10 +44,10 @@ def in_turn(variants: list[Variant]) -> list[Job]:
 
 
 def compile_all(jobs: list[Job]) -> Found:
-    """Compiles, each text once, on all processors."""
+    """Compiles each text once, on all processors, and translates its PTX."""
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
-            unit: pool.submit(compile_for, *unit)
+            unit: pool.submit(compile_and_translate, *unit)
             for unit in sorted({(v.text, v.options, architecture) for v, architecture in jobs})
         }
     found: Found = {}
@@ -59,8 +61,14 @@ def compile_all(jobs: list[Job]) -> Found:
     return found
 
 
+def resident(variant: Variant, need: Resources, architecture: int) -> float:
+    """The occupancy of a launch; 0 where not one block fits on a multiprocessor."""
+    shared = variant.shared + need.shared
+    return occupancy(need.registers, shared, variant.threads, architecture)
+
+
 def failures(found: Found) -> list[str]:
-    """A line for each variant that does not compile or spills registers."""
+    """A line for each variant that does not compile, has unknown PTX, spills, or cannot start."""
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):
@@ -69,6 +77,11 @@ def failures(found: Found) -> list[str]:
             lines.add(
                 f"{variant} spills on sm_{architecture}: {need.registers} registers, "
                 f"{need.spill_stores} bytes stored, {need.spill_loads} loaded"
+            )
+        elif not resident(variant, need, architecture):
+            lines.add(
+                f"{variant} cannot start on sm_{architecture}: {variant.threads} threads of "
+                f"{need.registers} registers, {variant.shared + need.shared} bytes of shared memory"
             )
     return sorted(lines)
 
@@ -85,14 +98,11 @@ def table(variants: list[Variant], found: Found) -> str:
             for (v, architecture), need in sorted(found.items())
             if v == variant and isinstance(need, Resources)
         }
-        shared = {a: variant.shared + need.shared for a, need in needs.items()}
-        shares = [
-            round(100 * occupancy(need.registers, shared[a], variant.threads, a))
-            for a, need in needs.items()
-        ]
+        shared = [variant.shared + need.shared for need in needs.values()]
+        shares = [round(100 * resident(variant, need, a)) for a, need in needs.items()]
         figures = (
             [need.registers for need in needs.values()],
-            list(shared.values()),
+            shared,
             [need.spill_stores + need.spill_loads for need in needs.values()],
             shares,
         )

@@ -107,7 +107,7 @@ def in_use() -> list[Variant]:
         watch = Stopwatch(CudaBackend("cuda:0", xp, recorder))
         for dtype in ("float32", "float64"):
             ceilings.fma_loop(watch, dtype)[0]()
-        watch.hold()
+        watch.hold(0.001)
         variants |= recorder.variants
     return sorted(variants)
 

@@ -74,8 +74,13 @@ class Planter:
             Invalid: it takes too long.
         """
         environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(self.folder)}
-        # The order of threads and the sanitizer are then the tests' own.
-        for name in ("GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE", "PYTEST_ADDOPTS"):
+        # The order of threads, the sanitizer and what is compiled are then the tests' own.
+        for name in (
+            "GPUCNN_SIM_FROM",
+            "GPUCNN_SIM_ORDER",
+            "GPUCNN_SIM_SANITIZE",
+            "PYTEST_ADDOPTS",
+        ):
             environment.pop(name, None)
         path = [str(copy), *filter(None, [environment.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(path)

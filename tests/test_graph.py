@@ -206,6 +206,7 @@ def test_every_name_is_drawn_as_it_is(name):
     ]
 
 
+@pytest.mark.slow
 def test_a_very_deep_graph(leaf):
     y = leaf(1.0, "x")
     for _ in range(10_000):

@@ -47,7 +47,7 @@ ALLOWED: dict[str, set[str]] = {
     "plots": {"errors", "shapes", "backend", "recording"},
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
-    "keras": NETS | {"models", "optim", "schedules", "data", "training"},
+    "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
 }

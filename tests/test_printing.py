@@ -27,6 +27,8 @@ class Shape(Printable):
         (Shape("a'b", 5, color=None), 'Shape("a\'b", height=5, color=None)'),
         (Shape(2, points=np.zeros((300, 2))), "Shape(2, points=ndarray(300, 2))"),
         (Shape(2, points=abs), "Shape(2, points=abs)"),
+        (Shape(2, points=object()), "Shape(2, points=<object>)"),
+        (Shape(2, points=[iter(())]), "Shape(2, points=[<tuple_iterator>])"),
         (Shape(2, points=list(range(100))), "Shape(2, points=[0, 1, 2, 3, 4, 5, ...])"),
     ],
 )
@@ -195,6 +197,16 @@ def test_functions():
     text = "Conv2d(padding=1, activation='relu', pool=(2, 2, 0))"
     conv = F.conv2d(x, x[:, :, :3, :3], padding=1, activation="relu", pool=(2, 2, 0))
     assert repr(conv.creator) == text
+
+
+def test_the_history_of_keras():
+    history = {"loss": [0.51234567, 0.25], "accuracy": [0.5, np.float32(2 / 3)]}
+    assert repr(keras.FitHistory([0, 1], history)) == (
+        "FitHistory(epochs=2, loss=0.25, accuracy=0.6667)"
+    )
+    assert repr(keras.FitHistory([], {})) == "FitHistory(epochs=0)"
+    many = {f"quantity {k}": list(np.random.default_rng(0).random(1000)) for k in range(4)}
+    assert len(repr(keras.FitHistory(list(range(1000)), many))) < 200
 
 
 def test_the_result_of_a_training():

@@ -36,8 +36,8 @@ class Torch:
         device: PyTorch's name of the backend's device.
 
     Raises:
-        MissingExtraError: it is not installed.
-        DeviceError: it cannot use this GPU.
+        MissingExtraError: it is not installed, or cannot be imported.
+        DeviceError: it cannot compute on this GPU.
     """
 
     layouts = ("contiguous", "channels_last")  # of (N, C, H, W) in memory
@@ -45,18 +45,19 @@ class Torch:
     def __init__(self, backend: Backend) -> None:
         try:
             torch: Any = importlib.import_module("torch")
-        except ImportError as error:
+        except (ImportError, OSError) as error:  # OSError: one of its libraries is missing
+            missing = isinstance(error, ModuleNotFoundError)
             raise MissingExtraError(
-                "the baseline torch is not installed",
+                f"the baseline torch {'is not installed' if missing else 'cannot be imported'}",
                 cause=str(error),
                 fix="python -m pip install torch, or leave out --baseline torch",
             ) from error
         self.torch = torch
         self.device = backend.name if backend.name.startswith("cuda") else "cpu"
-        if self.device != "cpu" and not torch.cuda.is_available():
+        if self.device != "cpu" and (problem := self._gpu_problem()):
             raise DeviceError(
                 f"PyTorch {torch.__version__} cannot use {self.device}",
-                cause="it was built without CUDA" if torch.version.cuda is None else None,
+                cause=problem,
                 fix="install a PyTorch for this GPU, or leave out --baseline torch",
             )
         torch.set_num_threads(get_threads())
@@ -67,6 +68,20 @@ class Torch:
         self._orders = {
             "contiguous": torch.contiguous_format, "channels_last": torch.channels_last
         }  # fmt: skip
+
+    def _gpu_problem(self) -> str | None:
+        """Why PyTorch cannot compute on the GPU; None if it can."""
+        torch = self.torch
+        if torch.version.cuda is None:
+            return "it was built without CUDA"
+        if not torch.cuda.is_available():
+            return "it finds no GPU and driver that it supports"
+        try:  # it may lack kernels for this GPU, or cuDNN
+            x = torch.ones(1, 1, 3, 3, device=self.device)
+            torch.conv2d(x, x).item()
+        except Exception as error:  # of any kind: an AssertionError was seen
+            return str(error).strip().partition("\n")[0] or type(error).__name__
+        return None
 
     def array(self, array: Any, layout: str = "contiguous") -> Any:
         """A copy of a NumPy array on the device; only four axes have another layout."""

@@ -47,7 +47,9 @@ _CLASSES, _EPS, _RATE, _SCALE = 10, 1e-5, 0.25, 1 / 255
 class Operation(NamedTuple):
     """A primitive on one shape.
 
-    `ours` and `torch` do the untimed preparation, and return the call that is timed.
+    `ours` and `torch` do the untimed preparation, and return the call that is timed. That call
+    converts nothing: indices and labels are of the type that each library takes in training, and
+    counters are arrays of the device.
 
     Attributes:
         name, case: as in `BenchRow`.
@@ -278,7 +280,8 @@ def _elementwise(shape: Shape) -> Iterator[Operation]:
         call("sum", dim=(0, 2, 3)))
     yield Operation(
         "dropout forward", case, size, 2 * size, (4, 0), noise(shape),
-        call("dropout_forward", rate=_RATE, key=key, step=7),
+        lambda b, x: partial(
+            b.dropout_forward, x, rate=_RATE, key=key, step=b.asarray(np.array([7], np.uint32))),
         call("ops.aten.native_dropout", p=_RATE, train=True), nbytes=size)  # the mask
     yield Operation(
         "dropout backward", case, size, 2 * size, (4,),
@@ -318,13 +321,17 @@ def _loss(N: int) -> Iterator[Operation]:
 def gather(N: int, images: int) -> Operation:
     """A batch of N of so many images: bytes become floats."""
     pixels = N * 784
+
+    def torch_gather(torch: Any, data: Any, indices: Any) -> Callable[[], Any]:
+        indices = indices.long()  # as PyTorch's permutations are
+        return lambda: data[indices].float().mul_(_SCALE)
+
     return Operation(
         "gather", f"{N}x1x28x28", 2 * pixels, pixels, (4,),
         lambda bench: [bench.rng.integers(0, 256, (images, 1, 28, 28), np.uint8),
-                       bench.rng.integers(0, images, N)],
+                       bench.rng.integers(0, images, N, np.int32)],
         call("gather", scale=_SCALE),
-        lambda torch, data, indices: lambda: data[indices].float().mul_(_SCALE),
-        nbytes=pixels + 8 * N)
+        torch_gather, nbytes=pixels + 4 * N)
 
 
 def _optimizers(size: int) -> Iterator[Operation]:

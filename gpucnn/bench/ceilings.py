@@ -12,6 +12,7 @@ from gpucnn.bench.stopwatch import Call, Stopwatch
 _GEMM = 1024  # rows and columns of a matrix: 4 MB, at which BLAS reaches its best
 _COPY_BYTES = 256 << 20  # several times the caches of any CPU in use
 _GPU_COPY_BYTES = 1 << 30
+# The turns are a multiple of those that kernels/stopwatch.cu unrolls.
 _FMA_THREADS, _FMA_BLOCKS, _FMA_TURNS, _FMA_CHAINS = 256, 16, 4096, 8
 
 
@@ -38,9 +39,11 @@ def measure(watch: Stopwatch, dtype: str = "float32") -> Ceilings | None:
     if not watch.ticks:
         return None
     compute, flop = fma_loop(watch, dtype) if watch.on_gpu else _gemm(dtype)
-    flop_per_second = flop / watch.compare({"": compute})[""].seconds().p10
+    flop_per_second = flop / watch.compare({"": compute}, held=[""])[""].seconds().p10
     copy, nbytes = _gpu_copy(watch) if watch.on_gpu else _cpu_copy()
-    return Ceilings(flop_per_second, nbytes / watch.compare({"": copy})[""].seconds().p10)
+    return Ceilings(
+        flop_per_second, nbytes / watch.compare({"": copy}, held=[""])[""].seconds().p10
+    )
 
 
 def _gemm(dtype: str) -> tuple[Call, float]:

@@ -2,7 +2,8 @@
 
 A step is the trainer's own: gather a batch of the uint8 images on the device, forward, backward,
 update. PyTorch does the same from the same weights, as data/torch_train.py writes it for speed. A
-forward pass is without a graph, on float32 images that are on the device already.
+forward pass is without a graph, on float32 images that are on the device already. On a GPU the time
+in which it waits for the host counts, as it does for a user.
 """
 
 from __future__ import annotations

@@ -64,4 +64,5 @@ def work(bench: Bench, operation: Operation) -> Work:
         operation.ours(backend, *map(backend.asarray, arrays)),
         None if is_reference else check,
         bench.torch_calls(torch_call, images=any(array.ndim == 4 for array in arrays)),
+        held=True,
     )

@@ -53,6 +53,7 @@ def _times(profile: Profile) -> Table:
         ],
     ]
     header = ["forward", "roofline", "backward", "roofline", "roof", "step", ""]
+    waits = "the rest: also the time in which the GPU waits for the host, which no layer has"
     return Table("layer", header, lines, [
         f"{profile.config.batch_size / whole:,.0f} images/s; # is forward, = backward",
         "roofline: the least time that this machine's measured ceilings allow, "
@@ -61,6 +62,7 @@ def _times(profile: Profile) -> Table:
         "roof: roofline / time; above 100% where the data is still in a cache, or where fewer "
         "multiplications are made than the definition of a convolution has",
         "step: fraction of the whole step, which is the trainer's own, without clocks in it",
+        *([waits] if "gpu" in profile.environment else []),
     ])  # fmt: skip
 
 

@@ -3,7 +3,8 @@
 A whole step is measured: the batch, the stages of the `Sequential` (a stage is one call), the loss,
 backward, the optimizer. The clock is read between them, so that each part finds the caches and the
 memory as the part before left them. Steps of the real trainer, without clocks in them, take turns
-with these, and show how much time the parts leave out.
+with these, and show how much time the parts leave out. On a GPU the parts are queued before the
+first of them begins, so that the time of a part is that of its kernels.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from gpucnn.bench.costs import BACKWARD, FORWARD, Part
 from gpucnn.bench.machine import free_memory
 from gpucnn.bench.networks import next_batch
 from gpucnn.bench.record import BenchRow
-from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
+from gpucnn.bench.stopwatch import Call, Seconds, Stopwatch, Times
 from gpucnn.data import Dataset, Splits
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module, Sequential
@@ -87,7 +88,10 @@ class Profile:
 
     @property
     def rest(self) -> float | None:
-        """Seconds of a whole step beyond the sum of the rows: metrics, walking the graph, noise."""
+        """Seconds of a whole step beyond the sum of the rows: metrics, walking the graph, noise.
+
+        On a GPU also the time in which it waits for the host: the rows have none.
+        """
         if self.step is None:
             return None
         return self.step.median - sum(row.seconds.median for row in self.rows if row.seconds)
@@ -154,8 +158,10 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
     ceilings, step, times = limits.measure(watch), None, dict[Part, Times]()
     if watch.ticks:
         clocked = _ClockedStep(trainer)
-        step = watch.compare({"step": _steps(trainer), "parts": clocked})["step"].seconds()
-        times = clocked.laps.times()
+        calls: dict[str, Call] = {"step": _steps(trainer), "parts": clocked}
+        step = watch.compare(calls, held=["parts"])["step"].seconds()
+        with trainer.backend.quiet_device():
+            times = clocked.laps.times()
     rows = []
     for part, cost in costs.count(trainer).items():
         row = BenchRow("profile", *part, flop=cost.flop, nbytes=cost.nbytes)
@@ -200,14 +206,17 @@ class _Laps:
         self._marks.append((ended, time.perf_counter(), event))
 
     def times(self) -> dict[Part, Times]:
-        """The times of each part, without the first step."""
+        """The times of each part, without the first two steps.
+
+        The first step compiles, and the stopwatch does not hold a GPU in the second.
+        """
         found: dict[Part, Times] = {}
         for (_, start, begin), (part, stop, end) in pairwise(self._marks):
             if part is not None:
                 runs, _, host = found.setdefault(part, Times([], [], []))
                 host.append(stop - start)
                 runs.append(host[-1] if end is None else self._elapsed(begin, end))
-        return {part: Times(runs[1:], [], host[1:]) for part, (runs, _, host) in found.items()}
+        return {part: Times(runs[2:], [], host[2:]) for part, (runs, _, host) in found.items()}
 
     def _elapsed(self, begin: Any, end: Any) -> float:
         end.synchronize()

@@ -18,7 +18,7 @@ from gpucnn.bench.convolutions import SUITES
 from gpucnn.bench.machine import CpuContention, free_memory, is_out_of_memory
 from gpucnn.bench.record import BenchRow, Record
 from gpucnn.bench.stopwatch import Call, Stopwatch
-from gpucnn.errors import choose
+from gpucnn.errors import DeviceError, GpucnnError, MissingExtraError, choose
 
 # The kinds of rows that a user can ask for, and the functions that list their tasks.
 KINDS: dict[str, tuple[str, ...]] = {
@@ -46,7 +46,8 @@ class Options:
         suite: "mnist", "deepbench" or "quick".
         dtype: "float32" or "float64".
         verify: check a result before it is timed.
-        baselines: () or ("torch",); on the simulator there is none.
+        baselines: () or ("torch",); on the simulator there is none. None: those that are installed
+            and can compute on the device.
         data_dir: the folder of MNIST.
         seconds: time to spend on a call, about.
         seed: of the random data.
@@ -59,7 +60,7 @@ class Options:
     suite: str = "mnist"
     dtype: str = "float32"
     verify: bool = True
-    baselines: tuple[str, ...] = ()
+    baselines: tuple[str, ...] | None = ()
     data_dir: str | None = None
     seconds: float = 0.5
     seed: int = 0
@@ -75,6 +76,7 @@ class Work(NamedTuple):
         torch: PyTorch's call, by layout; the faster layout counts.
         images: that a step processes, for images a second; 0: these are not said.
         steps: that are timed as one call.
+        held: on a GPU only the kernels are timed, not the launches: see `Stopwatch.compare`.
     """
 
     run: Call
@@ -82,6 +84,7 @@ class Work(NamedTuple):
     torch: Mapping[str, Call] = {}
     images: int = 0
     steps: int = 1
+    held: bool = False
 
 
 class Bench:
@@ -96,6 +99,7 @@ class Bench:
         watch: times on it.
         ceilings: of the machine, measured now; None on the simulator, which does not time.
         torch: PyTorch on the same device, or None.
+        no_torch: why an installed PyTorch, which was not asked for, is no baseline; or None.
         rng: for data that is fresh in every row.
         record: of this machine; `run` puts the rows there.
 
@@ -106,18 +110,26 @@ class Bench:
     def __init__(self, options: Options, progress: Callable[[str], None] = lambda text: None):
         choose(dict.fromkeys(SUITES), options.suite, "suite", " (from --suite)")
         choose(dict.fromkeys(DTYPES), options.dtype, "dtype", " (from --dtype)")
-        for name in options.baselines:
+        for name in options.baselines or ():
             choose(dict.fromkeys(baselines.NAMES), name, "baseline")
         self.progress = progress
         self.backend = backends.get(options.device)
         self.watch = Stopwatch(self.backend, seconds=options.seconds)
         if not self.watch.ticks:
             options = replace(options, baselines=())
-        self.options = options
         # Finds NumPy's BLAS before PyTorch is imported: the BLAS that PyTorch brings with it is not
         # held at one thread while ours computes.
         blas_description()
-        self.torch = baselines.Torch(self.backend) if options.baselines else None
+        self.torch: baselines.Torch | None = None
+        self.no_torch: GpucnnError | None = None
+        try:
+            if baselines.installed() if options.baselines is None else options.baselines:
+                self.torch = baselines.Torch(self.backend)
+        except (DeviceError, MissingExtraError) as error:
+            if options.baselines is not None:
+                raise
+            self.no_torch = error
+        self.options = options = replace(options, baselines=("torch",) if self.torch else ())
         self.rng = np.random.default_rng(options.seed)
         progress("ceilings")
         self.ceilings = ceilings.measure(self.watch, options.dtype)
@@ -194,7 +206,10 @@ class Bench:
         if row.ok is False or not self.watch.ticks:
             return row
         calls = {"": work.run, **work.torch}
-        times = self.watch.compare({k: _repeated(c, work.steps) for k, c in calls.items()})
+        times = self.watch.compare(
+            {name: _repeated(call, work.steps) for name, call in calls.items()},
+            held=calls if work.held else (),
+        )
         ours, layout = times.pop(""), None
         if times:
             layout = min(times, key=lambda layout: times[layout].seconds().median)
@@ -213,7 +228,8 @@ class Bench:
     def _release(self) -> None:
         """On a GPU give back the memory that both sides keep, for the other to use."""
         if self.watch.on_gpu:
-            self.backend.xp.get_default_memory_pool().free_all_blocks()
+            with self.backend.quiet_device():
+                self.backend.xp.get_default_memory_pool().free_all_blocks()
             if self.torch is not None:
                 self.torch.torch.cuda.empty_cache()
 

@@ -6,7 +6,7 @@ import contextlib
 import gc
 import statistics
 import time
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -21,7 +21,9 @@ _STRETCH = 0.030  # seconds of timed calls in a turn
 _SETTLE = 0.010  # seconds of untimed calls before them: OpenMP was seen to spin for up to 7 ms
 _MOST = 200  # runs of a call on a GPU
 _FLUSH_BYTES = 256 << 20  # several times the L2 of any GPU
-_HOLD_CYCLES = 400_000  # 0.2 ms: enough for the host to queue a call
+_LEAST_HOLD = 0.0002  # seconds that a GPU is held at least
+_HOLD = 2.0  # times as long as the host needed to queue the call
+_CLOCK = 3e9  # cycles a second, more than GPUs have: a hold is too long rather than too short
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Stopwatch:
         self.ticks = backend.name != "sim"
         self.on_gpu = backend.name.startswith("cuda")
 
-    def compare(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
+    def compare(self, calls: Mapping[Name, Call], held: Container[Name] = ()) -> dict[Name, Times]:
         """Time the calls in turn, again and again: A B A B. Results are dropped at once.
 
         On a CPU a turn is some untimed calls and then timed ones for 30 ms. The threads of OpenMP,
@@ -100,18 +102,25 @@ class Stopwatch:
         next one. The time of a turn is the median of its timed calls.
 
         On a GPU a turn is one call. The L2 is flushed before it, and the time is that between two
-        events. The first event waits until the call is queued, so that launching does not count,
-        unless it takes longer than 0.2 ms (see `host`).
+        events. Where the host launches more slowly than the GPU computes, the gaps between the
+        kernels count, as they do for a user. They do not for a call that is held: the GPU waits
+        until the whole call is queued, and only its own work counts.
+
+        Args:
+            calls: by name.
+            held: the names of the calls that are held on a GPU.
         """
         with self.backend.quiet_device(), _no_collection():
             for call in calls.values():
                 call()  # compiles, chooses an algorithm, takes memory
-            return self._by_events(calls) if self.on_gpu else self._by_stretches(calls)
+            if self.on_gpu:
+                return self._by_events(calls, held)
+            return self._by_stretches(calls)
 
-    def hold(self) -> None:
-        """Keep a GPU busy for so long that the host can queue what is timed next."""
+    def hold(self, seconds: float) -> None:
+        """Keep a GPU busy for that long, so that the host can queue what is timed next."""
         launcher = self.backend.launcher  # type: ignore[attr-defined]
-        launcher.launch("stopwatch", "hold", 1, 1, _HOLD_CYCLES)
+        launcher.launch("stopwatch", "hold", 1, 1, round(_CLOCK * seconds))
 
     def _by_stretches(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
         stretches: dict[Name, list[list[float]]] = {name: [] for name in calls}
@@ -128,25 +137,31 @@ class Stopwatch:
             found[name] = Times(runs, [statistics.median(part) for part in parts], runs)
         return found
 
-    def _by_events(self, calls: Mapping[Name, Call]) -> dict[Name, Times]:
+    def _by_events(self, calls: Mapping[Name, Call], held: Container[Name]) -> dict[Name, Times]:
         cuda = self.backend.xp.cuda
         scratch = self.backend.xp.empty(_FLUSH_BYTES // 4, np.float32)
         events: dict[Name, list[tuple[Any, Any]]] = {name: [] for name in calls}
         host: dict[Name, list[float]] = {name: [] for name in calls}
+        holds = dict.fromkeys(calls, 0.0)
 
         def turn() -> None:
             for name, call in calls.items():
                 begin, end = cuda.Event(), cuda.Event()
                 scratch.fill(len(host[name]))
-                self.hold()
+                self.hold(holds[name])
                 begin.record()
+                if name not in held:
+                    begin.synchronize()  # or the flush would hide the first launches
                 start = time.perf_counter()
                 call()
                 host[name].append(time.perf_counter() - start)
                 end.record()
                 events[name].append((begin, end))
 
-        turn()  # untimed: compiles `hold`
+        turn()  # untimed: compiles `hold`, and shows how long the host takes to queue a call
+        for name in calls:
+            if name in held:
+                holds[name] = max(_LEAST_HOLD, _HOLD * host[name][0])
         cuda.Device().synchronize()
         start = time.perf_counter()
         turn()

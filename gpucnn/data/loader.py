@@ -12,7 +12,7 @@ from gpucnn import random
 from gpucnn.backend import Backend
 from gpucnn.data.augment import Augment
 from gpucnn.data.dataset import Dataset, require_finite
-from gpucnn.errors import UsageError, expect
+from gpucnn.errors import OutOfMemoryError, UsageError, expect
 from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
 
@@ -49,7 +49,14 @@ class Loader(Printable):
     Raises:
         UsageError: the batch size or the limit is below 1, or images are shifted out of sight.
         DataError: an image or a target holds NaN or infinity.
+        OutOfMemoryError: the device has no room for the whole data set.
     """
+
+    # What to do if the device has no room for the data set, of which it needs the whole.
+    _less_data = (
+        "use the device cpu, or fewer images, as in dataset.subset(slice(10_000)): "
+        "the whole data set lies on the device, whatever the batch size is"
+    )
 
     @explained(_SPELLED)
     def __init__(
@@ -94,10 +101,15 @@ class Loader(Printable):
         self.steps_per_epoch = -(-len(dataset) // batch_size)
         if limit_batches is not None:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
-        self._images = backend.asarray(dataset.images)
-        self._labels = None if dataset.labels is None else backend.asarray(dataset.labels)
+        given = (dataset.images, dataset.labels, dataset.weights)
+        try:
+            self._images, self._labels, self._weights = (
+                None if array is None else backend.asarray(array) for array in given
+            )
+        except OutOfMemoryError as error:
+            error.fix = self._less_data
+            raise
         self._passes = 0  # the number of iterations over the loader so far
-        self._weights = None if dataset.weights is None else backend.asarray(dataset.weights)
         self._epoch: int | None = None
         self._order: Any = None  # device, (N,): the image at each place of the epoch
         self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image

@@ -34,9 +34,8 @@ def explain(topic: str, /, **inputs: Any) -> Lesson:
             those of a topic are the `INPUTS` of its module.
 
     Raises:
-        UsageError: the topic or an input is not known, or has a wrong size or a number out of its
-            limits, or inputs do not fit together.
-        DataError: an input is no array of finite numbers.
+        UsageError: the topic or an input is not known, or an input is no array of finite numbers,
+            has a wrong size or a number out of its limits, or inputs do not fit together.
     """
     module = topic_module(topic)
     found: Lesson = module.lesson(read(module.INPUTS, inputs))

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, UsageError, choose
+from gpucnn.errors import UsageError, choose
 
 #: The most numbers along an axis; a larger case cannot be read as numbers.
 LONGEST = 6
@@ -53,9 +53,8 @@ def read(inputs: Mapping[str, Input], given: Mapping[str, Any]) -> Numbers:
         given: by name, text in the form of `--input`, or numbers, lists and arrays.
 
     Raises:
-        UsageError: a name is not known, or an input has too many or too few numbers, or one that is
-            out of its limits.
-        DataError: the text has no numbers, or one is not finite.
+        UsageError: a name is not known, or an input is no array of finite numbers, has too many or
+            too few of them, or one that is out of its limits.
     """
     for name in given:
         choose(inputs, name, "input")
@@ -74,7 +73,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
         values = parse(given) if isinstance(given, str) else _floats(given)
     except (TypeError, ValueError, OverflowError) as error:
         cause = "it is no array of numbers with rows of equal length"
-        raise DataError(
+        raise UsageError(
             f"the input {name} is {str(given)[:60]!r}",
             cause=str(error) if isinstance(given, str) else cause,
             fix=fix,
@@ -93,7 +92,7 @@ def _array(name: str, known: Input, given: Any) -> NDArray[np.float64]:
             fix=fix,
         )
     if not np.isfinite(values).all():
-        raise DataError(
+        raise UsageError(
             f"the input {name} has a number that is not finite",
             cause="it is nan or infinite, so every result would be",
             fix=f"give {name} finite numbers",

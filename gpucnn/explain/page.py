@@ -12,7 +12,7 @@ from importlib import resources
 from gpucnn.explain import topic_module
 from gpucnn.explain.lesson import Lesson
 
-_SCRIPTS = ("lesson.js", "graph.js", "page.js")
+_SCRIPTS = ("lesson.js", "graph.js", "number.js", "fields.js", "address.js", "page.js")
 
 
 def page(lessons: Sequence[Lesson], given: Mapping[str, str] | None = None) -> str:

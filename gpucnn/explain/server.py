@@ -132,10 +132,11 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def lesson(query: str) -> tuple[HTTPStatus, dict[str, Any]]:
-    """The answer to a query as in "topic=conv&x=1 2; 3 4": the lesson, or the error.
+    """The answer to a query as in "topic=conv&x=1 2; 3 4": the lesson, or its `errors`.
 
-    An input without a number takes its default. An error has the fields of its event, and `input`,
-    the name of the input that is wrong by itself, or None.
+    An input without a number takes its default. There is one error for each input that is wrong by
+    itself; if there is none, the error of the whole. Each has the fields of its event, and `input`,
+    the name of the input, or None.
     """
     try:
         given = dict(parse_qsl(query, errors="strict", max_num_fields=_MOST_FIELDS))
@@ -145,21 +146,27 @@ def lesson(query: str) -> tuple[HTTPStatus, dict[str, Any]]:
             cause=str(error),
             fix=f"give at most {_MOST_FIELDS} fields, in UTF-8",
         )
-        return HTTPStatus.BAD_REQUEST, {**problem.as_dict(), "input": None}
+        return HTTPStatus.BAD_REQUEST, {"errors": [_fields(problem, None)]}
     topic = given.pop("topic", "")
     try:
         return HTTPStatus.OK, explain(topic, **given).as_dict()
     except GpucnnError as wrong:
-        return HTTPStatus.BAD_REQUEST, {**wrong.as_dict(), "input": _wrong(topic, given)}
+        errors = _wrong_inputs(topic, given) or [_fields(wrong, None)]
+        return HTTPStatus.BAD_REQUEST, {"errors": errors}
 
 
-def _wrong(topic: str, given: dict[str, str]) -> str | None:
+def _wrong_inputs(topic: str, given: dict[str, str]) -> list[dict[str, str | None]]:
+    found = []
     for name, text in given.items() if topic in TOPICS else ():
         try:
             read(topic_module(topic).INPUTS, {name: text})
-        except GpucnnError:
-            return name
-    return None
+        except GpucnnError as wrong:
+            found.append(_fields(wrong, name))
+    return found
+
+
+def _fields(error: GpucnnError, name: str | None) -> dict[str, str | None]:
+    return {**error.as_dict(), "input": name}
 
 
 def _is_loopback(host: str) -> bool:

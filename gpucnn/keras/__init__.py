@@ -7,6 +7,7 @@ arguments of Keras 1 and 2. docs/keras.md lists the differences. Images are (N, 
 
 from __future__ import annotations
 
+from gpucnn import __version__ as __version__
 from gpucnn.keras import (
     backend,
     callbacks,
@@ -47,6 +48,7 @@ modules.register(__name__)
 explain_names(
     __name__,
     {
+        "Layer": "subclass gpucnn.nn.Module, see the head of gpucnn/nn/module.py",
         "Model": "use Sequential([...]), or a gpucnn.nn.Module with a forward of your own",
         **{name: fix for name, fix in modules.MISSING.items() if "." not in name},
     },

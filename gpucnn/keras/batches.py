@@ -89,6 +89,11 @@ class Arrays(Loader):
     That is as in Keras.
     """
 
+    _less_data = (
+        "give fewer examples, or a Sequence or a generator of batches, which are copied to the "
+        "device one at a time"
+    )
+
     def __init__(self, dataset: Dataset, epochs: Epochs, backend: Backend) -> None:
         size = epochs.size(len(dataset))
         super().__init__(dataset, size, backend, seed=epochs.seed, shuffle=epochs.shuffle)

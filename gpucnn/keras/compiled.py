@@ -95,6 +95,12 @@ class FitHistory(NamedTuple):
     epoch: list[int]
     history: dict[str, list[float]]
 
+    def __repr__(self) -> str:
+        """The number of epochs, and the values of the last one, as a notebook shows them."""
+        last = {name: float(f"{values[-1]:.4g}") for name, values in self.history.items()}
+        shown = {"epochs": len(self.epoch), **last}
+        return f"FitHistory({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
+
     if not TYPE_CHECKING:  # type: ignore[misc]  # else every name would be accepted
 
         def __getattr__(self, name: str) -> Any:

@@ -248,6 +248,9 @@ explain_names(
     {
         "Model": "use Sequential([...]), or a gpucnn.nn.Module with a forward of your own",
         "clone_model": "make the model again by your own code",
-        "model_from_json": "use load_model",
+        "save_model": "use model.save",
+        **dict.fromkeys(
+            ("model_from_json", "model_from_yaml", "model_from_config"), "use load_model"
+        ),
     },
 )

@@ -182,26 +182,14 @@ def _no_decay(what: str, weight_decay: float | None) -> None:
 #: The names of Keras 1 and 2.
 sgd, rmsprop, adam = SGD, RMSprop, Adam
 
+_OTHERS = "use Adam, AdamW, RMSprop or SGD"
 explain_names(
     __name__,
     {
         **dict.fromkeys(
-            (
-                "Adadelta",
-                "Adagrad",
-                "Adamax",
-                "Nadam",
-                "Ftrl",
-                "Lion",
-                "Adafactor",
-                "Lamb",
-                "adadelta",
-                "adagrad",
-                "adamax",
-                "nadam",
-            ),
-            "use Adam, AdamW, RMSprop or SGD",
+            ("Adadelta", "Adagrad", "Adamax", "Nadam", "Ftrl", "Lion", "Adafactor", "Lamb"), _OTHERS
         ),
+        **dict.fromkeys(("adadelta", "adagrad", "adamax", "nadam"), _OTHERS),
         "legacy": "the optimizers are here themselves",
         "schedules": "use callbacks.LearningRateScheduler, or compile(..., schedule=)",
     },

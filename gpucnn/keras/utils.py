@@ -99,6 +99,10 @@ explain_names(
     __name__,
     {
         "plot": 'model.graph().save("model.svg") draws the layers',
+        "get_file": "download it yourself; gpucnn.data.load reads files and folders",
+        "HDF5Matrix": "read the file with h5py, and give NumPy arrays",
+        "multi_gpu_model": "a model computes on one device: leave it out",
+        "Progbar": "fit(verbose=1) prints a line an epoch",
         "model_to_dot": "use model.graph().to_dot()",
         "print_summary": "use model.summary()",
         "plot_model": 'model.graph().save("model.svg") draws the layers',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import threading
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.errors import ShapeError, UsageError
+from gpucnn.errors import ShapeError, SignatureError, UsageError
 from gpucnn.nn.overrides import local
 from gpucnn.nn.state import join, move
 from gpucnn.shapes import is_channels_last, layout_fix
@@ -80,6 +81,7 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
         )
     if root.path is not None and all(module.path is not None for _, module in modules):
         return
+    _require_inputs(root, shapes)
     target = backends.get(device)
     before = [(module, dict(vars(module))) for _, module in modules]
     try:
@@ -109,6 +111,21 @@ def _build(root: Module, shapes: tuple[Shape, ...], seed: int, device: str) -> N
             vars(module).clear()
             vars(module).update(attributes)
         raise
+
+
+def _require_inputs(root: Module, shapes: tuple[Shape, ...]) -> None:
+    """`SignatureError` unless `forward` takes as many inputs as there are shapes."""
+    signature = inspect.signature(root.forward)
+    try:
+        signature.bind(*shapes)
+    except TypeError as error:
+        count = f"{len(shapes)} input{'s' * (len(shapes) != 1)}"
+        raise SignatureError(
+            f"{root.display_name} is to be built for {count}",
+            cause=f"it has forward({', '.join(signature.parameters)}): {error}",
+            fix="give build the shape of each input, as in build((28,), (10,)), or call the model "
+            "on all of them",
+        ) from error
 
 
 def dry_run(root: Module, shapes: tuple[Shape, ...]) -> None:

@@ -84,7 +84,20 @@ def of_module(root: Module) -> Graph:
         tensor.name = "input" if len(given) == 1 else f"input {number}"
     with root.observe(observe), root.evaluating():
         output = root(*given)
-    items = ordered(origin(output, len(calls)), inputs)
+    if not isinstance(output, Tensor):
+        raise GraphError(
+            f"graph of {root.display_name}, whose forward returns a {type(output).__name__}",
+            cause="a graph has one output, a Tensor",
+            fix="give the outputs one by one: model(x)[0].graph()",
+        )
+    result = origin(output, len(calls))
+    if isinstance(result, Tensor) and result.creator is None:
+        raise GraphError(
+            f"graph of {root.display_name}, whose output was not computed from its input",
+            cause="forward makes a new array, as x.numpy() and NumPy's functions do",
+            fix="compute with Tensors in it, by their methods and gpucnn.functions",
+        )
+    items = ordered(result, inputs)
     numbers = {id(item): number for number, item in enumerate(items)}
     nodes = []
     for number, item in enumerate(items):

@@ -157,6 +157,7 @@ class Module(Overridable, PrintedAsTree):
             ShapeError: layers do not fit together, it is built for other shapes, or an input looks
                 like (H, W, C).
             UsageError: the input shape is not known, or `forward` does not call one of the layers.
+            SignatureError: `forward` takes another number of inputs.
         """
         build(self, arguments.input_shapes(input_shapes), seed, device, channels_first)
         return self
@@ -333,12 +334,11 @@ class Module(Overridable, PrintedAsTree):
     def graph(self, *input_shapes: Shape) -> Graph:
         """The layers and how they connect, as a picture; see `gpucnn.nn.drawing`.
 
-        Args:
-            input_shapes: as in `build`; needed if the module is not built, and then it is.
+        `input_shapes`, as in `build`, are needed if the module is not built, and then it is.
 
         Raises:
             UsageError: the input shape is not known.
-            GraphError: it is called inside no_grad().
+            GraphError: inside no_grad(); `forward` returns no Tensor computed from its inputs.
         """
         if input_shapes:
             self.build(*input_shapes)

@@ -88,13 +88,7 @@ def _input(model: Any, image: NDArray[Any]) -> NDArray[Any]:
     if image.dtype.kind != "f" and limits(image) == (0, 255):
         image = image / 255
     image = image.astype(np.float32)
-    if image.ndim == len(shape) + 1:
-        if len(image) > 1:
-            raise ShapeError(
-                f"{_CALL}: a batch of {len(image)} images",
-                cause="it shows the outputs for one image",
-                fix="give one image, such as images[0]",
-            )
+    if image.ndim == len(shape) + 1 and len(image) == 1:
         image = image[0]
     if image.shape == shape:
         return image
@@ -102,6 +96,12 @@ def _input(model: Any, image: NDArray[Any]) -> NDArray[Any]:
         return image.transpose(2, 0, 1)
     if image.size == math.prod(shape) and (1 in (image.ndim, len(shape)) or image.ndim == 2):
         return image.reshape(shape)
+    if image.ndim == len(shape) + 1:
+        raise ShapeError(
+            f"{_CALL}: a batch of {len(image)} images",
+            cause="it shows the outputs for one image",
+            fix="give one image, such as images[0]",
+        )
     return image[None] if image.ndim == 2 else image
 
 

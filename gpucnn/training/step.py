@@ -74,5 +74,8 @@ class TrainStep:
                 loss.backward()
                 optimizer.step()
         except OutOfMemoryError as error:
-            error.fix = f"give --batch-size {error.fitting(len(images))}, or less"
+            if (fitting := error.fitting(len(images))) < len(images):
+                error.fix = f"give --batch-size {fitting}, or less"
+            else:
+                error.fix = "use a smaller model, or the device cpu"
             raise

@@ -51,7 +51,8 @@ class TensorBoard(Callback):
     The folder `validation` has epoch/loss and epoch/accuracy of the validation set, if there is
     one. Every point stands at its step, counted from 1 over the whole training. A resumed training
     continues the curves. A new training in the same folder replaces them; a TensorBoard that runs
-    then may show old points until it is started again.
+    then may show old points until it is started again. Trainings at the same time need a folder
+    each: the later one deletes the curves of the other.
 
     Args:
         log_dir: the folder, which is made if it does not exist.

@@ -12,7 +12,7 @@ from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu.parallel import get_threads
-from gpucnn.bench import networks
+from gpucnn.bench import baselines, networks
 from gpucnn.bench.baselines import Torch
 from gpucnn.errors import DeviceError, MissingExtraError
 
@@ -60,11 +60,63 @@ def test_without_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "pip install torch" in (error.value.fix or "")
 
 
-def test_a_pytorch_that_cannot_use_the_gpu(torch: Torch, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.torch.cuda, "is_available", lambda: False)
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (OSError("libcudart.so.13: cannot open shared object file"), "cannot be imported"),
+        (ImportError("libtorch_cuda.so: undefined symbol"), "cannot be imported"),
+        (ModuleNotFoundError("No module named 'torch'"), "is not installed"),
+    ],
+)
+def test_a_pytorch_that_cannot_be_imported(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, said: str
+) -> None:
+    def import_module(name: str) -> Any:
+        raise error
 
-    class Gpu:
-        name = "cuda:1"
+    monkeypatch.setattr(baselines.importlib, "import_module", import_module)
+    with pytest.raises(MissingExtraError, match=f"torch {said}") as caught:
+        Torch(backends.get("cpu"))
+    assert caught.value.cause == str(error)
 
-    with pytest.raises(DeviceError, match="cannot use cuda:1"):
+
+class Gpu:
+    name = "cuda:1"
+
+
+@pytest.mark.parametrize(
+    ("cuda", "available", "error", "cause"),
+    [
+        (None, False, None, "it was built without CUDA"),
+        ("13.0", False, None, "it finds no GPU and driver that it supports"),
+        ("13.0", True, RuntimeError("no kernel image\nmore"), "no kernel image"),
+        ("13.0", True, AssertionError("not compiled for it"), "not compiled for it"),
+        ("13.0", True, AssertionError(), "AssertionError"),
+    ],
+)  # fmt: skip
+def test_a_pytorch_that_cannot_use_the_gpu(
+    torch: Torch,
+    monkeypatch: pytest.MonkeyPatch,
+    cuda: str | None,
+    available: bool,
+    error: Exception | None,
+    cause: str,
+) -> None:
+    def ones(*shape: int, device: str) -> Any:
+        assert device == "cuda:1"
+        raise error or AssertionError("it computes")
+
+    monkeypatch.setattr(torch.torch.version, "cuda", cuda)
+    monkeypatch.setattr(torch.torch.cuda, "is_available", lambda: available)
+    monkeypatch.setattr(torch.torch, "ones", ones)
+    with pytest.raises(DeviceError, match="cannot use cuda:1") as caught:
         Torch(Gpu())  # type: ignore[arg-type]
+    assert caught.value.cause == cause
+
+
+def test_a_pytorch_that_computes_has_no_problem(
+    torch: Torch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.torch.cuda, "is_available", lambda: True)
+    assert torch._gpu_problem() is None  # it computes on its own device, the CPU

@@ -30,7 +30,7 @@ def test_what_is_counted_on_a_cpu_is_what_is_done(hasty, monkeypatch, threads, d
     times = Times([1.0, *[2.0] * 8], [2.0], [2.0])  # the tenth percentile is 1.8
     called = []
 
-    def compare(self, calls):
+    def compare(self, calls, held):
         called.extend(call() for call in calls.values())
         return dict.fromkeys(calls, times)
 

@@ -207,14 +207,14 @@ def test_a_gpu_is_timed_by_its_events() -> None:
     Cuda.Event = Event  # type: ignore[attr-defined]
     xp = type("xp", (), {"cuda": Cuda})
     laps = profiler._Laps(type("Backend", (), {"name": "cuda:0", "xp": xp}))  # type: ignore[arg-type]
-    for _ in range(3):
+    for _ in range(4):
         laps.mark(None)
         time.sleep(0.001)
         laps.mark(("a", FORWARD))
     found = laps.times()
     assert list(found) == [("a", FORWARD)]
     times = found["a", FORWARD]
-    assert len(times.runs) == len(times.host) == 2  # the first step is left out
+    assert len(times.runs) == len(times.host) == 2  # the first two steps are left out
     assert min(times.host) >= 0.001
     assert times.runs == pytest.approx([100 * host for host in times.host], rel=0.5)
 
@@ -285,6 +285,9 @@ def test_table() -> None:
     assert "400 GFLOP/s" in " ".join(" ".join(lines).split())
     assert "80.0 GB/s" in " ".join(lines)
     assert "100 images, adam, on cpu, 2 threads" in profile_table.heading(profile)
+    assert "GPU" not in " ".join(lines)
+    on_gpu = replace(profile, environment={"device": "cuda:0", "gpu": "H200"})
+    assert "the rest: also the time in which the GPU waits" in " ".join(lines_of(on_gpu))
 
 
 def test_parts_that_take_longer_than_the_step() -> None:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gpucnn.bench import networks, session
+from gpucnn import models
+from gpucnn.bench import baselines, networks, session
+from gpucnn.bench.cases import operations
+from gpucnn.bench.operations import work
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.session import Bench, Options, Work
 from gpucnn.bench.stopwatch import Seconds, Stopwatch, Times
-from gpucnn.errors import OutOfMemoryError
+from gpucnn.errors import DeviceError, MissingExtraError, OutOfMemoryError
 
 
 @pytest.fixture
@@ -56,7 +60,7 @@ def test_the_faster_layout_counts(bench, monkeypatch):
     def times(*turns: float) -> Times:
         return Times(list(turns), list(turns), list(turns))
 
-    def compare(self: Stopwatch, calls: Any) -> Any:
+    def compare(self: Stopwatch, calls: Any, held: Any) -> Any:
         assert list(calls) == ["", "nchw", "nhwc"]
         return dict(zip(calls, [times(1.0, 2.0), times(9.0, 9.0), times(2.0, 6.0)], strict=True))
 
@@ -115,6 +119,61 @@ def test_a_batch_that_cannot_fit_is_not_even_tried(bench, monkeypatch, tasks):
     assert rows[-1].skipped.startswith("needs ")
 
 
+@pytest.mark.parametrize("held", [False, True])
+def test_both_sides_are_held_or_neither(bench, monkeypatch, held):
+    def compare(self: Stopwatch, calls: Any, held: Any) -> Any:
+        given.append([name in held for name in calls])
+        return dict.fromkeys(calls, Times([1.0], [1.0], [1.0]))
+
+    given: list[list[bool]] = []
+    monkeypatch.setattr(Stopwatch, "compare", compare)
+    bench.measure(row(), Work(nothing, torch={"nchw": nothing}, held=held))
+    assert given == [[held, held]]
+
+
+def test_launches_count_for_a_network_and_not_for_an_operation(bench):
+    images = networks.random_images(bench.rng, 64)
+    assert not networks.training(bench, images, "softmax", 8, "sgd").held
+    model = models.get("softmax").build((1, 28, 28))
+    assert not networks._inference(bench, model, 8).held
+    for operation in list(operations("quick"))[:3]:
+        assert work(bench, operation).held
+
+
+ERRORS = [
+    DeviceError("PyTorch 2.11 cannot use cuda:0", cause="it was built without CUDA"),
+    MissingExtraError("the baseline torch cannot be imported", cause="a library is missing"),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS)
+def test_a_pytorch_that_cannot_be_used_is_left_out(hasty, monkeypatch, error):
+    def refuse(backend: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(baselines, "installed", lambda: ["torch"])
+    monkeypatch.setattr(baselines, "Torch", refuse)
+    bench = Bench(Options(suite="quick", seconds=0, baselines=None))
+    assert bench.torch is None
+    assert bench.no_torch is error
+    assert bench.options.baselines == bench.record.options["baselines"] == ()
+    found = bench.measure(row(), Work(nothing, torch=bench.torch_calls(lambda *_: 1 / 0, True)))
+    assert found.seconds is not None
+    with pytest.raises(type(error)) as caught:  # it was asked for
+        Bench(Options(suite="quick", seconds=0, baselines=("torch",)))
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("names", [[], ["torch"]])
+def test_an_installed_pytorch_is_the_baseline(hasty, monkeypatch, names):
+    monkeypatch.setattr(baselines, "installed", lambda: names)
+    monkeypatch.setattr(baselines, "Torch", lambda backend: SimpleNamespace(torch=None))
+    bench = Bench(Options(suite="quick", seconds=0, baselines=None))
+    assert (bench.torch is not None) == bool(names)
+    assert bench.no_torch is None
+    assert bench.options.baselines == bench.record.options["baselines"] == tuple(names)
+
+
 def test_the_simulator_verifies_and_counts(gpu):
     if gpu.name != "sim":
         pytest.skip("there is a GPU, which does time")
@@ -132,7 +191,7 @@ def test_steps_that_are_timed_together(bench, monkeypatch):
     monkeypatch.setattr(
         Stopwatch,
         "compare",
-        lambda self, calls: {
+        lambda self, calls, held: {
             name: Times([2.0 * k], [call() or 1.0 * k], [0.5 * k])
             for k, (name, call) in enumerate(calls.items(), 1)
         },

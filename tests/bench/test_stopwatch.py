@@ -104,12 +104,19 @@ def test_the_simulator_does_not_time():
 
 
 class Gpu:
-    """As much of CuPy and of a backend as timing uses; a call takes as long as `queue` is told."""
+    """As much of CuPy and of a backend as timing uses; a call takes as long as `queue` is told.
 
-    def __init__(self) -> None:
+    Attributes:
+        log: of what the GPU is given: "hold" where that is not for 0 seconds.
+        held: cycles of each hold.
+    """
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.name = "cuda:0"
         self.log: list[str] = []
-        self.now = 0.0
+        self.held: list[int] = []
+        self.now = self.host = 0.0
+        monkeypatch.setattr(stopwatch.time, "perf_counter", lambda: self.host)
         gpu = self
 
         class Event:
@@ -117,35 +124,70 @@ class Gpu:
                 gpu.log.append("event")
                 self.at = gpu.now
 
-        self.launcher = SimpleNamespace(launch=lambda *args: gpu.log.append(args[1]))
+            def synchronize(self) -> None:
+                gpu.log.append("wait")
+
+        def launch(source: str, kernel: str, grid: int, block: int, cycles: int) -> None:
+            assert (source, kernel, grid, block) == ("stopwatch", "hold", 1, 1)
+            self.held.append(cycles)
+            if cycles:
+                self.log.append("hold")
+
+        self.launcher = SimpleNamespace(launch=launch)
         array = SimpleNamespace(fill=lambda value: gpu.log.append("flush"))
         self.xp = SimpleNamespace(
             empty=lambda size, dtype: array,
             cuda=SimpleNamespace(
                 Event=Event,
-                Device=lambda: SimpleNamespace(synchronize=lambda: None),
+                Device=lambda: SimpleNamespace(synchronize=self.synchronize),
                 get_elapsed_time=lambda begin, end: 1e3 * (end.at - begin.at),
             ),
         )
 
+    def synchronize(self) -> None:
+        self.host += 1.0
+
     def quiet_device(self) -> Any:
         return backends.get("cpu").quiet_device()
 
-    def queue(self, name: str, seconds: float) -> Any:
+    def queue(self, name: str, seconds: float, host: float = 0.0) -> Any:
         def run() -> None:
             self.log.append(name)
             self.now += seconds
+            self.host += host
 
         return run
 
 
-def test_on_a_gpu_each_call_stands_between_two_events_after_a_flush():
-    gpu = Gpu()
+@pytest.mark.parametrize("held", ["", "a", "b", "ab"])
+def test_on_a_gpu_each_call_stands_between_two_events_after_a_flush(monkeypatch, held):
+    gpu = Gpu(monkeypatch)
     found = Stopwatch(gpu, seconds=0, least=3).compare(  # type: ignore[arg-type]
-        {"a": gpu.queue("a", 3e-6), "b": gpu.queue("b", 5e-6)}
+        {"a": gpu.queue("a", 3e-6), "b": gpu.queue("b", 5e-6, host=7e-6)}, held=held
     )
-    turn = [word for name in "ab" for word in ("flush", "hold", "event", name, "event")]
-    assert gpu.log == ["a", "b"] + (2 + 3) * turn  # two turns are not counted
+
+    def turn(*holds: str) -> list[str]:
+        """The GPU is held, or the host waits until it is idle."""
+        log = []
+        for name in "ab":
+            log += ["flush", *(["hold"] if name in holds else []), "event"]
+            log += [*([] if name in held else ["wait"]), name, "event"]
+        return log
+
+    assert gpu.log == ["a", "b", *turn(), *(1 + 3) * turn(*held)]  # two turns are not counted
     assert found["a"].turns == pytest.approx([3e-6] * 3)
     assert found["b"].seconds().median == pytest.approx(5e-6)
-    assert found["b"].seconds().host < 1e-3
+    assert found["b"].seconds().host == pytest.approx(7e-6)
+
+
+@pytest.mark.parametrize("host", [0.0, 1e-5, 3e-4, 0.004, 2.0])
+def test_a_gpu_is_held_until_the_host_has_queued_a_call(monkeypatch, host):
+    gpu = Gpu(monkeypatch)
+    Stopwatch(gpu, seconds=0, least=3).compare(  # type: ignore[arg-type]
+        {"a": gpu.queue("a", 1e-6, host), "b": gpu.queue("b", 1e-6, host)}, held=["b"]
+    )
+    assert set(gpu.held[0::2]) == {0}
+    assert gpu.held[1] == 0
+    assert len(gpu.held[3::2]) == 4
+    fastest = 3e9  # cycles a second of a GPU that is overclocked
+    assert min(gpu.held[3::2]) >= fastest * max(2 * host, 0.0002)

@@ -20,7 +20,7 @@ from gpucnn import backend as backends
 from gpucnn.backend.problem import Problem
 from gpucnn.cli.main import main
 
-KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")  # of no run's options
+KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")
 NO_GPU = Problem("there is no GPU", "use --device cpu")
 
 

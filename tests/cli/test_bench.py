@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from gpucnn.bench import operations, session
+from gpucnn.bench import baselines, operations, session
 from gpucnn.bench.record import BenchRow, Record
 from gpucnn.bench.session import Work
-from gpucnn.errors import MissingExtraError
+from gpucnn.errors import DeviceError, MissingExtraError
 
 QUICK = ("--suite", "quick", "--device", "cpu", "--baseline", "none", "--seconds", 0)
 RECORD = "found.json"
@@ -279,6 +279,22 @@ def test_what_is_not_installed(bench, monkeypatch):
     assert result.code == 1
     assert "the baseline torch is not installed" in result.err
     assert "pip install torch" in result.err
+
+
+def test_a_baseline_that_cannot_be_used_is_left_out_with_a_note(run, hasty, monkeypatch):
+    def unusable(backend: Any) -> None:
+        raise DeviceError("PyTorch 2.11 cannot use cuda:0", cause="it was built without CUDA")
+
+    monkeypatch.setattr(baselines, "installed", lambda: ["torch"])
+    monkeypatch.setattr(baselines, "Torch", unusable)
+    monkeypatch.setattr(operations, "tasks", lambda bench: [lambda: BenchRow("ops", "a", "b")])
+    quick = "bench", "ops", "--suite", "quick", "--device", "cpu", "--seconds", 0, "--json"
+    result = run(*quick)
+    assert result.code == 0
+    assert result.events[0]["options"]["baselines"] == []
+    note = "note: no baseline: PyTorch 2.11 cannot use cuda:0: it was built without CUDA"
+    assert note in result.err
+    assert run(*quick, "--baseline", "torch").code == 3
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

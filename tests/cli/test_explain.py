@@ -131,17 +131,15 @@ def test_topics_are_listed(run: Any) -> None:
     assert [event["topic"] for event in events] == list(TOPICS)
 
 
-BAD = {
-    "many": 4, "": 2, "nan": 4, "inf": 4, "1 2; 3": 4, "1 2 3 4 5 6 7": 2, "-1e7": 2,
-}  # fmt: skip
+BAD = ("many", "", "nan", "inf", "1e400", "1 2; 3", "1 2 3 4 5 6 7", "-1e7")
 
 
 @pytest.mark.parametrize("topic", TOPICS)
 def test_bad_numbers_end_in_an_error(run: Any, topic: str) -> None:
     for name in topic_module(topic).INPUTS:
-        for text, code in BAD.items():
+        for text in BAD:
             result = run("explain", topic, "--input", f"{name}={text}", "--json")
-            assert result.code == code, (name, text)
+            assert result.code == 2, (name, text)
             (event,) = result.events
             assert event["event"] == "error"
             assert name in event["message"]

@@ -72,7 +72,7 @@ def _fail_with(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (DataError("no images", cause="lost", fix="find them"), 4, "no images"),
         (KeyError("spam"), 1, "this is a bug"),
         (PermissionError(13, "Permission denied", "/x/y"), 1, "/x/y: Permission denied"),
-        (MemoryError(), 1, "--batch-size"),
+        (MemoryError(), 1, "fewer images, or a smaller --batch-size where the command has one"),
         (KeyboardInterrupt(), 130, "interrupted"),
     ],
 )

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 import gpucnn.backend
 from gpucnn.data import Augment, Dataset, Loader
-from gpucnn.errors import UsageError
+from gpucnn.errors import OutOfMemoryError, UsageError
 
 
 def numbered(count: int) -> Dataset:
@@ -173,3 +173,23 @@ def test_weights_come_with_their_images(backend: Any) -> None:
         np.testing.assert_array_equal(np.rint(found), backend.to_numpy(weights))
         assert weights.dtype == np.float32
     assert all(len(batch) == 2 for batch in Loader(dataset, 4, backend).epoch(0))
+
+
+@pytest.mark.parametrize("full", ["images", "labels", "weights"])
+def test_a_data_set_that_does_not_fit_needs_fewer_images(
+    backend: Any, monkeypatch: pytest.MonkeyPatch, full: str
+) -> None:
+    """And no smaller batch: the device holds all images, whatever the batch size is."""
+    dataset = dataclasses.replace(numbered(20), weights=np.ones(20, np.float32))
+    asarray = type(backend).asarray
+
+    def copy(self: Any, array: Any, dtype: Any = None) -> Any:
+        if array is getattr(dataset, full):
+            raise OutOfMemoryError("no room", asked=6, held=2, free=1, total=9)
+        return asarray(self, array, dtype)
+
+    monkeypatch.setattr(type(backend), "asarray", copy)
+    with pytest.raises(OutOfMemoryError) as caught:
+        Loader(dataset, 4, backend)
+    assert caught.value.fix is not None
+    assert caught.value.fix.startswith("use the device cpu, or fewer images")

@@ -6,8 +6,9 @@ import json
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -377,6 +378,174 @@ def test_a_file_has_commands_for_other_numbers(tab: Tab) -> None:
         'gpucnn explain conv --input x="1 2 0; 0 1 3; 2 1 1" --html conv.html\n'
         "gpucnn explain conv --serve"
     ]
+    assert "put your own numbers in place of these" in tab.texts("#numbers-hint")[0]
+
+
+#: Goes to each number of each step: its key, the text of its box, where the stage is (also before
+#: the first number), whether a part of the box is hidden, and how many pixels of it are empty.
+EACH_NUMBER = """() => {
+    const [lens, stage] = ["#lens", "#stage"].map((id) => document.querySelector(id));
+    const found = [];
+    for (const step of document.querySelectorAll("#timeline button")) {
+        step.click();
+        const start = stage.offsetTop;
+        for (const cell of document.querySelectorAll("#graph td:not(.unknown)")) {
+            if (!cell.checkVisibility()) continue;
+            cell.focus({ preventScroll: true });
+            const inner = document.querySelector("#sum").lastChild.getBoundingClientRect();
+            const outer = lens.getBoundingClientRect();
+            const hidden = lens.scrollHeight > lens.clientHeight
+                || lens.scrollWidth > lens.clientWidth
+                || inner.bottom > outer.bottom || inner.right > outer.right;
+            found.push({
+                step: Number(step.dataset.step), key: cell.dataset.key, text: lens.innerText,
+                start, top: stage.offsetTop, hidden, empty: outer.bottom - inner.bottom,
+            });
+        }
+    }
+    return found;
+}"""
+
+
+@pytest.fixture(scope="module")
+def each_number(browser: Any, file: str) -> Callable[[str, int], list[dict[str, Any]]]:
+    @cache
+    def found(topic: str, width: int) -> list[dict[str, Any]]:
+        with opened(browser, f"{file}#{topic}", viewport={"width": width, "height": 900}) as tab:
+            return tab.page.evaluate(EACH_NUMBER)
+
+    return found
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_whole_calculation_can_be_seen(each_number: Any, topic: str, width: int) -> None:
+    found = each_number(topic, width)
+    assert [each for each in found if each["hidden"]] == []
+    last = {each["key"]: each["text"] for each in found}
+    assert len(last) == sum(len(array["shown"]) for array in LESSONS[topic]["arrays"])
+    for step in LESSONS[topic]["steps"]:
+        for each in step["elements"]:
+            text = last[name_of(step["result"], each["index"])]
+            assert text.rstrip().endswith(each["shown"])
+            assert all(term["text"] in text for term in each["terms"])
+    if width == 360:
+        assert max(each["empty"] for each in found) < 20
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_numbers_stay_under_the_mouse(each_number: Any, topic: str) -> None:
+    """The box of one number may be above them; no calculation makes it higher."""
+    found = each_number(topic, 1280)
+    results = {step["result"] for step in LESSONS[topic]["steps"]}
+    for n in range(1, len(LESSONS[topic]["steps"]) + 1):
+        here = [each for each in found if each["step"] == n]
+        top = here[0]["start"]
+        for each in here:
+            if each["key"].split("[")[0] in results:
+                assert each["top"] == top, each
+            assert each["top"] >= top, each  # a long list of uses may move the stage, once
+            top = each["top"]
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_the_stage_is_as_high_as_its_graph(browser: Any, file: str, topic: str) -> None:
+    empty = """() => {
+        const all = [...document.querySelectorAll(".card")].map((c) => c.getBoundingClientRect());
+        const lowest = Math.max(...all.map((card) => card.bottom));
+        return document.querySelector("#stage").getBoundingClientRect().bottom - lowest;
+    }"""
+    with opened(browser, f"{file}#{topic}") as tab:
+        for _ in LESSONS[topic]["steps"]:
+            assert tab.page.evaluate(empty) < 40
+            tab.press("ArrowRight")
+
+
+@pytest.mark.parametrize("size", [WIDE, NARROW], ids=["1280", "360"])
+def test_the_legend(browser: Any, file: str, size: dict[str, int]) -> None:
+    """It shows what the stage shows, in the same colors and lines."""
+    style = "(node, name) => getComputedStyle(node)[name]"
+    with opened(browser, f"{file}#conv/6", viewport=size, reduced_motion="no-preference") as tab:
+
+        def look(selector: str, name: str) -> str:
+            return tab.page.locator(selector).first.evaluate(style, name)
+
+        assert tab.page.get_by_role("region", name="Colors, frames and lines").is_visible()
+        for kind, part in (("", ".part:not(.gradient) td:not(.source)"), (".back", ".gradient td")):
+            for name in ("backgroundColor", "borderTopStyle"):
+                assert look(f"#legend .box{kind}", name) == look(f"#graph {part}", name)
+        lines = {"": "solid", ".back": "dashed", ".value": "dotted"}
+        for kind, line in lines.items():
+            assert look(f"#legend .stroke{kind}", "borderTopStyle") == line
+            drawn = f".lines .line{kind or ':not(.back, .value)'}"
+            assert look(f"#legend .stroke{kind}", "borderTopColor") == look(drawn, "stroke")
+            assert (look(drawn, "strokeDasharray") == "none") == (line == "solid")
+        assert not tab.page.locator("#legend-update").is_visible()
+        tab.page.click("#timeline [data-step='2']")
+        assert look(".lines .line.now", "strokeDasharray") == "none"
+        tab.topic("step")
+        assert tab.page.locator("#legend-update").is_visible()
+
+
+def at(tab: Tab, topic: str, step: int) -> None:
+    """Wait until the page shows a step, and check its address."""
+    last = len(LESSONS[topic]["steps"])
+    expect(tab.page.locator("#title")).to_have_text(LESSONS[topic]["title"])
+    text = f"step {step} of {last}" if step else f"{last} steps follow"
+    expect(tab.page.locator("#pass")).to_contain_text(text)
+    assert tab.page.evaluate("location.hash").partition("?")[0] == f"#{topic}/{step}"
+
+
+def test_the_address_has_the_topic_and_the_step(tab: Tab) -> None:
+    at(tab, "chain-rule", 0)
+    tab.topic("conv")
+    tab.press("ArrowRight", "ArrowRight")
+    at(tab, "conv", 2)
+    tab.page.reload()
+    at(tab, "conv", 2)
+    tab.page.click("#last")
+    tab.press("ArrowRight")  # there is no more: no entry in the history
+    tab.topic("pool")
+    back = [("conv", 6), ("conv", 2), ("conv", 1), ("conv", 0), ("chain-rule", 0)]
+    for place in back:
+        tab.page.go_back()
+        at(tab, *place)
+    for place in [*back[-2::-1], ("pool", 0)]:
+        tab.page.go_forward()
+        at(tab, *place)
+    assert tab.page.locator("#topics [aria-pressed=true]").text_content() == "pool"
+    assert tab.page.input_value("#input-x") == LESSONS["pool"]["inputs"]["x"]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "topic", "step"),
+    [
+        ("#conv/3", "conv", 3), ("#conv", "conv", 0), ("#conv/", "conv", 0),
+        ("#conv/99", "conv", 6), ("#conv/-2", "conv", 0), ("#conv/1.5", "conv", 1),
+        ("#conv/two", "conv", 0),
+        ("#conv/3?x=5&y=2", "conv", 3), ("#conw/3", "chain-rule", 0), ("#/3", "chain-rule", 0),
+        ("#", "chain-rule", 0), ("#%", "chain-rule", 0), ("#__proto__/1", "chain-rule", 0),
+    ],
+)  # fmt: skip
+def test_links(browser: Any, file: str, fragment: str, topic: str, step: int) -> None:
+    """A page that is opened by a link, and one that is open when its address is changed."""
+    with opened(browser, file + fragment) as tab:
+        at(tab, topic, step)
+        assert tab.page.evaluate("location.hash") == f"#{topic}/{step}"  # a file has no numbers
+        assert tab.page.input_value("#input-x") == LESSONS[topic]["inputs"]["x"]
+        tab.page.evaluate("location.hash = '#pool/2'")
+        at(tab, "pool", 2)
+        tab.page.go_back()
+        at(tab, topic, step)
+
+
+def test_the_link_to_the_words_keeps_the_step(tab: Tab) -> None:
+    tab.topic("conv")
+    tab.press("ArrowRight")
+    tab.page.focus(".skip")
+    tab.press("Enter")
+    tab.page.wait_for_function("location.hash === '#conv/1'")
+    at(tab, "conv", 1)
 
 
 def test_hostile_texts_are_texts(browser: Any, tmp_path: Path) -> None:
@@ -480,7 +649,8 @@ def served(browser: Any) -> Iterator[Tab]:
         server.shutdown()
         thread.join()
         ours = f"{server.address}lesson?topic="
-        assert [url for url in tab.asked if not url.startswith((ours, "data:"))] == [server.address]
+        others = [url for url in tab.asked if not url.startswith((ours, "data:"))]
+        assert {url.partition("#")[0] for url in others} == {server.address}
 
 
 def change(tab: Tab, name: str, text: str) -> None:
@@ -514,14 +684,109 @@ def test_a_wrong_number_keeps_the_lesson(served: Tab) -> None:
     assert served.page.get_attribute("#input-x", "aria-describedby") == "error-x"
     assert served.page.get_attribute("#input-x", "aria-invalid") == "true"
     assert served.texts("#graph td") == before
+    held = served.page.locator("#held")
+    expect(held).to_contain_text("until every marked field is right")
     change(served, "b", "7")  # x is still wrong, and says so in its own place
     assert "the input x is" in error.text_content()
     assert served.texts("#error-b") == [""]
+    assert held.is_visible()
     change(served, "x", "1 2; 3 4")
     expect(error).to_have_text("")
+    expect(held).to_be_hidden()
     assert served.texts("[data-array=b] td") == ["7"]
     assert served.page.get_attribute("#input-x", "aria-invalid") is None
     assert {"400" in text for text in served.errors} == {True}  # Chromium logs the answers itself
+
+
+def marked(tab: Tab, *names: str) -> None:
+    """Wait until these fields are marked as wrong, and no others."""
+    fields = tab.page.locator("#form input[aria-invalid=true]")
+    expect(fields).to_have_count(len(names))
+    assert set(fields.evaluate_all("all => all.map((field) => field.name)")) == set(names)
+    for name in LESSONS["conv"]["inputs"]:
+        error = tab.page.locator(f"#error-{name}")
+        expect(error).to_have_text("" if name not in names else re.compile("fix: "))
+
+
+def test_each_wrong_field_is_marked(served: Tab) -> None:
+    change(served, "x", "one")
+    change(served, "stride", "0")
+    marked(served, "x", "stride")
+    change(served, "w", "1 2; 3")
+    marked(served, "x", "stride", "w")
+    change(served, "stride", "1")
+    marked(served, "x", "w")
+    change(served, "x", "")
+    marked(served, "w")
+    change(served, "w", "1 2 3 4")  # right by itself; it does not fit to x
+    error = served.page.locator("#error-w")
+    expect(error).to_contain_text("the filter has 1 x 4 pixels, the image 3 x 3")
+    marked(served, "w")
+    change(served, "b", "7")  # right, and fits: the error stays where it belongs
+    marked(served, "w")
+    change(served, "padding", "1")  # now it fits
+    marked(served)
+    expect(served.cell("b")).to_have_text("7")
+    expect(served.page.locator("[data-array=w] td")).to_have_count(4)
+
+
+def test_the_address_has_the_numbers(served: Tab) -> None:
+    served.topic("conv")
+    served.press("ArrowRight", "ArrowRight")
+    change(served, "w", "0 3")
+    width = served.page.locator("[data-array=w] td")
+    expect(width).to_have_count(2)
+    change(served, "b", "-1.5")
+    expect(served.cell("b")).to_have_text("-1.5")
+    assert served.page.evaluate("location.hash") == "#conv/2?w=0+3&b=-1.5"
+    served.page.reload()
+    expect(served.cell("b")).to_have_text("-1.5")
+    at(served, "conv", 2)
+    assert served.page.input_value("#input-w") == "0 3"
+    change(served, "w", "")  # the default again
+    expect(width).to_have_count(4)
+    assert served.page.evaluate("location.hash") == "#conv/2?b=-1.5"
+    served.page.go_back()
+    expect(width).to_have_count(2)
+    expect(served.page.locator("#input-w")).to_have_value("0 3")
+    served.page.go_back()
+    expect(served.cell("b")).to_have_text("0.5")
+    expect(served.page.locator("#input-b")).to_have_value("0.5")
+    served.page.go_back()
+    expect(width).to_have_count(4)
+    at(served, "conv", 2)
+    assert served.errors == []
+
+
+def test_an_answer_for_an_old_address_is_too_late(served: Tab) -> None:
+    change(served, "w", "0 3")
+    width = served.page.locator("[data-array=w] td")
+    expect(width).to_have_count(2)
+    late = []
+    served.page.route("**/lesson?*", lambda route: late.append(route))
+    served.page.go_back()
+    expect(served.page.locator("#input-w")).to_have_value("")  # the numbers are asked for
+    served.page.go_forward()
+    expect(served.page.locator("#input-w")).to_have_value("0 3")
+    with served.page.expect_response("**/lesson?*"):
+        late[0].continue_()
+    served.press("ArrowRight")
+    at(served, "conv", 1)
+    assert width.count() == 2
+    assert served.page.evaluate("location.hash") == "#conv/1?w=0+3"
+
+
+def test_a_link_with_wrong_numbers(served: Tab) -> None:
+    served.page.evaluate("location.hash = '#conv/1?x=one&b=2&q=3&constructor=4&stride=0'")
+    marked(served, "x", "stride")
+    assert served.page.input_value("#input-x") == "one"
+    assert served.page.input_value("#input-b") == "2"
+    at(served, "conv", 1)
+    change(served, "x", "1 2; 3 4")
+    marked(served, "stride")
+    change(served, "stride", "")
+    marked(served)
+    expect(served.cell("b")).to_have_text("2")
 
 
 def test_a_server_that_has_gone_away(served: Tab) -> None:

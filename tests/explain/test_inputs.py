@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, explain, topic_module
 from gpucnn.explain.inputs import Input, read
 
@@ -26,7 +26,7 @@ WRONG_SIZES = [
 @pytest.mark.parametrize(("topic", "name"), INPUTS)
 def test_what_is_no_number_is_refused(topic: str, name: str) -> None:
     for bad in NO_NUMBERS:
-        with pytest.raises(DataError, match=rf"input {name} ") as error:
+        with pytest.raises(UsageError, match=rf"input {name} ") as error:
             explain(topic, **{name: bad})
         assert error.value.cause
         assert error.value.fix
@@ -110,7 +110,7 @@ def test_inputs_that_do_not_fit_together(topic: str, inputs: dict[str, Any], mes
     ],
 )
 def test_an_error_names_the_word_or_the_row(topic: str, name: str, text: str, cause: str) -> None:
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UsageError) as error:
         explain(topic, **{name: text})
     assert error.value.cause == cause
 
@@ -137,7 +137,7 @@ def test_the_fix_of_a_label_gives_a_lesson(topic: str, inputs: dict[str, Any]) -
 def test_the_form_in_a_fix_is_taken(topic: str, name: str) -> None:
     """It may not fit to the other inputs, but it is an input of this name."""
     known: Input = topic_module(topic).INPUTS[name]
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UsageError) as error:
         read({name: known}, {name: "abc"})
     form = str(error.value.fix).partition(", as in ")[2].strip('"')
     assert read({name: known}, {name: form})[name].ndim == known.axes

@@ -9,6 +9,7 @@ import pytest
 from calculations import element_value, run, term_value
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from selection import slow_except
 
 from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.lesson import PARTS
@@ -124,7 +125,7 @@ def test_the_terms_give_every_number(topic: str) -> None:
     check_gradients(lesson)
 
 
-@pytest.mark.parametrize("topic", TOPICS)
+@pytest.mark.parametrize("topic", slow_except(TOPICS, "conv"))
 def test_the_terms_give_every_number_of_other_inputs(topic: str) -> None:
     @settings(max_examples=20)
     @given(inputs(topic))

@@ -99,8 +99,9 @@ def test_a_lesson_with_other_numbers(ask: Ask) -> None:
 def test_an_error_says_what_is_wrong(
     ask: Ask, query: dict[str, str], input_: str | None, message: str
 ) -> None:
-    status, found = lesson(ask, **query)
+    status, answer = lesson(ask, **query)
     assert status == 400
+    (found,) = answer["errors"]
     assert set(found) == {"kind", "message", "cause", "fix", "input"}
     assert message in found["message"]
     assert found["fix"]
@@ -108,12 +109,22 @@ def test_an_error_says_what_is_wrong(
     assert "Traceback" not in str(found)
 
 
+@pytest.mark.parametrize("topic", TOPICS)
+def test_each_wrong_input_has_its_error(ask: Ask, topic: str) -> None:
+    *wrong, right = explain(topic).inputs
+    status, answer = lesson(ask, topic=topic, **dict.fromkeys(wrong, "many"), **{right: "1"})
+    assert status == 400
+    assert [error["input"] for error in answer["errors"]] == wrong
+    assert all(f"the input {each['input']} is" in each["message"] for each in answer["errors"])
+
+
 @pytest.mark.parametrize("query", ["topic=%ff", "%ff=1&topic=conv", "topic=conv&x=%c3%28"])
 def test_a_query_that_is_no_text(ask: Ask, query: str) -> None:
     status, text, _ = ask(f"/lesson?{query}")
     assert status == 400
-    assert json.loads(text)["message"] == "the query cannot be read"
-    assert "utf-8" in json.loads(text)["cause"]
+    (error,) = json.loads(text)["errors"]
+    assert error["message"] == "the query cannot be read"
+    assert "utf-8" in error["cause"]
 
 
 def test_an_empty_input_takes_its_default(ask: Ask) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from gpucnn import backend
 from gpucnn.data import Dataset, Loader
-from gpucnn.errors import DataError, DivergedError, UsageError
+from gpucnn.errors import DataError, DivergedError, OutOfMemoryError, UsageError
 from gpucnn.keras import Sequential
 from gpucnn.keras.batches import is_stream
 
@@ -93,6 +93,26 @@ def test_lists_and_other_types_of_labels(rows: Any, small: Make) -> None:
     found = small().fit(Iterable(*batches), epochs=2, verbose=0)
     arrays = Iterable((x[:20], c[:20]), (x[20:], c[20:]))
     assert found == small().fit(arrays, epochs=2, verbose=0)
+
+
+def test_data_that_do_not_fit_can_be_given_in_batches(
+    rows: Any, small: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the advice of the error says."""
+    cpu = type(backend.get("cpu"))
+    asarray = cpu.asarray
+
+    def copy(self: Any, array: Any, dtype: Any = None) -> Any:
+        if len(array) > 20:
+            raise OutOfMemoryError("no room", asked=6, held=2, free=1, total=9)
+        return asarray(self, array, dtype)
+
+    monkeypatch.setattr(cpu, "asarray", copy)
+    with pytest.raises(OutOfMemoryError) as caught:
+        small().fit(*rows, batch_size=20, verbose=0)
+    assert "fewer examples, or a Sequence or a generator of batches" in str(caught.value.fix)
+    for advised in (Chunks(*rows), endless(*rows)):
+        small().fit(advised, steps_per_epoch=3, verbose=0)
 
 
 class TestSequence:

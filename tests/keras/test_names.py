@@ -31,6 +31,7 @@ from gpucnn.keras.utils import to_categorical, set_random_seed, Sequence, PyData
 import gpucnn.keras.layers as L
 keras.layers.Conv2D, keras.models.Sequential, keras.callbacks.EarlyStopping, keras.Input
 keras.datasets.fashion_mnist.load_data, keras.utils.set_random_seed, keras.Sequential
+keras.__version__
 """
 
 
@@ -53,6 +54,10 @@ def test_imports_of_keras_scripts() -> None:
         (keras.optimizers, "schedules", "LearningRateScheduler"),
         (keras.losses, "Huber", "training loop"),
         (keras.callbacks, "BaseLogger", "leave it out"),
+        (keras, "Layer", "gpucnn.nn.Module"),
+        (keras.backend, "int_shape", "gpucnn.functions"),
+        (keras.models, "save_model", "model.save"),
+        (keras.utils, "get_file", "gpucnn.data.load"),
         (keras.utils, "model_to_dot", "to_dot()"),
         (random, "set_seed", "set_random_seed(1)"),
         (keras.optimizers, "nadam", "use Adam"),

@@ -1,15 +1,25 @@
-"""Every variant in use compiles for every architecture, and none spills registers."""
+"""Every variant in use compiles for every architecture, to PTX that the simulator can execute.
+
+None spills registers.
+"""
 
 from __future__ import annotations
 
+import pickle
 import re
 import sys
 from pathlib import Path
 from typing import Any
 
-import compilation
 import pytest
-from compilation import ARCHITECTURES, Resources, compile_for, occupancy, parse_log
+from compilation import (
+    ARCHITECTURES,
+    Resources,
+    compile_and_translate,
+    compile_for,
+    occupancy,
+    parse_log,
+)  # fmt: skip
 from kernel_report import (
     BEGIN,
     END,
@@ -23,6 +33,8 @@ from kernel_report import (
 )  # fmt: skip
 from kernel_variants import in_use, of_models, wide
 
+from gpucnn.backend.cuda import nvrtc
+from gpucnn.backend.simulator import ptx
 from gpucnn.errors import KernelError, MissingExtraError, UsageError
 
 
@@ -39,7 +51,9 @@ def variants() -> Any:
     return in_use()
 
 
-def test_no_variant_spills(variants: Any, architectures: tuple[int, ...]) -> None:
+def test_each_variant_compiles_and_translates_and_starts_without_spills(
+    variants: Any, architectures: tuple[int, ...]
+) -> None:
     """Those of the models everywhere; `kernel_report.py --check` compiles all everywhere."""
     models = of_models()
     assert set(models) < set(variants)
@@ -48,6 +62,19 @@ def test_no_variant_spills(variants: Any, architectures: tuple[int, ...]) -> Non
     assert {variant for variant, _ in found} > set(variants)
     for model in models:
         assert all((model, architecture) in found for architecture in architectures)
+
+
+def test_lines_of_the_source_change_no_instruction(
+    variants: Any, architectures: tuple[int, ...]
+) -> None:
+    """So the PTX that the simulator executes is that of a GPU."""
+
+    def instructions(variant: Any, *flags: str) -> list[str]:
+        made = nvrtc.compile(variant.text, (*variant.options, *flags), "compute_80")
+        return [str(each) for each in ptx.read(made.ptx).body if isinstance(each, ptx.Instruction)]
+
+    for variant in variants[::20]:
+        assert instructions(variant, "-lineinfo") == instructions(variant), str(variant)
 
 
 def test_the_table_has_a_row_for_a_variant(variants: Any) -> None:
@@ -62,6 +89,20 @@ def test_what_is_wrong_is_listed(variants: Any) -> None:
     spills, broken = failures({(one, 70): need, (one, 90): KernelError("it does not compile")})
     assert spills == f"{one} spills on sm_70: 255 registers, 4 bytes stored, 8 loaded"
     assert broken == "it does not compile"
+
+
+def test_a_launch_that_cannot_start_is_listed(variants: Any) -> None:
+    one = variants[0]._replace(threads=512, shared=1024)
+    need = Resources(128, 0, 0, 0, 0)  # all registers of a multiprocessor
+    more = {
+        (one, 80): need._replace(registers=129),
+        (one, 86): need._replace(shared=98 * 1024 + 1),
+    }
+    assert failures({(one, 80): need, (one, 86): need._replace(shared=98 * 1024)}) == []
+    assert failures(more) == [
+        f"{one} cannot start on sm_80: 512 threads of 129 registers, 1024 bytes of shared memory",
+        f"{one} cannot start on sm_86: 512 threads of 128 registers, 101377 bytes of shared memory",
+    ]
 
 
 def test_every_source_is_in_use(variants: Any, root: Path) -> None:
@@ -100,6 +141,15 @@ def test_a_spill_is_seen(architectures: tuple[int, ...]) -> None:
     assert need.spill_loads > 0
 
 
+def test_ptx_without_a_translation_is_an_error(architectures: tuple[int, ...]) -> None:
+    text = 'extern "C" __global__ void adds(int *x) { atomicAdd(x, SIZE); }'
+    with pytest.raises(
+        KernelError, match=r"sm_90 -DSIZE=4 its PTX .* the instruction \w+\."
+    ) as caught:
+        compile_and_translate(text, ("-DSIZE=4",), 90)
+    assert pickle.loads(pickle.dumps(caught.value)).message == caught.value.message
+
+
 def test_an_error_names_the_line(architectures: tuple[int, ...]) -> None:
     text = '#line 7 "kernels/wrong.cu"\nextern "C" __global__ void wrong() { return COUNT; }\n'
     with pytest.raises(KernelError, match=r"kernels/wrong.cu\(7\): error") as caught:
@@ -117,7 +167,7 @@ def test_without_nvrtc_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setitem(sys.modules, "cupy.cuda", None)
     monkeypatch.setitem(sys.modules, "cupy", None)
     with pytest.raises(MissingExtraError) as caught:
-        compilation.supported()
+        nvrtc.supported()
     assert caught.value.fix == 'pip install "gpucnn[cuda12]"'
 
 

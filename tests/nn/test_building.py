@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gpucnn import nn
+from gpucnn.errors import SignatureError
 
 
 class Net(nn.Module):
@@ -112,3 +113,26 @@ def test_a_forward_that_makes_a_layer_of_its_own():
     net = Odd().build((3,))
     assert net(np.ones((2, 3), np.float32)).shape == (2, 2)
     assert list(net.state_dict()) == ["head.weight", "head.bias"]
+
+
+def test_a_number_of_inputs_that_forward_does_not_take():
+    class Sum(nn.Module):
+        def __init__(self):
+            self.a = nn.Dense(3)
+
+        def forward(self, x, y):
+            return self.a(x) + self.a(y)
+
+    x = np.ones((2, 4), np.float32)
+    for call in (
+        lambda: Sum().build((4,)),
+        lambda: Sum().build((4,), (4,), (4,)),
+        lambda: Sum().graph((4,)),
+        lambda: Sum()(x),
+    ):
+        with pytest.raises(SignatureError, match=r"is to be built for [13] input") as caught:
+            call()
+        assert "it has forward(x" in caught.value.cause
+        assert "the shape of each input" in caught.value.fix
+    net = Sum().build((4,), (4,))
+    assert net(x, x).shape == (2, 3)

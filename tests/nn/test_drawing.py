@@ -7,8 +7,8 @@ import shutil
 import numpy as np
 import pytest
 
+from gpucnn import Tensor, keras, models, nn, no_grad
 from gpucnn import functions as F
-from gpucnn import keras, models, nn, no_grad
 from gpucnn.errors import GraphError, ShapeError, UsageError
 
 
@@ -166,6 +166,42 @@ def test_input_shapes():
 def test_inside_no_grad():
     with no_grad(), pytest.raises(GraphError, match="inside no_grad"):
         Net().graph((1, 8, 8))
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda net, x: (net.a(x), net.b(x)), "returns a tuple"),
+        (lambda net, x: [net.b(net.a(x))], "returns a list"),
+        (lambda net, x: net.b(net.a(x)).numpy(), "returns a ndarray"),
+        (lambda net, x: Tensor(net.b(net.a(x)).numpy() * 2), "was not computed from its input"),
+    ],
+)
+def test_an_output_that_is_no_tensor_of_its_own(forward, message):
+    class Own(nn.Module):
+        def __init__(self):
+            self.a, self.b = nn.Dense(4), nn.Dense(4)
+
+    Own.forward = forward
+    with pytest.raises(GraphError, match=rf"graph of Own, .*{message}") as caught:
+        Own().graph((4,))
+    assert caught.value.fix
+
+
+def test_an_output_that_is_the_input_or_of_a_layer():
+    class Last(nn.Module):
+        def __init__(self):
+            self.a = nn.Flatten()
+
+        def forward(self, x):
+            return self.a(x)
+
+    class Same(nn.Module):
+        def forward(self, x):
+            return x
+
+    assert "a = Flatten(input)" in repr(Last().graph((4,)))
+    assert "Same = Same(input)" in repr(Same().graph((4,)))
 
 
 def test_boxes_are_layers_and_ovals_functions():

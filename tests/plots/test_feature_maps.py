@@ -139,10 +139,13 @@ def test_a_model_on_rows_of_pixels(digit):
     model = keras.Sequential([keras.layers.Dense(12, activation="relu", input_shape=(784,))])
     model.add(keras.layers.Dense(10, activation="softmax"))
     model.build()
-    found = rows(show_feature_maps(model, digit))
-    assert len(found) == 3
-    assert found["input\n784 numbers"].ravel() == pytest.approx(digit.ravel() / 255)
-    assert list(found.values())[-1].sum() == pytest.approx(1)
+    for image in (digit, digit[0], digit.reshape(1, 784), digit.ravel()):
+        found = rows(show_feature_maps(model, image))
+        assert len(found) == 3
+        assert found["input\n784 numbers"].ravel() == pytest.approx(digit.ravel() / 255)
+        assert list(found.values())[-1].sum() == pytest.approx(1)
+    with pytest.raises(ShapeError, match="a batch of 3 images"):
+        show_feature_maps(model, np.zeros((3, 784), np.uint8))
 
 
 class Block(nn.Module):
@@ -267,6 +270,7 @@ def test_outputs_that_are_not_finite(net, digit):
         show_feature_maps(net, digit)
 
 
+@pytest.mark.slow
 def test_nothing_is_cut_off(net, digit):
     picture = show_feature_maps(net, digit)
     picture.png()

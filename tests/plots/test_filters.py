@@ -73,6 +73,7 @@ def test_other_filters_are_rows_of_channels(rng, F, C, k):
     assert (picture.axes[0].get_ylabel(), picture.axes[0].get_xlabel()) == ("filter", "channel")
 
 
+@pytest.mark.slow
 def test_many_filters_are_cut_and_the_title_says_so(rng):
     weight = rng.normal(size=(128, 32, 3, 3))
     picture = show_filters(weight)
@@ -182,6 +183,7 @@ def test_values_that_have_no_color():
         show_filters(np.zeros((0, 1, 3, 3)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (128, 32, 3, 3), (3, 3, 2, 9), (64, 1, 28, 28)])
 def test_nothing_is_cut_off(rng, shape):
     picture = show_filters(rng.normal(size=shape))

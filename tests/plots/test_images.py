@@ -196,6 +196,7 @@ def test_titles_that_do_not_match(count, given):
         show_image(array, given)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(1, 1), (2, 300), (300, 2), (64, 3, 5, 9)])
 def test_nothing_is_cut_off(shape):
     """All that is drawn lies inside of the picture."""

@@ -28,12 +28,13 @@ x, y = launcher.empty((64,), np.float32), launcher.empty((64,), np.float32)
 launcher.launch("faults", "right", 3, 64, y, 0)
 assert launcher.to_numpy(y)[0] == 32
 launcher.launch("faults", kernel, 1, threads, x, y, n, shared=64 * 4)
+"""
+AFTERWARDS = """
 try:  # fibers that are left with a stack full of red zones
     launcher.launch("faults", "array_and_return", 1, 64, y, 40)
 except Exception as error:
     assert "thread (40, 0, 0) has returned" in str(error)
 launcher.launch("faults", "other_array", 3, 64, y, 0)
-print("all well")
 """
 
 
@@ -55,27 +56,46 @@ def run(compiler):
         "PYTHONPATH": python_path(HERE.parent.parent),
     }
 
-    def run(kernel, n, threads=64):
-        command = [sys.executable, "-c", SCRIPT, kernel, str(n), str(threads)]
-        return subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
+    def run(kernel, n, threads=64, script=SCRIPT + AFTERWARDS, **variables):
+        script += 'print("all well")'
+        command = [sys.executable, "-c", script, kernel, str(n), str(threads)]
+        return subprocess.run(
+            command, cwd=HERE, env=environment | variables, capture_output=True, text=True
+        )
 
     return run
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("kernel", "n", "kind"),
-    [
-        ("beyond_global", 64, "heap-buffer-overflow"),
-        ("beyond_static", 1, "global-buffer-overflow"),
-        ("beyond_dynamic", 1, "heap-buffer-overflow"),
-    ],
-)
-def test_beyond_an_array(run, line_of, kernel, n, kind):
-    done = run(kernel, n)
+BEYOND = [
+    ("beyond_global", 64, "heap-buffer-overflow"),
+    ("beyond_static", 1, "global-buffer-overflow"),
+    ("beyond_dynamic", 1, "heap-buffer-overflow"),
+]
+
+
+def check_beyond(done, kernel, kind, line_of):
     assert done.returncode != 0
     assert f"AddressSanitizer: {kind}" in done.stderr
     assert f"in {kernel} {line_of(kernel)}" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kernel", "n", "kind"), BEYOND)
+def test_beyond_an_array(run, line_of, kernel, n, kind):
+    check_beyond(run(kernel, n), kernel, kind, line_of)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("kernel", "n", "kind"), BEYOND)
+def test_beyond_an_array_in_ptx(run, line_of, kernel, n, kind):
+    """Under ASan, NVRTC does not find its other library by itself."""
+    pathfinder = pytest.importorskip("cuda.pathfinder", reason="there is no NVRTC")
+    try:
+        library = pathfinder.load_nvidia_dynamic_lib("nvrtc").abs_path
+    except pathfinder.DynamicLibNotFoundError:
+        pytest.skip("there is no NVRTC")
+    there = {"GPUCNN_SIM_FROM": "ptx", "LD_LIBRARY_PATH": str(Path(library).parent)}
+    check_beyond(run(kernel, n, script=SCRIPT, **there), kernel, kind, line_of)
 
 
 @pytest.mark.slow

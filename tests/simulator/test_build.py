@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.simulator import SimulatorLauncher, build
-from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
+from gpucnn.errors import DeviceError, KernelError, MissingExtraError, StorageError, UsageError
 
 SOURCE = """#include "common.cuh"
 extern "C" __global__ void constant(float *y) { y[threadIdx.x] = VALUE; }
@@ -198,11 +199,12 @@ def test_source_that_does_not_compile(cache, line, said):
     assert len(list(cache.iterdir())) == 1  # the runtime
 
 
-@pytest.mark.parametrize("name", ["GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"])
+@pytest.mark.parametrize("name", ["GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE"])
 def test_unknown_settings(compiler, monkeypatch, name):
     monkeypatch.setenv(name, "backwards")
-    with pytest.raises(UsageError, match="backwards"):
+    with pytest.raises(UsageError, match="backwards") as caught:
         SimulatorLauncher()
+    assert f"set {name} to one of" in caught.value.fix
 
 
 def test_settings(compiler, monkeypatch):
@@ -214,6 +216,47 @@ def test_settings(compiler, monkeypatch):
     described = launcher.describe()
     assert described["order"] == "shuffled"
     assert "-fsanitize=undefined" in described["flags"]
+
+
+def test_ptx_is_made_and_translated_once(cache, compiled, monkeypatch):
+    try:
+        monkeypatch.setenv("GPUCNN_SIM_FROM", "ptx")
+        assert value_of() == 1
+    except MissingExtraError as error:
+        pytest.skip(f"{error.message}: {error.fix}")
+    assert len(compiled) == 2  # the kernel and the runtime
+    assert "namespace ptx" in compiled[1]
+    assert SimulatorLauncher().describe()["compiled_from"].startswith("PTX for sm_80 by NVRTC ")
+    made = []
+    compile_ = nvrtc.compile
+    monkeypatch.setattr(nvrtc, "compile", lambda *given: made.append(given) or compile_(*given))
+    assert value_of() == 1
+    assert len(compiled) - 2 == len(made) == 0
+    assert value_of(value="2.0f") == 2
+    assert value_of(architecture=75) == 1
+    monkeypatch.setattr(build, "_translator", lambda: ("another translator",))
+    assert value_of() == 1
+    assert len(compiled) - 2 == len(made) == 3
+    assert [given[2] for given in made] == ["compute_80", "compute_75", "compute_80"]
+
+
+def test_ptx_that_is_not_made_names_the_line(cache, monkeypatch):
+    monkeypatch.setenv("GPUCNN_SIM_FROM", "ptx")
+    try:
+        with pytest.raises(KernelError, match="cannot be run: a kernel does not compile") as caught:
+            value_of(SOURCE.replace("VALUE;", "nothing;"))
+    except MissingExtraError as error:
+        pytest.skip(f"{error.message}: {error.fix}")
+    assert "kernels/constant.cu(2): error" in caught.value.cause
+
+
+def test_ptx_without_nvrtc(compiler, monkeypatch):
+    monkeypatch.setenv("GPUCNN_SIM_FROM", "ptx")
+    monkeypatch.setitem(sys.modules, "cupy.cuda", None)
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    with pytest.raises(MissingExtraError) as caught:
+        SimulatorLauncher()
+    assert caught.value.fix == 'pip install "gpucnn[cuda12]"'
 
 
 def test_launches_of_several_threads_take_turns(simulator):

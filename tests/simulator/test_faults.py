@@ -24,31 +24,34 @@ def caught(launcher, kernel, *args, threads=THREADS, block=1, **options):
     return error.value
 
 
-@pytest.mark.parametrize(
-    ("kernel", "n", "said"),
-    [
-        ("returned_before", 40, r"thread \(0, 0, 0\) waits at the barrier in {at}, "
-                                r"thread \(40, 0, 0\) has returned"),
-        ("returned_after", 40, r"thread \(0, 0, 0\) waits at the barrier in {at}, "
-                               r"thread \(40, 0, 0\) has returned"),
-        ("two_barriers", 40, r"thread \(63, 0, 0\) waits at the barrier in kernels/faults.cu:\d+, "
-                             r"thread \(0, 0, 0\) waits at the barrier in {at}"),
-        ("lanes_missing", 40, r"thread \(32, 0, 0\) is in __shfl_xor_sync with mask 0xffffffff in "
-                              r"{at}, thread \(40, 0, 0\) has returned"),
-        ("not_in_mask", 20, r"thread \(20, 0, 0\) calls __shfl_sync in {at} with mask 0x000fffff"),
-        ("two_masks", 20, r"thread \(31, 0, 0\) is in __shfl_sync with mask 0xfffffffe in {at}, "
-                          r"thread \(1, 0, 0\) is in __shfl_sync with mask 0xffffffff in {at}"),
-        ("two_operations", 20, r"thread \(31, 0, 0\) is in __any_sync with mask 0xffffffff in "
-                               r"\S+, thread \(0, 0, 0\) is in __shfl_sync with mask \S+ in {at}"),
-        ("barrier_or_warp", 20, r"thread \(0, 0, 0\) is in __syncwarp with mask 0xffffffff in "
-                                r"{at}, thread \(20, 0, 0\) waits at the barrier in \S+"),
-        ("divided_by_zero", 7, r"thread \(7, 0, 0\) divides an integer by zero"),
-        ("wild_address", 7, r"thread \(7, 0, 0\) touches memory .* near address 0x38$"),
-        ("stack_overflow", 7, r"thread \([07], 0, 0\) touches memory that is not its own"),
-    ],
-)  # fmt: skip
-def test_fault(launcher, line_of, y, kernel, n, said):
+FAULTS = [
+    ("returned_before", 40, r"thread \(0, 0, 0\) waits at the barrier in {at}, "
+                            r"thread \(40, 0, 0\) has returned"),
+    ("returned_after", 40, r"thread \(0, 0, 0\) waits at the barrier in {at}, "
+                           r"thread \(40, 0, 0\) has returned"),
+    ("two_barriers", 40, r"thread \(63, 0, 0\) waits at the barrier in kernels/faults.cu:\d+, "
+                         r"thread \(0, 0, 0\) waits at the barrier in {at}"),
+    ("lanes_missing", 40, r"thread \(32, 0, 0\) is in __shfl_xor_sync with mask 0xffffffff in "
+                          r"{at}, thread \(40, 0, 0\) has returned"),
+    ("not_in_mask", 20, r"thread \(20, 0, 0\) calls __shfl_sync in {at} with mask 0x000fffff"),
+    ("two_masks", 20, r"thread \(31, 0, 0\) is in __shfl_sync with mask 0xfffffffe in {at}, "
+                      r"thread \(1, 0, 0\) is in __shfl_sync with mask 0xffffffff in {at}"),
+    ("two_operations", 20, r"thread \(31, 0, 0\) is in __any_sync with mask 0xffffffff in "
+                           r"\S+, thread \(0, 0, 0\) is in __shfl_sync with mask \S+ in {at}"),
+    ("barrier_or_warp", 20, r"thread \(0, 0, 0\) is in __syncwarp with mask 0xffffffff in "
+                            r"{at}, thread \(20, 0, 0\) waits at the barrier in \S+"),
+    ("divided_by_zero", 7, r"thread \(7, 0, 0\) divides an integer by zero"),
+    ("wild_address", 7, r"thread \(7, 0, 0\) touches memory .* near address 0x38$"),
+    ("stack_overflow", 7, r"thread \([07], 0, 0\) touches memory that is not its own"),
+]  # fmt: skip
+# Those whose PTX the simulator knows.
+IN_PTX = ("returned_before", "returned_after", "two_barriers", "lanes_missing", "not_in_mask",
+          "two_masks", "barrier_or_warp", "divided_by_zero")  # fmt: skip
+
+
+def check_fault(launcher, line_of, kernel, n, said):
     said = said.replace("{at}", line_of(kernel)) if "{at}" in said else said
+    y = launcher.empty((THREADS,), np.float32)
     error = caught(launcher, kernel, y, n, block=0)
     assert error.message.startswith(f"{kernel} on (64,) float32: block (0, 0, 0), thread ")
     assert re.search(said, error.message)
@@ -57,6 +60,16 @@ def test_fault(launcher, line_of, y, kernel, n, said):
     # The fibers that were left where they stood are used again.
     launcher.launch("faults", "right", 3, THREADS, y, 0)
     np.testing.assert_array_equal(launcher.to_numpy(y), np.repeat([32.0, 0.0], 32))
+
+
+@pytest.mark.parametrize(("kernel", "n", "said"), FAULTS)
+def test_fault(launcher, line_of, kernel, n, said):
+    check_fault(launcher, line_of, kernel, n, said)
+
+
+@pytest.mark.parametrize(("kernel", "n", "said"), [case for case in FAULTS if case[0] in IN_PTX])
+def test_fault_in_ptx(simulator, line_of, kernel, n, said):
+    check_fault(simulator(compiled_from="ptx"), line_of, kernel, n, said)
 
 
 def test_threads_that_returned_before_the_first_came_to_the_barrier(simulator, line_of):

@@ -8,11 +8,13 @@ import pytest
 from gpucnn.errors import KernelError
 
 ORDERS = ("forward", "reverse", "shuffled")
+everywhere = pytest.mark.parametrize("launcher", ["assembly", "ucontext", "ptx"], indirect=True)
 
 
+@pytest.mark.parametrize("form", ["source", "ptx"])
 @pytest.mark.parametrize("order", ORDERS)
-def test_missing_barrier_is_seen_in_some_order(simulator, order, rng):
-    launcher = simulator(order=order)
+def test_missing_barrier_is_seen_in_some_order(simulator, order, form, rng):
+    launcher = simulator(order=order, compiled_from=form)
     x = rng.standard_normal(64).astype(np.float32)
     right, wrong = launcher.empty((64,), np.float32), launcher.empty((64,), np.float32)
     launcher.launch("memory", "neighbor", 1, 64, launcher.asarray(x), right, BARRIER=1)
@@ -42,6 +44,7 @@ def test_every_block_finds_its_shared_memory_poisoned(simulator, order):
         )
 
 
+@everywhere
 @pytest.mark.parametrize("valid", [16, 8, 0])
 def test_asynchronous_copies(launcher, rng, valid):
     x = rng.standard_normal(4).astype(np.float32)
@@ -54,6 +57,7 @@ def test_asynchronous_copies(launcher, rng, valid):
     np.testing.assert_array_equal(sixteen, np.where(np.arange(4) < valid // 4, x, 0))
 
 
+@everywhere
 def test_copies_that_are_not_waited_for(launcher, rng):
     x = rng.standard_normal(4).astype(np.float32)
     y = launcher.empty((3, 4), np.float32)
@@ -63,6 +67,7 @@ def test_copies_that_are_not_waited_for(launcher, rng):
     assert np.isnan(launcher.to_numpy(y)).all()
 
 
+@everywhere
 def test_copy_under_way_hides_what_was_there(launcher, rng):
     x = rng.standard_normal(4).astype(np.float32)
     y = launcher.empty((2, 4), np.float32)

@@ -1,9 +1,11 @@
-"""The twins of the tensor cores' instructions, against NumPy."""
+"""The tensor cores' instructions and their twins in the kernels' sources, against NumPy."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
+
+pytestmark = pytest.mark.parametrize("launcher", ["assembly", "ucontext", "ptx"], indirect=True)
 
 
 def rounded(x, bits, ties):

@@ -318,6 +318,9 @@ def test_a_device_that_is_full_says_which_batch_would_fit(
     with pytest.raises(OutOfMemoryError) as caught:
         fit(models.get("softmax"), digits, replace(config, batch_size=30, validation=0))
     assert caught.value.fix == "give --batch-size 10, or less"  # for which 3 bytes are to be had
+    with pytest.raises(OutOfMemoryError) as caught:
+        fit(models.get("softmax"), digits, replace(config, batch_size=1, validation=0))
+    assert caught.value.fix == "use a smaller model, or the device cpu"  # there is no smaller batch
 
 
 def test_evaluate_does_not_change_the_model(

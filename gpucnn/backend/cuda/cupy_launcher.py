@@ -11,7 +11,7 @@ import numpy as np
 
 from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
-from gpucnn.errors import KernelError, OutOfMemoryError, StorageError
+from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
 
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 
@@ -31,21 +31,22 @@ class CupyLauncher(Launcher):
         self.index = index
         self.name = f"cuda:{index}"
         self.device = cupy.cuda.Device(index)
-        self.multiprocessors = self.device.attributes["MultiProcessorCount"]
+        with _Bound(self, "a query"):
+            self.multiprocessors = self.device.attributes["MultiProcessorCount"]
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
-        with _Bound(self, np.shape(array)):
+        with _Bound(self, "an array of {}", np.shape(array)):
             return self.cupy.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:
-        with self.device:
+        with _Bound(self, "a copy of {} to the host", np.shape(array)):
             return self.cupy.asnumpy(array)
 
     def owns(self, array: Any) -> bool:
         return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        with _Bound(self, shape):
+        with _Bound(self, "an array of {}", tuple(shape)):
             return self.cupy.empty(shape, dtype)
 
     def address(self, array: Array) -> int:
@@ -53,25 +54,26 @@ class CupyLauncher(Launcher):
 
     def describe(self) -> dict[str, Any]:
         runtime = self.cupy.cuda.runtime
-        properties = runtime.getDeviceProperties(self.index)
-        return {
-            "device": self.name,
-            "gpu": properties["name"].decode(),
-            "compute_capability": f"{properties['major']}.{properties['minor']}",
-            "driver": _version(runtime.driverGetVersion()),
-            "runtime": _version(runtime.runtimeGetVersion()),
-            "nvrtc": ".".join(map(str, self.cupy.cuda.nvrtc.getVersion())),
-            "cupy": self.cupy.__version__,
-            "numpy": np.__version__,
-        }
+        with _Bound(self, "a query"):
+            properties = runtime.getDeviceProperties(self.index)
+            return {
+                "device": self.name,
+                "gpu": properties["name"].decode(),
+                "compute_capability": f"{properties['major']}.{properties['minor']}",
+                "driver": _version(runtime.driverGetVersion()),
+                "runtime": _version(runtime.runtimeGetVersion()),
+                "nvrtc": ".".join(map(str, self.cupy.cuda.nvrtc.getVersion())),
+                "cupy": self.cupy.__version__,
+                "numpy": np.__version__,
+            }
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         # Array expressions run on the current device, so a stretch of them needs it bound.
-        return _Bound(self)
+        return _Bound(self, "the result of an expression")
 
     def _compile(self, kernel: Kernel) -> Any:
         options = ("-std=c++17", *kernel.options)
-        with self.device:
+        with _Bound(self, "the kernel {}", kernel.name):
             try:
                 module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
                 return module.get_function(kernel.name)
@@ -96,27 +98,40 @@ class CupyLauncher(Launcher):
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
         arguments = tuple(np.uintp(0) if value is None else value for value in values)
-        cuda = self.cupy.cuda
-        with self.device:
-            try:
-                if shared > _SHARED_BY_DEFAULT:
-                    handle.max_dynamic_shared_size_bytes = shared
-                handle(grid, block, arguments, shared_mem=shared)
-            except (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError) as error:
-                raise KernelError(
-                    f"a launch of {grid} blocks of {block} threads failed",
-                    cause=str(error),
-                    fix="an error of an earlier kernel may show up here: run with "
-                    "CUDA_LAUNCH_BLOCKING=1, or on --device sim, to find it",
-                ) from None
+        with _Bound(self, "a launch of {} blocks of {} threads", grid, block):
+            if shared > _SHARED_BY_DEFAULT:
+                handle.max_dynamic_shared_size_bytes = shared
+            handle(grid, block, arguments, shared_mem=shared)
 
-    def out_of_memory(self, error: Exception, shape: Sequence[int] | None) -> OutOfMemoryError:
-        """CuPy's error as ours; `shape` of the array that did not fit, if it is known."""
+    def translated(self, error: BaseException, what: str) -> GpucnnError | None:
+        """An error of CuPy as one of ours; None for any other error.
+
+        Args:
+            what: what failed, for the message: "an array of (64, 10)".
+        """
+        cuda = self.cupy.cuda
+        if isinstance(error, cuda.memory.OutOfMemoryError):
+            return self._out_of_memory(error, what)
+        if isinstance(error, (cuda.driver.CUDADriverError, cuda.runtime.CUDARuntimeError)):
+            return KernelError(
+                f"{what}: {self.name} reports an error",
+                cause=str(error),
+                fix="an error of an earlier kernel may show up here: start again with "
+                "CUDA_LAUNCH_BLOCKING=1, or on --device sim, to find it",
+            )
+        if isinstance(error, cuda.compiler.CompileException):
+            return KernelError(
+                f"{what}: a kernel does not compile for {self.name}",
+                cause=str(error).strip(),
+                fix="gpucnn doctor says whether NVRTC fits this GPU",
+            )
+        return None
+
+    def _out_of_memory(self, error: Exception, what: str) -> OutOfMemoryError:
         asked = re.search(r"allocating ([\d,]+) bytes", str(error))
-        with self.device:
+        with _Bound(self, "a query of the free memory"):
             free, total = self.cupy.cuda.runtime.memGetInfo()
             held = self.cupy.get_default_memory_pool().used_bytes()
-        what = "the result of an expression" if shape is None else f"an array of {tuple(shape)}"
         return OutOfMemoryError(
             f"{what} does not fit on {self.name}",
             asked=int(asked[1].replace(",", "")) if asked else 0,
@@ -127,19 +142,39 @@ class CupyLauncher(Launcher):
 
 
 class _Bound:
-    """Binds a launcher's device for a stretch in which CuPy allocates. Entered in every call."""
+    """Binds a launcher's device for a stretch of calls of CuPy, whose errors it translates.
 
-    def __init__(self, launcher: CupyLauncher, shape: Sequence[int] | None = None) -> None:
+    All calls of CuPy are made in one, as an error of a kernel shows up in any later call. It is
+    entered often: the description of what is done is put together only for an error.
+
+    Args:
+        what: describes what is done; `parts` are put into its braces.
+    """
+
+    def __init__(self, launcher: CupyLauncher, what: str, *parts: Any) -> None:
         self._launcher = launcher
-        self._shape = shape
+        self._what = what
+        self._parts = parts
 
     def __enter__(self) -> None:
-        self._launcher.device.__enter__()
+        try:
+            self._launcher.device.__enter__()
+        except Exception as error:
+            self._raise_translated(error)
+            raise
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        self._launcher.device.__exit__(kind, error, trace)
-        if isinstance(error, self._launcher.cupy.cuda.memory.OutOfMemoryError):
-            raise self._launcher.out_of_memory(error, self._shape) from None
+        try:
+            self._launcher.device.__exit__(kind, error, trace)
+        except Exception as failure:
+            self._raise_translated(error or failure)  # after a fault all calls fail
+            raise
+        if error is not None:
+            self._raise_translated(error)
+
+    def _raise_translated(self, error: BaseException) -> None:
+        if ours := self._launcher.translated(error, self._what.format(*self._parts)):
+            raise ours from None
 
 
 def _version(number: int) -> str:

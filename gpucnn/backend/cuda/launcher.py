@@ -124,10 +124,10 @@ class Launcher(ABC):
         grid, block = _dim3(grid), _dim3(block)
         if 0 in grid:
             return
-        if any(size > limit for size, limit in zip(grid, _MAX_GRID, strict=True)):
+        if any(not 0 < size <= limit for size, limit in zip(grid, _MAX_GRID, strict=True)):
             raise KernelError(
                 f"{kernel}: a grid of {grid} blocks",
-                cause=f"a GPU takes at most {_MAX_GRID}; the arrays are "
+                cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are "
                 + ", ".join(_shape(arg) for arg in args if _is_array(arg)),
                 fix="use smaller arrays, or a smaller batch",
             )

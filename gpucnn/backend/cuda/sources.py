@@ -34,6 +34,8 @@ class Declaration(NamedTuple):
     name: str
     type: str  # without const, __restrict__ and the star
     is_pointer: bool = False
+    is_const: bool = False  # what a pointer points to
+    is_restrict: bool = False
 
 
 class Parameter(NamedTuple):
@@ -42,6 +44,8 @@ class Parameter(NamedTuple):
     name: str
     dtype: np.dtype  # of a number, a struct, or the elements behind a pointer
     is_pointer: bool
+    is_const: bool  # as in `Declaration`
+    is_restrict: bool
 
 
 class Kernel(NamedTuple):
@@ -142,7 +146,7 @@ def specialize(
         return np.dtype([(field.name, dtype(field)) for field in fields], align=True)
 
     parameters = tuple(
-        Parameter(declared.name, dtype(declared), declared.is_pointer)
+        Parameter(declared.name, dtype(declared), *declared[2:])
         for declared in signature(text, source, kernel)
     )
     return Kernel(source, kernel, _alone(text, kernel), tuple(options), parameters)
@@ -181,7 +185,14 @@ def _signatures(text: str) -> dict[str, tuple[Declaration, ...]]:
 
 def _declaration(text: str) -> Declaration:
     words = re.sub(r"\b(const|__restrict__)\b|\*", " ", text).split()
-    return Declaration(words[-1], " ".join(words[:-1]), "*" in text)
+    target, star, pointer = text.partition("*")
+    return Declaration(
+        words[-1],
+        " ".join(words[:-1]),
+        is_pointer=bool(star),
+        is_const=bool(star) and "const" in target.split(),
+        is_restrict="__restrict__" in pointer.split(),
+    )
 
 
 @cache

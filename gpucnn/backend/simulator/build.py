@@ -11,15 +11,19 @@ import ctypes
 import hashlib
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from gpucnn.backend import cache_directory
+from gpucnn.backend.cuda import nvrtc
+from gpucnn.backend.simulator.translation import translate
 from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
 
 _HERE = Path(__file__).parent
@@ -45,6 +49,8 @@ _KERNEL_FLAGS = (
     "-fstack-clash-protection",  # an array larger than the stack faults, and overwrites nothing
     "-Wl,--no-undefined",
 )
+# For kernels that were translated from PTX: NVRTC has optimized them, and contracted to FMAs.
+_PTX_FLAGS = ("-O1", "-ffp-contract=off")
 _RUNTIME_FLAGS = ("-O2",)
 _GNU_FLAGS = ("-fno-gnu-unique",)  # as for -fvisibility
 _CLANG_FLAGS = ("-fno-sanitize=function",)  # which would need type information
@@ -94,7 +100,7 @@ class Compiler:
             self.runtime_flags += ("-DGPUCNN_UCONTEXT",)
 
     def kernel(self, text: str, name: str, options: tuple[str, ...]) -> ctypes.CDLL:
-        """The object of a kernel.
+        """The object of a kernel, from its source.
 
         Args:
             text: of the source, with #line directives.
@@ -104,14 +110,35 @@ class Compiler:
         Raises:
             KernelError: it does not compile; the cause is what the compiler says.
         """
-        # Constants behind the header, whose names they might be, and the entry behind the kernel.
+        # Constants behind the header, whose names they might be.
         defined = (option.removeprefix("-D").partition("=") for option in options)
-        parts = [
-            '#include "device.h"',
-            *(f"#define {constant} {value or 1}" for constant, _, value in defined),
-        ]
-        parts += [text, "GPUCNN_OBJECT", f"GPUCNN_ENTRY({name})", ""]
-        return self._load("\n".join(parts), self.kernel_flags)
+        constants = (f"#define {constant} {value or 1}" for constant, _, value in defined)
+        bounds = re.search(r"\b__launch_bounds__\s*\(([^,)]*)", text)
+        most = f"GPUCNN_MOST_THREADS({bounds[1] if bounds else 1024})"
+        whole = _program("\n".join((*constants, text, most)), name)
+        return self._load([whole], self.kernel_flags, lambda: whole)
+
+    def kernel_from_ptx(
+        self, text: str, name: str, options: tuple[str, ...], architecture: int
+    ) -> ctypes.CDLL:
+        """The object of a kernel, from the PTX that NVRTC makes of its source.
+
+        Args:
+            text, name, options: as for `kernel`.
+            architecture: 80 for compute capability 8.0.
+
+        Raises:
+            KernelError: it does not compile, or the PTX has something unknown.
+            UsageError: NVRTC does not know the architecture.
+        """
+        flags = ("-lineinfo", *options)  # which changes no instruction
+
+        def write() -> str:
+            made = nvrtc.compile(text, flags, f"compute_{architecture}")
+            return _program(translate(made.ptx), name)
+
+        made_from = [nvrtc.version(), str(architecture), name, *flags, *_translator(), text]
+        return self._load(made_from, (*self.kernel_flags, *_PTX_FLAGS), write)
 
     def runtime(self) -> ctypes.CDLL:
         """The object of the scheduler.
@@ -120,18 +147,22 @@ class Compiler:
             DeviceError: it does not compile, so neither would anything else.
         """
         try:
-            return self._load((_HERE / "runtime.cpp").read_text(), self.runtime_flags)
+            text = (_HERE / "runtime.cpp").read_text()
+            return self._load([text], self.runtime_flags, lambda: text)
         except KernelError as error:
             raise DeviceError(
                 f"the C++ compiler cannot be used: {error.message}", cause=error.cause, fix=_OTHER
             ) from None
 
-    def _load(self, text: str, flags: tuple[str, ...]) -> ctypes.CDLL:
+    def _load(
+        self, made_from: Sequence[str], flags: tuple[str, ...], write: Callable[[], str]
+    ) -> ctypes.CDLL:
+        """The object of a text, which is a function of `made_from` and written only if need be."""
         compiler = (*self.command, version(self.command), platform.machine())
-        made_from = repr((compiler, flags, text, _headers()))
-        path = cache_folder() / f"{hashlib.sha256(made_from.encode()).hexdigest()}.so"
+        key = repr((compiler, flags, made_from, _headers()))
+        path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.so"
         if not _is_whole(path):
-            self._compile(text, flags, path)
+            self._compile(write(), flags, path)
         try:
             return ctypes.CDLL(str(path))
         except OSError as error:
@@ -217,6 +248,18 @@ def _run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         command, capture_output=True, encoding="utf-8", errors="replace", process_group=0, **options
     )
+
+
+def _program(kernel: str, name: str) -> str:
+    """What is compiled: a kernel in C++ between the simulator's header and the kernel's entry."""
+    return "\n".join(('#include "sm80.h"', kernel, "GPUCNN_OBJECT", f"GPUCNN_ENTRY({name})", ""))
+
+
+@cache
+def _translator() -> tuple[str, ...]:
+    """The sources of what makes C++ of a kernel by way of PTX."""
+    names = ("ptx.py", "opcodes.py", "statements.py", "translation.py")
+    return tuple(path.read_text() for path in (Path(nvrtc.__file__), *map(_HERE.joinpath, names)))
 
 
 @cache

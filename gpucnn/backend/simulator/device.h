@@ -66,7 +66,7 @@ inline void call(void (*kernel)(P...), const unsigned long long *slot) {
 
 }  // namespace simulator
 
-// These stand behind the source: the first once, the second for every kernel in it.
+// These stand behind the source: the first once, the others for every kernel in it.
 #define GPUCNN_OBJECT                                                                           \
     simulator::Object gpucnn_object = {nullptr, {}, __start_gpucnn_shared, __stop_gpucnn_shared};
 #define GPUCNN_ENTRY(kernel)                                                                    \
@@ -74,6 +74,11 @@ inline void call(void (*kernel)(P...), const unsigned long long *slot) {
         const unsigned long long *slots) {                                                      \
         simulator::call(&::kernel, slots);                                                      \
     }
+
+// Its __launch_bounds__.
+#define GPUCNN_MOST_THREADS(most)                                                               \
+    extern "C" __attribute__((visibility("default"))) const unsigned int gpucnn_most_threads =  \
+        most;
 
 // ---- indices and vector types ------------------------------------------------------------------
 
@@ -348,6 +353,17 @@ GPUCNN_MATH2(fmod)
 GPUCNN_MATH2(fmin)
 GPUCNN_MATH2(fmax)
 GPUCNN_MATH2(copysign)
+
+// -DGPUCNN_ROUGH: functions that a GPU computes to an ulp or two are off by an ulp; exp(0) is 1.
+#ifdef GPUCNN_ROUGH
+namespace simulator {
+inline float off_by_an_ulp(float a) { return a == 1 ? a : a * (1 + __FLT_EPSILON__); }
+inline double off_by_an_ulp(double a) { return a == 1 ? a : a * (1 + __DBL_EPSILON__); }
+}  // namespace simulator
+#define exp(a) simulator::off_by_an_ulp(exp(a))
+#define expm1(a) simulator::off_by_an_ulp(expm1(a))
+#define log(a) simulator::off_by_an_ulp(log(a))
+#endif
 
 extern "C" double fma(double, double, double) noexcept;
 extern "C" float fmaf(float, float, float) noexcept;

@@ -13,17 +13,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
-from gpucnn.backend.cuda.sources import Kernel
+from gpucnn.backend.cuda.sources import Kernel, Parameter
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
+from gpucnn.backend.simulator.limits import check_block, check_overlap, check_shared
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
-
-# The limits of a block on every GPU.
-_MAX_THREADS = 1024
-_MAX_DEPTH = 64
+FORMS = ("source", "ptx")
 
 _one_at_a_time = threading.Lock()  # the runtime has one state for all threads of the process
 
@@ -33,6 +32,8 @@ class _Handle(NamedTuple):
     object: int  # addresses of runtime.h's Object and Entry
     entry: int
     request: struct.Struct
+    most_threads: int  # of a block
+    parameters: tuple[Parameter, ...]
 
 
 class SimulatorLauncher(Launcher):
@@ -45,26 +46,36 @@ class SimulatorLauncher(Launcher):
         sanitize: "undefined" or "address" to compile kernels with that sanitizer; by default
             $GPUCNN_SIM_SANITIZE, else None.
         portable: switch between threads by ucontext, as on processors other than x86-64.
+        compiled_from: "source": the text of the kernels; "ptx": what NVRTC makes of it; by default
+            $GPUCNN_SIM_FROM, else source.
+        architecture: that it has the shared memory of, and that NVRTC makes PTX for: 80 for compute
+            capability 8.0.
 
     Raises:
         DeviceError: there is no C++ compiler that works.
+        MissingExtraError: there is no NVRTC, and it is to make PTX.
         StorageError: what it makes cannot be kept.
-        UsageError: no such order or sanitizer.
+        UsageError: no such order, sanitizer or form.
     """
 
     name = "sim"
     multiprocessors = 4
 
     def __init__(
-        self, order: str | None = None, sanitize: str | None = None, portable: bool = False
+        self,
+        order: str | None = None,
+        sanitize: str | None = None,
+        portable: bool = False,
+        compiled_from: str | None = None,
+        architecture: int = 80,
     ) -> None:
         super().__init__()
-        self.order = order or os.environ.get("GPUCNN_SIM_ORDER") or ORDERS[0]
-        if self.order not in ORDERS:
-            raise UsageError(
-                f"unknown order of threads {self.order!r}",
-                fix=f"set GPUCNN_SIM_ORDER to one of {', '.join(ORDERS)}, or unset it",
-            )
+        order = order or os.environ.get("GPUCNN_SIM_ORDER") or ORDERS[0]
+        self.order = _known(order, ORDERS, "order of threads", "GPUCNN_SIM_ORDER")
+        form = compiled_from or os.environ.get("GPUCNN_SIM_FROM") or FORMS[0]
+        form = _known(form, FORMS, "form of a kernel", "GPUCNN_SIM_FROM")
+        self._ptx = f"PTX for sm_{architecture} by NVRTC {nvrtc.version()}" if form == "ptx" else ""
+        self.architecture = architecture
         self.sanitize = sanitize or os.environ.get("GPUCNN_SIM_SANITIZE") or None
         self._compiler = Compiler(self.sanitize, portable)
         # Now, so that a compiler that does not work is found before the first launch.
@@ -96,6 +107,7 @@ class SimulatorLauncher(Launcher):
             "compiler": version(self._compiler.command),
             "flags": " ".join(self._compiler.kernel_flags),
             "order": self.order,
+            "compiled_from": self._ptx or "source",
             "numpy": np.__version__,
         }
 
@@ -106,7 +118,11 @@ class SimulatorLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> _Handle:
         try:
-            library = self._compiler.kernel(kernel.text, kernel.name, kernel.options)
+            given = kernel.text, kernel.name, kernel.options
+            if self._ptx:
+                library = self._compiler.kernel_from_ptx(*given, self.architecture)
+            else:
+                library = self._compiler.kernel(*given)
         except KernelError as error:
             raise KernelError(
                 f"kernels/{kernel.source}.cu cannot be run: {error.message}",
@@ -119,18 +135,15 @@ class SimulatorLauncher(Launcher):
         # Each argument begins at a multiple of 8 bytes (runtime.h, Request); "s" pads with zeros.
         sizes = (8 if p.is_pointer else -(-p.dtype.itemsize // 8) * 8 for p in kernel.parameters)
         request = struct.Struct("=8I" + "".join(f"{size}s" for size in sizes))
-        return _Handle(library, address, entry, request)
+        most_threads = ctypes.c_uint.in_dll(library, "gpucnn_most_threads").value
+        return _Handle(library, address, entry, request, most_threads, kernel.parameters)
 
     def _run(
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
     ) -> None:
-        x, y, z = block
-        if min(block) < 1 or x * y * z > _MAX_THREADS or z > _MAX_DEPTH:
-            raise KernelError(
-                f"a block of {block} threads",
-                cause=f"a GPU takes 1 to {_MAX_THREADS}, and at most {_MAX_DEPTH} along z",
-                fix="use a smaller block",
-            )
+        check_block(block, handle.most_threads)
+        check_shared(shared, self.architecture)
+        check_overlap(handle.parameters, values)
         arguments = map(_bytes, values)
         request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *arguments)
         with _one_at_a_time:
@@ -138,6 +151,15 @@ class SimulatorLauncher(Launcher):
         if error is not None:
             message, cause, fix = error.decode().split("\n")
             raise KernelError(message, cause=cause or None, fix=fix or None)
+
+
+def _known(chosen: str, known: tuple[str, ...], what: str, variable: str) -> str:
+    if chosen not in known:
+        raise UsageError(
+            f"unknown {what} {chosen!r}",
+            fix=f"set {variable} to one of {', '.join(known)}, or unset it",
+        )
+    return chosen
 
 
 def _bytes(value: Any) -> bytes:

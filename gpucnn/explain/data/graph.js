@@ -74,6 +74,8 @@ function svg(tag, attributes) {
   return node;
 }
 
+const isOneColumn = () => getComputedStyle($("board")).gridTemplateAreas === "none";
+
 // From left to right; where the board is one column, from top to bottom if that does not fit.
 function layOut() {
   const [graph, stage, board] = [$("graph"), $("stage"), $("board")];
@@ -83,10 +85,10 @@ function layOut() {
   for (const box of graph.querySelectorAll(".card")) box.style.marginTop = "";
   if (!fits()) {
     board.classList.add("wide");
-    const narrow = getComputedStyle(board).gridTemplateAreas === "none";
-    graph.classList.toggle("down", narrow && !fits());
+    graph.classList.toggle("down", isOneColumn() && !fits());
   }
   if (!graph.classList.contains("down")) centerCards(graph);
+  reserve();
   scrollToResult(stage);
   drawLines();
   drawPaths();

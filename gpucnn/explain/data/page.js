@@ -1,77 +1,19 @@
-// The words, one number, all numbers, the fields and the keys.
-let shown = null; // the key of the number whose calculation is shown
-let chosen = null; // the one that has or had the focus; one under the mouse is shown before it
-let origin = null; // where Escape leads from the terms
-
-// -- One number -------------------------------------------------------------------------------
-
-function show(of) {
-  shown = of;
-  for (const cell of cells.values()) {
-    cell.classList.remove("target", "source", "active");
-    delete cell.dataset.numbers;
-  }
-  const box = $("sum");
-  box.replaceChildren();
-  $("lens-hint").hidden = of !== null;
-  if (of === null) return drawPaths();
-  const cell = cells.get(of);
-  const found = calculation(of);
-  cell.classList.add("target");
-  found.terms.forEach((term, n) => {
-    for (const from of term.from) {
-      const source = cells.get(from);
-      source.classList.add("source");
-      const numbers = source.dataset.numbers;
-      source.dataset.numbers = numbers ? `${numbers.split("\u2026")[0]}\u2026` : n + 1;
-    }
-  });
-  const result = make("p", { class: "result" }, make("b", {}, of), " = ");
-  if (found.uses) result.append(cell.textContent, found.terms.length ? " goes into" : "");
-  else result.append(found.terms.length ? found.opening : found.text);
-  const list = make("ol", { class: "terms", "aria-label": `Terms of ${of}` });
-  found.terms.forEach((term, n) => {
-    const joiner = n && !found.uses ? found.joiner.trim() : "";
-    const button = make(
-      "button", { type: "button", tabindex: n ? -1 : 0 },
-      make("span", { class: "number" }, String(n + 1)), make("span", { class: "joiner" }, joiner),
-      make("span", { class: "product" }, product(term)),
-      make("span", { class: "note" }, term.note),
-    );
-    button.dataset.term = n;
-    list.append(make("li", {}, button));
-  });
-  rove(list, "button", 1);
-  box.append(result, list);
-  if (!found.uses)
-    box.append(make("p", { class: "total" }, `${found.closing} = ${found.shown}`.trim()));
-  drawPaths();
-  const { key: ofCell, of: ofRow } = document.activeElement.dataset;
-  if (of === (ofCell ?? ofRow)) say(spoken(of, found));
-}
-
-function spoken(of, found) {
-  if (!found.uses) return `${of} = ${equation(found)}`.replaceAll(" * ", " times ");
-  const uses = [...new Set(found.terms.map((term) => term.from[0]))];
-  return uses.length ? `${of} goes into ${uses.join(", ")}` : "";
-}
-
-function activate(n) {
-  const terms = calculation(shown).terms;
-  for (const cell of cells.values()) cell.classList.remove("active");
-  if (n !== null) for (const from of terms[n].from) cells.get(from).classList.add("active");
-  $("graph").classList.toggle("one", n !== null);
-  drawPaths(n);
-}
-
+// The steps, and what a mouse and keys do.
 // Announced by screen readers.
 const say = (text) => ($("live").textContent = text);
 
 // -- Steps ------------------------------------------------------------------------------------
 
+const within = (found, n) => Math.min(Math.max(n, 0), found.steps.length);
+
 function goTo(n) {
+  showStep(n);
+  keepAddress();
+}
+
+function showStep(n) {
   const last = lesson.steps.length;
-  position = Math.min(Math.max(n, 0), last);
+  position = within(lesson, n);
   const step = lesson.steps[position - 1];
   const focused = document.activeElement;
   const lost = ["rows", "lens"].some((id) => $(id).contains(focused));
@@ -122,76 +64,22 @@ function buildTimeline() {
   $("timeline").replaceChildren(button(0, "Introduction", ""), ...names);
 }
 
-function open(found, at = 0) {
+function open(found, at) {
   take(found);
   $("title").textContent = found.title;
   document.title = `${found.title} - gpucnn explain`;
   for (const button of $("topics").querySelectorAll("button"))
     button.setAttribute("aria-pressed", button.dataset.topic === found.topic);
+  $("legend-update").hidden = !found.steps.some((step) => step.part === "update");
   buildTimeline();
   buildStage();
-  goTo(at);
+  showStep(at);
 }
 
-// -- Numbers of one's own ---------------------------------------------------------------------
-
-const given = { [data.lessons[0].topic]: data.given ?? {} }; // by topic, then by the input's name
-let request = 0; // the number of the latest
-
-function buildForm() {
-  const served = data.given !== null;
-  const fields = Object.entries(lesson.inputs).map(([name, text]) => {
-    const fixed = { spellcheck: "false", maxlength: 1000 };
-    const field = make("input", { id: `input-${name}`, name, value: text, ...fixed });
-    field.readOnly = !served;
-    const label = make("label", { for: field.id }, make("b", {}, name));
-    label.append(` ${data.inputs[lesson.topic][name]}`);
-    const error = make("p", { class: "error", id: `error-${name}`, role: "alert" });
-    return make("div", { class: "field" }, label, field, error);
-  });
-  $("form").replaceChildren(...fields);
-  $("numbers-hint").textContent = served
-    ? "Change a field and press Enter. Spaces separate numbers, semicolons separate rows. " +
-      "An empty field takes its default."
-    : "These are the inputs. For other numbers, type one of these commands:";
-  const [name, text] = Object.entries(lesson.inputs)[0];
-  $("command").hidden = served;
-  $("command").textContent =
-    `gpucnn explain ${lesson.topic} --input ${name}="${text}" --html ${lesson.topic}.html\n` +
-    `gpucnn explain ${lesson.topic} --serve`;
-}
-
-async function ask(changed) {
-  const asked = ++request;
-  const texts = (given[lesson.topic] ??= {});
-  texts[changed] = $(`input-${changed}`).value.trim();
-  const query = new URLSearchParams({ topic: lesson.topic, ...texts });
-  let found;
-  let failed = { message: "the server does not answer", fix: "start it again" };
-  try {
-    const answer = await fetch(`lesson?${query}`);
-    if (answer.ok) found = await answer.json();
-    else failed = await answer.json();
-  } catch (error) {
-    if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error; // no answer
-  }
-  if (asked !== request) return;
-  for (const field of $("form").elements) mark(field, "");
-  if (!found) {
-    const lines = [failed.message];
-    for (const name of ["cause", "fix"]) if (failed[name]) lines.push(`${name}: ${failed[name]}`);
-    mark($(`input-${failed.input ?? changed}`), lines.join("\n"));
-    return;
-  }
-  open(found, position);
-  for (const field of $("form").elements) field.value = found.inputs[field.name];
-}
-
-function mark(field, text) {
-  const error = $(`error-${field.name}`);
-  if (error.textContent !== text) error.textContent = text;
-  put(field, "aria-invalid", text ? "true" : null);
-  put(field, "aria-describedby", text ? error.id : null);
+function openTopic(found) {
+  request++; // an answer for the old topic is too late
+  open(found, 0);
+  buildForm();
 }
 
 // -- Events -----------------------------------------------------------------------------------
@@ -279,11 +167,10 @@ $("timeline").addEventListener("click", (event) => {
 $("topics").addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button) return;
-  request++; // an answer for the old topic is too late
-  open(lessons.get(button.dataset.topic));
-  buildForm();
+  openTopic(lessons.get(button.dataset.topic));
+  keepAddress();
 });
-$("form").addEventListener("change", (event) => ask(event.target.name));
+$("form").addEventListener("change", (event) => change(event.target));
 $("form").addEventListener("submit", (event) => event.preventDefault());
 let width = 0;
 new ResizeObserver(([board]) => {
@@ -291,14 +178,13 @@ new ResizeObserver(([board]) => {
   width = board.contentRect.width;
 }).observe($("board"));
 
-$("lens-hint").textContent =
-  "Point at a number, tap it, or go to it with Tab and the arrows: its window, its terms and " +
-  "their sum are shown here. Enter goes to the terms, Escape goes back.";
 for (const topic of lessons.keys()) {
   const button = make("button", { type: "button" }, topic);
   button.dataset.topic = topic;
   $("topics").append(make("li", {}, button));
 }
 document.querySelector("nav").hidden = lessons.size < 2;
-open(data.lessons[0]);
-buildForm();
+addEventListener("hashchange", follow);
+openTopic(data.lessons[0]);
+if (location.hash) follow();
+else history.replaceState(null, "", addressOf(lesson.topic, position, lesson.given));
