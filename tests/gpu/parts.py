@@ -42,15 +42,8 @@ def parts(args: argparse.Namespace, folder: Path) -> dict[str, Part]:
     def tests(name: str, what: str, share: int, *options: str) -> Part:
         report = folder / f"{name}.xml"
         command = [sys.executable, "-m", "pytest", "-q", "-m", "", "--device", args.device]
-        command += [
-            "--tb=short",
-            f"--junitxml={report}",
-            "-p",
-            "no:cacheprovider",
-            *_processes(),
-            *options,
-        ]
-        return Part(what, share, command, report=report)
+        command += ["--tb=short", "-p", "no:cacheprovider", f"--junitxml={report}"]
+        return Part(what, share, [*command, *options], report=report)
 
     def sanitizer(tool: str, what: str, proof: str) -> Part:
         command = [*_SANITIZE, tool, *script("once")]

@@ -33,9 +33,10 @@ from xml.etree import ElementTree
 import record
 from parts import Part, parts
 from running import environment, run, tail
-from summary import FAILED, INTERRUPTED, PASSED, RUNNING, TIMED_OUT, Summary
+from summary import FAILED, INTERRUPTED, NOT_REACHED, PASSED, RUNNING, TIMED_OUT, Summary
 
 MNIST = record.ROOT.parent / "shared" / "data" / "mnist"
+_LEAST = 0.1  # seconds that a part must have
 
 
 def main() -> int:
@@ -136,9 +137,11 @@ def _run(name: str, part: Part, summary: Summary, until: float, device: str) -> 
     """Run one part: its state, the reason for it, and the last lines it printed."""
     if part.needs and shutil.which(part.needs) is None:
         return {"state": FAILED, "reason": f"{part.needs} is not on the PATH"}
+    if (limit := until - time.monotonic()) < _LEAST:
+        return {"state": NOT_REACHED, "reason": "no time was left"}
     log = summary.folder / f"{name}.log"
     try:
-        code, late = run(part.command, log, until - time.monotonic(), summary.save)
+        code, late = run(part.command, log, limit, summary.save)
     except OSError as error:
         return {"state": FAILED, "reason": str(error)}
     found: dict[str, Any] = {"state": PASSED, "tail": tail(log)}

@@ -171,6 +171,7 @@ def test_several_processes_only_with_xdist(
     monkeypatch.setattr(parts.importlib.util, "find_spec", lambda name: object())
     command = suite()
     assert command[command.index("-n") + 1] == "8"
+    assert command.count("-n") == 1
     assert "no:benchmark" in command
     monkeypatch.setattr(parts.importlib.util, "find_spec", lambda name: None)
     assert "-n" not in suite()

@@ -68,6 +68,12 @@ def test_time_that_a_part_leaves_goes_to_the_next(run: Any) -> None:
     assert done.states == ["passed", "passed"]
 
 
+def test_a_part_without_time_is_not_reached(run: Any) -> None:
+    done = run(("first", 1, ""), ("second", 0, ""), seconds=1e-3)
+    assert (done.code, done.states) == (1, ["not reached"] * 2)
+    assert done.parts["second"]["reason"] == "no time was left"
+
+
 @pytest.mark.slow
 def test_all_parts_that_hang_take_the_time_and_no_more(run: Any) -> None:
     hangs = "import time; time.sleep(600)"

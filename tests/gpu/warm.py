@@ -32,11 +32,11 @@ def main() -> None:
         trainings, variants = trainings[:1], variants[:2]
     start, failures = time.monotonic(), []
     with ProcessPoolExecutor(2 if args.quick else PROCESSES, get_context("spawn")) as pool:
-        jobs = {pool.submit(_train, *each): each for each in trainings}
-        jobs |= {pool.submit(_compile, args.device, each): each for each in variants}
+        jobs = {pool.submit(_train, *each): " ".join(each) for each in trainings}
+        jobs |= {pool.submit(_compile, args.device, each): str(each) for each in variants}
         for job, what in jobs.items():
             if (error := job.exception()) is not None:
-                failures.append(f"{' '.join(map(str, what[:3]))}: {error}")
+                failures.append(f"{what}: {error}")
     seconds = round(time.monotonic() - start, 1)
     print(f"{len(variants)} kernels, {len(trainings)} trainings: {seconds} s", flush=True)
     found: dict[str, Any] = {"kernels": len(variants), "seconds": seconds, "failures": failures}
