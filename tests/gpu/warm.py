@@ -26,10 +26,11 @@ PROCESSES = 16
 def main() -> None:
     args = record.options(__doc__)
     devices = dict.fromkeys(("cpu", args.device))
-    trainings = list(itertools.product(devices, models.NAMES, ("sgd", "adam")))
+    names = models.NAMES[:1] if args.quick else models.NAMES
+    trainings = list(itertools.product(devices, names, ("sgd", "adam")))
     variants = [*in_use(), *wide()] if args.device != "cpu" else []
     if args.quick:
-        trainings, variants = trainings[:1], variants[:2]
+        variants = variants[:2]
     start, failures = time.monotonic(), []
     with ProcessPoolExecutor(2 if args.quick else PROCESSES, get_context("spawn")) as pool:
         jobs = {pool.submit(_train, *each): " ".join(each) for each in trainings}
