@@ -49,7 +49,7 @@ _spelled = explained(
 
 
 class Optimizer(Printable):
-    """Base of the optimizers. A subclass names its `slots` and defines `update`.
+    """Base of the optimizers. A subclass names its `slots` and defines `update` or `update_all`.
 
     Args:
         parameters: a built module, a list of parameters such as `module.parameters()`, or a mapping
@@ -126,6 +126,19 @@ class Optimizer(Printable):
         """Change one parameter, which has a gradient, and its slots."""
         raise NotImplementedError
 
+    def update_all(self, parameters: Mapping[str, Tensor]) -> None:
+        """Change parameters, which have a gradient each, and their slots: `update` for each."""
+        for path, parameter in parameters.items():
+            self.update(path, parameter)
+
+    def _arrays(self, parameters: Mapping[str, Tensor]) -> list[list[Any]]:
+        """The parameters, their gradients and each slot as the updates of a backend take them."""
+        return [
+            [parameter.data for parameter in parameters.values()],
+            [parameter.grad for parameter in parameters.values()],
+            *([self.state[slot][path] for path in parameters] for slot in self.slots),
+        ]
+
     @property
     def _shared(self) -> dict[str, Any]:
         """The arguments that every update of a backend takes."""
@@ -163,16 +176,25 @@ class Optimizer(Printable):
         with backends.of(self.learning_rate).quiet_device():
             self.learning_rate.fill(check_number("learning_rate", learning_rate))
 
-    def step(self) -> None:
-        """Change every parameter that has a gradient and is not frozen."""
-        with backends.of(self.step_count).quiet_device():
-            # Counted from 1. A step that changes nothing does not count.
-            self.step_count += (self.found_inf == 0).astype("uint32")
+    def step(self, *, counted: bool = False) -> None:
+        """Change every parameter that has a gradient and is not frozen.
+
+        Args:
+            counted: whether `step_count` already counts this step, or `found_inf` halts it.
+        """
+        if not counted:
+            with backends.of(self.step_count).quiet_device():
+                # Counted from 1. A step that changes nothing does not count.
+                self.step_count += (self.found_inf == 0).astype("uint32")
         now = count_change()
-        for path, parameter in self.parameters.items():
-            if parameter.requires_grad and parameter.grad is not None:
-                self.update(path, parameter)
-                parameter.changed_at = now
+        changing = {
+            path: parameter
+            for path, parameter in self.parameters.items()
+            if parameter.requires_grad and parameter.grad is not None
+        }
+        self.update_all(changing)
+        for parameter in changing.values():
+            parameter.changed_at = now
 
     @_spelled
     def zero_grad(self) -> None:
@@ -236,11 +258,12 @@ class SGD(Optimizer):
         self.slots = ("velocity",) if momentum else ()
         super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Tensor) -> None:
-        backends.of(parameter.data).sgd_update(
-            parameter.data,
-            parameter.grad,
-            self.state["velocity"][path] if self.momentum else None,
+    def update_all(self, parameters: Mapping[str, Tensor]) -> None:
+        param, grad, *slots = self._arrays(parameters)
+        backends.of(self.learning_rate).sgd_update(
+            param,
+            grad,
+            slots[0] if slots else None,
             momentum=self.momentum,
             nesterov=self.nesterov,
             **self._shared,
@@ -273,11 +296,9 @@ class RMSprop(Optimizer):
         self.eps = check_number("eps", eps)
         super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Tensor) -> None:
-        backends.of(parameter.data).rmsprop_update(
-            parameter.data,
-            parameter.grad,
-            self.state["square_avg"][path],
+    def update_all(self, parameters: Mapping[str, Tensor]) -> None:
+        backends.of(self.learning_rate).rmsprop_update(
+            *self._arrays(parameters),
             rho=self.rho,
             eps=self.eps,
             **self._shared,
@@ -313,12 +334,9 @@ class Adam(Optimizer):
         self.eps = check_number("eps", eps)
         super().__init__(parameters, learning_rate, lr=lr, weight_decay=weight_decay)
 
-    def update(self, path: str, parameter: Tensor) -> None:
-        backends.of(parameter.data).adam_update(
-            parameter.data,
-            parameter.grad,
-            self.state["m"][path],
-            self.state["v"][path],
+    def update_all(self, parameters: Mapping[str, Tensor]) -> None:
+        backends.of(self.learning_rate).adam_update(
+            *self._arrays(parameters),
             step=self.step_count,
             beta1=self.beta1,
             beta2=self.beta2,

@@ -73,9 +73,46 @@ BUGS = [
     ),
     Bug(
         "adam: updates though found_inf is set", "gpucnn/backend/cuda/optimizers.py",
-        'None if found_inf is None else self._count("found_inf", found_inf)',
-        "None",
+        'found_inf = self._count("found_inf", found_inf)',
+        "found_inf = None",
         "backend/test_optimizers.py", "found_inf and adam",
+    ),
+    Bug(
+        "an update of several: a block counts on from the parameter before", "kernels/optimizer.cu",
+        "block -= table.tensor[t++].blocks",
+        "t++",
+        "backend/test_optimizers.py", "several and sizes",
+    ),
+    Bug(
+        "an update of several: only the first table", "gpucnn/backend/cuda/optimizers.py",
+        "range(0, len(same), _TENSORS)",
+        "range(0, min(len(same), _TENSORS), _TENSORS)",
+        "backend/test_optimizers.py", "several and many",
+    ),
+    # ---- metrics ---------------------------------------------------------------------------
+    Bug(
+        "metrics: a later NaN takes the place of the first", "kernels/metrics.cu",
+        "value != value && largest == largest",
+        "value != value",
+        "backend/test_metrics.py", "first_of_equal",
+    ),
+    Bug(
+        "metrics: the sums of a half of the threads", "kernels/metrics.cu",
+        "half > 0; half /= 2",
+        "half > 1; half /= 2",
+        "backend/test_metrics.py", "sums_and_right",
+    ),
+    Bug(
+        "metrics: right answers of a part lie where its losses do", "kernels/metrics.cu",
+        "right += partial[parts + part]",
+        "right += partial[part]",
+        "backend/test_metrics.py", "cut_into_parts",
+    ),
+    Bug(
+        "metrics: a halted training counts on", "kernels/metrics.cu",
+        "step == nullptr || *found_inf != 0",
+        "step == nullptr",
+        "backend/test_metrics.py", "halts",
     ),
     # ---- loss ------------------------------------------------------------------------------
     Bug(

@@ -73,6 +73,12 @@ class Calls:
             y, argmax = block(o)
             return o.conv2d_relu_pool_backward(y, x, w, y, argmax, **conv, pool=(2, None, 0))
 
+        def metrics(owner: Any) -> tuple[Any, ...]:
+            totals, step, found_inf = asarray(np.array([1.5, 2.0])), u32(3), u32(0)
+            counted = {"step": step, "found_inf": found_inf}
+            owner.accumulate_metrics(totals, losses, logits, labels, **counted)
+            return totals, step, found_inf
+
         self.calls: dict[str, Callable[[Any], tuple[Any, ...]]] = {
             "conv2d_forward": lambda o: (o.conv2d_forward(x, w, b, **conv, activation="relu"),),
             "conv2d_backward_input": lambda o: (o.conv2d_backward_input(y, w, x.shape, **conv),),
@@ -104,6 +110,7 @@ class Calls:
             "dropout_forward": lambda o: o.dropout_forward(x, 0.4, key=KEY, step=u32(7)),
             "dropout_backward": lambda o: (o.dropout_backward(x, mask, 0.4),),
             "gather": lambda o: (o.gather(images_u8, indices, scale=1 / 255, offset=-0.5),),
+            "accumulate_metrics": metrics,
             "sgd_update": sgd,
             "rmsprop_update": rmsprop,
             "adam_update": adam,

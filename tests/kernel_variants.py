@@ -216,6 +216,8 @@ def _uncommon(backend: CudaBackend) -> None:
             backend.batch_norm_backward(x, x, channel, channel, channel)
         logits, labels = empty((64, 1000), dtype), empty((64,), "int32")
         backend.softmax_cross_entropy_forward(logits, labels)
+        losses, totals = empty((64,), dtype), empty((2,), "float64")
+        backend.accumulate_metrics(totals, losses, logits, labels)
 
 
 def _matrix_products(backend: CudaBackend, dtype: str) -> None:

@@ -429,6 +429,29 @@ def gather(dataset: Any, indices: Any, *, scale: float = 1.0, offset: float = 0.
     return rows
 
 
+def metrics(losses: Any, outputs: Any, labels: Any, *, threshold: float = 0.0) -> tuple[Any, int]:
+    """(mean loss times number of images, right answers); labels: ids, or targets (N, K, ...)."""
+    losses, outputs, labels = f64(losses), f64(outputs), f64(labels)
+
+    def answer(row: list[float], least: float) -> float:
+        if len(row) == 1:
+            return float(row[0] > least)
+        nans = [k for k, value in enumerate(row) if math.isnan(value)]
+        return float(nans[0] if nans else row.index(max(row)))
+
+    right = 0
+    for n, *place in np.ndindex(outputs.shape[0], *outputs.shape[2:]):
+        at = (n, slice(None), *place)
+        got = answer(outputs[at].tolist(), threshold)
+        if labels.ndim == outputs.ndim:
+            wanted = answer(labels[at].tolist(), 0.5)
+        else:
+            wanted = labels[(n, *place)]
+            wanted = float(wanted > 0.5) if outputs.shape[1] == 1 else wanted
+        right += got == wanted
+    return math.fsum(losses.ravel().tolist()) / losses.size * len(outputs), right
+
+
 # --- optimizers ------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from gpucnn.ops.data import gather
 from gpucnn.ops.dense import matmul
 from gpucnn.ops.dropout import dropout_backward, dropout_forward
 from gpucnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
+from gpucnn.ops.metrics import accumulate_metrics
 from gpucnn.ops.normalization import batch_norm_backward, batch_norm_forward
 from gpucnn.ops.optimizers import adam_update, rmsprop_update, sgd_update
 from gpucnn.ops.pooling import (
@@ -43,6 +44,7 @@ from gpucnn.ops.pooling import (
 from gpucnn.ops.transposed_convolution import conv2d_transpose
 
 __all__ = [
+    "accumulate_metrics",
     "adam_update",
     "avg_pool2d_backward",
     "avg_pool2d_forward",

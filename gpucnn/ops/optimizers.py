@@ -1,7 +1,12 @@
-"""One step of an optimizer, in place."""
+"""One step of an optimizer, in place.
+
+The parameter, its gradient and its slots are arrays; or they are lists, with an array for each of
+several parameters. On a GPU one kernel then updates them all.
+"""
 
 from __future__ import annotations
 
+from gpucnn.backend import Backend, of
 from gpucnn.backend.contract import Array, Scalar, names_of_windows
 from gpucnn.ops.dispatch import backend_of
 
@@ -34,7 +39,7 @@ def sgd_update(
         found_inf: None, or a uint32 array (1,) of the device of param: if it is not zero, the call
             changes nothing.
     """
-    backend = backend_of("sgd_update", velocity, param=param, grad=grad)
+    backend = _backend_of("sgd_update", velocity, param=param, grad=grad)
     backend.sgd_update(
         param, grad, velocity, learning_rate=learning_rate, momentum=momentum, nesterov=nesterov,
         weight_decay=weight_decay, found_inf=found_inf,
@@ -66,7 +71,7 @@ def rmsprop_update(
         learning_rate, weight_decay, found_inf: as in `sgd_update`.
         rho, eps: as in the formula.
     """
-    backend = backend_of("rmsprop_update", param=param, grad=grad, square_avg=square_avg)
+    backend = _backend_of("rmsprop_update", param=param, grad=grad, square_avg=square_avg)
     backend.rmsprop_update(
         param, grad, square_avg, learning_rate=learning_rate, rho=rho, eps=eps,
         weight_decay=weight_decay, found_inf=found_inf,
@@ -104,8 +109,16 @@ def adam_update(
         beta1, beta2, eps: as in the formula; the betas are in [0, 1).
         decoupled: whether the weight decay is AdamW's (Loshchilov and Hutter 2019).
     """
-    backend = backend_of("adam_update", param=param, grad=grad, m=m, v=v)
+    backend = _backend_of("adam_update", param=param, grad=grad, m=m, v=v)
     backend.adam_update(
         param, grad, m, v, learning_rate=learning_rate, step=step, beta1=beta1, beta2=beta2,
         eps=eps, weight_decay=weight_decay, decoupled=decoupled, found_inf=found_inf,
     )  # fmt: skip
+
+
+def _backend_of(name: str, *optional: Array | None, **required: Array) -> Backend:
+    """As `backend_of`; for lists of arrays, too."""
+    lists = [given for given in (*required.values(), *optional) if isinstance(given, list)]
+    if lists:
+        return of(*(array for arrays in lists for array in arrays))
+    return backend_of(name, *optional, **required)

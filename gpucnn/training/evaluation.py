@@ -13,7 +13,7 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
-from gpucnn.training.metrics import Totals, compute_loss
+from gpucnn.training.metrics import Totals, compute_losses
 
 BATCH_SIZE = 256  # images: enough to keep the cores busy, few enough for a small memory
 
@@ -72,8 +72,8 @@ def evaluate_batches(
     with model.evaluating(), no_grad(), loader.backend.quiet_device():
         for images, labels, *weights in loader.epoch(0):
             output = (forward or model)(Tensor(images))
-            mean = compute_loss(loss, output, labels, *weights)
-            totals.add(mean.data, output.data, labels)
+            losses = compute_losses(loss, output, labels, *weights)
+            totals.add(losses.data, output.data, labels)
             if outputs is not None:
                 outputs.append(output.numpy())
     mean_loss, accuracy = totals.read()

@@ -69,25 +69,17 @@ def compute_loss(name: str, output: Tensor, labels: Any, weights: Any = None) ->
     Raises:
         UsageError: no loss has this name.
     """
-    loss = choose(LOSSES, name, "loss").function
+    return compute_losses(name, output, labels, weights).mean()
+
+
+def compute_losses(name: str, output: Tensor, labels: Any, weights: Any = None) -> Tensor:
+    """A Tensor (N, ...) whose mean is `compute_loss` of the same arguments."""
+    losses = choose(LOSSES, name, "loss").function(output, labels, "none")
     if weights is None:
-        return loss(output, labels, "mean")
-    losses = loss(output, labels, "none")
+        return losses
     if losses.ndim > 1:
         losses = losses.reshape(len(losses), -1).mean(axis=1)
-    return (losses * weights).mean()
-
-
-def count_correct(xp: Any, output: Any, labels: Any, threshold: float) -> Any:
-    """The number of right answers in a batch, as a 0-d array on the device.
-
-    The class of an image is the largest of its K outputs. A single output above the threshold
-    means yes, and so does a label above 0.5.
-    """
-    if output.shape[1:] == (1,):
-        return ((output > threshold) == (labels.reshape(output.shape) > 0.5)).sum()
-    classes = labels if labels.ndim == 1 else xp.argmax(labels, axis=1)
-    return (xp.argmax(output, axis=1) == classes).sum()
+    return losses * weights
 
 
 def guessing(name: str, labels: Any) -> tuple[float, float]:
@@ -124,12 +116,16 @@ class Totals:
         self.sums = backend.asarray(np.zeros(2))
         self.count = 0
 
-    def add(self, loss: Any, output: Any, labels: Any) -> None:
-        """Add a batch: its mean loss (0-d), the outputs (N, K), the labels; all on the device."""
-        batch = len(output)
-        self.sums[0] += loss.astype("float64") * batch
-        self.sums[1] += count_correct(self.backend.xp, output, labels, self._threshold)
-        self.count += batch
+    def add(self, losses: Any, output: Any, labels: Any, **counted: Any) -> None:
+        """Add a batch: losses whose mean is its loss, the outputs (N, K), and the labels.
+
+        Args:
+            counted: `step` and `found_inf` of `gpucnn.ops.accumulate_metrics`, or neither.
+        """
+        self.backend.accumulate_metrics(
+            self.sums, losses, output, labels, threshold=self._threshold, **counted
+        )
+        self.count += len(output)
 
     def read(self) -> tuple[float, float]:
         """(mean loss, accuracy) so far. Waits for the device; NaN where nothing was added."""

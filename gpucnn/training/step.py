@@ -14,7 +14,7 @@ from gpucnn.nn import Module
 from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
-from gpucnn.training.metrics import Totals, compute_loss
+from gpucnn.training.metrics import Totals, compute_losses
 
 
 class TrainStep:
@@ -53,6 +53,7 @@ class TrainStep:
         self.rates = None if rates is None else self.backend.asarray(rates)
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
+        self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
 
     def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
@@ -60,22 +61,28 @@ class TrainStep:
         try:
             with self.backend.quiet_device():
                 if self.rates is not None:
-                    optimizer.learning_rate[...] = xp.take(self.rates, optimizer.step_count)
+                    xp.take(self.rates, optimizer.step_count, out=optimizer.learning_rate)
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
                 with override(local.training, self._modules, True):
                     output = self.forward(Tensor(images))
-                loss = compute_loss(self.loss, output, labels, weights)
-                self.totals.add(loss.data, output.data, labels)
-                bad = (optimizer.found_inf == 0) & ~xp.isfinite(loss.data)
-                xp.copyto(optimizer.found_inf, optimizer.step_count + np.uint32(1), where=bad)
+                losses = compute_losses(self.loss, output, labels, weights)
+                counters = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
+                self.totals.add(losses.data, output.data, labels, **counters)
                 for array, kept in zip(self._statistics, before, strict=True):
                     xp.copyto(array, kept, where=optimizer.found_inf != 0)
-                loss.backward()
-                optimizer.step()
+                losses.backward(self._gradient_of_mean(losses))
+                optimizer.step(counted=True)
         except OutOfMemoryError as error:
             if (fitting := error.fitting(len(images))) < len(images):
                 error.fix = f"give --batch-size {fitting}, or less"
             else:
                 error.fix = "use a smaller model, or the device cpu"
             raise
+
+    def _gradient_of_mean(self, losses: Tensor) -> Any:
+        """The gradient of the mean of losses by each of them, made once for each shape."""
+        key = losses.shape, losses.dtype
+        if key not in self._gradients:
+            self._gradients[key] = self.backend.xp.full(losses.shape, 1 / losses.size, losses.dtype)
+        return self._gradients[key]

@@ -49,6 +49,9 @@ CONTRACT = {
     "dropout_forward": "(x, rate, *, key, step)",
     "dropout_backward": "(grad_y, mask, rate)",
     "gather": "(dataset, indices, *, scale=1.0, offset=0.0)",
+    "accumulate_metrics": (
+        "(totals, losses, outputs, labels, *, threshold=0.0, step=None, found_inf=None)"
+    ),
     "sgd_update": (
         "(param, grad, velocity, *, learning_rate, momentum=0.0, nesterov=False, "
         "weight_decay=0.0, found_inf=None)"
@@ -101,7 +104,8 @@ def test_a_wing_has_a_file_for_each_family(wing, family):
     if wing == "numba":
         pytest.importorskip("numba", reason="the extra `fast` is not installed")
     name = f"gpucnn.backend.{wing}." + family.__module__.rpartition(".")[2]
-    if wing == "numba" and family in (contract.Gather, contract.Normalization):  # left to NumPy
+    by_numpy = contract.Gather, contract.Metrics, contract.Normalization
+    if wing == "numba" and family in by_numpy:
         assert importlib.util.find_spec(name) is None
         return
     implemented = getattr(importlib.import_module(name), family.__name__)

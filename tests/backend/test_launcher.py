@@ -29,9 +29,14 @@ struct Mixed {
     real eps;
 };
 struct Nested { Mixed mixed; unsigned int count; };
-struct Odd { int sizes[2]; };
+struct Odd { int sizes[2][3]; };
+struct Lengthless { int sizes[ABSENT]; };
+struct Row { real *to; const unsigned int *from[2]; index_t size; };
+struct Table { Row row[LENGTH]; int count; };
 extern "C" __global__ void by_value(const real *x, const Mixed m, Nested n) {}
 extern "C" __global__ void array_inside(Odd o) {}
+extern "C" __global__ void without_length(Lengthless o) {}
+extern "C" __global__ void by_table(const Table table, real scale) {}
 """
 CONSTANTS = {"TAP": "unsigned char", "THREADS": 32}
 
@@ -152,6 +157,55 @@ def test_a_struct_takes_a_number_for_each_field(recorder, values):
     assert "kind, scale, N, C, H, n, eps" in caught.value.cause
 
 
+def rows_of(recorder, dtype="float32"):
+    """Two rows of a table, and where their arrays lie; a null pointer is 0."""
+    a, b = np.zeros(3, dtype), np.zeros((2, 2), dtype)
+    x, y = np.zeros(5, np.uint32), np.zeros(1, np.uint32)
+    rows = [(a, (x, None), 3), (b, (y, x), 4)]
+    address = recorder.address
+    return rows, [address(a), address(x), 0, 3, address(b), address(y), address(x), 4]
+
+
+def test_a_struct_may_hold_arrays(recorder):
+    """A table has as many rows as are given, then zeros."""
+    rows, numbers = rows_of(recorder)
+    recorder.launch("mine", "by_table", 1, 32, (rows, 2), 0.5, **CONSTANTS, LENGTH=3)
+    ((kernel, _, _, (table, scale)),) = recorder.runs
+    assert_lies_as(table, struct.pack("=QQQi4xQQQi4x32xi4x", *numbers, 2))
+    assert type(scale) is np.float32
+    assert "-DLENGTH=3" in kernel.options
+
+
+def test_arrays_in_a_struct_choose_the_variant(recorder, monkeypatch):
+    rows, numbers = rows_of(recorder, "float64")
+    monkeypatch.setattr(launchers, "_WIDE_FROM", 5)
+    recorder.launch("mine", "by_table", 1, 32, (rows, 2), 0.5, **CONSTANTS, LENGTH=2)
+    ((kernel, _, _, (table, scale)),) = recorder.runs
+    assert_lies_as(table, struct.pack("=QQQqQQQqi4x", *numbers, 2))
+    assert type(scale) is np.float64
+    assert {"-DREAL=double", "-DWIDE"} <= set(kernel.options)
+
+
+@pytest.mark.parametrize(
+    ("row", "error", "words"),
+    [
+        ((np.zeros(3, np.int32), (None, None), 3), DtypeError, "table.row.to is int32"),
+        ((None, (np.zeros(3, np.int32), None), 3), DtypeError, "table.row.from is int32"),
+        ((None, (None, np.zeros((2, 3), np.uint32).T), 3), ShapeError, "not C-contiguous"),
+        ((None, (None, 7), 3), DtypeError, "table.row.from is a builtins.int"),
+        ((None, (None, None), 2**31), ShapeError, "table.row.size is 2147483648"),
+        ((None, (None, None, None), 1), KernelError, "table.row.from has 2 elements, 3 were"),
+    ],
+)
+def test_each_array_in_a_struct_is_checked(recorder, row, error, words):
+    rows, _ = rows_of(recorder)
+    with pytest.raises(error, match=words) as caught:
+        recorder.launch("mine", "by_table", 1, 32, ([*rows, row], 3), 1.0, **CONSTANTS, LENGTH=3)
+    assert caught.value.cause
+    assert caught.value.fix
+    assert recorder.runs == []
+
+
 def test_a_variant_is_compiled_once(recorder):
     for scale in (1.0, 2.0):
         recorder.launch("mine", "work", 1, 32, *arguments(scale=scale), **CONSTANTS)
@@ -263,6 +317,7 @@ def test_what_is_wrong_with_a_kernel_itself(recorder):
         ("absent", [], "no kernel absent"),
         ("odd", [1], "parameter c of type wchar_t"),
         ("array_inside", [(1, 2)], "parameter o of type Odd"),
+        ("without_length", [([1, 2],)], r"parameter sizes of type int\[ABSENT\]"),
     ):
         with pytest.raises(KernelError, match=words):
             recorder.launch("mine", name, 1, 32, *args, **CONSTANTS)

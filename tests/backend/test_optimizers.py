@@ -7,6 +7,7 @@ import pytest
 import reference
 from checks import LAYOUTS, arrange, assert_close, assert_same_bits
 
+from gpucnn import models, ops, optim
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 LEARNING_RATE = float(np.float32(0.05))
@@ -166,6 +167,101 @@ def test_an_empty_and_a_scalar_parameter(backend, update):
         there = [backend.asarray(np.ones(shape)) for _ in range(2 + update.slots)]
         update.device(backend, there, 1)
         assert there[0].shape == shape
+
+
+def several(backend, update, rng, shapes, dtypes):
+    """Lists of parameters, gradients and slots; and the same, a list for each parameter."""
+    rows = [
+        [np.abs(rng.standard_normal(shape)).astype(dtype) for _ in range(2 + update.slots)]
+        for shape, dtype in zip(shapes, dtypes, strict=True)
+    ]
+    there = [[backend.asarray(array.copy()) for array in row] for row in rows]
+    return [list(column) for column in zip(*there, strict=True)], rows
+
+
+# Of all sizes, from none to several blocks, and of both dtypes.
+SIZES = [(3, 4), (0,), (1500,), (), (1024,), (1025,), (5, 1, 7), (2, 0), (4096, 2)]
+DTYPES = ["float32", "float64", "float32"] * 3
+MANY = [(1 + i % 7,) for i in range(200)]  # more than a table of the kernel holds
+
+
+@pytest.mark.parametrize("owner", ["backend", "ops"])
+@pytest.mark.parametrize(
+    ("shapes", "dtypes"), [(SIZES, DTYPES), (MANY, ["float32"] * 200)], ids=["sizes", "many"]
+)
+def test_several_parameters_get_the_bits_that_each_gets_alone(
+    backend, rng, update, owner, shapes, dtypes
+):
+    columns, rows = several(backend, update, rng, shapes, dtypes)
+    update.device(backend if owner == "backend" else OpsOf(backend), columns, 3)
+    for index, row in enumerate(rows):
+        alone = [backend.asarray(array.copy()) for array in row]
+        update.device(backend, alone, 3)
+        for column, want in zip(columns, alone, strict=True):
+            assert_same_bits(backend.to_numpy(column[index]), backend.to_numpy(want), str(index))
+
+
+class OpsOf:
+    """`gpucnn.ops`, and the arrays of a backend."""
+
+    def __init__(self, backend):
+        self.asarray = backend.asarray
+
+    def __getattr__(self, name):
+        return getattr(ops, name)
+
+
+def test_no_parameters_at_all(backend, update):
+    update.device(backend, [[] for _ in range(2 + update.slots)], 1)
+
+
+def test_found_inf_stops_the_update_of_several(backend, rng, update):
+    columns, rows = several(backend, update, rng, [(5,), (2, 3)], ["float32", "float64"])
+    update.device(backend, columns, 3, found_inf=one(backend, 17, "uint32"))
+    for index, row in enumerate(rows):
+        for column, original in zip(columns, row, strict=True):
+            assert_same_bits(backend.to_numpy(column[index]), original)
+
+
+def test_lists_that_do_not_fit(backend, rng, update):
+    """Nothing is changed where one parameter of several is wrong."""
+    columns, rows = several(backend, update, rng, [(5,), (2, 3), (4,)], ["float32"] * 3)
+    for which in range(len(columns)):
+        shorter = list(columns)
+        shorter[which] = shorter[which][:2]
+        with pytest.raises(ShapeError, match="different lengths"):
+            update.device(backend, shorter, 1)
+        alone = list(columns)
+        alone[which] = alone[which][0]
+        with pytest.raises(ShapeError, match="no list"):
+            update.device(backend, alone, 1)
+    wrong = [list(column) for column in columns]
+    wrong[1][2] = backend.asarray(np.ones((4, 1), np.float32))
+    with pytest.raises(ShapeError, match=r"\(4, 1\)"):
+        update.device(backend, wrong, 1)
+    for column, originals in zip(columns, zip(*rows, strict=True), strict=True):
+        for array, original in zip(column, originals, strict=True):
+            assert_same_bits(backend.to_numpy(array), original)
+
+
+def test_one_launch_updates_a_whole_network(gpu, monkeypatch):
+    """As long as its parameters have one dtype."""
+    launched = []
+    launch = gpu.launcher.launch
+
+    def counted(source, kernel, *args, **options):
+        launched.append(kernel)
+        return launch(source, kernel, *args, **options)
+
+    monkeypatch.setattr(gpu.launcher, "launch", counted)
+    model = models.get("cnn", 10).build((1, 28, 28), seed=0, device=gpu.name)
+    optimizer = optim.Adam(model)
+    for parameter in model.parameters():
+        parameter.grad = gpu.xp.ones_like(parameter.data)
+    launched.clear()
+    optimizer.step()
+    assert len(optimizer.parameters) > 4
+    assert launched == ["adam_update"]
 
 
 def test_momentum_needs_a_velocity(backend):

@@ -16,7 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.nn import Flatten
 from gpucnn.training import SavedModel, TrainConfig, config
 from gpucnn.training.description import Description
-from gpucnn.training.metrics import LOSSES, Totals, compute_loss, count_correct, guessing
+from gpucnn.training.metrics import LOSSES, Totals, compute_loss, guessing
 
 OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
 LABELS = np.array([0, 2], np.int32)
@@ -99,12 +99,6 @@ def test_sums_lie_where_the_backend_puts_them() -> None:
 
     there: Any = SimpleNamespace(asarray=lambda array: array.view(Elsewhere), xp=np)
     assert type(Totals(there, "mean_squared_error").sums) is Elsewhere
-
-
-def test_count_correct() -> None:
-    assert count_correct(np, OUTPUT, LABELS, 0.0) == 1
-    assert count_correct(np, OUTPUT, ONE_HOT, 0.0) == 1
-    assert count_correct(np, np.array([[0.5], [-1.0]]), np.array([1, 1]), 0.0) == 1
 
 
 @pytest.mark.parametrize(

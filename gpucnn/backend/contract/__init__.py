@@ -31,6 +31,7 @@ from gpucnn.backend.contract.dense import Dense
 from gpucnn.backend.contract.dropout import Dropout
 from gpucnn.backend.contract.gather import Gather
 from gpucnn.backend.contract.loss import Loss, check_class_ids
+from gpucnn.backend.contract.metrics import Metrics
 from gpucnn.backend.contract.normalization import Normalization
 from gpucnn.backend.contract.optimizers import Optimizers
 from gpucnn.backend.contract.pooling import Pooling
@@ -46,6 +47,7 @@ __all__ = [
     "Dropout",
     "Gather",
     "Loss",
+    "Metrics",
     "Normalization",
     "Optimizers",
     "PoolArg",
@@ -58,7 +60,16 @@ __all__ = [
 
 
 class Backend(
-    Convolution, Pooling, Dense, Activation, Loss, Normalization, Dropout, Gather, Optimizers
+    Convolution,
+    Pooling,
+    Dense,
+    Activation,
+    Loss,
+    Normalization,
+    Dropout,
+    Gather,
+    Metrics,
+    Optimizers,
 ):
     """Primitives on one device. Get one with `gpucnn.backend.get` or `gpucnn.backend.of`."""
 

@@ -11,7 +11,10 @@ from gpucnn.errors import ShapeError, UsageError
 
 
 class Optimizers(Checks):
-    """A parameter, its gradient and its slots have one shape, any, and one dtype."""
+    """A parameter, its gradient and its slots have one shape, any, and one dtype.
+
+    One call updates several parameters, which may differ in both, if these arguments are lists.
+    """
 
     def sgd_update(
         self,
@@ -26,17 +29,16 @@ class Optimizers(Checks):
         found_inf: Scalar | None = None,
     ) -> None:
         """One step of stochastic gradient descent, in place: see `gpucnn.ops.sgd_update`."""
-        self._check_update(param, grad, learning_rate, found_inf, velocity=velocity)
+        tensors = self._checked(learning_rate, found_inf, param=param, grad=grad, velocity=velocity)
         check_numbers(momentum=momentum, nesterov=nesterov, weight_decay=weight_decay)
         if not momentum:
-            self._update("sgd", [param, grad], (weight_decay,), learning_rate, None, found_inf)
+            tensors = [arrays[:2] for arrays in tensors]
+            self._update("sgd", tensors, (weight_decay,), learning_rate, None, found_inf)
         elif velocity is None:
             raise UsageError("momentum without a velocity", fix="pass an array of zeros at first")
         else:
             numbers = momentum, bool(nesterov), weight_decay
-            self._update(
-                "momentum", [param, grad, velocity], numbers, learning_rate, None, found_inf
-            )
+            self._update("momentum", tensors, numbers, learning_rate, None, found_inf)
 
     def rmsprop_update(
         self,
@@ -51,10 +53,12 @@ class Optimizers(Checks):
         found_inf: Scalar | None = None,
     ) -> None:
         """One step of RMSprop, in place: see `gpucnn.ops.rmsprop_update`."""
-        self._check_update(param, grad, learning_rate, found_inf, square_avg=square_avg)
+        tensors = self._checked(
+            learning_rate, found_inf, param=param, grad=grad, square_avg=square_avg
+        )
         check_numbers(rho=rho, eps=eps, weight_decay=weight_decay)
         numbers = rho, 1 - rho, eps, weight_decay
-        self._update("rmsprop", [param, grad, square_avg], numbers, learning_rate, None, found_inf)
+        self._update("rmsprop", tensors, numbers, learning_rate, None, found_inf)
 
     def adam_update(
         self,
@@ -73,26 +77,26 @@ class Optimizers(Checks):
         found_inf: Scalar | None = None,
     ) -> None:
         """One step of Adam or AdamW, in place: see `gpucnn.ops.adam_update`."""
-        self._check_update(param, grad, learning_rate, found_inf, m=m, v=v)
+        tensors = self._checked(learning_rate, found_inf, param=param, grad=grad, m=m, v=v)
         self._check_scalar("step", step)
         check_numbers(
             beta1=beta1, beta2=beta2, eps=eps, weight_decay=weight_decay, decoupled=decoupled
         )
         weights = *_weights("beta1", beta1), *_weights("beta2", beta2)
         numbers = *weights, eps, weight_decay, bool(decoupled)
-        self._update("adam", [param, grad, m, v], numbers, learning_rate, step, found_inf)
+        self._update("adam", tensors, numbers, learning_rate, step, found_inf)
 
     @abstractmethod
     def _update(
         self,
         rule: str,
-        arrays: list[Array],
+        tensors: list[list[Array]],
         numbers: tuple[float, ...],
         learning_rate: Scalar,
         step: Scalar | None,
         found_inf: Scalar | None,
     ) -> None:
-        """Apply a rule to the parameter and its slots, in place, unless found_inf is not zero.
+        """Apply a rule to parameters and their slots, in place, unless found_inf is not zero.
 
         The rules and their numbers are:
 
@@ -102,28 +106,46 @@ class Optimizers(Checks):
             adam      beta1, 1 - beta1, log(beta1), the same of beta2, eps, weight_decay, decoupled
 
         Args:
-            arrays: the parameter, its gradient, its slots. Only the gradient may have strides.
+            tensors: for each parameter: itself, its gradient, its slots. Only the gradient may have
+                strides.
             learning_rate, step, found_inf: what changes from step to step: numbers, or arrays (1,)
                 of this device. A GPU's array is not read here: the host would wait for it. `step`
                 is counted from 1, and None if the rule does not count.
         """
 
-    def _check_update(
-        self,
-        param: Array,
-        grad: Array,
-        learning_rate: Scalar,
-        found_inf: Scalar | None,
-        **slots: Array | None,
-    ) -> None:
-        self._check_floats(param=param, grad=grad, **slots)
+    def _checked(
+        self, learning_rate: Scalar, found_inf: Scalar | None, **given: Array | list[Array] | None
+    ) -> list[list[Array]]:
+        """The arrays of each parameter, once they are checked: itself, its gradient, its slots.
+
+        Args:
+            given: the parameters, their gradients and their slots, by name; None for no slot.
+        """
+        columns = {name: value for name, value in given.items() if value is not None}
+        if not any(isinstance(value, list) for value in columns.values()):
+            columns = {name: [value] for name, value in columns.items()}
+        counts = {
+            name: len(value) if isinstance(value, list) else "no list"
+            for name, value in columns.items()
+        }
+        if len(set(counts.values())) > 1:
+            raise ShapeError(
+                "lists of different lengths: " + ", ".join(f"{k} {n}" for k, n in counts.items()),
+                cause="each parameter needs a gradient and its slots",
+                fix="give lists of the same length",
+            )
+        rows = [list(row) for row in zip(*columns.values(), strict=True)]
+        for row in rows:
+            self._check_tensors(**dict(zip(columns, row, strict=True)))
         self._check_scalar("learning_rate", learning_rate)
         if found_inf is not None:
             self._check_scalar("found_inf", found_inf)
+        return rows
+
+    def _check_tensors(self, *, param: Array, grad: Array, **slots: Array) -> None:
+        self._check_floats(param=param, grad=grad, **slots)
         check_shape("grad", grad, param.shape)
         for name, array in (("param", param), *slots.items()):
-            if array is None:
-                continue
             check_shape(name, array, param.shape)
             flags = array.flags
             if not getattr(flags, "writeable", True):  # CuPy's arrays always are

@@ -16,6 +16,7 @@ from gpucnn.backend.cpu.dense import Dense
 from gpucnn.backend.cpu.dropout import Dropout
 from gpucnn.backend.cpu.gather import Gather
 from gpucnn.backend.cpu.loss import Loss
+from gpucnn.backend.cpu.metrics import Metrics
 from gpucnn.backend.cpu.normalization import Normalization
 from gpucnn.backend.cpu.optimizers import Optimizers
 from gpucnn.backend.cpu.parallel import blas_description, get_threads, quiet_device
@@ -31,6 +32,7 @@ class CpuBackend(
     Normalization,
     Dropout,
     Gather,
+    Metrics,
     Optimizers,
     Backend,
 ):

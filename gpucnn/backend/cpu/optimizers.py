@@ -18,7 +18,7 @@ class Optimizers(contract.Optimizers):
     def _update(
         self,
         rule: str,
-        arrays: list[Array],
+        tensors: list[list[Array]],
         numbers: tuple[float, ...],
         learning_rate: Scalar,
         step: Scalar | None,
@@ -28,11 +28,11 @@ class Optimizers(contract.Optimizers):
             return
         rate = scalar_value(learning_rate)
         if step is None:
-            self._apply(rule, arrays, (rate, *numbers))
+            numbers = rate, *numbers
         else:
-            self._apply(
-                rule, arrays, _adam_numbers(rate, count_value("step", step, first=1), *numbers)
-            )
+            numbers = _adam_numbers(rate, count_value("step", step, first=1), *numbers)
+        for arrays in tensors:
+            self._apply(rule, arrays, numbers)
 
     def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         """The formula of a rule, with the numbers of this step."""

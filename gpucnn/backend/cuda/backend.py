@@ -13,6 +13,7 @@ from gpucnn.backend.cuda.dropout import Dropout
 from gpucnn.backend.cuda.gather import Gather
 from gpucnn.backend.cuda.launcher import Launcher
 from gpucnn.backend.cuda.loss import Loss
+from gpucnn.backend.cuda.metrics import Metrics
 from gpucnn.backend.cuda.normalization import Normalization
 from gpucnn.backend.cuda.optimizers import Optimizers
 from gpucnn.backend.cuda.pooling import Pooling
@@ -27,6 +28,7 @@ class CudaBackend(
     Normalization,
     Dropout,
     Gather,
+    Metrics,
     Optimizers,
     Backend,
 ):

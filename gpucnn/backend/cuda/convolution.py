@@ -246,4 +246,4 @@ def _algorithm(
             possible.insert(0, "tiled")
         if direct:
             possible.insert(0, "direct")
-    return launcher.choose_algorithm(possible, f"convolution of these sizes in {dtype}")
+    return launcher.choose_algorithm(possible, "convolution of these sizes", dtype)

@@ -13,6 +13,7 @@ from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
 
+_NULL = np.uintp(0)
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 
 
@@ -97,7 +98,7 @@ class CupyLauncher(Launcher):
                 ) from error
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
-        arguments = tuple(np.uintp(0) if value is None else value for value in values)
+        arguments = tuple([_NULL if value is None else value for value in values])
         with _Bound(self, "a launch of {} blocks of {} threads", grid, block):
             if shared > _SHARED_BY_DEFAULT:
                 handle.max_dynamic_shared_size_bytes = shared

@@ -22,7 +22,7 @@ class Dense(Launches, contract.Dense):
         transposes = {"TRANSPOSE_A": int(transpose_a), "TRANSPOSE_B": int(transpose_b)}
         relu = int(activation == "relu")
         possible = ("naive", "shared") if a.dtype == np.float64 else ("tiled", "naive", "shared")
-        algorithm = self.launcher.choose_algorithm(possible, f"matrix product in {a.dtype}")
+        algorithm = self.launcher.choose_algorithm(possible, "matrix product", a.dtype)
         if algorithm != "tiled":
             c = self.launcher.empty((M, N), a.dtype)
             blocks, threads = grid(c.size), (THREADS, 1)

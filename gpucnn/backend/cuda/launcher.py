@@ -8,17 +8,18 @@ nor the layout of what it is given.
 
 from __future__ import annotations
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from gpucnn.backend.cuda import sources
-from gpucnn.backend.cuda.sources import Kernel, Parameter
-from gpucnn.errors import DtypeError, GpucnnError, KernelError, ShapeError, UsageError
+from gpucnn.backend.cuda import arguments, sources
+from gpucnn.backend.cuda.arguments import is_array
+from gpucnn.backend.cuda.sources import Kernel
+from gpucnn.errors import DtypeError, GpucnnError, KernelError, UsageError
 
 Array = Any  # of the launcher's device
 Dim3 = tuple[int, int, int]
@@ -111,7 +112,7 @@ class Launcher(ABC):
             grid: number of blocks, up to three axes.
             block: threads of a block, up to three axes.
             args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
-                of the numbers in its fields.
+                of its fields. A field that is an array takes a list; zeros fill up the rest.
             shared: bytes of dynamic shared memory a block.
             constants: what the source is specialized by: NAME=value becomes -DNAME=value.
 
@@ -124,11 +125,10 @@ class Launcher(ABC):
         grid, block = _dim3(grid), _dim3(block)
         if 0 in grid:
             return
-        if any(not 0 < size <= limit for size, limit in zip(grid, _MAX_GRID, strict=True)):
+        if not all(map(operator.le, grid, _MAX_GRID)) or min(grid) < 0:
             raise KernelError(
                 f"{kernel}: a grid of {grid} blocks",
-                cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are "
-                + ", ".join(_shape(arg) for arg in args if _is_array(arg)),
+                cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are {_shapes(args)}",
                 fix="use smaller arrays, or a smaller batch",
             )
         try:
@@ -136,8 +136,11 @@ class Launcher(ABC):
         except GpucnnError as error:
             raise self._named(error, kernel, args) from None
 
-    def choose_algorithm(self, possible: Sequence[str], what: str) -> str:
+    def choose_algorithm(self, possible: Sequence[str], what: str, dtype: Any) -> str:
         """The algorithm that `algorithm` asks for, else the first of those that take the arguments.
+
+        Args:
+            what: is computed, in arrays of `dtype`; for the message.
 
         Raises:
             UsageError: what is asked for does not take them.
@@ -147,7 +150,7 @@ class Launcher(ABC):
         if self.algorithm in possible:
             return self.algorithm
         raise UsageError(
-            f"the {self.algorithm} kernel does not compute a {what}",
+            f"the {self.algorithm} kernel does not compute a {what} in {dtype}",
             cause=f"there is only: {', '.join(possible)}",
             fix="leave the algorithm to the backend (None)",
         )
@@ -170,7 +173,7 @@ class Launcher(ABC):
         if found is None:
             text = self.text(source)
             variant = sources.specialize(text, source, kernel, real, wide, constants)
-            converters = [self._converter(kernel, p) for p in variant.parameters]
+            converters = arguments.converters(self, variant)
             found = self._variants[key] = self._compile(variant), converters
         return found
 
@@ -186,11 +189,10 @@ class Launcher(ABC):
                 fix="give one for each",
             )
         real, wide = None, self.wide
-        for parameter, arg in zip(parameters, args, strict=True):
-            if parameter.is_pointer and _is_array(arg):
-                wide = wide or arg.size >= _WIDE_FROM
-                if parameter.type == "real" and real is None:
-                    real = arg.dtype
+        for type_, array in arguments.arrays(self.text(source), parameters, args):
+            wide = wide or array.size >= _WIDE_FROM
+            if type_ == "real" and real is None:
+                real = array.dtype
         if real is not None and real not in sources.REAL:
             raise DtypeError(
                 f"{kernel} on arrays of {real}",
@@ -199,99 +201,23 @@ class Launcher(ABC):
             )
         return real, wide
 
-    def _converter(self, kernel: str, parameter: Parameter) -> Callable[[Any], Any]:
-        """Checks one argument and returns the value that is passed to the kernel."""
-        where, dtype = f"{kernel}: {parameter.name}", parameter.dtype
-        if not parameter.is_pointer:
-            return _number_or_struct(where, dtype)
-        owns = self.owns
-
-        def array(value: Any) -> Any:
-            if value is None:
-                return None
-            if not owns(value):
-                raise DtypeError(
-                    f"{where} is a {type(value).__module__}.{type(value).__name__}",
-                    cause=f"it must be an array of {self.name}",
-                    fix=f'convert it: gpucnn.backend.get("{self.name}").asarray(...)',
-                )
-            if value.dtype != dtype:
-                raise DtypeError(
-                    f"{where} is {value.dtype}",
-                    cause=f"the kernel reads it as {dtype}",
-                    fix=f"convert it with .astype({dtype})",
-                )
-            if not value.flags.c_contiguous:
-                raise ShapeError(
-                    f"{where} of shape {value.shape} is not C-contiguous",
-                    cause="a kernel takes no strides",
-                    fix="convert it with xp.ascontiguousarray",
-                )
-            return value
-
-        return array
-
     def _named(self, error: GpucnnError, kernel: str, args: Sequence[Any]) -> GpucnnError:
-        arrays = ", ".join(_shape(arg) for arg in args if _is_array(arg))
+        arrays = _shapes(args)
         error.message = f"{kernel} on {arrays}: {error.message}"
         error.args = (error.message,)
         return error
 
 
-# ---- numbers and structs, by value -----------------------------------------------------------
-
-
-def _number_or_struct(where: str, dtype: np.dtype) -> Callable[[Any], Any]:
-    """Converts what a kernel takes by value to a NumPy scalar of a dtype."""
-    if dtype.names is not None:
-        return _struct(where, dtype)
-    scalar = dtype.type
-    if dtype.kind == "f":
-        return lambda value: scalar(value)
-    limits: Any = np.iinfo(dtype)
-
-    def integer(value: Any) -> Any:
-        number = int(value)
-        if number != value or not limits.min <= number <= limits.max:
-            raise ShapeError(
-                f"{where} is {value}",
-                cause=f"the kernel takes it as {dtype}, at most {limits.max}",
-                fix="use smaller arrays",
-            )
-        return scalar(number)
-
-    return integer
-
-
-def _struct(where: str, dtype: np.dtype) -> Callable[[Any], Any]:
-    names = dtype.names or ()
-    converters = [_number_or_struct(f"{where}.{name}", dtype[name]) for name in names]
-
-    @lru_cache(maxsize=256)  # a training passes the same few structs in every step
-    def struct(values: tuple[Any, ...]) -> Any:
-        if len(values) != len(names):
-            raise KernelError(
-                f"{where} has {len(names)} fields, {len(values)} numbers were given",
-                cause="it is declared with " + ", ".join(names),
-                fix="give one for each, in this order",
-            )
-        numbers = (convert(v) for convert, v in zip(converters, values, strict=True))
-        return np.array(tuple(numbers), dtype)[()]
-
-    return struct
-
-
 # ---- small helpers -------------------------------------------------------------------------
 
 
-def _is_array(value: Any) -> bool:
-    return hasattr(value, "dtype") and hasattr(value, "flags")
-
-
-def _shape(array: Any) -> str:
-    return f"{tuple(array.shape)} {array.dtype}"
+def _shapes(args: Sequence[Any]) -> str:
+    """The arrays among some arguments, for a message."""
+    return ", ".join(f"{tuple(arg.shape)} {arg.dtype}" for arg in args if is_array(arg))
 
 
 def _dim3(size: Size) -> Dim3:
-    x, y, z, *_ = (*((size,) if isinstance(size, int) else size), 1, 1, 1)
+    if isinstance(size, int):
+        return size, 1, 1
+    x, y, z, *_ = (*size, 1, 1)
     return x, y, z

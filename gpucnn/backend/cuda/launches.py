@@ -76,9 +76,12 @@ class Launches(contract.Arrays):
             N, P = 0, 1  # a sum of nothing is zero, however it is empty
         lanes = WARP if P == 1 else 1
         blocks = max(1, -(-C // lanes))
-        most = N * P * lanes // (_LEAST_WORK * THREADS)
-        parts = min(-(-_BLOCKS * self.launcher.multiprocessors // blocks), most)
-        return Reduction(N, C, P, lanes, max(1, parts))
+        return Reduction(N, C, P, lanes, self._parts(N * P * lanes, blocks))
+
+    def _parts(self, elements: int, blocks: int = 1) -> int:
+        """How many blocks share each of so many sums, of so many elements."""
+        most = elements // (_LEAST_WORK * THREADS)
+        return max(1, min(-(-_BLOCKS * self.launcher.multiprocessors // blocks), most))
 
 
 class Reduction(NamedTuple):

@@ -36,16 +36,29 @@ class Declaration(NamedTuple):
     is_pointer: bool = False
     is_const: bool = False  # what a pointer points to
     is_restrict: bool = False
+    length: str = ""  # of a field that is an array: a number, or a constant
 
 
 class Parameter(NamedTuple):
-    """A parameter of one variant of a kernel."""
+    """A parameter of one variant of a kernel, or a field of a struct that is one."""
 
     name: str
     dtype: np.dtype  # of a number, a struct, or the elements behind a pointer
     is_pointer: bool
-    is_const: bool  # as in `Declaration`
-    is_restrict: bool
+    is_const: bool = False  # as in `Declaration`
+    is_restrict: bool = False
+    fields: tuple[Parameter, ...] = ()  # of a struct
+    length: int | None = None  # of a field that is an array
+
+    @property
+    def element(self) -> np.dtype:
+        """What lies in memory: a pointer is an address."""
+        return np.dtype(np.uintp) if self.is_pointer else self.dtype
+
+    @property
+    def has_pointers(self) -> bool:
+        """Whether it is a pointer, or a struct that holds one."""
+        return self.is_pointer or any(field.has_pointers for field in self.fields)
 
 
 class Kernel(NamedTuple):
@@ -129,26 +142,34 @@ def specialize(
     aliases = {"REAL": "float"} | _aliases(text) | defined
     aliases["index_t"] = "long long" if wide else "int"
 
-    def dtype(declared: Declaration) -> np.dtype:
-        type_ = declared.type
+    def parameter(declared: Declaration) -> Parameter:
+        name, type_ = declared.name, declared.type
+        pointer = declared.is_pointer, declared.is_const, declared.is_restrict
         while type_ not in _TYPES and type_ in aliases:
             type_ = aliases[type_]
-        if type_ in _TYPES:
-            return np.dtype(_TYPES[type_])
-        fields = _structs(text).get(type_)
-        if fields is None:
+        number = aliases.get(declared.length, declared.length)
+        length = int(number) if number.isdecimal() else None
+        is_known = length is not None or not number
+        if type_ in _TYPES and is_known:
+            dtype = np.dtype(_TYPES[type_])
+            return Parameter(name, dtype, *pointer, length=length)
+        if type_ not in structs or not is_known:
             raise KernelError(
-                f"kernels/{source}.cu: {kernel} has a parameter {declared.name} of type "
-                f"{declared.type}",
+                f"kernels/{source}.cu: {kernel} has a parameter {name} of type {declared.type}"
+                + f"[{number}]" * bool(number),
                 cause=f"a launch passes {', '.join(_TYPES)}, and structs of them",
                 fix="declare it as one of them, or as a typedef of one",
             )
-        return np.dtype([(field.name, dtype(field)) for field in fields], align=True)
+        fields = tuple(map(parameter, structs[type_]))
+        memory: list[Any] = [
+            (f.name, f.element) if f.length is None else (f.name, f.element, f.length)
+            for f in fields
+        ]
+        dtype = np.dtype(memory, align=True)
+        return Parameter(name, dtype, *pointer, fields=fields, length=length)
 
-    parameters = tuple(
-        Parameter(declared.name, dtype(declared), *declared[2:])
-        for declared in signature(text, source, kernel)
-    )
+    structs = _structs(text)
+    parameters = tuple(map(parameter, signature(text, source, kernel)))
     return Kernel(source, kernel, _alone(text, kernel), tuple(options), parameters)
 
 
@@ -197,20 +218,38 @@ def _declaration(text: str) -> Declaration:
 
 @cache
 def _structs(text: str) -> dict[str, list[Declaration]]:
-    """The fields of every struct whose declaration is like: int N, C; float scale;"""
+    """The fields of every struct whose declaration is like: int N, C; real *param, *slot[2];"""
     bodies = re.findall(r"struct\s+(\w+)\s*\{([^{}]*)\}\s*;", _without_comments(text))
+    name = r"\*?\s*\w+\s*(?:\[\w+\])?"
     found = {}
-    for name, body in bodies:
+    for struct, body in bodies:
         lines = [line for line in map(str.strip, body.split(";")) if line]
-        declared = [re.fullmatch(r"([\w\s]+)\s(\w+(?:\s*,\s*\w+)*)", line) for line in lines]
+        declared = [
+            re.fullmatch(rf"([\w\s]+)(?<!\w)({name}(?:\s*,\s*{name})*)", line) for line in lines
+        ]
         if all(declared):
-            found[name] = [
-                Declaration(field.strip(), " ".join(line[1].split()))
+            found[struct] = [
+                _field(line[1], field)
                 for line in declared
                 if line is not None
                 for field in line[2].split(",")
             ]
     return found
+
+
+@cache
+def structs_of_pointers(text: str) -> dict[str, list[Declaration]]:
+    """The fields of every struct that holds a pointer, itself or in a struct within."""
+    structs, found = _structs(text), dict[str, list[Declaration]]()
+    for name, fields in structs.items():  # a struct is declared before it is used
+        if any(field.is_pointer or field.type in found for field in fields):
+            found[name] = fields
+    return found
+
+
+def _field(type_: str, text: str) -> Declaration:
+    declared = _declaration(f"{type_} {text.partition('[')[0]}")
+    return declared._replace(length=text.partition("[")[2].strip(" ]"))
 
 
 @cache

@@ -1,0 +1,61 @@
+"""The kernels that a training step launches: ours, and those of expressions on whole arrays."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from gpucnn import backend as backends
+from gpucnn import data, models, nn
+from gpucnn.backend.simulator import arrays
+from gpucnn.training import TrainConfig, Trainer
+
+# Without astype, which is asked for what is there already, and then launches nothing.
+METHODS = ["__array_ufunc__", "__setitem__", "copy", "fill", *arrays._METHODS.split()]
+FUNCTIONS = (arrays._UFUNCS + arrays._FUNCTIONS).split()
+
+
+@pytest.fixture
+def launched(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """What is launched on the simulator, by name: CuPy has a kernel for each array expression."""
+    found: Counter[str] = Counter()
+
+    def count(owner: Any, name: str, label: str = "") -> None:
+        function = getattr(owner, name)
+
+        def counted(*args: Any, **options: Any) -> Any:
+            found[label or args[1]] += 1
+            return function(*args, **options)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    for name in METHODS:
+        count(arrays.DeviceArray, name, name)
+    for name in FUNCTIONS:
+        count(arrays.xp, name, name)
+    count(backends.get("sim").launcher, "launch")  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "optimizer"),
+    [*((name, "adam") for name in models.NAMES), ("mlp", "sgd"), ("mlp", "rmsprop")],
+)
+def test_few_launches_are_not_for_a_layer(
+    digits: data.Splits, launched: Counter[str], name: str, optimizer: str
+) -> None:
+    """One gathers the batch, one the labels, one the rate; one ends the step, one updates all."""
+    config = TrainConfig(model=name, device="sim", batch_size=4, optimizer=optimizer)
+    trainer = Trainer(models.get(name, digits.classes), digits, config)
+    for index in range(2):  # the first makes what stays
+        launched.clear()
+        trainer.train_on(*trainer.loader.batch(0, index))
+    for own in ("gather", "accumulate_metrics", f"{optimizer}_update"):
+        assert launched.pop(own) == 1
+    assert launched.pop("take") == 2
+    dropouts = sum(isinstance(layer, nn.Dropout) for layer in trainer.model.modules())
+    assert launched.pop("__array_ufunc__", 0) == dropouts  # they count their steps
+    left = [label for label in launched if label in METHODS + FUNCTIONS]
+    assert left == []
