@@ -18,7 +18,8 @@ QUICK = [(f"part{i}", 1, f"print({i}); import time; time.sleep(0.02)") for i in 
 @pytest.mark.parametrize("seed", range(4))
 def test_a_kill_at_any_moment_leaves_a_good_archive(tmp_path: Path, seed: int) -> None:
     out = tmp_path / "record.tgz"
-    process = start(out, *QUICK)
+    # One that is killed cannot remove its temporary folder.
+    process = start(out, *QUICK, env={**os.environ, "TMPDIR": str(tmp_path)})
     while not out.exists():
         assert process.poll() is None
         time.sleep(0.005)
