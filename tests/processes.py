@@ -10,6 +10,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def python_path(*folders: Path | str) -> str:
+    """PYTHONPATH with these folders first; those that it has already may hold needed packages."""
+    paths = [*folders, os.environ.get("PYTHONPATH")]
+    return os.pathsep.join(str(path) for path in paths if path)
+
+
 def environment(**variables: str) -> dict[str, str]:
     """This process's, less the options of gpucnn, with the variables and this tree's gpucnn."""
     kept = {
@@ -17,7 +23,7 @@ def environment(**variables: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith("GPUCNN_") or name == "GPUCNN_CACHE_DIR"
     }
-    return {**kept, "PYTHONPATH": str(ROOT), **variables}
+    return {**kept, "PYTHONPATH": python_path(ROOT), **variables}
 
 
 def run_python(

@@ -23,6 +23,7 @@ import click
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from processes import python_path
 from selection import slow_except
 
 from gpucnn import Tensor, data, optim
@@ -135,7 +136,7 @@ def test_python_runs(page: str, folder: Path) -> None:
     result = subprocess.run(
         [sys.executable, "-W", "error", "-c", script],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        env={**os.environ, "PYTHONPATH": python_path(ROOT)},
         capture_output=True,
         text=True,
         timeout=120,

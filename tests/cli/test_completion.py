@@ -13,7 +13,7 @@ from typing import Any
 import click
 import pytest
 from click.testing import CliRunner
-from processes import run_python
+from processes import python_path, run_python
 
 from gpucnn.cli.completion import BashWithFiles
 from gpucnn.cli.main import main
@@ -99,8 +99,8 @@ def bash(tmp_path: Path) -> Any:
     program = tmp_path / "bin" / "gpucnn"
     program.parent.mkdir()
     code = "from gpucnn.cli.main import main; main(prog_name='gpucnn')"
-    root = Path(__file__).resolve().parents[2]
-    program.write_text(f'#!/bin/sh\nPYTHONPATH="{root}" exec "{sys.executable}" -c "{code}"\n')
+    path = python_path(Path(__file__).resolve().parents[2])
+    program.write_text(f'#!/bin/sh\nPYTHONPATH="{path}" exec "{sys.executable}" -c "{code}"\n')
     program.chmod(0o755)
     script = BashWithFiles(main, {}, "gpucnn", "_GPUCNN_COMPLETE").source()
     # `compopt` needs a line that is being edited; the answers are what counts here.

@@ -7,7 +7,7 @@ from typing import Any
 
 import record
 
-from gpucnn import data, models
+from gpucnn import models
 from gpucnn.training import TrainConfig, Trainer
 
 PAGE = 4096
@@ -16,7 +16,7 @@ PAGE = 4096
 def main() -> None:
     args = record.options(__doc__)
     steps, every = (20, 4) if args.quick else (1000, 100)
-    splits = data.load("mnist", args.data) if args.data else data.load("digits")
+    splits = record.splits(args)
     config = TrainConfig(model="lenet" if args.quick else "cnn", device=args.device, epochs=100)
     trainer = Trainer(models.get(config.model, splits.classes), splits, config)
     held: list[dict[str, int]] = []

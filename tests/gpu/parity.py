@@ -28,7 +28,7 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 def main() -> None:
     args = record.options(__doc__)
     steps, size = (3, 8) if args.quick else (20, 64)
-    splits = data.load("mnist", args.data) if args.data else data.load("digits")
+    splits = record.splits(args)
     rows, failures = [], []
     for model in ("softmax", "lenet") if args.quick else models.NAMES:
         for optimizer, extra in OPTIMIZERS.items():

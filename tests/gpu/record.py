@@ -24,9 +24,16 @@ def options(description: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--device", default="cuda", help="cuda, cuda:1; cpu or sim to try it out")
     parser.add_argument("--out", type=Path, default=Path("gpu-record"), help="folder for records")
-    parser.add_argument("--data", type=Path, help="folder with the files of MNIST")
+    parser.add_argument("--data", required=True, help="folder with the files of MNIST, or digits")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, to try it out")
     return parser.parse_args()
+
+
+def splits(args: argparse.Namespace) -> Any:
+    """The data that the part is given: the whole of MNIST, or the digits to try it out."""
+    from gpucnn import data
+
+    return data.load("digits") if args.data == "digits" else data.load("mnist", args.data)
 
 
 def machine(device: str | None = None) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import python_path
 
 from gpucnn.backend.simulator import SimulatorLauncher, build
 from gpucnn.errors import UsageError
@@ -52,7 +53,7 @@ def run(compiler):
         "CXX": "g++",
         "ASAN_OPTIONS": "detect_leaks=0",
         "GPUCNN_SIM_SANITIZE": "address",
-        "PYTHONPATH": str(HERE.parent.parent),
+        "PYTHONPATH": python_path(HERE.parent.parent),
     }
 
     def run(kernel, n, threads=64, script=SCRIPT + AFTERWARDS, **variables):

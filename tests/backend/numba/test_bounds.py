@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from processes import python_path
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 pytest.importorskip("mmap")
@@ -23,7 +24,7 @@ def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]
     return subprocess.run(
         [sys.executable, "-X", "faulthandler", str(GUARDED), *arguments],
         capture_output=True, text=True, cwd=ROOT, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": python_path(ROOT), **environment},
     )  # fmt: skip
 
 

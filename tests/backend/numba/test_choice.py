@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from processes import run_python
+from processes import python_path, run_python
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
@@ -75,7 +74,7 @@ def test_numba_that_cannot_be_imported_is_done_without(tmp_path):
     broken = tmp_path / "numba"
     broken.mkdir()
     (broken / "__init__.py").write_text('raise ImportError("Numba needs an older NumPy")')
-    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    path = python_path(tmp_path, ROOT)
     assert run(WHAT, PYTHONPATH=path) == ["numpy", "Numba needs an older NumPy", False]
 
 
@@ -93,13 +92,14 @@ def test_kernels_are_compiled_once_on_a_machine(tmp_path):
 @pytest.mark.parametrize("other", ["elementwise.py", "direct/plan.py", "llvm/vectors.py"])
 def test_a_change_of_another_source_compiles_them_anew(tmp_path, other):
     """Code that was compiled for another layout of the tables would read where it should not."""
-    copy, kept = tmp_path / "copy", str(tmp_path / "kept")
+    copy = tmp_path / "copy"
+    changed = {"GPUCNN_CACHE_DIR": str(tmp_path / "kept"), "PYTHONPATH": python_path(copy)}
     shutil.copytree(ROOT / "gpucnn", copy / "gpucnn", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copytree(ROOT / "kernels", copy / "kernels", ignore=shutil.ignore_patterns("*.cu*"))
-    assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
+    assert [run(COMPUTE, **changed) for _ in range(2)] == [0, 1]
     with (copy / "gpucnn" / "backend" / "numba" / other).open("a") as source:
         source.write("# changed\n")
-    assert [run(COMPUTE, GPUCNN_CACHE_DIR=kept, PYTHONPATH=str(copy)) for _ in range(2)] == [0, 1]
+    assert [run(COMPUTE, **changed) for _ in range(2)] == [0, 1]
 
 
 def test_kernels_run_where_nothing_can_be_kept():
