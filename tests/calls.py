@@ -14,6 +14,11 @@ Array = np.ndarray[Any, Any]
 KEY = (0x12345678, 0x9ABCDEF0)
 
 
+def is_in_place(name: str) -> bool:
+    """Whether a call changes its arguments, which must then be arrays that can be changed."""
+    return name.endswith("_update") or name == "accumulate_metrics"
+
+
 class Calls:
     """``Calls(asarray, images).calls[name](owner)`` calls ``owner.<name>`` and returns a tuple.
 
