@@ -60,6 +60,7 @@ def test_the_images_of_a_class(pictures):
     assert titles == ["label 1: dog"] * 2
 
 
+@pytest.mark.slow
 def test_the_first_64_of_many():
     digits = data.load("digits").train
     picture = digits.show(slice(None))

@@ -87,7 +87,7 @@ def test_only_the_package_of_the_imports_changes(name: str) -> None:
         assert names[0] == names[1] or names == ["tensorflow as tf", "gpucnn as tf"]
 
 
-@pytest.mark.parametrize("name", slow_except(CHANGES, "mlp", "keras1_book"))
+@pytest.mark.parametrize("name", slow_except(CHANGES, "keras1_book"))
 def test_a_script_of_keras_runs(name: str, tmp_path: Path) -> None:
     source = with_imports_of_gpucnn(SCRIPTS[name])
     for error, changes in CHANGES[name]:

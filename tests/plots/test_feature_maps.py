@@ -87,6 +87,7 @@ def test_white_is_zero(net, digit):
     assert "blue is below 0, red is above" in picture.get_suptitle()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "form",
     [
@@ -107,6 +108,7 @@ def test_forms_of_an_image(net, digit, form):
         assert a == pytest.approx(b, abs=1e-5, nan_ok=True)
 
 
+@pytest.mark.slow
 def test_one_layer_by_its_path_or_itself(net, digit):
     for layer in ("conv2", net["conv2"], net[3]):
         assert list(rows(show_feature_maps(net, digit, layer))) == [
@@ -135,6 +137,7 @@ def test_an_image_of_equal_sides_has_its_channels_first(rng):
     assert np.array_equal(found, image.ravel())
 
 
+@pytest.mark.slow
 def test_a_model_on_rows_of_pixels(digit):
     model = keras.Sequential([keras.layers.Dense(12, activation="relu", input_shape=(784,))])
     model.add(keras.layers.Dense(10, activation="softmax"))
@@ -162,6 +165,7 @@ class Block(nn.Module):
         return F.flatten(x).sum(axis=1)
 
 
+@pytest.mark.slow
 def test_a_module_of_ones_own(digit):
     net = Block().build((1, 28, 28), seed=0)
     names = [label.split()[0] for label in rows(show_feature_maps(net, digit))]

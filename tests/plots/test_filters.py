@@ -62,6 +62,7 @@ def test_filters_of_colors_are_shown_in_color_and_by_channel(rng):
     assert [text.get_text() for text in picture.axes[1].get_yticklabels()] == ["0-2", "3-5", "6"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("F", "C", "k"), [(16, 6, 5), (4, 2, 3), (20, 12, 1), (1, 4, 3)])
 def test_other_filters_are_rows_of_channels(rng, F, C, k):
     weight = rng.normal(size=(F, C, k, k))
@@ -112,6 +113,7 @@ def test_all_weights_are_zero():
 # ---- Dense ---------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_units_of_a_dense_are_images(rng):
     net = nn.Sequential([nn.Flatten(), nn.Dense(3)]).build((1, 6, 6), seed=0)
     weight = rng.normal(size=(36, 3)).astype(np.float32)

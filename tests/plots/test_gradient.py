@@ -117,6 +117,7 @@ def test_floats_have_no_gray_levels(rng):
     assert bars(show_image_gradient(rng.random((5, 6)))) == ["value", *["value a pixel"] * 3]
 
 
+@pytest.mark.slow
 def test_colors_have_the_gradient_of_their_mean(rng):
     image = rng.integers(0, 256, (3, 7, 8), dtype=np.uint8)
     picture = show_image_gradient(image.transpose(1, 2, 0))
@@ -129,6 +130,7 @@ def test_colors_have_the_gradient_of_their_mean(rng):
     assert bars(picture) == ["gray levels a pixel"] * 3
 
 
+@pytest.mark.slow
 def test_arrows_point_to_brighter_pixels():
     y, x = np.mgrid[0:40, 0:50]
     (arrows,) = shown(show_image_gradient(2 * x - y))[3].collections

@@ -106,6 +106,7 @@ def test_colors_of_any_range_are_scaled_and_say_so():
     assert picture.get_supylabel() == "values from -2 (black) to 6 (full color)"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [7.5, -1, 1e30])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_an_image_of_one_value(value, channels):
@@ -133,6 +134,7 @@ def test_a_large_batch_is_cut_and_says_so(title, heading):
     assert picture.get_suptitle() == heading
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("device", ["sim", "cuda"])
 def test_arrays_of_a_device(rng, device):
     try:
