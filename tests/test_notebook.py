@@ -14,6 +14,8 @@ pytest.importorskip("ipykernel", reason="the extra `dev` is not installed")
 
 import notebook  # noqa: E402  needs jupytext
 
+pytestmark = pytest.mark.slow  # which CI runs once the extra `dev` is there
+
 
 def test_is_made_from_the_examples() -> None:
     assert notebook.NOTEBOOK.read_text() == notebook.text(), (
@@ -23,7 +25,6 @@ def test_is_made_from_the_examples() -> None:
     assert scripts == set(notebook.scripts()), "examples/README.md lists every script"
 
 
-@pytest.mark.slow
 def test_runs(tmp_path: Path) -> None:
     pytest.importorskip("tensorboardX", reason="the extra `tensorboard` is not installed")
     made = nbformat.read(notebook.NOTEBOOK, as_version=4)
@@ -39,7 +40,6 @@ def test_runs(tmp_path: Path) -> None:
     assert not [output for output in shown if output.get("name") == "stderr"]
 
 
-@pytest.mark.slow
 def test_a_failed_check_is_an_error(tmp_path: Path) -> None:
     made = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("assert 1 == 2, 'wrong'")])
     client = nbclient.NotebookClient(made, timeout=60, kernel_name="python3")
