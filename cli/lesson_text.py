@@ -10,7 +10,7 @@ from rich.text import Text
 
 from gpucnn.explain import TOPICS, topic_module
 from gpucnn.explain.inputs import Input
-from gpucnn.explain.lesson import PARTS, Element, Index, Lesson, Step, Values, shown
+from gpucnn.explain.lesson import PARTS, Cell, Element, Lesson, Step, Values, shown
 
 WIDTH = 80
 _STYLES = dict(zip(PARTS, ("bold cyan", "bold yellow", "bold green", "bold cyan"), strict=True))
@@ -110,26 +110,15 @@ def _step(lesson: Lesson, number: int, step: Step) -> Iterator[Text]:
 
 def _element(name: str, element: Element, indent: str) -> Iterator[Text]:
     """The calculation of one number, broken between terms where it is too long for a line."""
-    parts = element.parts
-    if element.is_one_number:
-        (cell,) = element.terms[0].cells
-        parts = [_place(cell.array, cell.index)]
-    if "".join(parts) != shown(element.value):
-        parts.append(f" = {shown(element.value)}")
-    line = f"{indent}{_place(name, element.index)} = "
+    line = f"{indent}{Cell(name, element.index).place} = "
     further = " " * len(line)
-    for part in parts:
+    for part in element.equation:
         if len(line) + len(part.rstrip()) > WIDTH and line.strip():
             yield Text(line.rstrip())
             line = further
             part = part.lstrip()
         line += part
     yield Text(line)
-
-
-def _place(name: str, index: Index) -> str:
-    """A number by its place, as in "x[0,1]"."""
-    return f"{name}[{','.join(map(str, index))}]" if index else name
 
 
 def _grid(values: Values, indent: str) -> Iterator[Text]:

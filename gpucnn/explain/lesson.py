@@ -37,6 +37,11 @@ class Cell:
     array: str
     index: Index = ()
 
+    @property
+    def place(self) -> str:
+        """It as text: "x[0,1]"."""
+        return f"{self.array}[{','.join(map(str, self.index))}]" if self.index else self.array
+
 
 @dataclass(frozen=True)
 class Term:
@@ -72,12 +77,6 @@ class Element:
     closing: str = ""
 
     @property
-    def is_one_number(self) -> bool:
-        """Whether a number of another array was taken as it is: that of the only cell."""
-        cells = [cell for term in self.terms for cell in term.cells]
-        return len(cells) == 1 and self.text == factor(self.value)
-
-    @property
     def parts(self) -> list[str]:
         """The calculation without its result in parts, between which a line may end."""
         if not self.terms:
@@ -90,6 +89,18 @@ class Element:
     def text(self) -> str:
         """The whole calculation without its result, as in "1 * 2 + 0 * 3"."""
         return "".join(self.parts)
+
+    @property
+    def equation(self) -> list[str]:
+        """The calculation with its result, in parts; a number that was taken as it is by its place.
+
+        As in "1 * 2" " + 0 * 3" " = 2", or "dy[0,0]" " = 1".
+        """
+        cells = [cell for term in self.terms for cell in term.cells]
+        if len(cells) == 1 and self.text == factor(self.value):
+            return [cells[0].place, f" = {shown(self.value)}"]
+        same = self.text == shown(self.value)
+        return self.parts if same else [*self.parts, f" = {shown(self.value)}"]
 
 
 def _elements(
@@ -287,7 +298,7 @@ def _element(element: Element) -> dict[str, Any]:
         "opening": element.opening,
         "joiner": element.joiner,
         "closing": element.closing,
-        "is_one_number": element.is_one_number,
+        "equation": "".join(element.equation),
         "terms": [
             {
                 "text": term.text,

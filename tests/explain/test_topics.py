@@ -150,6 +150,16 @@ def test_pixels_in_no_window_get_nothing() -> None:
     assert "in no window" not in texts(explain("pool"))
 
 
+def test_an_equation_names_the_place_of_a_number_that_is_passed_on() -> None:
+    lesson = explain("pool")
+    elements = {(step.result, e.index): e for step in lesson.steps for e in step.elements}
+    equations = {of: "".join(element.equation) for of, element in elements.items()}
+    assert equations["dxmax", (0, 0)] == "0"  # which no window chose
+    assert equations["dxmax", (1, 0)] == "dy[0,0] = 1"
+    assert equations["ymax", (0, 0)] == "max(1, 3, 5, 4) = 5"
+    assert equations["dxavg", (2, 2)] == "(-1) / 4 = -0.25"
+
+
 def test_softmax() -> None:
     found = values(explain("softmax"))
     assert found["p"] == pytest.approx([0.6590, 0.2424, 0.0986], abs=5e-5)

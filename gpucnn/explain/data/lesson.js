@@ -68,9 +68,6 @@ const card = (name) => arrays.get(name).gradient_of ?? name;
 const product = ({ text, shown }) =>
   text === shown || text === `(${shown})` ? text : `${text} = ${shown}`;
 
-// The calculation of a result, as the terminal prints it.
-const equation = (element) => element.text + (element.is_one_number ? "" : ` = ${element.shown}`);
-
 // How a number came about; for one that is given, the calculations that it goes into.
 function calculation(of) {
   const element = calculations.get(of);

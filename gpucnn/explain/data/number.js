@@ -53,7 +53,7 @@ function calculationOf(of) {
     list.append(make("li", {}, button));
   });
   rove(list, "button", 1);
-  if (found.uses) return [result, list];
+  if (found.uses || !found.terms.length) return [result, list];
   return [result, list, make("p", { class: "total" }, `${found.closing} = ${found.shown}`.trim())];
 }
 
@@ -75,7 +75,7 @@ function keepHeight() {
 }
 
 function spoken(of, found) {
-  if (!found.uses) return `${of} = ${equation(found)}`.replaceAll(" * ", " times ");
+  if (!found.uses) return `${of} = ${found.equation}`.replaceAll(" * ", " times ");
   const uses = [...new Set(found.terms.map((term) => term.from[0]))];
   return uses.length ? `${of} goes into ${uses.join(", ")}` : "";
 }

@@ -46,7 +46,7 @@ function showStep(n) {
 
 function row(step, element, n) {
   const of = key(step.result, element.index);
-  const text = `${of} = ${equation(element)}`;
+  const text = `${of} = ${element.equation}`;
   const button = make("button", { type: "button", tabindex: n ? -1 : 0 }, text);
   button.dataset.of = of;
   return make("li", {}, button);
