@@ -243,3 +243,19 @@ def test_an_update_of_what_is_read_only_is_an_error(cpu, which):
     with pytest.raises(UsageError, match="read-only"):
         cpu.rmsprop_update(*arrays, learning_rate=0.1)
     assert all((array == 1).all() for array in arrays)
+
+
+@pytest.mark.parametrize("which", ["totals", "step", "found_inf"])
+def test_metrics_of_what_is_read_only_are_an_error(cpu, which):
+    state = {
+        "totals": np.zeros(2),
+        "step": np.zeros(1, np.uint32),
+        "found_inf": np.zeros(1, np.uint32),
+    }
+    state[which].flags.writeable = False
+    logits = np.ones((2, 3), np.float32)
+    with pytest.raises(UsageError, match=f"{which} is read-only"):
+        cpu.accumulate_metrics(
+            losses=np.ones(2, np.float32), outputs=logits, labels=np.array([0, 1]), **state
+        )
+    assert all((array == 0).all() for array in state.values())

@@ -120,6 +120,23 @@ def check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
         )
 
 
+def check_in_place(name: str, array: Array) -> None:
+    """An array that a primitive changes: it can be written to, and is C-contiguous."""
+    flags = array.flags
+    if not getattr(flags, "writeable", True):  # CuPy's arrays always are
+        raise UsageError(
+            f"{name} is read-only",
+            cause="an update works in place",
+            fix="make it of an array that can be written to, such as array.copy()",
+        )
+    if not flags.c_contiguous:
+        raise ShapeError(
+            f"{name} is not C-contiguous",
+            cause="an update in place works on the memory of the array itself",
+            fix="keep it as numpy.ascontiguousarray gives it",
+        )
+
+
 def check_channels(name: str, array: Array) -> None:
     """`ShapeError` if an array has no batch and channel axis."""
     if array.ndim < 2:

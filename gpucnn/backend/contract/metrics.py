@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array
-from gpucnn.backend.contract.checks import Checks, check_numbers
+from gpucnn.backend.contract.checks import Checks, check_in_place, check_numbers
 from gpucnn.errors import DtypeError, ShapeError
 
 
@@ -80,3 +80,4 @@ def _check_state(name: str, array: Array, shape: tuple[int, ...], dtype: str) ->
             cause="it is changed in place",
             fix=f"pass a {dtype} array of shape {shape}",
         )
+    check_in_place(name, array)

@@ -6,7 +6,7 @@ import math
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array, Scalar
-from gpucnn.backend.contract.checks import Checks, check_numbers, check_shape
+from gpucnn.backend.contract.checks import Checks, check_in_place, check_numbers, check_shape
 from gpucnn.errors import ShapeError, UsageError
 
 
@@ -147,19 +147,7 @@ class Optimizers(Checks):
         check_shape("grad", grad, param.shape)
         for name, array in (("param", param), *slots.items()):
             check_shape(name, array, param.shape)
-            flags = array.flags
-            if not getattr(flags, "writeable", True):  # CuPy's arrays always are
-                raise UsageError(
-                    f"{name} is read-only",
-                    cause="an update works in place",
-                    fix="make it of an array that can be written to, such as array.copy()",
-                )
-            if not flags.c_contiguous:
-                raise ShapeError(
-                    f"{name} is not C-contiguous",
-                    cause="an update in place works on the memory of the array itself",
-                    fix="keep parameters as numpy.ascontiguousarray gives them",
-                )
+            check_in_place(name, array)
 
 
 def _weights(name: str, beta: float) -> tuple[float, float, float]:
