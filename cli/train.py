@@ -29,7 +29,7 @@ from gpucnn.training.transfer import network_of
 NEWEST = ""  # what --resume without a value gives
 # The options that may change when a run is resumed: they do not change the result on the same kind
 # of device. The data may be in another place; their digest is checked.
-_RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
+_RESUMABLE = ("data", "data_dir", "device", "graph", "log_interval", "runs_dir", "threads")
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:

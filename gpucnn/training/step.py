@@ -44,7 +44,7 @@ class TrainStep:
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self._modules = list(model.modules().values())
+        self.modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
 
@@ -55,7 +55,7 @@ class TrainStep:
             with self.backend.quiet_device():
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
-                with override(local.training, self._modules, True):
+                with override(local.training, self.modules, True):
                     output = self.forward(Tensor(images))
                 losses = compute_losses(self.loss, output, labels, weights)
                 counters = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}

@@ -23,6 +23,7 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.metrics import Totals
 from gpucnn.training.rates import learning_rates
+from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import start_from
@@ -46,6 +47,7 @@ class Trainer:
         step: the number of steps done; `total_steps` in the end.
         records: one for each epoch done, as in `History`.
         stop: the reason to end the training, or None; a callback may set it.
+        notes: sentences for the user that `fit` has not passed on yet.
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
@@ -76,6 +78,7 @@ class Trainer:
         self.step = 0
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
+        self.notes: list[str] = []
         self._clock = _Clock()
         self._prepare_data()
         self._prepare_step()
@@ -129,14 +132,13 @@ class Trainer:
         self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
-        self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.totals, self.forward
-        )
-        self._lookup = {
+        step = TrainStep(self.model, config.loss, self.optimizer, self.totals, self.forward)
+        lookup = self._lookup = {
             "rates": self.backend.asarray(self.learning_rates),
             "step": self.optimizer.step_count,
             "learning_rate": self.optimizer.learning_rate,
         }
+        self._replays = Replays(step, self.loader, lookup, self.config.graph, self.notes)
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         assert config.learning_rate is not None  # `resolved` decides it
@@ -199,8 +201,9 @@ class Trainer:
         if index == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        size = self.loader.seek(epoch, index)
-        self._train_step(*self.loader.take(size, **self._lookup))
+        images, before = self.loader.seek(epoch, index), self.totals.count
+        self._replays(images)
+        self.totals.count = before + images  # a replay runs no Python
         self.step += 1
 
     def read(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -61,6 +62,17 @@ class CudaBackend(
 
     def describe(self) -> dict[str, Any]:
         return self.launcher.describe()
+
+    @property
+    def has_graphs(self) -> bool:  # type: ignore[override]
+        return self.launcher.has_graphs
+
+    @property
+    def choices(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.launcher.algorithm, self.launcher.wide, self.launcher.multiprocessors
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        return self.launcher.capture(work)
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         return self.launcher.quiet_device()
