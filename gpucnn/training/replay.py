@@ -85,6 +85,7 @@ class Replays:
             self._capture(images)
 
     def _work(self, images: int) -> None:
+        """A whole step: gather the batch, forward, backward, update."""
         self.step(*self.loader.take(images, **self.lookup))
 
     def _capture(self, images: int) -> None:

@@ -63,9 +63,10 @@ class Launcher(ABC):
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy on the host; waits for the device."""
 
-    @abstractmethod
     def write(self, array: Array, values: Any) -> None:
         """Copies values of the host, of its shape, into a C-contiguous array of this device."""
+        with self.quiet_device():
+            array[...] = self.asarray(values, array.dtype)
 
     @abstractmethod
     def owns(self, array: Any) -> bool:
