@@ -84,8 +84,8 @@ def fit_trainer(
         while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
             # A checkpoint that was saved during a validation has all steps of its epoch.
             start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
-            for batch in trainer.loader.epoch(len(trainer.records), start):
-                trainer.train_on(*batch)
+            for _ in range(start, trainer.steps_per_epoch):
+                trainer.train_step()
                 for callback in chain:
                     callback.on_step_end(trainer)
                 if trainer.step % trainer.config.log_interval == 0:

@@ -17,6 +17,7 @@ from gpucnn.backend.cuda.metrics import Metrics
 from gpucnn.backend.cuda.normalization import Normalization
 from gpucnn.backend.cuda.optimizers import Optimizers
 from gpucnn.backend.cuda.pooling import Pooling
+from gpucnn.backend.cuda.steps import Steps
 
 
 class CudaBackend(
@@ -28,6 +29,7 @@ class CudaBackend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
     Backend,
@@ -50,6 +52,9 @@ class CudaBackend(
 
     def to_numpy(self, array: Array) -> Any:
         return self.launcher.to_numpy(array)
+
+    def write(self, array: Array, values: Any) -> None:
+        self.launcher.write(array, values)
 
     def owns(self, array: Any) -> bool:
         return self.launcher.owns(array)
