@@ -173,7 +173,7 @@ def test_a_struct_may_hold_arrays(recorder):
     ((kernel, _, _, (table, scale)),) = recorder.runs
     assert_lies_as(table, struct.pack("=QQQi4xQQQi4x32xi4x", *numbers, 2))
     assert type(scale) is np.float32
-    assert "-DLENGTH=3" in kernel.options
+    assert "#define LENGTH 3\n" in kernel.text
 
 
 def test_arrays_in_a_struct_choose_the_variant(recorder, monkeypatch):
@@ -183,7 +183,8 @@ def test_arrays_in_a_struct_choose_the_variant(recorder, monkeypatch):
     ((kernel, _, _, (table, scale)),) = recorder.runs
     assert_lies_as(table, struct.pack("=QQQqQQQqi4x", *numbers, 2))
     assert type(scale) is np.float64
-    assert {"-DREAL=double", "-DWIDE"} <= set(kernel.options)
+    assert kernel.constants.endswith("REAL=double WIDE=1")
+    assert "#define REAL double\n#define WIDE 1\n" in kernel.text
 
 
 @pytest.mark.parametrize(
@@ -211,9 +212,11 @@ def test_a_variant_is_compiled_once(recorder):
         recorder.launch("mine", "work", 1, 32, *arguments(scale=scale), **CONSTANTS)
     recorder.launch("mine", "work", 1, 32, *arguments("float64"), **CONSTANTS)
     single, double = recorder.compiled
-    assert "-DREAL=float" in single.options
-    assert "-DREAL=double" in double.options
-    assert {"-DTAP=unsigned char", "-DTHREADS=32"} <= set(single.options)
+    assert single.constants == "TAP=unsigned char THREADS=32 REAL=float"
+    assert double.constants == "TAP=unsigned char THREADS=32 REAL=double"
+    defined = "#define TAP unsigned char\n#define THREADS 32\n#define REAL"
+    assert single.text.startswith(f"{defined} float\n#line 1")
+    assert double.text.startswith(f"{defined} double\n#line 1")
 
 
 def test_a_typedef_of_a_constant_is_the_type_of_an_array(recorder):
@@ -226,7 +229,7 @@ def test_a_typedef_of_a_constant_is_the_type_of_an_array(recorder):
 def test_offsets_of_large_arrays_have_64_bits(recorder, monkeypatch):
     monkeypatch.setattr(launchers, "_WIDE_FROM", 4)
     recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
-    assert "-DWIDE" in recorder.compiled[0].options
+    assert recorder.compiled[0].constants.endswith("WIDE=1")
     assert type(recorder.runs[0][3][3]) is np.int64
     monkeypatch.undo()
     with pytest.raises(ShapeError, match="work: n is 1099511627776"):

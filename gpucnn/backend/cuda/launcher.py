@@ -114,7 +114,7 @@ class Launcher(ABC):
             args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
                 of its fields. A field that is an array takes a list; zeros fill up the rest.
             shared: bytes of dynamic shared memory a block.
-            constants: what the source is specialized by: NAME=value becomes -DNAME=value.
+            constants: what the source is specialized by: NAME=value becomes #define NAME value.
 
         Raises:
             DtypeError, ShapeError: an argument is not what the source declares.
