@@ -392,8 +392,3 @@ def _tensor(x: Any) -> Tensor:
             fix="give it by name, as in net(x, mask=None), or leave it out",
         )
     return Tensor(x)
-
-
-def has_own_forward(module: Module) -> bool:
-    """Whether its `forward` is not of this library, as in a subclass that overrides it."""
-    return type(module).forward.__module__.partition(".")[0] != "gpucnn"

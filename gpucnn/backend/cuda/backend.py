@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -61,6 +62,12 @@ class CudaBackend(
 
     def describe(self) -> dict[str, Any]:
         return self.launcher.describe()
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        self.launcher.compile_ahead(work)
+
+    def shapes_only(self) -> AbstractContextManager[Any]:
+        return self.launcher.shapes_only()
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         return self.launcher.quiet_device()
