@@ -65,12 +65,11 @@ def command(
     if output is None:
         output = opened[0].path / _FILE if len(opened) == 1 else Path(_FILE)
     check_target(output, "-o")
-    missing: list[dict[str, str | None]] = []
+    missing: dict[GpucnnError, list[str]] = {}
 
     def progress(title: str, error: GpucnnError | None) -> None:
         if error is not None:
-            missing.append({"section": title, **error.as_dict()})
-            console.note(f"not in the page: {title}: {error.message}")
+            missing.setdefault(error, []).append(title)
 
     page = report(
         opened,
@@ -82,5 +81,9 @@ def command(
         progress=progress,
     )
     write_atomic(output, page.encode(), "-o FILE")
+    for error, titles in missing.items():
+        console.note(f"not in the page: {', '.join(titles)}")
+        console.note(f"  {error}".replace("\n", "\n  "))
+        console.event({"event": "missing", "sections": titles, **error.as_dict()})
     console.result(f"page: {output}")
-    console.event({"event": "end", "file": str(output), "runs": list(runs), "missing": missing})
+    console.event({"event": "end", "file": str(output), "runs": list(runs)})

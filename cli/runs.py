@@ -98,7 +98,7 @@ def _table(rows: Sequence[RunSummary], width: int) -> list[str]:
             for place, (cell, size) in enumerate(zip([name, *line], widths, strict=True))
         ]
         table.append(" ".join(cells).rstrip())
-    return table + [f"{row.name}: {on_one_line(row.problem)}" for row in rows if row.problem]
+    return table + [on_one_line(f"{row.name}: {row.problem}") for row in rows if row.problem]
 
 
 def _cells(row: RunSummary) -> list[str]:

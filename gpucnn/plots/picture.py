@@ -61,7 +61,9 @@ class Picture(Figure):
             rc_context({"svg.hashsalt": "gpucnn", "image.composite_image": False}),
             _no_warnings_of_glyphs(),
         ):
-            self.savefig(file, format="svg", transparent=True, metadata=nothing)
+            self.savefig(
+                file, format="svg", transparent=True, bbox_inches="tight", metadata=nothing
+            )
         return _themed(file.getvalue().decode())
 
     def _repr_png_(self) -> bytes:

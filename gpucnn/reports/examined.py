@@ -6,13 +6,14 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor, no_grad
-from gpucnn.data import Dataset
+from gpucnn.data import NAMES, Dataset
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.reports.summary import RunSummary, summarize
 from gpucnn.training import Run, SavedModel, TrainConfig
@@ -99,7 +100,7 @@ class Examined:
 
     @_once
     def saved(self) -> SavedModel:
-        options = self.sources
+        options, _ = self.sources, self.config  # an error of the options is reported once
         return SavedModel.load(
             self.run.path, options.weights, options.device, trust_code=options.trust_code
         )
@@ -108,7 +109,13 @@ class Examined:
     def part(self) -> LabeledPart:
         """The test part of the data; without one the validation part, or all."""
         saved: SavedModel = self.saved
-        part = saved.dataset(self.sources.data, None, self.sources.data_dir)
+        own = saved.config.data
+        try:
+            part = saved.dataset(self.sources.data, None, self.sources.data_dir)
+        except DataError as error:
+            if self.sources.data is None and own not in NAMES and not Path(own).exists():
+                error.fix = "give the place where they are now: --data PATH"
+            raise
         if part.split == "all":
             try:
                 return saved.dataset(self.sources.data, "validation", self.sources.data_dir)

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from collections.abc import Sequence
 
 from gpucnn.errors import GpucnnError
 from gpucnn.plots import Picture
 
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
+
 
 def escaped(text: object) -> str:
     """A text as markup. Control characters, which HTML forbids, become a replacement mark."""
-    shown = "".join(
-        letter
-        if letter in "\n\t" or letter.isprintable() or ord(letter) > 159
-        else "\N{REPLACEMENT CHARACTER}"
-        for letter in str(text)
-    )
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
     # A surrogate stands for a byte of a file name that is no UTF-8.
     return html.escape(shown.encode(errors="replace").decode())
 
@@ -56,8 +54,10 @@ def figure(picture: Picture, alternative: str, caption: str = "") -> str:
         alternative: what it shows, for who does not see it.
         caption: below the picture.
     """
-    width, height = (round(96 * inches) for inches in picture.get_size_inches())
-    data = base64.b64encode(picture.svg().encode()).decode()
+    svg = picture.svg()
+    points = re.findall(r' (?:width|height)="([0-9.]+)pt"', svg)[:2]
+    width, height = (round(float(length) * 96 / 72) for length in points)  # in pixels of CSS
+    data = base64.b64encode(svg.encode()).decode()
     below = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
     return (
         f'<figure><div class="scroll"><img src="data:image/svg+xml;base64,{data}"'

@@ -8,6 +8,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
+from typing import Any
 
 import gpucnn
 from gpucnn import plots
@@ -61,30 +62,40 @@ def report(
 
 def _parts(views: Sequence[Examined], progress: Progress) -> Iterable[tuple[str, str, str]]:
     """(name of the anchor, title, markup) of all sections."""
+    attempt = _Attempts(progress)
     yield "results", "Results", _results(views)
     if len(views) > 1:
-        yield "differences", "Differences", _differences(views)
-    yield "curves", "Learning curves", _tried(lambda: _curves(views), "Learning curves", progress)
+        yield "differences", "Differences", attempt("Differences", lambda: _differences(views))
+    yield "curves", "Learning curves", attempt("Learning curves", lambda: _curves(views))
     for section in SECTIONS:
-        found = [_of_run(section, view, len(views) > 1, progress) for view in views]
+        found = [_of_run(section, view, len(views) > 1, attempt) for view in views]
         yield section.name, section.title, f'<div class="runs">{"".join(found)}</div>'
 
 
-def _of_run(section: Section, view: Examined, named: bool, progress: Progress) -> str:
+def _of_run(section: Section, view: Examined, named: bool, attempt: _Attempts) -> str:
     title = f"{section.title} of {view.name}" if named else section.title
     heading = f"<h3>{escaped(view.name)}</h3>" if named else ""
-    return f"<div>{heading}{_tried(lambda: section.build(view), title, progress)}</div>"
+    return f"<div>{heading}{attempt(title, lambda: section.build(view))}</div>"
 
 
-def _tried(build: Callable[[], str], title: str, progress: Progress) -> str:
-    """The markup of a part; the error, if it cannot be made."""
-    try:
-        markup = build()
-    except GpucnnError as error:
-        progress(title, error)
-        return missing(error)
-    progress(title, None)
-    return markup
+class _Attempts:
+    """Makes parts of the page; an error takes the place of a part that cannot be made."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown: dict[GpucnnError, str] = {}  # error -> the part where the page shows it
+
+    def __call__(self, title: str, build: Callable[[], str]) -> str:
+        try:
+            markup = build()
+        except GpucnnError as error:
+            self._progress(title, error)
+            if error in self._shown:
+                return paragraph(f"Not here, for the reason given at {self._shown[error]}.", "note")
+            self._shown[error] = title
+            return missing(error)
+        self._progress(title, None)
+        return markup
 
 
 def _results(views: Sequence[Examined]) -> str:
@@ -121,16 +132,22 @@ def _facts(view: Examined) -> dict[str, str]:
     }
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{value:.2%}"
+def _percent(value: Any) -> str:
+    return f"{value:.2%}" if _is_number(value) else "-"
 
 
-def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
+def _number(value: Any) -> str:
+    if not _is_number(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
 
 
-def _count(value: float | None) -> str:
-    return "-" if value is None else f"{value:,.0f}"
+def _count(value: Any) -> str:
+    return f"{value:,.0f}" if _is_number(value) else "-"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
 
 
 def _differences(views: Sequence[Examined]) -> str:

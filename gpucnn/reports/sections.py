@@ -6,6 +6,7 @@ A section is a function from an `Examined` run to markup. One that cannot be mad
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
 from gpucnn.reports.markup import details, figure, paragraph, table
 from gpucnn.reports.pictures import show_report
+from gpucnn.training.run import CONFIG
 
 _SAMPLES = 12
 _CONFUSED = 15  # pairs in the table
@@ -139,9 +141,8 @@ def samples(view: Examined) -> str:
     places = _of_each_class(dataset)
     images = dataset.images[places]
     scale, offset = view.saved.description.scale, view.saved.description.offset
-    text = "The network gets each pixel" + (
-        " as it is." if (scale, offset) == (1, 0) else f" x as x * {scale:.5g} {offset:+.5g}."
-    )
+    shift = f" {offset:+.5g}" if offset else ""
+    text = f"The network gets each pixel x as x * {scale:.5g}{shift}."
     files = [Path(dataset.item(int(place))) for place in places]
     names = [view.saved.class_names[k] for k in dataset.labels[places]]
     if all(is_picture(file.name) and file.is_file() for file in files):
@@ -173,7 +174,7 @@ def feature_maps(view: Examined) -> str:
 
 def options(view: Examined) -> str:
     rows = [(key, "" if value is None else value) for key, value in view.config.as_dict().items()]
-    again = f"gpucnn train --config {view.run.path}/config.toml trains it again."
+    again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
     return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 from gpucnn.data import Splits
-from gpucnn.errors import DivergedError, Interrupted, UsageError, expect
+from gpucnn.errors import DivergedError, Interrupted, StorageError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
@@ -123,7 +123,8 @@ def _session(
             raise _interrupted(run, saver) from None
         except DivergedError as error:
             if run is not None:
-                run.end("diverged", trainer.seconds, error)
+                with suppress(StorageError):  # the divergence matters more
+                    run.end("diverged", trainer.seconds, error)
             raise
         finally:
             for callback in chain:
