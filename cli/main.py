@@ -29,6 +29,8 @@ COMMANDS = {
     "train": "Train a model.",
     "evaluate": "Measure loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
+    "runs": "List the runs: model, data, accuracy, time, date.",
+    "report": "Write a page on a run, or on several side by side.",
     "summary": "Show layers, shapes, parameters and cost of a model.",
     "explain": "Explain an operation forward and backward, with its numbers.",
     "profile": "Show the time of a training step, layer by layer.",

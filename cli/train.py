@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,7 +18,7 @@ from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, DivergedError, Interrupted, UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import FIELDS, flag_name
@@ -108,12 +109,17 @@ def command(
     try:
         history = fit_trainer(trainer, callbacks, run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))
+    except (DivergedError, Interrupted):
+        with contextlib.suppress(KeyboardInterrupt):  # the error says how to go on
+            outcome.save_pictures(trainer, run, console)
+        raise
     except OutputError as error:
         # The run is saved by then: its lines are printed after its checkpoint is written.
         if run is not None:
             error.fix = f"go on with: {run.resume_command}"
         raise
     if run is not None:
+        outcome.save_pictures(trainer, run, console)
         console.note(outcome.what_next(history, trainer, run))
 
 

@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
+    "reports": NETS | {"models", "data", "training", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}

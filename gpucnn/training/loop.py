@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 from gpucnn.data import Splits
-from gpucnn.errors import Interrupted, UsageError, expect
+from gpucnn.errors import DivergedError, Interrupted, StorageError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
@@ -121,6 +121,11 @@ def _session(
             if saver and trainer.record_due:  # the epoch is trained, its validation interrupted
                 saver.save(trainer)
             raise _interrupted(run, saver) from None
+        except DivergedError as error:
+            if run is not None:
+                with suppress(StorageError):  # the divergence matters more
+                    run.end("diverged", trainer.seconds, error)
+            raise
         finally:
             for callback in chain:
                 callback.close()
@@ -133,6 +138,7 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
         test=trainer.evaluate(trainer.test),
         seconds=trainer.seconds,
         learned=_has_learned(trainer),
+        report=trainer.judged and trainer.judged.report(),
     )
     for callback in chain:
         callback.on_train_end(trainer, history)

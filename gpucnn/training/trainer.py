@@ -21,6 +21,7 @@ from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
+from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Totals
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.run import Run
@@ -49,6 +50,7 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
+        judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
@@ -76,6 +78,7 @@ class Trainer:
         self.step = 0
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
+        self.judged: Judged | None = None
         self._clock = _Clock()
         self._prepare_data()
         self._prepare_step()
@@ -250,11 +253,17 @@ class Trainer:
         """
         if loader is None:
             return None
-        result = evaluation.evaluate_batches(self.model, loader, self.config.loss, self.forward)
+        loss, outputs = self.config.loss, list[Any]()
+        judged = loader is (self.validation if self.test is None else self.test)
+        result = evaluation.evaluate_batches(
+            self.model, loader, loss, self.forward, outputs if judged else None
+        )
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
+        if judged:
+            self.judged = Judged(loader.dataset, outputs, loss, result)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:

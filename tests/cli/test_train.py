@@ -38,8 +38,10 @@ def test_events(quick: Any) -> None:
     assert (end["event"], end["reason"], end["epochs"]) == ("end", "finished", 2)
     assert 0 < end["test_accuracy"] <= 1
     lines = (Path(end["run"]) / "metrics.jsonl").read_text().splitlines()
-    for line, epoch in zip(lines, epochs, strict=True):
-        record = json.loads(line)
+    records = [json.loads(line) for line in lines]
+    assert records[-1].pop("test_accuracy") == end["test_accuracy"]
+    assert records[-1].pop("test_loss") == end["test_loss"]
+    for record, epoch in zip(records, epochs, strict=True):
         assert record.pop("learning_rate") >= 0
         assert {"event": "epoch", **record} == epoch
 
