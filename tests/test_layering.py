@@ -71,7 +71,7 @@ THIRD_PARTY = {
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
     "rich": {"cli"},
-    "safetensors": {"training"},
+    "safetensors": {"nn", "training"},
     "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
