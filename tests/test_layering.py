@@ -50,6 +50,7 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
+    "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
     "reports": NETS | {"models", "data", "training", "plots", "__init__"},
@@ -67,11 +68,13 @@ THIRD_PARTY = {
     "matplotlib": {"plots", "bench"},
     "numba": {"backend"},
     "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
+    "onnx": {"onnx"},
+    "onnxruntime": {"onnx"},
     "PIL": {"data", "plots", "cli"},
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
     "rich": {"cli"},
-    "safetensors": {"training"},
+    "safetensors": {"nn", "training"},
     "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
@@ -160,7 +163,9 @@ def unit(name: str) -> str | None:
     return head if head in ALLOWED or head == "kernels" else "__init__"
 
 
-OPTIONAL = {"cuda", "cupy", "graphviz", "matplotlib", "PIL", "tensorboardX", "torch"}
+OPTIONAL = {
+    "cuda", "cupy", "graphviz", "matplotlib", "onnx", "onnxruntime", "PIL", "tensorboardX", "torch"
+}  # fmt: skip
 CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
 
 
