@@ -105,7 +105,7 @@ class Trainer:
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment(config.shift, config.rotate) or None,
+            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
