@@ -37,8 +37,11 @@ READING = (
 #: checkpoint.
 INCIDENTAL = (
     "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
-    "weights", *READING
+    "log", "weights", *READING
 )  # fmt: skip
+
+#: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
+LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
@@ -122,6 +125,9 @@ class TrainConfig:
         None, "stop after this many epochs without a better validation accuracy", low=1
     )
     log_interval: int = option(50, "steps between two checks of the loss", low=1)
+    log: str | None = option(
+        None, "logs in the run for other programs: csv, tensorboard, or both as csv,tensorboard"
+    )
     checkpoint_every: int | None = option(
         None, "steps between checkpoints, besides the one after each epoch", low=1
     )
@@ -140,7 +146,7 @@ class TrainConfig:
             object.__setattr__(self, key, _checked(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
-        _ = self.reading  # refuses what is not acceptable
+        _ = self.reading, self.logs  # they refuse what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -220,6 +226,16 @@ class TrainConfig:
             convert=self.convert,
             skip_broken=self.skip_broken,
         )
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The names in `log`, each once.
+
+        Raises:
+            UsageError: there is no such log.
+        """
+        names = [] if self.log is None else [name.strip() for name in self.log.split(",")]
+        return tuple(dict.fromkeys(choose({name: name for name in LOGS}, n, "log") for n in names))
 
     def to_toml(self) -> str:
         """The configuration as TOML; fields that are None are left out."""
