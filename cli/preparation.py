@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ from gpucnn.training.transfer import network_of
 # The options that may change when a run is resumed: they do not change the result on the same kind
 # of device. The data may be in another place; their digest is checked.
 _RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
+
+
+Load = Callable[[TrainConfig, Console], Splits]  # reads the data that the options name
 
 
 def configure(given: dict[str, Any], console: Console) -> TrainConfig:
@@ -51,7 +55,7 @@ def load(config: TrainConfig, console: Console) -> Splits:
     return data
 
 
-def prepare(config: TrainConfig, code: Code | None, console: Console) -> Trainer:
+def prepare(config: TrainConfig, code: Code | None, console: Console, load: Load = load) -> Trainer:
     """The training that the options ask for, its data read, its model built."""
     config = replace(config, device=console.device(config.device))
     return make_trainer(config, load(config, console), code, console)
@@ -80,11 +84,13 @@ def make_trainer(config: TrainConfig, data: Splits, code: Code | None, console: 
     return trainer
 
 
-def prepare_resumed(run: Run, config: TrainConfig, trust_code: bool, console: Console) -> Trainer:
+def prepare_resumed(
+    run: Run, config: TrainConfig, trust_code: bool, console: Console, load: Load = load
+) -> Trainer:
     """The training of a run to go on with, not restored yet; `config` is that of the run."""
     code = code_of(run, config, trust_code)
     try:
-        trainer = prepare(config, code, console)
+        trainer = prepare(config, code, console, load)
     except DataError as error:
         if config.data not in datasets.NAMES and not Path(config.data).exists():
             error.fix = f"give the place where they are now: {run.resume_command} --data PATH"

@@ -12,7 +12,7 @@ import click
 
 from gpucnn import data as datasets
 from gpucnn import models
-from gpucnn.cli import outcome
+from gpucnn.cli import outcome, sweep
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
@@ -29,7 +29,9 @@ from gpucnn.errors import UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import FIELDS
+from gpucnn.training.grid import OPTIONS
 from gpucnn.training.history import best_epoch
+from gpucnn.training.sweep import RECORD, Sweep
 
 NEWEST = ""  # what --resume without a value gives
 
@@ -57,9 +59,18 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="[RUN]",
     is_flag=False,
     flag_value=NEWEST,
-    help="continue an interrupted run, by default the newest; with more --epochs, continue a"
-    " finished run as a new one; with --data, read its data there if they were moved",
+    help="continue an interrupted run or sweep, by default the newest; with more --epochs, continue"
+    " a finished run as a new one; with --data, read its data there if they were moved",
     shell_complete=offer_runs,
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="OPTION=VALUES",
+    help="train with each of these values, as in lr=1e-3,3e-3 or seed=0..4, one run after the other"
+    " in runs/sweep-N; several options make all combinations",
+    shell_complete=offer(*(f"{name}=" for name in OPTIONS)),
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
@@ -69,6 +80,7 @@ def command(
     stray: tuple[str, ...],
     config_file: str | None,
     resume: str | None,
+    sweeps: tuple[str, ...],
     trust_code: bool,
     dry_run: bool,
     print_config: bool,
@@ -79,10 +91,22 @@ def command(
 
     The options down to --name may also stand in the file of --config or in the environment
     (GPUCNN_EPOCHS=3). Flags override the environment, and the environment overrides the file.
-    Ctrl-C saves a checkpoint; --resume continues from it, and gives the same weights.
+    Ctrl-C saves a checkpoint; --resume continues from it, and gives the same weights. With --sweep,
+    it goes on with the sweep.
     """
-    if stray:
-        raise _stray(stray[0])
+    words = [word for word in stray if not sweeps or "=" not in word]
+    if words:
+        raise _stray(words[0])
+    if sweeps and (resume is not None or dry_run or print_config):
+        raise UsageError("--sweep cannot be given with --resume, --dry-run or --print-config")
+    if sweeps:
+        given = TrainConfig.given(config_file, flags=flags)
+        named_by = config_file if "model" in given else None
+        sweep.start(
+            (*sweeps, *stray), given, flags, named_by, trust_code, console,
+            lambda events: _callbacks(console, events),
+        )  # fmt: skip
+        return
     if resume is None:
         given = TrainConfig.given(config_file, flags=flags)
         config = configure(given, console)
@@ -99,7 +123,13 @@ def command(
             cause="a run is resumed with the options that it was started with",
         )
     else:
-        trainer, run = _resume(_run_to_resume(resume, flags), flags, trust_code, console)
+        found = _to_resume(resume, flags)
+        if isinstance(found, Sweep):
+            sweep.resume(
+                found, flags, trust_code, console, lambda events: _callbacks(console, events)
+            )
+            return
+        trainer, run = _resume(found, flags, trust_code, console)
     try:
         history = fit_trainer(trainer, _callbacks(console), run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))
@@ -150,9 +180,9 @@ def _resume(
     return trainer, new
 
 
-def _callbacks(console: Console) -> list[Callback]:
+def _callbacks(console: Console, events: type[JsonEvents] = JsonEvents) -> list[Callback]:
     """The callbacks that show a training."""
-    callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
+    callbacks: list[Callback] = [events(console)] if console.as_json else []
     if not console.quiet:
         callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
     return callbacks
@@ -162,10 +192,10 @@ def _on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()  # None: it was closed, as by 2>&-
 
 
-def _run_to_resume(resume: str, flags: dict[str, Any]) -> Run:
-    if resume != NEWEST:
-        return Run.open(resume)
-    return Run.newest(TrainConfig.load(flags={"runs_dir": flags["runs_dir"]}).runs_dir)
+def _to_resume(resume: str, flags: dict[str, Any]) -> Run | Sweep:
+    if resume == NEWEST:
+        return Sweep.newest(TrainConfig.load(flags={"runs_dir": flags["runs_dir"]}).runs_dir)
+    return Sweep.open(resume) if (Path(resume) / RECORD).is_file() else Run.open(resume)
 
 
 def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> TrainConfig:

@@ -143,7 +143,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key in FIELDS:
-            object.__setattr__(self, key, _checked(key, getattr(self, key)))
+            object.__setattr__(self, key, check_value(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
         _ = self.reading, self.logs  # they refuse what is not acceptable
@@ -194,13 +194,13 @@ class TrainConfig:
         values: dict[str, Any] = {}
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
-                values[key] = _checked(key, value, str(toml))
+                values[key] = check_value(key, value, str(toml))
         for name, value in _variables(os.environ if env is None else env).items():
             key = name.removeprefix(_PREFIX).lower()
-            values[key] = _checked(key, _parse(key, value), f"${name}")
+            values[key] = check_value(key, parse_value(key, value), f"${name}")
         for key, value in (flags or {}).items():
             if value is not None:
-                values[key] = _checked(key, value, flag_name(key))
+                values[key] = check_value(key, value, flag_name(key))
         return values
 
     @property
@@ -329,8 +329,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 
-def _parse(key: str, text: str) -> Any:
-    """The value of an environment variable, in the type of its field where it can be read so."""
+def parse_value(key: str, text: str) -> Any:
+    """The value in a text, as of an environment variable, for the field ``key``.
+
+    It is in the type of the field where it can be read so; else it is the text.
+    """
     kind, _ = field_type(key)
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -341,7 +344,7 @@ def _parse(key: str, text: str) -> Any:
         return text
 
 
-def _checked(key: str, value: Any, origin: str | None = None) -> Any:
+def check_value(key: str, value: Any, origin: str | None = None) -> Any:
     """``value`` in the type of the field ``key``; `UsageError` if it is not acceptable."""
     source = f" (from {origin})" if origin else ""
     field = choose(FIELDS, key, "key", source)
