@@ -12,6 +12,7 @@ import click
 
 from gpucnn import data as datasets
 from gpucnn import models
+from gpucnn.cli import find_lr as search
 from gpucnn.cli import outcome, sweep
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import config_option
@@ -64,6 +65,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     shell_complete=offer_runs,
 )
 @click.option(
+    "--find-lr",
+    is_flag=True,
+    help="search a learning rate for these options: a table, a suggestion, and runs/find-lr.png",
+)
+@click.option(
     "--sweep",
     "sweeps",
     multiple=True,
@@ -80,6 +86,7 @@ def command(
     stray: tuple[str, ...],
     config_file: str | None,
     resume: str | None,
+    find_lr: bool,
     sweeps: tuple[str, ...],
     trust_code: bool,
     dry_run: bool,
@@ -97,8 +104,13 @@ def command(
     words = [word for word in stray if not sweeps or "=" not in word]
     if words:
         raise _stray(words[0])
-    if sweeps and (resume is not None or dry_run or print_config):
-        raise UsageError("--sweep cannot be given with --resume, --dry-run or --print-config")
+    modes = {
+        "--sweep": bool(sweeps), "--find-lr": find_lr, "--resume": resume is not None,
+        "--dry-run": dry_run, "--print-config": print_config,
+    }  # fmt: skip
+    chosen = [flag for flag, is_given in modes.items() if is_given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
     if sweeps:
         given = TrainConfig.given(config_file, flags=flags)
         named_by = config_file if "model" in given else None
@@ -116,10 +128,13 @@ def command(
         code = Code.parse(config.model)
         if flags["model"] is None:
             require_trust(code, config_file if "model" in given else config.weights, trust_code)
+        if find_lr:
+            search.find(config, code, console)
+            return
         trainer, run = _start(config, code, dry_run, console)
-    elif config_file or dry_run or print_config:
+    elif config_file:
         raise UsageError(
-            "--resume cannot be given with --config, --dry-run or --print-config",
+            "--resume and --config exclude each other",
             cause="a run is resumed with the options that it was started with",
         )
     else:
