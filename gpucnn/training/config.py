@@ -38,8 +38,11 @@ READING = (
 #: checkpoint.
 INCIDENTAL = (
     "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
-    "weights", *READING
+    "log", "weights", *READING
 )  # fmt: skip
+
+#: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
+LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
@@ -128,6 +131,9 @@ class TrainConfig:
         None, "stop after this many epochs without a better validation accuracy", low=1
     )
     log_interval: int = option(50, "steps between two checks of the loss", low=1)
+    log: str | None = option(
+        None, "logs in the run for other programs: csv, tensorboard, or both as csv,tensorboard"
+    )
     checkpoint_every: int | None = option(
         None, "steps between checkpoints, besides the one after each epoch", low=1
     )
@@ -143,10 +149,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key in FIELDS:
-            object.__setattr__(self, key, _checked(key, getattr(self, key)))
+            object.__setattr__(self, key, check_value(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
-        _ = self.reading  # refuses what is not acceptable
+        _ = self.reading, self.logs  # they refuse what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -194,13 +200,13 @@ class TrainConfig:
         values: dict[str, Any] = {}
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
-                values[key] = _checked(key, value, str(toml))
+                values[key] = check_value(key, value, str(toml))
         for name, value in _variables(os.environ if env is None else env).items():
             key = name.removeprefix(_PREFIX).lower()
-            values[key] = _checked(key, _parse(key, value), f"${name}")
+            values[key] = check_value(key, parse_value(key, value), f"${name}")
         for key, value in (flags or {}).items():
             if value is not None:
-                values[key] = _checked(key, value, flag_name(key))
+                values[key] = check_value(key, value, flag_name(key))
         return values
 
     @property
@@ -226,6 +232,16 @@ class TrainConfig:
             convert=self.convert,
             skip_broken=self.skip_broken,
         )
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The names in `log`, each once.
+
+        Raises:
+            UsageError: there is no such log.
+        """
+        names = [] if self.log is None else [name.strip() for name in self.log.split(",")]
+        return tuple(dict.fromkeys(choose({name: name for name in LOGS}, n, "log") for n in names))
 
     def to_toml(self) -> str:
         """The configuration as TOML; fields that are None are left out."""
@@ -319,8 +335,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 
-def _parse(key: str, text: str) -> Any:
-    """The value of an environment variable, in the type of its field where it can be read so."""
+def parse_value(key: str, text: str) -> Any:
+    """The value in a text, as of an environment variable, for the field ``key``.
+
+    It is in the type of the field where it can be read so; else it is the text.
+    """
     kind, _ = field_type(key)
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -331,7 +350,7 @@ def _parse(key: str, text: str) -> Any:
         return text
 
 
-def _checked(key: str, value: Any, origin: str | None = None) -> Any:
+def check_value(key: str, value: Any, origin: str | None = None) -> Any:
     """``value`` in the type of the field ``key``; `UsageError` if it is not acceptable."""
     source = f" (from {origin})" if origin else ""
     field = choose(FIELDS, key, "key", source)

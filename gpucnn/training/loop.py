@@ -12,6 +12,7 @@ from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.history import History
+from gpucnn.training.logs import log_callbacks
 from gpucnn.training.metrics import guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
@@ -75,6 +76,7 @@ def fit_trainer(
     if trainer.config.patience:
         chain.append(EarlyStopping(trainer.config.patience))
     chain += [callback for callback in (saver, stopper) if callback]
+    chain += log_callbacks(trainer.config, run.path) if run else []
     chain += callbacks
     with _session(trainer, run, saver, chain):
         if saver and resume:

@@ -38,6 +38,7 @@ BAD: dict[str, list[Any]] = {
     "rotate": [-5.0],
     "patience": [0],
     "log_interval": [0],
+    "log": ["", "xml", "csv,", "csv;tensorboard", 3],
     "checkpoint_every": [0],
     "limit_batches": [0],
     "overfit_batches": [0],
