@@ -14,6 +14,7 @@ from gpucnn import data as datasets
 from gpucnn import models
 from gpucnn.cli import outcome
 from gpucnn.cli.completion import offer, offer_runs
+from gpucnn.cli.health import HealthWarnings
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
@@ -61,6 +62,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
+@click.option(
+    "--health/--no-health",
+    default=True,
+    help="warn of dead ReLUs, vanishing gradients, overfitting and the like [on]",
+)
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
@@ -69,6 +75,7 @@ def command(
     resume: str | None,
     trust_code: bool,
     dry_run: bool,
+    health: bool,
     print_config: bool,
     console: Console,
     **flags: Any,
@@ -103,8 +110,13 @@ def command(
     else:
         trainer, run = _resume(_run_to_resume(resume, flags), flags, trust_code, console)
     callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
+    show = console.note
     if not console.quiet:
-        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
+        progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
+        callbacks.append(progress)
+        show = progress.show
+    if health:
+        callbacks.append(HealthWarnings(console, show))
     try:
         history = fit_trainer(trainer, callbacks, run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))

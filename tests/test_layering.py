@@ -49,6 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "explain": NETS | {"optim"},
+    "inspection": NETS | {"data", "training", "keras", "plots"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
