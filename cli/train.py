@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,6 +17,7 @@ from gpucnn import models
 from gpucnn.cli import find_lr as search
 from gpucnn.cli import outcome, sweep
 from gpucnn.cli.completion import offer, offer_runs
+from gpucnn.cli.health import HealthWarnings
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.preparation import (
@@ -81,6 +83,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
+@click.option(
+    "--health/--no-health",
+    default=True,
+    help="warn of dead ReLUs, vanishing gradients, overfitting and the like [on]",
+)
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
@@ -91,6 +98,7 @@ def command(
     sweeps: tuple[str, ...],
     trust_code: bool,
     dry_run: bool,
+    health: bool,
     print_config: bool,
     console: Console,
     **flags: Any,
@@ -112,12 +120,13 @@ def command(
     chosen = [flag for flag, is_given in modes.items() if is_given]
     if len(chosen) > 1:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
+    callbacks = functools.partial(_callbacks, console, health)
     if sweeps:
         given = TrainConfig.given(config_file, flags=flags)
         named_by = config_file if "model" in given else None
         sweep.start(
             (*sweeps, *stray), given, flags, named_by, trust_code, console,
-            lambda events: _callbacks(console, events),
+            callbacks,
         )  # fmt: skip
         return
     if resume is None:
@@ -142,12 +151,16 @@ def command(
         found = _to_resume(resume, flags)
         if isinstance(found, Sweep):
             sweep.resume(
-                found, flags, trust_code, console, lambda events: _callbacks(console, events)
+                found,
+                flags,
+                trust_code,
+                console,
+                callbacks,
             )
             return
         trainer, run = _resume(found, flags, trust_code, console)
     try:
-        history = fit_trainer(trainer, _callbacks(console), run=run, resume=resume is not None)
+        history = fit_trainer(trainer, callbacks(JsonEvents), run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))
     except (DivergedError, Interrupted):
         with contextlib.suppress(KeyboardInterrupt):  # the error says how to go on
@@ -201,11 +214,16 @@ def _resume(
     return trainer, new
 
 
-def _callbacks(console: Console, events: type[JsonEvents] = JsonEvents) -> list[Callback]:
-    """The callbacks that show a training."""
+def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list[Callback]:
+    """The callbacks that show a training, and warn of what is wrong with it."""
     callbacks: list[Callback] = [events(console)] if console.as_json else []
+    show = console.note
     if not console.quiet:
-        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
+        progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
+        callbacks.append(progress)
+        show = progress.show
+    if health:
+        callbacks.append(HealthWarnings(console, show))
     return callbacks
 
 

@@ -52,6 +52,7 @@ ALLOWED: dict[str, set[str]] = {
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim"},
+    "inspection": NETS | {"data", "training", "keras", "plots"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
     "reports": NETS | {"models", "data", "training", "plots", "__init__"},
 }

@@ -18,7 +18,7 @@ from gpucnn.autograd import Function, Tensor, is_grad_enabled
 from gpucnn.errors import GraphError
 from gpucnn.graph import ordered
 from gpucnn.nn import BatchNorm2d, Module
-from gpucnn.nn.module import has_own_forward
+from gpucnn.nn.building import has_own_forward
 
 #: Sizes; one that depends on the batch is a pair, with its values in the two runs.
 Shape = tuple[int | tuple[int, int], ...]

@@ -22,7 +22,7 @@ def gather(dataset: Array, indices: Array, *, scale: float = 1.0, offset: float 
     return backend.gather(dataset, indices, scale=scale, offset=offset)
 
 
-@names_of_windows
+@primitive
 def gather_rows(rows: Array, indices: Array) -> Array:
     """A batch of labels, weights or float images as they are: out[i] = rows[indices[i]].
 

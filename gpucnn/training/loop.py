@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 
@@ -13,7 +12,7 @@ from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, Sto
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.history import History
 from gpucnn.training.logs import log_callbacks
-from gpucnn.training.metrics import guessing
+from gpucnn.training.metrics import beats_guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
 
@@ -148,20 +147,17 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
 
 
 def _has_learned(trainer: Trainer) -> bool:
-    """Whether the last epoch was better than a constant answer.
+    """Whether the last epoch was better than a constant answer, by `beats_guessing`.
 
-    Either its loss is lower, or its accuracy is three standard deviations higher. Trainings with
-    `limit_batches` are not judged.
+    Trainings with `limit_batches` are not judged.
     """
     if trainer.config.limit_batches is not None:
         return True
     labels = trainer.loader.dataset.labels
     if not trainer.records or labels is None or labels.dtype.kind != "i":
         return True
-    loss, accuracy = guessing(trainer.config.loss, labels)
-    last, count = trainer.records[-1], len(labels)
-    deviation = math.sqrt(accuracy * (1 - accuracy) / count)
-    return last["loss"] < 0.98 * loss or last["accuracy"] > accuracy + 3 * deviation
+    last = trainer.records[-1]
+    return beats_guessing(trainer.config.loss, labels, last["loss"], last["accuracy"])
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:
