@@ -36,15 +36,10 @@ class Variant(NamedTuple):
 
     source: str
     kernel: str
-    options: tuple[str, ...]
+    constants: str  # "BM=64 BN=64"
     threads: int  # of a block
     shared: int  # bytes of dynamic shared memory
     text: str
-
-    @property
-    def constants(self) -> str:
-        """The constants of the variant, as in: BM=64 BN=64"""
-        return " ".join(option.removeprefix("-D") for option in self.options)
 
     def __str__(self) -> str:
         return f"{self.kernel} {self.constants}"
@@ -80,7 +75,7 @@ class Recorder(SimulatorLauncher):
         threads = math.prod(block)
         assert 0 < threads <= 1024, (handle.name, block)
         self.variants.add(
-            Variant(handle.source, handle.name, handle.options, threads, shared, handle.text)
+            Variant(handle.source, handle.name, handle.constants, threads, shared, handle.text)
         )
 
 

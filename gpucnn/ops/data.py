@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def gather(dataset: Array, indices: Array, *, scale: float = 1.0, offset: float = 0.0) -> Array:
     """A batch of a uint8 data set as floats: out[i] = dataset[indices[i]] * scale + offset.
 
@@ -22,7 +22,7 @@ def gather(dataset: Array, indices: Array, *, scale: float = 1.0, offset: float 
     return backend.gather(dataset, indices, scale=scale, offset=offset)
 
 
-@names_of_windows
+@primitive
 def gather_rows(rows: Array, indices: Array) -> Array:
     """A batch of labels, weights or float images as they are: out[i] = rows[indices[i]].
 

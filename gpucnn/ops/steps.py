@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def begin_step(
     place: Array,
     order: Array,
@@ -38,7 +38,7 @@ def begin_step(
     backend.begin_step(place, order, indices, rates=rates, step=step, learning_rate=learning_rate)
 
 
-@names_of_windows
+@primitive
 def increment(counter: Array) -> None:
     """counter += 1, in place.
 

@@ -9,11 +9,14 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpucnn.autograd import Tensor, is_grad_enabled
 from gpucnn.data import Loader
 from gpucnn.errors import GpucnnError, OutOfMemoryError, UsageError
 from gpucnn.nn.activations import ACTIVATIONS
-from gpucnn.nn.module import has_own_forward
+from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local
 from gpucnn.nn.state import owned
 from gpucnn.recording import count_change
@@ -37,7 +40,7 @@ class Replays:
     Args:
         step: the step.
         loader: `step` is done on the batches that it takes.
-        lookup: arguments of `Loader.take`: the table of learning rates.
+        rates: float32 (steps of the training,), the learning rate of each step.
         wanted: False to capture nothing; None to capture what is of this library alone: code of the
             user's may depend on what no comparison shows, such as random numbers. True captures all
             code, as the user says that it depends on its inputs and on the attributes of modules.
@@ -51,7 +54,7 @@ class Replays:
         self,
         step: TrainStep,
         loader: Loader,
-        lookup: dict[str, Any],
+        rates: NDArray[np.float32],
         wanted: bool | None,
         notes: list[str],
     ) -> None:
@@ -61,7 +64,8 @@ class Replays:
                 cause="CUDA alone captures a training step as a graph",
                 fix="leave out --graph, or choose --device cuda",
             )
-        self.step, self.loader, self.lookup = step, loader, lookup
+        self.step, self.loader = step, loader
+        self._rates = step.backend.asarray(rates)
         self.wanted, self.notes = wanted, notes
         self._captures = wanted is not False and step.backend.has_graphs and loader.is_replayable
         self._graphs: dict[int, _Graph] = {}
@@ -84,9 +88,20 @@ class Replays:
         else:
             self._capture(images)
 
+    def write_rates(self, rates: NDArray[np.float32]) -> None:
+        """Look the learning rates up in these from now on."""
+        self.step.backend.write(self._rates, rates)
+
     def _work(self, images: int) -> None:
         """A whole step: gather the batch, forward, backward, update."""
-        self.step(*self.loader.take(images, **self.lookup))
+        optimizer = self.step.optimizer
+        batch = self.loader.take(
+            images,
+            rates=self._rates,
+            step=optimizer.step_count,
+            learning_rate=optimizer.learning_rate,
+        )
+        self.step(*batch)
 
     def _capture(self, images: int) -> None:
         """Capture the step and do it; without a graph if it cannot be captured."""

@@ -8,6 +8,7 @@ from typing import Any
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn import Module
+from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
@@ -46,10 +47,37 @@ class TrainStep:
         self.backend = totals.backend
         self.modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
+        self._compiled: set[int] = set()  # the sizes of batches whose kernels are
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
 
     def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
+        if len(images) not in self._compiled:
+            self._compiled.add(len(images))
+            self._compile(images, labels, weights)
+        self._train(images, labels, weights)
+
+    def _compile(self, *batch: Any) -> None:
+        """Compile the kernels of a step in parallel, by a step that launches none.
+
+        Not where such a step may leave a trace: with observers, or a forward pass or an optimizer
+        of the user's.
+        """
+        ours = type(self.optimizer).__module__ == Optimizer.__module__
+        if local.observers or not ours or any(map(has_own_forward, self.modules)):
+            return
+        # Expressions are computed, also those that change an array.
+        count = self.totals.count
+        with self.backend.quiet_device():
+            before = [array.copy() for array in self._statistics]
+            try:
+                self.backend.compile_ahead(lambda: self._train(*batch))
+            finally:
+                self.totals.count = count
+                for array, kept in zip(self._statistics, before, strict=True):
+                    array[...] = kept
+
+    def _train(self, images: Any, labels: Any, weights: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
         try:
             with self.backend.quiet_device():
@@ -58,8 +86,8 @@ class TrainStep:
                 with override(local.training, self.modules, True):
                     output = self.forward(Tensor(images))
                 losses = compute_losses(self.loss, output, labels, weights)
-                counters = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
-                self.totals.add(losses.data, output.data, labels, **counters)
+                counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
+                self.totals.add(losses.data, output.data, labels, **counted)
                 for array, kept in zip(self._statistics, before, strict=True):
                     xp.copyto(array, kept, where=optimizer.found_inf != 0)
                 losses.backward(self._gradient_of_mean(losses))

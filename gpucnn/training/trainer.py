@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -19,8 +18,10 @@ from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
+from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
+from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Totals
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
@@ -51,6 +52,7 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
+        judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
@@ -79,7 +81,8 @@ class Trainer:
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
         self.notes: list[str] = []
-        self._clock = _Clock()
+        self.judged: Judged | None = None
+        self._clock = Clock()
         self._prepare_data()
         self._prepare_step()
 
@@ -105,7 +108,7 @@ class Trainer:
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment(config.shift, config.rotate) or None,
+            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
@@ -132,13 +135,12 @@ class Trainer:
         self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
-        step = TrainStep(self.model, config.loss, self.optimizer, self.totals, self.forward)
-        lookup = self._lookup = {
-            "rates": self.backend.asarray(self.learning_rates),
-            "step": self.optimizer.step_count,
-            "learning_rate": self.optimizer.learning_rate,
-        }
-        self._replays = Replays(step, self.loader, lookup, self.config.graph, self.notes)
+        step = self._train_step = TrainStep(
+            self.model, config.loss, self.optimizer, self.totals, self.forward
+        )
+        self._replays = Replays(
+            step, self.loader, self.learning_rates, self.config.graph, self.notes
+        )
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         assert config.learning_rate is not None  # `resolved` decides it
@@ -158,7 +160,7 @@ class Trainer:
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
         self.learning_rates[self.step :] = learning_rate
-        self.backend.write(self._lookup["rates"], self.learning_rates)
+        self._replays.write_rates(self.learning_rates)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -253,11 +255,17 @@ class Trainer:
         """
         if loader is None:
             return None
-        result = evaluation.evaluate_batches(self.model, loader, self.config.loss, self.forward)
+        loss, outputs = self.config.loss, list[Any]()
+        judged = loader is (self.validation if self.test is None else self.test)
+        result = evaluation.evaluate_batches(
+            self.model, loader, loss, self.forward, outputs if judged else None
+        )
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
+        if judged:
+            self.judged = Judged(loader.dataset, outputs, loss, result)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:
@@ -377,24 +385,4 @@ class Trainer:
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
-        self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
-
-
-class _Clock:
-    """Seconds of the training and of the epoch, on top of those of earlier sessions."""
-
-    def __init__(self, total: float = 0.0, lap: float = 0.0) -> None:
-        now = time.perf_counter()
-        self._start = now - total
-        self._lap_start = now - lap
-
-    @property
-    def total(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def lap(self) -> float:
-        return time.perf_counter() - self._lap_start
-
-    def restart_lap(self) -> None:
-        self._lap_start = time.perf_counter()
+        self._clock = Clock(progress["seconds"], progress["epoch_seconds"])

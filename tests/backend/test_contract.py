@@ -69,7 +69,8 @@ CONTRACT = {
     ),
 }
 SERVICES = {
-    "preparation", "asarray", "to_numpy", "write", "owns", "describe", "capture", "quiet_device"
+    "preparation", "asarray", "to_numpy", "write", "owns", "describe", "quiet_device",
+    "capture", "compile_ahead", "shapes_only",
 }  # fmt: skip
 
 

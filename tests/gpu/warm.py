@@ -47,7 +47,7 @@ def main() -> None:
 
 def _compile(device: str, variant: Variant) -> None:
     """Compile one variant and load it, as its first launch does."""
-    kernel = Kernel(variant.source, variant.kernel, variant.text, variant.options, ())
+    kernel = Kernel(variant.source, variant.kernel, variant.constants, variant.text, ())
     backends.get(device).launcher._compile(kernel)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 Array = Any  # a NumPy or CuPy ndarray
@@ -63,6 +63,22 @@ class Arrays(ABC):
             NotImplementedError: `has_graphs` is false.
         """
         raise NotImplementedError(f"{self.name} has no graphs")
+
+    @abstractmethod
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """Compile in parallel the kernels that `work` is going to launch.
+
+        On a device whose kernels are compiled when they are needed, `work` is called within
+        `shapes_only`; on others it is not called.
+        """
+
+    def shapes_only(self) -> AbstractContextManager[Any]:
+        """A context for calls whose results are not used, except for their shapes and dtypes.
+
+        This thread launches no kernel of ours in it: what they would write holds other numbers.
+        Expressions of `xp` are computed. A device without kernels computes as usual.
+        """
+        return nullcontext()
 
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -62,6 +63,9 @@ class CpuBackend(
             "blas": blas_description(),
             "threads": get_threads(),
         }
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """There is nothing to compile."""
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         return quiet_device()

@@ -74,5 +74,11 @@ class CudaBackend(
     def capture(self, work: Callable[[], None]) -> Callable[[], None]:
         return self.launcher.capture(work)
 
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        self.launcher.compile_ahead(work)
+
+    def shapes_only(self) -> AbstractContextManager[Any]:
+        return self.launcher.shapes_only()
+
     def quiet_device(self) -> AbstractContextManager[Any]:
         return self.launcher.quiet_device()

@@ -16,6 +16,7 @@ from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
 
 _NULL = np.uintp(0)
+_OPTIONS = ("-std=c++17",)
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 
 
@@ -110,10 +111,9 @@ class CupyLauncher(Launcher):
         return launch
 
     def _compile(self, kernel: Kernel) -> Any:
-        options = ("-std=c++17", *kernel.options)
         with _Bound(self, "the kernel {}", kernel.name):
             try:
-                module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
+                module = self.cupy.RawModule(code=kernel.text, options=_OPTIONS, backend="nvrtc")
                 return module.get_function(kernel.name)
             except self.cupy.cuda.driver.CUDADriverError as error:
                 raise KernelError(
@@ -123,7 +123,8 @@ class CupyLauncher(Launcher):
                 ) from None
             except self.cupy.cuda.compiler.CompileException as error:
                 raise KernelError(
-                    f"kernels/{kernel.source}.cu does not compile with {' '.join(options)}",
+                    f"kernels/{kernel.source}.cu does not compile"
+                    + f" with {kernel.constants}" * bool(kernel.constants),
                     cause=str(error).strip(),
                     fix="gpucnn doctor says whether NVRTC fits this GPU",
                 ) from None
