@@ -360,3 +360,24 @@ def test_the_bar_is_for_terminals(quick: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "images/s" in bar["speed"]
     assert bar["figures"].startswith("loss ")
     assert "epoch 2/2" in result.err
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_graphs_are_of_cuda(quick: Any, device: str) -> None:
+    result = quick("--device", device, "--graph")
+    assert result.code == 2
+    assert "graph is set, and the device cpu has no graphs" in result.err
+    assert "leave out --graph, or choose --device cuda" in result.err
+    assert not Path("runs").exists()
+
+
+def test_without_graphs(quick: Any, run: Any) -> None:
+    """It changes no bit, so it may change when a run is resumed."""
+    for options in ([], ["--no-graph"]):
+        assert quick("--epochs", 1, *options).code == 0
+    first, second = (
+        Path("runs", name, "weights", "last.safetensors").read_bytes()
+        for name in ("train-1", "train-2")
+    )
+    assert first == second
+    assert run("train", "--resume", "runs/train-1", "--no-graph").code == 0
