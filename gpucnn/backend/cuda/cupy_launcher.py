@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from threading import get_ident
 from typing import Any
 
@@ -103,12 +104,11 @@ class CupyLauncher(Launcher):
                 captured.capture(work)
             finally:
                 del self._captures[get_ident()]
+        return partial(self._launch_graph, captured)
 
-        def launch() -> None:
-            with _Bound(self, "the launch of a graph"):
-                captured.launch()
-
-        return launch
+    def _launch_graph(self, captured: Captured) -> None:
+        with _Bound(self, "the launch of a graph"):
+            captured.launch()
 
     def _compile(self, kernel: Kernel) -> Any:
         with _Bound(self, "the kernel {}", kernel.name):
