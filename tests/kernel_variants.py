@@ -146,8 +146,8 @@ def _train_and_evaluate() -> None:
     for name in models.NAMES:
         config = TrainConfig(model=name, device="sim", batch_size=64)
         trainer = Trainer(models.get(name, 10), Splits(dataset, test=dataset), config)
-        for batch in trainer.loader.epoch(0):
-            trainer.train_on(*batch)
+        for _ in range(trainer.steps_per_epoch):
+            trainer.train_step()
         assert trainer.test is not None
         evaluation.evaluate_batches(trainer.model, trainer.test, config.loss)
 

@@ -38,13 +38,14 @@ from gpucnn.nn.overrides import Overridable, local
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 from gpucnn.nn.summary import SummaryRow, rows, table
+from gpucnn.nn.torch_state import LoadsTorchState
 from gpucnn.nn.tree import PrintedAsTree
 from gpucnn.spelling import explain_attribute, explained
 
 Shape = tuple[int, ...]
 
 
-class Module(Overridable, PrintedAsTree):
+class Module(Overridable, PrintedAsTree, LoadsTorchState):
     """A part of a network. See the head of this file for how to write one.
 
     Args:

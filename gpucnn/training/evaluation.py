@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,7 +14,8 @@ from gpucnn.data import Dataset, Loader
 from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.building import dry_run
-from gpucnn.training.metrics import Totals, compute_losses
+from gpucnn.training.metrics import LOSSES, Totals, compute_losses
+from gpucnn.training.report import Report
 
 BATCH_SIZE = 256  # images: enough to keep the cores busy, few enough for a small memory
 
@@ -54,6 +55,38 @@ def evaluate(
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
     return evaluate_batches(model, loader, loss, outputs=outputs)
+
+
+class Judged(NamedTuple):
+    """The outputs of an evaluation beside its result.
+
+    Attributes:
+        dataset: it was on.
+        outputs: of each batch, arrays (B, K).
+        loss: name of the loss of the training.
+        result: {"loss", "accuracy"}.
+    """
+
+    dataset: Dataset
+    outputs: list[Any]
+    loss: str
+    result: dict[str, float]
+
+    def report(self) -> Report | None:
+        """Its confusion matrix; None for targets that are no class ids.
+
+        A single output means yes, class 1, or no, class 0.
+        """
+        labels, classes = self.dataset.labels, self.dataset.classes
+        if labels is None or labels.dtype.kind != "i" or labels.ndim != 1:
+            return None
+        outputs = np.concatenate(self.outputs)
+        answers = outputs.argmax(axis=1)
+        if outputs.shape[1] == 1:
+            answers = (outputs[:, 0] > LOSSES[self.loss].threshold).astype(np.int64)
+        outnumbering = range(classes, max(outputs.shape[1], 2))
+        names = [*self.dataset.class_names, *map(str, outnumbering)]
+        return Report.of(labels, answers, names, **self.result)
 
 
 def evaluate_batches(

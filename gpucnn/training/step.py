@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn import Module
@@ -22,8 +19,8 @@ class TrainStep:
     """Calling it with a batch trains the model on it.
 
     Values that change from step to step are in arrays on the device: `optimizer.step_count` counts
-    the steps, the learning rate is looked up by it, and `totals` sums the loss and the number of
-    right answers. The first loss that is not finite writes the number of its step into
+    the steps, `optimizer.learning_rate` is the rate of this one, and `totals` sums the loss and the
+    number of right answers. The first loss that is not finite writes the number of its step into
     `optimizer.found_inf`. From then on updates change nothing and running statistics are restored,
     so the host finds both as they were in the step that failed.
 
@@ -31,8 +28,6 @@ class TrainStep:
         model: built and on the device of the optimizer.
         loss: name of a loss of `TrainConfig`.
         optimizer: of the model's parameters.
-        rates: float32 (steps of the whole run,), the learning rate of each step; None for the
-            learning rate of the optimizer.
         totals: sums over the batches.
         forward: the function from images to the outputs that the loss takes; by default the model.
     """
@@ -42,7 +37,6 @@ class TrainStep:
         model: Module,
         loss: str,
         optimizer: Optimizer,
-        rates: NDArray[np.float32] | None,
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -51,7 +45,6 @@ class TrainStep:
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self.rates = None if rates is None else self.backend.asarray(rates)
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
         self._counters = list(counters(model).values())
@@ -89,8 +82,6 @@ class TrainStep:
         xp, optimizer = self.backend.xp, self.optimizer
         try:
             with self.backend.quiet_device():
-                if self.rates is not None:
-                    xp.take(self.rates, optimizer.step_count, out=optimizer.learning_rate)
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
                 with override(local.training, self._modules, True):

@@ -56,8 +56,8 @@ def _train(device: str, model: str, optimizer: str) -> None:
     splits = data.load("digits")
     config = TrainConfig(model=model, device=device, optimizer=optimizer, epochs=1)
     trainer = Trainer(models.get(model, splits.classes), splits, config)
-    for step in range(2):
-        trainer.train_on(*trainer.loader.batch(0, step))
+    for _ in range(2):
+        trainer.train_step()
     trainer.read()
     trainer.evaluate(trainer.test)
 

@@ -39,8 +39,8 @@ def train(model: nn.Module, device: str = "sim") -> Trainer:
     data = Splits(Dataset("noise", images, labels, 3))
     config = TrainConfig(device=device, batch_size=4, optimizer="adam", learning_rate=0.01)
     trainer = Trainer(model, data, config)
-    for batch in trainer.loader.epoch(0):
-        trainer.train_on(*batch)
+    for _ in range(trainer.steps_per_epoch):
+        trainer.train_step()
     return trainer
 
 
@@ -105,7 +105,7 @@ def test_an_observer_sees_each_step_once(ahead: list[Any]) -> None:
     ahead.clear()
     trainer._train_step._compiled.clear()
     with model.observe(lambda module, inputs, output: seen.append(module)):
-        trainer.train_on(*trainer.loader.batch(1, 0))
+        trainer.train_step()
     assert ahead == []
     assert seen.count(model[0]) == 1
 

@@ -31,6 +31,10 @@ class Arrays(ABC):
         """A NumPy array with the values of an array of this device."""
 
     @abstractmethod
+    def write(self, array: Array, values: Any) -> None:
+        """Copy values of the host, of its shape, into a C-contiguous array of this device."""
+
+    @abstractmethod
     def owns(self, array: Any) -> bool:
         """Whether `array` lies on this device."""
 

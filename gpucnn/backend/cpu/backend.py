@@ -22,6 +22,7 @@ from gpucnn.backend.cpu.normalization import Normalization
 from gpucnn.backend.cpu.optimizers import Optimizers
 from gpucnn.backend.cpu.parallel import blas_description, get_threads, quiet_device
 from gpucnn.backend.cpu.pooling import Pooling
+from gpucnn.backend.cpu.steps import Steps
 
 
 class CpuBackend(
@@ -33,6 +34,7 @@ class CpuBackend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
     Backend,
@@ -48,6 +50,9 @@ class CpuBackend(
 
     def to_numpy(self, array: Array) -> Any:
         return np.asarray(array)
+
+    def write(self, array: Array, values: Any) -> None:
+        array[...] = values
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -18,6 +18,7 @@ from gpucnn.backend.cuda.metrics import Metrics
 from gpucnn.backend.cuda.normalization import Normalization
 from gpucnn.backend.cuda.optimizers import Optimizers
 from gpucnn.backend.cuda.pooling import Pooling
+from gpucnn.backend.cuda.steps import Steps
 
 
 class CudaBackend(
@@ -29,6 +30,7 @@ class CudaBackend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
     Backend,
@@ -51,6 +53,9 @@ class CudaBackend(
 
     def to_numpy(self, array: Array) -> Any:
         return self.launcher.to_numpy(array)
+
+    def write(self, array: Array, values: Any) -> None:
+        self.launcher.write(array, values)
 
     def owns(self, array: Any) -> bool:
         return self.launcher.owns(array)

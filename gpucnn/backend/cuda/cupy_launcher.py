@@ -48,6 +48,14 @@ class CupyLauncher(Launcher):
         with _Bound(self, "a copy of {} to the host", np.shape(array)):
             return self.cupy.asnumpy(array)
 
+    def write(self, array: Array, values: Any) -> None:
+        host = np.ascontiguousarray(values, array.dtype).reshape(array.shape)
+        with _Bound(self, "a copy of {} from the host", array.shape):
+            copy = self.cupy.asarray(host)  # through memory of CuPy's, which lives long enough
+            # In the stream: work that was launched before still reads the old values.
+            stream = self.cupy.cuda.get_current_stream()
+            array.data.copy_from_device_async(copy.data, array.nbytes, stream)
+
     def owns(self, array: Any) -> bool:
         return isinstance(array, self._ndarray) and array.data.device_id == self.index
 

@@ -70,6 +70,10 @@ class Launcher(ABC):
         """A copy on the host; waits for the device."""
 
     @abstractmethod
+    def write(self, array: Array, values: Any) -> None:
+        """Copies values of the host, of its shape, into a C-contiguous array of this device."""
+
+    @abstractmethod
     def owns(self, array: Any) -> bool:
         """Whether `array` lies on this device."""
 
