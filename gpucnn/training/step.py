@@ -66,9 +66,9 @@ class TrainStep:
         ours = type(self.optimizer).__module__ == Optimizer.__module__
         if local.observers or not ours or any(map(has_own_forward, self.modules)):
             return
-        # Expressions are computed, also those that change an array.
         count = self.totals.count
         with self.backend.quiet_device():
+            # They change by expressions of `xp`, which are computed.
             before = [array.copy() for array in self._statistics]
             try:
                 self.backend.compile_ahead(lambda: self._train(*batch))
