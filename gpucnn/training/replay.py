@@ -173,7 +173,7 @@ class _Watch:
 
     def __init__(self, step: TrainStep, loader: Loader) -> None:
         self._step, self._loader = step, loader
-        modules = step.modules
+        modules = step.model.modules().values()  # those that are there now
         self._tensors: dict[int, Tensor] = {}
         for parts in (*(owned(m, Tensor) for m in modules), step.optimizer.parameters):
             self._tensors.update({id(tensor): tensor for tensor in parts.values()})
@@ -215,7 +215,7 @@ class _Watch:
 
 def _of_the_user(step: TrainStep) -> str | None:
     """What is part of a step and not of this library, in words; None if all is."""
-    for module in step.modules:
+    for module in step.model.modules().values():
         functions = [
             value
             for name, value in vars(module).items()

@@ -40,12 +40,13 @@ class TrainStep:
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        self.model = model
         self.forward = forward or model
         self.loss = loss
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self.modules = list(model.modules().values())
+        self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
         self._compiled: set[int] = set()  # the sizes of batches whose kernels are
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
@@ -64,7 +65,7 @@ class TrainStep:
         of the user's.
         """
         ours = type(self.optimizer).__module__ == Optimizer.__module__
-        if local.observers or not ours or any(map(has_own_forward, self.modules)):
+        if local.observers or not ours or any(map(has_own_forward, self._modules)):
             return
         count = self.totals.count
         with self.backend.quiet_device():
@@ -83,7 +84,7 @@ class TrainStep:
             with self.backend.quiet_device():
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
-                with override(local.training, self.modules, True):
+                with override(local.training, self._modules, True):
                     output = self.forward(Tensor(images))
                 losses = compute_losses(self.loss, output, labels, weights)
                 counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}

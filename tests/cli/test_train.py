@@ -13,6 +13,7 @@ import pytest
 
 from gpucnn import backend as backends
 from gpucnn.cli import progress, train
+from gpucnn.training import Trainer
 from gpucnn.training.config import FIELDS, flag_name
 
 START = ["event", "run", "device", "data", "model", "parameters"]
@@ -381,3 +382,18 @@ def test_without_graphs(quick: Any, run: Any) -> None:
     )
     assert first == second
     assert run("train", "--resume", "runs/train-1", "--no-graph").code == 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_note_is_shown(quick: Any, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    step = Trainer.train_step
+
+    def noting(trainer: Trainer) -> None:
+        step(trainer)
+        if trainer.step == 1:
+            trainer.notes.append("it is slower than it may be")
+
+    monkeypatch.setattr(Trainer, "train_step", noting)
+    monkeypatch.setattr(train, "_on_terminal", lambda: terminal)
+    assert quick().err.count("note: it is slower than it may be") == 1
+    assert "slower" not in quick("--quiet").err

@@ -143,6 +143,22 @@ def test_without_the_comparison_the_result_is_another(
     assert train(None, mixed(), At(CHANGES[name])).weights != eager(name).weights
 
 
+def test_a_layer_that_was_put_in_is_compared_too() -> None:
+    def put_in(trainer: Trainer) -> None:
+        added = nn.BatchNorm2d(momentum=0.0)
+        added.build((3, 5, 5), device=trainer.backend.name)
+        layer(trainer, nn.Residual).shortcut = added
+
+    def change(trainer: Trainer) -> None:
+        layer(trainer, nn.Residual).shortcut.eps = 10.0
+
+    found = [
+        train(graph, mixed(), At(put_in, 7), At(change, 19), splits=digits(8), epochs=24)
+        for graph in (False, None)
+    ]
+    assert_same(*found, least=12)
+
+
 def test_another_algorithm_is_captured_anew() -> None:
     """Its bits may be the same, so launches are counted."""
     import fake_driver
