@@ -22,6 +22,7 @@ from gpucnn.backend.cuda.backend import CudaBackend
 from gpucnn.backend.cuda.launcher import Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
+from gpucnn.backend.simulator.resources import digest
 from gpucnn.bench import ceilings
 from gpucnn.bench.convolutions import CONVOLUTIONS
 from gpucnn.bench.stopwatch import Stopwatch
@@ -40,6 +41,11 @@ class Variant(NamedTuple):
     threads: int  # of a block
     shared: int  # bytes of dynamic shared memory
     text: str
+
+    @property
+    def digest(self) -> str:
+        """Of what is compiled, whatever the launch is."""
+        return digest(self.kernel, self.text)
 
     def __str__(self) -> str:
         return f"{self.kernel} {self.constants}"
@@ -103,17 +109,6 @@ def in_use() -> list[Variant]:
         for dtype in ("float32", "float64"):
             ceilings.fma_loop(watch, dtype)[0]()
         watch.hold(0.001)
-        variants |= recorder.variants
-    return sorted(variants)
-
-
-def of_models() -> list[Variant]:
-    """The variants that the four models use."""
-    variants = set()
-    for multiprocessors in GPUS:
-        recorder = Recorder(multiprocessors)
-        with _as_simulator(recorder):
-            _train_and_evaluate()
         variants |= recorder.variants
     return sorted(variants)
 

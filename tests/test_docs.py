@@ -228,6 +228,21 @@ def test_files_in_the_text_exist(page: str) -> None:
         assert (ROOT / link).exists(), f"{page}: there is no {link}"
 
 
+def test_tests_in_the_table_of_proofs_exist() -> None:
+    """Files without a folder; each column of the table names its own."""
+    text = PAGES["docs/cuda.md"]
+    table = text[text.index("| property |") :].partition("\n\n")[0]
+    named = re.findall(r"`(\w+\.py)\b", table)
+    assert len(named) > 20
+    for name in named:
+        assert list((ROOT / "tests").rglob(name)), f"there is no {name}"
+    parts = re.findall(r"`(\w+)`", "".join(re.findall(r"\bparts? ([^|;]*)", table)))
+    sources = (ROOT / "tests" / "gpu" / "parts.py").read_text()
+    assert len(parts) >= 10
+    for part in parts:
+        assert f'"{part}": ' in sources, f"there is no part {part}"
+
+
 def example(text: str, module: ModuleType) -> dict[str, Any]:
     """The names of a module after an example of CONTRIBUTING.md is added to it."""
     found = next(b for b in blocks("CONTRIBUTING.md", "python") if text in b.text)
