@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.backend.cuda import arguments, sources
 from gpucnn.backend.cuda.arguments import is_array
 from gpucnn.backend.cuda.sources import Declaration, Kernel
@@ -155,9 +156,10 @@ class Launcher(ABC):
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         """Compiles in parallel what `work` launches; see `gpucnn.backend.contract.Arrays`.
 
-        A variant that does not compile is left to its launch, which fails with the reason.
+        In threads, as NVRTC and a C++ compiler do not hold the lock of the interpreter. A variant
+        that does not compile is left to its launch, which fails with the reason.
         """
-        with ThreadPoolExecutor() as pool:
+        with ThreadPoolExecutor(get_threads()) as pool:
             self._thread.ahead = ahead = _Ahead(pool)
             try:
                 work()
