@@ -9,6 +9,7 @@ nor the layout of what it is given.
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,6 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.backend.cpu.parallel import get_threads
 from gpucnn.backend.cuda import arguments, sources
 from gpucnn.backend.cuda.arguments import is_array
 from gpucnn.backend.cuda.sources import Declaration, Kernel
@@ -159,7 +159,7 @@ class Launcher(ABC):
         In threads, as NVRTC and a C++ compiler do not hold the lock of the interpreter. A variant
         that does not compile is left to its launch, which fails with the reason.
         """
-        with ThreadPoolExecutor(get_threads()) as pool:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
             self._thread.ahead = ahead = _Ahead(pool)
             try:
                 work()
