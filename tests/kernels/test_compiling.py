@@ -30,7 +30,7 @@ def test_the_first_step_of_cnn_compiles_few_kernels_most_of_them_in_parallel(
     monkeypatch.setattr(
         recorder, "_compile", lambda kernel: (compiled.append(kernel.text), kernel)[1]
     )
-    with kernel_variants._as_simulator(recorder):
+    with kernel_variants.as_simulator(recorder):
         rng = np.random.default_rng(0)
         images = rng.integers(0, 256, (64, 1, 28, 28)).astype(np.uint8)
         labels = rng.integers(0, 10, len(images)).astype(np.int32)
