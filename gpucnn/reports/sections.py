@@ -147,10 +147,10 @@ def samples(view: Examined) -> str:
     names = [view.saved.class_names[k] for k in dataset.labels[places]]
     if all(is_picture(file.name) and file.is_file() for file in files):
         given: list[Any] = [open_image(file) for file in files]
-        picture = plots.show_samples(given, images, names)
+        picture = plots.show_samples(images, given, names)
         about = "Pictures as they were given, each beside the image that the network sees."
     else:
-        picture = plots.show_image(images, names)
+        picture = plots.show_samples(images, None, names)
         about = "Images of the classes, as the network sees them. The files hold them like this."
     return figure(picture, about, f"{about} {text}")
 

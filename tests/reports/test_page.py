@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selection import slow_except
 
 from gpucnn import data, plots
 from gpucnn.errors import DataError, UsageError
@@ -26,6 +27,7 @@ ALONE = ["results", "curves", *(section.name for section in SECTIONS)]
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are made, and not drawn; test_browser.py draws them."""
     monkeypatch.setattr(plots.Picture, "svg", lambda picture: SVG)
+    monkeypatch.setattr(plots, "show_feature_maps", lambda model, image: plots.Picture(1, 1))
 
 
 def made(*runs: Run, **options: Any) -> tuple[str, list[str]]:
@@ -137,20 +139,19 @@ WITH_ANSWERS = {
 OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters"}
 
 
-@pytest.mark.parametrize(
-    ("damage", "lost"),
-    [
-        (remove("metrics.jsonl"), {"Learning curves"}),
-        (remove("environment.json"), {"Environment"}),
-        (remove("weights/last.safetensors"), OF_THE_MODEL),
-        (cut("weights/last.safetensors"), OF_THE_MODEL),
-        (cut("config.toml"), OF_THE_MODEL | {"Options"}),
-        (remove("outcome.json"), set()),
-    ],
-)
-def test_a_damaged_run_still_has_a_page(
-    copy: Run, page: Any, damage: Callable[[Run], None], lost: set[str]
-) -> None:
+DAMAGES = [
+    (remove("metrics.jsonl"), {"Learning curves"}),
+    (remove("environment.json"), {"Environment"}),
+    (remove("weights/last.safetensors"), OF_THE_MODEL),
+    (cut("weights/last.safetensors"), OF_THE_MODEL),
+    (cut("config.toml"), OF_THE_MODEL | {"Options"}),
+    (remove("outcome.json"), set()),
+]
+
+
+@pytest.mark.parametrize("case", slow_except(DAMAGES, DAMAGES[0], DAMAGES[4]))
+def test_a_damaged_run_still_has_a_page(copy: Run, page: Any, case: Any) -> None:
+    damage, lost = case
     damage(copy)
     text, missing = made(copy)
     assert set(missing) == lost
@@ -215,6 +216,7 @@ def test_runs_that_cannot_be_reported_on(runs: tuple[Run, Run], tmp_path: Path) 
         report(tmp_path)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_run(copy: Run) -> None:
     saved = SavedModel.load(copy.path)
     found = save_pictures(copy, copy.records(), saved.report(saved.dataset()))
