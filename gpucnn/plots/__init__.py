@@ -16,6 +16,7 @@ from gpucnn.plots.feature_maps import show_feature_maps
 from gpucnn.plots.filters import show_filters
 from gpucnn.plots.gradient import image_gradient, show_image_gradient
 from gpucnn.plots.images import show_image
+from gpucnn.plots.learning_rates import show_learning_rates
 
 if TYPE_CHECKING:
     from gpucnn.plots.picture import Picture
@@ -30,6 +31,7 @@ __all__ = [
     "show_filters",
     "show_image",
     "show_image_gradient",
+    "show_learning_rates",
     "show_most_wrong",
     "show_samples",
 ]

@@ -13,6 +13,7 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
+from gpucnn.nn.building import dry_run
 from gpucnn.training.metrics import LOSSES, Totals, compute_losses
 from gpucnn.training.report import Report
 
@@ -161,7 +162,7 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
 
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
     """The number of outputs of a built model for an image; see `first_outputs`."""
-    return first_outputs(model, image_shape).shape[-1]
+    return _outputs(model, dry_run(model, (image_shape,))).shape[-1]
 
 
 def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
@@ -172,7 +173,11 @@ def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
     """
     zeros = np.zeros((1, *image_shape), np.float32)
     with model.evaluating(), no_grad():
-        outputs = model(Tensor(backends.get(model.device).asarray(zeros)))
+        return _outputs(model, model(Tensor(backends.get(model.device).asarray(zeros))))
+
+
+def _outputs(model: Module, outputs: Any) -> Tensor:
+    """The result of `model`, if a loss can be computed on it."""
     if isinstance(outputs, Tensor) and outputs.ndim:
         return outputs
     kind = "a single number" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"

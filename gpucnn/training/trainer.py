@@ -105,7 +105,7 @@ class Trainer:
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment(config.shift, config.rotate) or None,
+            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
@@ -133,8 +133,13 @@ class Trainer:
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
         self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
+            self.model, config.loss, self.optimizer, self.totals, self.forward
         )
+        self._lookup = {
+            "rates": self.backend.asarray(self.learning_rates),
+            "step": self.optimizer.step_count,
+            "learning_rate": self.optimizer.learning_rate,
+        }
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         assert config.learning_rate is not None  # `resolved` decides it
@@ -154,7 +159,7 @@ class Trainer:
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
         self.learning_rates[self.step :] = learning_rate
-        self._train_step.rates = self.backend.asarray(self.learning_rates)
+        self.backend.write(self._lookup["rates"], self.learning_rates)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -191,12 +196,14 @@ class Trainer:
         """The time of the training, sessions before an interruption included."""
         return self._clock.total
 
-    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
-        """Do the next step, on a batch of `loader`; nothing is read back from the device."""
-        if self.step_in_epoch == 0:
+    def train_step(self) -> None:
+        """Do the next step, on the next batch of `loader`; nothing is read back from the device."""
+        epoch, index = divmod(self.step, self.steps_per_epoch)
+        if index == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        self._train_step(images, labels, weights)
+        size = self.loader.seek(epoch, index)
+        self._train_step(*self.loader.take(size, **self._lookup))
         self.step += 1
 
     def read(self) -> tuple[float, float]:
@@ -220,6 +227,8 @@ class Trainer:
         Raises:
             DivergedError: a loss was not finite.
         """
+        if not self.step_in_epoch:
+            self.loader.end_epoch()
         loss, accuracy = self.read()
         trained = self._clock.lap
         validated = self.evaluate(self.validation)

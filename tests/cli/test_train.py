@@ -129,6 +129,8 @@ def test_the_simulator_without_a_compiler(run: Any, monkeypatch: pytest.MonkeyPa
         (["--validation", "1437"], 2, "1437"),
         (["--warmup-steps", "999"], 2, "warmup_steps"),
         (["--rotate", "200"], 2, "rotate"),
+        (["--augment", "stroke"], 2, "did you mean strokes"),
+        (["--augment", "strokes", "--overfit-batches", "1"], 2, "leave out augment"),
         (["--shift", "28"], 2, "less than 28"),
         (["--shift", "40"], 2, "the images are 28x28"),
         (["--nesterov", "--optimizer", "sgd"], 2, "momentum"),
