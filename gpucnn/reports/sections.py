@@ -17,9 +17,10 @@ from gpucnn import plots
 from gpucnn.data.dataset import Dataset
 from gpucnn.data.image import is_picture, open_image
 from gpucnn.errors import DataError, UsageError
+from gpucnn.inspection import inspect
 from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
-from gpucnn.reports.markup import details, figure, paragraph, table
+from gpucnn.reports.markup import details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
 from gpucnn.training.run import CONFIG
 
@@ -172,6 +173,18 @@ def feature_maps(view: Examined) -> str:
     )
 
 
+def health(view: Examined) -> str:
+    options = view.sources
+    found = inspect(view.saved, data=options.data, data_dir=options.data_dir)
+    parts = [paragraph(f"{found.verdict[0].upper()}{found.verdict[1:]}.")]
+    for each in found.findings:
+        parts.append(notice(f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"))
+    if found.unchecked:
+        header = ("not checked", "why")
+        parts.append(details("what was not checked", table(header, [*found.unchecked.items()])))
+    return "".join(parts)
+
+
 def options(view: Examined) -> str:
     rows = [(key, "" if value is None else value) for key, value in view.config.as_dict().items()]
     again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
@@ -196,6 +209,7 @@ SECTIONS = [
     Section("samples", "Images as the network sees them", samples),
     Section("filters", "Filters", filters),
     Section("maps", "Feature maps", feature_maps),
+    Section("health", "Health", health),
     Section("options", "Options", options),
     Section("environment", "Environment", environment),
 ]

@@ -13,6 +13,7 @@ from selection import slow_except
 
 from gpucnn import data, plots
 from gpucnn.errors import DataError, UsageError
+from gpucnn.inspection import inspect
 from gpucnn.reports import report, save_pictures
 from gpucnn.reports.sections import SECTIONS
 from gpucnn.training import Run, SavedModel
@@ -106,6 +107,15 @@ def test_results_and_scores_are_those_of_evaluate(
         assert any(found.texts[k + 1 : k + 5] == row for k in start)
 
 
+def test_warnings_of_the_inspection(runs: tuple[Run, Run], both: str, page: Any) -> None:
+    """The second run, with a learning rate of 1e-30, has learned nothing."""
+    texts = page(both).texts
+    findings = inspect(runs[1].path).findings
+    assert findings
+    for each in findings:
+        assert {f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"} <= set(texts)
+
+
 def test_two_runs_are_side_by_side(both: str, page: Any) -> None:
     found = page(both)
     assert [section["id"] for section in found.all("section")] == [
@@ -136,7 +146,7 @@ WITH_ANSWERS = {
     "Confusion matrix", "Scores of each class", "Most confused classes", "Most wrong images",
     "Images as the network sees them", "Feature maps",
 }  # fmt: skip
-OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters"}
+OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters", "Health"}
 
 
 DAMAGES = [
@@ -157,7 +167,7 @@ def test_a_damaged_run_still_has_a_page(copy: Run, page: Any, case: Any) -> None
     assert set(missing) == lost
     found = page(text)
     assert [section["id"] for section in found.all("section")] == ALONE
-    reasons = [a for a in found.all("div") if a.get("class") == "missing"]
+    reasons = [text for text in found.texts if text.startswith("Not here: ")]
     assert len(reasons) <= len(lost)
     assert bool(reasons) == bool(lost)
 
