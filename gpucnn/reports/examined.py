@@ -84,11 +84,8 @@ class Examined:
         self.run = path if isinstance(path, Run) else Run.open(path)
         self.sources = sources
         self.records = self.run.records()
+        self.name = self.run.path.absolute().name  # in headings
         self._kept: dict[str, Any] = {}
-
-    @property
-    def name(self) -> str:
-        return self.run.path.absolute().name
 
     @property
     def summary(self) -> RunSummary:

@@ -134,6 +134,13 @@ def test_equal_runs_say_so(copy: Run, runs: tuple[Run, Run]) -> None:
     assert "All options are equal." in report([copy, other])
 
 
+def test_runs_of_one_name_are_told_apart(copy: Run, runs: tuple[Run, Run], page: Any) -> None:
+    found = page(report([copy, runs[0]]))
+    headings = {str(copy.path), str(runs[0].path)}
+    assert headings <= set(found.texts)
+    assert "train-1" not in found.texts
+
+
 def remove(name: str) -> Callable[[Run], None]:
     return lambda run: (run.path / name).unlink()
 
