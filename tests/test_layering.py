@@ -54,7 +54,7 @@ ALLOWED: dict[str, set[str]] = {
     "explain": NETS | {"optim"},
     "inspection": NETS | {"data", "training", "keras", "plots"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
-    "reports": NETS | {"models", "data", "training", "plots", "__init__"},
+    "reports": NETS | {"models", "data", "training", "inspection", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}

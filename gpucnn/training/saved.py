@@ -153,10 +153,9 @@ class SavedModel(RunData):
             DataError: it has no labels, or its images or classes are not those of the model.
             DivergedError: the loss is not finite.
         """
-        judged = self.judge(dataset)
-        labels, outputs = judged.dataset.labels, np.concatenate(judged.outputs)
-        assert labels is not None
-        return Report.of(labels, outputs.argmax(axis=1), self.class_names, **judged.result)
+        report = self.judge(dataset).report()
+        assert report is not None  # the labels were matched to the classes: they are class ids
+        return report
 
     def judge(self, dataset: Dataset | LabeledPart) -> evaluation.Judged:
         """The outputs for a data set, beside loss and accuracy.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -19,6 +18,7 @@ from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
+from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
@@ -79,7 +79,7 @@ class Trainer:
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
         self.judged: Judged | None = None
-        self._clock = _Clock()
+        self._clock = Clock()
         self._prepare_data()
         self._prepare_step()
 
@@ -383,24 +383,4 @@ class Trainer:
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
-        self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
-
-
-class _Clock:
-    """Seconds of the training and of the epoch, on top of those of earlier sessions."""
-
-    def __init__(self, total: float = 0.0, lap: float = 0.0) -> None:
-        now = time.perf_counter()
-        self._start = now - total
-        self._lap_start = now - lap
-
-    @property
-    def total(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def lap(self) -> float:
-        return time.perf_counter() - self._lap_start
-
-    def restart_lap(self) -> None:
-        self._lap_start = time.perf_counter()
+        self._clock = Clock(progress["seconds"], progress["epoch_seconds"])
