@@ -61,10 +61,11 @@ def start(
     flags: dict[str, Any],
     named_by: str | None,
     trust_code: bool,
+    dry_run: bool,
     console: Console,
     shown: Shown,
 ) -> None:
-    """Make a sweep, and train its runs.
+    """Make a sweep, and train its runs; or with `dry_run` list them.
 
     Args:
         texts: the values of ``--sweep``.
@@ -103,6 +104,11 @@ def start(
             raise
         runs.append((values, config, code))
         devices.append(trainer.backend)
+    if dry_run:
+        for values, _, _ in runs:
+            console.event({"event": "run", "settings": values})
+            console.result(label(values))
+        return
     runs_dir = runs[0][1].runs_dir
     sweep = Sweep.create(runs_dir, name, runs, devices)
     _train(sweep, {}, True, console, shown, data)

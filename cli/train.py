@@ -79,7 +79,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     shell_complete=offer(*(f"{name}=" for name in OPTIONS)),
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
-@click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="one batch of everything, or with --sweep the list of its runs; writes nothing",
+)
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
@@ -109,13 +113,13 @@ def command(
         "--dry-run": dry_run, "--print-config": print_config,
     }  # fmt: skip
     chosen = [flag for flag, is_given in modes.items() if is_given]
-    if len(chosen) > 1:
+    if len(chosen) > 1 and chosen != ["--sweep", "--dry-run"]:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
     if sweeps:
         given = TrainConfig.given(config_file, flags=flags)
         named_by = config_file if "model" in given else None
         sweep.start(
-            (*sweeps, *stray), given, flags, named_by, trust_code, console,
+            (*sweeps, *stray), given, flags, named_by, trust_code, dry_run, console,
             lambda events: _callbacks(console, events),
         )  # fmt: skip
         return

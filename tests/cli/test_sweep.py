@@ -211,7 +211,8 @@ def test_a_validation_set_is_what_runs_are_compared_by(run: Any) -> None:
         (["--sweep", "weights=nowhere"], 4, "weights=nowhere: there is no run"),
         (["--sweep", "model=lenet,none.py:build"], 2, "none.py cannot be read"),
         (["--sweep", "device=cpu,cuda"], 3, "device=cuda: "),
-        (["--sweep", "seed=1,2", "--dry-run"], 2, "exclude each other"),
+        (["--sweep", "seed=1,2", "--dry-run", "--resume"], 2, "exclude each other"),
+        (["--sweep", "seed=1,2", "--dry-run", "--shift", 28], 2, "seed=1: shift is 28"),
         (["--sweep", "seed=1,2", "--resume"], 2, "exclude each other"),
         (["--sweep", "seed=1,2", "--print-config"], 2, "exclude each other"),
         (["--sweep", "seed=1,2", "--runs-dir", "/proc/none"], 1, "/proc/none"),
@@ -228,6 +229,16 @@ def test_values_are_checked_before_the_first_run(
     assert says in result.err
     assert "Traceback" not in result.err
     assert "bug" not in result.err
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_lists_the_runs(run: Any) -> None:
+    result = run("train", *OPTIONS, *GRID, "--dry-run")
+    assert result.code == 0
+    assert result.out.splitlines()[:2] == ["lr=0.001, seed=0", "lr=0.001, seed=1"]
+    assert len(result.out.splitlines()) == 6
+    events = run("train", *OPTIONS, *GRID, "--dry-run", "--json").events
+    assert events[5] == {"event": "run", "settings": {"learning_rate": 0.01, "seed": 2}}
     assert not Path("runs").exists()
 
 
