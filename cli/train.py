@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +17,7 @@ from gpucnn import models
 from gpucnn.cli import find_lr as search
 from gpucnn.cli import outcome, sweep
 from gpucnn.cli.completion import offer, offer_runs
+from gpucnn.cli.health import HealthWarnings
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.preparation import (
@@ -26,7 +29,7 @@ from gpucnn.cli.preparation import (
     resumed_config,
 )
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
-from gpucnn.errors import UsageError
+from gpucnn.errors import DivergedError, Interrupted, UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import FIELDS
@@ -84,6 +87,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     is_flag=True,
     help="one batch of everything, or with --sweep the list of its runs; writes nothing",
 )
+@click.option(
+    "--health/--no-health",
+    default=True,
+    help="warn of dead ReLUs, vanishing gradients, overfitting and the like [on]",
+)
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
@@ -94,6 +102,7 @@ def command(
     sweeps: tuple[str, ...],
     trust_code: bool,
     dry_run: bool,
+    health: bool,
     print_config: bool,
     console: Console,
     **flags: Any,
@@ -115,12 +124,12 @@ def command(
     chosen = [flag for flag, is_given in modes.items() if is_given]
     if len(chosen) > 1 and chosen != ["--sweep", "--dry-run"]:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
+    callbacks = functools.partial(_callbacks, console, health)
     if sweeps:
         given = TrainConfig.given(config_file, flags=flags)
         named_by = config_file if "model" in given else None
         sweep.start(
-            (*sweeps, *stray), given, flags, named_by, trust_code, dry_run, console,
-            lambda events: _callbacks(console, events),
+            (*sweeps, *stray), given, flags, named_by, trust_code, dry_run, console, callbacks
         )  # fmt: skip
         return
     if resume is None:
@@ -144,20 +153,23 @@ def command(
     else:
         found = _to_resume(resume, flags)
         if isinstance(found, Sweep):
-            sweep.resume(
-                found, flags, trust_code, console, lambda events: _callbacks(console, events)
-            )
+            sweep.resume(found, flags, trust_code, console, callbacks)
             return
         trainer, run = _resume(found, flags, trust_code, console)
     try:
-        history = fit_trainer(trainer, _callbacks(console), run=run, resume=resume is not None)
+        history = fit_trainer(trainer, callbacks(JsonEvents), run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))
+    except (DivergedError, Interrupted):
+        with contextlib.suppress(KeyboardInterrupt):  # the error says how to go on
+            outcome.save_pictures(trainer, run, console)
+        raise
     except OutputError as error:
         # The run is saved by then: its lines are printed after its checkpoint is written.
         if run is not None:
             error.fix = f"go on with: {run.resume_command}"
         raise
     if run is not None:
+        outcome.save_pictures(trainer, run, console)
         console.note(outcome.what_next(history, trainer, run))
 
 
@@ -199,11 +211,16 @@ def _resume(
     return trainer, new
 
 
-def _callbacks(console: Console, events: type[JsonEvents] = JsonEvents) -> list[Callback]:
-    """The callbacks that show a training."""
+def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list[Callback]:
+    """The callbacks that show a training, and warn of what is wrong with it."""
     callbacks: list[Callback] = [events(console)] if console.as_json else []
+    show = console.note
     if not console.quiet:
-        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
+        progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
+        callbacks.append(progress)
+        show = progress.show
+    if health:
+        callbacks.append(HealthWarnings(console, show))
     return callbacks
 
 

@@ -20,6 +20,7 @@ from typing import Any
 
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
+from gpucnn.data.augment import KINDS as AUGMENT
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
@@ -119,6 +120,11 @@ class TrainConfig:
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
     )
     standardise: bool = option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
+    augment: str | None = option(
+        None,
+        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner)",
+        choices=AUGMENT,
+    )
     shift: int = option(0, "augmentation: shift by up to this many pixels", low=0)
     rotate: float = option(0.0, "augmentation: rotate by up to this many degrees", low=0)
     patience: int | None = option(
@@ -158,10 +164,10 @@ class TrainConfig:
                 f"momentum and nesterov are of sgd, the optimizer is {self.optimizer}",
                 fix="leave them out, or choose --optimizer sgd",
             )
-        if self.overfit_batches and (self.shift or self.rotate):
+        if self.overfit_batches and (self.augment or self.shift or self.rotate):
             raise UsageError(
                 "overfit_batches trains on the same images again and again: nothing is augmented",
-                fix="leave out shift and rotate",
+                fix="leave out augment, shift and rotate",
             )
 
     @classmethod

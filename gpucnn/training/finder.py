@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -122,9 +120,9 @@ def find_learning_rate(
     rates, losses, smoothed = [], [], []
     mean, lowest = 0.0, math.inf
     diverged = False
-    for step, batch in zip(range(steps), _batches(trainer), strict=False):
+    for step in range(steps):
         rate = low * (high / low) ** (step / (steps - 1))
-        loss = _step(trainer, batch, rate)
+        loss = _step(trainer, rate)
         if not math.isfinite(loss):
             if step == 0:
                 trainer.read()  # raises the error
@@ -154,16 +152,10 @@ def _trainer(model: Module, data: Splits, config: TrainConfig, steps: int) -> Tr
     return Trainer(model, Splits(data.train, reading=data.reading), config)
 
 
-def _batches(trainer: Trainer) -> Iterator[tuple[Any, ...]]:
-    """The batches of all epochs."""
-    for epoch in range(trainer.config.epochs):
-        yield from trainer.loader.epoch(epoch)
-
-
-def _step(trainer: Trainer, batch: tuple[Any, ...], rate: float) -> float:
+def _step(trainer: Trainer, rate: float) -> float:
     """Do a step with a learning rate; the loss of its batch, before the update."""
     trainer.set_learning_rate(rate)
     trainer.totals.restart()
-    trainer.train_on(*batch)
+    trainer.train_step()
     loss, _ = trainer.totals.read()
     return loss

@@ -63,7 +63,7 @@ class Device:
 @pytest.fixture
 def cupy(monkeypatch):
     """A stand-in that keeps what is compiled and launched, and fails on demand."""
-    state = SimpleNamespace(launches=[], options=None, fail=None)
+    state = SimpleNamespace(launches=[], compiled=[], fail=None)
 
     def function(grid, block, args, shared_mem):
         of_the_device()
@@ -77,7 +77,7 @@ def cupy(monkeypatch):
             raise CompileException("kernels/mine.cu(3): error: expected a ;")
         if state.fail == "cache":
             raise OSError(30, "Read-only file system")
-        state.options = options
+        state.compiled.append((code, options))
         return SimpleNamespace(get_function=lambda name: function)
 
     def empty(shape, dtype):
@@ -135,8 +135,18 @@ def test_cupy_gets_arrays_and_numpy_scalars(cupy):
     assert values[0] is x
     assert values[1].dtype.itemsize == 8  # a pointer
     assert values[1] == 0
-    assert state.options[0] == "-std=c++17"
-    assert "-DREAL=float" in state.options
+
+
+def test_the_options_of_the_compiler_are_constant(cupy):
+    """CuPy takes 15 ms for each set of options in each process."""
+    state, launcher = cupy
+    launch(launcher)
+    launcher.launch("mine", "work", 2, 32, array(), None, 4, SIZE=3)
+    (first, options), (second, same) = state.compiled
+    assert options == same
+    assert not any(option.startswith("-D") for option in options)
+    assert first.startswith("#define REAL float\n#line 1")
+    assert second == f"#define SIZE 3\n{first}"
 
 
 def test_an_array_of_another_gpu_is_refused(cupy):

@@ -33,6 +33,7 @@ BAD: dict[str, list[Any]] = {
     "seed": [-1, 2**63],
     "validation": [-1],
     "standardise": [1, "yes"],
+    "augment": ["stroke", 1, True],
     "shift": [-1],
     "rotate": [-5.0],
     "patience": [0],

@@ -28,13 +28,13 @@ def test_each_step_trains_with_its_rate(
     digits: data.Splits, make_model: Make, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rates = []
-    original = Trainer.train_on
+    original = Trainer.train_step
 
-    def train_on(trainer: Trainer, *batch: Any) -> None:
-        original(trainer, *batch)
+    def train_step(trainer: Trainer) -> None:
+        original(trainer)
         rates.append(float(trainer.optimizer.learning_rate[0]))
 
-    monkeypatch.setattr(Trainer, "train_on", train_on)
+    monkeypatch.setattr(Trainer, "train_step", train_step)
     result = find_learning_rate(make_model(), digits, config, low=1e-5, high=1e-3, steps=9)
     np.testing.assert_allclose(result.rates, np.geomspace(1e-5, 1e-3, 9))
     np.testing.assert_allclose(rates, result.rates, rtol=1e-6)

@@ -14,6 +14,7 @@ from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
 
 _NULL = np.uintp(0)
+_OPTIONS = ("-std=c++17",)
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 
 
@@ -42,6 +43,14 @@ class CupyLauncher(Launcher):
     def to_numpy(self, array: Array) -> np.ndarray:
         with _Bound(self, "a copy of {} to the host", np.shape(array)):
             return self.cupy.asnumpy(array)
+
+    def write(self, array: Array, values: Any) -> None:
+        host = np.ascontiguousarray(values, array.dtype).reshape(array.shape)
+        with _Bound(self, "a copy of {} from the host", array.shape):
+            copy = self.cupy.asarray(host)  # through memory of CuPy's, which lives long enough
+            # In the stream: work that was launched before still reads the old values.
+            stream = self.cupy.cuda.get_current_stream()
+            array.data.copy_from_device_async(copy.data, array.nbytes, stream)
 
     def owns(self, array: Any) -> bool:
         return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
@@ -73,10 +82,9 @@ class CupyLauncher(Launcher):
         return _Bound(self, "the result of an expression")
 
     def _compile(self, kernel: Kernel) -> Any:
-        options = ("-std=c++17", *kernel.options)
         with _Bound(self, "the kernel {}", kernel.name):
             try:
-                module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
+                module = self.cupy.RawModule(code=kernel.text, options=_OPTIONS, backend="nvrtc")
                 return module.get_function(kernel.name)
             except self.cupy.cuda.driver.CUDADriverError as error:
                 raise KernelError(
@@ -86,7 +94,8 @@ class CupyLauncher(Launcher):
                 ) from None
             except self.cupy.cuda.compiler.CompileException as error:
                 raise KernelError(
-                    f"kernels/{kernel.source}.cu does not compile with {' '.join(options)}",
+                    f"kernels/{kernel.source}.cu does not compile"
+                    + f" with {kernel.constants}" * bool(kernel.constants),
                     cause=str(error).strip(),
                     fix="gpucnn doctor says whether NVRTC fits this GPU",
                 ) from None

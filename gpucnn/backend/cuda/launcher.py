@@ -9,9 +9,11 @@ nor the layout of what it is given.
 from __future__ import annotations
 
 import operator
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 import numpy as np
@@ -50,6 +52,7 @@ class Launcher(ABC):
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
         self._variants: dict[Any, tuple[Any, list[Callable[[Any], Any]]]] = {}
+        self._thread = _Thread()
 
     # ---- what a device implements ----------------------------------------------------------
 
@@ -60,6 +63,10 @@ class Launcher(ABC):
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy on the host; waits for the device."""
+
+    @abstractmethod
+    def write(self, array: Array, values: Any) -> None:
+        """Copies values of the host, of its shape, into a C-contiguous array of this device."""
 
     @abstractmethod
     def owns(self, array: Any) -> bool:
@@ -114,12 +121,14 @@ class Launcher(ABC):
             args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
                 of its fields. A field that is an array takes a list; zeros fill up the rest.
             shared: bytes of dynamic shared memory a block.
-            constants: what the source is specialized by: NAME=value becomes -DNAME=value.
+            constants: what the source is specialized by: NAME=value becomes #define NAME value.
 
         Raises:
             DtypeError, ShapeError: an argument is not what the source declares.
             KernelError: it does not compile or cannot be launched.
         """
+        if self._thread.shapes_only:
+            return
         handle, converters = self._variant(source, kernel, args, constants)
         values = [convert(arg) for convert, arg in zip(converters, args, strict=True)]
         grid, block = _dim3(grid), _dim3(block)
@@ -131,10 +140,36 @@ class Launcher(ABC):
                 cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are {_shapes(args)}",
                 fix="use smaller arrays, or a smaller batch",
             )
+        if self._thread.ahead is not None:
+            return
         try:
             self._run(handle, grid, block, values, shared)
         except GpucnnError as error:
             raise self._named(error, kernel, args) from None
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """Compiles in parallel what `work` launches; see `gpucnn.backend.contract.Arrays`.
+
+        A variant that does not compile is left to its launch, which fails with the reason.
+        """
+        with ThreadPoolExecutor() as pool:
+            self._thread.ahead = ahead = _Ahead(pool)
+            try:
+                work()
+            finally:
+                self._thread.ahead = None
+        for key, (compiling, converters) in ahead.variants.items():
+            if compiling.exception() is None:
+                self._variants[key] = compiling.result(), converters
+
+    @contextmanager
+    def shapes_only(self) -> Iterator[None]:
+        """In it, this thread launches nothing; see `gpucnn.backend.contract.Arrays`."""
+        before, self._thread.shapes_only = self._thread.shapes_only, True
+        try:
+            yield
+        finally:
+            self._thread.shapes_only = before
 
     def choose_algorithm(self, possible: Sequence[str], what: str, dtype: Any) -> str:
         """The algorithm that `algorithm` asks for, else the first of those that take the arguments.
@@ -169,12 +204,17 @@ class Launcher(ABC):
     ) -> tuple[Any, list[Callable[[Any], Any]]]:
         real, wide = self._chosen(source, kernel, args)
         key = (source, kernel, real, wide, *constants.items())
-        found = self._variants.get(key)
-        if found is None:
+        ahead = self._thread.ahead
+        found = self._variants.get(key) or (ahead and ahead.variants.get(key))
+        if not found:
             text = self.text(source)
             variant = sources.specialize(text, source, kernel, real, wide, constants)
             converters = arguments.converters(self, variant)
-            found = self._variants[key] = self._compile(variant), converters
+            if ahead is None:
+                found = self._variants[key] = self._compile(variant), converters
+            else:
+                compiling = ahead.pool.submit(self._compile, variant)
+                found = ahead.variants[key] = compiling, converters
         return found
 
     def _chosen(
@@ -206,6 +246,21 @@ class Launcher(ABC):
         error.message = f"{kernel} on {arrays}: {error.message}"
         error.args = (error.message,)
         return error
+
+
+class _Ahead:
+    """The variants that `Launcher.compile_ahead` compiles: futures for their handles."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.variants: dict[Any, tuple[Future[Any], list[Callable[[Any], Any]]]] = {}
+
+
+class _Thread(threading.local):
+    """Of each thread: another one may launch while this one does not."""
+
+    ahead: _Ahead | None = None
+    shapes_only = False
 
 
 # ---- small helpers -------------------------------------------------------------------------
