@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selection import slow_except
 
 from gpucnn.cli import progress
 from gpucnn.errors import OutOfMemoryError
@@ -119,7 +120,7 @@ def without_times(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 7])
+@pytest.mark.parametrize("epoch", slow_except([1, 2, 7], 7))
 def test_ctrl_c_and_resume(
     swept: Any, run: Any, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
@@ -176,14 +177,14 @@ def test_a_diverged_run_is_a_row(run: Any) -> None:
 
 
 def test_a_run_without_memory_is_a_row(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Trainer.train_on
+    original = Trainer.train_step
 
-    def train_on(trainer: Trainer, *batch: Any) -> None:
+    def train_step(trainer: Trainer) -> None:
         if trainer.config.batch_size == 64:
             raise OutOfMemoryError("no room", asked=2, held=1, free=1, total=2)
-        original(trainer, *batch)
+        original(trainer)
 
-    monkeypatch.setattr(Trainer, "train_on", train_on)
+    monkeypatch.setattr(Trainer, "train_step", train_step)
     result = run("train", *OPTIONS, "--sweep", "batch-size=64,32")
     assert result.code == 0, result.err
     assert [row["state"] for row in rows()] == ["out of memory", "finished"]
@@ -282,6 +283,7 @@ def test_a_damaged_record(run: Any, text: str) -> None:
     assert "sweep.json is damaged" in result.err
 
 
+@pytest.mark.slow
 def test_code_of_the_user(run: Any) -> None:
     code = "from gpucnn.nn import *\ndef build(shape, classes):\n    return Sequential([Flatten(), "
     Path("net.py").write_text(code + "Dense(classes)])\n")
