@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 from selection import slow_except
 
-from gpucnn.cli import progress
+from gpucnn.cli import output, progress
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.training import Run, Trainer
 from gpucnn.training.checkpoint import load_weights
@@ -159,6 +160,16 @@ def test_ctrl_c_between_two_runs(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert "gpucnn train --resume runs/sweep-1" in stopped.err
 
 
+def test_a_reader_that_goes_away(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise output.OutputError(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+
+    monkeypatch.setattr(progress.JsonEvents, "on_epoch_end", gone)
+    result = run("train", *OPTIONS, *GRID, "--json")
+    assert result.code == 1
+    assert "fix: go on with: gpucnn train --resume runs/sweep-1" in result.err
+
+
 def test_a_diverged_run_is_a_row(run: Any) -> None:
     flags = ["--model", "lenet", "--optimizer", "sgd", "--log-interval", 1]
     result = run("train", *OPTIONS, *flags, "--sweep", "lr=1e38,0.1", "--sweep", "seed=3,4")
@@ -265,10 +276,11 @@ def test_the_newest_is_what_was_started_last(run: Any, swept: Any) -> None:
 def test_options_cannot_change_when_a_sweep_is_resumed(run: Any, swept: Any) -> None:
     record = Path("runs/sweep-1/sweep.json")
     values = json.loads(record.read_text())
-    values["runs"][5]["state"] = None
-    record.write_text(json.dumps(values))
-    result = run("train", "--resume", "runs/sweep-1", "--epochs", 5)
-    assert (result.code, "--epochs cannot be changed" in result.err) == (2, True)
+    for state in ("finished", None):
+        values["runs"][5]["state"] = state
+        record.write_text(json.dumps(values))
+        result = run("train", "--resume", "runs/sweep-1", "--epochs", 5)
+        assert (result.code, "--epochs cannot be changed" in result.err) == (2, True)
     assert run("train", "--resume", "runs/sweep-1", "--log-interval", 5).code == 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,17 @@ from gpucnn.errors import Interrupted, MissingExtraError, SignatureError, Storag
 from gpucnn.keras import Sequential as KerasSequential
 from gpucnn.keras import callbacks, layers
 from gpucnn.nn import Conv2d, Dense, Flatten, Module, ReLU, Sequential
-from gpucnn.training import Callback, History, Run, TensorBoard, TrainConfig, Trainer, fit
+from gpucnn.training import (
+    Callback,
+    History,
+    Run,
+    TensorBoard,
+    TrainConfig,
+    Trainer,
+    checkpoint,
+    fit,
+    fit_trainer,
+)
 
 Make = Callable[[], Sequential]
 Curves = dict[str, list[tuple[int, float]]]
@@ -308,6 +318,21 @@ def test_a_resumed_training_continues_the_curves(
         assert everything(tmp_path / "logs" / part) == everything(tmp_path / "whole" / part)
 
 
+def test_a_training_that_goes_on_in_another_folder_has_the_curves_of_all_epochs(
+    digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
+) -> None:
+    first, second = Run.create(config, backend.get("cpu")), Run.create(config, backend.get("cpu"))
+    history = fit(make_model(), digits, config, run=first)
+    trainer = Trainer(make_model(), digits, replace(config, epochs=5))
+    trainer.restore(checkpoint.load(first.weights), longer=True)
+    history = fit_trainer(trainer, [TensorBoard(tmp_path)], run=second)
+    for part, prefix in (("train", ""), ("validation", "val_")):
+        found = read(tmp_path / part)
+        for key in ("loss", "accuracy"):
+            assert found[f"epoch/{key}"] == epochs_of(history, prefix + key)
+    assert reader(tmp_path / "train").Tags()["graph"]
+
+
 def test_points_of_an_epoch_that_were_never_written(
     digits: data.Splits, make_model: Make, config: TrainConfig, tmp_path: Path
 ) -> None:
@@ -393,6 +418,24 @@ class TestKeras:
                 assert read(tmp_path / part)[f"epoch/{key}"] == [
                     (3 * number, pytest.approx(value)) for number, value in enumerate(values, 1)
                 ]
+
+    def test_batches_of_a_generator(self, tmp_path: Path) -> None:
+        def batches() -> Iterator[Any]:
+            rng = np.random.default_rng(0)
+            while True:
+                yield rng.random((6, 1, 8, 8), np.float32), np.arange(6) % 3
+
+        model = KerasSequential([layers.Flatten(), layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+        board = callbacks.TensorBoard(log_dir=tmp_path, histogram_freq=1)
+        model.fit(batches(), steps_per_epoch=4, epochs=2, verbose=0, callbacks=[board])
+        found = reader(tmp_path / "train")
+        (samples,) = found.Images("samples")
+        first = next(batches())[0]
+        pixels = decoded(samples)
+        assert pixels[0, 0] == round(255 * (first[0, 0, 0, 0] - first.min()) / np.ptp(first))
+        assert [point.step for point in found.Histograms("gradients/dense1.weight")] == [4, 8]
+        assert found.Tags()["graph"]
 
     def test_arguments_of_keras_are_explained(self) -> None:
         with pytest.raises(SignatureError, match="histogram_freq"):
