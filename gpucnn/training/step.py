@@ -10,7 +10,7 @@ from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn import Module
 from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local, override
-from gpucnn.nn.state import buffers, counters
+from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
 from gpucnn.training.metrics import Totals, compute_losses
 
@@ -47,7 +47,6 @@ class TrainStep:
         self.backend = totals.backend
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
-        self._counters = list(counters(model).values())
         self._compiled: set[int] = set()  # the sizes of batches whose kernels are
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
 
@@ -67,15 +66,15 @@ class TrainStep:
         ours = type(self.optimizer).__module__ == Optimizer.__module__
         if local.observers or not ours or any(map(has_own_forward, self._modules)):
             return
-        # Expressions are computed, also those that change an array.
-        changed, count = (*self._statistics, *self._counters), self.totals.count
+        count = self.totals.count
         with self.backend.quiet_device():
-            before = [array.copy() for array in changed]
+            # They change by expressions of `xp`, which are computed.
+            before = [array.copy() for array in self._statistics]
             try:
                 self.backend.compile_ahead(lambda: self._train(*batch))
             finally:
                 self.totals.count = count
-                for array, kept in zip(changed, before, strict=True):
+                for array, kept in zip(self._statistics, before, strict=True):
                     array[...] = kept
 
     def _train(self, images: Any, labels: Any, weights: Any) -> None:

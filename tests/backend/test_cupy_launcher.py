@@ -45,19 +45,18 @@ class CudaRuntimeError(Exception):
 
 class Device:
     attributes: dict = {"MultiProcessorCount": 132}  # noqa: RUF012
-    fault: tuple = (None, None)  # of entering it, and of leaving it
+    current = 7  # of this thread
+    bound: list = []  # noqa: RUF012
+    fault: tuple = (None, None)  # of binding the first GPU, and of returning to another
 
     def __init__(self, index):
         self.id = index
 
-    def __enter__(self):
-        if self.fault[0]:
-            raise self.fault[0]
-        return self
-
-    def __exit__(self, *_):
-        if self.fault[1]:
-            raise self.fault[1]
+    @classmethod
+    def set(cls, index):
+        if fault := cls.fault[index != 0]:
+            raise fault
+        cls.bound.append(index)
 
 
 @pytest.fixture
@@ -109,6 +108,8 @@ def cupy(monkeypatch):
                 CUDARuntimeError=CudaRuntimeError,
                 memGetInfo=of_the_device,
                 getDeviceProperties=of_the_device,
+                getDevice=lambda: Device.current,
+                setDevice=Device.set,
             ),
         ),
     )
@@ -250,6 +251,15 @@ def test_a_fault_that_shows_up_when_the_device_is_bound(cupy, monkeypatch, what)
     state.fail = None
     with pytest.raises(KernelError, match="later"), launcher.quiet_device():
         pass
+
+
+def test_the_gpu_is_bound_only_if_another_one_is_current(cupy, monkeypatch):
+    _, launcher = cupy
+    for current, calls in ((7, [0, 7]), (0, [])):
+        monkeypatch.setattr(Device, "current", current)
+        monkeypatch.setattr(Device, "bound", [])
+        launcher.empty((4,), np.float32)
+        assert Device.bound == calls
 
 
 def test_a_gpu_that_cannot_be_started(cupy, monkeypatch):
