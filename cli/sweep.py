@@ -22,7 +22,7 @@ from gpucnn.nn.summary import aligned
 from gpucnn.training import Callback, TrainConfig, Trainer, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import flag_name
-from gpucnn.training.grid import Settings, label, parse_grid, settings
+from gpucnn.training.grid import Settings, label, parse_grid, settings, word
 from gpucnn.training.history import History
 from gpucnn.training.sweep import Row, Spread, Sweep, metric_of, spreads
 
@@ -148,25 +148,31 @@ class _Session:
 
     def train(self) -> None:
         """Train the runs that have no result yet, and show the table."""
+        try:
+            with self.sweep.lock():
+                self._train_all()
+            _show(self.sweep, self.console)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted", fix=self._go_on) from None
+        except OutputError as error:
+            error.fix = self._go_on
+            raise
+
+    @property
+    def _go_on(self) -> str:
+        return f"go on with: {self.sweep.resume_command}"
+
+    def _train_all(self) -> None:
         sweep, console = self.sweep, self.console
         console.note(f"sweep: {sweep.path}, {len(sweep.rows)} runs")
         console.event({"event": "sweep", "path": str(sweep.path), "runs": len(sweep.rows)})
-        go_on = f"go on with: {sweep.resume_command}"
-        try:
-            with sweep.lock():
-                for number, row in enumerate(sweep.rows, 1):
-                    if row.state is None:
-                        console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
-                        self._train_one(row)
-                        console.note(_line(row))
-                        path = str(sweep.run(row).path)
-                        console.event({"event": "run", **row.as_dict(), "run": path})
-        except KeyboardInterrupt:
-            raise Interrupted("interrupted", fix=go_on) from None
-        except OutputError as error:
-            error.fix = go_on
-            raise
-        _show(sweep, console)
+        for number, row in enumerate(sweep.rows, 1):
+            if row.state is None:
+                console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
+                self._train_one(row)
+                console.note(_line(row))
+                path = str(sweep.run(row).path)
+                console.event({"event": "run", **row.as_dict(), "run": path})
 
     def _train_one(self, row: Row) -> None:
         """Train a run, or go on with it, and record its result or that it diverged."""
@@ -241,5 +247,5 @@ def _table(found: Sequence[Spread]) -> list[str]:
 
 def _short(value: Any) -> str:
     """A setting in at most 24 characters: of a long path, the end."""
-    text = str(value)
+    text = word(value)
     return text if len(text) <= 24 else f"...{text[-21:]}"

@@ -285,7 +285,8 @@ def test_options_cannot_change_when_a_sweep_is_resumed(run: Any, swept: Any) -> 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"runs": 3}', '{"runs": [{}]}', '{"runs": [{"run": "../x"}]}', "\xff"]
+    "text",
+    ["", "{", "[]", '{"runs": 3}', '{"runs": []}', '{"runs": [{}]}', "\xff", "[" * 100_000],
 )
 def test_a_damaged_record(run: Any, text: str) -> None:
     Path("runs/sweep-1").mkdir(parents=True)
@@ -293,6 +294,19 @@ def test_a_damaged_record(run: Any, text: str) -> None:
     result = run("train", "--resume", "runs/sweep-1")
     assert result.code == 4
     assert "sweep.json is damaged" in result.err
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("run", "../x"), ("run", 3), ("settings", []), ("loss", "low"), ("state", 1), ("message", {})],
+)
+def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any) -> None:
+    record = Path("runs/sweep-1/sweep.json")
+    values = json.loads(record.read_text())
+    values["runs"][2][key] = value
+    record.write_text(json.dumps(values))
+    result = run("train", "--resume", "runs/sweep-1")
+    assert (result.code, "sweep.json is damaged" in result.err) == (4, True)
 
 
 @pytest.mark.slow
