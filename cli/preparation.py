@@ -63,7 +63,7 @@ def prepare(config: TrainConfig, code: Code | None, console: Console, load: Load
 
 def make_trainer(config: TrainConfig, data: Splits, code: Code | None, console: Console) -> Trainer:
     """The training that the options ask for, on data that were read."""
-    log_callbacks(config, Path())  # raises if a package that they need is not installed
+    log_callbacks(config, Run(Path()))  # raises if a package that they need is not installed
     if code is None:
         return Trainer(models.get(config.model, data.classes), data, config)
     network = code.build(data.image_shape, data.classes)

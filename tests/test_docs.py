@@ -37,7 +37,9 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 }
-NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|tensorflow|torch)\b", re.MULTILINE)
+NOT_INSTALLED = re.compile(
+    r"^\s*(import|from) (cupy|keras|mlflow|tensorflow|torch|wandb)\b", re.MULTILINE
+)
 
 
 class Block(NamedTuple):
