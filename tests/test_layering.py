@@ -50,7 +50,8 @@ ALLOWED: dict[str, set[str]] = {
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "inspection": NETS | {"data", "training", "keras", "plots"},
-    "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
+    "bench": NETS
+    | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}

@@ -34,7 +34,7 @@ def find(evidence: Evidence) -> list[Finding]:
                 f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
                 "the model has learned nothing but the most frequent class, or its last layers are"
                 " dead",
-                evidence.context.lower_rate(),
+                evidence.context.other_rate(),
             )
         ]
     never = [

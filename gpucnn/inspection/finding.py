@@ -121,6 +121,12 @@ class Context:
         usual = self._usual if self._usual > self.learning_rate else 10 * self.learning_rate
         return self.train_again(learning_rate=_short(usual))
 
+    def other_rate(self) -> str:
+        """The cure for a learning rate that does not fit: nearer to the default, or lower."""
+        if self.learning_rate is not None and self.learning_rate < self._usual < math.inf:
+            return self.raise_rate()
+        return self.lower_rate()
+
     @property
     def rate(self) -> str:
         """The learning rate in words: "the learning rate (0.003)"."""

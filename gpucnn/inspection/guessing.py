@@ -37,7 +37,7 @@ def find(evidence: Evidence) -> list[Finding]:
             " or a layer has failed",
             evidence.context.lower_rate()
             if worse
-            else f"{evidence.context.lower_rate()}; or look whether the labels are right:"
+            else f"{evidence.context.other_rate()}; or look whether the labels are right:"
             " data.load(...).train.show(slice(12))",
         )
     ]
