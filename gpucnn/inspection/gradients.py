@@ -35,7 +35,7 @@ def find(evidence: Evidence) -> list[Finding]:
         if not norm <= EXPLODING.value
     ]
     largest = max(norms.values(), default=0.0)
-    if not found and largest and not _explained(evidence):
+    if not found and largest and not is_blocked(evidence):
         found += [
             _vanishing(evidence, path, norm / largest)
             for path, norm in norms.items()
@@ -68,8 +68,8 @@ def _vanishing(evidence: Evidence, path: str, share: float) -> Finding:
     )
 
 
-def _explained(evidence: Evidence) -> bool:
-    """Whether dead or saturated layers, which stop the gradient, are found already."""
+def is_blocked(evidence: Evidence) -> bool:
+    """Whether there are dead or saturated layers, which stop the gradient: other findings."""
     if evidence.activations is None:
         return False
     return bool(dead.find(evidence) or saturation.find(evidence))

@@ -27,7 +27,7 @@ from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.training import Callback, Trainer
-from gpucnn.training.files import append_line, write_atomic
+from gpucnn.training.files import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
 _IMAGES = 256  # of a measurement, about
@@ -216,7 +216,9 @@ class HealthMonitor(Callback):
         if not file.exists():
             return
         kept = []
-        for line in file.read_text(encoding="utf-8").splitlines():
+        with storage_errors(file):
+            text = file.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 if entry["step"] <= trainer.step:
