@@ -75,8 +75,9 @@ class Activations:
         self.forward = forward or model
         self.images = 0
         self.found: list[Activation] = []
-        named = model.named_parameters()
-        self._layers = {id(parameter): layer_of(path) for path, parameter in named}
+        named = dict(model.named_parameters())
+        self._paths = [layer_of(path) for path in named]
+        self._order = {id(parameter): place for place, parameter in enumerate(named.values())}
 
     def add(self, images: Any) -> Tensor:
         """Run the model on images (N, ...) of its device; its output, with its record."""
@@ -109,17 +110,22 @@ class Activations:
             known.outputs += y.size
 
     def _layer(self, tensor: Tensor) -> str:
-        """The path of the nearest layer with parameters that a tensor was computed with."""
-        waiting, seen = [tensor], set()
+        """The path of the last layer with parameters that a tensor was computed with.
+
+        The search goes back through functions without parameters, as those of a residual
+        connection; of several layers that it reaches, the last of the model counts.
+        """
+        waiting, seen, reached = [tensor], {id(tensor)}, set()
         for source in waiting:
-            if source.creator is None or id(source) in seen:
+            if source.creator is None:
                 continue
-            seen.add(id(source))
-            for each in source.creator.inputs:
-                if id(each) in self._layers:
-                    return self._layers[id(each)]
-            waiting += source.creator.inputs
-        return "the input"
+            inputs = source.creator.inputs
+            own = {self._order[id(each)] for each in inputs if id(each) in self._order}
+            reached |= own
+            new = [each for each in inputs if not own and id(each) not in seen]
+            seen.update(map(id, new))
+            waiting += new
+        return self._paths[max(reached)] if reached else "the input"
 
 
 def _activations(output: Tensor) -> Iterator[tuple[str, Tensor]]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from findings import Listener, find_kinds, save
+from selection import slow_except
 
 from gpucnn import data
 from gpucnn.inspection import inspect
@@ -27,7 +28,7 @@ def test_dead_relus_by_a_bias(inspected: Any) -> None:
     assert [layer.dead for layer in health.layers][1:] == [1.0, None]
 
 
-@pytest.mark.parametrize("model", ["mlp", "lenet"])
+@pytest.mark.parametrize("model", slow_except(["mlp", "lenet"], "lenet"))
 def test_dead_relus_by_a_high_learning_rate(inspected: Any, model: str) -> None:
     health = inspected(model, learning_rate=1.0, epochs=2)
     found = find_kinds(health)
@@ -75,6 +76,9 @@ def test_a_learning_rate_that_is_too_low(inspected: Any) -> None:
     health = inspected("lenet", optimizer="sgd", learning_rate=1e-5, epochs=2)
     (finding,) = [each for each in health.findings if each.kind == "learning-rate-low"]
     assert finding.cure.endswith(" --lr 0.01")
+
+
+def test_a_loss_that_falls_slowly(inspected: Any) -> None:
     slow = inspected("lenet", optimizer="sgd", momentum=0.5, learning_rate=0.01, epochs=6)
     assert find_kinds(slow) >= {("learning-rate-low", None)}
 
@@ -106,6 +110,7 @@ def shuffled(digits: Path, folder: Path, count: int) -> Path:
     return save(folder / "shuffled.npz", other, splits.test)
 
 
+@pytest.mark.slow
 def test_shuffled_labels_that_are_learned_by_heart(
     inspected: Any, digits: Path, tmp_path: Path
 ) -> None:
