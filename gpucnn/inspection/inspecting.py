@@ -161,6 +161,8 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health
                 fix="give a data set of at least one image, with integers as labels",
             )
         evidence.class_names = dataset.class_names
+        if dataset.images.dtype not in (np.uint8, np.float32):
+            dataset = replace(dataset, images=dataset.images.astype(np.float32))
         parts["train"] = dataset
     scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
     looked_at = _look(evidence, parts, scale, 0.0, forward)

@@ -22,7 +22,7 @@ def test_a_healthy_run_is_told_in_a_line(train_once: Any, run: Any) -> None:
     assert verdict == "healthy: no warnings in 8 checks of runs/train-1, epoch 12"
     assert "checked: weights, untrained layers, " in result.out
     assert "not checked: dead ReLUs: the model has no ReLU" in rest
-    assert "warning" not in result.out
+    assert "warning:" not in result.out
     assert max(map(len, result.out.splitlines())) <= 80
     assert "data: 1,437 images of digits" in result.err
     assert run("inspect", "runs/train-1", "-q").err == ""

@@ -260,6 +260,8 @@ def test_a_model_of_keras(digits: Path, tmp_path: Path) -> None:
     _, accuracy = model.evaluate(dataset.images, dataset.labels)
     assert health.results[0].accuracy == pytest.approx(accuracy)
     assert health.layers[0].dead is not None
+    wide = data.Dataset("mine", dataset.images.astype(np.float64), dataset.labels, 10)
+    assert inspect(model, wide).layers == health.layers
     model.save(tmp_path / "model.keras.safetensors")
     from_file = inspect(tmp_path / "model.keras.safetensors")
     assert from_file.checked == ["weights"]
