@@ -122,10 +122,14 @@ class Context:
         return self.train_again(learning_rate=_short(usual))
 
     def other_rate(self) -> str:
-        """The cure for a learning rate that does not fit: nearer to the default, or lower."""
-        if self.learning_rate is not None and self.learning_rate < self._usual < math.inf:
+        """The cure for a training that does not learn: the default learning rate, or more time."""
+        if self.config is None or self.learning_rate is None:
+            return "train longer, or with another learning rate"
+        if self.learning_rate < 0.99 * self._usual:
             return self.raise_rate()
-        return self.lower_rate()
+        if self.learning_rate > 1.01 * self._usual:
+            return self.lower_rate()
+        return self.train_again(epochs=2 * self.config.epochs)
 
     @property
     def rate(self) -> str:

@@ -52,7 +52,7 @@ def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
         EXPLODING,
         f"{path}: its gradient explodes: its norm is {norm:.3g}",
         f"{evidence.context.rate} is too high, or the inputs are not scaled",
-        f"{evidence.context.lower_rate()}; in a loop of your own optim.clip_grad_norm",
+        f"{evidence.context.lower_rate()}; or optim.clip_grad_norm in a loop of your own",
     )
 
 

@@ -111,8 +111,8 @@ def _inspect_saved(
         model=saved.model,
         class_names=saved.class_names,
         loss=config.loss,
-        records=run.records() if run else None,
-        missing={"records": "the file is in no run, so its epochs are not known"},
+        records=_epochs(run) if run else None,
+        missing={} if run else {"records": "the file is in no run, so its epochs are not known"},
     )
     found: dict[str, LabeledPart] = {}
     try:
@@ -131,6 +131,16 @@ def _inspect_saved(
     last = [*found.values()][-1:]  # held out, if any: a note tells of images that were not
     text, notes = next(((part.text, part.notes) for part in last), ("", ()))
     return replace(health, epoch=saved.description.epoch, saved=saved, data=text, notes=notes)
+
+
+def _epochs(run: Run) -> list[dict[str, Any]]:
+    """The records of the epochs, as far as they can be used."""
+    return [
+        record
+        for record in run.records()
+        if isinstance(record, dict)
+        and all(isinstance(record.get(key), (int, float)) for key in ("epoch", "loss", "accuracy"))
+    ]
 
 
 def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health:

@@ -203,6 +203,19 @@ def test_data_that_are_gone_or_changed(train_run: Any, digits: Path, tmp_path: P
     assert any("changed" in note for note in health.notes)
 
 
+@pytest.mark.parametrize(
+    "text", ["", "no json\n", '{"epoch": 1}\n', "[1]\n3\n", '{"epoch": 1, "loss": null}\n']
+)
+def test_metrics_that_cannot_be_used(train_run: Any, text: str) -> None:
+    run = train_run("softmax", epochs=1, limit_batches=2)
+    run.metrics.write_text(text)
+    (state,) = run.weights.glob("state-*")
+    state.unlink()
+    health = inspect(run)
+    assert "state-2.safetensors" in health.unchecked["vanishing and exploding gradients"]
+    assert "class balance" in health.checked
+
+
 def test_a_run_that_has_not_begun(options: Any) -> None:
     config = options(model="softmax")
     trainer = Trainer(Sequential([Flatten(), Dense(10)]), data.load(config.data), config)
@@ -238,7 +251,7 @@ def test_a_training_that_is_running(digits: Path, tmp_path: Path) -> None:
     assert state.description["step"] > 0
 
 
-def keras_model(digits: Path, **options: Any) -> tuple[Any, data.Dataset]:
+def keras_model(digits: Path, epochs: int, **options: Any) -> tuple[Any, data.Dataset]:
     splits = data.load(str(digits), validation=0)
     x = splits.train.images / np.float32(255)
     model = keras.Sequential(
@@ -249,12 +262,12 @@ def keras_model(digits: Path, **options: Any) -> tuple[Any, data.Dataset]:
         ]
     )
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    model.fit(x, splits.train.labels, epochs=20, verbose=0)
+    model.fit(x, splits.train.labels, epochs=epochs, verbose=0)
     return model, data.Dataset("mine", x, splits.train.labels, 10)
 
 
 def test_a_model_of_keras(digits: Path, tmp_path: Path) -> None:
-    model, dataset = keras_model(digits)
+    model, dataset = keras_model(digits, 20)
     health = inspect(model, dataset)
     assert health.is_healthy
     _, accuracy = model.evaluate(dataset.images, dataset.labels)
@@ -266,7 +279,7 @@ def test_a_model_of_keras(digits: Path, tmp_path: Path) -> None:
     from_file = inspect(tmp_path / "model.keras.safetensors")
     assert from_file.checked == ["weights"]
     assert "gpucnn.keras.load_model" in from_file.unchecked["dead ReLUs"]
-    sick, dataset = keras_model(digits, bias_initializer=Constant(-50))
+    sick, dataset = keras_model(digits, 1, bias_initializer=Constant(-50))
     assert ("dead-relu", sick.layers[1].path) in find_kinds(inspect(sick, dataset))
 
 

@@ -12,10 +12,12 @@ from findings import Listener, find_kinds, save
 from selection import slow_except
 
 from gpucnn import data
-from gpucnn.inspection import inspect
+from gpucnn.inspection import guessing, inspect
+from gpucnn.inspection.evidence import Evidence
+from gpucnn.inspection.finding import Context
 from gpucnn.nn import Dense, Flatten, Sequential
 from gpucnn.nn.initializers import Constant, Normal
-from gpucnn.training import Trainer, fit_trainer
+from gpucnn.training import Run, Trainer, fit_trainer
 
 
 def test_dead_relus_by_a_bias(inspected: Any) -> None:
@@ -203,3 +205,25 @@ def test_it_is_told_once_while_the_model_trains(
     told = "\n".join(listener.told)
     for finding in listener.findings:
         assert told.count(f"warning: {finding.message}") == 1
+
+
+FRESH = [
+    (1e-5, "--lr 0.003"),  # below the default
+    (3e-3, "--epochs 8"),  # the default
+    (0.5, "--lr 0.003"),
+]
+
+
+@pytest.mark.parametrize(("rate", "cure"), FRESH)
+def test_the_cure_of_a_training_that_does_not_learn(
+    tmp_path: Path, options: Any, rate: float, cure: str
+) -> None:
+    config = options(learning_rate=rate)
+    in_python = cure.replace("--lr ", "learning_rate=").replace("--epochs ", "epochs=")
+    command = f"gpucnn train --config '{tmp_path}/a run'/config.toml {cure}"
+    for run, wanted in ((Run(tmp_path / "a run"), command), (None, in_python)):
+        context = Context(config, run, rate)
+        records = [{"epoch": 1, "loss": 2.31, "accuracy": 0.1}]
+        evidence = Evidence(context, steps=9, labels=np.arange(100) % 10, records=records)
+        (finding,) = guessing.find(evidence)
+        assert finding.cure.startswith(f"{wanted}; or ")
