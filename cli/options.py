@@ -13,7 +13,7 @@ from gpucnn import models
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.data import NAMES, Reading
 from gpucnn.training import SavedModel
-from gpucnn.training.config import FIELDS, READING, field_type, flag_name
+from gpucnn.training.config import FIELDS, LOGS, READING, field_type, flag_name
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
 _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
@@ -23,6 +23,7 @@ SPLITS = ("test", "validation", "train", "all")
 _OFFERS = {
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),
+    "log": offer(*LOGS, ",".join(LOGS)),
     "model": offer(*models.NAMES, files=True),
     "weights": offer_runs,
     "data_dir": offer(files=True),
