@@ -88,24 +88,28 @@ def test_the_bits_are_the_same_with_it(options: Any, given: dict[str, Any]) -> N
     assert callbacks[0]._measured >= 2
 
 
+class Compare(Listener):
+    """Compares what a step reads before a measurement and after it."""
+
+    def measure(self, trainer: Trainer) -> None:
+        model = trainer.model
+        model["dropout1"].training = False
+        before = {path: dict(vars(module)) for path, module in model.named_modules()}
+        gradients = {path: parameter.grad for path, parameter in model.named_parameters()}
+        bits = {path: gradient.copy() for path, gradient in gradients.items()}
+        super().measure(trainer)
+        for path, module in model.named_modules():
+            assert vars(module).keys() == before[path].keys()
+            assert all(vars(module)[name] is value for name, value in before[path].items())
+        for path, parameter in model.named_parameters():
+            assert parameter.grad is gradients[path]
+            assert np.array_equal(parameter.grad, bits[path])
+
+
 def test_a_measurement_leaves_gradients_attributes_and_modes(options: Any) -> None:
-    trainer = trainer_of(mixed(), options())
-    watcher = Listener()
-    watcher.on_train_begin(trainer)
-    for batch in trainer.loader.epoch(0, trainer.steps_per_epoch - 2):
-        watcher.prepare(trainer)
-        trainer.train_on(*batch)
-    trainer.model["dropout1"].training = False
-    before = {path: dict(vars(module)) for path, module in trainer.model.named_modules()}
-    gradients = [parameter.grad for parameter in trainer.model.parameters()]
-    bits = [gradient.copy() for gradient in gradients]
-    watcher.measure(trainer)
-    for path, module in trainer.model.named_modules():
-        assert vars(module).keys() == before[path].keys()
-        assert all(vars(module)[name] is value for name, value in before[path].items())
-    for parameter, gradient, copy in zip(trainer.model.parameters(), gradients, bits, strict=True):
-        assert parameter.grad is gradient
-        assert np.array_equal(gradient, copy)
+    compare = Compare()
+    fit_trainer(trainer_of(mixed(), options(epochs=2)), [compare])
+    assert compare._measured == 1
 
 
 def test_the_course_does_not_depend_on_where_a_training_was_resumed(options: Any) -> None:
