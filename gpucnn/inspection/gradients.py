@@ -28,11 +28,11 @@ def find(evidence: Evidence) -> list[Finding]:
         for path, layer in evidence.layers.items()
         if layer.gradient is not None and layer.update is not None
     }
-    # A gradient that is not finite explodes, too.
     found = [
         _exploding(evidence, path, norm)
         for path, norm in norms.items()
-        if not norm <= EXPLODING.value
+        # One that is not finite explodes. Of a loss of targets, the norm grows with the targets.
+        if not norm <= EXPLODING.value and evidence.labels is not None
     ]
     largest = max(norms.values(), default=0.0)
     if not found and largest and not is_blocked(evidence):

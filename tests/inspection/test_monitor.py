@@ -264,9 +264,10 @@ def test_class_weights_make_up_for_imbalance(digits: Path) -> None:
     assert "class-imbalance" not in found[1]
 
 
-def test_labels_that_are_targets_are_not_judged(options: Any) -> None:
+@pytest.mark.parametrize("scale", [1, 1000])
+def test_labels_that_are_targets_are_not_judged(options: Any, scale: int) -> None:
     splits = data.load(options().data, validation=0)
-    one_hot = np.eye(10, dtype=np.float32)[splits.train.labels]
+    one_hot = scale * np.eye(10, dtype=np.float32)[splits.train.labels]
     train = data.Dataset("targets", splits.train.images, one_hot, 10)
     listener = Listener()
     config = options(loss="mean_squared_error", epochs=2)
