@@ -53,7 +53,8 @@ ALLOWED: dict[str, set[str]] = {
     "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "inspection": NETS | {"data", "training", "keras", "plots"},
-    "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
+    "bench": NETS
+    | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},
     "reports": NETS | {"models", "data", "training", "inspection", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}

@@ -25,7 +25,7 @@ from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
 from gpucnn.training.run import Run, find_weights, run_of
-from gpucnn.training.run_data import LabeledPart, RunData, no_labels
+from gpucnn.training.run_data import LabeledPart, RunData, joined, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
@@ -136,6 +136,34 @@ class SavedModel(RunData):
         dataset, matched = self._matched(part.dataset)
         notes = [*part.notes, matched] if matched else part.notes
         return part._replace(dataset=dataset, notes=notes)
+
+    def parts(
+        self,
+        name: str | None = None,
+        data_dir: str | None = None,
+        reading: Reading | None = None,
+    ) -> dict[str, LabeledPart]:
+        """All labeled parts as of `dataset`, by the name of the split.
+
+        They are split as in the training if they are its data, into "train", "validation" and
+        "test"; other data are one part, "all".
+
+        Raises:
+            DataError, UsageError: as `dataset`.
+        """
+        read = self._read(name, data_dir, reading)
+        splits = read.splits
+        if not read.own:
+            splits = {
+                "all": joined([p for p in splits.values() if p.labels is not None], read.name)
+            }
+        found = {}
+        for split, part in splits.items():
+            if part.labels is not None and len(part):
+                self.check_shape(part.images, part.name)
+                dataset, _ = self._matched(part)
+                found[split] = LabeledPart(dataset, split, read.text, read.notes(split))
+        return found
 
     def evaluate(self, dataset: Dataset | LabeledPart) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; arguments and errors are those of `report`."""
