@@ -22,7 +22,7 @@ from gpucnn.training.transfer import network_of
 
 # The options that may change when a run is resumed: they do not change the result on the same kind
 # of device. The data may be in another place; their digest is checked.
-_RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
+_RESUMABLE = ("data", "data_dir", "device", "graph", "log_interval", "runs_dir", "threads")
 
 
 Load = Callable[[TrainConfig, Console], Splits]  # reads the data that the options name

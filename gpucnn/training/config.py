@@ -37,8 +37,8 @@ READING = (
 #: themselves do matter: a checkpoint has their digest. The weights to start from are in the first
 #: checkpoint.
 INCIDENTAL = (
-    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
-    "log", "weights", *READING
+    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "graph", "log",
+    "runs_dir", "name", "weights", *READING
 )  # fmt: skip
 
 #: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
@@ -144,6 +144,10 @@ class TrainConfig:
         None, "train and test on the first batches alone: can the model learn at all?", low=1
     )
     threads: int | None = option(None, "threads of the CPU backend (all usable cores)", low=1)
+    graph: bool | None = option(
+        None,
+        "launch each training step as one CUDA graph (on, unless the network is your own code)",
+    )
     runs_dir: str = option("runs", "where run directories are made")
     name: str | None = option(None, "name of the run directory (train-1, train-2, ...)")
 

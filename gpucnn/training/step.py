@@ -40,6 +40,7 @@ class TrainStep:
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        self.model = model
         self.forward = forward or model
         self.loss = loss
         self.optimizer = optimizer

@@ -42,6 +42,7 @@ class Launcher(ABC):
     Attributes:
         name: of the device, for messages: "cuda:0", "sim".
         multiprocessors: how many blocks run at once, which decides how far a reduction is split.
+        has_graphs: whether it has `capture`.
         wide: whether to use 64-bit offsets for arrays of every size.
         algorithm: of convolution and matrix product, one of `ALGORITHMS`, see `force_algorithm`;
             None chooses by the sizes.
@@ -50,6 +51,7 @@ class Launcher(ABC):
 
     name: str
     multiprocessors: int
+    has_graphs = False
     wide = False
     algorithm: str | None = None
     null: Any = None
@@ -70,9 +72,10 @@ class Launcher(ABC):
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy on the host; waits for the device."""
 
-    @abstractmethod
     def write(self, array: Array, values: Any) -> None:
         """Copies values of the host, of its shape, into a C-contiguous array of this device."""
+        with self.quiet_device():
+            array[...] = self.asarray(values, array.dtype)
 
     @abstractmethod
     def owns(self, array: Any) -> bool:
@@ -93,6 +96,10 @@ class Launcher(ABC):
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:
         """A context for a stretch of computation on this device."""
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Captures what `work` launches; see `gpucnn.backend.contract.Arrays`."""
+        raise NotImplementedError(f"{self.name} has no graphs")
 
     @abstractmethod
     def _compile(self, kernel: Kernel) -> Any:
