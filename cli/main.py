@@ -30,6 +30,7 @@ COMMANDS = {
     "evaluate": "Measure loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
     "export": "Write a trained model as an ONNX file.",
+    "import": "Read a network from an ONNX file.",
     "summary": "Show layers, shapes, parameters and cost of a model.",
     "explain": "Explain an operation forward and backward, with its numbers.",
     "profile": "Show the time of a training step, layer by layer.",

@@ -18,9 +18,12 @@ from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import DataError, UsageError
+from gpucnn.nn.structure import structure
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.code import COPY, Code
+from gpucnn.training.code import network as named_network
 from gpucnn.training.config import FIELDS, flag_name
+from gpucnn.training.described import is_described
 from gpucnn.training.evaluation import are_probabilities, first_outputs
 from gpucnn.training.history import best_epoch
 from gpucnn.training.run import describe_environment
@@ -152,8 +155,10 @@ def _resume(
     code = Code.parse(config.model)
     if code is not None:
         code = run.code(code.function, trust_code)
+    # The file that the network came from may have gone; the checkpoint describes it as well.
+    kept = is_described(config.model) and run.last.exists()
     try:
-        trainer, code = _trainer(config, code, console)
+        trainer, code = _trainer(config, code, console, str(run.last) if kept else None)
     except DataError as error:
         if config.data not in datasets.NAMES and not Path(config.data).exists():
             error.fix = f"give the place where they are now: {run.resume_command} --data PATH"
@@ -174,16 +179,24 @@ def _resume(
 
 
 def _trainer(
-    config: TrainConfig, code: Code | None, console: Console
+    config: TrainConfig, code: Code | None, console: Console, source: str | None = None
 ) -> tuple[Trainer, Code | None]:
-    """The training that the options ask for, its data read, its model built."""
+    """The training that the options ask for, its data read, its model built.
+
+    Args:
+        source: a weights file that describes the network, in place of `config.model`.
+    """
     config = replace(config, device=console.device(config.device))
     data = datasets.load(
         config.data, config.data_dir, validation=config.validation, reading=config.reading
     )
     console.data(data.text, data.notes)
     if code is None:
-        return Trainer(models.get(config.model, data.classes), data, config), None
+        model = named_network(source or config.model, data.image_shape, data.classes)
+        about: dict[str, Any] = {}
+        if is_described(config.model):
+            about = {"model": None, "network": structure(model)}
+        return Trainer(model, data, config, about=about), None
     network = code.build(data.image_shape, data.classes)
     about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
     trainer = Trainer(network, data, config, about=about)

@@ -174,7 +174,11 @@ def _meaning(saved: SavedModel | None, in_graph: bool) -> str:
         return ""
     if in_graph:
         return "pixels from 0 to 255"
-    scale, offset = saved.description.scale, saved.description.offset
+    return scaled(saved.description.scale, saved.description.offset)
+
+
+def scaled(scale: float, offset: float) -> str:
+    """The scaling of pixels in words: "pixels * 0.00392156863"."""
     return f"pixels * {scale:.9g} {offset:+.9g}" if offset else f"pixels * {scale:.9g}"
 
 

@@ -20,6 +20,7 @@ from gpucnn.nn.arguments import is_whole
 from gpucnn.training import checkpoint, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.described import make
 from gpucnn.training.description import Description, config_of
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
@@ -88,13 +89,16 @@ class SavedModel(RunData):
             if model is None:
                 code = Run(folder or file.parent).code(code.function if code else "", trust_code)
             model = str(_checked(code, description.code_sha256))
-        elif model is not None or Code.parse(config.model):
+        elif model is not None or (description.network is None and Code.parse(config.model)):
             raise UsageError(
                 f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
                 cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
-        built = network(model or config.model, shape, classes).build(shape, device=device)
+        if description.network is not None:
+            built = make(description.network, file).build(shape, device=device)
+        else:
+            built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)
         outputs = evaluation.count_outputs(built, shape)
         if outputs != classes:
