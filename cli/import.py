@@ -66,7 +66,7 @@ def command(
     only read: it runs no code.
     """
     require("gpucnn import")
-    target = Path(file.name).with_suffix(SUFFIX) if output is None else output
+    target = Path(f"{file.stem or 'network'}{SUFFIX}") if output is None else output
     if output is None and target.exists():
         raise UsageError(f"{target} exists already", fix="give another name with --output")
     check_target(target, "--output")

@@ -11,7 +11,7 @@ import numpy as np
 from gpucnn.onnx.array_operations import BATCH
 from gpucnn.onnx.building import Array, Builder, Unsupported
 
-_LARGEST = 2**26  # numbers of an array that is computed from others
+_LARGEST = 2**24  # numbers of an array that is computed from others
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32}
 
 

@@ -99,6 +99,8 @@ def convert(
         about.pop("label_values", None)
     elif "class_names" in about:
         names = about["class_names"]
+        if not isinstance(names, list):
+            raise _damaged(content, f"class_names is {names!r}")
     if len(names) != outputs or len(set(names)) < outputs:
         raise UsageError(
             f"{len(names)} class names for the {outputs} outputs of {content.path}",
@@ -130,11 +132,15 @@ def _metadata(content: Content) -> dict[str, Any]:
     try:
         return {key: json.loads(text) for key, text in content.metadata.items()}
     except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"the metadata of {content.path} are damaged",
-            cause=str(error),
-            fix="write the file again with gpucnn export",
-        ) from error
+        raise _damaged(content, str(error)) from error
+
+
+def _damaged(content: Content, cause: str) -> DataError:
+    return DataError(
+        f"the metadata of {content.path} are damaged",
+        cause=cause,
+        fix="write the file again with gpucnn export",
+    )
 
 
 def _number(name: str, given: float | None, known: Any) -> float:

@@ -15,7 +15,7 @@ from gpucnn.onnx.building import Builder, Known, Result, Unsupported, result
 from gpucnn.onnx.constants import CONSTANTS, constant
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.operations import OPERATIONS
-from gpucnn.onnx.reading import Content, Node, read
+from gpucnn.onnx.reading import WRITE_AGAIN, Content, Node, read
 from gpucnn.onnx.sizes import LARGEST, ONE
 
 #: What a damaged or hostile file may lead to, beside our own errors.
@@ -69,15 +69,18 @@ def network(
         built.build(shape, device=device)
         built.load_state_dict(b.state(built))
     except KeyError as error:
-        raise DataError(f"{path} is damaged", cause=f"no node gives its output {error}") from None
+        raise DataError(
+            f"{path} is damaged", cause=f"no node gives its output {error}", fix=WRITE_AGAIN
+        ) from None
     except (GpucnnError, Unsupported) as error:
         raise DataError(
-            f"the network of {path} cannot be made", cause=_told(error), fix=_POSSIBLE
+            f"the network of {path} cannot be made", cause=_told(error), fix=WRITE_AGAIN
         ) from error
     return built, dropped and dropped[1]
 
 
-_POSSIBLE = f"write it with these operations alone: {', '.join(sorted(OPERATIONS))}"
+_FIX = "write the network with this operation in another form, or without it"
+_POSSIBLE = f"write the network with these operations alone: {', '.join(sorted(OPERATIONS))}"
 
 
 def image_shape(content: Content) -> tuple[int, ...]:
@@ -157,7 +160,7 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
         raise DataError(
             f"node {node.label} of {path}, {node.operation}, cannot be imported",
             cause=_told(error),
-            fix=_POSSIBLE,
+            fix=_FIX if node.operation in OPERATIONS else _POSSIBLE,
         ) from error
 
 

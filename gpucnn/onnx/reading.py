@@ -15,7 +15,7 @@ from gpucnn.errors import DataError
 _OLDEST = 7  # the first opset in which operands are broadcast as now
 _DOMAINS = ("", "ai.onnx")
 _LARGEST = 2**31  # bytes of a file in the form of protobuf
-_WRITE_AGAIN = "write the file again: it may be cut short"
+WRITE_AGAIN = "write the file again: it may be cut short"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ def read(path: Path) -> Content:
         )
     inputs = {port.name: _shape(port, path) for port in graph.input if port.name not in arrays}
     if not inputs:
-        raise DataError(f"{path} has no input", fix=_WRITE_AGAIN)
+        raise DataError(f"{path} has no input", fix=WRITE_AGAIN)
     return Content(
         path,
         opset,
@@ -119,10 +119,10 @@ def _parsed(path: Path) -> Any:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # of protobuf, which differ from version to version
         raise DataError(
-            f"{path} is no ONNX file, or is cut short", cause=str(error), fix=_WRITE_AGAIN
+            f"{path} is no ONNX file, or is cut short", cause=str(error), fix=WRITE_AGAIN
         ) from error
     if not model.graph.node:
-        raise DataError(f"{path} is no ONNX file", cause="it has no operations", fix=_WRITE_AGAIN)
+        raise DataError(f"{path} is no ONNX file", cause="it has no operations", fix=WRITE_AGAIN)
     return model
 
 
@@ -153,7 +153,7 @@ def _shape(port: Any, path: Path) -> tuple[int | None, ...]:
             fix="write the file with an input of float32, or of uint8 for pixels",
         )
     if not kind.HasField("shape"):
-        raise DataError(f"the input {port.name} of {path} has no shape", fix=_WRITE_AGAIN)
+        raise DataError(f"the input {port.name} of {path} has no shape", fix=WRITE_AGAIN)
     return tuple(
         int(size.dim_value) if size.HasField("dim_value") and size.dim_value > 0 else None
         for size in kind.shape.dim
@@ -212,7 +212,8 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
         raise DataError(
             f"{path} keeps the array {name} in another file",
             cause="only files that hold their weights are read",
-            fix="save it in one file: onnx.save(onnx.load(path), new_path)",
+            fix="keep them in one file: external_data=False in torch.onnx.export, or"
+            " onnx.save(onnx.load(path), new_path)",
         )
     widths = {
         TensorProto.FLOAT: 4, TensorProto.DOUBLE: 8, TensorProto.FLOAT16: 2, TensorProto.INT64: 8,
@@ -240,13 +241,13 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
             f"the array {name} of {path} is damaged",
             cause=f"it should have {count:,} numbers, of the shape {tuple(tensor.dims)}, and has"
             f" {held:,}",
-            fix=_WRITE_AGAIN,
+            fix=WRITE_AGAIN,
         )
     try:
         array = numpy_helper.to_array(tensor)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"the array {name} of {path} is damaged", cause=str(error), fix=_WRITE_AGAIN
+            f"the array {name} of {path} is damaged", cause=str(error), fix=WRITE_AGAIN
         ) from error
     return array.astype(np.float32) if array.dtype.kind == "f" else array
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnx_cases import vary
 
 from gpucnn import nn, no_grad, onnx
 from gpucnn.cli.main import main
@@ -47,13 +48,7 @@ def exported(tmp_path: Path, compute: Run) -> Callable[..., Any]:
     def both(model: nn.Module, *shapes: tuple[int, ...]) -> Any:
         rng = np.random.default_rng(3)
         model.build(*shapes, channels_first=True)
-        for path, array in model.state_dict().items():
-            varied = (
-                rng.uniform(0.5, 1.5, array.shape)
-                if "var" in path
-                else rng.normal(size=array.shape)
-            )
-            model.load_state_dict({**model.state_dict(), path: np.asarray(varied / 2, np.float32)})
+        vary(model, rng)
         path = tmp_path / "network.onnx"
         onnx.export(model, path)
         for batch in (1, 5):
