@@ -67,9 +67,28 @@ def exported(tmp_path: Path, compute: Run) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
+def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SavedModel]:
+    """`gpucnn train` of a lenet on digits, with more options."""
+
+    def run(*options: str) -> SavedModel:
+        folder = tmp_path_factory.mktemp("trained")
+        words = [
+            "train",
+            "--data",
+            "digits",
+            "--device",
+            "cpu",
+            "--runs-dir",
+            str(folder),
+            *options,
+        ]
+        assert CliRunner().invoke(main, words).exit_code == 0
+        return SavedModel.load(folder / "train-1")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(train: Callable[..., SavedModel]) -> SavedModel:
     """A lenet that was trained on a few digits."""
-    folder = tmp_path_factory.mktemp("trained")
-    short = ["--epochs", "1", "--limit-batches", "4", "--device", "cpu", "--runs-dir", str(folder)]
-    assert CliRunner().invoke(main, ["train", "--data", "digits", *short]).exit_code == 0
-    return SavedModel.load(folder / "train-1")
+    return train("--epochs", "1", "--limit-batches", "4")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx_cases import IMAGE, LAYERS, OPERATIONS, Own, case_id, own
 
-from gpucnn import Tensor, no_grad, onnx
+from gpucnn import Tensor, data, no_grad, onnx
 from gpucnn import functions as F
 from gpucnn.autograd import Function
 from gpucnn.errors import GraphError, MissingExtraError, StorageError, UsageError
@@ -25,6 +25,7 @@ from gpucnn.nn import (
 )  # fmt: skip
 from gpucnn.nn import __all__ as NAMES
 from gpucnn.onnx.translations import TRANSLATIONS
+from gpucnn.training import SavedModel
 
 
 @pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=case_id)
@@ -210,3 +211,20 @@ def test_metadata_are_json(trained: Any, tmp_path: Any) -> None:
     assert (found["scale"], found["offset"]) == (1 / 255, 0.0)
     assert found["loss"] == trained.config.loss
     assert found["reading"] == json.loads(json.dumps(trained.description.reading.as_dict()))
+
+
+@pytest.mark.slow
+def test_labels_of_all_test_digits_are_those_of_predict(
+    tmp_path: Any, compute: Any, train: Any
+) -> None:
+    saved = train("--epochs", "5")
+    images = data.load("digits").test.images  # type: ignore[union-attr]
+    onnx.export(saved, tmp_path / "a.onnx", with_preprocessing=True, probabilities=True)
+    found, expected = compute(tmp_path / "a.onnx", images), saved.predict(images)
+    assert len(images) == 360
+    assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    assert np.abs(found - expected).max() < 1e-5
+    onnx.convert(tmp_path / "a.onnx", tmp_path / "a.safetensors")
+    assert (
+        SavedModel.load(tmp_path / "a.safetensors").predict(images).tobytes() == expected.tobytes()
+    )
