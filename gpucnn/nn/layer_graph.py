@@ -30,7 +30,7 @@ class Step(NamedTuple):
     Attributes:
         output: the name of its result.
         call: the name of a layer; or "F." and that of a function of `FUNCTIONS`.
-        inputs: names of results of earlier steps, of constants and of the inputs of the network.
+        inputs: names of results of earlier steps and of constants; `INPUT` is that of the network.
         options: of the function; JSON values.
     """
 
@@ -51,8 +51,7 @@ def _reshape(x: Tensor, sizes: Sequence[int]) -> Tensor:
 
 def _take(x: Tensor, axis: int, where: int | Sequence[int]) -> Tensor:
     """x at an index, or at several, of one axis."""
-    index = where if isinstance(where, int) else np.array(where)
-    return F.getitem(x, (*[slice(None)] * axis, index))
+    return F.getitem(x, (*[slice(None)] * axis, where))
 
 
 def _slices(x: Tensor, ends: Sequence[Sequence[int | None]]) -> Tensor:
@@ -77,7 +76,7 @@ FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     },
 }  # fmt: skip
 
-INPUT = "input"  # the name of the input; with more of them input1, input2, ...
+INPUT = "input"  # the name of the input in the steps
 
 
 class _Segment(NamedTuple):
@@ -99,7 +98,6 @@ class LayerGraph(Module):
         layers: by name, which is the path of the layer's parameters.
         steps: the calls.
         constants: name -> shape of an array that is saved with the weights, but not trained.
-        inputs: the names of the inputs.
 
     Raises:
         UsageError: a step names something that there is not.
@@ -111,16 +109,14 @@ class LayerGraph(Module):
         steps: Sequence[Step],
         constants: Mapping[str, Shape] | None = None,
         *,
-        inputs: Sequence[str] = (INPUT,),
         name: str | None = None,
     ) -> None:
         super().__init__(name)
         self._layers = dict(layers)
         self.steps = list(steps)
         self.constants = dict(constants or {})
-        self.inputs = tuple(inputs)
         self.buffers = tuple(self.constants)
-        self._segments = _segments(self._layers, self.steps, self.inputs, self.constants)
+        self._segments = _segments(self._layers, self.steps, self.constants)
 
     def named_children(self) -> Named[Module]:
         """Name -> layer, in the order in which they were given."""
@@ -133,29 +129,29 @@ class LayerGraph(Module):
     def _argument(self, name: str) -> Any:
         raise KeyError(name)  # the tree shows the layers, and the steps are long
 
-    def create(self, *x_shapes: Shape) -> None:
+    def create(self, x_shape: Shape) -> None:
         backend = backends.get(self.device)
         for name, shape in self.constants.items():
             setattr(self, name, backend.asarray(np.zeros(shape, np.float32)))
 
-    def forward(self, *inputs: Tensor) -> Tensor:
-        values = dict(zip(self.inputs, inputs, strict=True))
+    def forward(self, x: Tensor) -> Tensor:
+        values = {INPUT: x}
         values |= {name: Tensor(getattr(self, name)) for name in self.constants}
         observed = local.observers and self.observer is not None
-        with inputs[0].backend.quiet_device():  # once, and not for each function
+        with x.backend.quiet_device():  # once, and not for each function
             for output, call, names, options, last_uses in self._segments:
-                x = [values[name] for name in names]
+                operands = [values[name] for name in names]
                 if isinstance(call, Chain):
-                    (y,) = x
+                    (x,) = operands
                     calls: Sequence[Any] = call.layers if observed else call.stages
                     for each in calls:
-                        y = each(y)
+                        x = each(x)
                 else:
-                    y = call(*x, **options)
-                values[output] = y
+                    x = call(*operands, **options)
+                values[output] = x
                 for name in last_uses:
                     del values[name]
-        return y
+        return x
 
     def not_kept(self) -> list[Module]:
         """The layers whose output is not kept as an array, because they are folded."""
@@ -166,13 +162,12 @@ class LayerGraph(Module):
 def _segments(
     layers: Mapping[str, Module],
     steps: Sequence[Step],
-    inputs: Sequence[str],
     constants: Mapping[str, Shape],
 ) -> list[_Segment]:
     """The steps, with layers that follow each other as one."""
     if not steps:
         raise UsageError("a network without steps", fix="give at least one")
-    known = {*inputs, *constants}
+    known = {INPUT, *constants}
     uses = Counter(name for step in steps for name in step.inputs)
     groups: list[list[Step]] = []
     for step in steps:

@@ -62,7 +62,7 @@ class Builder:
 
         Two nodes with the same weights and attributes become one layer that is called twice.
         """
-        source, weight_names = result(x), self.node.inputs[1:]
+        source, weight_names = result(x), self.node.inputs[1:] if weights else ()
         key = (repr(layer), *weight_names)
         name = self._made.get(key) if weights else None
         if name is None:

@@ -24,6 +24,8 @@ from gpucnn.training.metrics import LOSSES
 
 IR_VERSION = 9  # that of opset 20
 BATCH = "batch"  # the name of the open size
+PRODUCER = "gpucnn"
+PROBABILITIES = "probabilities"  # the name of the output
 _LARGEST = 2**31 - 1  # bytes of a file in the form of protobuf
 
 
@@ -145,7 +147,7 @@ def _output_name(saved: SavedModel | None, probabilities: bool) -> str:
         return "output"
     if saved.config.loss == "mean_squared_error":
         return "outputs"
-    return "probabilities" if probabilities else "logits"
+    return PROBABILITIES if probabilities else "logits"
 
 
 def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port:
@@ -158,8 +160,10 @@ def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port
     shape = tuple(size for size in sizes if not isinstance(size, tuple))
     if first != BATCHES or len(shape) < len(sizes):
         raise GraphError(
-            f"the output of shape {value.arrays[0].shape} cannot be written as ONNX",
-            cause="its first axis must be the batch, and no other may depend on it",
+            "the output cannot be written as ONNX",
+            cause=f"its shape for a batch of {BATCHES[0]} is"
+            f" {tuple(size[0] if isinstance(size, tuple) else size for size in value.shape)}: the"
+            " first axis must be the batch, and no other may depend on it",
             fix="let forward return a Tensor (N, ...)",
         )
     meaning = ", ".join(saved.class_names[:10]) if saved else ""
@@ -295,7 +299,7 @@ def _content(
                 node.operation,
                 node.inputs,
                 [node.output],
-                name=f"{node.output}",
+                name=node.output,
                 **node.attributes,
             )
             for node in to.nodes
@@ -307,7 +311,7 @@ def _content(
     )
     model = helper.make_model(
         graph,
-        producer_name="gpucnn",
+        producer_name=PRODUCER,
         producer_version=gpucnn.__version__,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,

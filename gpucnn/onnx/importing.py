@@ -14,6 +14,7 @@ from gpucnn.data import Reading
 from gpucnn.errors import DataError, UsageError, choose, expect
 from gpucnn.nn.layer_graph import LayerGraph
 from gpucnn.nn.structure import structure
+from gpucnn.onnx.exporting import PROBABILITIES, PRODUCER
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
 from gpucnn.onnx.reading import Content, read
@@ -66,7 +67,7 @@ def convert(
     """Write the network of an ONNX file as a weights file, which `SavedModel.load` takes.
 
     What is not given comes from the metadata of the file, if gpucnn wrote it. A softmax,
-    log-softmax or sigmoid at the end is left out: the loss takes what is before it.
+    log-softmax or sigmoid at the end is left out if the loss takes what is before it.
 
     Args:
         path: the ONNX file.
@@ -90,7 +91,10 @@ def convert(
     expect(path, (str, os.PathLike), "the path", 'give the name of a file: "network.onnx"')
     content = read(Path(path))
     about = _metadata(content)
-    built, left_out = network(content, without=tuple(_LOSS_OF))
+    loss = loss or about.get("loss")
+    if loss is not None:
+        choose(LOSSES, loss, "loss")
+    built, left_out = network(content, without=_applied_by(loss, content))
     shape = image_shape(content)
     outputs = count_outputs(built, shape)
     names = [str(k) for k in range(outputs)]
@@ -107,8 +111,7 @@ def convert(
             cause="each output needs a name of its own",
             fix="give a name for each, in the order of the outputs",
         )
-    found_loss = loss or about.get("loss") or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
-    choose(LOSSES, found_loss, "loss")
+    loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
     description: dict[str, Any] = {
         "reading": Reading(image_shape=shape if len(shape) == 3 else None).as_dict(),
         **{key: about[key] for key in ("reading", "read", "label_values") if key in about},
@@ -118,16 +121,23 @@ def convert(
         "class_names": names,
         "scale": _number("scale", scale, about.get("scale", _PIXELS)),
         "offset": _number("offset", offset, about.get("offset", 0.0)),
-        "loss": found_loss,
+        "loss": loss,
     }
     checked = Description.of(description, content.path)
     checkpoint.save_weights(target, built.state_dict(), description, "--output FILE")
-    return Imported(target, built, names, checked.scale, checked.offset, found_loss, left_out)
+    return Imported(target, built, names, checked.scale, checked.offset, loss, left_out)
+
+
+def _applied_by(loss: str | None, content: Content) -> tuple[str, ...]:
+    """The kinds of a last layer that `predict` applies itself, with this loss or with any."""
+    if content.producer == PRODUCER and content.output != PROBABILITIES:
+        return ()  # the layer is part of the network that was trained
+    return tuple(kind for kind, own in _LOSS_OF.items() if loss in (None, own))
 
 
 def _metadata(content: Content) -> dict[str, Any]:
     """The metadata of a file that gpucnn wrote; those of others mean other things."""
-    if content.producer != "gpucnn":
+    if content.producer != PRODUCER:
         return {}
     try:
         return {key: json.loads(text) for key, text in content.metadata.items()}

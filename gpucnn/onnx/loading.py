@@ -120,8 +120,9 @@ def _with_biases(content: Content) -> list[Node]:
             uses.setdefault(name, []).append(node)
     joined: dict[str, Node] = {}  # by the output of the product
     for node in content.nodes:
-        followers = uses.get(node.outputs[0], []) if node.outputs else []
-        if node.operation != "MatMul" or len(followers) != 1 or node.outputs[0] == content.output:
+        followers = uses.get(node.outputs[0], [])
+        is_product = node.operation == "MatMul" and len(node.inputs) == 2
+        if not is_product or len(followers) != 1 or node.outputs[0] == content.output:
             continue
         (follower,) = followers
         others = [name for name in follower.inputs if name != node.outputs[0]]
@@ -137,7 +138,7 @@ def _with_biases(content: Content) -> list[Node]:
     return [
         joined.get(node.outputs[0], node) if node.operation == "Add" else node
         for node in content.nodes
-        if node.outputs and not (node.operation == "MatMul" and node.outputs[0] in joined)
+        if not (node.operation == "MatMul" and node.outputs[0] in joined)
     ]
 
 

@@ -161,7 +161,9 @@ def _shape(port: Any, path: Path) -> tuple[int | None, ...]:
 
 
 def _node(node: Any, path: Path) -> Node:
-    label = node.name or (node.output[0] if node.output else "?")
+    if not node.output or not node.output[0]:
+        raise DataError(f"a node of {path} has no output", fix=WRITE_AGAIN)
+    label = node.name or node.output[0]
     if node.domain not in _DOMAINS:
         raise DataError(
             f"node {label} of {path} is {node.op_type} of {node.domain}",
@@ -249,7 +251,8 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
         raise DataError(
             f"the array {name} of {path} is damaged", cause=str(error), fix=WRITE_AGAIN
         ) from error
-    return array.astype(np.float32) if array.dtype.kind == "f" else array
+    with np.errstate(over="ignore"):  # a weight that is not finite is refused where it is used
+        return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 
 def _type_name(number: int) -> str:

@@ -30,7 +30,7 @@ def checked(shape: Shape) -> Shape:
     """The shape; `ShapeError` for more than `LARGEST` numbers for one image."""
     if _count(shape) > LARGEST:
         raise ShapeError(
-            f"a result has {_count(shape)} numbers for one image",
+            f"a result has {math.ceil(_count(shape)):,} numbers for one image",
             cause=f"at most {LARGEST:,} are computed",
         )
     return shape

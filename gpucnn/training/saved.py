@@ -91,7 +91,8 @@ class SavedModel(RunData):
             model = str(_checked(code, description.code_sha256))
         elif model is not None or (description.network is None and Code.parse(config.model)):
             raise UsageError(
-                f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
+                f"the weights in {file} are of {metadata.get('model') or 'the network in it'},"
+                " a model of gpucnn's own",
                 cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from onnx_graphs import DENSE, ROWS, R, file, node, packaged
 
 from gpucnn import onnx
 from gpucnn.errors import DataError, GpucnnError, UsageError, WeightsMismatchError
-from gpucnn.nn import Dense, Sequential
+from gpucnn.nn import Dense, Flatten, Sequential, Softmax
 from gpucnn.training import SavedModel, checkpoint
 from gpucnn.training.described import for_classes, make
 
@@ -50,6 +51,34 @@ def test_probabilities_at_the_end_are_left_to_the_loss(
     expected = compute(path, (images * 0.5 - 1).astype(np.float32))
     expected = np.exp(expected) if operation == "LogSoftmax" else expected
     assert np.allclose(saved.predict(images), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("operation", ["Softmax", "Sigmoid"])
+def test_the_end_stays_if_the_loss_does_not_take_what_is_before_it(
+    tmp_path: Path, compute: Any, rng: np.random.Generator, operation: str
+) -> None:
+    nodes = [node("Gemm", "x", "w", to="a"), node(operation, "a")]
+    path = file(tmp_path / "a.onnx", nodes, w=DENSE, **ROWS)
+    done = onnx.convert(path, tmp_path / "a.safetensors", loss="mean_squared_error")
+    assert done.left_out is None
+    images = rng.integers(0, 256, (5, 6), np.uint8)
+    found = SavedModel.load(tmp_path / "a.safetensors").predict(images)
+    assert np.allclose(found, compute(path, images * np.float32(1 / 255)), atol=1e-6)
+
+
+def test_a_softmax_of_the_network_itself_stays(
+    trained: SavedModel, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """A network that was trained with a softmax at its end has it in the file as well."""
+    net = Sequential([Flatten(), Dense(10), Softmax()]).build((1, 28, 28))
+    saved = dataclasses.replace(trained, model=net)
+    images = rng.integers(0, 256, (5, 1, 28, 28), np.uint8)
+    for probabilities in (False, True):
+        onnx.export(saved, tmp_path / "a.onnx", probabilities=probabilities)
+        done = onnx.convert(tmp_path / "a.onnx", tmp_path / "a.safetensors")
+        assert done.left_out == ("softmax" if probabilities else None)
+        again = SavedModel.load(tmp_path / "a.safetensors")
+        assert again.predict(images).tobytes() == saved.predict(images).tobytes()
 
 
 def test_defaults_of_a_file_of_another_program(tmp_path: Path) -> None:
