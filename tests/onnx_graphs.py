@@ -343,6 +343,9 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
     ([node("Conv", "x", "w", strides=2)], "Conv, cannot be imported", {"w": W}),
     ([node("Conv", "x", "w", auto_pad=3)], "Conv, cannot be imported", {"w": W}),
     ([node("Identity", "x")], "computes nothing", {}),
+    ([node("Transpose", "x")], r"its output is \(5, 6, 2, N\)", {}),
+    ([node("ReduceSum", "x", keepdims=0)], r"its output is \(\)", {}),
+    ([node("Unsqueeze", "x", "a", "a")], "Unsqueeze, cannot be imported", {"a": [9]}),
     ([node("Neg", "w")], "no layer or function", {"w": W}),
     (
         [helper.make_node("If", ["x"], ["y"], then_branch=NESTED, else_branch=NESTED)],

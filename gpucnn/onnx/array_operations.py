@@ -111,8 +111,11 @@ def unsqueeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
     source = result(x)
     given = b.option("axes") if axes is None else array(axes, "its axes").tolist()
     count = len(source.shape) + len(given)
-    new, old = {axis % count for axis in given}, iter(source.shape)
-    return _reshape_to(b, source, [1 if k in new else next(old) for k in range(count)])
+    new = {axis % count for axis in given}
+    sizes: list[Any] = list(source.shape)
+    for axis in sorted(new):
+        sizes.insert(axis, 1)
+    return _reshape_to(b, source, sizes)
 
 
 def transpose(b: Builder, x: Known) -> Known:

@@ -21,7 +21,7 @@ from gpucnn.onnx.reading import Content, read
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
-from gpucnn.training.evaluation import count_outputs
+from gpucnn.training.evaluation import first_outputs
 from gpucnn.training.metrics import LOSSES
 
 #: The last layer of a file that gives probabilities -> the loss that takes what is before it.
@@ -96,7 +96,14 @@ def convert(
         choose(LOSSES, loss, "loss")
     built, left_out = network(content, without=_applied_by(loss, content))
     shape = image_shape(content)
-    outputs = count_outputs(built, shape)
+    scores = first_outputs(built, shape).shape
+    if len(scores) != 2:
+        raise DataError(
+            f"{content.path} is no network that tells classes",
+            cause=f"for one image it gives {scores}, and not a score for each class: (1, classes)",
+            fix="use it in Python: gpucnn.onnx.load",
+        )
+    outputs = scores[1]
     names = [str(k) for k in range(outputs)]
     if class_names is not None:
         names = list(class_names)

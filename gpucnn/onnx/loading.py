@@ -16,7 +16,7 @@ from gpucnn.onnx.constants import CONSTANTS, constant
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.operations import OPERATIONS
 from gpucnn.onnx.reading import WRITE_AGAIN, Content, Node, read
-from gpucnn.onnx.sizes import LARGEST, ONE
+from gpucnn.onnx.sizes import LARGEST, ONE, text
 
 #: What a damaged or hostile file may lead to, beside our own errors.
 _ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -60,10 +60,13 @@ def network(
     b = Builder(content.opset)
     values: dict[str, Known] = dict(content.arrays)
     values[next(iter(content.inputs))] = Result(INPUT, (ONE, *shape))
-    for node in _with_biases(content):
-        values[node.outputs[0]] = _added(b, node, values, path)
+    with np.errstate(all="ignore"):  # of constants; weights that are not finite are refused later
+        for node in _with_biases(content):
+            values[node.outputs[0]] = _added(b, node, values, path)
     try:
         output = result(values[content.output])
+        if output.shape[:1] != (ONE,):
+            raise Unsupported(f"its output is {text(output.shape)}, not one result for each image")
         dropped = b.drop_last(output, without)
         built = b.network(output if dropped is None else dropped[0], content.name)
         built.build(shape, device=device)

@@ -251,7 +251,7 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
         raise DataError(
             f"the array {name} of {path} is damaged", cause=str(error), fix=WRITE_AGAIN
         ) from error
-    with np.errstate(over="ignore"):  # a weight that is not finite is refused where it is used
+    with np.errstate(over="ignore"):  # weights that are not finite are refused later
         return array.astype(np.float32) if array.dtype.kind == "f" else array
 
 

@@ -104,6 +104,13 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     assert not target.exists()
 
 
+def test_a_network_that_gives_no_scores(tmp_path: Path) -> None:
+    path = file(tmp_path / "a.onnx", [node("Relu", "x")])
+    with pytest.raises(DataError, match="no network that tells classes"):
+        onnx.convert(path, tmp_path / "a.safetensors")
+    assert onnx.load(path).num_parameters == 0
+
+
 def test_metadata_that_are_damaged(trained: SavedModel, tmp_path: Path) -> None:
     onnx.export(trained, tmp_path / "a.onnx")
     for key, text in (
