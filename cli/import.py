@@ -14,6 +14,7 @@ from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, UsageError
+from gpucnn.onnx.exporting import scaled
 from gpucnn.onnx.extra import require
 from gpucnn.training.config import LOSSES
 from gpucnn.training.described import SUFFIX
@@ -79,9 +80,7 @@ def command(
     network = done.network
     (shape,) = network.built_for or ()
     console.result(f"{target}: {len(network.steps)} steps, {network.num_parameters:,} parameters")
-    console.result(
-        f"input: (N, {', '.join(map(str, shape))}), {onnx.scaled(done.scale, done.offset)}"
-    )
+    console.result(f"input: (N, {', '.join(map(str, shape))}), {scaled(done.scale, done.offset)}")
     console.result(f"output: {listing(done.class_names)}")
     if done.left_out:
         console.note(f"note: the {done.left_out} at the end is left out: {done.loss} includes it")

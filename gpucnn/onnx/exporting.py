@@ -56,7 +56,8 @@ class Exported:
 
     Attributes:
         path: of the file.
-        inputs, output: see `Port`.
+        inputs: in order; see `Port`.
+        output: see `Port`.
         nodes: the number of operations.
     """
 

@@ -41,7 +41,8 @@ class Imported:
         path: of the weights file.
         network: built, with its weights.
         class_names: of its outputs.
-        scale, offset: the network takes pixel * scale + offset.
+        scale: the network takes pixel * scale + offset.
+        offset: see `scale`.
         loss: whose outputs the network gives.
         left_out: the kind of the last layer that was left out, as the loss applies it; or None.
     """

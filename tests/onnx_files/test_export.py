@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
@@ -41,6 +42,21 @@ def test_every_layer_is_in_the_list() -> None:
 @pytest.mark.parametrize(("about", "function"), OPERATIONS, ids=case_id)
 def test_operation(exported: Any, about: str, function: Any) -> None:
     exported(own(function), (3, 6))
+
+
+def test_every_function_has_a_translation_but_those_of_training() -> None:
+    modules = ("activation", "arithmetic", "convolution", "elementwise", "loss", "normalization")
+    found = {
+        value
+        for name in (*modules, "pooling", "reduction", "shaping")
+        for value in vars(importlib.import_module(f"gpucnn.functions.{name}")).values()
+        if isinstance(value, type) and issubclass(value, Function) and value is not Function
+    }
+    without = {each.__name__ for each in found - set(TRANSLATIONS) if each.__name__[0] != "_"}
+    assert without == {
+        "BatchNorm", "BinaryCrossEntropyWithLogits", "Dropout", "SoftmaxCrossEntropy",
+        "SoftmaxCrossEntropySoft", "SquaredError",
+    }  # fmt: skip
 
 
 def test_every_translation_is_tested(exported: Any) -> None:
