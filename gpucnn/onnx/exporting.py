@@ -86,12 +86,19 @@ def export(
 
     Raises:
         GraphError: ONNX does not have an operation of the network; the message names it.
-        UsageError: an option needs a `SavedModel`, or the model is not built.
+        UsageError: an option needs a `SavedModel`, the model is not built, or the path is no name
+            of a file.
         MissingExtraError: the package onnx is not installed.
         StorageError: the file cannot be written.
     """
     require("the export to ONNX")
     expect(model, (Module, SavedModel), "the model", "give a Module, or SavedModel.load(run)")
+    expect(path, (str, os.PathLike), "the path", 'give the name of a file: "network.onnx"')
+    target = Path(path)
+    if not target.name or target.is_dir():
+        raise UsageError(
+            f"{target} names no file", fix=f'give the name of one: "{target / "network.onnx"}"'
+        )
     saved = model if isinstance(model, SavedModel) else None
     if saved is None and (with_preprocessing or probabilities):
         option = "with_preprocessing" if with_preprocessing else "probabilities"
@@ -102,7 +109,6 @@ def export(
         )
     network: Module = model.model if isinstance(model, SavedModel) else model
     network.require_built()
-    target = Path(path)
     shapes = network.built_for or ()
     names = ["images"] if saved else ["input"] if len(shapes) == 1 else _numbered(len(shapes))
     values = trace(network, names, _forward(saved, probabilities))

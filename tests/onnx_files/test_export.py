@@ -13,7 +13,9 @@ from onnx_cases import IMAGE, LAYERS, OPERATIONS, Own, case_id, own
 from gpucnn import Tensor, data, no_grad, onnx
 from gpucnn import functions as F
 from gpucnn.autograd import Function
-from gpucnn.errors import GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import DeviceError, GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.keras import Sequential as KerasSequential
+from gpucnn.keras import layers as keras
 from gpucnn.nn import (
     BatchNorm2d,
     Conv2d,
@@ -89,6 +91,32 @@ def test_several_inputs(exported: Any) -> None:
 
     content = exported(Two(), (4,), (3,))
     assert [port.name for port in content.graph.input] == ["input1", "input2"]
+
+
+def test_frozen_layers_and_those_of_keras(exported: Any) -> None:
+    model = KerasSequential(
+        [
+            keras.Conv2D(4, 3, activation="relu", input_shape=(1, 8, 8)),
+            keras.BatchNormalization(),
+            keras.MaxPooling2D(2),
+            keras.Flatten(),
+            keras.Dense(3, activation="softmax"),
+        ]
+    )
+    names = {array.name for array in exported(model, (1, 8, 8)).graph.initializer}
+    assert names == {array.name for array in exported(model.freeze(), (1, 8, 8)).graph.initializer}
+    assert names == set(model.state_dict())
+
+
+def test_a_network_on_another_device(tmp_path: Any) -> None:
+    try:
+        net = Sequential([Conv2d(4, 3), BatchNorm2d(), Flatten(), Dense(3)]).build(
+            (1, 6, 6), device="sim"
+        )
+    except DeviceError as error:
+        pytest.skip(str(error))
+    assert onnx.check(net, onnx.export(net, tmp_path / "a.onnx")).difference < 1e-5
+    assert onnx.load(tmp_path / "a.onnx", device="sim").device == "sim"
 
 
 def test_names_and_versions(exported: Any) -> None:
@@ -194,6 +222,11 @@ def test_refusals(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         onnx.export(net, tmp_path / "a.onnx", probabilities=True)
     with pytest.raises(UsageError, match="the model is a str"):
         onnx.export("runs/train-1", tmp_path / "a.onnx")
+    for path in (".", tmp_path):
+        with pytest.raises(UsageError, match="names no file"):
+            onnx.export(net, path)
+    with pytest.raises(UsageError, match="the path is a int"):
+        onnx.export(net, 3)  # type: ignore[arg-type]
     with no_grad(), pytest.raises(GraphError, match="records no operations"):
         onnx.export(net, tmp_path / "a.onnx")
     with pytest.raises(StorageError):
