@@ -13,6 +13,8 @@ from gpucnn.nn.structure import from_structure
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
+#: What a damaged or hostile structure may lead to, beside our own errors.
+_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
 
 
@@ -29,13 +31,32 @@ def make(structure: Mapping[str, Any], file: Path) -> Module:
     """
     try:
         network: Module = from_structure(structure)
-    except (GpucnnError, AttributeError, LookupError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{file} describes a network that cannot be made",
-            cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
-            fix="make the file again with this version of gpucnn",
-        ) from error
+    except (GpucnnError, *_ERRORS) as error:
+        raise _no_network(file, error) from error
     return network
+
+
+def build(
+    structure: Mapping[str, Any], image_shape: tuple[int, ...], file: Path, device: str
+) -> Module:
+    """The network of a structure in a weights file, built.
+
+    Raises:
+        DataError: it is no structure of a network, or it does not take images of this shape.
+    """
+    network = make(structure, file)
+    try:
+        return network.build(image_shape, device=device)
+    except _ERRORS as error:  # ours are ShapeError and UsageError among them
+        raise _no_network(file, error) from error
+
+
+def _no_network(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file} describes a network that cannot be made",
+        cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
+        fix="make the file again with this version of gpucnn",
+    )
 
 
 def for_classes(file: Path, classes: int) -> Module:
@@ -73,8 +94,8 @@ def _with_outputs(
                     break
                 arguments[size] = classes
                 return changed
-    except (AttributeError, LookupError, TypeError, ValueError):
-        make(structure, file)  # raises
+    except _ERRORS as error:
+        raise _no_network(file, error) from error
     raise UsageError(
         f"the network in {file} is for {before} classes, and cannot be changed for {classes}",
         cause="its outputs are not those of its last layer with weights",

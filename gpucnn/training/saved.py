@@ -17,10 +17,9 @@ from gpucnn.data.dataset import match_classes
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.arguments import is_whole
-from gpucnn.training import checkpoint, evaluation
+from gpucnn.training import checkpoint, described, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.described import make
 from gpucnn.training.description import Description, config_of
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
@@ -97,7 +96,7 @@ class SavedModel(RunData):
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
         if description.network is not None:
-            built = make(description.network, file).build(shape, device=device)
+            built = described.build(description.network, shape, file, device)
         else:
             built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)

@@ -14,7 +14,7 @@ from gpucnn import onnx
 from gpucnn.errors import DataError, GpucnnError, UsageError, WeightsMismatchError
 from gpucnn.nn import Dense, Flatten, Sequential, Softmax
 from gpucnn.training import SavedModel, checkpoint
-from gpucnn.training.described import for_classes, make
+from gpucnn.training.described import for_classes
 
 
 def test_a_run_comes_back_bit_for_bit(
@@ -161,36 +161,46 @@ def test_other_classes_get_a_new_last_layer(tmp_path: Path) -> None:
         for_classes(target, 7)
 
 
-def test_a_structure_that_is_no_network(tmp_path: Path) -> None:
-    for structure in (
+def graph(call: str, options: object = None) -> dict[str, Any]:
+    """The structure of a network of one step."""
+    steps = [["y", call, ["input"], {} if options is None else options]]
+    parts: dict[str, Any] = {"layers": {}, "constants": {}, "name": None}
+    return {"class": "LayerGraph", "steps": steps, **parts}
+
+
+@pytest.mark.parametrize(
+    "structure",
+    [
         {},
         {"class": "Module"},
         {"class": "LayerGraph"},
+        {"class": ["LayerGraph"]},
         {"class": "LayerGraph", "steps": 3},
-        {
-            "class": "LayerGraph",
-            "steps": [["y", "F.eval", ["input"], {}]],
-            "layers": {},
-            "constants": {},
-            "name": None,
-        },
-        {
-            "class": "LayerGraph",
-            "steps": [["y", "F.__class__", ["input"], {}]],
-            "layers": {},
-            "constants": {},
-            "name": None,
-        },
-        {
-            "class": "LayerGraph",
-            "steps": [["y", "dense", ["input"], {}]],
-            "layers": {},
-            "constants": {},
-            "name": None,
-        },
-    ):
-        with pytest.raises(DataError, match="cannot be made"):
-            make(structure, tmp_path / "a.safetensors")
+        {"class": "Dense", "arguments": {"units": 3, "code": "x"}},
+        {"class": "Dense", "arguments": {"units": -1}},
+        {"class": "Sequential", "layers": [{"again": 7}], "name": None, "input_shape": None},
+        graph("F.eval"),
+        graph("F.__class__"),
+        graph("dense"),
+        graph("F.clip", {"lower": 3}),
+        graph("F.clip", {"low": "x"}),
+        graph("F.clip", 3),
+        graph("F.slices", {"ends": [[1, 2, 3, 4]]}),
+        graph("F.take", {"axis": 1, "where": {"a": 1}}),
+        graph("F.reshape", {"sizes": [0, 7]}),
+        graph("F.transpose", {"axes": "x"}),
+    ],
+    ids=str,
+)
+def test_a_structure_that_is_no_network(tmp_path: Path, structure: dict[str, Any]) -> None:
+    description = {"network": structure, "image_shape": [2], "class_names": ["a", "b"]}
+    file = tmp_path / "a.safetensors"
+    checkpoint.save_weights(file, {}, {**description, "scale": 1.0, "offset": 0.0})
+    with pytest.raises(DataError, match="describes a network that cannot be made"):
+        SavedModel.load(file)
+
+
+def test_weights_without_their_network(tmp_path: Path) -> None:
     weights = Sequential([Dense(2)]).build((3,)).state_dict()
     checkpoint.save_weights(tmp_path / "b.safetensors", weights, {"class_names": ["a", "b"]})
     with pytest.raises(DataError, match="does not describe their network"):
