@@ -17,7 +17,7 @@ from gpucnn.data.dataset import match_classes
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.arguments import is_whole
-from gpucnn.training import checkpoint, evaluation
+from gpucnn.training import checkpoint, described, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description, config_of
@@ -88,13 +88,17 @@ class SavedModel(RunData):
             if model is None:
                 code = Run(folder or file.parent).code(code.function if code else "", trust_code)
             model = str(_checked(code, description.code_sha256))
-        elif model is not None or Code.parse(config.model):
+        elif model is not None or (description.network is None and Code.parse(config.model)):
             raise UsageError(
-                f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
+                f"the weights in {file} are of {metadata.get('model') or 'the network in it'},"
+                " a model of gpucnn's own",
                 cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
-        built = network(model or config.model, shape, classes).build(shape, device=device)
+        if description.network is not None:
+            built = described.build(description.network, shape, file, device)
+        else:
+            built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)
         outputs = evaluation.count_outputs(built, shape)
         if outputs != classes:
