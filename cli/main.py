@@ -33,6 +33,7 @@ COMMANDS = {
     "report": "Write a page on a run, or on several side by side.",
     "export": "Write a trained model as an ONNX file.",
     "inspect": "Look for what is wrong with a training, its cause and cure.",
+    "import": "Read a network from an ONNX file.",
     "summary": "Show layers, shapes, parameters and cost of a model.",
     "explain": "Explain an operation forward and backward, with its numbers.",
     "profile": "Show the time of a training step, layer by layer.",

@@ -53,8 +53,9 @@ ALLOWED: dict[str, set[str]] = {
     "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim"},
     "inspection": NETS | {"data", "training", "keras", "plots"},
-    "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
-    "reports": NETS | {"models", "data", "training", "plots", "__init__"},
+    "bench": NETS
+    | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},
+    "reports": NETS | {"models", "data", "training", "inspection", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}

@@ -25,6 +25,7 @@ from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
+from gpucnn.training.described import is_described
 from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
@@ -83,10 +84,10 @@ class TrainConfig:
     skip_broken: bool = option(False, "leave out pictures that cannot be read, and name them")
     model: str = option(
         "lenet",
-        f"{', '.join(models.NAMES)}, or a function of your own, which returns a Module that gives"
-        " logits: my_net.py:build",
+        f"{', '.join(models.NAMES)}, a function of your own, which returns a Module that gives"
+        " logits: my_net.py:build; or the network in a file of gpucnn import: my_net.safetensors",
         choices=tuple(models.NAMES),
-        others=(Code.parse, Code.form),
+        others=(lambda text: Code.parse(text) or is_described(text), Code.form),
     )
     weights: str | None = option(
         None,
@@ -270,13 +271,14 @@ class TrainConfig:
             data = self.data
             data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
         code = Code.parse(self.model)
+        model = os.path.abspath(self.model) if is_described(self.model) else self.model
         return dataclasses.replace(
             self,
             device=device,
             learning_rate=learning_rate,
             data=data,
             data_dir=data_dir,
-            model=f"{os.path.abspath(code.file)}:{code.function}" if code else self.model,
+            model=f"{os.path.abspath(code.file)}:{code.function}" if code else model,
             weights=os.path.abspath(self.weights) if self.weights else None,
         )
 

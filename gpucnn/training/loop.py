@@ -75,7 +75,7 @@ def fit_trainer(
     if trainer.config.patience:
         chain.append(EarlyStopping(trainer.config.patience))
     chain += [callback for callback in (saver, stopper) if callback]
-    chain += log_callbacks(trainer.config, run.path) if run else []
+    chain += log_callbacks(trainer.config, run) if run else []
     chain += callbacks
     with _session(trainer, run, saver, chain):
         if saver and resume:

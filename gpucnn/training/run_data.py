@@ -35,6 +35,32 @@ class LabeledPart(NamedTuple):
     notes: Sequence[str]
 
 
+class _Read(NamedTuple):
+    """Data that were read.
+
+    Attributes:
+        name: of the data.
+        parts: as they are in the files.
+        splits: as in the training, if they are its data; else `parts`.
+        own: whether they are the data of the training.
+        changed: whether they have changed since then; None if it is not known.
+        text: how they were read, in words.
+        found: remarks for the user.
+    """
+
+    name: str
+    parts: dict[str, Dataset]
+    splits: dict[str, Dataset]
+    own: bool
+    changed: bool | None
+    text: str
+    found: Sequence[str]
+
+    def notes(self, split: str) -> list[str]:
+        """The remarks on an evaluation on a part."""
+        return [*self.found, *(_notes_of_own(split, self.changed) if self.own else [])]
+
+
 class RunData:
     """The part of a `SavedModel` that reads data as its run did."""
 
@@ -81,30 +107,31 @@ class RunData:
         reading: Reading | None,
     ) -> LabeledPart:
         """See `SavedModel.dataset`, which then matches the classes to those of the model."""
+        read = self._read(name, data_dir, reading)
+        labeled = {role: part for role, part in read.parts.items() if part.labels is not None}
+        split = split or ("test" if "test" in labeled else "all")
+        if split == "all":
+            chosen = joined(list(labeled.values()), read.name)
+        elif split in read.splits and "all" not in read.splits:
+            chosen = read.splits[split]
+        else:
+            raise DataError(
+                f"{read.name} has no {split} set",
+                cause=None if read.own else "it is not the data of the run, which held images out",
+                fix="choose another part with --split, or all",
+            )
+        return LabeledPart(chosen, split, read.text, read.notes(split))
+
+    def _read(self, name: str | None, data_dir: str | None, reading: Reading | None) -> _Read:
+        """All parts of the data, split as in the training if they are its data."""
         by_place = name is None or self._is_own(name)
         found = self.find(name, data_dir, reading, labeled=True)
         name = name or self.config.data
         parts = datasets(found, name)
-        labeled = {role: part for role, part in parts.items() if part.labels is not None}
-        split = split or ("test" if "test" in labeled else "all")
-        notes = [*found.notes]
         splits, changed = self._as_in_training(parts)
         own = by_place or changed is False
-        if own:
-            notes += _notes_of_own(split, changed)
-        else:
-            splits = parts
-        if split == "all":
-            chosen = _joined(list(labeled.values()), name)
-        elif split in splits and "all" not in splits:
-            chosen = splits[split]
-        else:
-            raise DataError(
-                f"{name} has no {split} set",
-                cause=None if own else "it is not the data of the run, which held images out",
-                fix="choose another part with --split, or all",
-            )
-        return LabeledPart(chosen, split, describe_data(found, parts), notes)
+        text = describe_data(found, parts)
+        return _Read(name, parts, splits if own else parts, own, changed, text, found.notes)
 
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
         """The name of the data that the model was trained on, and the folder to look in."""
@@ -165,7 +192,7 @@ def no_labels(name: str) -> DataError:
     return DataError(f"{name} has no labels to compare with", fix="use gpucnn predict")
 
 
-def _joined(parts: list[Dataset], name: str) -> Dataset:
+def joined(parts: list[Dataset], name: str) -> Dataset:
     """Several parts of a data set as one."""
     if not parts:
         raise no_labels(name)

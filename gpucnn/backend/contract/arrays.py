@@ -68,8 +68,8 @@ class Arrays(ABC):
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         """Compile in parallel the kernels that `work` is going to launch.
 
-        On a device whose kernels are compiled when they are needed, `work` is called within
-        `shapes_only`; on others it is not called.
+        On a device whose kernels are compiled when they are needed, `work` is called, and launches
+        nothing, as in `shapes_only`. On others it is not called.
         """
 
     def shapes_only(self) -> AbstractContextManager[Any]:

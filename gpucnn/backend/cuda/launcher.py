@@ -9,6 +9,7 @@ nor the layout of what it is given.
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,17 +163,18 @@ class Launcher(ABC):
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         """Compiles in parallel what `work` launches; see `gpucnn.backend.contract.Arrays`.
 
-        A variant that does not compile is left to its launch, which fails with the reason.
+        In threads, as NVRTC and a C++ compiler do not hold the lock of the interpreter. A variant
+        that does not compile is left to its launch, which fails with the reason.
         """
-        with ThreadPoolExecutor() as pool:
-            self._thread.ahead = ahead = _Ahead(pool)
-            try:
-                work()
-            finally:
-                self._thread.ahead = None
-        for key, (compiling, converters) in ahead.variants.items():
-            if compiling.exception() is None:
-                self._variants[key] = compiling.result(), converters
+        self._thread.ahead = ahead = _Ahead(ThreadPoolExecutor(os.cpu_count()))
+        try:
+            work()
+            for key, (compiling, converters) in ahead.variants.items():
+                if compiling.exception() is None:  # when it is done
+                    self._variants[key] = compiling.result(), converters
+        finally:
+            self._thread.ahead = None
+            ahead.pool.shutdown(cancel_futures=True)
 
     @contextmanager
     def shapes_only(self) -> Iterator[None]:
