@@ -65,7 +65,7 @@ BUGS = [
         "index < M ? rows[index * P + p] : 0xffffffffu",
         STEPS, "row_outside",
     ),
-    # ---- the begin of a step ---------------------------------------------------------------
+    # ---- the start of a step ---------------------------------------------------------------
     Bug(
         "begin_step: the place moves before all threads have read it", "kernels/steps.cu",
         "    __syncthreads();\n    if (threadIdx.x == 0) *place",
