@@ -45,10 +45,12 @@ def test_nothing_is_changed(train_run: Any, optimizer: str) -> None:
     run = train_run(LAYERS, epochs=2, optimizer=optimizer)
     before = contents(run.path)
     saved = SavedModel.load(run.path, trust_code=True)
+    saved.model.set_step(17)  # of dropout
     weights, mode = saved.model.state_dict(), saved.model.training
     health = inspect(saved)
     assert contents(run.path) == before
     assert saved.model.training == mode
+    assert saved.model["dropout1"].step == [17]
     assert all(np.array_equal(array, weights[n]) for n, array in saved.model.state_dict().items())
     assert all(parameter.grad is None for parameter in saved.model.parameters())
     assert [layer.layer for layer in health.layers] == ["conv1", "batchnorm1", "dense1"]
