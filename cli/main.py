@@ -29,6 +29,7 @@ COMMANDS = {
     "train": "Train a model.",
     "evaluate": "Measure loss and accuracy of a trained model.",
     "predict": "Classify images with a trained model.",
+    "serve": "Answer requests with a trained model, and show a page to draw on.",
     "summary": "Show layers, shapes, parameters and cost of a model.",
     "explain": "Explain an operation forward and backward, with its numbers.",
     "profile": "Show the time of a training step, layer by layer.",

@@ -48,7 +48,9 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
-    "explain": NETS | {"optim"},
+    "web": {"errors"},
+    "explain": NETS | {"optim", "web"},
+    "serving": NETS | {"data", "training", "web", "__init__"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
@@ -63,15 +65,18 @@ THIRD_PARTY = {
     "llvmlite": {"backend"},  # which Numba brings
     "matplotlib": {"plots", "bench"},
     "numba": {"backend"},
-    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
-    "PIL": {"data", "plots", "cli"},
+    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "web", "__init__"} | {"cli"},
+    "PIL": {"data", "plots", "serving", "cli"},
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
+    "python_multipart": {"serving"},
     "rich": {"cli"},
     "safetensors": {"training"},
+    "starlette": {"serving"},
     "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
+    "uvicorn": {"serving"},
     "torch": {"bench"},  # what is set beside ours, where it is installed
 }
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn.data import Dataset, Reading
 from gpucnn.data.dataset import digest
 from gpucnn.data.found import Found
+from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
+from gpucnn.data.pictures import Pictures, read_pictures
+from gpucnn.data.pixels import as_images
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
@@ -63,7 +67,7 @@ class RunData:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
             UsageError: a name is needed.
         """
-        known = self.description.reading.replace(skip_broken=False)
+        known = self._reading(None)
         if name is None:
             name, data_dir = self._own_data(data_dir)
             known = known.replace(skip_broken=self.config.skip_broken)
@@ -72,6 +76,26 @@ class RunData:
         if found.noun == "pictures" and given.over(known).convert is None:
             self._refuse_gray(name)
         return found
+
+    def read_picture(self, picture: Upload, reading: Reading | None = None) -> Pictures:
+        """An uploaded picture as the model takes it: the image that `find` reads in such a file.
+
+        Raises: as `find`.
+        """
+        reading = self._reading(reading)
+        if reading.convert is None:
+            self._refuse_gray(picture.name)
+        return read_pictures([picture], reading, picture.name)
+
+    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[np.uint8]:
+        """An array of images as the model takes them: those that `find` reads in an npy file.
+
+        Raises: as `find`.
+        """
+        return as_images(array, "the array", self._reading(reading))[0]
+
+    def _reading(self, given: Reading | None) -> Reading:
+        return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
 
     def _part(
         self,

@@ -112,6 +112,22 @@ class SavedModel(RunData):
     def image_shape(self) -> tuple[int, ...]:
         return self.description.image_shape
 
+    @property
+    def takes_floats(self) -> bool:
+        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
+        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+
+    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
+        """An array of images or rows as the model takes them, as `find` reads it in an npy file.
+
+        Raises:
+            DataError: as `find`; or an array of floats has another shape than the model takes.
+        """
+        if not self.takes_floats:
+            return super().read_array(array, reading)
+        self.check_shape(array, "the array")
+        return array.astype(np.float32)
+
     def dataset(
         self,
         name: str | None = None,
@@ -244,8 +260,7 @@ class SavedModel(RunData):
                 cause="they must be a NumPy array, uint8 (N, C, H, W)",
                 fix="read pictures with saved.find(path), labeled data with saved.dataset(path)",
             )
-        was_floats = (self.description.scale, self.description.offset) == (1.0, 0.0)
-        if images.dtype != np.uint8 and not (was_floats and images.dtype.kind == "f"):
+        if images.dtype != np.uint8 and not (self.takes_floats and images.dtype.kind == "f"):
             raise DtypeError(
                 f"the images are {images.dtype}",
                 cause="they are pixels from 0 to 255, which are scaled as in training",
