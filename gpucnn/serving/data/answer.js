@@ -1,5 +1,6 @@
 // Asking the server, and showing what it answers. Nothing of the network is computed here.
 const MOST_BARS = 12; // classes that all have a bar; of more, the most probable have one
+const PAUSE = 40; // milliseconds between an answer and the next request
 const QUIET = 600; // milliseconds without a change before a screen reader hears the answer
 
 const data = JSON.parse($("data").textContent);
@@ -26,6 +27,7 @@ async function ask(makeBody) {
     wanted = null;
     const answer = await request(body); // one after the other, so the last one shows last
     if (mine === paper) show(answer);
+    await new Promise((resume) => setTimeout(resume, PAUSE));
   }
   asking = false;
 }

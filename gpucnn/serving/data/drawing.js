@@ -5,13 +5,13 @@ const BRUSH = 20; // pixels of the canvas, of 280
 const STEP = 10; // pixels that a key moves the pen
 
 const canvas = $("canvas");
+const context = canvas.getContext("2d", { willReadFrequently: true }); // for each request
 const strokes = []; // each is a list of points [x, y]
 const drawn = new Map(); // pointer -> the stroke that it draws
 const pen = { x: 140, y: 60, stroke: null }; // of the keyboard; a stroke while it is down
 let changed = () => {}; // called after each change of the strokes
 
 function paint() {
-  const context = canvas.getContext("2d");
   context.fillStyle = "#ffffff";
   context.fillRect(0, 0, canvas.width, canvas.height);
   context.strokeStyle = "#000000";
