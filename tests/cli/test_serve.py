@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import importlib.util
 import json
@@ -14,9 +15,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pen
 import pytest
+from load_client import bodies, load
 from selection import slow_except
+
+from gpucnn.data.digits import load_digits
+from gpucnn.training import SavedModel
 
 Spawn = Callable[..., subprocess.Popen[str]]
 SHORT = ("--data", "digits", "--model", "lenet", "--limit-batches", "2", "--epochs", "1")
@@ -158,3 +164,20 @@ def test_another_port_is_taken_if_none_was_asked_for(
     assert result.code == 0
     assert str(other) not in result.out
     assert result.out.startswith("http://127.0.0.1:")
+
+
+@pytest.mark.slow
+def test_no_request_is_lost_under_load(spawn: Spawn, trained: str) -> None:
+    """A small part of what tests/load_client.py measures on a quiet machine; see docs/serve.md."""
+    images = load_digits()[1].images
+    saved = SavedModel.load(trained)
+    process, port = started(spawn, trained)
+    found = asyncio.run(load(f"http://127.0.0.1:{port}/", bodies(images), 3000, 32))
+    process.send_signal(signal.SIGTERM)
+    ended(process)
+    assert found.lost == 0
+    assert len(found.latencies) == 3000
+    right = [classes[0]["label"] for classes in saved.classify(images, top=1)]
+    assert found.labels == {n: {label} for n, label in enumerate(right)}
+    assert found.rate > 100, str(found)
+    assert np.percentile(found.latencies, 99) < 1.0, str(found)
