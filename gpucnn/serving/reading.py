@@ -29,7 +29,7 @@ Read = TypeVar("Read")
 
 MOST_IMAGES = 256  # in a request
 MOST_BYTES = 16 << 20  # of a body
-MOST_PIXELS = 50_000_000  # of a picture: twice those of a camera
+MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _LARGE = 64 << 10  # bytes; larger bodies are read a few at a time
 _AT_A_TIME = 16  # of those
 _SECONDS = 10.0  # for a client to send its request

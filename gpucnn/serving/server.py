@@ -11,6 +11,7 @@ import uvicorn
 
 from gpucnn.errors import UsageError
 from gpucnn.serving.app import App
+from gpucnn.serving.protocol import Protocol
 from gpucnn.web import LOOPBACK, USUAL_PORT, unusable_port
 
 _MOST_CONNECTIONS = 512
@@ -84,7 +85,7 @@ def server(app: App) -> uvicorn.Server:
         uvicorn.Config(
             app,
             access_log=False,
-            http="httptools",
+            http=Protocol,
             lifespan="on",
             limit_concurrency=_MOST_CONNECTIONS,
             log_config=None,

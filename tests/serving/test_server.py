@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import json
 import socket
@@ -23,7 +24,7 @@ from serving_client import Answer, Client, served
 from gpucnn.data import Reading
 from gpucnn.data.digits import load_digits
 from gpucnn.errors import DivergedError
-from gpucnn.serving import reading
+from gpucnn.serving import protocol, reading
 from gpucnn.training import SavedModel
 from gpucnn.web import headers
 
@@ -407,19 +408,60 @@ def test_a_client_that_goes_away(client: Client) -> None:
 
 @pytest.mark.parametrize(
     "sent",
-    [b"\r\n\r\n", b"nonsense\r\n\r\n", b"GET / HTTP/9.9\r\n\r\n", b"\xff\xfe\x00\r\n\r\n",
-     b"GET / HTTP/1.1\r\n\r\n", HEAD + b"Content-Length: -1\r\n\r\n",
-     HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-     HEAD + b"Content-Type: image/png\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n"],
-)  # fmt: skip
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\xff\xfe\x00\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nmany\r\n",
+    ],
+)
 def test_what_is_no_request(client: Client, sent: bytes) -> None:
-    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        connection.sendall(sent)
-        connection.shutdown(socket.SHUT_WR)
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert b" 200 " not in answer
-    assert b" 500 " not in answer
+    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
+    assert b" 400 " in head
+    assert json.loads(body)["error"]["fix"]
     assert client("/health").status == 200
+
+
+def test_a_request_without_a_host(client: Client) -> None:
+    assert b" 403 " in raw(client, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert b" 403 " in raw(client, b"GET / HTTP/1.0\r\n\r\n")
+
+
+def test_a_head_that_is_too_long(client: Client) -> None:
+    fields = b"".join(b"A%d: %s\r\n" % (n, b"b" * 1000) for n in range(800))
+    with contextlib.suppress(ConnectionError):  # it is not read to its end
+        assert b" 431 " in raw(client, HEAD, fields)
+    assert client("/health").status == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [(60_000, 404), (100_000, 400)])
+def test_a_long_address(client: Client, length: int, status: int) -> None:
+    rest = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = raw(client, b"GET /" + b"a" * length + rest)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTTP/1.1\r\nHost: localh"])
+def test_a_head_that_does_not_come(
+    client: Client, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "_SECONDS", 0.05)
+    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
+    assert b" 408 " in head
+    assert json.loads(body)["error"]["message"] == "the head of the request did not arrive in time"
+
+
+def test_a_connection_is_kept(client: Client) -> None:
+    """Several requests over one connection, also sent before the answers."""
+    body = json.dumps(SPELLINGS["rows"]).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+    last = request.replace(b"localhost", b"localhost\r\nConnection: close", 1)
+    assert raw(client, request + request[:50], request[50:], request, last).count(b" 200 OK") == 4
 
 
 # ---- many requests ---------------------------------------------------------------------------
