@@ -21,6 +21,7 @@ _EXTRAS = {
     "fast": "numba",
     "image": "PIL",
     "plot": "matplotlib",
+    "serve": "starlette",
     "tensorboard": "tensorboardX",
 }  # extra of pip -> the module it brings
 

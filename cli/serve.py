@@ -12,7 +12,7 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.options import config_option, device_option, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import Reading
-from gpucnn.serving import require
+from gpucnn.serving import BATCH_SIZE, require
 from gpucnn.training import SavedModel
 from gpucnn.web import LOOPBACK, USUAL_PORT
 
@@ -30,13 +30,20 @@ from gpucnn.web import LOOPBACK, USUAL_PORT
     type=click.IntRange(0, 65535),
     help=f"0 for any that is free [{USUAL_PORT}, or one that is free]",
 )
+@click.option(
+    "--name",
+    "names",
+    multiple=True,
+    metavar="NAME",
+    help="another name of the server, as behind a reverse proxy; may be repeated",
+)
 @click.option("--open", "open_", is_flag=True, help="open the page in a browser")
 @click.option(
     "--batch-size",
     "-b",
     type=click.IntRange(min=1),
-    default=32,
-    help="images of several requests that are computed together at most [32]",
+    default=BATCH_SIZE,
+    help=f"images of several requests that are computed together at most [{BATCH_SIZE}]",
 )
 @config_option("channels")
 @config_option("transpose")
@@ -47,6 +54,7 @@ def command(
     load: Callable[[str], SavedModel],
     host: str,
     port: int | None,
+    names: tuple[str, ...],
     open_: bool,
     batch_size: int,
     channels: str | None,
@@ -68,7 +76,7 @@ def command(
     saved = load(console.device(device))
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     reading = Reading(channels=channels, transpose=transpose, convert=convert)
-    listener = Listener(host, port)
+    listener = Listener(host, port, names)
     app = App(saved, reading, batch_size=batch_size, is_own=listener.is_own)
     if not listener.is_loopback:
         console.note("note: other machines can use this server; it asks for no password")

@@ -9,6 +9,7 @@ import importlib.util
 
 from gpucnn.errors import MissingExtraError
 
+BATCH_SIZE = 32  # images of several requests that are computed together at most
 _NEEDED = {
     "starlette": "Starlette", "uvicorn": "uvicorn", "httptools": "httptools",
     "python_multipart": "python-multipart", "PIL": "Pillow",

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Callable
 from http import HTTPStatus
 from typing import Any
 
+import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 import gpucnn
 from gpucnn.data import Reading
 from gpucnn.errors import GpucnnError
-from gpucnn.serving import layers
+from gpucnn.serving import BATCH_SIZE, layers
 from gpucnn.serving.batching import Batches
 from gpucnn.serving.openapi import description
 from gpucnn.serving.page import html, policy
@@ -28,7 +29,6 @@ from gpucnn.serving.reading import Bodies, Images
 from gpucnn.training import SavedModel
 from gpucnn.web import headers, is_loopback
 
-BATCH_SIZE = 32  # images
 _SECONDS = 30.0  # for an answer
 
 
@@ -38,10 +38,13 @@ class App:
     Args:
         saved: the model.
         reading: options that replace those of its run, for pictures and arrays.
-        batch_size: the most images of different requests that are computed together.
+        batch_size: the most images of several requests that are computed together.
         is_own: whether the value of the header Host names this server; by default the names of the
             loopback interface. Other names are refused, as another site's name may be made to lead
             to this machine (DNS rebinding).
+
+    Raises:
+        DivergedError: the outputs of the model are not finite.
     """
 
     def __init__(
@@ -76,6 +79,7 @@ class App:
             lifespan=self._lifespan,
         )
         self._starlette.router.redirect_slashes = False
+        self._compute(np.zeros((1, *saved.image_shape), np.uint8))  # compiles what is not yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (problem := self._foreign(Request(scope))):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from gpucnn.errors import DivergedError, GpucnnError, OutOfMemoryError
+from gpucnn.errors import (
+    DataError,
+    DivergedError,
+    DtypeError,
+    GpucnnError,
+    OutOfMemoryError,
+    ShapeError,
+    UsageError,
+)
 
 
 class RequestError(GpucnnError):
@@ -31,7 +39,9 @@ def status_of(error: GpucnnError) -> HTTPStatus:
         return HTTPStatus.SERVICE_UNAVAILABLE
     if isinstance(error, DivergedError):
         return HTTPStatus.UNPROCESSABLE_ENTITY
-    return HTTPStatus.BAD_REQUEST
+    if isinstance(error, DataError | UsageError | ShapeError | DtypeError):
+        return HTTPStatus.BAD_REQUEST
+    return HTTPStatus.INTERNAL_SERVER_ERROR  # a device that failed
 
 
 def too_large(most: int) -> RequestError:

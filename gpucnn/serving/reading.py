@@ -156,7 +156,9 @@ class Bodies:
                 cause=f"at most {MOST_IMAGES} are answered at once",
                 fix="send several requests",
             )
-        return Images(self._saved.read_array(array, self._given), [[]] * len(array))
+        images = self._saved.read_array(array, self._given)
+        self._saved.check_shape(images, "the array")
+        return Images(images, [[]] * len(images))
 
 
 def _parsed(body: bytearray) -> Any:

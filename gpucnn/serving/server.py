@@ -6,6 +6,7 @@ import errno
 import ipaddress
 import re
 import socket
+from collections.abc import Sequence
 
 import uvicorn
 
@@ -25,13 +26,17 @@ class Listener:
     Args:
         host: an address of this machine, or a name of it.
         port: None for `USUAL_PORT`, or a free one if another program has that; 0 for any.
+        names: other names of the server, as behind a reverse proxy.
 
     Raises:
         UsageError: the host is no address of this machine, or the port cannot be had.
     """
 
-    def __init__(self, host: str = LOOPBACK, port: int | None = None) -> None:
+    def __init__(
+        self, host: str = LOOPBACK, port: int | None = None, names: Sequence[str] = ()
+    ) -> None:
         self.host = host
+        self._names = {name.lower() for name in ("localhost", host, *names)}
         try:
             family, _, _, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         except (OSError, UnicodeError) as error:
@@ -70,7 +75,7 @@ class Listener:
         if found is None:
             return False
         name = found[1] or found[2]
-        if name in ("localhost", self.host.lower()):
+        if name in self._names:
             return True
         try:
             address = ipaddress.ip_address(name)

@@ -162,7 +162,16 @@ class RunData:
         return splits, None if expected is None else digest(used) != expected
 
     def _refuse_gray(self, name: str | Path) -> None:
-        """Raise a DataError for pictures, if they may be dark on light or light on dark."""
+        """Raise a DataError for pictures, if they may be dark on light or light on dark.
+
+        It is raised as well if the model takes no pictures at all.
+        """
+        if len(self.description.image_shape) != 3:
+            raise DataError(
+                f"{name} is a picture, and the model in {self.path} takes none",
+                cause=f"it was trained on arrays of the shape {self.description.image_shape}",
+                fix="give such arrays",
+            )
         channels, height, width = self.description.image_shape
         if channels != 1:
             return

@@ -121,12 +121,11 @@ class SavedModel(RunData):
         """An array of images or rows as the model takes them, as `find` reads it in an npy file.
 
         Raises:
-            DataError: as `find`; or an array of floats has another shape than the model takes.
+            DataError: as `find`.
         """
-        if not self.takes_floats:
-            return super().read_array(array, reading)
-        self.check_shape(array, "the array")
-        return array.astype(np.float32)
+        if self.takes_floats:
+            return array.astype(np.float32)
+        return super().read_array(array, reading)
 
     def dataset(
         self,

@@ -135,7 +135,7 @@ def test_a_client_that_has_gone_holds_no_other(compute: Doubler) -> None:
     [
         (
             "127.0.0.1",
-            ["localhost", "127.0.0.1:80", "[::1]", "127.0.0.2"],
+            ["localhost", "127.0.0.1:80", "[::1]", "127.0.0.2", "Digits.example:443"],
             ["example.com", "10.0.0.1", "localhost.example.com", "", "a:b:c", "[::2]", "[::1"],
         ),
         ("localhost", ["localhost:8000", "127.0.0.1"], ["example.com"]),
@@ -147,7 +147,7 @@ def test_a_client_that_has_gone_holds_no_other(compute: Doubler) -> None:
     ],
 )
 def test_the_names_of_a_server(host: str, own: list[str], foreign: list[str]) -> None:
-    listener = Listener(host, 0)
+    listener = Listener(host, 0, names=["digits.Example"])
     listener.socket.close()
     assert [name for name in own if not listener.is_own(name)] == []
     assert [name for name in foreign if listener.is_own(name)] == []

@@ -19,9 +19,9 @@ import pen
 import pytest
 from openapi_spec_validator import validate
 from PIL import Image
-from serving_client import Answer, Client, served
+from serving_client import Answer, Client, served, trained
 
-from gpucnn.data import Reading
+from gpucnn.data import Dataset, Reading, Splits
 from gpucnn.data.digits import load_digits
 from gpucnn.errors import DivergedError
 from gpucnn.serving import protocol, reading
@@ -519,6 +519,23 @@ def test_a_model_of_gray_arrays_takes_no_pictures(untaught: Callable[..., SavedM
         assert '"way": "picture"' in client("/").body.decode()
 
 
+def test_a_model_of_floats(tmp_path: Path) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 5)).astype(np.float32)
+    part = Dataset("rows", rows, np.arange(20) % 2, 2, ["low", "high"])
+    saved = trained(tmp_path, "softmax", Splits(part))
+    with served(saved) as client:
+        answer = client.predict(rows[:3].tolist())
+        assert probabilities(answer) == expected(saved, rows[:3])
+        assert probabilities(client.predict([1, 2, 3, 4, -5])) == expected(
+            saved, np.float32([[1, 2, 3, 4, -5]])
+        )
+        assert client.predict([[1, 2]]).status == 400
+        assert client.predict([1e999, 2, 3, 4, 5]).status == 400
+        assert client.predict([3e38, -3e38, 3e38, 3e38, 3e38]).status in (200, 422)
+        assert client.predict(GRAY, "image/png").status == 400
+        assert '"way": "none"' in client("/").body.decode()
+
+
 def test_62_classes_and_one_channel(untaught: Callable[..., SavedModel]) -> None:
     names = [chr(33 + n) for n in range(62)]
     saved = untaught((1, 28, 28), names, Reading(convert="mnist"))
@@ -531,8 +548,8 @@ def test_outputs_that_are_not_finite(digits: SavedModel, monkeypatch: pytest.Mon
     def diverge(*_: Any, **__: Any) -> None:
         raise DivergedError("what the model says of the images is not finite", fix="train again")
 
-    monkeypatch.setattr(SavedModel, "classify", diverge)
     with served(digits) as client:
+        monkeypatch.setattr(SavedModel, "classify", diverge)
         answer = client.predict(SPELLINGS["rows"])
     assert answer.status == 422
     assert answer.error["kind"] == "diverged"
@@ -541,8 +558,8 @@ def test_outputs_that_are_not_finite(digits: SavedModel, monkeypatch: pytest.Mon
 def test_a_bug_is_no_traceback_for_the_client(
     digits: SavedModel, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(SavedModel, "classify", lambda *_, **__: 1 / 0)
     with served(digits) as client:
+        monkeypatch.setattr(SavedModel, "classify", lambda *_, **__: 1 / 0)
         answer = client.predict(SPELLINGS["rows"])
     assert answer.status == 500
     assert "bug" in answer.error["cause"]
