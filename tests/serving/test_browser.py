@@ -121,13 +121,11 @@ def test_a_seven_drawn_with_the_mouse(tab: Tab, reader: Client) -> None:
     assert tab.text("#best") == ""
     tab.draw(SEVEN)
     tab.answers("7")
+    expect(tab.page.locator("#live")).to_contain_text("7, ")  # for screen readers, at the end
     bars = tab.page.locator("#bars li")
     assert bars.locator("b").all_text_contents() == [str(digit) for digit in range(10)]
-    widths = [bar["width"] for bar in bars.locator(".bar").evaluate_all(
-        "all => all.map(b => ({width: b.getBoundingClientRect().width}))"
-    )]  # fmt: skip
+    widths = bars.locator(".bar").evaluate_all("all => all.map(b => b.clientWidth)")
     assert max(range(10), key=widths.__getitem__) == 7
-    expect(tab.page.locator("#live")).to_contain_text("7, ")  # for screen readers
     assert tab.page.locator(".layer").count() == 2
     assert tab.page.locator(".maps img").count() == 6 + 16
     natural = "all => all.map(i => [i.naturalWidth, i.naturalHeight])"
@@ -321,10 +319,24 @@ def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., S
         tab.page.set_input_files("#file", file)
         answer = client.predict(pen.png(colors), "image/png").json["predictions"][0]
         tab.answers(answer["label"])
-        assert tab.text("#name") == "<i>.png"
         shown = tab.page.locator("#bars b").all_text_contents()
         assert shown == list(answer["probabilities"])[:12]
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
+        # Another one is dropped.
+        tab.page.evaluate(
+            """(bytes) => {
+              const transfer = new DataTransfer();
+              transfer.items.add(new File([new Uint8Array(bytes)], "p.png", {type: "image/png"}));
+              const event = new DragEvent("drop", {dataTransfer: transfer, cancelable: true});
+              document.getElementById("pictures").dispatchEvent(event);
+            }""",
+            list(pen.png(255 - colors)),
+        )
+        other = client.predict(pen.png(255 - colors), "image/png").json["predictions"][0]
+        expect(tab.page.locator("#bars .value").first).to_have_text(
+            f"{100 * other['probability']:.1f} %"
+        )
+        tab.answers(other["label"])
         tab.page.set_input_files("#file", {**file, "buffer": b"no picture"})
         expect(tab.page.locator("#problem")).to_contain_text("cannot be read as a picture")
         assert tab.text("#best") == ""

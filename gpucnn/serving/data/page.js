@@ -17,7 +17,6 @@ if (data.way === "draw") {
   $("pictures").hidden = false;
   const take = (file) => {
     if (!file) return;
-    $("name").textContent = file.name;
     ask(() => {
       const form = new FormData();
       form.append("file", file);
@@ -34,7 +33,8 @@ if (data.way === "draw") {
   drop.addEventListener("dragleave", over(false));
   drop.addEventListener("drop", (event) => {
     over(false)(event);
-    take(event.dataTransfer.files[0]);
+    $("file").files = event.dataTransfer.files; // its name stands beside the button
+    take($("file").files[0]);
   });
   show({});
 } else {
