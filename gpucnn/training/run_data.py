@@ -87,12 +87,21 @@ class RunData:
             self._refuse_gray(picture.name)
         return read_pictures([picture], reading, picture.name)
 
-    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[np.uint8]:
+    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
         """An array of images as the model takes them: those that `find` reads in an npy file.
+
+        A model that was trained on floats gets the numbers as float32.
 
         Raises: as `find`.
         """
+        if self.takes_floats:
+            return array.astype(np.float32)
         return as_images(array, "the array", self._reading(reading))[0]
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
+        return (self.description.scale, self.description.offset) == (1.0, 0.0)
 
     def _reading(self, given: Reading | None) -> Reading:
         return (given or Reading()).over(self.description.reading.replace(skip_broken=False))

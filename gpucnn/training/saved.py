@@ -112,21 +112,6 @@ class SavedModel(RunData):
     def image_shape(self) -> tuple[int, ...]:
         return self.description.image_shape
 
-    @property
-    def takes_floats(self) -> bool:
-        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
-        return (self.description.scale, self.description.offset) == (1.0, 0.0)
-
-    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
-        """An array of images or rows as the model takes them, as `find` reads it in an npy file.
-
-        Raises:
-            DataError: as `find`.
-        """
-        if self.takes_floats:
-            return array.astype(np.float32)
-        return super().read_array(array, reading)
-
     def dataset(
         self,
         name: str | None = None,
