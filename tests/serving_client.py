@@ -67,7 +67,8 @@ class Client:
 def served(saved: SavedModel, **options: Any) -> Iterator[Client]:
     """A server of a model; the options are those of `App`."""
     listener = Listener(port=0)
-    running = server(App(saved, is_own=listener.is_own, **options))
+    app = App(saved, is_own=listener.is_own, **options)
+    running = server(app)
     thread = threading.Thread(target=running.run, args=([listener.socket],))
     thread.start()
     try:
@@ -75,6 +76,7 @@ def served(saved: SavedModel, **options: Any) -> Iterator[Client]:
     finally:
         running.should_exit = True
         thread.join()
+        app.close()
 
 
 def trained(folder: Path, model: str, splits: Splits, **options: Any) -> SavedModel:

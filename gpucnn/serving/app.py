@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -33,7 +32,7 @@ _SECONDS = 30.0  # for an answer
 
 
 class App:
-    """An ASGI application that answers with a model; the server that runs it opens and closes it.
+    """An ASGI application that answers with a model; `close` ends its threads.
 
     Args:
         saved: the model.
@@ -55,15 +54,15 @@ class App:
         batch_size: int = BATCH_SIZE,
         is_own: Callable[[str], bool] = is_loopback,
     ) -> None:
+        saved.predict(np.zeros((1, *saved.image_shape), np.uint8))  # compiles what is not yet
         self._saved = saved
         self._given = reading or Reading()
-        self._batch_size = batch_size
         self._is_own = is_own
         self._headers = headers(policy())
         self._page = html(saved, self._given).encode()
         self._description = json.dumps(description(saved)).encode()
-        self._batches: Batches
-        self._bodies: Bodies
+        self._bodies = Bodies(saved, self._given)
+        self._batches = Batches(self._compute, batch_size)
         self._starlette = Starlette(
             routes=[
                 Route("/predict", self._predict, methods=["POST"]),
@@ -76,10 +75,8 @@ class App:
                 HTTPException: self._refuse_http,
                 Exception: self._fail,
             },
-            lifespan=self._lifespan,
         )
         self._starlette.router.redirect_slashes = False
-        self._compute(np.zeros((1, *saved.image_shape), np.uint8))  # compiles what is not yet
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (problem := self._foreign(Request(scope))):
@@ -87,11 +84,8 @@ class App:
             return
         await self._starlette(scope, receive, send)
 
-    @contextlib.asynccontextmanager
-    async def _lifespan(self, app: Starlette) -> AsyncIterator[None]:
-        self._bodies = Bodies(self._saved, self._given)
-        self._batches = Batches(self._compute, self._batch_size)
-        yield
+    def close(self) -> None:
+        """End the threads, after the server has ended."""
         self._bodies.close()
         self._batches.close()
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import ipaddress
+import logging
 import re
 import socket
 from collections.abc import Sequence
@@ -84,14 +86,20 @@ class Listener:
         return address.is_loopback or not self.is_loopback
 
 
+def _is_error(record: logging.LogRecord) -> bool:
+    """Whether a record of uvicorn's is one: no request that a second Ctrl-C has cut off."""
+    return not (record.exc_info and isinstance(record.exc_info[1], asyncio.CancelledError))
+
+
 def server(app: App) -> uvicorn.Server:
     """The server of an application; `run([listener.socket])` runs it."""
+    logging.getLogger("uvicorn.error").addFilter(_is_error)
     return uvicorn.Server(
         uvicorn.Config(
             app,
             access_log=False,
             http=Protocol,
-            lifespan="on",
+            lifespan="off",
             limit_concurrency=_MOST_CONNECTIONS,
             log_config=None,
             log_level="error",
@@ -106,4 +114,7 @@ def server(app: App) -> uvicorn.Server:
 
 def run(app: App, listener: Listener) -> None:
     """Serve until Ctrl-C or SIGTERM; then answer what has begun, and raise KeyboardInterrupt."""
-    server(app).run([listener.socket])
+    try:
+        server(app).run([listener.socket])
+    finally:
+        app.close()

@@ -81,6 +81,19 @@ def test_a_signal_ends_it_when_all_is_answered(
         socket.create_connection(("127.0.0.1", port))
 
 
+@pytest.mark.slow
+def test_a_second_signal_does_not_wait_for_answers(spawn: Spawn, trained: str) -> None:
+    process, port = started(spawn, trained)
+    with socket.create_connection(("127.0.0.1", port), timeout=20) as late:
+        late.sendall(b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n")
+        late.sendall(b"Content-Type: image/png\r\n\r\n123")
+        time.sleep(0.3)
+        for _ in range(2):
+            process.send_signal(signal.SIGINT)
+            time.sleep(0.3)
+        assert ended(process).endswith("Ctrl-C ends the server\n\nthe server has ended\n")
+
+
 @pytest.mark.parametrize(
     ("args", "code", "message"),
     [
