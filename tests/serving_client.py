@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import io
 import json
 import threading
 from collections.abc import Iterator
@@ -11,11 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pen
+from PIL import Image
+
 from gpucnn import models
 from gpucnn.data import Splits
+from gpucnn.data.digits import load_digits
 from gpucnn.serving.app import App
 from gpucnn.serving.server import Listener, server
 from gpucnn.training import Run, SavedModel, TrainConfig, Trainer, fit_trainer
+
+IMAGES = load_digits()[1].images
+DRAWINGS = [pen.Pen(seed=n).draw(pen.HANDWRITINGS[0][n]) for n in range(10)]
 
 
 @dataclass
@@ -88,3 +96,42 @@ def trained(folder: Path, model: str, splits: Splits, **options: Any) -> SavedMo
     run = Run.create(config, trainer.backend)
     fit_trainer(trainer, [], run=run)
     return SavedModel.load(run.path)
+
+
+def expected(saved: SavedModel, images: Any) -> list[dict[str, float]]:
+    """The probabilities that the library gives for images, by class."""
+    return [
+        {each["label"]: each["probability"] for each in classes}
+        for classes in saved.classify(images, top=len(saved.class_names))
+    ]
+
+
+def probabilities(answer: Answer) -> list[dict[str, float]]:
+    assert answer.status == 200, answer.body
+    for each in answer.json["predictions"]:
+        assert each["label"] == next(iter(each["probabilities"]))
+        assert each["probability"] == each["probabilities"][each["label"]]
+    return [each["probabilities"] for each in answer.json["predictions"]]
+
+
+def form(*files: tuple[str, bytes], field: str = "file") -> tuple[bytes, str]:
+    """The body and content type of a form, as a browser sends it."""
+    parts = [
+        f'--edge\r\nContent-Disposition: form-data; name="{field}"; filename="{name}"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n".encode()
+        + content
+        + b"\r\n"
+        for name, content in files
+    ]
+    return b"".join([*parts, b"--edge--\r\n"]), "multipart/form-data; boundary=edge"
+
+
+def picture(pixels: Any, kind: str, **options: Any) -> bytes:
+    file = io.BytesIO()
+    (pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)).save(
+        file, kind, **options
+    )
+    return file.getvalue()
+
+
+DRAWING = picture(DRAWINGS[0], "PNG")
