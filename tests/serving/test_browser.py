@@ -299,6 +299,41 @@ def test_a_narrow_window(browser: Any, reader: Client, scheme: str) -> None:
             assert tab.page.get_by_role("button", name=name).bounding_box()["height"] >= 44
 
 
+#: The contrast of each text with what is behind it (WCAG 2.2), and the text.
+CONTRASTS = """() => {
+  const parts = (color) => color.match(/[\\d.]+/g).map(Number);
+  const linear = (p) => (p /= 255) <= 0.04045 ? p / 12.92 : ((p + 0.055) / 1.055) ** 2.4;
+  const luminance = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = (node) => {
+    for (; node; node = node.parentElement) {
+      const color = parts(getComputedStyle(node).backgroundColor);
+      if (color[3] !== 0) return color;
+    }
+  };
+  const found = [];
+  for (const node of document.querySelectorAll("body *")) {
+    const text = [...node.childNodes].filter((n) => n.nodeType === 3).map((n) => n.data).join("");
+    if (!text.trim() || !node.checkVisibility() || node.disabled) continue;
+    if (["SCRIPT", "STYLE", "OPTION"].includes(node.tagName)) continue;
+    const [a, b] = [parts(getComputedStyle(node).color), behind(node)].map(luminance);
+    found.push([(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), text]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_contrast(browser: Any, reader: Client, scheme: str) -> None:
+    with opened(browser, reader, color_scheme=scheme) as tab:
+        two = [[(x + shift, y) for x, y in ONE[0]] for shift in (-60, 60)]
+        tab.draw(two)  # the answer has a note
+        expect(tab.page.locator("#problem")).to_contain_text("several digits")
+        tab.page.click("summary")
+        found = tab.page.evaluate(CONTRASTS)
+        assert len(found) > 30
+        assert [text for ratio, text in found if ratio < 4.5] == []
+
+
 def test_a_server_that_has_gone(browser: Any, digits: SavedModel) -> None:
     with served(digits) as client:
         tab = Tab(browser, client.port)
