@@ -256,10 +256,12 @@ def test_the_keyboard_alone(tab: Tab) -> None:
     tab.press("Space", "PageUp", "PageDown")
     assert tab.ink() > line
     tab.press("Backspace")
+    assert tab.text("#live") == "The last stroke is gone"
     assert tab.ink() == line
     tab.press("Control+z")
     assert tab.ink() == 0
     tab.press("Space", "Escape")
+    assert tab.text("#live") == "The paper is blank"
     assert tab.ink() == 0
     tab.press("Tab", "Tab")  # the buttons are disabled: the next stop is the help
     assert tab.page.evaluate("document.activeElement.tagName") in ("SUMMARY", "BODY")

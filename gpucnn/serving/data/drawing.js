@@ -60,20 +60,17 @@ function liftPen() {
   $("pen").classList.remove("down");
 }
 
-function undo() {
+// Keep the first strokes only.
+function keep(count) {
   liftPen();
   drawn.clear();
-  strokes.pop();
+  strokes.length = Math.max(count, 0);
   paint();
+  say(strokes.length ? "The last stroke is gone" : "The paper is blank");
 }
 
-function clear() {
-  liftPen();
-  drawn.clear();
-  strokes.length = 0;
-  paint();
-}
-
+const undo = () => keep(strokes.length - 1);
+const clear = () => keep(0);
 $("undo").addEventListener("click", undo);
 $("clear").addEventListener("click", clear);
 
