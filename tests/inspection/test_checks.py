@@ -119,7 +119,10 @@ def test_small_updates_are_right_near_a_minimum() -> None:
 @pytest.mark.parametrize(
     ("losses", "accuracies", "found"),
     [
-        ([3.5], [0.3], {"learning-rate-high"}),
+        ([9.5], [0.3], {"learning-rate-high"}),
+        ([9.0], [0.3], set()),  # the first epoch begins with random weights
+        ([3.5, 3.5], [0.3, 0.3], {"learning-rate-high"}),
+        ([3.4, 3.4], [0.3, 0.3], set()),
         ([9.0, 0.5], [0.1, 0.9], set()),  # it recovered
         ([0.2, 0.1, 0.9], [0.94, 0.97, 0.8], {"learning-rate-high"}),
         ([0.2, 0.1, 0.9], [0.94, 0.97, 0.9], set()),

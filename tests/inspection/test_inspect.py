@@ -152,6 +152,21 @@ def test_units_are_counted(folded: bool) -> None:
     assert frozen.found[0].dead_units == 2
 
 
+def test_running_statistics_that_are_behind_kill_no_unit() -> None:
+    model = Sequential([Conv2d(4, 3), BatchNorm2d(momentum=1e-3), ReLU(), Flatten(), Dense(3)])
+    model.build((1, 12, 12))
+    state = model.state_dict()
+    state["conv1.bias"][:] = -30
+    model.load_state_dict(state)
+    x = np.random.default_rng(0).random((5, 1, 12, 12), np.float32)
+    evaluated, trained = Activations(model), Activations(model, as_in_training=True)
+    evaluated.add(x)
+    trained.add(x)
+    assert [each.dead_units for each in evaluated.found] == [4]
+    assert [each.dead_units for each in trained.found] == [0]
+    assert all(np.array_equal(array, state[n]) for n, array in model.state_dict().items())
+
+
 def test_weights_that_are_not_finite(train_run: Any) -> None:
     run = train_run("softmax", epochs=1)
     weights, description = checkpoint.load_weights(run.last)
