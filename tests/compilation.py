@@ -9,13 +9,11 @@ import re
 from typing import NamedTuple
 
 from gpucnn.backend.cuda import nvrtc
+from gpucnn.backend.simulator.limits import warps_of
 from gpucnn.backend.simulator.translation import translate
 from gpucnn.errors import KernelError
 
 _WARP = 32
-_REGISTER_UNIT = 256  # registers are given to a warp in units of so many
-_PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one
-_REGISTERS = 65536  # of a multiprocessor, on all of them
 
 
 class Resources(NamedTuple):
@@ -39,7 +37,7 @@ class _Limits(NamedTuple):
 
 
 # CUDA C++ Programming Guide, "Technical specifications per compute capability"; the last two
-# columns and the units above: cuda_occupancy.h of CUDA 13.0.
+# columns: cuda_occupancy.h of CUDA 13.0.
 _LIMITS = {
     70: _Limits(64, 32, 96, 256, 0),
     75: _Limits(32, 16, 64, 256, 0),
@@ -117,12 +115,11 @@ def occupancy(registers: int, shared: int, threads: int, architecture: int) -> f
     """
     limits = _LIMITS[architecture]
     warps = -(-threads // _WARP)
-    registers_a_warp = _round_up(max(registers, 1) * _WARP, _REGISTER_UNIT)
     shared_a_block = _round_up(shared + limits.shared_system, limits.shared_unit)
     blocks = min(
         limits.blocks,
         limits.warps // warps,
-        _REGISTERS // _PARTITIONS // registers_a_warp * _PARTITIONS // warps,
+        warps_of(registers) // warps,
         limits.shared * 1024 // max(shared_a_block, 1),
     )
     return blocks * warps / limits.warps

@@ -1,13 +1,15 @@
 """The table of docs/registers.md: the resources of each variant. It needs NVRTC, and no GPU.
 
 python tests/kernel_report.py            prints it
-python tests/kernel_report.py --write    puts it into docs/registers.md
+python tests/kernel_report.py --write    writes it there, and kernels/resources.csv, by which the
+                                         simulator checks launches
 python tests/kernel_report.py --check    fails if a variant does not compile, has PTX that the
                                          simulator cannot execute, spills, or cannot start
 """
 
 from __future__ import annotations
 
+import csv
 import itertools
 import sys
 from concurrent.futures import ProcessPoolExecutor
@@ -18,9 +20,12 @@ from compilation import ARCHITECTURES, Resources, compile_and_translate, occupan
 from kernel_variants import Variant, in_use, wide
 
 from gpucnn.backend.cuda import nvrtc
+from gpucnn.backend.simulator import resources
+from gpucnn.backend.simulator.resources import Need
 from gpucnn.errors import GpucnnError, KernelError, VerificationError
 
-PAGE = Path(__file__).resolve().parents[1] / "docs" / "registers.md"
+ROOT = Path(__file__).resolve().parents[1]
+PAGE, TABLE = ROOT / "docs" / "registers.md", ROOT / "kernels" / resources.FILE
 BEGIN, END = "<!-- resources: written by tests/kernel_report.py -->", "<!-- end of resources -->"
 Job = tuple[Variant, int]  # a variant and an architecture
 Found = dict[Job, Resources | KernelError]
@@ -37,10 +42,9 @@ def everywhere(variants: list[Variant]) -> list[Job]:
 
 
 def in_turn(variants: list[Variant]) -> list[Job]:
-    """Each variant for the newest architecture, and for one of the others in turn."""
-    *others, newest = known_architectures()
-    jobs = [(variant, others[i % len(others)]) for i, variant in enumerate(variants)]
-    return jobs + [(variant, newest) for variant in variants]
+    """Each text once, for one of the architectures in turn."""
+    texts = {variant.digest: variant for variant in variants}
+    return list(zip(texts.values(), itertools.cycle(known_architectures()), strict=False))
 
 
 def compile_all(jobs: list[Job]) -> Found:
@@ -61,7 +65,7 @@ def compile_all(jobs: list[Job]) -> Found:
     return found
 
 
-def resident(variant: Variant, need: Resources, architecture: int) -> float:
+def resident(variant: Variant, need: Resources | Need, architecture: int) -> float:
     """The occupancy of a launch; 0 where not one block fits on a multiprocessor."""
     shared = variant.shared + need.shared
     return occupancy(need.registers, shared, variant.threads, architecture)
@@ -118,10 +122,43 @@ def _figures(values: list[int]) -> str:
     return " ".join(map(str, values)) if len(set(values)) > 1 else str(values[0])
 
 
-def write(text: str) -> None:
-    """Put the table between its markers."""
+def write_page(text: str) -> None:
+    """Puts the table for readers between its markers."""
     before, rest = PAGE.read_text().split(BEGIN)
     PAGE.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{rest.split(END)[1]}")
+
+
+def write_resources(variants: list[Variant], found: Found) -> None:
+    """Writes the table for the simulator: a line for each text, the registers by architecture."""
+    columns = [*resources.COLUMNS]
+    columns[-1] += "".join(f" sm_{architecture}" for architecture in known_architectures())
+    rows = {}
+    for one in variants:
+        needs = [found[one, architecture] for architecture in known_architectures()]
+        (shared,) = {need.shared for need in needs}  # the same on all architectures
+        registers = " ".join(str(need.registers) for need in needs)
+        rows[one.digest] = (one.kernel, one.constants, one.digest, shared, registers)
+    with TABLE.open("w", newline="") as file:
+        file.write(f"{resources.MADE_BY}{nvrtc.version()}\n")
+        csv.writer(file, lineterminator="\n").writerows((columns, *rows.values()))
+
+
+def differences(found: Found) -> list[str]:
+    """A line for each variant of the table that does not need what kernels/resources.csv says.
+
+    Another version of NVRTC allocates registers in another way, and is not compared.
+    """
+    if resources.version() != nvrtc.version():
+        return []
+    table = resources.table()
+    lines = set()
+    for (variant, architecture), need in found.items():
+        written = table.get(variant.digest, {}).get(architecture)
+        if written and isinstance(need, Resources) and written != (need.registers, need.shared):
+            lines.add(
+                f"{variant} on sm_{architecture} needs {need}, kernels/{TABLE.name} has {written}"
+            )
+    return sorted(lines)
 
 
 def main(arguments: list[str]) -> None:
@@ -130,7 +167,8 @@ def main(arguments: list[str]) -> None:
     if wrong := failures(found):
         raise VerificationError("kernels are not as they should be", cause="\n".join(wrong))
     if "--write" in arguments:
-        write(table(shown, found))
+        write_page(table(shown, found))
+        write_resources(shown, found)
     elif "--check" not in arguments:
         print(table(shown, found))
 

@@ -22,6 +22,7 @@ from gpucnn.backend.cuda.backend import CudaBackend
 from gpucnn.backend.cuda.launcher import Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.backend.simulator import DeviceArray, SimulatorLauncher, xp
+from gpucnn.backend.simulator.resources import digest
 from gpucnn.bench import ceilings
 from gpucnn.bench.convolutions import CONVOLUTIONS
 from gpucnn.bench.stopwatch import Stopwatch
@@ -40,6 +41,11 @@ class Variant(NamedTuple):
     threads: int  # of a block
     shared: int  # bytes of dynamic shared memory
     text: str
+
+    @property
+    def digest(self) -> str:
+        """Of what is compiled, whatever the launch is."""
+        return digest(self.kernel, self.text)
 
     def __str__(self) -> str:
         return f"{self.kernel} {self.constants}"
@@ -84,7 +90,7 @@ def in_use() -> list[Variant]:
     variants = set()
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
-        with _as_simulator(recorder) as backend, backend.quiet_device():
+        with as_simulator(recorder) as backend, backend.quiet_device():
             _train_and_evaluate()
             for shape in CONVOLUTIONS:
                 _convolution(backend, shape.x_shape, shape.w_shape, shape.stride, shape.padding)
@@ -107,22 +113,11 @@ def in_use() -> list[Variant]:
     return sorted(variants)
 
 
-def of_models() -> list[Variant]:
-    """The variants that the four models use."""
-    variants = set()
-    for multiprocessors in GPUS:
-        recorder = Recorder(multiprocessors)
-        with _as_simulator(recorder):
-            _train_and_evaluate()
-        variants |= recorder.variants
-    return sorted(variants)
-
-
 def wide() -> list[Variant]:
     """The variants with 64-bit offsets that the models would use with arrays so large."""
     recorder = Recorder(max(GPUS))
     recorder.wide = True
-    with _as_simulator(recorder) as backend, backend.quiet_device():
+    with as_simulator(recorder) as backend, backend.quiet_device():
         _train_and_evaluate()
         _primitives(backend, "float32")
         recorder.algorithm = "shared"
@@ -131,7 +126,8 @@ def wide() -> list[Variant]:
 
 
 @contextmanager
-def _as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
+def as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
+    """Within it, the device `sim` is the recorder's."""
     backend = CudaBackend("sim", xp, recorder)
     with mock.patch.object(backends, "_sim", return_value=backend):
         yield backend

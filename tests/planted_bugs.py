@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from functools import cached_property
 from pathlib import Path
 
 from bug_table import BUGS, Bug
@@ -55,8 +56,9 @@ class Planter:
         self.lock = threading.Lock()
         self.is_stopped = False
 
-    def copy(self) -> Path:
-        """A copy of what the tests need."""
+    @cached_property
+    def clean(self) -> Path:
+        """A copy of what the tests need, in which no bug is planted."""
         to = Path(tempfile.mkdtemp(dir=self.folder))
         for name in NEEDED:
             if (ROOT / name).is_dir():
@@ -67,19 +69,26 @@ class Planter:
                 shutil.copy2(ROOT / name, to / name)
         return to
 
+    def copy(self) -> Path:
+        """A copy to plant a bug in, with the bytecode of all that ran in the clean one."""
+        return shutil.copytree(self.clean, Path(tempfile.mkdtemp(dir=self.folder)) / "copy")
+
     def run(self, copy: Path, *arguments: str) -> tuple[int, str]:
         """The exit code and the output of Python in a copy.
 
         Raises:
             Invalid: it takes too long.
         """
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(self.folder)}
-        # The order of threads, the sanitizer and what is compiled are then the tests' own.
+        environment = {**os.environ, "TMPDIR": str(self.folder)}
+        # The order of threads, the sanitizer and what is compiled are then the tests' own, and the
+        # bytecode lies in the copy.
         for name in (
             "GPUCNN_SIM_FROM",
             "GPUCNN_SIM_ORDER",
             "GPUCNN_SIM_SANITIZE",
             "PYTEST_ADDOPTS",
+            "PYTHONDONTWRITEBYTECODE",
+            "PYTHONPYCACHEPREFIX",
         ):
             environment.pop(name, None)
         path = [str(copy), *filter(None, [environment.get("PYTHONPATH")])]
@@ -124,11 +133,10 @@ class Planter:
         Raises:
             Invalid: it does.
         """
-        copy = self.copy()
-        status, output = self.run(copy, "-c", WHERE)
+        status, output = self.run(self.clean, "-c", WHERE)
         files = [Path(file) for file in output.split()]
-        if status != 0 or not files or not all(file.is_relative_to(copy) for file in files):
-            raise Invalid(f"not the copy in {copy} is imported, but:\n{output}")
+        if status != 0 or not files or not all(file.is_relative_to(self.clean) for file in files):
+            raise Invalid(f"not the copy in {self.clean} is imported, but:\n{output}")
 
     def check_tests(self, file: str, selections: Sequence[str]) -> None:
         """The tests that are to fail with a bug pass without one, and none is skipped.
@@ -137,7 +145,7 @@ class Planter:
             Invalid: they do not.
         """
         chosen = " or ".join(f"({selection})" for selection in dict.fromkeys(selections))
-        status, output = self.test(self.copy(), f"tests/{file}", "-k", chosen)
+        status, output = self.test(self.clean, f"tests/{file}", "-k", chosen)
         if status != 0 or "skipped" in output.splitlines()[-1]:
             raise Invalid(f"without a bug, {file} -k {shlex.quote(chosen)}:\n{output}")
 
@@ -150,7 +158,7 @@ class Planter:
         copy = self.copy()
         plant(bug, copy)
         status, output = self.test(copy, f"tests/{bug.tests}", "-k", bug.selection)
-        shutil.rmtree(copy)
+        shutil.rmtree(copy.parent)
         if status == 0:
             return None
         failed = [line for line in output.splitlines() if line.startswith("FAILED ")]

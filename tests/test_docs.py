@@ -37,7 +37,9 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 }
-NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|tensorflow|torch)\b", re.MULTILINE)
+NOT_INSTALLED = re.compile(
+    r"^\s*(import|from) (cupy|keras|mlflow|tensorflow|torch|wandb)\b", re.MULTILINE
+)
 
 
 class Block(NamedTuple):
@@ -184,7 +186,7 @@ def test_command_is_understood(page: str, line: str) -> None:
 
 def runs_here(line: str) -> bool:
     """Whether a command needs no download, no GPU and no more than a second, and ends."""
-    long = r"mnist|cuda|profile|bench|report|doctor|sim|--config|--serve| data "
+    long = r"mnist|cuda|profile|bench|report|doctor|sim|--config|\bserve\b| data "
     return not re.search(long, line)
 
 
@@ -236,6 +238,21 @@ def test_files_in_the_text_exist(page: str) -> None:
         assert list(ROOT.glob(pattern)), f"{page}: there is no {span}"
     for link in re.findall(r"\]\((?!https?:|#)([^)#]+)", PAGES[page]):
         assert (ROOT / link).exists(), f"{page}: there is no {link}"
+
+
+def test_tests_in_the_table_of_proofs_exist() -> None:
+    """Files without a folder; each column of the table names its own."""
+    text = PAGES["docs/cuda.md"]
+    table = text[text.index("| property |") :].partition("\n\n")[0]
+    named = re.findall(r"`(\w+\.py)\b", table)
+    assert len(named) > 20
+    for name in named:
+        assert list((ROOT / "tests").rglob(name)), f"there is no {name}"
+    parts = re.findall(r"`(\w+)`", "".join(re.findall(r"\bparts? ([^|;]*)", table)))
+    sources = (ROOT / "tests" / "gpu" / "parts.py").read_text()
+    assert len(parts) >= 10
+    for part in parts:
+        assert f'"{part}": ' in sources, f"there is no part {part}"
 
 
 def example(text: str, module: ModuleType) -> dict[str, Any]:

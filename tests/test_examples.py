@@ -111,8 +111,15 @@ def test_it_runs_without_graphviz(name: str, tmp_path: Path) -> None:
     assert "Graphviz" in result.stdout or "graphviz" in result.stdout
 
 
-@pytest.mark.parametrize("name", slow_except(WITH_SETTINGS, "feed_forward"))
-@pytest.mark.parametrize("given", ["fashion-mnist", "", "images/"])
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [("feed_forward", "fashion-mnist"), ("feed_forward", ""), ("feed_forward", "images/")]
+    + [
+        pytest.param(name, "fashion-mnist", marks=pytest.mark.slow)
+        for name in WITH_SETTINGS
+        if name != "feed_forward"
+    ],
+)
 def test_other_data_are_refused(name: str, given: str, tmp_path: Path) -> None:
     result = run(EXAMPLES / f"{name}.py", tmp_path, GPUCNN_DATA=given)
     assert result.returncode != 0

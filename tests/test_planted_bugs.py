@@ -62,12 +62,12 @@ CAUGHT = "FAILED tests/backend/test_relu.py::test_relu - AssertionError\n1 faile
     ],
 )
 def test_what_counts_as_caught(monkeypatch, capsys, tmp_path, status, output, outcome):
-    monkeypatch.setattr(Planter, "copy", lambda self: tmp_path / "copy")
+    monkeypatch.setattr(Planter, "copy", lambda self: tmp_path / "one" / "copy")
     monkeypatch.setattr(Planter, "check_imports", lambda self: None)
     monkeypatch.setattr(Planter, "check_tests", lambda self, file, selections: None)
     monkeypatch.setattr(Planter, "test", lambda self, *arguments: (status, output))
     monkeypatch.setattr(planted_bugs, "plant", lambda bug, root: None)
-    (tmp_path / "copy").mkdir()
+    (tmp_path / "one").mkdir()
     assert planted_bugs.main([BUGS[0].name]) == (0 if outcome.startswith("caught") else 1)
     assert capsys.readouterr().out.startswith(f"{BUGS[0].name}: {outcome}")
 

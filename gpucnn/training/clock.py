@@ -1,4 +1,4 @@
-"""The time of a training that may be interrupted."""
+"""The time of a training, over its interruptions."""
 
 from __future__ import annotations
 

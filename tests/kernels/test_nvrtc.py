@@ -25,16 +25,17 @@ from kernel_report import (
     END,
     PAGE,
     compile_all,
-    everywhere,
+    differences,
     failures,
     in_turn,
     known_architectures,
+    resident,
     table,
 )  # fmt: skip
-from kernel_variants import in_use, of_models, wide
+from kernel_variants import in_use, wide
 
 from gpucnn.backend.cuda import nvrtc
-from gpucnn.backend.simulator import ptx
+from gpucnn.backend.simulator import ptx, resources
 from gpucnn.errors import KernelError, MissingExtraError, UsageError
 
 
@@ -51,17 +52,23 @@ def variants() -> Any:
     return in_use()
 
 
-def test_each_variant_compiles_and_translates_and_starts_without_spills(
+def test_each_variant_compiles_and_translates_and_needs_what_the_table_says(
     variants: Any, architectures: tuple[int, ...]
 ) -> None:
-    """Those of the models everywhere; `kernel_report.py --check` compiles all everywhere."""
-    models = of_models()
-    assert set(models) < set(variants)
-    found = compile_all(everywhere(models) + in_turn(variants) + in_turn(wide()))
+    """Each for one architecture in turn: the table was made from all variants on all of them."""
+    found = compile_all(in_turn(variants) + in_turn(wide()))
     assert failures(found) == []
-    assert {variant for variant, _ in found} > set(variants)
-    for model in models:
-        assert all((model, architecture) in found for architecture in architectures)
+    assert differences(found) == []
+    assert {architecture for _, architecture in found} == set(architectures)
+    assert {variant.digest for variant, _ in found} >= {variant.digest for variant in variants}
+
+
+def test_every_launch_in_use_can_start_on_every_architecture(variants: Any) -> None:
+    for variant in variants:
+        needs = resources.table()[variant.digest]
+        assert tuple(needs) == ARCHITECTURES
+        for architecture, need in needs.items():
+            assert resident(variant, need, architecture), (variant, need, architecture)
 
 
 def test_lines_of_the_source_change_no_instruction(
@@ -122,6 +129,38 @@ def test_the_table_is_of_the_kernels_there_are(variants: Any) -> None:
     rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|", written, re.MULTILINE)
     there = sorted((variant.kernel, variant.constants) for variant in variants)
     assert sorted(rows) == there, "run: python tests/kernel_report.py --write"
+    digests = {variant.digest for variant in variants}
+    assert digests == resources.table().keys(), "run: python tests/kernel_report.py --write"
+
+
+def test_what_the_table_does_not_say_is_listed(
+    variants: Any, architectures: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resources, "version", nvrtc.version)
+    one, need = variants[0], resources.table()[variants[0].digest][90]
+    right = Resources(*need, 0, 0, 0)
+    assert differences({(one, 90): right}) == []
+    for other in (
+        right._replace(registers=need.registers + 1),
+        right._replace(shared=need.shared + 1),
+    ):
+        assert len(differences({(one, 90): other})) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "is_another"),
+    [
+        ("int a;  // one\n\n/* two\n */ int b;\n", False),
+        ('#line 7 "x.cu"\n  int a;\nint  b;', False),
+        ("int a; int b;", True),
+        ("int a;\nint c;", True),
+        ("#define A 1\nint a;\nint b;", True),
+    ],
+)
+def test_what_is_compiled_decides_the_digest(text: str, is_another: bool) -> None:
+    digest = resources.digest("k", "int a;\nint b;\n")
+    assert (resources.digest("k", text) != digest) == is_another
+    assert resources.digest("j", "int a;\nint b;\n") != digest
 
 
 SPILLING = """

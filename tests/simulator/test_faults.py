@@ -106,12 +106,6 @@ def test_lanes_that_a_small_block_lacks(launcher):
     np.testing.assert_array_equal(launcher.to_numpy(y), expected)
 
 
-@pytest.mark.parametrize("block", [0, 1025, (32, 33), (1, 1, 65), (-1, -1)])
-def test_impossible_block(launcher, block):
-    with pytest.raises(KernelError, match="a block of"):
-        launcher.launch("faults", "right", 1, block, launcher.empty((4,), np.float32), 0)
-
-
 @pytest.mark.parametrize("n", [1, 5])
 @pytest.mark.parametrize("kernel", ["misaligned", "integer_overflow", "beyond_array"])
 def test_undefined_behavior(simulator, line_of, kernel, n):

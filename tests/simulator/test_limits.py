@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from gpucnn.backend.cuda import sources
+from gpucnn.backend.cuda.backend import CudaBackend
+from gpucnn.backend.simulator import SimulatorLauncher, resources, xp
+from gpucnn.backend.simulator.resources import Need
 from gpucnn.errors import KernelError
 
+TEXT = (Path(__file__).parent / "kernels" / "limits.cu").read_text()
 everywhere = pytest.mark.parametrize("launcher", ["assembly", "ptx"], indirect=True)
 
 
@@ -28,6 +36,81 @@ def test_without_launch_bounds(launcher):
     y = launcher.empty((1024,), np.float32)
     launcher.launch("limits", "unbounded", 1, 1024, y)
     assert (launcher.to_numpy(y) == 1).all()
+
+
+@everywhere
+@pytest.mark.parametrize("block", [0, 1025, (32, 33), (1, 1, 65), (4, 0), (-1, -1)])
+def test_a_block_that_no_gpu_takes(launcher, block):
+    y = launcher.empty((1024,), np.float32)
+    with pytest.raises(KernelError, match="a block of") as caught:
+        launcher.launch("limits", "unbounded", 1, block, y)
+    assert caught.value.cause == "a GPU takes 1 to 1024, and at most 64 along z"
+    launcher.launch("limits", "unbounded", 1, (4, 4, 64), y)
+
+
+@pytest.mark.parametrize("grid", [2**31, (1, 65536), (1, 1, 65536)])
+def test_a_grid_that_no_gpu_takes(launcher, grid):
+    y = launcher.empty((1024,), np.float32)
+    with pytest.raises(KernelError, match="a grid of") as caught:
+        launcher.launch("limits", "unbounded", grid, 32, y)
+    assert "2147483647, 65535, 65535" in caught.value.cause
+    launcher.launch("limits", "unbounded", (1, 1, 65535), 1, y)
+
+
+@pytest.fixture
+def needing(monkeypatch: pytest.MonkeyPatch) -> Callable:
+    """A launcher that takes a kernel of limits.cu to need so much, whatever it needs."""
+
+    def make(kernel, architecture=80, registers=32, shared=0):
+        launcher = SimulatorLauncher(architecture=architecture)
+        launcher.add_source("limits", TEXT)
+        made = sources.specialize(launcher.text("limits"), "limits", kernel, None, False, {})
+        digest = resources.digest(made.name, made.text)
+        table = {digest: {architecture: Need(registers, shared)}}
+        monkeypatch.setattr(resources, "table", lambda: table)
+        return launcher
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("registers", "threads"),
+    [(16, 1024), (64, 1024), (65, 896), (128, 512), (168, 384), (255, 256)],
+)
+def test_registers(needing, registers, threads):
+    """A warp gets them in units of 256, from one of four parts of a multiprocessor."""
+    launcher = needing("unbounded", registers=registers)
+    y = launcher.empty((1024,), np.float32)
+    launcher.launch("limits", "unbounded", 1, threads, y)
+    if threads < 1024:
+        with pytest.raises(KernelError, match=f"with {registers} registers each") as caught:
+            launcher.launch("limits", "unbounded", 1, threads + 1, y)
+        assert caught.value.cause == "a multiprocessor has 65,536 registers"
+
+
+@pytest.mark.parametrize(("architecture", "limit"), [(75, 64), (80, 163), (90, 227), (120, 99)])
+@pytest.mark.parametrize("static", [4, 48 << 10])
+def test_static_and_dynamic_shared_memory(needing, architecture, limit, static):
+    launcher = needing("dynamic", architecture, shared=static)
+    y, dynamic = launcher.empty((32,), np.float32), (limit << 10) - static
+    launcher.launch("limits", "dynamic", 1, 32, y, shared=dynamic)
+    with pytest.raises(KernelError, match=f"and {static} of the kernel's own") as caught:
+        launcher.launch("limits", "dynamic", 1, 32, y, shared=dynamic + 1)
+    assert f" has {limit} KiB" in caught.value.cause
+
+
+def test_a_kernel_that_is_not_in_the_table_is_not_checked(needing):
+    launcher = needing("dynamic", registers=1000)
+    launcher.launch("limits", "unbounded", 1, 1024, launcher.empty((1024,), np.float32))
+
+
+def test_the_kernels_of_the_library_are_in_the_table(compiler, monkeypatch):
+    table = {digest: {80: Need(300, 0)} for digest in resources.table()}  # no block can start
+    monkeypatch.setattr(resources, "table", lambda: table)
+    backend = CudaBackend("sim", xp, SimulatorLauncher())
+    x = backend.asarray(np.ones(8, np.float32))
+    with pytest.raises(KernelError, match="with 300 registers each"):
+        backend.relu_backward(x, x)
 
 
 @pytest.mark.parametrize(

@@ -198,7 +198,7 @@ def _signatures(text: str) -> dict[str, tuple[Declaration, ...]]:
     declared = re.findall(
         r'extern\s+"C"\s+__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?'
         r"(\w+)\s*\(([^)]*)\)",
-        _without_comments(text),
+        without_comments(text),
     )
     return {
         name: tuple(_declaration(part) for part in inside.split(",") if part.strip())
@@ -221,7 +221,7 @@ def _declaration(text: str) -> Declaration:
 @cache
 def _structs(text: str) -> dict[str, list[Declaration]]:
     """The fields of every struct whose declaration is like: int N, C; real *param, *slot[2];"""
-    bodies = re.findall(r"struct\s+(\w+)\s*\{([^{}]*)\}\s*;", _without_comments(text))
+    bodies = re.findall(r"struct\s+(\w+)\s*\{([^{}]*)\}\s*;", without_comments(text))
     name = r"\*?\s*\w+\s*(?:\[\w+\])?"
     found = {}
     for struct, body in bodies:
@@ -260,5 +260,6 @@ def _aliases(text: str) -> dict[str, str]:
 
 
 @cache
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
+    """The text with a space in place of each comment."""
     return re.sub(r"//[^\n]*|/\*.*?\*/", " ", text, flags=re.DOTALL)

@@ -55,16 +55,17 @@ _RUNTIME_FLAGS = ("-O2",)
 _GNU_FLAGS = ("-fno-gnu-unique",)  # as for -fvisibility
 _CLANG_FLAGS = ("-fno-sanitize=function",)  # which would need type information
 
-# The flags that a mode adds: to kernels, to the runtime.
+# The flags that a mode adds: to kernels, to the runtime. -Og: small cases compile longer than they
+# run, and the optimizer removes accesses that a sanitizer should see.
 _SANITIZERS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "undefined": (
         # Without the compiler's own runtime library: undefined.h stands in for it.
-        ("-fsanitize=undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=all",
+        ("-Og", "-fsanitize=undefined", "-fno-sanitize=vptr", "-fno-sanitize-recover=all",
          "-include", "undefined.h", "-nodefaultlibs", "-lm", "-lc", "-lgcc"),
         (),
     ),
     "address": (
-        ("-fsanitize=address", "-fsanitize-sections=gpucnn_shared", "-g1"),
+        ("-Og", "-fsanitize=address", "-fsanitize-sections=gpucnn_shared", "-g1"),
         ("-fsanitize=address", "-g1"),
     ),
 }  # fmt: skip

@@ -18,7 +18,13 @@ from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel, Parameter
 from gpucnn.backend.simulator.arrays import DeviceArray, device_array, empty
 from gpucnn.backend.simulator.build import Compiler, version
-from gpucnn.backend.simulator.limits import check_block, check_overlap, check_shared
+from gpucnn.backend.simulator.limits import (
+    check_block,
+    check_overlap,
+    check_registers,
+    check_shared,
+)
+from gpucnn.backend.simulator.resources import Need, need
 from gpucnn.errors import KernelError, UsageError
 
 ORDERS = ("forward", "reverse", "shuffled")
@@ -33,6 +39,7 @@ class _Handle(NamedTuple):
     entry: int
     request: struct.Struct
     most_threads: int  # of a block
+    need: Need | None  # of the kernel on the launcher's architecture, if known
     parameters: tuple[Parameter, ...]
 
 
@@ -48,8 +55,8 @@ class SimulatorLauncher(Launcher):
         portable: switch between threads by ucontext, as on processors other than x86-64.
         compiled_from: "source": the text of the kernels; "ptx": what NVRTC makes of it; by default
             $GPUCNN_SIM_FROM, else source.
-        architecture: that it has the shared memory of, and that NVRTC makes PTX for: 80 for compute
-            capability 8.0.
+        architecture: that it has the shared memory and the registers of, and that NVRTC makes PTX
+            for: 80 for compute capability 8.0.
 
     Raises:
         DeviceError: there is no C++ compiler that works.
@@ -90,10 +97,6 @@ class SimulatorLauncher(Launcher):
 
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array, subok=False)
-
-    def write(self, array: Array, values: Any) -> None:
-        with self.quiet_device():
-            array[...] = device_array(values, array.dtype)
 
     def owns(self, array: Any) -> bool:
         return type(array) is DeviceArray
@@ -141,13 +144,15 @@ class SimulatorLauncher(Launcher):
         sizes = (8 if p.is_pointer else -(-p.dtype.itemsize // 8) * 8 for p in kernel.parameters)
         request = struct.Struct("=8I" + "".join(f"{size}s" for size in sizes))
         most_threads = ctypes.c_uint.in_dll(library, "gpucnn_most_threads").value
-        return _Handle(library, address, entry, request, most_threads, kernel.parameters)
+        needed = need(kernel, self.architecture)
+        return _Handle(library, address, entry, request, most_threads, needed, kernel.parameters)
 
     def _run(
         self, handle: _Handle, grid: Dim3, block: Dim3, values: list[Any], shared: int
     ) -> None:
         check_block(block, handle.most_threads)
-        check_shared(shared, self.architecture)
+        check_registers(block, handle.need)
+        check_shared(shared, handle.need, self.architecture)
         check_overlap(handle.parameters, values)
         arguments = map(_bytes, values)
         request = handle.request.pack(*grid, *block, ORDERS.index(self.order), shared, *arguments)

@@ -7,11 +7,17 @@ from typing import Any
 
 from gpucnn.backend.cuda.launcher import Dim3
 from gpucnn.backend.cuda.sources import Parameter
+from gpucnn.backend.simulator.resources import Need
 from gpucnn.errors import KernelError
 
 # CUDA C++ Programming Guide, "Technical Specifications per Compute Capability".
 _MAX_THREADS = 1024
 _MAX_DEPTH = 64  # of a block along z
+_WARP = 32
+# cuda_occupancy.h of CUDA 13.0.
+_REGISTERS = 65536  # of a multiprocessor
+_PARTITIONS = 4  # of a multiprocessor; a warp's registers lie in one
+_REGISTER_UNIT = 256  # registers are given to a warp in units of so many
 # KiB of shared memory of a block, by architecture.
 _SHARED = {70: 96, 75: 64, 80: 163, 86: 99, 87: 163, 89: 99, 90: 227, 100: 227, 120: 99}
 
@@ -33,15 +39,40 @@ def check_block(block: Dim3, most: int) -> None:
         )
 
 
-def check_shared(dynamic: int, architecture: int) -> None:
-    """A block asks for so many bytes of dynamic shared memory; an unknown architecture has all."""
+def check_shared(dynamic: int, need: Need | None, architecture: int) -> None:
+    """A block has so many bytes of shared memory; an unknown architecture has all.
+
+    Args:
+        dynamic: bytes that the launch asks for.
+        need: of the kernel, whose own shared memory is added; None if it is not known.
+    """
     limit = _SHARED.get(architecture)
-    if limit is not None and dynamic > limit << 10:
+    static = need.shared if need else 0
+    if limit is not None and static + dynamic > limit << 10:
         raise KernelError(
-            f"{dynamic} bytes of dynamic shared memory a block",
+            f"{dynamic} bytes of dynamic shared memory a block"
+            + f" and {static} of the kernel's own" * bool(static),
             cause=f"compute capability {architecture // 10}.{architecture % 10} has {limit} KiB",
             fix="use smaller tiles",
         )
+
+
+def check_registers(block: Dim3, need: Need | None) -> None:
+    """One block's registers are there; those of a kernel that is not known are not checked."""
+    x, y, z = block
+    if need is not None and -(-x * y * z // _WARP) > warps_of(need.registers):
+        raise KernelError(
+            f"a block of {block} threads with {need.registers} registers each",
+            cause=f"a multiprocessor has {_REGISTERS:,} registers",
+            fix="use a smaller block, or declare it by __launch_bounds__, "
+            "so that the compiler uses fewer registers",
+        )
+
+
+def warps_of(registers: int) -> int:
+    """How many warps the registers of a multiprocessor suffice for, with so many a thread."""
+    units = -(-max(registers, 1) * _WARP // _REGISTER_UNIT)
+    return _REGISTERS // _PARTITIONS // (units * _REGISTER_UNIT) * _PARTITIONS
 
 
 def check_overlap(parameters: Sequence[Parameter], values: Sequence[Any]) -> None:
