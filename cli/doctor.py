@@ -20,6 +20,7 @@ from gpucnn.training.run import describe_environment
 _EXTRAS = {
     "fast": "numba",
     "image": "PIL",
+    "onnx": "onnx",
     "plot": "matplotlib",
     "tensorboard": "tensorboardX",
 }  # extra of pip -> the module it brings

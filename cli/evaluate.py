@@ -6,10 +6,15 @@ from collections.abc import Callable
 
 import click
 
-from gpucnn.cli.completion import offer
-from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
+from gpucnn.cli.options import (
+    SPLITS,
+    data_options,
+    device_option,
+    reading_options,
+    saved_options,
+)
 from gpucnn.cli.output import Console, loss_text, output_options
-from gpucnn.data import NAMES, Reading
+from gpucnn.data import Reading
 from gpucnn.data.labels import on_one_line
 from gpucnn.nn.summary import aligned
 from gpucnn.training import SavedModel
@@ -21,16 +26,7 @@ _ERRORS = 10  # the number of errors shown of a larger matrix
 
 @click.command()
 @saved_options
-@click.option(
-    "--data",
-    help="data set or path [what the run was trained on]",
-    shell_complete=offer(*NAMES, files=True),
-)
-@click.option(
-    "--data-dir",
-    help="look for the data set in this folder only",
-    shell_complete=offer(files=True),
-)
+@data_options
 @click.option("--split", type=click.Choice(SPLITS), help="[test if there is such a part, else all]")
 @reading_options
 @device_option

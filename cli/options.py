@@ -13,7 +13,7 @@ from gpucnn import models
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.data import NAMES, Reading
 from gpucnn.training import SavedModel
-from gpucnn.training.config import FIELDS, READING, field_type, flag_name
+from gpucnn.training.config import FIELDS, LOGS, READING, field_type, flag_name
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
 _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
@@ -23,6 +23,7 @@ SPLITS = ("test", "validation", "train", "all")
 _OFFERS = {
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),
+    "log": offer(*LOGS, ",".join(LOGS)),
     "model": offer(*models.NAMES, files=True),
     "weights": offer_runs,
     "data_dir": offer(files=True),
@@ -80,21 +81,8 @@ def run_argument(required: bool = True) -> Callable[..., Any]:
     return click.argument("run", required=required, shell_complete=offer_runs)
 
 
-def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Adds RUN and options for its weights and code; the command gets `load`.
-
-    `load` is a function from the name of the device to the `SavedModel`.
-    """
-
-    @functools.wraps(command)
-    def with_saved(
-        run: str, weights: str | None, own_model: str | None, trust_code: bool, **options: Any
-    ) -> Any:
-        load = functools.partial(
-            SavedModel.load, run, weights, model=own_model, trust_code=trust_code
-        )
-        return command(load=load, **options)
-
+def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds RUN and options for its weights and code; see `SavedModel.load`."""
     for decorate in (
         click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps"),
         click.option(
@@ -111,8 +99,44 @@ def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
         ),
         run_argument(),
     ):
-        with_saved = decorate(with_saved)
-    return with_saved
+        command = decorate(command)
+    return command
+
+
+def saved_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """`model_options` for a command that gets `load`.
+
+    `load` is a function from the name of the device to the `SavedModel`.
+    """
+
+    @functools.wraps(command)
+    def with_saved(
+        run: str, weights: str | None, own_model: str | None, trust_code: bool, **options: Any
+    ) -> Any:
+        load = functools.partial(
+            SavedModel.load, run, weights, model=own_model, trust_code=trust_code
+        )
+        return command(load=load, **options)
+
+    return model_options(with_saved)
+
+
+def data_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Adds --data and --data-dir for labeled data."""
+    for decorate in (
+        click.option(
+            "--data-dir",
+            help="look for the data set in this folder only",
+            shell_complete=offer(files=True),
+        ),
+        click.option(
+            "--data",
+            help="data set or path [what the run was trained on]",
+            shell_complete=offer(*NAMES, files=True),
+        ),
+    ):
+        command = decorate(command)
+    return command
 
 
 def reading_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -61,7 +61,11 @@ class EpochLines(Callback):
         self.console.note(heading(trainer))
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        self.console.note(epoch_line(trainer, record))
+        self.show(epoch_line(trainer, record))
+
+    def show(self, text: str) -> None:
+        """Print a line."""
+        self.console.note(text)
 
 
 class ProgressBar(EpochLines):
@@ -93,7 +97,10 @@ class ProgressBar(EpochLines):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=trainer.step)
-        self._bar.console.print(epoch_line(trainer, record), highlight=False)
+        self.show(epoch_line(trainer, record))
+
+    def show(self, text: str) -> None:
+        self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
 
     def close(self) -> None:
         if hasattr(self, "_bar"):

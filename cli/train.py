@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,24 +14,30 @@ import click
 
 from gpucnn import data as datasets
 from gpucnn import models
-from gpucnn.cli import outcome
+from gpucnn.cli import find_lr as search
+from gpucnn.cli import outcome, sweep
 from gpucnn.cli.completion import offer, offer_runs
+from gpucnn.cli.health import HealthWarnings
 from gpucnn.cli.options import config_option
 from gpucnn.cli.output import Console, OutputError, output_options
+from gpucnn.cli.preparation import (
+    code_of,
+    configure,
+    prepare,
+    prepare_resumed,
+    require_trust,
+    resumed_config,
+)
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DivergedError, Interrupted, UsageError
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
-from gpucnn.training.code import COPY, Code
-from gpucnn.training.config import FIELDS, flag_name
-from gpucnn.training.evaluation import are_probabilities, first_outputs
+from gpucnn.training.code import Code
+from gpucnn.training.config import FIELDS
+from gpucnn.training.grid import OPTIONS
 from gpucnn.training.history import best_epoch
-from gpucnn.training.run import describe_environment
-from gpucnn.training.transfer import network_of
+from gpucnn.training.sweep import RECORD, Sweep
 
 NEWEST = ""  # what --resume without a value gives
-# The options that may change when a run is resumed: they do not change the result on the same kind
-# of device. The data may be in another place; their digest is checked.
-_RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
 
 
 def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -55,20 +63,42 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     metavar="[RUN]",
     is_flag=False,
     flag_value=NEWEST,
-    help="continue an interrupted run, by default the newest; with more --epochs, continue a"
-    " finished run as a new one; with --data, read its data there if they were moved",
+    help="continue an interrupted run or sweep, by default the newest; with more --epochs, continue"
+    " a finished run as a new one; with --data, read its data there if they were moved",
     shell_complete=offer_runs,
+)
+@click.option(
+    "--find-lr",
+    is_flag=True,
+    help="search a learning rate for these options: a table, a suggestion, and runs/find-lr.png",
+)
+@click.option(
+    "--sweep",
+    "sweeps",
+    multiple=True,
+    metavar="OPTION=VALUES",
+    help="train with each of these values, as in lr=1e-3,3e-3 or seed=0..4, one run after the other"
+    " in runs/sweep-N; several options make all combinations",
+    shell_complete=offer(*(f"{name}=" for name in OPTIONS)),
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
 @click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
+@click.option(
+    "--health/--no-health",
+    default=True,
+    help="warn of dead ReLUs, vanishing gradients, overfitting and the like [on]",
+)
 @click.option("--print-config", is_flag=True, help="print the options in force as TOML, and stop")
 @output_options
 def command(
     stray: tuple[str, ...],
     config_file: str | None,
     resume: str | None,
+    find_lr: bool,
+    sweeps: tuple[str, ...],
     trust_code: bool,
     dry_run: bool,
+    health: bool,
     print_config: bool,
     console: Console,
     **flags: Any,
@@ -77,53 +107,73 @@ def command(
 
     The options down to --name may also stand in the file of --config or in the environment
     (GPUCNN_EPOCHS=3). Flags override the environment, and the environment overrides the file.
-    Ctrl-C saves a checkpoint; --resume continues from it, and gives the same weights.
+    Ctrl-C saves a checkpoint; --resume continues from it, and gives the same weights. With --sweep,
+    it goes on with the sweep.
     """
-    if stray:
-        raise _stray(stray[0])
+    words = [word for word in stray if not sweeps or "=" not in word]
+    if words:
+        raise _stray(words[0])
+    modes = {
+        "--sweep": bool(sweeps), "--find-lr": find_lr, "--resume": resume is not None,
+        "--dry-run": dry_run, "--print-config": print_config,
+    }  # fmt: skip
+    chosen = [flag for flag, is_given in modes.items() if is_given]
+    if len(chosen) > 1:
+        raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
+    callbacks = functools.partial(_callbacks, console, health)
+    if sweeps:
+        given = TrainConfig.given(config_file, flags=flags)
+        named_by = config_file if "model" in given else None
+        sweep.start(
+            (*sweeps, *stray), given, flags, named_by, trust_code, console,
+            callbacks,
+        )  # fmt: skip
+        return
     if resume is None:
         given = TrainConfig.given(config_file, flags=flags)
-        config = _config(given, console)
+        config = configure(given, console)
         if print_config:
             click.echo(config.resolved(config.device).to_toml(), nl=False)
             return
         code = Code.parse(config.model)
-        named_by = config_file if "model" in given else config.weights
-        if code is not None and named_by and flags["model"] is None and not trust_code:
-            raise UsageError(
-                f"{named_by} names code as its model, and gpucnn runs it only if you ask",
-                fix=f"read {code.file}, and add --model {code} or --trust-code if you trust it",
-            )
+        if flags["model"] is None:
+            require_trust(code, config_file if "model" in given else config.weights, trust_code)
+        if find_lr:
+            search.find(config, code, console)
+            return
         trainer, run = _start(config, code, dry_run, console)
-    elif config_file or dry_run or print_config:
+    elif config_file:
         raise UsageError(
-            "--resume cannot be given with --config, --dry-run or --print-config",
+            "--resume and --config exclude each other",
             cause="a run is resumed with the options that it was started with",
         )
     else:
-        trainer, run = _resume(_run_to_resume(resume, flags), flags, trust_code, console)
-    callbacks: list[Callback] = [JsonEvents(console)] if console.as_json else []
-    if not console.quiet:
-        callbacks.append(ProgressBar(console) if _on_terminal() else EpochLines(console))
+        found = _to_resume(resume, flags)
+        if isinstance(found, Sweep):
+            sweep.resume(
+                found,
+                flags,
+                trust_code,
+                console,
+                callbacks,
+            )
+            return
+        trainer, run = _resume(found, flags, trust_code, console)
     try:
-        history = fit_trainer(trainer, callbacks, run=run, resume=resume is not None)
+        history = fit_trainer(trainer, callbacks(JsonEvents), run=run, resume=resume is not None)
         console.result(outcome.summary(history, run))
+    except (DivergedError, Interrupted):
+        with contextlib.suppress(KeyboardInterrupt):  # the error says how to go on
+            outcome.save_pictures(trainer, run, console)
+        raise
     except OutputError as error:
         # The run is saved by then: its lines are printed after its checkpoint is written.
         if run is not None:
             error.fix = f"go on with: {run.resume_command}"
         raise
     if run is not None:
+        outcome.save_pictures(trainer, run, console)
         console.note(outcome.what_next(history, trainer, run))
-
-
-def _config(given: dict[str, Any], console: Console) -> TrainConfig:
-    """The configuration; the weights to start from name the model if nothing else does."""
-    config = TrainConfig(**given)
-    if config.weights is not None and "model" not in given:
-        config = replace(config, model=network_of(config.weights))
-        console.note(f"model: {config.model}, the network of {config.weights}")
-    return config
 
 
 def _start(
@@ -132,7 +182,7 @@ def _start(
     """A new training, and its run; a dry run has none."""
     if dry_run:
         config = replace(config, epochs=1, limit_batches=1)
-    trainer, code = _trainer(config, code, console)
+    trainer = prepare(config, code, console)
     if config.weights is not None:
         console.note(trainer.start_from(config.weights))
     return trainer, None if dry_run else Run.create(config, trainer.backend, code)
@@ -146,25 +196,16 @@ def _resume(
     longer = flags.pop("epochs")
     longer = before.epochs if longer is None else longer
     name = flags.pop("name") if longer != before.epochs else None  # of the new run
-    config = _resumed_config(run, flags)
+    config = resumed_config(run, flags)
     if longer != before.epochs:
         config = _longer(run, config, longer, name)
-    code = Code.parse(config.model)
-    if code is not None:
-        code = run.code(code.function, trust_code)
-    try:
-        trainer, code = _trainer(config, code, console)
-    except DataError as error:
-        if config.data not in datasets.NAMES and not Path(config.data).exists():
-            error.fix = f"give the place where they are now: {run.resume_command} --data PATH"
-        raise
-    _note_changes(run, describe_environment(trainer.backend), console)
+    trainer = prepare_resumed(run, config, trust_code, console)
     if longer == before.epochs:
         if config.weights is not None and not run.has_checkpoint():
             console.note(trainer.start_from(config.weights))
         return trainer, run
     trainer.restore(checkpoint.load(run.weights), longer=True)
-    new = Run.create(config, trainer.backend, code)
+    new = Run.create(config, trainer.backend, code_of(run, config, trust_code))
     new.keep_best(run)
     console.note(
         f"going on with {run.path} as {new.path}, from epoch {trainer.epochs_done} to {longer}; the"
@@ -173,63 +214,27 @@ def _resume(
     return trainer, new
 
 
-def _trainer(
-    config: TrainConfig, code: Code | None, console: Console
-) -> tuple[Trainer, Code | None]:
-    """The training that the options ask for, its data read, its model built."""
-    config = replace(config, device=console.device(config.device))
-    data = datasets.load(
-        config.data, config.data_dir, validation=config.validation, reading=config.reading
-    )
-    console.data(data.text, data.notes)
-    if code is None:
-        return Trainer(models.get(config.model, data.classes), data, config), None
-    network = code.build(data.image_shape, data.classes)
-    about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
-    trainer = Trainer(network, data, config, about=about)
-    first = first_outputs(network, data.image_shape)
-    outputs = first.shape[-1]
-    if outputs != data.classes:
-        raise UsageError(
-            f"the model of {code} has {outputs} outputs, and the data have {data.classes} classes",
-            fix=f"give it an output for each: {code.function} takes their number second",
-        )
-    if config.loss != "mean_squared_error" and are_probabilities(first):
-        console.note(
-            f"note: the outputs of {code} are probabilities, and {config.loss} takes them for"
-            " logits\n  fix: leave out the softmax at the end of the network"
-        )
-    return trainer, code
+def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list[Callback]:
+    """The callbacks that show a training, and warn of what is wrong with it."""
+    callbacks: list[Callback] = [events(console)] if console.as_json else []
+    show = console.note
+    if not console.quiet:
+        progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
+        callbacks.append(progress)
+        show = progress.show
+    if health:
+        callbacks.append(HealthWarnings(console, show))
+    return callbacks
 
 
 def _on_terminal() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()  # None: it was closed, as by 2>&-
 
 
-def _run_to_resume(resume: str, flags: dict[str, Any]) -> Run:
-    if resume != NEWEST:
-        return Run.open(resume)
-    return Run.newest(TrainConfig.load(flags={"runs_dir": flags["runs_dir"]}).runs_dir)
-
-
-def _resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
-    given = {key: value for key, value in flags.items() if value is not None}
-    fixed = [flag_name(key) for key in given if key not in _RESUMABLE]
-    if fixed:
-        raise UsageError(
-            f"{', '.join(fixed)} cannot be changed when a run is resumed",
-            cause="a run is resumed with the options that it was started with",
-            fix=f"start another: gpucnn train --config {run.path}/config.toml {fixed[0]} ...",
-        )
-    return replace(run.config(), **given)
-
-
-def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
-    """Say what differs from where the run was started: bits are promised for equal versions."""
-    then = run.environment()
-    for key, value in now.items():
-        if key in then and then[key] != value and key != "threads":
-            console.note(f"note: {key} was {then[key]} when the run was started, now it is {value}")
+def _to_resume(resume: str, flags: dict[str, Any]) -> Run | Sweep:
+    if resume == NEWEST:
+        return Sweep.newest(TrainConfig.load(flags={"runs_dir": flags["runs_dir"]}).runs_dir)
+    return Sweep.open(resume) if (Path(resume) / RECORD).is_file() else Run.open(resume)
 
 
 def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> TrainConfig:

@@ -29,6 +29,7 @@ _modules = (
     "keras",
     "models",
     "nn",
+    "onnx",
     "ops",
     "optim",
     "plots",

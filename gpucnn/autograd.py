@@ -19,6 +19,7 @@ from gpucnn.array_methods import ArrayMethods
 from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, GpucnnError, GraphError, ShapeError
+from gpucnn.interchange import native
 from gpucnn.operands import as_array, as_floats, check_gradient, constant, is_array, unscalar
 from gpucnn.printing import Printable
 from gpucnn.recording import is_grad_enabled as is_grad_enabled
@@ -38,7 +39,8 @@ class Tensor(ArrayMethods):
     """An array with the record of its computation. Its methods are in `ArrayMethods`.
 
     Args:
-        array: a NumPy or CuPy array; a number or a list becomes a float32 NumPy array.
+        array: a NumPy or CuPy array, or one that `gpucnn.interchange` takes; a number or a list
+            becomes a float32 NumPy array.
         requires_grad: whether `backward` computes `.grad`.
         name: its name in messages and in pictures of the graph.
 
@@ -303,6 +305,7 @@ def as_tensors(values: Sequence[Operand]) -> tuple[Tensor, ...]:
     """Operands as Tensors; numbers and lists get their dtype from the arrays, by `constant`."""
     if all([isinstance(value, Tensor) for value in values]):
         return tuple(values)  # type: ignore[arg-type]
+    values = [native(value) for value in values]
     arrays = [_array_of(value) for value in values]
     known = [array for array in arrays if array is not None]
     if not known:
@@ -326,6 +329,7 @@ def _array_from(value: Any) -> Array:
     """The array for a Tensor from a value that is no NumPy array."""
     if isinstance(value, Tensor):
         return value.data
+    value = native(value)
     if not hasattr(value, "dtype"):
         return as_array(value).astype(np.float32)
     if backends.device_of(value) is None:

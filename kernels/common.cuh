@@ -1,7 +1,7 @@
 // Shared by all kernels: the element type, the index type, thread numbers, small arithmetic.
 //
-// The launcher chooses `real` from the arrays (-DREAL=double) and `index_t` from their size
-// (-DWIDE from 2^30 elements on). A source reads `#include "common.cuh"`; the launcher puts this
+// The launcher chooses `real` from the arrays (#define REAL double) and `index_t` from their size
+// (WIDE from 2^30 elements on). A source reads `#include "common.cuh"`; the launcher puts this
 // text there, since a compilation cache does not look into included files.
 #pragma once
 

@@ -37,7 +37,8 @@
 // Constants:
 //   tiled    BM, BN (tile.cuh); STRIDE: 1 if both strides are, else 0; KERNEL: 3 or 5 for that
 //            square kernel at stride 1, 1 for 1x1, 0 for any; VECTOR: 1 if C/groups % 4 == 0 and w
-//            is aligned to 16 bytes (which only KERNEL = 1 makes use of), else 0.
+//            is aligned to 16 bytes (which only KERNEL = 1 makes use of), else 0; VECTOR_OUT: 1
+//            if STRIDE is, H * W % 4 == 0 and grad_x is aligned to 16 bytes, else 0.
 //   direct   CHANNELS: 1, or 4 for 2 to 4.
 // Limits:  F/groups * KH * KW, H * W and padded sizes below 2^30.
 //          direct: KH * KW * CHANNELS <= 4096.
@@ -221,7 +222,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
     grad_x += static_cast<index_t>(part) * g.N * g.C * g.H * g.W;
     write_tile(
         sum, grad_x, static_cast<index_t>(g.H) * g.W, rows, columns,
-        phases == 1 && pixels % 4 == 0 && is_aligned(grad_x),
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
             const int pixel = (column0 + column) % pixels;

@@ -31,7 +31,8 @@
 //            FILTERS * KERNEL^2 sums in registers, and the block adds up its threads by shuffles.
 //
 // Constants:
-//   tiled    BM, BN (tile.cuh).
+//   tiled    BM, BN (tile.cuh); VECTOR_OUT: 1 if C/groups * KH * KW % 4 == 0 and grad_w is aligned
+//            to 16 bytes, else 0.
 //   direct   KERNEL: the size of the square kernel; FILTERS; DILATION: 1 if both dilations are, so
 //            that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and the padded C/groups * H * W below 2^30.
@@ -192,7 +193,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
     grad_w += static_cast<index_t>(blockIdx.z) * g.F * width;
     grad_w += static_cast<index_t>(group * filters + f0) * width + column0;
     write_tile(
-        sum, grad_w, width, rows, columns, width % 4 == 0 && is_aligned(grad_w),
+        sum, grad_w, width, rows, columns,
         [](int column) { return column; }, [](float v, int, int) { return v; });
 }
 // Part x, `depth` pixels long, goes to grad_w + x * (F*C/groups*KH*KW), as above.

@@ -31,7 +31,8 @@
 //
 // Constants:
 //   KERNEL   1, 3, 5: the size of a square kernel, 0: any.
-//   tiled    BM, BN (tile.cuh); VECTOR: 1 if K % 4 == 0 and w is aligned to 16 bytes, else 0.
+//   tiled    BM, BN (tile.cuh); VECTOR: 1 if K % 4 == 0 and w is aligned to 16 bytes, else 0;
+//            VECTOR_OUT: 1 if OH * OW % 4 == 0 and y is aligned to 16 bytes, else 0.
 //   direct   FILTERS, PIXELS; TAPS: at least C/groups * KH * KW; DILATION: 1 if both dilations are,
 //            so that the compiler knows how far apart taps are, else 0.
 // Limits:  C/groups * KH * KW, OH * OW and padded sizes below 2^30.
@@ -159,7 +160,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
 
     y += static_cast<index_t>(blockIdx.z) * g.N * g.F * pixels;
     write_tile(
-        sum, y, pixels, rows, columns, pixels % 4 == 0 && is_aligned(y),
+        sum, y, pixels, rows, columns,
         [&](int column) {
             const index_t n = (column0 + column) / pixels;
             return (n * g.F + group * filters + f0) * pixels + (column0 + column) % pixels;

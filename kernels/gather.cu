@@ -1,11 +1,15 @@
-// A batch of a uint8 data set as floats.
+// A batch of a uint8 data set as floats; and of labels, weights and float images as they are.
 //
 //     out[b,p] = dataset[indices[b], p] * scale + offset        NaN if indices[b] is not in [0, M)
+//     out[b,p] = rows[indices[b], p]                 all bits set if indices[b] is not in [0, M)
 //
-// Layout:  dataset is uint8 (M, P), indices int32 (B,), out float32 (B, P), all contiguous.
-// Owner:   one thread, four neighboring pixels of a row; the last of a row has what is left.
-// Launch:  one-dimensional, B * ceil(P / 4) threads or more.
-// Traffic: 5 bytes an element: one byte read, one float written.
+// Layout:  dataset is uint8 (M, P), indices int32 (B,), out float32 (B, P), all contiguous. rows
+//          are (M, P) words of 32 bits, whatever they mean: with all bits set a float is NaN, and
+//          an integer -1.
+// Owner:   one thread, four neighboring pixels of a row; the last of a row has what is left. Rows:
+//          one thread, one word.
+// Launch:  one-dimensional, B * ceil(P / 4) threads or more; rows: B * P.
+// Traffic: 5 bytes an element: one byte read, one float written. Rows: 8 bytes a word.
 // Ladder:  one pixel a thread reads 32 bytes a warp; four read 128 bytes, a whole line, and divide
 //          once for all four.
 #include "common.cuh"
@@ -30,4 +34,15 @@ extern "C" __global__ void gather(const unsigned char *__restrict__ dataset,
         for (int i = 0; i < 4; ++i) value.lane[i] = pixels.lane[i] * scale + offset;
     }
     store_some(out + b * P + first, value, count, whole);
+}
+
+extern "C" __global__ void gather_rows(const unsigned int *__restrict__ rows,
+                                       const int *__restrict__ indices,
+                                       unsigned int *__restrict__ out, int M, index_t B,
+                                       index_t P) {
+    const index_t thread = thread_index();
+    if (thread >= B * P) return;
+    const index_t b = thread / P, p = thread - b * P;
+    const int index = indices[b];
+    out[thread] = index >= 0 && index < M ? rows[index * P + p] : 0xffffffffu;
 }

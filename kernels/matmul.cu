@@ -17,7 +17,7 @@
 // Constants:
 //   TRANSPOSE_A, TRANSPOSE_B: 0 or 1.
 //   tiled    BM, BN (tile.cuh); VECTOR: 1 if the rows of a and of b are multiples of 4 floats
-//            and aligned to 16 bytes, else 0.
+//            and aligned to 16 bytes, else 0; VECTOR_OUT: the same of the rows of c.
 #include "shared.cuh"
 #include "tile.cuh"
 
@@ -106,7 +106,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT)
 
     c += static_cast<index_t>(blockIdx.z) * M * N + static_cast<index_t>(m0) * N + n0;
     write_tile(
-        sum, c, N, rows, columns, N % 4 == 0 && is_aligned(c),
+        sum, c, N, rows, columns,
         [](int column) { return column; },
         [&](float v, int, int column) {
             if (bias != nullptr) v += bias[n0 + column];

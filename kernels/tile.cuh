@@ -29,6 +29,9 @@
 // PAD:     rows of shared memory are 4 floats longer than the tile, so that 8 values of k times 4
 //          rows, which a warp stores at once where memory is contiguous along k, lie in 32 banks;
 //          4 floats keep the rows aligned to 16 bytes.
+// Store:   VECTOR_OUT is 1 if the results of four neighboring columns, from a multiple of four on,
+//          are adjacent in memory and aligned to 16 bytes, else 0. A kernel that had both ways
+//          would take half as long again to compile.
 // Launch:  THREADS = BM*BN/64 threads. Tiles: 128x64, 64x128, 64x64, 32x128.
 // Limits:  float32. 384 threads of up to 168 registers are resident on a multiprocessor, or 256 of
 //          up to 255.
@@ -44,6 +47,9 @@
 #define THREADS (BM * BN / 64)
 #ifndef VECTOR
 #define VECTOR 0
+#endif
+#ifndef VECTOR_OUT
+#define VECTOR_OUT 0
 #endif
 #define BK 8
 #define PAD 4
@@ -83,10 +89,6 @@ __device__ inline void multiply(float (&sum)[8][8], const float (&a)[BK][BM + PA
 #pragma unroll
             for (int j = 0; j < 8; ++j) sum[i][j] += rows[i] * columns[j];
     }
-}
-
-__device__ inline bool is_aligned(const float *p) {
-    return reinterpret_cast<unsigned long long>(p) % sizeof(float4) == 0;
 }
 
 // A step's elements of a matrix whose element (i, k) is source[start + i * stride + k], contiguous
@@ -170,26 +172,25 @@ __device__ inline void store_across_k(float (&tile)[BK][SIZE + PAD],
 }
 
 // Writes the tile: out[row * stride + offset(column)] = finish(sum, row, column) for the rows below
-// `rows` and the columns below `columns`, counted within the tile. With `vector`, four columns from
-// a multiple of four on are adjacent and aligned in memory, and `columns` is a multiple of four.
+// `rows` and the columns below `columns`, counted within the tile.
 template <class Offset, class Finish>
 __device__ inline void write_tile(const float (&sum)[8][8], float *out, index_t stride, int rows,
-                                  index_t columns, bool vector, Offset offset, Finish finish) {
+                                  index_t columns, Offset offset, Finish finish) {
     const int row0 = tile_row(), column0 = tile_column();
 #pragma unroll
     for (int half = 0; half < 8; half += 4) {
         const int first = column0 + half / 4 * (BN / 2);
 #pragma unroll
-        for (int j = 0; j < 4; ++j) {
+        for (int j = 0; j < 4; j += VECTOR_OUT ? 4 : 1) {
             const int column = first + j;
-            if (column >= columns || (vector && j > 0)) continue;
+            if (column >= columns) continue;
             float *const at = out + offset(column);
 #pragma unroll
             for (int i = 0; i < 8; ++i) {
                 const int row = row0 + i / 4 * (BM / 2) + i % 4;
                 if (row >= rows) continue;
                 const float *const four = &sum[i][half];
-                if (vector)
+                if (VECTOR_OUT)
                     *reinterpret_cast<float4 *>(at + row * stride) = make_float4(
                         finish(four[0], row, column), finish(four[1], row, column + 1),
                         finish(four[2], row, column + 2), finish(four[3], row, column + 3));

@@ -22,6 +22,7 @@ class Bug(NamedTuple):
 
 KERNELS = "backend/test_cuda_kernels.py"
 CONVOLUTION = "backend/test_cuda_convolution.py"
+STEPS = "backend/test_steps.py"
 LAUNCHES = "gpucnn/backend/cuda/launches.py"
 POOLING_LAUNCHES = "gpucnn/backend/cuda/pooling.py"
 CONVOLUTION_LAUNCHES = "gpucnn/backend/cuda/convolution.py"
@@ -57,6 +58,31 @@ BUGS = [
         "dataset + index * P + first",
         "dataset + index * static_cast<int>(P) + first",
         KERNELS, "gather_of_more",
+    ),
+    Bug(
+        "gather_rows: an index outside is read", "kernels/gather.cu",
+        "index >= 0 && index < M ? rows[index * P + p] : 0xffffffffu",
+        "index < M ? rows[index * P + p] : 0xffffffffu",
+        STEPS, "row_outside",
+    ),
+    # ---- the begin of a step ---------------------------------------------------------------
+    Bug(
+        "begin_step: the place moves before all threads have read it", "kernels/steps.cu",
+        "    __syncthreads();\n    if (threadIdx.x == 0) *place",
+        "    if (threadIdx.x == 0) *place",
+        STEPS, "takes_the_next_batch",
+    ),
+    Bug(
+        "begin_step: a place of 32 bits wraps around", "kernels/steps.cu",
+        "const long long at = static_cast<long long>(first) + b;",
+        "const unsigned int at = first + b;",
+        STEPS, "no_place_outside",
+    ),
+    Bug(
+        "begin_step: the rate after the last", "kernels/steps.cu",
+        "static_cast<unsigned int>(T - 1)",
+        "static_cast<unsigned int>(T)",
+        STEPS, "learning_rate_of",
     ),
     # ---- optimizers ------------------------------------------------------------------------
     Bug(

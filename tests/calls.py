@@ -16,7 +16,7 @@ KEY = (0x12345678, 0x9ABCDEF0)
 
 def is_in_place(name: str) -> bool:
     """Whether a call changes its arguments, which must then be arrays that can be changed."""
-    return name.endswith("_update") or name == "accumulate_metrics"
+    return name.endswith("_update") or name in ("accumulate_metrics", "begin_step", "increment")
 
 
 class Calls:
@@ -47,6 +47,8 @@ class Calls:
         mask = asarray(rng.integers(0, 2, x.shape).astype(np.uint8))
         images_u8 = asarray(rng.integers(0, 256, (50, 1, 9, 9)).astype(np.uint8))
         indices = asarray(rng.integers(0, 50, n).astype(np.int64))
+        order = asarray(rng.permutation(n + 5).astype(np.int32))
+        rates = asarray(rng.random(3).astype(np.float32))
         rate = asarray(np.array([0.01], dtype=np.float32))
         grad, weight, bias = normal(37, 53), normal(classes, 9), normal(9)
         start = rng.standard_normal((37, 53)).astype(dtype)
@@ -84,6 +86,18 @@ class Calls:
             owner.accumulate_metrics(totals, losses, logits, labels, **counted)
             return totals, step, found_inf
 
+        def begin(owner: Any) -> tuple[Any, ...]:
+            place, picked = u32(2), asarray(np.zeros(n, np.int32))
+            learning_rate = asarray(np.zeros(1, np.float32))
+            lookup = {"rates": rates, "step": u32(1), "learning_rate": learning_rate}
+            owner.begin_step(place, order, picked, **lookup)
+            return place, picked, learning_rate
+
+        def increment(owner: Any) -> tuple[Any, ...]:
+            counter = u32(41)
+            owner.increment(counter)
+            return (counter,)
+
         self.calls: dict[str, Callable[[Any], tuple[Any, ...]]] = {
             "conv2d_forward": lambda o: (o.conv2d_forward(x, w, b, **conv, activation="relu"),),
             "conv2d_backward_input": lambda o: (o.conv2d_backward_input(y, w, x.shape, **conv),),
@@ -115,6 +129,9 @@ class Calls:
             "dropout_forward": lambda o: o.dropout_forward(x, 0.4, key=KEY, step=u32(7)),
             "dropout_backward": lambda o: (o.dropout_backward(x, mask, 0.4),),
             "gather": lambda o: (o.gather(images_u8, indices, scale=1 / 255, offset=-0.5),),
+            "gather_rows": lambda o: (o.gather_rows(logits, indices),),
+            "begin_step": begin,
+            "increment": increment,
             "accumulate_metrics": metrics,
             "sgd_update": sgd,
             "rmsprop_update": rmsprop,

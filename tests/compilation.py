@@ -6,7 +6,6 @@ NVRTC alone does it; ptxas reports registers, shared memory and spills in the pr
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from gpucnn.backend.cuda import nvrtc
@@ -52,12 +51,11 @@ _LIMITS = {
 ARCHITECTURES = tuple(_LIMITS)  # compute capabilities that kernels are compiled for, 90 for 9.0
 
 
-def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[str, Resources]:
+def compile_for(text: str, architecture: int) -> dict[str, Resources]:
     """Compiles a kernel's text as `CupyLauncher` does; the resources of each kernel in it by name.
 
     Args:
         text: CUDA C++ with its includes put in, as `Launcher.text` gives it.
-        options: -DNAME=VALUE and the like.
         architecture: 90 for compute capability 9.0.
 
     Raises:
@@ -65,25 +63,26 @@ def compile_for(text: str, options: Sequence[str], architecture: int) -> dict[st
         UsageError: NVRTC does not know the architecture.
         KernelError: the text does not compile; the cause names the line.
     """
-    made = nvrtc.compile(text, (*options, "--ptxas-options=-v"), f"sm_{architecture}")
-    return parse_log(made.log)
+    return parse_log(_compile(text, architecture).log)
 
 
-def compile_and_translate(
-    text: str, options: Sequence[str], architecture: int
-) -> dict[str, Resources]:
+def compile_and_translate(text: str, architecture: int) -> dict[str, Resources]:
     """The same for a text with one kernel, whose PTX the simulator must be able to execute.
 
     Raises:
         KernelError: as `compile_for`, or the PTX has something that has no translation.
     """
-    made = nvrtc.compile(text, (*options, "--ptxas-options=-v"), f"sm_{architecture}")
+    made = _compile(text, architecture)
     try:
         translate(made.ptx)
     except KernelError as error:
-        error.message = " ".join((f"sm_{architecture}", *options, error.message))
+        error.message = f"sm_{architecture} {error.message}"
         raise
     return parse_log(made.log)
+
+
+def _compile(text: str, architecture: int) -> nvrtc.Compiled:
+    return nvrtc.compile(text, ("--ptxas-options=-v",), f"sm_{architecture}")
 
 
 def parse_log(log: str) -> dict[str, Resources]:

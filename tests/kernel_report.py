@@ -52,11 +52,11 @@ def compile_all(jobs: list[Job]) -> Found:
     with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
         futures = {
             unit: pool.submit(compile_and_translate, *unit)
-            for unit in sorted({(v.text, v.options, architecture) for v, architecture in jobs})
+            for unit in sorted({(v.text, architecture) for v, architecture in jobs})
         }
     found: Found = {}
     for variant, architecture in jobs:
-        future = futures[variant.text, variant.options, architecture]
+        future = futures[variant.text, architecture]
         error = future.exception()
         if isinstance(error, KernelError):
             found[variant, architecture] = error
@@ -76,7 +76,7 @@ def failures(found: Found) -> list[str]:
     lines = set()
     for (variant, architecture), need in found.items():
         if isinstance(need, KernelError):
-            lines.add(str(need))
+            lines.add(f"{variant}: {need}")
         elif need.spill_stores or need.spill_loads:
             lines.add(
                 f"{variant} spills on sm_{architecture}: {need.registers} registers, "

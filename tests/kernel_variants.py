@@ -37,20 +37,15 @@ class Variant(NamedTuple):
 
     source: str
     kernel: str
-    options: tuple[str, ...]
+    constants: str  # "BM=64 BN=64"
     threads: int  # of a block
     shared: int  # bytes of dynamic shared memory
     text: str
 
     @property
-    def constants(self) -> str:
-        """The constants of the variant, as in: BM=64 BN=64"""
-        return " ".join(option.removeprefix("-D") for option in self.options)
-
-    @property
     def digest(self) -> str:
         """Of what is compiled, whatever the launch is."""
-        return digest(self.kernel, self.options, self.text)
+        return digest(self.kernel, self.text)
 
     def __str__(self) -> str:
         return f"{self.kernel} {self.constants}"
@@ -86,7 +81,7 @@ class Recorder(SimulatorLauncher):
         threads = math.prod(block)
         assert 0 < threads <= 1024, (handle.name, block)
         self.variants.add(
-            Variant(handle.source, handle.name, handle.options, threads, shared, handle.text)
+            Variant(handle.source, handle.name, handle.constants, threads, shared, handle.text)
         )
 
 
@@ -146,8 +141,8 @@ def _train_and_evaluate() -> None:
     for name in models.NAMES:
         config = TrainConfig(model=name, device="sim", batch_size=64)
         trainer = Trainer(models.get(name, 10), Splits(dataset, test=dataset), config)
-        for batch in trainer.loader.epoch(0):
-            trainer.train_on(*batch)
+        for _ in range(trainer.steps_per_epoch):
+            trainer.train_step()
         assert trainer.test is not None
         evaluation.evaluate_batches(trainer.model, trainer.test, config.loss)
 

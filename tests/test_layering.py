@@ -17,8 +17,8 @@ ROOT = Path(__file__).resolve().parent.parent
 # A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
 FLOOR = {"errors", "printing", "shapes", "random", "spelling"}
 GRAPH = FLOOR | {
-    "backend", "operands", "ops", "recording", "array_operators", "array_methods", "autograd",
-    "graph",
+    "backend", "interchange", "operands", "ops", "recording", "array_operators", "array_methods",
+    "autograd", "graph",
 }  # fmt: skip
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
@@ -30,13 +30,15 @@ ALLOWED: dict[str, set[str]] = {
     "spelling": {"errors", "printing"},
     "random": {"errors", "spelling"},
     "backend": FLOOR | {"kernels"},
+    "interchange": FLOOR | {"backend"},
     "operands": FLOOR | {"backend"},
     "recording": FLOOR,
-    "ops": FLOOR | {"backend", "operands"},
+    "ops": FLOOR | {"backend", "interchange", "operands"},
     # The operators and methods of a Tensor, its bases; functions: for the operators, see below.
     "array_operators": FLOOR | {"recording", "autograd", "functions"},
     "array_methods": FLOOR | {"backend", "array_operators", "autograd"},
-    "autograd": FLOOR | {"backend", "array_methods", "operands", "recording", "graph"},
+    "autograd": FLOOR
+    | {"backend", "interchange", "array_methods", "operands", "recording", "graph"},
     "graph": FLOOR | {"autograd"},  # for type checkers; a Tensor imports it late
     "functions": GRAPH - {"ops"},
     "nn": GRAPH | {"functions"},
@@ -48,8 +50,11 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
+    "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim"},
+    "inspection": NETS | {"data", "training", "keras", "plots"},
     "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
+    "reports": NETS | {"models", "data", "training", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}
@@ -64,11 +69,13 @@ THIRD_PARTY = {
     "matplotlib": {"plots", "bench"},
     "numba": {"backend"},
     "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
+    "onnx": {"onnx"},
+    "onnxruntime": {"onnx"},
     "PIL": {"data", "plots", "cli"},
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
     "rich": {"cli"},
-    "safetensors": {"training"},
+    "safetensors": {"nn", "training"},
     "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
@@ -157,7 +164,9 @@ def unit(name: str) -> str | None:
     return head if head in ALLOWED or head == "kernels" else "__init__"
 
 
-OPTIONAL = {"cuda", "cupy", "graphviz", "matplotlib", "PIL", "tensorboardX", "torch"}
+OPTIONAL = {
+    "cuda", "cupy", "graphviz", "matplotlib", "onnx", "onnxruntime", "PIL", "tensorboardX", "torch"
+}  # fmt: skip
 PACKAGES = sorted({module.partition(".")[0] for module in MODULES})
 
 

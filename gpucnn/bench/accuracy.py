@@ -81,7 +81,7 @@ def _ours(trainer: Trainer) -> Training:
         assert found is not None
         return found["accuracy"]
 
-    return Training(lambda: trainer.train_on(*networks.next_batch(trainer)), trainer.read, accuracy)
+    return Training(trainer.train_step, trainer.read, accuracy)
 
 
 def _torch(bench: Bench, torch: Torch, trainer: Trainer) -> Training:

@@ -87,7 +87,7 @@ def training(bench: Bench, images: Dataset, name: str, size: int, optimizer: str
         return step
 
     return Work(
-        lambda: trainer.train_on(*next_batch(trainer)),
+        trainer.train_step,
         lambda: verify_step(trainer, *next_batch(trainer)),
         bench.torch_calls(torch_call, images=_convolves(model)),
         images=size,

@@ -178,7 +178,7 @@ def _steps(trainer: Trainer) -> Callable[[], None]:
 
     def step() -> None:
         _begin_again(trainer)
-        trainer.train_on(*next_batch(trainer))
+        trainer.train_step()
 
     return step
 

@@ -91,9 +91,12 @@ def worst(pairs: Any) -> tuple[float, float]:
 
 
 def verify_step(trainer: Trainer, images: Any, labels: Any) -> tuple[float, float]:
-    """Do a step on a batch, and compare its loss and all its gradients with float64.
+    """Do a step, and compare its loss and all its gradients with float64.
 
     Dropout drops the same elements in both.
+
+    Args:
+        images, labels: the batch of that step.
 
     Returns:
         error and bound of the loss or the gradient that is nearest to its bound.
@@ -101,7 +104,7 @@ def verify_step(trainer: Trainer, images: Any, labels: Any) -> tuple[float, floa
     assert isinstance(trainer.model, Sequential)
     model, state, step = trainer.model, trainer.model.state_dict(), trainer.step
     trainer.totals.restart()
-    trainer.train_on(images, labels)
+    trainer.train_step()
     to_numpy = trainer.backend.to_numpy
     found = {path: to_numpy(w.grad) for path, w in model.named_parameters().items()}
     found["loss"] = np.array(trainer.totals.read()[0])

@@ -111,8 +111,11 @@ class Loader(Printable):
             raise
         self._passes = 0  # the number of iterations over the loader so far
         self._epoch: int | None = None
-        self._order: Any = None  # device, (N,): the image at each place of the epoch
+        self._order: Any = None  # device, int32 (N,): the image at each place of the epoch
         self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
+        self._place: Any = None  # device, uint32 (1,): the place of the next batch of `take`
+        self._next: int | None = None  # the same, as the host knows it
+        self._indices: dict[int, Any] = {}  # device, int32 (B,) by B: the images of a batch
 
     def __len__(self) -> int:
         return self.steps_per_epoch
@@ -128,15 +131,48 @@ class Loader(Printable):
             (images float32 (B, C, H, W), labels int32 (B,) or None) on the device; and if the data
             set has weights, third the weights, float32 (B,).
         """
+        epoch, first = self._locate(epoch, index)
+        self._begin(epoch)
+        return self._gather(self._order[first : first + self.batch_size])
+
+    def seek(self, epoch: int, index: int) -> int:
+        """Let the next `take` gather batch `index` of `epoch`; returns its number of images.
+
+        The host writes to the device only at the begin of an epoch, and where the batch is not the
+        one after that of the last call.
+        """
+        epoch, first = self._locate(epoch, index)
+        self._begin(epoch)
+        size = min(self.batch_size, len(self.dataset) - first)
+        if self._place is None:
+            self._place = self.backend.asarray(np.zeros(1, np.uint32))
+        if size not in self._indices:
+            self._indices[size] = self.backend.asarray(np.zeros(size, np.int32))
+        if first != self._next:
+            self.backend.write(self._place, np.array([first]))
+        self._next = first + size
+        return size
+
+    def take(self, size: int, **lookup: Any) -> Batch:
+        """`batch`, of the place that is noted on the device; it moves on to the next batch.
+
+        The host reads nothing, so the same work gives the next batch each time that it is done.
+
+        Args:
+            size: the number of images, from `seek`.
+            lookup: the learning rate to look up: arguments of `gpucnn.ops.begin_step`.
+        """
+        indices = self._indices[size]
+        self.backend.begin_step(self._place, self._order, indices, **lookup)
+        return self._gather(indices)
+
+    def _locate(self, epoch: int, index: int) -> tuple[int, int]:
+        """The pass over the data set that has a batch, and the batch's first place in it."""
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"batch {index} of {self.steps_per_epoch}")
-        with self.backend.quiet_device():
-            self._begin(epoch)
-            return self._gather(index)
+        return epoch, index * self.batch_size
 
-    def _gather(self, index: int) -> Batch:
-        xp = self.backend.xp
-        indices = self._order[index * self.batch_size : (index + 1) * self.batch_size]
+    def _gather(self, indices: Any) -> Batch:
         offset = 0.0
         if self.dataset.images.dtype == np.uint8:
             images = self.backend.gather(
@@ -144,14 +180,21 @@ class Loader(Printable):
             )
             offset = self.offset
         else:
-            images = xp.take(self._images, indices, axis=0)
+            images = self._rows(self._images, indices)
         if self.augment is not None:
-            motion = xp.take(self._motion, indices, axis=0)
-            images = self.augment.apply(xp, images, motion, fill=offset)
-        labels = None if self._labels is None else xp.take(self._labels, indices, axis=0)
+            motion = self._rows(self._motion, indices)
+            with self.backend.quiet_device():
+                images = self.augment.apply(self.backend.xp, images, motion, fill=offset)
+        labels = None if self._labels is None else self._rows(self._labels, indices)
         if self._weights is None:
             return images, labels
-        return images, labels, xp.take(self._weights, indices, axis=0)
+        return images, labels, self._rows(self._weights, indices)
+
+    def _rows(self, array: Any, indices: Any) -> Any:
+        if array.dtype.itemsize % 4:  # float16, bools
+            with self.backend.quiet_device():
+                return self.backend.xp.take(array, indices, axis=0)
+        return self.backend.gather_rows(array, indices)
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The batches of an epoch in their order, from batch `start`."""
@@ -159,16 +202,31 @@ class Loader(Printable):
             yield self.batch(epoch, index)
 
     def _begin(self, epoch: int) -> None:
-        """Put the order and the augmentation of an epoch on the device, once an epoch."""
+        """Put the order and the augmentation of an epoch on the device, once an epoch.
+
+        They stay where they are, as a step that is replayed reads them there.
+        """
         if epoch == self._epoch:
             return
         count = len(self.dataset)
-        if self.shuffle:
-            order = random.permutation(count, self.seed, "shuffle", epoch)
-        else:
-            order = np.arange(count)
-        if self.shuffle or self._order is None:
-            self._order = self.backend.asarray(order.astype(np.int32))  # as kernels read it
+        if self._order is None or self.shuffle:
+            order = (
+                random.permutation(count, self.seed, "shuffle", epoch)
+                if self.shuffle
+                else np.arange(count)
+            )
+            self._order = self._renewed(self._order, order.astype(np.int32))  # as kernels read it
         if self.augment is not None:
-            self._motion = self.backend.asarray(self.augment.draw(count, self.seed, epoch))
+            motion = self.augment.draw(count, self.seed, epoch)
+            self._motion = self._renewed(self._motion, motion)
         self._epoch = epoch
+
+    def _renewed(self, array: Any, values: Any) -> Any:
+        """An array of the device with the values; the same one after the first call."""
+        if array is None:
+            return self.backend.asarray(values)
+        self.backend.write(array, values)
+        return array
+
+    def end_epoch(self) -> None:
+        """Called after the last step of each epoch of a training."""

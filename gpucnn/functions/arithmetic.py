@@ -8,6 +8,7 @@ from __future__ import annotations
 from gpucnn.autograd import Function, Operand, Tensor, as_tensors
 from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, ShapeError
+from gpucnn.interchange import native
 from gpucnn.operands import is_array
 
 
@@ -24,8 +25,9 @@ class _Elementwise(Function):
     """A Function of two operands, broadcast by NumPy's rules."""
 
     def __call__(self, *inputs: Operand) -> Tensor:
-        tensors = as_tensors(inputs)
-        dtypes = [value.dtype for value in inputs if is_array(value)]  # type: ignore[union-attr]
+        given = [native(value) for value in inputs]
+        tensors = as_tensors(given)
+        dtypes = [value.dtype for value in given if is_array(value)]
         if len(set(dtypes)) > 1:
             raise DtypeError(
                 f"{self.label} of {dtypes[0]} and {dtypes[1]}",

@@ -13,6 +13,7 @@ from gpucnn.autograd import Tensor
 from gpucnn.errors import DtypeError
 from gpucnn.functions.arithmetic import check_broadcast
 from gpucnn.functions.reduction import check_axes, check_axis, check_filled
+from gpucnn.interchange import native
 from gpucnn.operands import constant, is_array
 
 
@@ -30,7 +31,7 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
         ShapeError: the shapes do not broadcast.
         DtypeError: b is none of these and the comparison is for order; or b is on another device.
     """
-    other = b.data if isinstance(b, Tensor) else b
+    other = b.data if isinstance(b, Tensor) else native(b)
     backend = a.backend
     try:
         if not is_array(other):

@@ -13,6 +13,7 @@ from gpucnn.backend.cpu.arrays import is_plain
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
+from gpucnn.interchange import native
 from gpucnn.operands import as_array
 
 _NUMBER_NAMES = "number class names: numpy.unique(labels, return_inverse=True)[1]"
@@ -185,6 +186,7 @@ def _pair(output: Operand, targets: Any, class_ids: bool = False) -> tuple[Tenso
         class_ids: whether targets that are integers are class ids.
     """
     output = output if isinstance(output, Tensor) else Tensor(output)
+    targets = native(targets)
     if not isinstance(targets, Tensor):
         if not hasattr(targets, "dtype"):
             targets = as_array(targets, f"give a list of numbers; {_NUMBER_NAMES}")

@@ -15,6 +15,7 @@ from gpucnn.autograd import Function, Operand, Tensor, as_tensors
 from gpucnn.backend.contract import Array
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.reduction import check_axes, check_axis, is_several
+from gpucnn.interchange import native
 from gpucnn.operands import is_array
 
 
@@ -170,14 +171,15 @@ def _same_dtype(label: str, tensors: Sequence[Operand]) -> tuple[Tensor, ...]:
             cause="it takes the tensors as one list, which is not empty",
             fix=f"write {label}([a, b], axis=0)",
         )
-    dtypes = {value.dtype for value in tensors if is_array(value)}
+    given = [native(value) for value in tensors]
+    dtypes = {value.dtype for value in given if is_array(value)}
     if len(dtypes) > 1:
         raise DtypeError(
             f"{label} of {' and '.join(sorted(map(str, dtypes)))}",
             cause="the gradient of each operand must have its dtype, so all must have one",
             fix="convert the arrays with .astype(numpy.float32)",
         )
-    return as_tensors(tensors)
+    return as_tensors(given)
 
 
 def getitem(x: Operand, index: Any) -> Tensor:

@@ -1,7 +1,7 @@
 """The batches of `fit`, `evaluate` and `predict`: of arrays, of a generator or of a Sequence.
 
-`Arrays` and `Stream` have the part of a `gpucnn.data.Loader` that a `Trainer` uses: `epoch`,
-`batch`, `steps_per_epoch`, `dataset` and `backend`.
+`Arrays` and `Stream` have the part of a `gpucnn.data.Loader` that a `Trainer` uses: `seek`, `take`,
+`epoch`, `batch`, `end_epoch`, `steps_per_epoch`, `dataset` and `backend`.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
+
+import numpy as np
 
 from gpucnn import random
 from gpucnn.autograd import Tensor
@@ -101,12 +103,10 @@ class Arrays(Loader):
         self.steps_per_epoch = epochs.count(self.batches)
         self.first_epoch = epochs.first
 
-    def batch(self, epoch: int, index: int) -> Batch:
+    def _locate(self, epoch: int, index: int) -> tuple[int, int]:
         position = (self.first_epoch + epoch) * self.steps_per_epoch + index
         passes, index = divmod(position, max(self.batches, 1))
-        with self.backend.quiet_device():
-            self._begin(passes)
-            return self._gather(index)
+        return passes, index * self.batch_size
 
 
 class Stream:
@@ -157,23 +157,44 @@ class Stream:
         """Make it ready to give batches for a model that was built for its first one."""
         self.reader, self.backend, self.class_weight = reader, backend, class_weight
         self.dataset = self._read(self._first)
+        # The arguments of `begin_step` for batches that are not cut from an order.
+        nothing = np.zeros(0, np.int32)
+        self._no_order = tuple(map(backend.asarray, (np.zeros(1, np.uint32), nothing, nothing)))
         return self
 
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The next `steps_per_epoch` batches, on the device."""
         for index in range(start, self.steps_per_epoch):
-            if self._kept is not None and index < len(self._kept):
-                arrays = self._kept[index]
-            else:
-                dataset = self._read(self._take(epoch * self.steps_per_epoch + index))
-                given = (dataset.images, dataset.labels, dataset.weights)
-                arrays = tuple(array for array in given if array is not None)
-                if self._kept is not None:  # a copy, as a generator may fill one array anew
-                    self._kept.append(tuple(array.copy() for array in arrays))
-            self._last = tuple(map(self.backend.asarray, arrays))
+            self.seek(epoch, index)
             yield self._last
+        self.end_epoch()
+
+    def end_epoch(self) -> None:
+        """Tell the source."""
         if hasattr(self.source, "on_epoch_end"):
             self.source.on_epoch_end()
+
+    def seek(self, epoch: int, index: int) -> int:
+        """Put a batch on the device, where `take` finds it; returns its number of images."""
+        if self._kept is not None and index < len(self._kept):
+            arrays = self._kept[index]
+        else:
+            dataset = self._read(self._take(epoch * self.steps_per_epoch + index))
+            given = (dataset.images, dataset.labels, dataset.weights)
+            arrays = tuple(array for array in given if array is not None)
+            if self._kept is not None:  # a copy, as a generator may fill one array anew
+                self._kept.append(tuple(array.copy() for array in arrays))
+        self._last = tuple(map(self.backend.asarray, arrays))
+        return len(self._last[0])
+
+    def take(self, size: int, **lookup: Any) -> Batch:
+        """The batch of the last `seek`.
+
+        Args:
+            lookup: the learning rate to look up: arguments of `gpucnn.ops.begin_step`.
+        """
+        self.backend.begin_step(*self._no_order, **lookup)
+        return self._last
 
     def batch(self, epoch: int, index: int) -> Batch:
         """The batch that was given last: those before it are gone."""

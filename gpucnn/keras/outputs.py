@@ -15,8 +15,8 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
 from gpucnn.keras.losses import Loss
 from gpucnn.nn.activations import Activation
+from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.layers import WeightedLayer
-from gpucnn.nn.module import has_own_forward
 
 Network = Callable[[Tensor], Tensor]
 

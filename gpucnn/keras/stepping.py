@@ -25,7 +25,7 @@ class Stepper:
         loss = self.compiled.loss.function
         self.totals = Totals(backends.get(model.device), loss)
         self.optimizer = self.compiled.optimizer.make(model)
-        self.step = TrainStep(model, loss, self.optimizer, None, self.totals, self.network)
+        self.step = TrainStep(model, loss, self.optimizer, self.totals, self.network)
 
     def __call__(self, batch: Dataset) -> tuple[float, float]:
         """Train on a batch; the loss and accuracy that it had before.

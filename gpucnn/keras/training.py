@@ -51,9 +51,9 @@ class KerasTrainer(Trainer):
     def forward(self) -> Callable[[Tensor], Tensor]:
         return self._network
 
-    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
+    def train_step(self) -> None:
         with explain_graph(self.model):
-            super().train_on(images, labels, weights)
+            super().train_step()
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         error = super().diverged(message, cause, step)

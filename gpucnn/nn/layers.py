@@ -78,6 +78,8 @@ class WeightedLayer(Module):
 class Dense(WeightedLayer):
     """x (N, in) -> activation(x @ weight + bias) (N, units); weight (in, units), bias (units,)."""
 
+    torch_transposed = ("weight",)
+
     def __init__(
         self,
         units: int,

@@ -38,13 +38,14 @@ from gpucnn.nn.overrides import Overridable, local
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 from gpucnn.nn.summary import SummaryRow, rows, table
+from gpucnn.nn.torch_state import LoadsTorchState
 from gpucnn.nn.tree import PrintedAsTree
 from gpucnn.spelling import explain_attribute, explained
 
 Shape = tuple[int, ...]
 
 
-class Module(Overridable, PrintedAsTree):
+class Module(Overridable, PrintedAsTree, LoadsTorchState):
     """A part of a network. See the head of this file for how to write one.
 
     Args:
@@ -392,8 +393,3 @@ def _tensor(x: Any) -> Tensor:
             fix="give it by name, as in net(x, mask=None), or leave it out",
         )
     return Tensor(x)
-
-
-def has_own_forward(module: Module) -> bool:
-    """Whether its `forward` is not of this library, as in a subclass that overrides it."""
-    return type(module).forward.__module__.partition(".")[0] != "gpucnn"

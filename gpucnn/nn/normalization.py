@@ -15,6 +15,8 @@ from gpucnn.errors import ShapeError
 from gpucnn.nn import arguments
 from gpucnn.nn.module import Module, Parameter, Shape
 
+_IN_TORCH = {"gamma": "weight", "beta": "bias"}  # names there
+
 
 class Dropout(Module):
     """In training, sets a fraction `rate` of the elements to 0 and scales the rest by 1/(1-rate).
@@ -44,8 +46,7 @@ class Dropout(Module):
             return x
         key = random.stream_key(self.seed, f"dropout/{self.path}")
         y = F.dropout(x, self.rate, key=key, step=self.step)
-        with x.backend.quiet_device():
-            self.step += 1  # on the device: the host reads nothing
+        x.backend.increment(self.step)  # on the device: the host reads nothing
         return y
 
 
@@ -64,6 +65,7 @@ class BatchNorm2d(Module):
     kind = "batchnorm"
     takes_images = True
     buffers = ("running_mean", "running_var")
+    torch_names = _IN_TORCH
     gamma: Parameter
     beta: Parameter
     running_mean: Any  # float32 (C,)
@@ -119,6 +121,7 @@ class LayerNorm(Module):
         eps: added to the variance, above 0.
     """
 
+    torch_names = _IN_TORCH
     gamma: Parameter
     beta: Parameter
 

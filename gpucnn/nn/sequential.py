@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from gpucnn.autograd import Tensor
 from gpucnn.errors import NoLayerError, ShapeError, UsageError
 from gpucnn.nn.activations import Activation
+from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.layers import Conv2d, MaxPool2d, WeightedLayer
-from gpucnn.nn.module import Module, Shape, has_own_forward
+from gpucnn.nn.module import Module, Shape
 from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
 from gpucnn.spelling import explain_attribute

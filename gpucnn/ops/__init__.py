@@ -28,7 +28,7 @@ from gpucnn.ops.convolution import (
     conv2d_relu_pool_backward,
     conv2d_relu_pool_forward,
 )
-from gpucnn.ops.data import gather
+from gpucnn.ops.data import gather, gather_rows
 from gpucnn.ops.dense import matmul
 from gpucnn.ops.dropout import dropout_backward, dropout_forward
 from gpucnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
@@ -41,6 +41,7 @@ from gpucnn.ops.pooling import (
     max_pool2d_backward,
     max_pool2d_forward,
 )
+from gpucnn.ops.steps import begin_step, increment
 from gpucnn.ops.transposed_convolution import conv2d_transpose
 
 __all__ = [
@@ -50,6 +51,7 @@ __all__ = [
     "avg_pool2d_forward",
     "batch_norm_backward",
     "batch_norm_forward",
+    "begin_step",
     "bias_grad",
     "conv2d_backward_input",
     "conv2d_backward_weight",
@@ -60,6 +62,8 @@ __all__ = [
     "dropout_backward",
     "dropout_forward",
     "gather",
+    "gather_rows",
+    "increment",
     "matmul",
     "max_pool2d_backward",
     "max_pool2d_forward",

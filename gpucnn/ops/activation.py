@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from gpucnn.backend import of
-from gpucnn.backend.contract import Array, names_of_windows
+from gpucnn.backend.contract import Array
 from gpucnn.errors import ShapeError
 from gpucnn.operands import as_floats
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def relu_forward(x: Array) -> Array:
     """y = max(x, 0) of an array of any shape; a NaN stays NaN. `relu_backward` takes y."""
     backend = of(x)
@@ -17,7 +17,7 @@ def relu_forward(x: Array) -> Array:
         return backend.xp.maximum(x, 0)
 
 
-@names_of_windows
+@primitive
 def relu_backward(grad_y: Array, y: Array) -> Array:
     """grad_x = grad_y where y > 0, else 0.
 
@@ -32,7 +32,7 @@ def relu_backward(grad_y: Array, y: Array) -> Array:
     return backend.relu_backward(grad_y, y)
 
 
-@names_of_windows
+@primitive
 def softmax(x: Array, axis: int = -1) -> Array:
     """exp(x) / sum(exp(x)) along an axis; stable for scores of any size.
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpucnn.backend.contract import Array, PoolArg, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array, PoolArg
+from gpucnn.ops.dispatch import backend_of, primitive
 from gpucnn.shapes import PaddingArg, PairArg
 
 
-@names_of_windows
+@primitive
 def conv2d_forward(
     x: Array,
     w: Array,
@@ -53,7 +53,7 @@ def conv2d_forward(
     )  # fmt: skip
 
 
-@names_of_windows
+@primitive
 def conv2d_backward_input(
     grad_y: Array,
     w: Array,
@@ -84,7 +84,7 @@ def conv2d_backward_input(
     )
 
 
-@names_of_windows
+@primitive
 def conv2d_backward_weight(
     grad_y: Array,
     x: Array,
@@ -115,7 +115,7 @@ def conv2d_backward_weight(
     )
 
 
-@names_of_windows
+@primitive
 def bias_grad(grad_y: Array) -> Array:
     """Sum over all axes but the channels: grad_b[f] = sum_{n,...} grad_y[n,f,...].
 
@@ -129,7 +129,7 @@ def bias_grad(grad_y: Array) -> Array:
     return backend.bias_grad(grad_y)
 
 
-@names_of_windows
+@primitive
 def conv2d_relu_pool_forward(
     x: Array,
     w: Array,
@@ -162,7 +162,7 @@ def conv2d_relu_pool_forward(
     )  # fmt: skip
 
 
-@names_of_windows
+@primitive
 def conv2d_relu_pool_backward(
     grad_y: Array,
     x: Array,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def matmul(
     a: Array,
     b: Array,

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, Scalar, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array, Scalar
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def dropout_forward(
     x: Array, rate: float, *, key: tuple[int, int], step: Scalar
 ) -> tuple[Array, Array]:
@@ -25,7 +25,7 @@ def dropout_forward(
     return backend.dropout_forward(x, rate, key=key, step=step)
 
 
-@names_of_windows
+@primitive
 def dropout_backward(grad_y: Array, mask: Array, rate: float) -> Array:
     """grad_x = grad_y * mask / (1 - rate).
 

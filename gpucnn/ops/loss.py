@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from gpucnn.backend import Backend
-from gpucnn.backend.contract import Array, check_class_ids, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array, check_class_ids
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, Array]:
     """losses[n] = log(sum_k exp(logits[n,k])) - logits[n, labels[n]], and the softmax.
 
@@ -28,7 +28,7 @@ def softmax_cross_entropy_forward(logits: Array, labels: Array) -> tuple[Array, 
     return backend.softmax_cross_entropy_forward(logits, labels)
 
 
-@names_of_windows
+@primitive
 def softmax_cross_entropy_backward(probabilities: Array, labels: Array, grad: Array) -> Array:
     """grad_logits[n,k] = (probabilities[n,k] - [k = labels[n]]) * grad[n].
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def batch_norm_forward(
     x: Array, gamma: Array, beta: Array, *, eps: float = 1e-5
 ) -> tuple[Array, Array, Array]:
@@ -24,7 +24,7 @@ def batch_norm_forward(
     return backend.batch_norm_forward(x, gamma, beta, eps=eps)
 
 
-@names_of_windows
+@primitive
 def batch_norm_backward(
     grad_y: Array, x: Array, gamma: Array, mean: Array, var: Array, *, eps: float = 1e-5
 ) -> tuple[Array, Array, Array]:

@@ -7,11 +7,11 @@ several parameters. On a GPU one kernel then updates them all.
 from __future__ import annotations
 
 from gpucnn.backend import Backend, of
-from gpucnn.backend.contract import Array, Scalar, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array, Scalar
+from gpucnn.ops.dispatch import backend_of, primitive
 
 
-@names_of_windows
+@primitive
 def sgd_update(
     param: Array,
     grad: Array,
@@ -46,7 +46,7 @@ def sgd_update(
     )  # fmt: skip
 
 
-@names_of_windows
+@primitive
 def rmsprop_update(
     param: Array,
     grad: Array,
@@ -78,7 +78,7 @@ def rmsprop_update(
     )  # fmt: skip
 
 
-@names_of_windows
+@primitive
 def adam_update(
     param: Array,
     grad: Array,

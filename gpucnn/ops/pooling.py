@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gpucnn.backend.contract import Array, names_of_windows
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.backend.contract import Array
+from gpucnn.ops.dispatch import backend_of, primitive
 from gpucnn.shapes import PaddingArg, PairArg
 
 
-@names_of_windows
+@primitive
 def max_pool2d_forward(
     x: Array,
     kernel: PairArg,
@@ -36,7 +36,7 @@ def max_pool2d_forward(
     return backend.max_pool2d_forward(x, kernel, stride=stride, padding=padding)
 
 
-@names_of_windows
+@primitive
 def max_pool2d_backward(
     grad_y: Array,
     argmax: Array,
@@ -63,7 +63,7 @@ def max_pool2d_backward(
     )
 
 
-@names_of_windows
+@primitive
 def avg_pool2d_forward(
     x: Array,
     kernel: PairArg,
@@ -91,7 +91,7 @@ def avg_pool2d_forward(
     )
 
 
-@names_of_windows
+@primitive
 def avg_pool2d_backward(
     grad_y: Array,
     x_shape: Sequence[int],

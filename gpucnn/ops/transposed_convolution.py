@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.contract import Array, check_input, names_of_windows
+from gpucnn.backend.contract import Array, check_input
 from gpucnn.errors import ShapeError
-from gpucnn.ops.dispatch import backend_of
+from gpucnn.ops.dispatch import backend_of, primitive
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_transpose_shape
 
 
-@names_of_windows
+@primitive
 def conv2d_transpose(
     x: Array,
     w: Array,

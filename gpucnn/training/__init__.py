@@ -6,6 +6,7 @@ from gpucnn.training import checkpoint
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.evaluation import evaluate
+from gpucnn.training.finder import LearningRates, find_learning_rate
 from gpucnn.training.history import History
 from gpucnn.training.loop import fit, fit_trainer
 from gpucnn.training.run import Run
@@ -14,6 +15,6 @@ from gpucnn.training.tensorboard import TensorBoard
 from gpucnn.training.trainer import Trainer
 
 __all__ = [
-    "Callback", "History", "Run", "SavedModel", "TensorBoard", "TrainConfig", "Trainer",
-    "checkpoint", "evaluate", "fit", "fit_trainer"
+    "Callback", "History", "LearningRates", "Run", "SavedModel", "TensorBoard", "TrainConfig",
+    "Trainer", "checkpoint", "evaluate", "find_learning_rate", "fit", "fit_trainer"
 ]  # fmt: skip

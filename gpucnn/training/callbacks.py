@@ -101,8 +101,8 @@ class Checkpointer(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.save(trainer)
-        lines = "".join(f"{_json(record)}\n" for record in trainer.records)
-        write_atomic(self.run.metrics, lines.encode())
+        self.run.begin()
+        self._write_metrics(trainer.records)
 
     def on_step_end(self, trainer: Trainer) -> None:
         in_epoch = trainer.step % trainer.steps_per_epoch
@@ -115,6 +115,12 @@ class Checkpointer(Callback):
         if best_epoch(trainer.records) == len(trainer.records):
             checkpoint.save_weights(self.run.best, snapshot.weights, snapshot.description)
         self._write(snapshot, trainer.step)
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        if history.test is not None and history.records:
+            test = {f"test_{key}": value for key, value in history.test.items()}
+            self._write_metrics([*history.records[:-1], {**history.records[-1], **test}])
+        self.run.end(history.reason, history.seconds)
 
     def save(self, trainer: Trainer) -> None:
         """Write the checkpoint of this step, if it is not the one on the disk.
@@ -132,6 +138,10 @@ class Checkpointer(Callback):
         if bad := first_bad(snapshot.weights):
             raise trainer.diverged("the weights are not finite", f"{bad} was made so by its update")
         return snapshot
+
+    def _write_metrics(self, records: list[dict[str, Any]]) -> None:
+        lines = "".join(f"{_json(record)}\n" for record in records)
+        write_atomic(self.run.metrics, lines.encode())
 
     def _write(self, snapshot: checkpoint.Checkpoint, step: int) -> None:
         checkpoint.save(self.run.weights, snapshot)

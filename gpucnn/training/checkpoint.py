@@ -112,12 +112,28 @@ def save(directory: Path, checkpoint: Checkpoint) -> None:
 
 
 def load(directory: Path) -> Checkpoint:
-    """The checkpoint in `directory`; state files of others, left by a killed `save`, are deleted.
+    """`read`; state files of others, left by a killed `save`, are deleted.
+
+    Raises:
+        DataError: as `read`.
+        StorageError: a file cannot be deleted.
+    """
+    checkpoint, state_name = _read(directory)
+    _remove_states(directory, keep=state_name)
+    return checkpoint
+
+
+def read(directory: Path) -> Checkpoint:
+    """The checkpoint in `directory`, in which another process may be training; nothing is changed.
 
     Raises:
         DataError: there is none, a file is cut short or altered, or the two do not belong together.
-        StorageError: a file cannot be deleted.
     """
+    return _read(directory)[0]
+
+
+def _read(directory: Path) -> tuple[Checkpoint, str]:
+    """The checkpoint in `directory`, and the name of its file of state."""
     weights, description, digest = _unpack(directory / LAST)
     name = description.pop("state", None)
     if not isinstance(name, str) or Path(name).name != name:
@@ -131,8 +147,7 @@ def load(directory: Path) -> Checkpoint:
             cause=f"{name} beside it belongs to other weights",
             fix="restore both files from the same copy",
         )
-    _remove_states(directory, keep=name)
-    return Checkpoint(weights, description, state, progress)
+    return Checkpoint(weights, description, state, progress), name
 
 
 def _remove_states(directory: Path, keep: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 
 from gpucnn import models, optim, schedules
 from gpucnn.data import NAMES, Reading
+from gpucnn.data.augment import KINDS as AUGMENT
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
@@ -37,8 +38,11 @@ READING = (
 #: checkpoint.
 INCIDENTAL = (
     "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
-    "weights", *READING
+    "log", "weights", *READING
 )  # fmt: skip
+
+#: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
+LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
@@ -116,12 +120,20 @@ class TrainConfig:
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
     )
     standardise: bool = option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
+    augment: str | None = option(
+        None,
+        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner)",
+        choices=AUGMENT,
+    )
     shift: int = option(0, "augmentation: shift by up to this many pixels", low=0)
     rotate: float = option(0.0, "augmentation: rotate by up to this many degrees", low=0)
     patience: int | None = option(
         None, "stop after this many epochs without a better validation accuracy", low=1
     )
     log_interval: int = option(50, "steps between two checks of the loss", low=1)
+    log: str | None = option(
+        None, "logs in the run for other programs: csv, tensorboard, or both as csv,tensorboard"
+    )
     checkpoint_every: int | None = option(
         None, "steps between checkpoints, besides the one after each epoch", low=1
     )
@@ -137,10 +149,10 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for key in FIELDS:
-            object.__setattr__(self, key, _checked(key, getattr(self, key)))
+            object.__setattr__(self, key, check_value(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
-        _ = self.reading  # refuses what is not acceptable
+        _ = self.reading, self.logs  # they refuse what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -152,10 +164,10 @@ class TrainConfig:
                 f"momentum and nesterov are of sgd, the optimizer is {self.optimizer}",
                 fix="leave them out, or choose --optimizer sgd",
             )
-        if self.overfit_batches and (self.shift or self.rotate):
+        if self.overfit_batches and (self.augment or self.shift or self.rotate):
             raise UsageError(
                 "overfit_batches trains on the same images again and again: nothing is augmented",
-                fix="leave out shift and rotate",
+                fix="leave out augment, shift and rotate",
             )
 
     @classmethod
@@ -188,13 +200,13 @@ class TrainConfig:
         values: dict[str, Any] = {}
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
-                values[key] = _checked(key, value, str(toml))
+                values[key] = check_value(key, value, str(toml))
         for name, value in _variables(os.environ if env is None else env).items():
             key = name.removeprefix(_PREFIX).lower()
-            values[key] = _checked(key, _parse(key, value), f"${name}")
+            values[key] = check_value(key, parse_value(key, value), f"${name}")
         for key, value in (flags or {}).items():
             if value is not None:
-                values[key] = _checked(key, value, flag_name(key))
+                values[key] = check_value(key, value, flag_name(key))
         return values
 
     @property
@@ -220,6 +232,16 @@ class TrainConfig:
             convert=self.convert,
             skip_broken=self.skip_broken,
         )
+
+    @property
+    def logs(self) -> tuple[str, ...]:
+        """The names in `log`, each once.
+
+        Raises:
+            UsageError: there is no such log.
+        """
+        names = [] if self.log is None else [name.strip() for name in self.log.split(",")]
+        return tuple(dict.fromkeys(choose({name: name for name in LOGS}, n, "log") for n in names))
 
     def to_toml(self) -> str:
         """The configuration as TOML; fields that are None are left out."""
@@ -313,8 +335,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
 
 
-def _parse(key: str, text: str) -> Any:
-    """The value of an environment variable, in the type of its field where it can be read so."""
+def parse_value(key: str, text: str) -> Any:
+    """The value in a text, as of an environment variable, for the field ``key``.
+
+    It is in the type of the field where it can be read so; else it is the text.
+    """
     kind, _ = field_type(key)
     if kind is bool:
         words = {"1": True, "true": True, "yes": True, "0": False, "false": False, "no": False}
@@ -325,7 +350,7 @@ def _parse(key: str, text: str) -> Any:
         return text
 
 
-def _checked(key: str, value: Any, origin: str | None = None) -> Any:
+def check_value(key: str, value: Any, origin: str | None = None) -> Any:
     """``value`` in the type of the field ``key``; `UsageError` if it is not acceptable."""
     source = f" (from {origin})" if origin else ""
     field = choose(FIELDS, key, "key", source)

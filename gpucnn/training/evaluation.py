@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,9 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
-from gpucnn.training.metrics import Totals, compute_losses
+from gpucnn.nn.building import dry_run
+from gpucnn.training.metrics import LOSSES, Totals, compute_losses
+from gpucnn.training.report import Report
 
 BATCH_SIZE = 256  # images: enough to keep the cores busy, few enough for a small memory
 
@@ -53,6 +55,38 @@ def evaluate(
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
     return evaluate_batches(model, loader, loss, outputs=outputs)
+
+
+class Judged(NamedTuple):
+    """The outputs of an evaluation beside its result.
+
+    Attributes:
+        dataset: it was on.
+        outputs: of each batch, arrays (B, K).
+        loss: name of the loss of the training.
+        result: {"loss", "accuracy"}.
+    """
+
+    dataset: Dataset
+    outputs: list[Any]
+    loss: str
+    result: dict[str, float]
+
+    def report(self) -> Report | None:
+        """Its confusion matrix; None for targets that are no class ids.
+
+        A single output means yes, class 1, or no, class 0.
+        """
+        labels, classes = self.dataset.labels, self.dataset.classes
+        if labels is None or labels.dtype.kind != "i" or labels.ndim != 1:
+            return None
+        outputs = np.concatenate(self.outputs)
+        answers = outputs.argmax(axis=1)
+        if outputs.shape[1] == 1:
+            answers = (outputs[:, 0] > LOSSES[self.loss].threshold).astype(np.int64)
+        outnumbering = range(classes, max(outputs.shape[1], 2))
+        names = [*self.dataset.class_names, *map(str, outnumbering)]
+        return Report.of(labels, answers, names, **self.result)
 
 
 def evaluate_batches(
@@ -126,7 +160,7 @@ def require_outputs(model: Module, dataset: Dataset, loss: str) -> None:
 
 def count_outputs(model: Module, image_shape: tuple[int, ...]) -> int:
     """The number of outputs of a built model for an image; see `first_outputs`."""
-    return first_outputs(model, image_shape).shape[-1]
+    return _outputs(model, dry_run(model, (image_shape,))).shape[-1]
 
 
 def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
@@ -137,7 +171,11 @@ def first_outputs(model: Module, image_shape: tuple[int, ...]) -> Tensor:
     """
     zeros = np.zeros((1, *image_shape), np.float32)
     with model.evaluating(), no_grad():
-        outputs = model(Tensor(backends.get(model.device).asarray(zeros)))
+        return _outputs(model, model(Tensor(backends.get(model.device).asarray(zeros))))
+
+
+def _outputs(model: Module, outputs: Any) -> Tensor:
+    """The result of `model`, if a loss can be computed on it."""
     if isinstance(outputs, Tensor) and outputs.ndim:
         return outputs
     kind = "a single number" if isinstance(outputs, Tensor) else f"a {type(outputs).__name__}"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from gpucnn.training.report import Report
+
 
 @dataclass(frozen=True, repr=False)
 class History:
@@ -13,11 +15,15 @@ class History:
     Args:
         records: the object of each epoch's line in metrics.jsonl: epoch (from 1), loss and accuracy
             (of the training images while they were trained on), val_loss and val_accuracy (None
-            without a validation set), images_per_second, seconds, learning_rate.
+            without a validation set), images_per_second, seconds, learning_rate. The last line of
+            the file has test_loss and test_accuracy, too, if there is a test set.
         reason: why it ended: "finished", "early-stopping", or the word of a callback.
         seconds: how long it took, sessions before an interruption included.
         test: loss and accuracy on the test set with the last weights; None without one.
         learned: whether its last epoch, if not cut short, was better than guessing.
+        report: confusion matrix and scores of each class on the test set, or without one on the
+            validation set, with the last weights; None without both, and for targets that are no
+            class ids.
     """
 
     records: list[dict[str, Any]]
@@ -25,6 +31,7 @@ class History:
     seconds: float
     test: dict[str, float] | None
     learned: bool = True
+    report: Report | None = None
 
     def __repr__(self) -> str:
         """The number of epochs, and the numbers of the last one."""

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 
 from gpucnn.data import Splits
-from gpucnn.errors import Interrupted, UsageError, expect
+from gpucnn.errors import DivergedError, Interrupted, StorageError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.history import History
-from gpucnn.training.metrics import guessing
+from gpucnn.training.logs import log_callbacks
+from gpucnn.training.metrics import beats_guessing
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
 
@@ -75,6 +75,7 @@ def fit_trainer(
     if trainer.config.patience:
         chain.append(EarlyStopping(trainer.config.patience))
     chain += [callback for callback in (saver, stopper) if callback]
+    chain += log_callbacks(trainer.config, run.path) if run else []
     chain += callbacks
     with _session(trainer, run, saver, chain):
         if saver and resume:
@@ -84,8 +85,8 @@ def fit_trainer(
         while len(trainer.records) < trainer.config.epochs and trainer.stop is None:
             # A checkpoint that was saved during a validation has all steps of its epoch.
             start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
-            for batch in trainer.loader.epoch(len(trainer.records), start):
-                trainer.train_on(*batch)
+            for _ in range(start, trainer.steps_per_epoch):
+                trainer.train_step()
                 for callback in chain:
                     callback.on_step_end(trainer)
                 if trainer.step % trainer.config.log_interval == 0:
@@ -121,6 +122,11 @@ def _session(
             if saver and trainer.record_due:  # the epoch is trained, its validation interrupted
                 saver.save(trainer)
             raise _interrupted(run, saver) from None
+        except DivergedError as error:
+            if run is not None:
+                with suppress(StorageError):  # the divergence matters more
+                    run.end("diverged", trainer.seconds, error)
+            raise
         finally:
             for callback in chain:
                 callback.close()
@@ -133,6 +139,7 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
         test=trainer.evaluate(trainer.test),
         seconds=trainer.seconds,
         learned=_has_learned(trainer),
+        report=trainer.judged and trainer.judged.report(),
     )
     for callback in chain:
         callback.on_train_end(trainer, history)
@@ -140,20 +147,17 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
 
 
 def _has_learned(trainer: Trainer) -> bool:
-    """Whether the last epoch was better than a constant answer.
+    """Whether the last epoch was better than a constant answer, by `beats_guessing`.
 
-    Either its loss is lower, or its accuracy is three standard deviations higher. Trainings with
-    `limit_batches` are not judged.
+    Trainings with `limit_batches` are not judged.
     """
     if trainer.config.limit_batches is not None:
         return True
     labels = trainer.loader.dataset.labels
     if not trainer.records or labels is None or labels.dtype.kind != "i":
         return True
-    loss, accuracy = guessing(trainer.config.loss, labels)
-    last, count = trainer.records[-1], len(labels)
-    deviation = math.sqrt(accuracy * (1 - accuracy) / count)
-    return last["loss"] < 0.98 * loss or last["accuracy"] > accuracy + 3 * deviation
+    last = trainer.records[-1]
+    return beats_guessing(trainer.config.loss, labels, last["loss"], last["accuracy"])
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -103,6 +104,16 @@ def guessing(name: str, labels: Any) -> tuple[float, float]:
     return float(choose(losses, name, "loss")), float(frequencies.max())
 
 
+def beats_guessing(name: str, labels: Any, loss: float, accuracy: float) -> bool:
+    """Whether a result on some labels is better than a constant answer, see `guessing`.
+
+    Either its loss is lower, or its accuracy is three standard deviations higher.
+    """
+    constant_loss, constant_accuracy = guessing(name, labels)
+    deviation = math.sqrt(constant_accuracy * (1 - constant_accuracy) / len(labels))
+    return loss < 0.98 * constant_loss or accuracy > constant_accuracy + 3 * deviation
+
+
 class Totals:
     """Sums over the images seen: their loss and the right answers, float64 (2,) on the device.
 
@@ -136,8 +147,7 @@ class Totals:
 
     def restart(self) -> None:
         """Forget what was added."""
-        with self.backend.quiet_device():
-            self.sums[...] = 0
+        self.backend.write(self.sums, np.zeros(2))
         self.count = 0
 
 

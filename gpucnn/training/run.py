@@ -3,7 +3,8 @@
 runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
     environment.json    versions, device, BLAS and threads: the bits are promised for these
-    metrics.jsonl       an object an epoch
+    metrics.jsonl       an object an epoch; the last has the result of the test, too
+    outcome.json        why and when the training ended, unless it was interrupted
     model.py            the code of the user's own model
     weights/            last.safetensors and best.safetensors, the optimizer's state beside them
 """
@@ -11,6 +12,7 @@ runs/train-1/
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
 import platform
@@ -27,13 +29,14 @@ import filelock
 
 import gpucnn
 from gpucnn.backend import Backend
-from gpucnn.errors import DataError, StorageError, UsageError
+from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.files import remove_temporaries, storage_errors, write_atomic
 
 CONFIG = "config.toml"
+_LOCK = ".lock"
 
 
 @dataclass(frozen=True)
@@ -138,6 +141,10 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
+    def _outcome(self) -> Path:
+        return self.path / "outcome.json"
+
+    @property
     def resume_command(self) -> str:
         """The command that resumes the run."""
         trust = " --trust-code" if self.has_code else ""
@@ -169,12 +176,63 @@ class Run:
         return copy
 
     def records(self) -> list[dict[str, Any]]:
-        """The objects of metrics.jsonl, one an epoch, up to the first that cannot be read."""
+        """The objects of metrics.jsonl, one an epoch, up to the first that cannot be read.
+
+        The last one of a finished training with a test set has test_loss and test_accuracy, too.
+        """
         found = []
         with contextlib.suppress(OSError, ValueError):
             for line in self.metrics.read_text().splitlines():
-                found.append(json.loads(line))
+                record = json.loads(line)
+                if not isinstance(record, dict):
+                    break
+                found.append(record)
         return found
+
+    def begin(self) -> None:
+        """Note that a training begins, or goes on.
+
+        Raises:
+            StorageError: the run cannot be written.
+        """
+        with storage_errors(self._outcome):
+            self._outcome.unlink(missing_ok=True)
+
+    def end(self, reason: str, seconds: float, error: GpucnnError | None = None) -> None:
+        """Note that a training has ended: outcome.json.
+
+        Args:
+            reason: as in `History`; "diverged" with its error.
+            seconds: how long it took.
+
+        Raises:
+            StorageError: the run cannot be written.
+        """
+        now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        outcome = {"reason": reason, "seconds": seconds, "date": now}
+        if error is not None:
+            outcome |= {"message": error.message, "cause": error.cause}
+        write_atomic(self._outcome, json.dumps(outcome).encode() + b"\n")
+
+    def outcome(self) -> dict[str, Any]:
+        """The reason for the end of the training, its seconds and its date (UTC), by name.
+
+        Empty while a training has not ended, and for a run of an older version.
+        """
+        return _read_object(self._outcome)
+
+    def is_in_use(self) -> bool:
+        """Whether a process is training in it."""
+        lock = self.path / _LOCK
+        if not lock.exists():
+            return False
+        try:
+            with filelock.FileLock(lock).acquire(timeout=0):
+                return False
+        except filelock.Timeout:
+            return True
+        except OSError:  # it cannot be written, as no training could
+            return False
 
     def keep_best(self, other: Run) -> None:
         """Take over the best weights of another run, if it has any."""
@@ -192,11 +250,7 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """The result of `describe_environment` at the start of the run; empty if it is lost."""
-        with contextlib.suppress(OSError, ValueError):
-            recorded = json.loads((self.path / "environment.json").read_text())
-            if isinstance(recorded, dict):
-                return recorded
-        return {}
+        return _read_object(self.path / "environment.json")
 
     def has_checkpoint(self) -> bool:
         """Whether a checkpoint was ever written; a run that was killed early has none."""
@@ -209,7 +263,7 @@ class Run:
         Raises:
             StorageError: another process is training in it, or it cannot be written.
         """
-        held = filelock.FileLock(self.path / ".lock")
+        held = filelock.FileLock(self.path / _LOCK)
         with storage_errors(self.path):
             try:
                 held.acquire(timeout=0)
@@ -252,6 +306,15 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
         "system": platform.platform(),
         **backend.describe(),
     }
+
+
+def _read_object(file: Path) -> dict[str, Any]:
+    """The object in a JSON file; empty if it cannot be read."""
+    with contextlib.suppress(OSError, ValueError):
+        found = json.loads(file.read_text())
+        if isinstance(found, dict):
+            return found
+    return {}
 
 
 def _why_no_run(path: Path) -> str:

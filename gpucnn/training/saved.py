@@ -153,6 +153,16 @@ class SavedModel(RunData):
             DataError: it has no labels, or its images or classes are not those of the model.
             DivergedError: the loss is not finite.
         """
+        judged = self.judge(dataset)
+        labels, outputs = judged.dataset.labels, np.concatenate(judged.outputs)
+        assert labels is not None
+        return Report.of(labels, outputs.argmax(axis=1), self.class_names, **judged.result)
+
+    def judge(self, dataset: Dataset | LabeledPart) -> evaluation.Judged:
+        """The outputs for a data set, beside loss and accuracy.
+
+        Arguments and errors are those of `report`. The classes are those of the model.
+        """
         if isinstance(dataset, LabeledPart):
             dataset = dataset.dataset
         expect(dataset, Dataset, "the data set", 'give saved.dataset("path"), or a data.Dataset')
@@ -169,9 +179,7 @@ class SavedModel(RunData):
         )
         if not math.isfinite(result["loss"]):
             raise self._diverged(f"the loss on {dataset.name}")
-        answers = np.concatenate(outputs).argmax(axis=1)
-        assert dataset.labels is not None
-        return Report.of(dataset.labels, answers, self.class_names, **result)
+        return evaluation.Judged(dataset, outputs, self.config.loss, result)
 
     def predict(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """The probability of each class, (N, classes), for images, uint8 (N, C, H, W).

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn import Module
+from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
@@ -21,8 +19,8 @@ class TrainStep:
     """Calling it with a batch trains the model on it.
 
     Values that change from step to step are in arrays on the device: `optimizer.step_count` counts
-    the steps, the learning rate is looked up by it, and `totals` sums the loss and the number of
-    right answers. The first loss that is not finite writes the number of its step into
+    the steps, `optimizer.learning_rate` is the rate of this one, and `totals` sums the loss and the
+    number of right answers. The first loss that is not finite writes the number of its step into
     `optimizer.found_inf`. From then on updates change nothing and running statistics are restored,
     so the host finds both as they were in the step that failed.
 
@@ -30,8 +28,6 @@ class TrainStep:
         model: built and on the device of the optimizer.
         loss: name of a loss of `TrainConfig`.
         optimizer: of the model's parameters.
-        rates: float32 (steps of the whole run,), the learning rate of each step; None for the
-            learning rate of the optimizer.
         totals: sums over the batches.
         forward: the function from images to the outputs that the loss takes; by default the model.
     """
@@ -41,7 +37,6 @@ class TrainStep:
         model: Module,
         loss: str,
         optimizer: Optimizer,
-        rates: NDArray[np.float32] | None,
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
@@ -50,25 +45,49 @@ class TrainStep:
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
-        self.rates = None if rates is None else self.backend.asarray(rates)
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
+        self._compiled: set[int] = set()  # the sizes of batches whose kernels are
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
 
     def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
+        if len(images) not in self._compiled:
+            self._compiled.add(len(images))
+            self._compile(images, labels, weights)
+        self._train(images, labels, weights)
+
+    def _compile(self, *batch: Any) -> None:
+        """Compile the kernels of a step in parallel, by a step that launches none.
+
+        Not where such a step may leave a trace: with observers, or a forward pass or an optimizer
+        of the user's.
+        """
+        ours = type(self.optimizer).__module__ == Optimizer.__module__
+        if local.observers or not ours or any(map(has_own_forward, self._modules)):
+            return
+        count = self.totals.count
+        with self.backend.quiet_device():
+            # They change by expressions of `xp`, which are computed.
+            before = [array.copy() for array in self._statistics]
+            try:
+                self.backend.compile_ahead(lambda: self._train(*batch))
+            finally:
+                self.totals.count = count
+                for array, kept in zip(self._statistics, before, strict=True):
+                    array[...] = kept
+
+    def _train(self, images: Any, labels: Any, weights: Any) -> None:
         xp, optimizer = self.backend.xp, self.optimizer
         try:
             with self.backend.quiet_device():
-                if self.rates is not None:
-                    xp.take(self.rates, optimizer.step_count, out=optimizer.learning_rate)
                 optimizer.zero_grad()
                 before = [array.copy() for array in self._statistics]
                 with override(local.training, self._modules, True):
                     output = self.forward(Tensor(images))
                 losses = compute_losses(self.loss, output, labels, weights)
-                counters = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
-                self.totals.add(losses.data, output.data, labels, **counters)
+                counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
+                self.totals.add(losses.data, output.data, labels, **counted)
                 for array, kept in zip(self._statistics, before, strict=True):
                     xp.copyto(array, kept, where=optimizer.found_inf != 0)
                 losses.backward(self._gradient_of_mean(losses))

@@ -1,35 +1,35 @@
-"""Curves of a training for TensorBoard, written by tensorboardX."""
+"""A training in TensorBoard: curves, histograms, pictures, the network and its options."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
-import time
 from pathlib import Path
 from typing import Any
 
-from gpucnn.errors import MissingExtraError, expect
+from gpucnn.errors import GraphError, MissingExtraError, expect
 from gpucnn.spelling import Spellings, explained
+from gpucnn.training import pictures
 from gpucnn.training.callbacks import Callback
-from gpucnn.training.files import storage_errors
+from gpucnn.training.events import EventFile, has_events, remove_events
+from gpucnn.training.gradients import gradients
+from gpucnn.training.history import History
 from gpucnn.training.trainer import Trainer
 
-_ENDING = ".gpucnn"  # of the names of our files
 _SPELLED = Spellings(
     renamed={"logdir": ("log_dir",)},
     instead={
         "update_freq": "TrainConfig(log_interval=) says how often it writes within an epoch",
-        "histogram_freq": "it writes curves, and no histograms",
-        "write_graph": "Module.graph() draws the layers",
-        "write_images": "gpucnn.plots.show_filters draws the filters",
+        "histogram_freq": "it writes histograms after each epoch",
         "profile_batch": "gpucnn profile measures the parts of a step",
     },
     defaults={
         "update_freq": ("epoch",),
-        "histogram_freq": (0,),
+        "histogram_freq": (0, 1),
         "write_graph": (True, False),
-        "write_grads": (False,),
-        "write_images": (False,),
+        "write_grads": (True, False),
+        "write_images": (True, False),
         "batch_size": (32,),
         "embeddings_freq": (0,),
         "embeddings_layer_names": (None,),
@@ -40,13 +40,19 @@ _SPELLED = Spellings(
 
 
 class TensorBoard(Callback):
-    """Writes loss, accuracy and learning rate, which `tensorboard --logdir log_dir` shows.
+    """Writes what `tensorboard --logdir log_dir` shows of a training.
 
-    The folder `train` in `log_dir` has the curves of the training images:
+    The folder `train` in `log_dir` has
 
     - step/loss, step/accuracy: every `log_interval` steps, the means of the epoch so far;
     - epoch/loss, epoch/accuracy: after each epoch;
-    - step/learning_rate, epoch/learning_rate: that of the last step.
+    - step/learning_rate, epoch/learning_rate: that of the last step;
+    - weights/..., gradients/...: after each epoch, histograms of each parameter and of its
+      gradient by the loss of the epoch's last batch, in evaluation mode;
+    - filters/...: after each epoch, the weights of the first convolution as a picture;
+    - samples: the first images of the first batch, as the network gets them;
+    - the graph of the layers;
+    - the options of the training, and as final/... its last results, for the page HParams.
 
     The folder `validation` has epoch/loss and epoch/accuracy of the validation set, if there is
     one. Every point stands at its step, counted from 1 over the whole training. A resumed training
@@ -72,25 +78,40 @@ class TensorBoard(Callback):
             )
         expect(log_dir, (str, os.PathLike), "log_dir", 'give a folder, as in TensorBoard("logs")')
         self.log_dir = Path(log_dir)
-        self._curves: dict[str, _Curves] = {}
+        self._files: dict[str, EventFile] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
         folders = {part: self.log_dir / part for part in ("train", "validation")}
         if not _step(trainer):
             for folder in folders.values():
-                _remove_curves(folder)
+                remove_events(folder)
+        is_new = not has_events(folders["train"])
         if trainer.validation is None:
             del folders["validation"]
         first = _step(trainer) + (trainer.step == 0)
-        self._curves = {part: _Curves(folder, first) for part, folder in folders.items()}
+        self._files = {part: EventFile(folder, first) for part, folder in folders.items()}
+        if is_new:
+            self._describe(trainer)
         if trainer.step:
             self._repeat_points(trainer)
+
+    def _describe(self, trainer: Trainer) -> None:
+        """Write the options and the graph of the layers."""
+        from tensorboardX.summary import hparams
+
+        file = self._files["train"]
+        metrics = [name for name in _RESULTS if _has(trainer, name)]
+        experiment, start, _ = hparams(_options(trainer), {f"final/{name}": 0 for name in metrics})
+        file.summaries(0, [experiment, start])
+        with contextlib.suppress(GraphError):  # its forward may compute with NumPy, say
+            file.graph(trainer.model.graph())
 
     def _repeat_points(self, trainer: Trainer) -> None:
         """Write the points of the checkpoint's step, after which the training may have died."""
         record = None
         if not trainer.step_in_epoch and not trainer.record_due:
             record = trainer.records[-1]
+        self.on_step_end(trainer)
         if trainer.step % trainer.config.log_interval == 0:
             # The sums of an epoch are gone when it is done.
             loss, accuracy = (record["loss"], record["accuracy"]) if record else trainer.read()
@@ -98,66 +119,67 @@ class TensorBoard(Callback):
         if record:
             self.on_epoch_end(trainer, record)
 
+    def on_step_end(self, trainer: Trainer) -> None:
+        if trainer.step == 1:
+            images, *_ = trainer.loader.batch(0, 0)
+            pixels = pictures.samples(trainer.backend.to_numpy(images[: pictures.SAMPLES]))
+            if pixels is not None:
+                self._files["train"].image(_step(trainer), "samples", pixels)
+
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         rate = float(trainer.learning_rates[trainer.step - 1])
         values = {"loss": loss, "accuracy": accuracy, "learning_rate": rate}
-        self._curves["train"].add("step", _step(trainer), values)
+        self._files["train"].scalars(_step(trainer), "step", values)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        step, file = _step(trainer), self._files["train"]
         values = {key: record[key] for key in ("loss", "accuracy", "learning_rate")}
-        self._curves["train"].add("epoch", _step(trainer), values)
+        file.scalars(step, "epoch", values)
         if record["val_loss"] is not None:
             values = {"loss": record["val_loss"], "accuracy": record["val_accuracy"]}
-            self._curves["validation"].add("epoch", _step(trainer), values)
+            self._files["validation"].scalars(step, "epoch", values)
+        weights = {path: p.numpy() for path, p in trainer.model.named_parameters().items()}
+        file.histograms(step, "weights", weights)
+        batch = trainer.loader.batch(len(trainer.records) - 1, trainer.steps_per_epoch - 1)
+        file.histograms(step, "gradients", gradients(trainer, batch))
+        path = next((path for path, weight in weights.items() if weight.ndim == 4), None)
+        if path is not None:
+            file.image(step, f"filters/{path}", pictures.filters(weights[path]))
+
+    def on_train_end(self, trainer: Trainer, history: History) -> None:
+        from tensorboardX.summary import hparams
+
+        test = {f"test_{key}": value for key, value in (history.test or {}).items()}
+        found = {**(history.records[-1] if history.records else {}), **test}
+        values = {name: found[name] for name in _RESULTS if found.get(name) is not None}
+        self._files["train"].scalars(_step(trainer), "final", values)
+        *_, end = hparams({}, {})
+        self._files["train"].summaries(_step(trainer), [end])
 
     def close(self) -> None:
-        for curves in self._curves.values():
-            curves.close()
-        self._curves.clear()
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
 
 
-class _Curves:
-    """A new file of points in a folder; points of earlier files from step `first` on are void.
-
-    tensorboardX's SummaryWriter hands its points to a thread, and its `flush` does not wait for
-    them. This class writes the file itself, so that a point is on the disk before the checkpoint
-    of a later step.
-    """
-
-    def __init__(self, folder: Path, first: int) -> None:
-        from tensorboardX.event_file_writer import EventsWriter
-        from tensorboardX.proto.event_pb2 import Event, SessionLog
-
-        self.folder = folder
-        with storage_errors(folder, ""):
-            folder.mkdir(parents=True, exist_ok=True)
-            # TensorBoard reads the files in the order of their names, which begin with the second.
-            self._file = EventsWriter(str(folder / "events"), f".{time.time_ns()}{_ENDING}")
-            start = SessionLog(status=SessionLog.START)
-            self._file.write_event(Event(step=first, wall_time=time.time(), session_log=start))
-            self._file.flush()
-
-    def add(self, group: str, step: int, values: dict[str, float]) -> None:
-        """Write the points "group/name" of a step, by name."""
-        from tensorboardX.proto.event_pb2 import Event
-        from tensorboardX.summary import scalar
-
-        with storage_errors(self.folder, ""):
-            for name, value in values.items():
-                summary = scalar(f"{group}/{name}", value)
-                self._file.write_event(Event(step=step, wall_time=time.time(), summary=summary))
-            self._file.flush()
-
-    def close(self) -> None:
-        with storage_errors(self.folder, ""):
-            self._file.close()
+#: The results of a training -> the part of the data that each is of.
+_RESULTS = {
+    "loss": "loader", "accuracy": "loader", "val_loss": "validation", "val_accuracy": "validation",
+    "test_loss": "test", "test_accuracy": "test",
+}  # fmt: skip
 
 
-def _remove_curves(folder: Path) -> None:
-    """Delete the files that an earlier training wrote here; those of other programs stay."""
-    with storage_errors(folder, ""):
-        for file in folder.glob(f"*{_ENDING}"):
-            file.unlink(missing_ok=True)  # another training may begin here at the same time
+def _has(trainer: Trainer, result: str) -> bool:
+    """Whether a training has data for a result."""
+    return getattr(trainer, _RESULTS[result]) is not None
+
+
+def _options(trainer: Trainer) -> dict[str, Any]:
+    """The options that decide the result of a training, without those that are off."""
+    config = trainer.config
+    options = {"data": trainer.data.name, **config.deciding(trainer.backend.name)}
+    options["model"] = trainer.model.name or type(trainer.model).__name__
+    return {key: value for key, value in options.items() if value is not None}
 
 
 def _step(trainer: Trainer) -> int:

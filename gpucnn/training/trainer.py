@@ -21,6 +21,7 @@ from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
+from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Totals
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.run import Run
@@ -49,6 +50,7 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
+        judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
@@ -76,6 +78,7 @@ class Trainer:
         self.step = 0
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
+        self.judged: Judged | None = None
         self._clock = _Clock()
         self._prepare_data()
         self._prepare_step()
@@ -102,7 +105,7 @@ class Trainer:
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment(config.shift, config.rotate) or None,
+            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
@@ -130,8 +133,13 @@ class Trainer:
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
         self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.learning_rates, self.totals, self.forward
+            self.model, config.loss, self.optimizer, self.totals, self.forward
         )
+        self._lookup = {
+            "rates": self.backend.asarray(self.learning_rates),
+            "step": self.optimizer.step_count,
+            "learning_rate": self.optimizer.learning_rate,
+        }
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         assert config.learning_rate is not None  # `resolved` decides it
@@ -151,7 +159,7 @@ class Trainer:
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
         self.learning_rates[self.step :] = learning_rate
-        self._train_step.rates = self.backend.asarray(self.learning_rates)
+        self.backend.write(self._lookup["rates"], self.learning_rates)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -188,12 +196,14 @@ class Trainer:
         """The time of the training, sessions before an interruption included."""
         return self._clock.total
 
-    def train_on(self, images: Any, labels: Any, weights: Any = None) -> None:
-        """Do the next step, on a batch of `loader`; nothing is read back from the device."""
-        if self.step_in_epoch == 0:
+    def train_step(self) -> None:
+        """Do the next step, on the next batch of `loader`; nothing is read back from the device."""
+        epoch, index = divmod(self.step, self.steps_per_epoch)
+        if index == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        self._train_step(images, labels, weights)
+        size = self.loader.seek(epoch, index)
+        self._train_step(*self.loader.take(size, **self._lookup))
         self.step += 1
 
     def read(self) -> tuple[float, float]:
@@ -217,6 +227,8 @@ class Trainer:
         Raises:
             DivergedError: a loss was not finite.
         """
+        if not self.step_in_epoch:
+            self.loader.end_epoch()
         loss, accuracy = self.read()
         trained = self._clock.lap
         validated = self.evaluate(self.validation)
@@ -241,11 +253,17 @@ class Trainer:
         """
         if loader is None:
             return None
-        result = evaluation.evaluate_batches(self.model, loader, self.config.loss, self.forward)
+        loss, outputs = self.config.loss, list[Any]()
+        judged = loader is (self.validation if self.test is None else self.test)
+        result = evaluation.evaluate_batches(
+            self.model, loader, loss, self.forward, outputs if judged else None
+        )
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
+        if judged:
+            self.judged = Judged(loader.dataset, outputs, loss, result)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:

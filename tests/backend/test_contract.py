@@ -48,6 +48,9 @@ CONTRACT = {
     "batch_norm_backward": "(grad_y, x, gamma, mean, var, *, eps=1e-05)",
     "dropout_forward": "(x, rate, *, key, step)",
     "dropout_backward": "(grad_y, mask, rate)",
+    "gather_rows": "(rows, indices)",
+    "begin_step": "(place, order, indices, *, rates=None, step=None, learning_rate=None)",
+    "increment": "(counter)",
     "gather": "(dataset, indices, *, scale=1.0, offset=0.0)",
     "accumulate_metrics": (
         "(totals, losses, outputs, labels, *, threshold=0.0, step=None, found_inf=None)"
@@ -65,7 +68,7 @@ CONTRACT = {
         "weight_decay=0.0, decoupled=False, found_inf=None)"
     ),
 }
-SERVICES = {"preparation", "asarray", "to_numpy", "owns", "describe", "quiet_device"}
+SERVICES = {"preparation", "asarray", "to_numpy", "write", "owns", "describe", "quiet_device"}
 
 
 def bare(function):
@@ -104,7 +107,7 @@ def test_a_wing_has_a_file_for_each_family(wing, family):
     if wing == "numba":
         pytest.importorskip("numba", reason="the extra `fast` is not installed")
     name = f"gpucnn.backend.{wing}." + family.__module__.rpartition(".")[2]
-    by_numpy = contract.Gather, contract.Metrics, contract.Normalization
+    by_numpy = contract.Gather, contract.Metrics, contract.Normalization, contract.Steps
     if wing == "numba" and family in by_numpy:
         assert importlib.util.find_spec(name) is None
         return

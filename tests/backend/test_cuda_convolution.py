@@ -389,6 +389,40 @@ def test_one_operand_alone_allows_no_packs(gpu, rng, force, which):
     check_matmul(gpu, rng, [(8, 9, 20), (8, 20, 9)][which], False, False)
 
 
+@pytest.mark.parametrize("parts", [1, 3])
+def test_four_results_at_once_have_the_bits_of_single_ones(gpu, rng, force, monkeypatch, parts):
+    """Each result once in memory that is aligned to a float4, and once in memory that is not."""
+    force("tiled", tile=(64, 64), parts=parts)
+    x, w, grad_y = (2, 4, 6, 6), (8, 4, 3, 3), (2, 8, 4, 4)
+    shapes = (x, w, grad_y, (8, 40), (40, 12), (12,))
+    x, w, grad_y, a, b, bias = (
+        gpu.asarray(rng.standard_normal(shape).astype("float32")) for shape in shapes
+    )
+    empty, launch, stored = gpu.launcher.empty, gpu.launcher.launch, []
+
+    def noted(*args, **constants):
+        if "VECTOR_OUT" in constants:
+            stored.append(constants["VECTOR_OUT"])
+        launch(*args, **constants)
+
+    def results(offset):
+        def behind(shape, dtype):
+            return empty((int(np.prod(shape)) + offset,), dtype)[offset:].reshape(shape)
+
+        monkeypatch.setattr(gpu.launcher, "empty", behind)
+        return [
+            gpu.conv2d_forward(x, w, bias[:8], activation="relu"),
+            gpu.conv2d_backward_input(grad_y, w, x.shape),
+            gpu.conv2d_backward_weight(grad_y, x, w.shape),
+            gpu.matmul(a, b, bias=bias, activation="relu"),
+        ]
+
+    monkeypatch.setattr(gpu.launcher, "launch", noted)
+    for at_once, single in zip(results(0), results(1), strict=True):
+        assert_same_bits(gpu.to_numpy(at_once), gpu.to_numpy(single))
+    assert stored == [1] * 4 + [0] * 4
+
+
 @pytest.mark.parametrize("algorithm", ["naive", "shared", "tiled"])
 def test_matmul_with_wide_offsets(gpu, rng, force, algorithm):
     force(algorithm, wide=True)

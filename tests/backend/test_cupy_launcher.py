@@ -45,25 +45,24 @@ class CudaRuntimeError(Exception):
 
 class Device:
     attributes: dict = {"MultiProcessorCount": 132}  # noqa: RUF012
-    fault: tuple = (None, None)  # of entering it, and of leaving it
+    current = 7  # of this thread
+    bound: list = []  # noqa: RUF012
+    fault: tuple = (None, None)  # of binding the first GPU, and of returning to another
 
     def __init__(self, index):
         self.id = index
 
-    def __enter__(self):
-        if self.fault[0]:
-            raise self.fault[0]
-        return self
-
-    def __exit__(self, *_):
-        if self.fault[1]:
-            raise self.fault[1]
+    @classmethod
+    def set(cls, index):
+        if fault := cls.fault[index != 0]:
+            raise fault
+        cls.bound.append(index)
 
 
 @pytest.fixture
 def cupy(monkeypatch):
     """A stand-in that keeps what is compiled and launched, and fails on demand."""
-    state = SimpleNamespace(launches=[], options=None, fail=None)
+    state = SimpleNamespace(launches=[], compiled=[], fail=None)
 
     def function(grid, block, args, shared_mem):
         of_the_device()
@@ -77,7 +76,7 @@ def cupy(monkeypatch):
             raise CompileException("kernels/mine.cu(3): error: expected a ;")
         if state.fail == "cache":
             raise OSError(30, "Read-only file system")
-        state.options = options
+        state.compiled.append((code, options))
         return SimpleNamespace(get_function=lambda name: function)
 
     def empty(shape, dtype):
@@ -109,6 +108,8 @@ def cupy(monkeypatch):
                 CUDARuntimeError=CudaRuntimeError,
                 memGetInfo=of_the_device,
                 getDeviceProperties=of_the_device,
+                getDevice=lambda: Device.current,
+                setDevice=Device.set,
             ),
         ),
     )
@@ -135,8 +136,18 @@ def test_cupy_gets_arrays_and_numpy_scalars(cupy):
     assert values[0] is x
     assert values[1].dtype.itemsize == 8  # a pointer
     assert values[1] == 0
-    assert state.options[0] == "-std=c++17"
-    assert "-DREAL=float" in state.options
+
+
+def test_the_options_of_the_compiler_are_constant(cupy):
+    """CuPy takes 15 ms for each set of options in each process."""
+    state, launcher = cupy
+    launch(launcher)
+    launcher.launch("mine", "work", 2, 32, array(), None, 4, SIZE=3)
+    (first, options), (second, same) = state.compiled
+    assert options == same
+    assert not any(option.startswith("-D") for option in options)
+    assert first.startswith("#define REAL float\n#line 1")
+    assert second == f"#define SIZE 3\n{first}"
 
 
 def test_an_array_of_another_gpu_is_refused(cupy):
@@ -240,6 +251,15 @@ def test_a_fault_that_shows_up_when_the_device_is_bound(cupy, monkeypatch, what)
     state.fail = None
     with pytest.raises(KernelError, match="later"), launcher.quiet_device():
         pass
+
+
+def test_the_gpu_is_bound_only_if_another_one_is_current(cupy, monkeypatch):
+    _, launcher = cupy
+    for current, calls in ((7, [0, 7]), (0, [])):
+        monkeypatch.setattr(Device, "current", current)
+        monkeypatch.setattr(Device, "bound", [])
+        launcher.empty((4,), np.float32)
+        assert Device.bound == calls
 
 
 def test_a_gpu_that_cannot_be_started(cupy, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+import threading
 
 import numpy as np
 import pytest
@@ -173,7 +174,7 @@ def test_a_struct_may_hold_arrays(recorder):
     ((kernel, _, _, (table, scale)),) = recorder.runs
     assert_lies_as(table, struct.pack("=QQQi4xQQQi4x32xi4x", *numbers, 2))
     assert type(scale) is np.float32
-    assert "-DLENGTH=3" in kernel.options
+    assert "#define LENGTH 3\n" in kernel.text
 
 
 def test_arrays_in_a_struct_choose_the_variant(recorder, monkeypatch):
@@ -183,7 +184,8 @@ def test_arrays_in_a_struct_choose_the_variant(recorder, monkeypatch):
     ((kernel, _, _, (table, scale)),) = recorder.runs
     assert_lies_as(table, struct.pack("=QQQqQQQqi4x", *numbers, 2))
     assert type(scale) is np.float64
-    assert {"-DREAL=double", "-DWIDE"} <= set(kernel.options)
+    assert kernel.constants.endswith("REAL=double WIDE=1")
+    assert "#define REAL double\n#define WIDE 1\n" in kernel.text
 
 
 @pytest.mark.parametrize(
@@ -211,9 +213,99 @@ def test_a_variant_is_compiled_once(recorder):
         recorder.launch("mine", "work", 1, 32, *arguments(scale=scale), **CONSTANTS)
     recorder.launch("mine", "work", 1, 32, *arguments("float64"), **CONSTANTS)
     single, double = recorder.compiled
-    assert "-DREAL=float" in single.options
-    assert "-DREAL=double" in double.options
-    assert {"-DTAP=unsigned char", "-DTHREADS=32"} <= set(single.options)
+    assert single.constants == "TAP=unsigned char THREADS=32 REAL=float"
+    assert double.constants == "TAP=unsigned char THREADS=32 REAL=double"
+    defined = "#define TAP unsigned char\n#define THREADS 32\n#define REAL"
+    assert single.text.startswith(f"{defined} float\n#line 1")
+    assert double.text.startswith(f"{defined} double\n#line 1")
+
+
+class Slow(Recorder):
+    """Compiles only when `go` is set, so that all is asked for before; fails for `broken`."""
+
+    def __init__(self):
+        super().__init__()
+        self.go, self.broken = threading.Event(), None
+
+    def _compile(self, kernel):
+        assert self.go.wait(10)
+        if kernel.constants == self.broken:
+            raise KernelError("it does not compile")
+        return super()._compile(kernel)
+
+
+def test_variants_are_compiled_ahead_at_once_and_not_launched():
+    slow = Slow()
+
+    def work():
+        for dtype in ("float32", "float64", "float32"):
+            slow.launch("mine", "work", 1, 32, *arguments(dtype), **CONSTANTS)
+        slow.go.set()
+
+    slow.compile_ahead(work)
+    constants = [
+        "TAP=unsigned char THREADS=32 REAL=double",
+        "TAP=unsigned char THREADS=32 REAL=float",
+    ]
+    assert sorted(kernel.constants for kernel in slow.compiled) == constants
+    assert slow.runs == []
+    slow.compile_ahead(work)
+    work()
+    assert len(slow.compiled) == 2
+    assert len(slow.runs) == 3
+
+
+def test_arguments_are_checked_when_a_variant_is_compiled_ahead(recorder):
+    args = arguments(y=np.zeros(4, np.int32))
+    with pytest.raises(DtypeError, match="work: y is int32"):
+        recorder.compile_ahead(lambda: recorder.launch("mine", "work", 1, 32, *args, **CONSTANTS))
+    recorder.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+    assert len(recorder.runs) == 1  # launches are launched again
+
+
+def test_what_does_not_compile_ahead_fails_at_its_launch():
+    slow = Slow()
+    slow.go.set()
+    slow.broken = "TAP=unsigned char THREADS=32 REAL=float"
+
+    def work():
+        slow.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+
+    slow.compile_ahead(work)
+    with pytest.raises(KernelError, match="it does not compile"):
+        work()
+    slow.broken = None
+    work()
+    assert len(slow.runs) == 1
+
+
+@pytest.mark.parametrize("kind", ["compile_ahead", "shapes_only"])
+def test_another_thread_launches_meanwhile(recorder, kind):
+    def launch():
+        recorder.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+
+    def work():
+        launch()
+        other = threading.Thread(target=launch)
+        other.start()
+        other.join()
+
+    if kind == "compile_ahead":
+        recorder.compile_ahead(work)
+    else:
+        with recorder.shapes_only():
+            work()
+    assert len(recorder.runs) == 1
+
+
+def test_for_shapes_nothing_is_compiled_or_launched(recorder):
+    with recorder.shapes_only():
+        with recorder.shapes_only():
+            recorder.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+        recorder.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+    assert (recorder.compiled, recorder.runs) == ([], [])
+    recorder.launch("mine", "work", 1, 32, *arguments(), **CONSTANTS)
+    assert len(recorder.runs) == 1
 
 
 def test_a_typedef_of_a_constant_is_the_type_of_an_array(recorder):
@@ -226,7 +318,7 @@ def test_a_typedef_of_a_constant_is_the_type_of_an_array(recorder):
 def test_offsets_of_large_arrays_have_64_bits(recorder, monkeypatch):
     monkeypatch.setattr(launchers, "_WIDE_FROM", 4)
     recorder.launch("mine", "work", 1, 32, *arguments(n=2**40), **CONSTANTS)
-    assert "-DWIDE" in recorder.compiled[0].options
+    assert recorder.compiled[0].constants.endswith("WIDE=1")
     assert type(recorder.runs[0][3][3]) is np.int64
     monkeypatch.undo()
     with pytest.raises(ShapeError, match="work: n is 1099511627776"):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
@@ -52,14 +50,14 @@ def test_a_step_is_right(name):
 @pytest.mark.parametrize("factor", [1.001, np.nan])
 def test_a_gradient_that_is_a_little_off_is_wrong(path, factor):
     it = trainer("lenet")
-    train_on = it.train_on
+    train_step = it.train_step
 
-    def wrongly(images: Any, labels: Any) -> None:
-        train_on(images, labels)
+    def wrongly() -> None:
+        train_step()
         parameter = it.model.named_parameters()[path]
         parameter.grad = parameter.grad * np.float32(factor)
 
-    it.train_on = wrongly  # type: ignore[method-assign]
+    it.train_step = wrongly  # type: ignore[method-assign]
     error, bound = verify_step(it, *networks.next_batch(it))
     assert not error <= bound
 
@@ -158,8 +156,8 @@ def test_pytorchs_step_does_the_same(bench, optimizer, layout):
     theirs = bench.torch.training(
         ours.model, data, layout, batch_size=64, optimizer=optimizer, learning_rate=1e-3
     )
-    for step in range(10):
-        ours.train_on(*ours.loader.batch(step, 0))
+    for _ in range(10):
+        ours.train_step()
         theirs.step()
     weight = theirs.network[0].weight.detach().numpy()
     start = models.get("lenet").build((1, 28, 28)).state_dict()["conv1.weight"]

@@ -18,9 +18,11 @@ from processes import environment
 
 from gpucnn import backend as backends
 from gpucnn.backend.problem import Problem
+from gpucnn.cli import outcome
 from gpucnn.cli.main import main
 
 KEPT = ("GPUCNN_CACHE_DIR", "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE")
+_save_pictures = outcome.save_pictures
 NO_GPU = Problem("there is no GPU", "use --device cpu")
 
 
@@ -43,7 +45,10 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Run `gpucnn ARGS` in an empty folder, on a machine without a GPU, all kernels compiled."""
+    """Run `gpucnn ARGS` in an empty folder, on a machine without a GPU, all kernels compiled.
+
+    `train` draws no pictures, which takes longer than a small training; see `pictures`.
+    """
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("GPUCNN_")]:
         if name not in KEPT:
@@ -52,6 +57,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     monkeypatch.setattr(backends, "_cuda", backends._cuda.__wrapped__)
     monkeypatch.setattr(backends, "cuda_problem", lambda index=0: NO_GPU)
     monkeypatch.setattr(type(backends.get("cpu")), "preparation", lambda backend: None)
+    monkeypatch.setattr(outcome, "save_pictures", lambda *given: None)
 
     def invoke(*args: object) -> Result:
         result = CliRunner().invoke(main, [str(arg) for arg in args])
@@ -59,6 +65,13 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
         return Result(result.exit_code, result.stdout, result.stderr)
 
     return invoke
+
+
+@pytest.fixture
+def pictures(run: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`train` saves its pictures."""
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(outcome, "save_pictures", _save_pictures)
 
 
 @pytest.fixture(scope="session")

@@ -38,8 +38,10 @@ def test_events(quick: Any) -> None:
     assert (end["event"], end["reason"], end["epochs"]) == ("end", "finished", 2)
     assert 0 < end["test_accuracy"] <= 1
     lines = (Path(end["run"]) / "metrics.jsonl").read_text().splitlines()
-    for line, epoch in zip(lines, epochs, strict=True):
-        record = json.loads(line)
+    records = [json.loads(line) for line in lines]
+    assert records[-1].pop("test_accuracy") == end["test_accuracy"]
+    assert records[-1].pop("test_loss") == end["test_loss"]
+    for record, epoch in zip(records, epochs, strict=True):
         assert record.pop("learning_rate") >= 0
         assert {"event": "epoch", **record} == epoch
 
@@ -127,6 +129,8 @@ def test_the_simulator_without_a_compiler(run: Any, monkeypatch: pytest.MonkeyPa
         (["--validation", "1437"], 2, "1437"),
         (["--warmup-steps", "999"], 2, "warmup_steps"),
         (["--rotate", "200"], 2, "rotate"),
+        (["--augment", "stroke"], 2, "did you mean strokes"),
+        (["--augment", "strokes", "--overfit-batches", "1"], 2, "leave out augment"),
         (["--shift", "28"], 2, "less than 28"),
         (["--shift", "40"], 2, "the images are 28x28"),
         (["--nesterov", "--optimizer", "sgd"], 2, "momentum"),

@@ -125,18 +125,72 @@ def test_pixels_are_scaled_in_float32(backend: Any) -> None:
 
 def test_images_stay_bytes_on_the_device(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     moved: list[Any] = []
-    asarray = backend.asarray
+    asarray, write = backend.asarray, backend.write
 
     def watched(array: Any) -> Any:
         moved.append(array)
         return asarray(array)
 
+    def watched_write(array: Any, values: Any) -> None:
+        moved.append(values)
+        write(array, values)
+
     monkeypatch.setattr(backend, "asarray", watched)
+    monkeypatch.setattr(backend, "write", watched_write)
     loader = Loader(numbered(20), 6, backend)
     for epoch in range(2):
         list(loader.epoch(epoch))
     # The images, the labels and one order an epoch; nothing a batch.
     assert [array.dtype for array in moved] == [np.uint8, np.int32, np.int32, np.int32]
+
+
+def steps_of(loader: Loader, batches: list[tuple[int, int]]) -> list[tuple[Any, ...]]:
+    """What `seek` and `take` give for pairs of epoch and index, on the host."""
+    taken = [loader.take(loader.seek(*at)) for at in batches]
+    return [tuple(map(loader.backend.to_numpy, arrays)) for arrays in taken]
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize("augment", [None, Augment(shift=1, rotate=20)])
+def test_steps_take_the_batches(backend: Any, shuffle: bool, augment: Augment | None) -> None:
+    """In their order, the short one too, and after a jump to any other batch."""
+    dataset = dataclasses.replace(numbered(20), weights=np.arange(20, dtype=np.float32))
+    loader, other = (
+        Loader(dataset, 6, backend, seed=4, shuffle=shuffle, augment=augment) for _ in range(2)
+    )
+    order = [(epoch, index) for epoch in range(2) for index in range(4)]
+    jumps = [(0, 1), (0, 1), (1, 3), (0, 3), (0, 0)]
+    for at, arrays in zip(order + jumps, steps_of(loader, order + jumps), strict=True):
+        for got, expected in zip(arrays, other.batch(*at), strict=True):
+            np.testing.assert_array_equal(got, backend.to_numpy(expected))
+    with pytest.raises(IndexError):
+        loader.seek(0, 4)
+
+
+def test_a_look_at_another_batch_does_not_move_the_steps(backend: Any) -> None:
+    loader, other = (Loader(numbered(20), 6, backend, seed=4) for _ in range(2))
+    steps_of(loader, [(0, 0)])
+    loader.batch(7, 2)  # another order
+    for index in (1, 2):
+        ((images, _),) = steps_of(loader, [(0, index)])
+        np.testing.assert_array_equal(images, backend.to_numpy(other.batch(0, index)[0]))
+
+
+def test_the_host_writes_once_an_epoch(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Into arrays that stay where they are, so that a step can be replayed."""
+    loader = Loader(numbered(20), 6, backend, seed=4, augment=Augment(shift=1))
+    steps_of(loader, [(0, index) for index in range(4)])
+    before = {name: id(value) for name, value in vars(loader).items() if hasattr(value, "dtype")}
+    written: list[str] = []
+    write = backend.write
+    monkeypatch.setattr(
+        backend, "write", lambda array, values: (written.append(array.dtype), write(array, values))
+    )
+    for index in range(4):
+        steps_of(loader, [(1, index)])
+        assert written == [np.int32, np.float32, np.uint32]  # order, motion and place
+    after = {name: id(value) for name, value in vars(loader).items() if hasattr(value, "dtype")}
+    assert before == after
 
 
 def test_limit_batches(backend: Any) -> None:

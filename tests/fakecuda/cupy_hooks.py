@@ -25,7 +25,7 @@ _RUNTIME = "cupy_backends.cuda.api.runtime"  # the object with the statically li
 
 _EXECUTES = os.environ.get("FAKECUDA_EXECUTE") != "0"
 
-_texts: dict[int, tuple[str, tuple[str, ...]]] = {}  # CUmodule -> text, options of NVRTC
+_texts: dict[int, str] = {}  # of each CUmodule
 
 
 def install() -> None:
@@ -83,7 +83,7 @@ def _keep_texts(compiler: Any) -> None:
 
     def compile_and_keep(source: str, options: tuple[str, ...] = (), **rest: Any) -> Any:
         module = compile_module(source, options, **rest)
-        _texts[module.ptr] = source, tuple(options)
+        _texts[module.ptr] = source
         return module
 
     compiler._compile_module_with_cache = compile_and_keep
@@ -153,7 +153,7 @@ def _compiled(kernel: fake_driver.Kernel) -> tuple[Any, Any]:
 
     if kernel.module not in _texts:
         raise LookupError(f"the text of {kernel.name} is not known: CuPy did not compile it")
-    text, options = _texts[kernel.module]
+    text = _texts[kernel.module]
     expanded = _expand(text)
     # What was put in is for g++, not for NVRTC.
     simulator = _simulator(None if expanded == text else "source")
@@ -161,8 +161,7 @@ def _compiled(kernel: fake_driver.Kernel) -> tuple[Any, Any]:
         Parameter(str(i), np.dtype((np.void, size)), False, False, False)
         for i, size in enumerate(kernel.sizes)
     )
-    defines = tuple(option for option in options if option.startswith("-D"))
-    return simulator, simulator._compile(Kernel("", kernel.name, expanded, defines, parameters))
+    return simulator, simulator._compile(Kernel("", kernel.name, "", expanded, parameters))
 
 
 @cache

@@ -21,7 +21,7 @@ def main() -> None:
     trainer = Trainer(models.get(config.model, splits.classes), splits, config)
     held: list[dict[str, int]] = []
     for step in range(steps):
-        trainer.train_on(*trainer.loader.batch(*divmod(step, trainer.steps_per_epoch)))
+        trainer.train_step()
         if step % every == every - 1:
             trainer.read()
             held.append(_held(trainer.backend))

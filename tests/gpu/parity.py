@@ -83,8 +83,8 @@ def _train(
         model.load_state_dict(state)
         trainer.loader.scale *= 1 + off
     before = _vector(model)
-    for index in range(steps):
-        trainer.train_on(*trainer.loader.batch(0, index))
+    for _ in range(steps):
+        trainer.train_step()
     trainer.read()  # raises if a loss was not finite
     return before, _vector(model)
 

@@ -47,7 +47,7 @@ def main() -> None:
 
 def _compile(device: str, variant: Variant) -> None:
     """Compile one variant and load it, as its first launch does."""
-    kernel = Kernel(variant.source, variant.kernel, variant.text, variant.options, ())
+    kernel = Kernel(variant.source, variant.kernel, variant.constants, variant.text, ())
     backends.get(device).launcher._compile(kernel)
 
 
@@ -56,8 +56,8 @@ def _train(device: str, model: str, optimizer: str) -> None:
     splits = data.load("digits")
     config = TrainConfig(model=model, device=device, optimizer=optimizer, epochs=1)
     trainer = Trainer(models.get(model, splits.classes), splits, config)
-    for step in range(2):
-        trainer.train_on(*trainer.loader.batch(0, step))
+    for _ in range(2):
+        trainer.train_step()
     trainer.read()
     trainer.evaluate(trainer.test)
 

@@ -181,7 +181,7 @@ def test_both_spellings_are_an_error(call: Any, words: str) -> None:
         (lambda: layers.MaxPooling2D(dim_ordering="tf"), "(N, C, H, W)"),
         (lambda: layers.BatchNormalization(mode=1), "by channel"),
         (lambda: optimizers.SGD(lr=0.1, decay=1e-6), "LearningRateScheduler"),
-        (lambda: callbacks.TensorBoard(write_images=True), "show_filters"),
+        (lambda: callbacks.TensorBoard(histogram_freq=5), "after each epoch"),
         (lambda: optimizers.SGD(lr=0.1, clipnorm=1.0), "training loop of your own"),
         (lambda: optimizers.Adam(1e-3, 0.9, 0.999, 1e-8, 1e-6), "4 arguments by position"),  # type: ignore[misc]
         (lambda: optimizers.SGD(lr="0.1"), "learning_rate is '0.1'"),

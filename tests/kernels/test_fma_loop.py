@@ -66,8 +66,7 @@ def ptx_of(variant: Variant, architecture: int) -> str:
     from cupy.cuda import nvrtc
 
     program = nvrtc.createProgram(variant.text, "kernels", (), ())
-    fixed = ("-std=c++17", "-ftz=true", f"-arch=compute_{architecture}")
-    nvrtc.compileProgram(program, (*fixed, *variant.options))
+    nvrtc.compileProgram(program, ("-std=c++17", "-ftz=true", f"-arch=compute_{architecture}"))
     ptx = nvrtc.getPTX(program)
     nvrtc.destroyProgram(program)
     return ptx if isinstance(ptx, str) else ptx.decode()

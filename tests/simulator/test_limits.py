@@ -65,7 +65,7 @@ def needing(monkeypatch: pytest.MonkeyPatch) -> Callable:
         launcher = SimulatorLauncher(architecture=architecture)
         launcher.add_source("limits", TEXT)
         made = sources.specialize(launcher.text("limits"), "limits", kernel, None, False, {})
-        digest = resources.digest(made.name, made.options, made.text)
+        digest = resources.digest(made.name, made.text)
         table = {digest: {architecture: Need(registers, shared)}}
         monkeypatch.setattr(resources, "table", lambda: table)
         return launcher

@@ -89,7 +89,7 @@ def test_a_model_that_fails_its_test_is_left_in_training_mode(
             return x if self.training else x * np.nan
 
     trainer = Trainer(Sequential([Flatten(), Dense(10), Tested()]), digits, config)
-    trainer.train_on(*trainer.loader.batch(0, 0))
+    trainer.train_step()
     with pytest.raises(DivergedError):
         trainer.evaluate(trainer.test)
     assert all(module.training for module in trainer.model.modules().values())
@@ -163,6 +163,6 @@ def test_a_model_that_cannot_be_evaluated_has_diverged(
 def test_the_trainer_can_be_asked_at_any_time(digits: data.Splits, config: TrainConfig) -> None:
     trainer = Trainer(_model(0), digits, config)
     trainer.model.train()
-    trainer.train_on(*trainer.loader.batch(0, 0))
+    trainer.train_step()
     with pytest.raises(DivergedError):
         trainer.read()

@@ -51,17 +51,16 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
 def test_few_launches_are_not_for_a_layer(
     digits: data.Splits, launched: Counter[str], case: tuple[str, str]
 ) -> None:
-    """One gathers the batch, one the labels, one the rate; one ends the step, one updates all."""
+    """One begins the step, two gather the batch; one ends the step, one updates all parameters."""
     name, optimizer = case
     config = TrainConfig(model=name, device="sim", batch_size=4, optimizer=optimizer)
     trainer = Trainer(models.get(name, digits.classes), digits, config)
-    for index in range(2):  # the first makes what stays
+    for _ in range(2):  # the first makes what stays
         launched.clear()
-        trainer.train_on(*trainer.loader.batch(0, index))
-    for own in ("gather", "accumulate_metrics", f"{optimizer}_update"):
-        assert launched.pop(own) == 1
-    assert launched.pop("take") == 2
+        trainer.train_step()
+    own = "begin_step", "gather", "gather_rows", "accumulate_metrics", f"{optimizer}_update"
+    assert [launched.pop(name) for name in own] == [1] * len(own)
     dropouts = sum(isinstance(layer, nn.Dropout) for layer in trainer.model.modules())
-    assert launched.pop("__array_ufunc__", 0) == dropouts  # they count their steps
+    assert launched.pop("increment", 0) == dropouts  # they count their steps
     left = [label for label in launched if label in METHODS + FUNCTIONS]
     assert left == []

@@ -394,5 +394,10 @@ def test_ctrl_c_in_the_final_test_stops_at_once(
     run, error = start()
     assert isinstance(error, Interrupted)
     assert "--resume" in str(error.fix)
-    assert results(run.path) == results(whole.path)
+    untested, tested = results(run.path), results(whole.path)
+    assert untested["last"] == tested["last"]
+    assert "test_loss" not in untested["metrics"][-1]
+    assert "outcome.json" not in untested["files"]
+    start(run=run)
+    assert results(run.path) == tested
     assert start(run=run)[1].test == history.test

@@ -36,6 +36,7 @@ from gpucnn.backend.contract.normalization import Normalization
 from gpucnn.backend.contract.optimizers import Optimizers
 from gpucnn.backend.contract.pooling import Pooling
 from gpucnn.backend.contract.spelling import names_of_windows
+from gpucnn.backend.contract.steps import Steps
 
 __all__ = [
     "Activation",
@@ -53,6 +54,7 @@ __all__ = [
     "PoolArg",
     "Pooling",
     "Scalar",
+    "Steps",
     "check_class_ids",
     "check_input",
     "names_of_windows",
@@ -68,6 +70,7 @@ class Backend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
 ):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from contextlib import AbstractContextManager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 Array = Any  # a NumPy or CuPy ndarray
@@ -30,6 +31,10 @@ class Arrays(ABC):
         """A NumPy array with the values of an array of this device."""
 
     @abstractmethod
+    def write(self, array: Array, values: Any) -> None:
+        """Copy values of the host, of its shape, into a C-contiguous array of this device."""
+
+    @abstractmethod
     def owns(self, array: Any) -> bool:
         """Whether `array` lies on this device."""
 
@@ -40,6 +45,22 @@ class Arrays(ABC):
     def preparation(self) -> str | None:
         """A line for the user if the first calls prepare something for seconds, else None."""
         return None
+
+    @abstractmethod
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """Compile in parallel the kernels that `work` is going to launch.
+
+        On a device whose kernels are compiled when they are needed, `work` is called within
+        `shapes_only`; on others it is not called.
+        """
+
+    def shapes_only(self) -> AbstractContextManager[Any]:
+        """A context for calls whose results are not used, except for their shapes and dtypes.
+
+        This thread launches no kernel of ours in it: what they would write holds other numbers.
+        Expressions of `xp` are computed. A device without kernels computes as usual.
+        """
+        return nullcontext()
 
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:

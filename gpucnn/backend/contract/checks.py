@@ -137,6 +137,18 @@ def check_in_place(name: str, array: Array) -> None:
         )
 
 
+def check_state(name: str, array: Array, shape: tuple[int, ...], dtype: str) -> None:
+    """An array that is changed in place."""
+    if array.shape != shape or array.dtype != dtype:
+        error = ShapeError if array.dtype == dtype else DtypeError
+        raise error(
+            f"{name} is {array.dtype} of shape {tuple(array.shape)}",
+            cause="it is changed in place",
+            fix=f"pass a {dtype} array of shape {shape}",
+        )
+    check_in_place(name, array)
+
+
 def check_channels(name: str, array: Array) -> None:
     """`ShapeError` if an array has no batch and channel axis."""
     if array.ndim < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array
-from gpucnn.backend.contract.checks import Checks, check_in_place, check_numbers
+from gpucnn.backend.contract.checks import Checks, check_numbers, check_state
 from gpucnn.errors import DtypeError, ShapeError
 
 
@@ -27,7 +27,7 @@ class Metrics(Checks):
         self._check_floats(losses=losses, outputs=outputs)
         self._check_owned(totals=totals, labels=labels, step=step, found_inf=found_inf)
         check_numbers(threshold=threshold)
-        _check_state("totals", totals, (2,), "float64")
+        check_state("totals", totals, (2,), "float64")
         if (step is None) != (found_inf is None):
             raise ShapeError(
                 f"{'step' if step is None else 'found_inf'} is None, and the other is not",
@@ -35,8 +35,8 @@ class Metrics(Checks):
                 fix="pass both, or none",
             )
         if step is not None and found_inf is not None:
-            _check_state("step", step, (1,), "uint32")
-            _check_state("found_inf", found_inf, (1,), "uint32")
+            check_state("step", step, (1,), "uint32")
+            check_state("found_inf", found_inf, (1,), "uint32")
         if outputs.ndim < 2 or not outputs.size:
             raise ShapeError(
                 f"outputs have shape {tuple(outputs.shape)}",
@@ -69,15 +69,3 @@ class Metrics(Checks):
         step: Array | None,
         found_inf: Array | None,
     ) -> None: ...
-
-
-def _check_state(name: str, array: Array, shape: tuple[int, ...], dtype: str) -> None:
-    """An array that is changed in place."""
-    if array.shape != shape or array.dtype != dtype:
-        error = ShapeError if array.dtype == dtype else DtypeError
-        raise error(
-            f"{name} is {array.dtype} of shape {tuple(array.shape)}",
-            cause="it is changed in place",
-            fix=f"pass a {dtype} array of shape {shape}",
-        )
-    check_in_place(name, array)

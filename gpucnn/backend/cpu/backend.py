@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -21,6 +22,7 @@ from gpucnn.backend.cpu.normalization import Normalization
 from gpucnn.backend.cpu.optimizers import Optimizers
 from gpucnn.backend.cpu.parallel import blas_description, get_threads, quiet_device
 from gpucnn.backend.cpu.pooling import Pooling
+from gpucnn.backend.cpu.steps import Steps
 
 
 class CpuBackend(
@@ -32,6 +34,7 @@ class CpuBackend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
     Backend,
@@ -48,6 +51,9 @@ class CpuBackend(
     def to_numpy(self, array: Array) -> Any:
         return np.asarray(array)
 
+    def write(self, array: Array, values: Any) -> None:
+        array[...] = values
+
     def describe(self) -> dict[str, Any]:
         return {
             "device": self.name,
@@ -57,6 +63,9 @@ class CpuBackend(
             "blas": blas_description(),
             "threads": get_threads(),
         }
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """There is nothing to compile."""
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         return quiet_device()

@@ -20,3 +20,12 @@ class Gather(contract.Gather):
         if not valid.all():
             batch[~valid] = np.nan
         return batch
+
+    def _gather_rows(self, rows: Array, indices: Array) -> Array:
+        valid = (indices >= 0) & (indices < len(rows))
+        if valid.all():
+            return rows.take(indices, axis=0)
+        batch = np.empty((len(indices), *rows.shape[1:]), rows.dtype)
+        batch.reshape(-1).view(np.uint8).fill(0xFF)
+        batch[valid] = rows[indices[valid]]
+        return batch

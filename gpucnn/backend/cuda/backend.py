@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,6 +18,7 @@ from gpucnn.backend.cuda.metrics import Metrics
 from gpucnn.backend.cuda.normalization import Normalization
 from gpucnn.backend.cuda.optimizers import Optimizers
 from gpucnn.backend.cuda.pooling import Pooling
+from gpucnn.backend.cuda.steps import Steps
 
 
 class CudaBackend(
@@ -28,6 +30,7 @@ class CudaBackend(
     Normalization,
     Dropout,
     Gather,
+    Steps,
     Metrics,
     Optimizers,
     Backend,
@@ -51,11 +54,20 @@ class CudaBackend(
     def to_numpy(self, array: Array) -> Any:
         return self.launcher.to_numpy(array)
 
+    def write(self, array: Array, values: Any) -> None:
+        self.launcher.write(array, values)
+
     def owns(self, array: Any) -> bool:
         return self.launcher.owns(array)
 
     def describe(self) -> dict[str, Any]:
         return self.launcher.describe()
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        self.launcher.compile_ahead(work)
+
+    def shapes_only(self) -> AbstractContextManager[Any]:
+        return self.launcher.shapes_only()
 
     def quiet_device(self) -> AbstractContextManager[Any]:
         return self.launcher.quiet_device()

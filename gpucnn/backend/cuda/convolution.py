@@ -27,6 +27,7 @@ from gpucnn.backend.cuda.tiles import (
     add_parts,
     is_aligned,
     plan,
+    stored_at_once,
     workspace,
 )
 from gpucnn.shapes import Conv2dGeometry
@@ -89,6 +90,7 @@ class Convolution(Launches, contract.Convolution):
             x, w, b if whole else None, y, _sizes(g), relu * whole, p.depth,
             **p.constants, KERNEL=_square(g, (1, 3, 5)),
             VECTOR=int(taps % 4 == 0 and is_aligned(self.launcher, w)),
+            VECTOR_OUT=stored_at_once(self.launcher, y, g.OH * g.OW),
         )  # fmt: skip
         pixels = g.OH * g.OW
         return add_parts(
@@ -136,6 +138,7 @@ class Convolution(Launches, contract.Convolution):
             p.threads,
             grad_y, w, grad_x, _sizes(g), p.depth,
             **p.constants, KERNEL=kernel, STRIDE=int(phases == 1), VECTOR=int(vector),
+            VECTOR_OUT=int(phases == 1 and stored_at_once(self.launcher, grad_x, g.H * g.W)),
         )  # fmt: skip
         return add_parts(self.launcher, grad_x, p.parts, g.x_shape)
 
@@ -175,7 +178,8 @@ class Convolution(Launches, contract.Convolution):
         self.launcher.launch(
             "conv2d_backward_weight", "conv2d_backward_weight_tiled",
             (-(-columns // p.BN), g.groups * -(-filters // p.BM), p.parts), p.threads,
-            grad_y, x, grad_w, _sizes(g), p.depth, **p.constants,
+            grad_y, x, grad_w, _sizes(g), p.depth,
+            **p.constants, VECTOR_OUT=stored_at_once(self.launcher, grad_w, columns),
         )  # fmt: skip
         return add_parts(self.launcher, grad_w, p.parts, g.w_shape)
 

@@ -13,7 +13,7 @@ from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
 
-_NULL = np.uintp(0)
+_OPTIONS = ("-std=c++17",)
 _SHARED_BY_DEFAULT = 48 << 10  # bytes of dynamic shared memory that need no permission
 
 
@@ -24,6 +24,8 @@ class CupyLauncher(Launcher):
     in its cache ($CUPY_CACHE_DIR), checks it by a digest and compiles again what does not fit.
     """
 
+    null = np.uintp(0)
+
     def __init__(self, index: int) -> None:
         import cupy
 
@@ -31,9 +33,12 @@ class CupyLauncher(Launcher):
         self.cupy = cupy
         self.index = index
         self.name = f"cuda:{index}"
-        self.device = cupy.cuda.Device(index)
+        self._ndarray = cupy.ndarray
+        self.get_device = cupy.cuda.runtime.getDevice
+        self.set_device = cupy.cuda.runtime.setDevice
         with _Bound(self, "a query"):
-            self.multiprocessors = self.device.attributes["MultiProcessorCount"]
+            attributes = cupy.cuda.Device(index).attributes
+            self.multiprocessors = attributes["MultiProcessorCount"]
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         with _Bound(self, "an array of {}", np.shape(array)):
@@ -43,8 +48,16 @@ class CupyLauncher(Launcher):
         with _Bound(self, "a copy of {} to the host", np.shape(array)):
             return self.cupy.asnumpy(array)
 
+    def write(self, array: Array, values: Any) -> None:
+        host = np.ascontiguousarray(values, array.dtype).reshape(array.shape)
+        with _Bound(self, "a copy of {} from the host", array.shape):
+            copy = self.cupy.asarray(host)  # through memory of CuPy's, which lives long enough
+            # In the stream: work that was launched before still reads the old values.
+            stream = self.cupy.cuda.get_current_stream()
+            array.data.copy_from_device_async(copy.data, array.nbytes, stream)
+
     def owns(self, array: Any) -> bool:
-        return isinstance(array, self.cupy.ndarray) and array.data.device_id == self.index
+        return isinstance(array, self._ndarray) and array.data.device_id == self.index
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         with _Bound(self, "an array of {}", tuple(shape)):
@@ -73,10 +86,9 @@ class CupyLauncher(Launcher):
         return _Bound(self, "the result of an expression")
 
     def _compile(self, kernel: Kernel) -> Any:
-        options = ("-std=c++17", *kernel.options)
         with _Bound(self, "the kernel {}", kernel.name):
             try:
-                module = self.cupy.RawModule(code=kernel.text, options=options, backend="nvrtc")
+                module = self.cupy.RawModule(code=kernel.text, options=_OPTIONS, backend="nvrtc")
                 return module.get_function(kernel.name)
             except self.cupy.cuda.driver.CUDADriverError as error:
                 raise KernelError(
@@ -86,7 +98,8 @@ class CupyLauncher(Launcher):
                 ) from None
             except self.cupy.cuda.compiler.CompileException as error:
                 raise KernelError(
-                    f"kernels/{kernel.source}.cu does not compile with {' '.join(options)}",
+                    f"kernels/{kernel.source}.cu does not compile"
+                    + f" with {kernel.constants}" * bool(kernel.constants),
                     cause=str(error).strip(),
                     fix="gpucnn doctor says whether NVRTC fits this GPU",
                 ) from None
@@ -98,11 +111,10 @@ class CupyLauncher(Launcher):
                 ) from error
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
-        arguments = tuple([_NULL if value is None else value for value in values])
         with _Bound(self, "a launch of {} blocks of {} threads", grid, block):
             if shared > _SHARED_BY_DEFAULT:
                 handle.max_dynamic_shared_size_bytes = shared
-            handle(grid, block, arguments, shared_mem=shared)
+            handle(grid, block, tuple(values), shared_mem=shared)
 
     def translated(self, error: BaseException, what: str) -> GpucnnError | None:
         """An error of CuPy as one of ours; None for any other error.
@@ -152,24 +164,30 @@ class _Bound:
         what: describes what is done; `parts` are put into its braces.
     """
 
+    __slots__ = ("_before", "_launcher", "_parts", "_what")
+
     def __init__(self, launcher: CupyLauncher, what: str, *parts: Any) -> None:
         self._launcher = launcher
         self._what = what
         self._parts = parts
 
     def __enter__(self) -> None:
+        launcher = self._launcher
         try:
-            self._launcher.device.__enter__()
+            self._before = launcher.get_device()
+            if self._before != launcher.index:
+                launcher.set_device(launcher.index)
         except Exception as error:
             self._raise_translated(error)
             raise
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        try:
-            self._launcher.device.__exit__(kind, error, trace)
-        except Exception as failure:
-            self._raise_translated(error or failure)  # after a fault all calls fail
-            raise
+        if self._before != self._launcher.index:
+            try:
+                self._launcher.set_device(self._before)
+            except Exception as failure:
+                self._raise_translated(error or failure)  # after a fault all calls fail
+                raise
         if error is not None:
             self._raise_translated(error)
 

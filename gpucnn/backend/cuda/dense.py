@@ -9,7 +9,14 @@ import numpy as np
 from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launches import THREADS, Launches, grid
-from gpucnn.backend.cuda.tiles import SHARED_TILE, add_parts, is_aligned, plan, workspace
+from gpucnn.backend.cuda.tiles import (
+    SHARED_TILE,
+    add_parts,
+    is_aligned,
+    plan,
+    stored_at_once,
+    workspace,
+)
 
 
 class Dense(Launches, contract.Dense):
@@ -42,6 +49,7 @@ class Dense(Launches, contract.Dense):
             "matmul", "matmul_tiled", (-(-M // p.BM) * -(-N // p.BN), 1, p.parts), p.threads,
             a, b, bias if whole else None, partial, M, N, K, relu * whole, p.depth,
             **p.constants, **transposes, VECTOR=int(vector),
+            VECTOR_OUT=stored_at_once(self.launcher, partial, N),
         )  # fmt: skip
         return add_parts(self.launcher, partial, p.parts, (M, N), bias=bias, activation=activation)
 

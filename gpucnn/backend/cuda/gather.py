@@ -10,6 +10,8 @@ from gpucnn.backend import contract
 from gpucnn.backend.contract import Array
 from gpucnn.backend.cuda.launches import PACK, THREADS, Launches, grid
 
+_WORD = 4  # bytes
+
 
 class Gather(Launches, contract.Gather):
     def _gather(self, dataset: Array, indices: Array, scale: float, offset: float) -> Array:
@@ -19,5 +21,16 @@ class Gather(Launches, contract.Gather):
         self.launcher.launch(
             "gather", "gather", grid(B * -(-P // PACK)), THREADS,
             self._contiguous(dataset), self._int32(indices, M), batch, M, B, P, scale, offset,
+        )  # fmt: skip
+        return batch
+
+    def _gather_rows(self, rows: Array, indices: Array) -> Array:
+        M, *row = rows.shape
+        B, P = len(indices), math.prod(row) * rows.dtype.itemsize // _WORD
+        batch = self.launcher.empty((B, *row), rows.dtype)
+        words, out = self._contiguous(rows).view(np.uint32), batch.view(np.uint32)
+        self.launcher.launch(
+            "gather", "gather_rows", grid(B * P), THREADS,
+            words, self._int32(indices, M), out, M, B, P,
         )  # fmt: skip
         return batch

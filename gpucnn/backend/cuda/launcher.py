@@ -9,21 +9,25 @@ nor the layout of what it is given.
 from __future__ import annotations
 
 import operator
+import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
 from gpucnn.backend.cuda import arguments, sources
 from gpucnn.backend.cuda.arguments import is_array
-from gpucnn.backend.cuda.sources import Kernel
+from gpucnn.backend.cuda.sources import Declaration, Kernel
 from gpucnn.errors import DtypeError, GpucnnError, KernelError, UsageError
 
 Array = Any  # of the launcher's device
 Dim3 = tuple[int, int, int]
 Size = int | tuple[int, ...]
+Signature = tuple[tuple[Declaration, ...], arguments.Find]
 
 # From here on offsets have 64 bits. Half of what 32 bits can hold, so that rounding up to a whole
 # block, or adding the stride of a loop, cannot overflow.
@@ -40,16 +44,20 @@ class Launcher(ABC):
         wide: whether to use 64-bit offsets for arrays of every size.
         algorithm: of convolution and matrix product, one of `ALGORITHMS`, see `force_algorithm`;
             None chooses by the sizes.
+        null: what `_run` gets for a null pointer.
     """
 
     name: str
     multiprocessors: int
     wide = False
     algorithm: str | None = None
+    null: Any = None
 
     def __init__(self) -> None:
         self._texts: dict[str, str] = {}
+        self._signatures: dict[tuple[str, str], Signature] = {}
         self._variants: dict[Any, tuple[Any, list[Callable[[Any], Any]]]] = {}
+        self._thread = _Thread()
 
     # ---- what a device implements ----------------------------------------------------------
 
@@ -60,6 +68,10 @@ class Launcher(ABC):
     @abstractmethod
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy on the host; waits for the device."""
+
+    @abstractmethod
+    def write(self, array: Array, values: Any) -> None:
+        """Copies values of the host, of its shape, into a C-contiguous array of this device."""
 
     @abstractmethod
     def owns(self, array: Any) -> bool:
@@ -87,7 +99,7 @@ class Launcher(ABC):
 
     @abstractmethod
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
-        """Launches; values are arrays of this device, NumPy scalars, or None for a null pointer."""
+        """Launches; values are arrays of this device, NumPy scalars, and `null`."""
 
     # ---- launching -------------------------------------------------------------------------
 
@@ -114,27 +126,55 @@ class Launcher(ABC):
             args: arrays of this device, None for a null pointer, numbers, and for a struct a tuple
                 of its fields. A field that is an array takes a list; zeros fill up the rest.
             shared: bytes of dynamic shared memory a block.
-            constants: what the source is specialized by: NAME=value becomes -DNAME=value.
+            constants: what the source is specialized by: NAME=value becomes #define NAME value.
 
         Raises:
             DtypeError, ShapeError: an argument is not what the source declares.
             KernelError: it does not compile or cannot be launched.
         """
+        if self._thread.shapes_only:
+            return
         handle, converters = self._variant(source, kernel, args, constants)
         values = [convert(arg) for convert, arg in zip(converters, args, strict=True)]
-        grid, block = _dim3(grid), _dim3(block)
-        if 0 in grid:
+        blocks, is_possible = _grid(grid)
+        if 0 in blocks:
             return
-        if not all(map(operator.le, grid, _MAX_GRID)) or min(grid) < 0:
+        if not is_possible:
             raise KernelError(
-                f"{kernel}: a grid of {grid} blocks",
+                f"{kernel}: a grid of {blocks} blocks",
                 cause=f"a GPU takes 1 to {_MAX_GRID}; the arrays are {_shapes(args)}",
                 fix="use smaller arrays, or a smaller batch",
             )
+        if self._thread.ahead is not None:
+            return
         try:
-            self._run(handle, grid, block, values, shared)
+            self._run(handle, blocks, _dim3(block), values, shared)
         except GpucnnError as error:
             raise self._named(error, kernel, args) from None
+
+    def compile_ahead(self, work: Callable[[], Any]) -> None:
+        """Compiles in parallel what `work` launches; see `gpucnn.backend.contract.Arrays`.
+
+        A variant that does not compile is left to its launch, which fails with the reason.
+        """
+        with ThreadPoolExecutor() as pool:
+            self._thread.ahead = ahead = _Ahead(pool)
+            try:
+                work()
+            finally:
+                self._thread.ahead = None
+        for key, (compiling, converters) in ahead.variants.items():
+            if compiling.exception() is None:
+                self._variants[key] = compiling.result(), converters
+
+    @contextmanager
+    def shapes_only(self) -> Iterator[None]:
+        """In it, this thread launches nothing; see `gpucnn.backend.contract.Arrays`."""
+        before, self._thread.shapes_only = self._thread.shapes_only, True
+        try:
+            yield
+        finally:
+            self._thread.shapes_only = before
 
     def choose_algorithm(self, possible: Sequence[str], what: str, dtype: Any) -> str:
         """The algorithm that `algorithm` asks for, else the first of those that take the arguments.
@@ -158,6 +198,7 @@ class Launcher(ABC):
     def add_source(self, source: str, text: str) -> None:
         """Makes a text known under a name, as if it stood in kernels/."""
         self._texts[source] = sources.expand(text, source)
+        self._signatures.clear()
         self._variants.clear()
 
     def text(self, source: str) -> str:
@@ -169,19 +210,25 @@ class Launcher(ABC):
     ) -> tuple[Any, list[Callable[[Any], Any]]]:
         real, wide = self._chosen(source, kernel, args)
         key = (source, kernel, real, wide, *constants.items())
-        found = self._variants.get(key)
-        if found is None:
-            text = self.text(source)
-            variant = sources.specialize(text, source, kernel, real, wide, constants)
-            converters = arguments.converters(self, variant)
-            found = self._variants[key] = self._compile(variant), converters
-        return found
+        if found := self._variants.get(key):
+            return found
+        ahead = self._thread.ahead
+        if ahead is not None and key in ahead.variants:
+            return ahead.variants[key]
+        text = self.text(source)
+        variant = sources.specialize(text, source, kernel, real, wide, constants)
+        converters = arguments.converters(self, variant)
+        if ahead is None:
+            self._variants[key] = self._compile(variant), converters
+            return self._variants[key]
+        ahead.variants[key] = ahead.pool.submit(self._compile, variant), converters
+        return ahead.variants[key]
 
     def _chosen(
         self, source: str, kernel: str, args: Sequence[Any]
     ) -> tuple[np.dtype | None, bool]:
         """The dtype that `real` stands for (None: no such argument), and whether to go wide."""
-        parameters = sources.signature(self.text(source), source, kernel)
+        parameters, find = self._signature(source, kernel)
         if len(args) != len(parameters):
             raise KernelError(
                 f"{kernel} takes {len(parameters)} arguments, {len(args)} were given",
@@ -189,7 +236,7 @@ class Launcher(ABC):
                 fix="give one for each",
             )
         real, wide = None, self.wide
-        for type_, array in arguments.arrays(self.text(source), parameters, args):
+        for type_, array in find(args):
             wide = wide or array.size >= _WIDE_FROM
             if type_ == "real" and real is None:
                 real = array.dtype
@@ -201,11 +248,36 @@ class Launcher(ABC):
             )
         return real, wide
 
+    def _signature(self, source: str, kernel: str) -> Signature:
+        """The parameters of a kernel, and what finds the arrays among its arguments."""
+        found = self._signatures.get((source, kernel))
+        if found is None:
+            text = self.text(source)
+            parameters = sources.signature(text, source, kernel)
+            found = parameters, arguments.finder(text, parameters)
+            self._signatures[source, kernel] = found
+        return found
+
     def _named(self, error: GpucnnError, kernel: str, args: Sequence[Any]) -> GpucnnError:
         arrays = _shapes(args)
         error.message = f"{kernel} on {arrays}: {error.message}"
         error.args = (error.message,)
         return error
+
+
+class _Ahead:
+    """The variants that `Launcher.compile_ahead` compiles: futures for their handles."""
+
+    def __init__(self, pool: ThreadPoolExecutor) -> None:
+        self.pool = pool
+        self.variants: dict[Any, tuple[Future[Any], list[Callable[[Any], Any]]]] = {}
+
+
+class _Thread(threading.local):
+    """Of each thread: another one may launch while this one does not."""
+
+    ahead: _Ahead | None = None
+    shapes_only = False
 
 
 # ---- small helpers -------------------------------------------------------------------------
@@ -216,8 +288,17 @@ def _shapes(args: Sequence[Any]) -> str:
     return ", ".join(f"{tuple(arg.shape)} {arg.dtype}" for arg in args if is_array(arg))
 
 
+# A training launches the same few sizes in every step.
+@lru_cache(maxsize=1024)
 def _dim3(size: Size) -> Dim3:
     if isinstance(size, int):
         return size, 1, 1
     x, y, z, *_ = (*size, 1, 1)
     return x, y, z
+
+
+@lru_cache(maxsize=1024)
+def _grid(size: Size) -> tuple[Dim3, bool]:
+    """A number of blocks, and whether a GPU takes it."""
+    blocks = _dim3(size)
+    return blocks, all(map(operator.le, blocks, _MAX_GRID)) and min(blocks) >= 0

@@ -41,7 +41,7 @@ def compile(text: str, options: Sequence[str], architecture: str) -> Compiled:
 
     Args:
         text: CUDA C++ with its includes put in, as `Launcher.text` gives it.
-        options: -DNAME=VALUE and further flags of NVRTC.
+        options: further flags of NVRTC.
         architecture: "compute_90" stops at PTX; "sm_90" also assembles it.
 
     Raises:

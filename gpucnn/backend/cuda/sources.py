@@ -62,12 +62,12 @@ class Parameter(NamedTuple):
 
 
 class Kernel(NamedTuple):
-    """One variant of a kernel: its text and options, ready to be compiled."""
+    """One variant of a kernel: its text, ready to be compiled."""
 
     source: str
     name: str
-    text: str  # of the source, without its other kernels
-    options: tuple[str, ...]  # -DNAME=VALUE
+    constants: str  # that it is specialized by, for messages: "BM=64 REAL=float"
+    text: str  # #define lines for the constants, then the source without its other kernels
     parameters: tuple[Parameter, ...]
 
 
@@ -128,7 +128,8 @@ def specialize(
         text: of the source, with its includes put in.
         real: what `real` stands for, a key of `REAL`; None leaves it at float.
         wide: whether `index_t` has 64 bits.
-        constants: what the source is specialized by: NAME=value becomes -DNAME=value.
+        constants: what the source is specialized by: NAME=value becomes #define NAME value. They
+            are no options of the compiler, as CuPy runs NVRTC once more for each set of options.
 
     Raises:
         KernelError: there is no such kernel, or it has a parameter that cannot be passed.
@@ -136,9 +137,8 @@ def specialize(
     defined = {name: str(value) for name, value in constants.items()}
     if real is not None:
         defined["REAL"] = REAL[real]
-    options = [f"-D{name}={value}" for name, value in defined.items()]
     if wide:
-        options.append("-DWIDE")
+        defined["WIDE"] = "1"
     aliases = {"REAL": "float"} | _aliases(text) | defined
     aliases["index_t"] = "long long" if wide else "int"
 
@@ -170,7 +170,9 @@ def specialize(
 
     structs = _structs(text)
     parameters = tuple(map(parameter, signature(text, source, kernel)))
-    return Kernel(source, kernel, _alone(text, kernel), tuple(options), parameters)
+    written = " ".join(f"{name}={value}" for name, value in defined.items())
+    macros = "".join(f"#define {name} {value}\n" for name, value in defined.items())
+    return Kernel(source, kernel, written, macros + _alone(text, kernel), parameters)
 
 
 def _file(name: str) -> str:

@@ -119,6 +119,15 @@ def add_parts(
     return out
 
 
+def stored_at_once(launcher: Launcher, out: Array, columns: int) -> int:
+    """VECTOR_OUT of kernels/tile.cuh: 1 if four neighbors in a row can be stored at once, else 0.
+
+    Args:
+        columns: adjacent elements of a row of `out`.
+    """
+    return int(columns % 4 == 0 and is_aligned(launcher, out))
+
+
 def is_aligned(launcher: Launcher, array: Array) -> bool:
     """Whether four floats at a time can be read from the first element on."""
     return launcher.address(array) % 16 == 0

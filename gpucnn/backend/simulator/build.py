@@ -100,45 +100,39 @@ class Compiler:
         if portable:
             self.runtime_flags += ("-DGPUCNN_UCONTEXT",)
 
-    def kernel(self, text: str, name: str, options: tuple[str, ...]) -> ctypes.CDLL:
+    def kernel(self, text: str, name: str) -> ctypes.CDLL:
         """The object of a kernel, from its source.
 
         Args:
-            text: of the source, with #line directives.
+            text: of the variant, with #line directives.
             name: of the kernel.
-            options: -DNAME=VALUE.
 
         Raises:
             KernelError: it does not compile; the cause is what the compiler says.
         """
-        # Constants behind the header, whose names they might be.
-        defined = (option.removeprefix("-D").partition("=") for option in options)
-        constants = (f"#define {constant} {value or 1}" for constant, _, value in defined)
         bounds = re.search(r"\b__launch_bounds__\s*\(([^,)]*)", text)
         most = f"GPUCNN_MOST_THREADS({bounds[1] if bounds else 1024})"
-        whole = _program("\n".join((*constants, text, most)), name)
+        whole = _program(f"{text}\n{most}", name)
         return self._load([whole], self.kernel_flags, lambda: whole)
 
-    def kernel_from_ptx(
-        self, text: str, name: str, options: tuple[str, ...], architecture: int
-    ) -> ctypes.CDLL:
+    def kernel_from_ptx(self, text: str, name: str, architecture: int) -> ctypes.CDLL:
         """The object of a kernel, from the PTX that NVRTC makes of its source.
 
         Args:
-            text, name, options: as for `kernel`.
+            text, name: as for `kernel`.
             architecture: 80 for compute capability 8.0.
 
         Raises:
             KernelError: it does not compile, or the PTX has something unknown.
             UsageError: NVRTC does not know the architecture.
         """
-        flags = ("-lineinfo", *options)  # which changes no instruction
+        flag = "-lineinfo"  # which changes no instruction
 
         def write() -> str:
-            made = nvrtc.compile(text, flags, f"compute_{architecture}")
+            made = nvrtc.compile(text, (flag,), f"compute_{architecture}")
             return _program(translate(made.ptx), name)
 
-        made_from = [nvrtc.version(), str(architecture), name, *flags, *_translator(), text]
+        made_from = [nvrtc.version(), str(architecture), name, flag, *_translator(), text]
         return self._load(made_from, (*self.kernel_flags, *_PTX_FLAGS), write)
 
     def runtime(self) -> ctypes.CDLL:
@@ -252,7 +246,10 @@ def _run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def _program(kernel: str, name: str) -> str:
-    """What is compiled: a kernel in C++ between the simulator's header and the kernel's entry."""
+    """What is compiled: a kernel in C++ between the simulator's header and the kernel's entry.
+
+    The constants of a variant stand behind the header, which may use their names.
+    """
     return "\n".join(('#include "sm80.h"', kernel, "GPUCNN_OBJECT", f"GPUCNN_ENTRY({name})", ""))
 
 

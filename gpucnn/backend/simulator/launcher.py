@@ -98,6 +98,10 @@ class SimulatorLauncher(Launcher):
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array, subok=False)
 
+    def write(self, array: Array, values: Any) -> None:
+        with self.quiet_device():
+            array[...] = device_array(values, array.dtype)
+
     def owns(self, array: Any) -> bool:
         return type(array) is DeviceArray
 
@@ -125,11 +129,12 @@ class SimulatorLauncher(Launcher):
 
     def _compile(self, kernel: Kernel) -> _Handle:
         try:
-            given = kernel.text, kernel.name, kernel.options
             if self._ptx:
-                library = self._compiler.kernel_from_ptx(*given, self.architecture)
+                library = self._compiler.kernel_from_ptx(
+                    kernel.text, kernel.name, self.architecture
+                )
             else:
-                library = self._compiler.kernel(*given)
+                library = self._compiler.kernel(kernel.text, kernel.name)
         except KernelError as error:
             raise KernelError(
                 f"kernels/{kernel.source}.cu cannot be run: {error.message}",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import importlib.resources
-from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -27,16 +26,16 @@ class Need(NamedTuple):
     shared: int  # bytes a block, static
 
 
-def digest(kernel: str, options: Sequence[str], text: str) -> str:
+def digest(kernel: str, text: str) -> str:
     """Of all that decides what NVRTC makes; comments, blank lines and indentation do not."""
     lines = (" ".join(line.split()) for line in sources.without_comments(text).splitlines())
     code = "\n".join(line for line in lines if line and not line.startswith("#line "))
-    return hashlib.sha256(repr((kernel, *options, code)).encode()).hexdigest()[:16]
+    return hashlib.sha256(repr((kernel, code)).encode()).hexdigest()[:16]
 
 
 def need(kernel: sources.Kernel, architecture: int) -> Need | None:
     """What a variant needs; None if the table does not have this variant, or the architecture."""
-    return table().get(digest(kernel.name, kernel.options, kernel.text), {}).get(architecture)
+    return table().get(digest(kernel.name, kernel.text), {}).get(architecture)
 
 
 @cache

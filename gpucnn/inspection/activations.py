@@ -1,0 +1,149 @@
+"""The outputs of activations while a model computes: units that never fire, and saturated ones.
+
+The forward pass is recorded, and the record is searched for ReLU, sigmoid and tanh, whether a
+layer has them as `activation=`, as a layer of their own, or a `forward` calls the function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.autograd import Function, Tensor
+from gpucnn.functions import activation, convolution
+from gpucnn.nn import Module
+from gpucnn.nn.parameter import Parameter
+
+NEAR_END = 0.01  # of the range: an output this near to an end of sigmoid or tanh is saturated
+_ENDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+
+
+@dataclass
+class Activation:
+    """An activation of a model, and its outputs so far.
+
+    Attributes:
+        layer: the path of the layer with parameters whose outputs it gets.
+        kind: "relu", "sigmoid" or "tanh".
+        is_output: whether it gives the outputs of the model.
+        fired: for each unit, a channel or an element, whether its output was ever not 0.
+        saturated: outputs within `NEAR_END` of an end.
+        outputs: outputs counted.
+    """
+
+    layer: str
+    kind: str
+    is_output: bool
+    fired: NDArray[np.bool_]
+    saturated: int = 0
+    outputs: int = 0
+
+    @property
+    def dead_units(self) -> int:
+        """Units of a ReLU whose output was always 0."""
+        return int((~self.fired).sum())
+
+    @property
+    def dead(self) -> float:
+        """The share of `dead_units`."""
+        return self.dead_units / max(self.fired.size, 1)
+
+    @property
+    def saturation(self) -> float:
+        """The share of the outputs that are saturated."""
+        return self.saturated / max(self.outputs, 1)
+
+
+class Activations:
+    """The activations of a model, added up over batches. The model is in evaluation mode.
+
+    Attributes:
+        images: the number of images so far.
+        last: the output of the last batch.
+    """
+
+    def __init__(self, model: Module, forward: Callable[[Tensor], Tensor] | None = None) -> None:
+        self.model = model
+        self.forward = forward or model
+        self.images = 0
+        self.found: list[Activation] = []
+
+    def add(self, images: Any) -> Tensor:
+        """Run the model on images (N, ...) of its device; its output, with its record."""
+        x = Tensor(images)
+        x.requires_grad = True  # else a part with frozen parameters would not be recorded
+        with self.model.evaluating(), x.backend.quiet_device():
+            output = self.forward(x)
+            for number, (layer, kind, y) in enumerate(_activations(output)):
+                self._count(number, layer, kind, y, y is output)
+        self.images += len(images)
+        return output
+
+    def _count(self, number: int, layer: str, kind: str, y: Tensor, is_output: bool) -> None:
+        backend, xp = y.backend, y.backend.xp
+        others = tuple(axis for axis in range(y.ndim) if axis != 1)
+        if kind == "relu":
+            fired = backend.to_numpy(y.data.max(axis=others) > 0)
+        else:
+            fired = np.ones(y.shape[1], bool)
+        if number == len(self.found):
+            self.found.append(Activation(layer, kind, is_output, np.zeros_like(fired)))
+        known = self.found[number]
+        known.fired |= fired
+        if kind in _ENDS:
+            low, high = _ENDS[kind]
+            margin = NEAR_END * (high - low)
+            near = (y.data <= low + margin) | (y.data >= high - margin)
+            known.saturated += int(backend.to_numpy(xp.count_nonzero(near)))
+            known.outputs += y.size
+
+
+def _activations(output: Tensor) -> Iterator[tuple[str, str, Tensor]]:
+    """(layer, kind, output) of each activation behind a tensor, the first computed first."""
+    for tensor in _in_order(output):
+        if tensor.creator is not None and tensor.ndim > 1 and (kind := _kind(tensor.creator)):
+            yield _layer(tensor), kind, tensor
+
+
+def _in_order(result: Tensor) -> list[Tensor]:
+    """The tensors behind a result, each after those that it was computed from."""
+    order: list[Tensor] = []
+    seen: set[int] = set()
+    stack = [(result, False)]
+    while stack:
+        tensor, done = stack.pop()
+        if done:
+            order.append(tensor)
+        elif id(tensor) not in seen:
+            seen.add(id(tensor))
+            stack.append((tensor, True))
+            if tensor.creator is not None:
+                stack += [(source, False) for source in reversed(tensor.creator.inputs)]
+    return order
+
+
+def _kind(function: Function) -> str | None:
+    """The name of the activation that a function computes, or that is fused into it."""
+    if isinstance(function, (convolution.Conv2d, convolution.Linear)):
+        return function.activation
+    kinds = {activation.ReLU: "relu", activation.Sigmoid: "sigmoid", activation.Tanh: "tanh"}
+    return kinds.get(type(function))
+
+
+def _layer(tensor: Tensor) -> str:
+    """The path of the nearest layer with parameters that a tensor was computed with."""
+    waiting = [tensor]
+    seen: set[int] = set()
+    for source in waiting:
+        if source.creator is None or id(source) in seen:
+            continue
+        seen.add(id(source))
+        for each in source.creator.inputs:
+            if isinstance(each, Parameter) and each.name:
+                return each.name.rpartition(".")[0] or each.name
+        waiting += source.creator.inputs
+    return ""

@@ -1,0 +1,77 @@
+"""Classes that the model never answers."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.data.labels import listing
+from gpucnn.inspection.evidence import Check, Evidence, Result
+from gpucnn.inspection.finding import Finding, Threshold
+
+NEVER = Threshold(
+    1.0, "classes that are never answered", "a class with 10 images or more is answered once"
+)
+_IMAGES = 10  # of a class that must be answered
+ONE = Threshold(1.0, "class is answered for all images", "there are images of several classes")
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """A finding if only one class is answered, or if some are never."""
+    result = _result(evidence)
+    assert result is not None
+    assert result.answers is not None
+    names = evidence.class_names
+    labels = np.bincount(result.labels, minlength=len(names))
+    answers = np.bincount(result.answers, minlength=len(names))
+    if np.count_nonzero(labels) > 1 and np.count_nonzero(answers) == 1:
+        only = names[int(answers.argmax())]
+        return [
+            Finding(
+                "one-class-answered",
+                None,
+                1.0,
+                ONE,
+                f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
+                "the model has learned nothing but the most frequent class, or its last layers are"
+                " dead",
+                evidence.context.lower_rate(),
+            )
+        ]
+    never = [
+        name
+        for name, label, answer in zip(names, labels, answers, strict=True)
+        if label >= _IMAGES and not answer
+    ]
+    if not never:
+        return []
+    return [
+        Finding(
+            "class-never-answered",
+            None,
+            float(len(never)),
+            NEVER,
+            f"{len(never)} of {len(names)} classes are never answered for {len(result.labels):,}"
+            f" {result.name} images: {listing(never)}",
+            "they have few training images, look like another class, or were not learned yet",
+            f"{evidence.context.train_again(epochs=_more(evidence))}; or add images of them",
+        )
+    ]
+
+
+def _more(evidence: Evidence) -> int:
+    """Twice as many epochs."""
+    config = evidence.context.config
+    return 2 * config.epochs if config else 2 * max(len(evidence.records or ()), 5)
+
+
+def _result(evidence: Evidence) -> Result | None:
+    """The result to look at: on the images that were held out, else on those of the training."""
+    known = (evidence.held_out, evidence.trained)
+    return next((each for each in known if each and each.answers is not None), None)
+
+
+def _applies(evidence: Evidence) -> str | None:
+    return None if _result(evidence) else evidence.missing.get("trained", "there are no answers")
+
+
+CHECK = Check("answered classes", (), find, _applies)

@@ -1,0 +1,58 @@
+"""Classes with far fewer training images than others, or with none."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gpucnn.data.labels import listing
+from gpucnn.inspection.evidence import Check, Evidence
+from gpucnn.inspection.finding import Finding, Threshold
+
+IMBALANCE = Threshold(
+    10.0,
+    "times as many images in the largest class as in the smallest",
+    "ours; Buda, Maki and Mazurowski 2018 measure the effect of such ratios",
+)
+NONE = Threshold(1.0, "classes without training images", "a class cannot be learned without images")
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """Findings on the number of training images of each class."""
+    assert evidence.labels is not None
+    names = evidence.class_names
+    counts = np.bincount(evidence.labels, minlength=len(names))
+    empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    found = []
+    if empty:
+        found.append(
+            Finding(
+                "class-without-images",
+                None,
+                float(len(empty)),
+                NONE,
+                f"{len(empty)} of {len(names)} classes have no training image: {listing(empty)}",
+                "they are in the list of classes, and no image has them as its label",
+                "add images of them, or leave the classes out",
+            )
+        )
+    by_size = [int(k) for k in np.argsort(counts, kind="stable") if counts[k]]
+    least, most = (by_size[0], by_size[-1]) if by_size else (0, 0)
+    ratio = float(counts[most] / max(counts[least], 1))
+    if ratio > IMBALANCE.value:
+        found.append(
+            Finding(
+                "class-imbalance",
+                None,
+                ratio,
+                IMBALANCE,
+                f"class {names[most]} has {counts[most]:,} training images,"
+                f" class {names[least]} {counts[least]:,}: {ratio:.0f} times as many",
+                "the mean loss is that of the large classes, so that small ones are answered"
+                " too seldom",
+                "add images of the small classes; or in gpucnn.keras fit(class_weight={...})",
+            )
+        )
+    return found
+
+
+CHECK = Check("class balance", ("labels",), find)

@@ -1,0 +1,78 @@
+"""Gradients that vanish on their way back through the layers, or explode."""
+
+from __future__ import annotations
+
+from gpucnn.inspection import dead, saturation
+from gpucnn.inspection.evidence import Check, Evidence
+from gpucnn.inspection.finding import Finding, Threshold
+
+VANISHING = Threshold(
+    1e-3,
+    "of the largest gradient norm of a layer, at most",
+    "Glorot and Bengio 2010 describe it; layers of healthy trainings have 0.007 and more, the first"
+    " of 8 sigmoid layers 0.00006 (docs/inspect.md)",
+)
+EXPLODING = Threshold(
+    100.0,
+    "gradient norm",
+    "Pascanu, Mikolov and Bengio 2013 describe it; layers of healthy trainings have up to 4, failed"
+    " ones 200 and more (docs/inspect.md)",
+)
+
+
+def find(evidence: Evidence) -> list[Finding]:
+    """A finding for each layer whose gradient is much smaller than that of others, or too large."""
+    assert evidence.layers is not None
+    norms = {
+        path: layer.gradient
+        for path, layer in evidence.layers.items()
+        if layer.gradient is not None and layer.update is not None
+    }
+    # A gradient that is not finite explodes, too.
+    found = [
+        _exploding(evidence, path, norm)
+        for path, norm in norms.items()
+        if not norm <= EXPLODING.value
+    ]
+    largest = max(norms.values(), default=0.0)
+    if not found and largest and not _explained(evidence):
+        found += [
+            _vanishing(evidence, path, norm / largest)
+            for path, norm in norms.items()
+            if norm <= VANISHING.value * largest
+        ]
+    return found
+
+
+def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
+    return Finding(
+        "exploding-gradient",
+        path,
+        norm,
+        EXPLODING,
+        f"{path}: its gradient explodes: its norm is {norm:.3g}",
+        f"{evidence.context.rate} is too high, or the inputs are not scaled",
+        f"{evidence.context.lower_rate()}; in a loop of your own optim.clip_grad_norm",
+    )
+
+
+def _vanishing(evidence: Evidence, path: str, share: float) -> Finding:
+    return Finding(
+        "vanishing-gradient",
+        path,
+        share,
+        VANISHING,
+        f"{path}: its gradient vanishes: {share:.1e} of that of the layer with the largest",
+        "each layer behind it makes the gradient smaller, a sigmoid to a quarter at most",
+        'activation="relu" in place of "sigmoid" or "tanh"; or BatchNorm2d, LayerNorm or Residual',
+    )
+
+
+def _explained(evidence: Evidence) -> bool:
+    """Whether dead or saturated layers, which stop the gradient, are found already."""
+    if evidence.activations is None:
+        return False
+    return bool(dead.find(evidence) or saturation.find(evidence))
+
+
+CHECK = Check("vanishing and exploding gradients", ("layers",), find)

@@ -1,0 +1,124 @@
+"""`Health`: the result of an inspection."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from gpucnn.data import Dataset
+from gpucnn.inspection.activations import Activation
+from gpucnn.inspection.data import WrongImage
+from gpucnn.inspection.evidence import Evidence, Result
+from gpucnn.inspection.finding import Finding, finite, lines
+from gpucnn.nn.parameter import Parameter
+from gpucnn.nn.state import owned
+from gpucnn.training import SavedModel
+
+
+@dataclass(frozen=True)
+class LayerHealth:
+    """The measures of a layer with parameters; None is not known, or does not apply.
+
+    Args:
+        layer: its path.
+        dead: the share of its ReLUs that are 0 for every training image.
+        saturated: the share of the outputs of its sigmoid or tanh that are near an end.
+        gradient: the Euclidean norm of the gradient by its parameters in a step.
+        update: the norm of the change of its weights in a step, relative to their norm.
+        weight: the root mean square of its weights.
+    """
+
+    layer: str
+    dead: float | None = None
+    saturated: float | None = None
+    gradient: float | None = None
+    update: float | None = None
+    weight: float | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """The fields as JSON values."""
+        return {
+            key: finite(value) if isinstance(value, float) else value
+            for key, value in asdict(self).items()
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Health:
+    """The result of an inspection.
+
+    Args:
+        name: of what was inspected.
+        epoch: the number of epochs of the training so far; None if it is not known.
+        findings: the warnings; none for a healthy model.
+        checked: the names of the checks that were made.
+        unchecked: the names of the others, each with the reason.
+        layers: the measures of each layer.
+        results: loss and accuracy on the parts of the data that were looked at.
+        most_wrong: images with wrong answers, the one with the highest loss first.
+        looked_at: the data set that these are in; None without one.
+        saved: the model, if it is of a run or of a file of one.
+    """
+
+    name: str
+    epoch: int | None
+    findings: Sequence[Finding]
+    checked: Sequence[str]
+    unchecked: dict[str, str]
+    layers: Sequence[LayerHealth]
+    results: Sequence[Result] = ()
+    most_wrong: Sequence[WrongImage] = ()
+    looked_at: Dataset | None = field(default=None, repr=False)
+    saved: SavedModel | None = field(default=None, repr=False)
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether there are no warnings."""
+        return not self.findings
+
+    @property
+    def verdict(self) -> str:
+        """The result in a line."""
+        count = len(self.checked)
+        place = f"{count} check{'s' * (count != 1)} of {self.name}"
+        if self.epoch is not None:
+            place += f", epoch {self.epoch}"
+        if self.is_healthy:
+            return f"healthy: no warnings in {place}"
+        warnings = len(self.findings)
+        return f"{warnings} warning{'s' * (warnings != 1)} in {place}"
+
+    def __str__(self) -> str:
+        """The verdict, and the findings."""
+        return "\n".join([self.verdict, *lines(self.findings)])
+
+
+def layers_of(evidence: Evidence) -> list[LayerHealth]:
+    """The measures of each layer that has parameters, in the order of the model."""
+    if evidence.model is None:
+        return []
+    activations: dict[str, Activation] = {}
+    for each in evidence.activations.found if evidence.activations else ():
+        activations.setdefault(each.layer, each)
+    steps, weights = evidence.layers or {}, evidence.weights or {}
+    found = []
+    for path, module in evidence.model.named_modules():
+        names = [f"{path}.{name}" if path else name for name in owned(module, Parameter)]
+        if not names:
+            continue
+        known, step = activations.get(path), steps.get(path)
+        matrices = [weights[name] for name in names if name in weights and weights[name].ndim > 1]
+        found.append(
+            LayerHealth(
+                path or evidence.model.display_name,
+                dead=known.dead if known and known.kind == "relu" else None,
+                saturated=known.saturation if known and known.kind != "relu" else None,
+                gradient=step.gradient if step else None,
+                update=step.update if step else None,
+                weight=float((matrices[0].astype("float64") ** 2).mean() ** 0.5)
+                if matrices
+                else None,
+            )
+        )
+    return found

@@ -1,0 +1,261 @@
+"""`inspect`: what is wrong with a trained model, or with a training that is running."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gpucnn.autograd import Tensor
+from gpucnn.data import Dataset, Reading, Splits
+from gpucnn.errors import DataError, GpucnnError, UsageError, WeightsMismatchError, expect
+from gpucnn.inspection import checks, weights
+from gpucnn.inspection.activations import Activations
+from gpucnn.inspection.data import Outputs, compute_outputs
+from gpucnn.inspection.evidence import Evidence
+from gpucnn.inspection.finding import Context
+from gpucnn.inspection.health import Health, layers_of
+from gpucnn.inspection.updates import LayerStep, StepMeter
+from gpucnn.nn import Module
+from gpucnn.training import Run, SavedModel, Trainer, checkpoint
+from gpucnn.training.metrics import compute_loss
+from gpucnn.training.run import find_weights, run_of
+
+_TRIES = 3  # readings of a checkpoint that a training may replace meanwhile
+_OTHER = "give a run directory, a SavedModel, or a built Module and a data set"
+
+
+def inspect(
+    model: SavedModel | Module | Run | str | os.PathLike[str],
+    dataset: Dataset | None = None,
+    *,
+    data: str | None = None,
+    data_dir: str | None = None,
+    reading: Reading | None = None,
+    weights: str | None = None,
+    device: str = "cpu",
+    code: str | None = None,
+    trust_code: bool = False,
+    loss: str = "softmax_cross_entropy",
+) -> Health:
+    """The health of a trained model; nothing that it is given is changed, and no file is written.
+
+    Of a run that is training now, the last checkpoint is inspected.
+
+    Args:
+        model: a run or its directory, a .safetensors file of one, or a `SavedModel`; or a built
+            module, as one of `gpucnn.keras`.
+        dataset: for a module, the images that it was trained on, as the model takes them or uint8
+            pixels, which are divided by 255; with class ids as labels.
+        data, data_dir, reading: for a run, where its data are now, as in `SavedModel.dataset`.
+        weights, device, code, trust_code: see `SavedModel.load`, where `code` is `model`.
+        loss: for a module, the loss that it was trained with.
+
+    Raises:
+        UsageError: `model` is none of these.
+        DataError: there is no run, or its weights cannot be read.
+    """
+    if isinstance(model, Module):
+        return _inspect_module(model, dataset, loss)
+    if dataset is not None:
+        raise UsageError(
+            "a data set is given for a run", fix="give data=PATH, which is read as in its training"
+        )
+    expect(model, (SavedModel, Run, str, os.PathLike), "the model", _OTHER)
+    if not isinstance(model, SavedModel):
+        path = model.path if isinstance(model, Run) else model
+        file = find_weights(path, weights)
+        arrays, description = checkpoint.load_weights(file)
+        alone = Evidence(weights=arrays, steps=1)
+        if not all(np.isfinite(array).all() for array in arrays.values()):
+            return _weights_only(file, alone, "the weights are not finite")
+        if "keras" in description:
+            why = (
+                "a file of gpucnn.keras does not say how its data were read; in Python:"
+                " gpucnn.inspection.inspect(gpucnn.keras.load_model(FILE), dataset)"
+            )
+            return _weights_only(file, alone, why)
+        model = SavedModel.load(path, weights, device, model=code, trust_code=trust_code)
+    return _inspect_saved(model, data, data_dir, reading)
+
+
+def _weights_only(file: Path, evidence: Evidence, why: str) -> Health:
+    """The health by the arrays of a file alone."""
+    folder = run_of(file)
+    if folder is not None:
+        config = Run(folder).config()
+        rate = config.resolved("cpu").learning_rate
+        evidence.context = Context(config, Run(folder), rate)
+    unchecked = {check.name: why for check in checks.CHECKS if check is not weights.CHECK}
+    name = str(folder or file)
+    return Health(name, None, weights.find(evidence), [weights.CHECK.name], unchecked, [])
+
+
+def _inspect_saved(
+    saved: SavedModel, data: str | None, data_dir: str | None, reading: Reading | None
+) -> Health:
+    folder = run_of(saved.path)
+    run = None if folder is None else Run(folder)
+    rate = saved.config.resolved(saved.model.device).learning_rate
+    _, description = checkpoint.load_weights(saved.path)
+    evidence = Evidence(
+        Context(saved.config, run, rate if run else None),
+        steps=description.get("step", 1),
+        weights=saved.model.state_dict(),
+        model=saved.model,
+        class_names=saved.class_names,
+        loss=saved.config.loss,
+        records=run.records() if run else None,
+        missing={"records": "the file is in no run, so its epochs are not known"},
+    )
+    parts: dict[str, Dataset] = {}
+    for split in ("train", "validation", "test"):
+        try:
+            parts[split] = saved.dataset(data, split, data_dir, reading).dataset
+        except (DataError, UsageError) as error:
+            evidence.missing[split] = _line(error)
+    if not parts:
+        try:
+            parts["train"] = saved.dataset(data, "all", data_dir, reading).dataset
+        except (DataError, UsageError) as error:
+            evidence.missing["train"] = _line(error)
+    looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
+    if run is None:
+        evidence.missing["layers"] = "the file is in no run, so there is no state of its optimizer"
+    else:
+        _measure_step(evidence, run, saved, parts)
+    name = str(folder or saved.path)
+    return _health(name, saved.description.epoch, evidence, looked_at, saved)
+
+
+def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health:
+    from gpucnn.keras.base import Base  # not before: most models are none of its
+
+    model.require_built()
+    forward: Any = model
+    if isinstance(model, Base) and model.compiled is not None:
+        forward, loss = model.for_loss(), model.compiled.loss.function
+    evidence = Evidence(
+        steps=1,
+        weights=model.state_dict(),
+        model=model,
+        loss=loss,
+        missing={
+            "layers": "a model without a run has no state of an optimizer",
+            "records": "a model without a run has no record of its epochs",
+            "train": "no data set is given",
+        },
+    )
+    parts: dict[str, Dataset] = {}
+    if dataset is not None:
+        expect(dataset, Dataset, "the data set", "give one part, such as splits.train")
+        evidence.class_names = dataset.class_names
+        parts["train"] = dataset
+    scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
+    looked_at = _look(evidence, parts, scale, 0.0, forward)
+    return _health(model.display_name, None, evidence, looked_at)
+
+
+def _look(
+    evidence: Evidence,
+    parts: dict[str, Dataset],
+    scale: float,
+    offset: float,
+    forward: Any = None,
+) -> Outputs | None:
+    """Run the model on the parts of the data; returns the outputs on images held out, or else."""
+    model, missing = evidence.model, evidence.missing
+    assert model is not None
+    looked_at = None
+    train = parts.get("train")
+    if train is None:
+        for name in ("activations", "labels", "trained"):
+            missing[name] = missing["train"]
+    else:
+        activations = Activations(model, forward)
+        looked_at = compute_outputs(
+            model, train, evidence.loss, scale, offset, activations=activations
+        )
+        evidence.activations, evidence.labels = activations, train.labels
+        evidence.trained = looked_at.result("training")
+    other = next((name for name in ("validation", "test") if name in parts), None)
+    if other is None:
+        missing["held_out"] = "there are no images beside those of the training"
+        return looked_at
+    looked_at = compute_outputs(model, parts[other], evidence.loss, scale, offset, forward=forward)
+    evidence.held_out = looked_at.result(other)
+    return looked_at
+
+
+def _measure_step(
+    evidence: Evidence, run: Run, saved: SavedModel, parts: dict[str, Dataset]
+) -> None:
+    """Do one step of the run on a copy of its model, with its highest learning rate."""
+    if "train" not in parts:
+        evidence.missing["layers"] = evidence.missing["train"]
+        return
+    config = replace(saved.config, device=saved.model.device, threads=None, checkpoint_every=None)
+    state = saved.model.state_dict()
+    try:
+        trainer = Trainer(saved.model, Splits(parts["train"], parts.get("validation")), config)
+        trainer.restore(_read_checkpoint(run), longer=True)
+        evidence.steps = trainer.step
+        evidence.layers = _step(trainer)
+    except (DataError, UsageError, WeightsMismatchError) as error:
+        evidence.missing["layers"] = _line(error)
+    finally:
+        saved.model.load_state_dict(state)
+        for parameter in saved.model.parameters():
+            parameter.zero_grad()
+
+
+def _step(trainer: Trainer) -> dict[str, LayerStep]:
+    """The next step of a training, on the first batch of an epoch."""
+    optimizer, model = trainer.optimizer, trainer.model
+    optimizer.set_learning_rate(float(trainer.learning_rates.max()))
+    images, labels, *others = trainer.loader.batch(trainer.epochs_done, 0)
+    with trainer.backend.quiet_device(), model.training_mode():
+        loss = compute_loss(trainer.config.loss, trainer.forward(Tensor(images)), labels, *others)
+        optimizer.zero_grad()
+        loss.backward()
+    meter = StepMeter(model)
+    optimizer.step()
+    return meter()
+
+
+def _read_checkpoint(run: Run) -> checkpoint.Checkpoint:
+    """The last checkpoint, without the lock: a training may replace it at any moment."""
+    for _ in range(_TRIES - 1):
+        try:
+            return checkpoint.read(run.weights)
+        except DataError:
+            continue
+    return checkpoint.read(run.weights)
+
+
+def _health(
+    name: str,
+    epoch: int | None,
+    evidence: Evidence,
+    looked_at: Outputs | None,
+    saved: SavedModel | None = None,
+) -> Health:
+    checked = checks.run(evidence)
+    return Health(
+        name,
+        epoch,
+        *checked,
+        layers_of(evidence),
+        [result for result in (evidence.trained, evidence.held_out) if result is not None],
+        looked_at.most_wrong(evidence.class_names) if looked_at else (),
+        looked_at.dataset if looked_at else None,
+        saved,
+    )
+
+
+def _line(error: GpucnnError) -> str:
+    """An error in a line."""
+    return error.message + (f": {error.cause}" if error.cause else "")

@@ -1,0 +1,210 @@
+"""`HealthMonitor`: warnings while a model is trained, by the checks of `inspect`.
+
+It measures outside of the steps, on images of its own, and changes nothing that a step reads: the
+weights of a training have the same bits with it and without it. It measures so seldom that it
+takes at most `SHARE` of the time of the training.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+import time
+from collections.abc import Container, Sequence
+from itertools import islice
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn import random
+from gpucnn.data import Dataset, Loader
+from gpucnn.errors import OutOfMemoryError
+from gpucnn.inspection import checks
+from gpucnn.inspection.activations import Activations
+from gpucnn.inspection.evidence import Evidence, Result
+from gpucnn.inspection.finding import Context, Finding, lines
+from gpucnn.inspection.updates import StepMeter
+from gpucnn.training import Callback, Trainer
+from gpucnn.training.files import append_line, write_atomic
+
+SHARE = 0.02  # of the time of a training that may be spent on measurements
+FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
+_IMAGES = 256  # of a measurement, about
+_POOL = 1024  # images that the measurements take turns on
+_STEPS = 30  # between two measurements, for each batch of one
+_EPOCHS = 3  # before "no better than guessing" is a warning
+
+
+class HealthMonitor(Callback):
+    """A callback of `fit` that warns of dead ReLUs, vanishing gradients, overfitting and the like.
+
+    Each kind of finding is told once for each layer. In a run directory they are kept in
+    health.jsonl, and a resumed training tells only new ones. `gpucnn train` has this callback; a
+    subclass may override `on_findings`.
+
+    Attributes:
+        findings: those of this training so far.
+    """
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self._known: set[tuple[str, str | None]] = set()
+        self._meter: StepMeter | None = None
+        self._pool: Loader | None = None
+        self._batches = 1  # of a measurement
+        self._every = _STEPS  # steps
+        self._due: int | None = None
+        self._measured = 0
+        self._since = (0, 0.0)  # step and time after the last measurement
+
+    def on_findings(self, trainer: Trainer, findings: Sequence[Finding]) -> None:
+        """Tell new findings, at least one; by default by `tell`."""
+        self.tell("\n".join(lines(findings)))
+
+    def tell(self, text: str) -> None:
+        """Print a text on stderr."""
+        print(text, file=sys.stderr)
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        self._recall(trainer)
+        self._pool = self._make_pool(trainer)
+        self._since = trainer.step, time.perf_counter()
+        self._due = self._next(trainer.step)
+        dataset = trainer.loader.dataset
+        if dataset.weights is None and (labels := _class_ids(dataset)) is not None:
+            self._check(trainer, Evidence(labels=labels, class_names=dataset.class_names))
+
+    def on_step_end(self, trainer: Trainer) -> None:
+        if self._due is None or trainer.step < self._due - 1:
+            return
+        if trainer.step == self._due - 1:
+            self._meter = StepMeter(trainer.model)
+            return
+        before = time.perf_counter()
+        try:
+            self.measure(trainer)
+        except OutOfMemoryError:
+            self._due = None
+            self.tell("note: the device has no room to measure the health of the training")
+            return
+        now = time.perf_counter()
+        step, since = self._since
+        pause = (now - before) / max(before - since, 1e-9) * (trainer.step - step) / SHARE
+        self._since = trainer.step, now
+        self._due = self._next(trainer.step, math.ceil(pause))
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
+        labels = _class_ids(trainer.loader.dataset)
+        if labels is None:
+            return
+        evidence = Evidence(
+            steps=trainer.step,
+            labels=labels,
+            class_names=trainer.loader.dataset.class_names,
+            records=trainer.records,
+            trained=Result("training", record["loss"], record["accuracy"], labels),
+        )
+        loader = trainer.validation
+        validation = None if loader is None else _class_ids(loader.dataset)
+        if validation is not None:
+            loss, accuracy = record["val_loss"], record["val_accuracy"]
+            evidence.held_out = Result("validation", loss, accuracy, validation)
+        # At its end a training says by itself that it has learned nothing.
+        early = len(trainer.records) < _EPOCHS or trainer.epochs_done >= trainer.config.epochs
+        self._check(trainer, evidence, ["no-better-than-guessing"] if early else [])
+
+    def measure(self, trainer: Trainer) -> None:
+        """Look at the outputs of the layers, and at the gradients and the update of the last step.
+
+        It waits for the device.
+        """
+        trainer.backend.to_numpy(trainer.totals.sums)  # so that earlier steps are not timed
+        layers = self._meter() if self._meter else None
+        self._meter = None
+        if layers and not all(math.isfinite(each.gradient or 0) for each in layers.values()):
+            return  # the training is about to end with an error that says so
+        activations = None
+        if self._pool is not None:
+            activations = Activations(trainer.model, trainer.forward)
+            first = self._measured * self._batches % self._pool.steps_per_epoch
+            self._measured += 1
+            for images, *_ in islice(self._pool.epoch(0, first), self._batches):
+                activations.add(images)
+        self._check(
+            trainer,
+            Evidence(
+                steps=trainer.step, model=trainer.model, activations=activations, layers=layers
+            ),
+        )
+
+    def _make_pool(self, trainer: Trainer) -> Loader:
+        """Batches of training images for the measurements, as large as those of the training.
+
+        A GPU compiles no kernel for them that the training does not need.
+        """
+        dataset = trainer.loader.dataset
+        size = min(getattr(trainer.loader, "batch_size", _IMAGES), len(dataset))
+        self._batches = max(1, min(_IMAGES, len(dataset)) // size)
+        self._every = _STEPS * max(self._batches, 2)
+        count = max(min(_POOL, len(dataset)) // size, 1) * size
+        chosen = random.permutation(len(dataset), trainer.config.seed, "health")[:count]
+        return Loader(
+            dataset.subset(np.sort(chosen)),
+            size,
+            trainer.backend,
+            shuffle=False,
+            scale=trainer.scale,
+            offset=trainer.offset,
+        )
+
+    def _next(self, step: int, pause: int = 0) -> int:
+        """The step of the next measurement, in a fixed course that a resumed training keeps to."""
+        half = self._every // 2
+        earliest = max(step + max(pause, 2), half)
+        return half + -(-(earliest - half) // self._every) * self._every
+
+    def _check(self, trainer: Trainer, evidence: Evidence, without: Container[str] = ()) -> None:
+        rate = float(trainer.learning_rates.max())
+        evidence.context = Context(trainer.config, trainer.run, rate)
+        evidence.loss = trainer.config.loss
+        new = [
+            finding
+            for finding in checks.run(evidence).findings
+            if finding.kind not in without and (finding.kind, finding.layer) not in self._known
+        ]
+        for finding in new:
+            self._known.add((finding.kind, finding.layer))
+            if trainer.run is not None:
+                place = {"step": trainer.step, "epoch": trainer.running_epoch}
+                append_line(trainer.run.path / FILE, json.dumps(place | finding.as_dict()))
+        self.findings += new
+        if new:
+            self.on_findings(trainer, new)
+
+    def _recall(self, trainer: Trainer) -> None:
+        """Read the findings before the checkpoint, and drop those after it."""
+        self.findings, self._known = [], set()
+        self._measured, self._meter = 0, None
+        if trainer.run is None:
+            return
+        file = trainer.run.path / FILE
+        if not file.exists():
+            return
+        kept = []
+        for line in file.read_text(encoding="utf-8").splitlines():
+            try:
+                entry = json.loads(line)
+                if entry["step"] <= trainer.step:
+                    self._known.add((entry["kind"], entry["layer"]))
+                    kept.append(line + "\n")
+            except (ValueError, TypeError, KeyError):
+                break  # it was cut short, or changed
+        write_atomic(file, "".join(kept).encode())
+
+
+def _class_ids(dataset: Dataset) -> NDArray[Any] | None:
+    """The labels, if they are class ids."""
+    labels = dataset.labels
+    return labels if labels is not None and labels.dtype.kind == "i" and labels.size else None

@@ -1,0 +1,58 @@
+"""Pictures of an inspection: the most wrong images, filters, and feature maps of an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn import plots
+from gpucnn.inspection.health import Health
+from gpucnn.nn import Conv2d, Dense, Module
+
+if TYPE_CHECKING:
+    from gpucnn.plots import Picture
+
+
+def draw(health: Health, image: NDArray[Any] | None = None) -> dict[str, Picture]:
+    """The pictures by the name of their file; those that cannot be drawn are left out.
+
+    Args:
+        health: of a run.
+        image: pixels as `SavedModel.predict` takes them, (C, H, W); for feature_maps.png.
+
+    Raises:
+        MissingExtraError: Matplotlib is not installed.
+    """
+    plots.require("pictures")
+    found: dict[str, Picture] = {}
+    saved, dataset = health.saved, health.looked_at
+    if dataset is not None and health.most_wrong and dataset.images.shape[1] in (1, 3):
+        wrong = health.most_wrong
+        titles = [f"{each.label}, not {each.answer}" for each in wrong]
+        found["wrong.png"] = plots.show_image(
+            dataset.images[[each.index for each in wrong]], titles, cmap="gray_r"
+        )
+    if saved is None:
+        return found
+    layer = _first_filters(saved.model, saved.image_shape)
+    if layer is not None:
+        shape = None if isinstance(layer, Conv2d) else saved.image_shape
+        found["filters.png"] = plots.show_filters(layer, image_shape=shape)
+    if image is not None:
+        seen = image.astype(np.float32) * saved.description.scale + saved.description.offset
+        found["feature_maps.png"] = plots.show_feature_maps(saved.model, seen.astype(np.float32))
+    return found
+
+
+def _first_filters(model: Module, image_shape: tuple[int, ...]) -> Module | None:
+    """The first layer whose weights are filters on the image: convolution, or dense."""
+    pixels = int(np.prod(image_shape))
+    for layer in model.modules():
+        if isinstance(layer, Conv2d):
+            return layer
+        if isinstance(layer, Dense):
+            fits = len(image_shape) == 3 and layer.weight.shape[0] == pixels
+            return layer if fits and image_shape[0] in (1, 3) else None
+    return None

@@ -1,0 +1,177 @@
+"""The operations of a forward pass in evaluation mode, as a list.
+
+The network runs on two batches of different sizes and different images. A size that differs is the
+batch, and is left open. Anything else that differs depends on the images in a way that is not
+recorded, and is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from gpucnn import backend as backends
+from gpucnn.autograd import Function, Tensor, is_grad_enabled
+from gpucnn.errors import GraphError
+from gpucnn.graph import ordered
+from gpucnn.nn import BatchNorm2d, Module
+from gpucnn.nn.building import has_own_forward
+
+#: Sizes; one that depends on the batch is a pair, with its values in the two runs.
+Shape = tuple[int | tuple[int, int], ...]
+Operation = Function | BatchNorm2d
+
+#: The sizes of the two batches. Halves, thirds and quarters of them differ as well.
+BATCHES = (4, 9)
+
+
+@dataclass(frozen=True, eq=False)
+class Value:
+    """A tensor of the forward pass.
+
+    Attributes:
+        arrays: its values in the two runs.
+        operations: in each run the function that computed it, or the BatchNorm2d, which counts as
+            one operation; None for an input or a constant.
+        sources: the numbers of the values that it was computed from.
+        is_input: whether it is an input of the network.
+        name: of an input, a parameter or a buffer; "" of others.
+        layer: the path of the layer that computed it, "" for the network.
+    """
+
+    arrays: tuple[Any, Any]
+    operations: tuple[Operation | None, Operation | None]
+    sources: tuple[int, ...]
+    is_input: bool
+    name: str
+    layer: str
+
+    @property
+    def shape(self) -> Shape:
+        one, other = (array.shape for array in self.arrays)
+        return tuple(a if a == b else (a, b) for a, b in zip(one, other, strict=True))
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """The tensors of one run, each after its sources."""
+
+    inputs: list[Tensor]
+    tensors: list[Tensor]
+    layers: dict[int, str]  # id of a tensor -> path
+    batch_norms: dict[int, tuple[BatchNorm2d, tuple[Tensor, ...]]]  # id of an output -> call
+
+    def operation(self, tensor: Tensor) -> Operation | None:
+        found = self.batch_norms.get(id(tensor))
+        return tensor.creator if found is None else found[0]
+
+    def sources(self, tensor: Tensor) -> Sequence[Tensor]:
+        return _sources(tensor, self.batch_norms)
+
+
+def trace(
+    model: Module, names: Sequence[str], forward: Callable[..., Tensor] | None = None
+) -> list[Value]:
+    """The values of a forward pass of a built model, each after its sources, the output last.
+
+    Args:
+        names: of the inputs.
+        forward: the function of the inputs; by default the model, which it may call.
+
+    Raises:
+        GraphError: inside no_grad(); the output is no Tensor that was computed from the inputs; or
+            the two runs compute other operations.
+    """
+    if not is_grad_enabled():
+        raise _refused(model, "no_grad() records no operations", "call export outside of no_grad()")
+    runs = [_run(model, names, forward or model, batch) for batch in BATCHES]
+    one, other = runs
+    kinds = [[type(run.operation(tensor)) for tensor in run.tensors] for run in runs]
+    if kinds[0] != kinds[1]:
+        raise _refused(model, "forward computes other operations for other images")
+    values = []
+    numbers = [{id(tensor): k for k, tensor in enumerate(run.tensors)} for run in runs]
+    for tensor, twin in zip(one.tensors, other.tensors, strict=True):
+        sources, twins = (
+            tuple(number[id(source)] for source in run.sources(each))
+            for number, run, each in zip(numbers, runs, (tensor, twin), strict=True)
+        )
+        if sources != twins or tensor.ndim != twin.ndim:
+            raise _refused(model, "forward computes other operations for other images")
+        host = backends.of(tensor.data).to_numpy
+        values.append(
+            Value(
+                (host(tensor.data), host(twin.data)),
+                (one.operation(tensor), other.operation(twin)),
+                sources,
+                any(tensor is given for given in one.inputs),
+                tensor.name or "",
+                one.layers.get(id(tensor), ""),
+            )
+        )
+    return values
+
+
+def _run(model: Module, names: Sequence[str], forward: Callable[..., Tensor], batch: int) -> _Run:
+    rng = np.random.default_rng(batch)
+    target = backends.get(model.device)
+    inputs = [
+        Tensor(target.asarray(rng.random((batch, *shape), np.float32)), True, name)
+        for shape, name in zip(model.built_for or (), names, strict=True)
+    ]
+    batch_norms: dict[int, tuple[BatchNorm2d, tuple[Tensor, ...]]] = {}
+    statistics: dict[int, tuple[Tensor, ...]] = {}  # once for a layer that is called twice
+    calls: list[tuple[Module, tuple[Tensor, ...], Tensor]] = []
+
+    def observe(module: Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        calls.append((module, given, output))
+        if isinstance(module, BatchNorm2d) and not has_own_forward(module):
+            operands = statistics.setdefault(id(module), _operands(module))
+            batch_norms[id(output)] = module, (given[0], *operands)
+
+    with model.observe(observe), model.evaluating():
+        output = forward(*inputs)
+    if not isinstance(output, Tensor):
+        raise _refused(
+            model,
+            f"its forward returns a {type(output).__name__}",
+            "let forward return one output, a Tensor",
+        )
+    tensors = ordered(output, lambda tensor: _sources(tensor, batch_norms))
+    if not any(tensor is given for tensor in tensors for given in inputs):
+        raise _refused(model, "its output was not computed from its input")
+    layers: dict[int, str] = {}
+    for module, given, result in calls:  # the calls inside of a call come before it
+        ends = {id(tensor) for tensor in given}
+
+        def inside(tensor: Tensor, ends: set[int] = ends) -> Sequence[Tensor]:
+            return () if id(tensor) in ends else _sources(tensor, batch_norms)
+
+        for tensor in ordered(result, inside):
+            if id(tensor) not in ends:
+                layers.setdefault(id(tensor), module.path or "")
+    return _Run(inputs, tensors, layers, batch_norms)
+
+
+def _operands(module: BatchNorm2d) -> tuple[Tensor, ...]:
+    """What a batch norm takes beside its input, in the order of ONNX."""
+    path = f"{module.path}." if module.path else ""
+    statistics = (Tensor(getattr(module, key), name=path + key) for key in module.buffers)
+    return module.gamma, module.beta, *statistics
+
+
+def _sources(tensor: Tensor, batch_norms: dict[int, Any]) -> Sequence[Tensor]:
+    if id(tensor) in batch_norms:
+        return batch_norms[id(tensor)][1]
+    return () if tensor.creator is None else tensor.creator.inputs
+
+
+def _refused(model: Module, cause: str, fix: str | None = None) -> GraphError:
+    return GraphError(
+        f"{model.display_name} cannot be written as ONNX",
+        cause=cause,
+        fix=fix or "compute with Tensors in forward, by their methods and gpucnn.functions",
+    )

@@ -1,0 +1,84 @@
+"""Parts of a page of HTML. Every text that is given is escaped; the results are markup."""
+
+from __future__ import annotations
+
+import base64
+import html
+import re
+from collections.abc import Sequence
+
+from gpucnn.errors import GpucnnError
+from gpucnn.plots import Picture
+
+_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def escaped(text: object) -> str:
+    """A text as markup. Control characters, which HTML forbids, become a replacement mark."""
+    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
+    # A surrogate stands for a byte of a file name that is no UTF-8.
+    return html.escape(shown.encode(errors="replace").decode())
+
+
+def paragraph(text: object, kind: str = "") -> str:
+    return f"<p{_class(kind)}>{escaped(text)}</p>"
+
+
+def table(
+    header: Sequence[object], rows: Sequence[Sequence[object]], *, words: int = 1, caption: str = ""
+) -> str:
+    """A table whose first `words` columns hold words, and the others numbers or short values."""
+
+    def cells(values: Sequence[object], tag: str) -> str:
+        found = []
+        for place, value in enumerate(values):
+            attributes = "" if place < words else ' class="number"'
+            if tag == "th":
+                attributes += ' scope="col"'
+            elif place == 0:
+                found.append(f'<th scope="row">{escaped(value)}</th>')
+                continue
+            found.append(f"<{tag}{attributes}>{escaped(value)}</{tag}>")
+        return "<tr>" + "".join(found) + "</tr>"
+
+    head = f"<thead>{cells(header, 'th')}</thead>" if header else ""
+    body = "".join(cells(row, "td") for row in rows)
+    title = f"<caption>{escaped(caption)}</caption>" if caption else ""
+    return f'<div class="scroll"><table>{title}{head}<tbody>{body}</tbody></table></div>'
+
+
+def figure(picture: Picture, alternative: str, caption: str = "") -> str:
+    """A picture inside of the page.
+
+    Args:
+        alternative: what it shows, for who does not see it.
+        caption: below the picture.
+    """
+    svg = picture.svg()
+    points = re.findall(r' (?:width|height)="([0-9.]+)pt"', svg)[:2]
+    width, height = (round(float(length) * 96 / 72) for length in points)  # in pixels of CSS
+    data = base64.b64encode(svg.encode()).decode()
+    below = f"<figcaption>{escaped(caption)}</figcaption>" if caption else ""
+    return (
+        f'<figure><div class="scroll"><img src="data:image/svg+xml;base64,{data}"'
+        f' alt="{escaped(alternative)}" width="{width}" height="{height}"></div>{below}</figure>'
+    )
+
+
+def details(summary: str, markup: str) -> str:
+    """Markup that is hidden until its summary is clicked on."""
+    return f"<details><summary>{escaped(summary)}</summary>{markup}</details>"
+
+
+def missing(error: GpucnnError) -> str:
+    """The place of something that could not be made, with the reason."""
+    lines = [paragraph(f"Not here: {error.message}.")]
+    if error.cause:
+        lines.append(paragraph(f"Cause: {error.cause}"))
+    if error.fix:
+        lines.append(paragraph(f"Fix: {error.fix}"))
+    return f'<div class="missing">{"".join(lines)}</div>'
+
+
+def _class(kind: str) -> str:
+    return f' class="{kind}"' if kind else ""

@@ -1,0 +1,212 @@
+"""The report of runs as one page of HTML, with its style and its pictures inside of it."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Sequence
+from importlib import resources
+from typing import Any
+
+import gpucnn
+from gpucnn import plots
+from gpucnn.errors import GpucnnError, UsageError
+from gpucnn.reports.examined import Examined, Sources
+from gpucnn.reports.markup import escaped, figure, missing, paragraph, table
+from gpucnn.reports.sections import SECTIONS, Section
+from gpucnn.training import Run
+from gpucnn.training.history import best_epoch
+
+Progress = Callable[[str, GpucnnError | None], None]
+
+
+def report(
+    runs: Sequence[str | os.PathLike[str] | Run],
+    *,
+    weights: str | None = None,
+    data: str | None = None,
+    data_dir: str | None = None,
+    device: str = "cpu",
+    trust_code: bool = False,
+    progress: Progress = lambda title, error: None,
+) -> str:
+    """A page on one run, or on several side by side.
+
+    It needs no network and no script. A part that cannot be made, as without the data of the run,
+    is replaced by the reason.
+
+    Args:
+        runs: directories of runs.
+        weights, device, trust_code: see `SavedModel.load`.
+        data, data_dir: where the data lie now; see `SavedModel.dataset`.
+        progress: called after each section of a run, with its title and the error, or None.
+
+    Raises:
+        UsageError: no run is given, or the same one twice.
+        DataError: there is no run in a directory.
+    """
+    if isinstance(runs, (str, os.PathLike, Run)):
+        runs = [runs]
+    sources = Sources(weights, data, data_dir, device, trust_code)
+    views = [Examined(run, sources) for run in runs]
+    places = [os.path.realpath(view.run.path) for view in views]
+    if not views or len(set(places)) < len(places):
+        raise UsageError(
+            "the same run is given twice" if views else "there is no run to report on",
+            fix="give one run, or several different ones",
+        )
+    return _page(views, list(_parts(views, progress)))
+
+
+def _parts(views: Sequence[Examined], progress: Progress) -> Iterable[tuple[str, str, str]]:
+    """(name of the anchor, title, markup) of all sections."""
+    attempt = _Attempts(progress)
+    yield "results", "Results", _results(views)
+    if len(views) > 1:
+        yield "differences", "Differences", attempt("Differences", lambda: _differences(views))
+    yield "curves", "Learning curves", attempt("Learning curves", lambda: _curves(views))
+    for section in SECTIONS:
+        found = [_of_run(section, view, len(views) > 1, attempt) for view in views]
+        yield section.name, section.title, f'<div class="runs">{"".join(found)}</div>'
+
+
+def _of_run(section: Section, view: Examined, named: bool, attempt: _Attempts) -> str:
+    title = f"{section.title} of {view.name}" if named else section.title
+    heading = f"<h3>{escaped(view.name)}</h3>" if named else ""
+    return f"<div>{heading}{attempt(title, lambda: section.build(view))}</div>"
+
+
+class _Attempts:
+    """Makes parts of the page; an error takes the place of a part that cannot be made."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._shown: dict[GpucnnError, str] = {}  # error -> the part where the page shows it
+
+    def __call__(self, title: str, build: Callable[[], str]) -> str:
+        try:
+            markup = build()
+        except GpucnnError as error:
+            self._progress(title, error)
+            if error in self._shown:
+                return paragraph(f"Not here, for the reason given at {self._shown[error]}.", "note")
+            self._shown[error] = title
+            return missing(error)
+        self._progress(title, None)
+        return markup
+
+
+def _results(views: Sequence[Examined]) -> str:
+    columns = [_facts(view) for view in views]
+    keys = list(dict.fromkeys(key for column in columns for key in column))
+    used = [key for key in keys if any(column.get(key, "-") != "-" for column in columns)]
+    rows = [[key, *(column.get(key, "-") for column in columns)] for key in used]
+    return table(["", *(view.name for view in views)], rows)
+
+
+def _facts(view: Examined) -> dict[str, str]:
+    """The results of a run, by name."""
+    row, records = view.summary, view.records
+    last = records[-1] if records else {}
+    best = best_epoch(records)
+    state = row.state if row.reason in (None, row.state) else f"{row.state} ({row.reason})"
+    return {
+        "model": row.model or "-",
+        "data": row.data or "-",
+        "state": state,
+        "epochs": "-" if row.epochs is None else f"{row.epochs} of {row.planned}",
+        "test accuracy": _percent(last.get("test_accuracy")),
+        "test loss": _number(last.get("test_loss")),
+        "validation accuracy, last epoch": _percent(last.get("val_accuracy")),
+        "validation loss, last epoch": _number(last.get("val_loss")),
+        "best validation accuracy": _percent(row.val_accuracy)
+        + (f" (epoch {best})" if best else ""),
+        "training accuracy, last epoch": _percent(last.get("accuracy")),
+        "training loss, last epoch": _number(last.get("loss")),
+        "time": "-" if row.seconds is None else f"{row.seconds:,.1f} s",
+        "images/s, last epoch": _count(last.get("images_per_second")),
+        "begun": "-" if row.date is None else f"{row.date:%Y-%m-%d %H:%M}",
+        "problem": row.problem or "-",
+    }
+
+
+def _percent(value: Any) -> str:
+    return f"{value:.2%}" if _is_number(value) else "-"
+
+
+def _number(value: Any) -> str:
+    if not _is_number(value):
+        return "-"
+    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
+
+
+def _count(value: Any) -> str:
+    return f"{value:,.0f}" if _is_number(value) else "-"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float))
+
+
+def _differences(views: Sequence[Examined]) -> str:
+    """The options of the runs that are not equal."""
+    columns = [view.config.as_dict() for view in views]
+    rows = []
+    for key in columns[0]:
+        values = ["-" if column[key] is None else str(column[key]) for column in columns]
+        if len(set(values)) > 1:
+            rows.append([key, *values])
+    if not rows:
+        return paragraph("All options are equal.")
+    return table(["option", *(view.name for view in views)], rows)
+
+
+def _curves(views: Sequence[Examined]) -> str:
+    if len(views) == 1:
+        picture = plots.show_curves(views[0].records)
+        return figure(picture, "Loss, accuracy and learning rate by epoch.")
+    names = [view.name for view in views]
+    keys = names if len(set(names)) == len(names) else [str(view.run.path) for view in views]
+    records = {key: view.records for key, view in zip(keys, views, strict=True)}
+    caption = "Solid: validation. Dashed: training. Star: test."
+    return figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
+
+
+def _page(views: Sequence[Examined], parts: Sequence[tuple[str, str, str]]) -> str:
+    title = " and ".join(view.name for view in views)
+    style = resources.files("gpucnn.reports").joinpath("data", "report.css").read_text("utf-8")
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'"
+    links = "".join(f'<li><a href="#{name}">{escaped(text)}</a></li>' for name, text, _ in parts)
+    sections = "\n".join(
+        f'<section id="{name}" aria-labelledby="{name}-title">\n'
+        f'<h2 id="{name}-title">{escaped(text)}</h2>\n{markup}\n</section>'
+        for name, text, markup in parts
+    )
+    now = datetime.datetime.now().astimezone()
+    places = ", ".join(str(view.run.path) for view in views)
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{escaped(title)}: gpucnn report</title>
+<link rel="icon" href="data:,">
+<style>{style}</style>
+</head>
+<body>
+<header>
+<h1>{escaped(title)}</h1>
+<p>{escaped(places)}; made by gpucnn {escaped(gpucnn.__version__)} on {now:%Y-%m-%d %H:%M}</p>
+<nav aria-label="Sections"><ul>{links}</ul></nav>
+</header>
+<main>
+{sections}
+</main>
+</body>
+</html>
+"""

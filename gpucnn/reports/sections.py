@@ -1,0 +1,240 @@
+"""The sections of a report that show one run each.
+
+A section is a function from an `Examined` run to markup. One that cannot be made raises a
+`GpucnnError`; the page then shows the error in its place.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gpucnn import plots
+from gpucnn.data.dataset import Dataset
+from gpucnn.data.image import is_picture, open_image
+from gpucnn.errors import DataError, UsageError
+from gpucnn.nn import Module
+from gpucnn.reports.examined import Examined
+from gpucnn.reports.markup import details, figure, paragraph, table
+from gpucnn.reports.pictures import show_report
+from gpucnn.training.run import CONFIG
+
+_SAMPLES = 12
+_CONFUSED = 15  # pairs in the table
+_CLASSES = 30  # rows of the table of scores that are shown at once
+
+
+class Section(NamedTuple):
+    """A part of the page, with a heading.
+
+    Attributes:
+        name: of its anchor.
+        title: above it.
+        build: makes it of a run.
+    """
+
+    name: str
+    title: str
+    build: Callable[[Examined], str]
+
+
+def data(view: Examined) -> str:
+    description = view.saved.description
+    lines = [paragraph(description.read or "The run does not say how its data were read.")]
+    try:
+        part = view.part
+    except (DataError, UsageError) as error:
+        reason = error.message + (f": {error.cause}" if error.cause else "")
+        return "".join([*lines, paragraph(f"The data cannot be read now: {reason}.", "note")])
+    notes = "".join(paragraph(f"Note: {note}", "note") for note in part.notes)
+    shown = f"This page evaluates the {_part(part.split)}: {len(part.dataset):,} images."
+    return "".join([*lines, paragraph(shown), notes])
+
+
+def model(view: Examined) -> str:
+    rows = view.saved.model.summary_rows()
+    lines = [
+        (
+            row.layer,
+            row.title,
+            " x ".join(map(str, row.output_shape[1:])) or "1",
+            f"{row.parameters:,}",
+            f"{row.flops:,}",
+        )
+        for row in rows
+    ]
+    total = (
+        "all",
+        "",
+        "",
+        f"{sum(r.parameters for r in rows):,}",
+        f"{sum(r.flops for r in rows):,}",
+    )
+    header = ("layer", "type", "output of an image", "parameters", "FLOPs")
+    return table(header, [*lines, total], words=2)
+
+
+def confusion(view: Examined) -> str:
+    found = view.answers
+    part = _part(view.part.split)
+    text = f"Confusion matrix on the {part}: rows are the true classes, columns the answers."
+    return figure(show_report(found.report, part), text, _weights(view))
+
+
+def scores(view: Examined) -> str:
+    lines = [
+        (label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in numbers))
+        for label, images, *numbers in view.answers.report.scores
+    ]
+    found = table(("class", "images", "precision", "recall", "F1"), lines)
+    return found if len(lines) <= _CLASSES else details(f"{len(lines)} classes", found)
+
+
+def confused(view: Examined) -> str:
+    found = view.answers
+    lines = [(*pair, f"{count:,}") for *pair, count in found.report.confused[:_CONFUSED]]
+    if not lines:
+        return _no_errors(found.answers)
+    picture = plots.show_confused(
+        found.dataset.images, found.dataset.labels, found.answers, view.saved.class_names
+    )
+    text = "Images of the pairs of classes that are confused most; the table has the counts."
+    return figure(picture, text) + table(("class", "taken for", "images"), lines, words=2)
+
+
+def most_wrong(view: Examined) -> str:
+    found = view.answers
+    if (found.answers == found.dataset.labels).all():
+        return _no_errors(found.answers)
+    picture = plots.show_most_wrong(
+        found.dataset.images,
+        found.dataset.labels,
+        found.probabilities,
+        view.saved.class_names,
+        found.losses,
+    )
+    wrong = np.flatnonzero(found.answers != found.dataset.labels)
+    worst = wrong[np.argsort(-found.losses[wrong], kind="stable")][:24]
+    names = view.saved.class_names
+    lines = [
+        (
+            found.dataset.item(int(k)),
+            names[found.dataset.labels[k]],
+            names[found.answers[k]],
+            f"{found.probabilities[k, found.answers[k]]:.1%}",
+            f"{found.losses[k]:.3f}",
+        )
+        for k in worst
+    ]
+    header = ("image", "class", "answer", "probability", "loss")
+    return figure(
+        picture, "The images with wrong answers and the highest losses; the table has their names."
+    ) + details("their names", table(header, lines, words=3))
+
+
+def samples(view: Examined) -> str:
+    dataset = view.answers.dataset
+    places = _of_each_class(dataset)
+    images = dataset.images[places]
+    scale, offset = view.saved.description.scale, view.saved.description.offset
+    shift = f" {offset:+.5g}" if offset else ""
+    text = f"The network gets each pixel x as x * {scale:.5g}{shift}."
+    files = [Path(dataset.item(int(place))) for place in places]
+    names = [view.saved.class_names[k] for k in dataset.labels[places]]
+    if all(is_picture(file.name) and file.is_file() for file in files):
+        given: list[Any] = [open_image(file) for file in files]
+        picture = plots.show_samples(given, images, names)
+        about = "Pictures as they were given, each beside the image that the network sees."
+    else:
+        picture = plots.show_image(images, names)
+        about = "Images of the classes, as the network sees them. The files hold them like this."
+    return figure(picture, about, f"{about} {text}")
+
+
+def filters(view: Examined) -> str:
+    layer, shape = _first_filters(view.saved.model, view.saved.image_shape)
+    picture = plots.show_filters(layer, image_shape=shape)
+    return figure(picture, f"The weights of {layer.display_name}: blue below 0, red above.")
+
+
+def feature_maps(view: Examined) -> str:
+    description, dataset = view.saved.description, view.answers.dataset
+    image = dataset.images[0] * np.float32(description.scale) + np.float32(description.offset)
+    picture = plots.show_feature_maps(view.saved.model, image)
+    return figure(
+        picture,
+        f"The output of each layer for {dataset.item(0)}, an image of class"
+        f" {view.saved.class_names[dataset.labels[0]]}.",
+    )
+
+
+def options(view: Examined) -> str:
+    rows = [(key, "" if value is None else value) for key, value in view.config.as_dict().items()]
+    again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
+    return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
+
+
+def environment(view: Examined) -> str:
+    found = view.run.environment()
+    if not found:
+        raise DataError(f"{view.run.path} has no environment.json", fix="use an intact copy")
+    return details("versions, device, threads", table(("", "value"), [*found.items()], words=2))
+
+
+#: In the order of the page. Each is a function of this list alone: to add one, append it.
+SECTIONS = [
+    Section("data", "Data", data),
+    Section("model", "Model", model),
+    Section("confusion", "Confusion matrix", confusion),
+    Section("scores", "Scores of each class", scores),
+    Section("confused", "Most confused classes", confused),
+    Section("wrong", "Most wrong images", most_wrong),
+    Section("samples", "Images as the network sees them", samples),
+    Section("filters", "Filters", filters),
+    Section("maps", "Feature maps", feature_maps),
+    Section("options", "Options", options),
+    Section("environment", "Environment", environment),
+]
+
+
+def _part(split: str) -> str:
+    return {"all": "whole data", "train": "training images"}.get(split, f"{split} set")
+
+
+def _weights(view: Examined) -> str:
+    return f"{view.saved.path}, of epoch {view.saved.description.epoch}"
+
+
+def _no_errors(answers: Any) -> str:
+    return paragraph(f"No answer is wrong: all {len(answers):,} are right.")
+
+
+def _of_each_class(dataset: Dataset) -> list[int]:
+    """Places of the first images of the classes in turn, at most 12."""
+    labels = dataset.labels
+    assert labels is not None
+    turn = np.zeros(len(labels), np.int64)  # how many of its class are before an image
+    for k in np.unique(labels):
+        of_class = labels == k
+        turn[of_class] = np.arange(of_class.sum())
+    return [int(place) for place in np.lexsort((labels, turn))[:_SAMPLES]]
+
+
+def _first_filters(network: Module, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...] | None]:
+    """The first layer of filters, and the shape of its inputs if it is dense."""
+    for _, layer in network.named_modules():
+        weight = getattr(layer, "weight", None)
+        if weight is None:
+            continue
+        if weight.ndim == 4:
+            return layer, None
+        if weight.ndim == 2 and weight.shape[0] == np.prod(shape):
+            return layer, shape
+    raise UsageError(
+        f"{network.display_name} has no filters",
+        cause="no layer is a convolution, or a dense layer on the pixels",
+    )

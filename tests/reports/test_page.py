@@ -1,0 +1,224 @@
+"""The page: complete, self-contained, valid, and with every foreign text escaped."""
+
+from __future__ import annotations
+
+import base64
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucnn import data, plots
+from gpucnn.errors import DataError, UsageError
+from gpucnn.reports import report, save_pictures
+from gpucnn.reports.sections import SECTIONS
+from gpucnn.training import Run, SavedModel
+
+pytest.importorskip("matplotlib")
+
+SVG = '<svg width="72pt" height="36pt"></svg>'
+ALONE = ["results", "curves", *(section.name for section in SECTIONS)]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pictures are made, and not drawn; test_browser.py draws them."""
+    monkeypatch.setattr(plots.Picture, "svg", lambda picture: SVG)
+
+
+def made(*runs: Run, **options: Any) -> tuple[str, list[str]]:
+    """The page, and the titles of the sections that are missing."""
+    missing: list[str] = []
+
+    def progress(title: str, error: Exception | None) -> None:
+        if error is not None:
+            missing.append(title)
+
+    return report(runs, progress=progress, **options), missing
+
+
+@pytest.fixture(scope="module")
+def alone(runs: tuple[Run, Run]) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots.Picture, "svg", lambda picture: SVG)
+        return report(runs[0])
+
+
+@pytest.fixture(scope="module")
+def both(runs: tuple[Run, Run]) -> str:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plots.Picture, "svg", lambda picture: SVG)
+        return report(runs)
+
+
+def test_all_sections_are_there(alone: str, page: Any) -> None:
+    found = page(alone)
+    assert [section["id"] for section in found.all("section")] == ALONE
+    links = [link["href"] for link in found.all("a")]
+    assert links == [f"#{name}" for name in ALONE]
+    assert len(found.all("img")) == 7
+    assert "Not here" not in alone
+
+
+def test_nothing_comes_from_elsewhere(both: str, page: Any) -> None:
+    found = page(both)
+    for image in found.all("img"):
+        assert image["src"].startswith("data:image/svg+xml;base64,")
+        assert base64.b64decode(image["src"].partition(",")[2]).decode() == SVG
+        assert image["alt"]
+        assert (image["width"], image["height"]) == ("96", "48")
+    assert not found.all("script")
+    assert not [a for _, a in found.elements for key in a if key.startswith("on")]
+    assert "http" not in both.replace("http-equiv", "")
+    (policy,) = [m["content"] for m in found.all("meta") if m.get("http-equiv")]
+    assert "default-src 'none'" in policy
+    ids = [a["id"] for _, a in found.elements if "id" in a]
+    assert len(ids) == len(set(ids))
+    labels = {a["aria-labelledby"] for a in found.all("section")}
+    assert labels <= set(ids)
+
+
+def test_foreign_texts_are_escaped(both: str, page: Any) -> None:
+    found = page(both)
+    assert not found.all("i")
+    assert not found.all("b")
+    texts = set(found.texts)
+    assert {"run & <i>two", '<b>&"cat\'s"</b>', "\U0001f600", "x" * 40, "a<i>b.npz"} <= texts
+    assert "train-1 and run & <i>two" in texts
+
+
+def test_results_and_scores_are_those_of_evaluate(
+    runs: tuple[Run, Run], alone: str, page: Any
+) -> None:
+    found = page(alone)
+    saved = SavedModel.load(runs[0].path)
+    expected = saved.report(saved.dataset())
+    record = runs[0].records()[-1]
+    assert f"{record['test_accuracy']:.2%}" in found.texts
+    assert f"{record['test_loss']:.4f}" in found.texts
+    for label, images, *numbers in expected.scores:
+        start = [k for k, text in enumerate(found.texts) if text == label]
+        row = [f"{images:,}", *("-" if n is None else f"{n:.2%}" for n in numbers)]
+        assert any(found.texts[k + 1 : k + 5] == row for k in start)
+
+
+def test_two_runs_are_side_by_side(both: str, page: Any) -> None:
+    found = page(both)
+    assert [section["id"] for section in found.all("section")] == [
+        "results", "differences", *ALONE[1:]
+    ]  # fmt: skip
+    texts = found.texts
+    start = texts.index("option")
+    rows = texts[start : texts.index("Learning curves", start)]
+    assert rows[rows.index("model") :][:3] == ["model", "softmax", "lenet"]
+    assert rows[rows.index("epochs") :][:3] == ["epochs", "2", "1"]
+    assert "batch_size" not in rows  # it is equal
+
+
+def test_equal_runs_say_so(copy: Run, runs: tuple[Run, Run]) -> None:
+    other = Run.open(shutil.copytree(copy.path, copy.path.with_name("train-2")))
+    assert "All options are equal." in report([copy, other])
+
+
+def remove(name: str) -> Callable[[Run], None]:
+    return lambda run: (run.path / name).unlink()
+
+
+def cut(name: str) -> Callable[[Run], None]:
+    return lambda run: (run.path / name).write_bytes((run.path / name).read_bytes()[:100])
+
+
+WITH_ANSWERS = {
+    "Confusion matrix", "Scores of each class", "Most confused classes", "Most wrong images",
+    "Images as the network sees them", "Feature maps",
+}  # fmt: skip
+OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "lost"),
+    [
+        (remove("metrics.jsonl"), {"Learning curves"}),
+        (remove("environment.json"), {"Environment"}),
+        (remove("weights/last.safetensors"), OF_THE_MODEL),
+        (cut("weights/last.safetensors"), OF_THE_MODEL),
+        (cut("config.toml"), OF_THE_MODEL | {"Options"}),
+        (remove("outcome.json"), set()),
+    ],
+)
+def test_a_damaged_run_still_has_a_page(
+    copy: Run, page: Any, damage: Callable[[Run], None], lost: set[str]
+) -> None:
+    damage(copy)
+    text, missing = made(copy)
+    assert set(missing) == lost
+    found = page(text)
+    assert [section["id"] for section in found.all("section")] == ALONE
+    reasons = [a for a in found.all("div") if a.get("class") == "missing"]
+    assert len(reasons) <= len(lost)
+    assert bool(reasons) == bool(lost)
+
+
+def test_data_that_moved(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    run = runs[1]
+    here = Path(run.config().data)
+    there = tmp_path / "moved.npz"
+    here.rename(there)
+    try:
+        text, missing = made(run)
+        assert set(missing) == WITH_ANSWERS
+        assert "--data PATH" in text
+        assert "The data cannot be read now" in text
+        assert made(run, data=str(there))[1] == []
+    finally:
+        there.rename(here)
+
+
+def test_without_matplotlib_the_tables_are_there(
+    copy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    text, missing = made(copy)
+    assert "Scores of each class" not in missing
+    assert set(missing) >= {"Learning curves", "Confusion matrix", "Filters"}
+    assert "pip install &quot;gpucnn[plot]&quot;" in text
+
+
+def test_a_model_without_errors(copy: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    images = data.load("digits").test.images
+
+    def perfect(model: SavedModel, dataset: data.Dataset, *_: Any) -> Any:
+        import numpy as np
+
+        from gpucnn.training.evaluation import Judged
+
+        part = getattr(dataset, "dataset", dataset)
+        outputs = 9 * np.eye(10, dtype=np.float32)[part.labels]
+        return Judged(part, [outputs], "softmax_cross_entropy", {"loss": 0.1, "accuracy": 1.0})
+
+    monkeypatch.setattr(SavedModel, "judge", perfect)
+    text, missing = made(copy)
+    assert missing == []
+    assert text.count(f"No answer is wrong: all {len(images)} are right.") == 2
+
+
+def test_runs_that_cannot_be_reported_on(runs: tuple[Run, Run], tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="twice"):
+        report([runs[0], runs[0].path / "."])
+    with pytest.raises(UsageError, match="no run"):
+        report([])
+    with pytest.raises(DataError, match="no run in"):
+        report(tmp_path)
+
+
+def test_pictures_of_a_run(copy: Run) -> None:
+    saved = SavedModel.load(copy.path)
+    found = save_pictures(copy, copy.records(), saved.report(saved.dataset()))
+    assert [file.name for file in found] == ["curves.png", "confusion.png"]
+    assert all(file.read_bytes().startswith(b"\x89PNG") for file in found)
+    assert [file.name for file in save_pictures(copy, copy.records())] == ["curves.png"]
+    assert not (copy.path / "confusion.png").exists()

@@ -1,0 +1,113 @@
+"""The table of runs: what is known of each, in which state it is, and in which order they come."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gpucnn.errors import DataError
+from gpucnn.reports import summaries
+from gpucnn.training import Run
+
+
+def test_what_is_known(runs: tuple[Run, Run]) -> None:
+    first, second = summaries(runs[0].path.parent)
+    records = runs[0].records()
+    assert (first.name, first.model, first.data) == ("train-1", "softmax", "digits")
+    assert (first.epochs, first.planned, first.state, first.reason) == (
+        2, 2, "finished", "finished"
+    )  # fmt: skip
+    assert first.val_accuracy is None
+    assert first.test_accuracy == records[-1]["test_accuracy"]
+    assert first.seconds == runs[0].outcome()["seconds"]
+    assert (second.name, second.data) == ("run & <i>two", "a<i>b.npz")
+    assert second.val_accuracy == runs[1].records()[0]["val_accuracy"]
+    assert second.test_accuracy is None
+    assert first.date is not None
+    assert second.date is not None
+    assert first.date <= second.date
+
+
+def state(run: Run) -> Any:
+    (row,) = summaries(run.path.parent)
+    return row.state, row.problem
+
+
+def test_states(copy: Run) -> None:
+    assert state(copy) == ("finished", None)
+    outcome = copy.path / "outcome.json"
+    outcome.unlink()  # as an older version left it
+    assert state(copy) == ("finished", None)
+    copy.metrics.write_text(copy.metrics.read_text().splitlines()[0] + "\n")
+    assert state(copy) == ("interrupted", None)
+    with copy.lock():
+        assert state(copy) == ("running", None)
+    copy.end("early-stopping", 1.0)
+    assert state(copy) == ("finished", None)
+    copy.end("diverged", 1.0, DataError("step 3 is not finite"))
+    assert state(copy) == ("diverged", "step 3 is not finite")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "problem"),
+    [
+        ("config.toml", "= 3", "is not valid TOML"),
+        ("config.toml", 'model = "lenett"', "lenett"),
+        ("config.toml", "flying = true", "flying"),
+        ("config.toml", None, "no config.toml"),
+        ("metrics.jsonl", '{"epoch": 1}\n', "is no record"),
+        ("metrics.jsonl", '{"epoch": 1, "val_accuracy": "a", "seconds": "b"}\n', "is no record"),
+    ],
+)
+def test_broken_runs_are_listed(copy: Run, file: str, text: str | None, problem: str) -> None:
+    (copy.path / "outcome.json").unlink()
+    if text is None:
+        (copy.path / file).unlink()
+    else:
+        (copy.path / file).write_text(text)
+    (row,) = summaries(copy.path.parent)
+    assert (row.name, row.state) == ("train-1", "broken")
+    assert problem in str(row.problem)
+
+
+def test_a_run_that_has_just_begun(copy: Run) -> None:
+    for file in ("metrics.jsonl", "outcome.json"):
+        (copy.path / file).unlink()
+    (row,) = summaries(copy.path.parent)
+    assert (row.epochs, row.val_accuracy, row.test_accuracy, row.seconds) == (0, None, None, 0)
+    assert row.state == "interrupted"
+
+
+def test_other_folders_and_files_are_no_runs(copy: Run) -> None:
+    folder = copy.path.parent
+    (folder / "notes").mkdir()
+    (folder / ".new-1-2").mkdir()
+    (folder / ".new-1-2" / "weights").mkdir()
+    (folder / "a.txt").write_text("")
+    assert [row.name for row in summaries(folder)] == ["train-1"]
+    assert summaries(folder / "notes") == []
+
+
+def test_the_oldest_is_first_and_broken_ones_are_last(copy: Run) -> None:
+    folder = copy.path.parent
+    config = copy.config()
+    for name, age in (("train-10", 5), ("train-2", 5), ("young", 1)):
+        other = folder / name
+        other.mkdir()
+        (other / "config.toml").write_text(replace(config, model="mlp").to_toml())
+        os.utime(other / "config.toml", (1e9 - age, 1e9 - age))
+    os.utime(copy.path / "config.toml", (1e9, 1e9))
+    (folder / "a" / "weights").mkdir(parents=True)
+    names = [row.name for row in summaries(folder)]
+    assert names == ["train-2", "train-10", "young", "train-1", "a"]
+
+
+@pytest.mark.parametrize("name", ["nowhere", "file"])
+def test_no_such_directory(tmp_path: Path, name: str) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=name):
+        summaries(tmp_path / name)
