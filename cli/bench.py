@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -21,7 +22,7 @@ from gpucnn.bench.session import DTYPES, KINDS, Bench, Options, Task
 from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
 from gpucnn.cli.options import Number, device_option
-from gpucnn.cli.output import Console, OutputError, output_options
+from gpucnn.cli.output import Console, OutputError, output_options, width_of
 from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.tables import RowProgress, text
 from gpucnn.errors import Interrupted, UsageError, VerificationError
@@ -150,7 +151,7 @@ def _bench(
             error.fix = f"the rows that were measured are in {save}" if save else _KEEP
             raise
     record = bench.record
-    console.result(text(report.tables(record)))
+    console.result(text(report.tables(record), width_of(sys.stdout)))
     if plot is not None:
         from gpucnn.bench.roofline_plot import draw
 
@@ -159,7 +160,7 @@ def _bench(
     changes, lost = list[Change](), list[BenchRow]()
     if before is not None:
         changes, lost = compare(before, record)
-        console.result(text([report.changes(changes, lost)]))
+        console.result(text([report.changes(changes, lost)], width_of(sys.stdout)))
     _judge(record, changes, lost, fail_under, old)
     console.event(
         {
@@ -203,7 +204,7 @@ def _head(bench: Bench, console: Console) -> None:
     record, options = bench.record, bench.options
     shown = ("machine", "commit", "date", "options", "ceilings")
     console.event({"event": "start", **{key: getattr(record, key) for key in shown}})
-    console.note(report.heading(record))
+    console.note(report.heading(record, width_of(sys.stderr)))
     if bench.backend.name == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
     if bench.backend.name == "cpu" and options.dtype == "float64" and options.verify:

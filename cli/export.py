@@ -14,6 +14,7 @@ from gpucnn.cli.options import saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data.labels import on_one_line
+from gpucnn.onnx.exporting import BATCH
 from gpucnn.onnx.extra import require
 from gpucnn.training import SavedModel
 
@@ -73,4 +74,4 @@ def command(
 
 
 def _as_dict(port: onnx.Port) -> dict[str, object]:
-    return {**dataclasses.asdict(port), "shape": [onnx.BATCH, *port.shape]}
+    return {**dataclasses.asdict(port), "shape": [BATCH, *port.shape]}

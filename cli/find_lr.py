@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 from gpucnn import plots
 from gpucnn.cli.output import Console, loss_text
 from gpucnn.cli.preparation import prepare
+from gpucnn.errors import MissingExtraError
 from gpucnn.nn.summary import aligned
 from gpucnn.training import LearningRates, TrainConfig, find_learning_rate
 from gpucnn.training.code import Code
@@ -79,10 +79,10 @@ def _advice(found: LearningRates) -> str:
 
 def _draw(found: LearningRates, path: Path, console: Console) -> str | None:
     """Draw the search into a file if Matplotlib is installed; the path of the file."""
-    if importlib.util.find_spec("matplotlib") is None:
-        console.note(
-            'note: no picture, as Matplotlib is not installed\n  fix: pip install "gpucnn[plot]"'
-        )
+    try:
+        plots.require("the picture")
+    except MissingExtraError as error:
+        console.note(f"no picture of the search: Matplotlib is not installed: {error.fix}")
         return None
     picture = plots.show_learning_rates(
         found.rates,

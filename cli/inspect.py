@@ -80,6 +80,8 @@ def command(
         code=own_model,
         trust_code=trust_code,
     )
+    if health.data:
+        console.data(health.data, health.notes)
     _events(health, console)
     console.result("\n".join(_text(health)))
     if folder is not None:

@@ -6,7 +6,7 @@ import contextlib
 import errno
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -86,6 +86,11 @@ def _print(text: str) -> None:
         click.echo(text, color=True)  # text has color only where stdout shows it
     except OSError as error:
         raise OutputError(error) from error
+
+
+def width_of(stream: TextIO | None) -> int | None:
+    """The columns of the lines for a stream: 80 on a terminal; None elsewhere: lines are whole."""
+    return 80 if stream is not None and stream.isatty() else None
 
 
 def loss_text(loss: float) -> str:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn import data as datasets
-from gpucnn import models
 from gpucnn.cli.output import Console
 from gpucnn.data import Splits
 from gpucnn.errors import DataError, UsageError
+from gpucnn.nn.structure import structure
 from gpucnn.training import Run, TrainConfig, Trainer
 from gpucnn.training.code import COPY, Code
+from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
+from gpucnn.training.described import is_described
 from gpucnn.training.evaluation import are_probabilities, first_outputs
 from gpucnn.training.logs import log_callbacks
 from gpucnn.training.run import describe_environment
@@ -22,7 +24,7 @@ from gpucnn.training.transfer import network_of
 
 # The options that may change when a run is resumed: they do not change the result on the same kind
 # of device. The data may be in another place; their digest is checked.
-_RESUMABLE = ("data", "data_dir", "device", "log_interval", "runs_dir", "threads")
+_RESUMABLE = ("data", "data_dir", "device", "graph", "log_interval", "runs_dir", "threads")
 
 
 Load = Callable[[TrainConfig, Console], Splits]  # reads the data that the options name
@@ -55,17 +57,37 @@ def load(config: TrainConfig, console: Console) -> Splits:
     return data
 
 
-def prepare(config: TrainConfig, code: Code | None, console: Console, load: Load = load) -> Trainer:
-    """The training that the options ask for, its data read, its model built."""
+def prepare(
+    config: TrainConfig,
+    code: Code | None,
+    console: Console,
+    load: Load = load,
+    source: str | None = None,
+) -> Trainer:
+    """The training that the options ask for, its data read, its model built.
+
+    Args:
+        source: a weights file that describes the network, in place of `config.model`.
+    """
     config = replace(config, device=console.device(config.device))
-    return make_trainer(config, load(config, console), code, console)
+    return make_trainer(config, load(config, console), code, console, source)
 
 
-def make_trainer(config: TrainConfig, data: Splits, code: Code | None, console: Console) -> Trainer:
-    """The training that the options ask for, on data that were read."""
-    log_callbacks(config, Path())  # raises if a package that they need is not installed
+def make_trainer(
+    config: TrainConfig,
+    data: Splits,
+    code: Code | None,
+    console: Console,
+    source: str | None = None,
+) -> Trainer:
+    """The training that the options ask for, on data that were read; `source` as in `prepare`."""
+    log_callbacks(config, Run(Path()))  # raises if a package that they need is not installed
     if code is None:
-        return Trainer(models.get(config.model, data.classes), data, config)
+        model = named_network(source or config.model, data.image_shape, data.classes)
+        about: dict[str, Any] = {}
+        if is_described(config.model):
+            about = {"model": None, "network": structure(model)}
+        return Trainer(model, data, config, about=about)
     network = code.build(data.image_shape, data.classes)
     about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
     trainer = Trainer(network, data, config, about=about)
@@ -89,8 +111,10 @@ def prepare_resumed(
 ) -> Trainer:
     """The training of a run to go on with, not restored yet; `config` is that of the run."""
     code = code_of(run, config, trust_code)
+    # The file that the network came from may have gone; the checkpoint describes it as well.
+    kept = is_described(config.model) and run.last.exists()
     try:
-        trainer = prepare(config, code, console, load)
+        trainer = prepare(config, code, console, load, str(run.last) if kept else None)
     except DataError as error:
         if config.data not in datasets.NAMES and not Path(config.data).exists():
             error.fix = f"give the place where they are now: {run.resume_command} --data PATH"

@@ -112,6 +112,7 @@ def command(
             "ceilings": profile.ceilings and profile.ceilings._asdict(),
             "seconds": profile.step and asdict(profile.step),
             "rest": profile.rest,
+            "health": profile.health,
         }
     )
 

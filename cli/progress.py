@@ -60,6 +60,9 @@ class EpochLines(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         self.console.note(heading(trainer))
 
+    def on_note(self, trainer: Trainer, note: str) -> None:
+        self.console.note(f"note: {note}")
+
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self.show(epoch_line(trainer, record))
 
@@ -91,6 +94,9 @@ class ProgressBar(EpochLines):
                 description=f"epoch {trainer.running_epoch}/{trainer.config.epochs}",
                 speed=f"{images / (now - self._begun):,.0f} images/s",
             )
+
+    def on_note(self, trainer: Trainer, note: str) -> None:
+        self._bar.console.print(f"note: {note}", highlight=False)
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         self._bar.update(self._task, figures=f"loss {loss_text(loss)}")

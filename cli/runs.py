@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from gpucnn.cli.completion import offer
-from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.output import Console, output_options, width_of
 from gpucnn.data.labels import on_one_line
 from gpucnn.reports.summary import RunSummary, natural, summaries
 from gpucnn.training import TrainConfig
@@ -68,10 +68,8 @@ def command(folder: str | None, column: str, console: Console) -> None:
 
 
 def _width() -> int:
-    """Columns of the terminal; 80 where standard output is none."""
-    if sys.stdout is not None and sys.stdout.isatty():
-        return max(80, shutil.get_terminal_size().columns)
-    return 80
+    """The columns of the terminal; 80 where standard output is none, and at least."""
+    return max(80, shutil.get_terminal_size().columns) if width_of(sys.stdout) else 80
 
 
 def _table(rows: Sequence[RunSummary], width: int) -> list[str]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from gpucnn.cli.output import Console
+from gpucnn.cli.output import Console, OutputError
 from gpucnn.cli.preparation import (
     configure,
     load,
@@ -22,7 +22,7 @@ from gpucnn.nn.summary import aligned
 from gpucnn.training import Callback, TrainConfig, Trainer, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import flag_name
-from gpucnn.training.grid import Settings, label, parse_grid, settings
+from gpucnn.training.grid import Settings, label, parse_grid, settings, word
 from gpucnn.training.history import History
 from gpucnn.training.sweep import Row, Spread, Sweep, metric_of, spreads
 
@@ -61,10 +61,11 @@ def start(
     flags: dict[str, Any],
     named_by: str | None,
     trust_code: bool,
+    dry_run: bool,
     console: Console,
     shown: Shown,
 ) -> None:
-    """Make a sweep, and train its runs.
+    """Make a sweep, and train its runs; or with `dry_run` list them.
 
     Args:
         texts: the values of ``--sweep``.
@@ -103,9 +104,14 @@ def start(
             raise
         runs.append((values, config, code))
         devices.append(trainer.backend)
+    if dry_run:
+        for values, _, _ in runs:
+            console.event({"event": "run", "settings": values})
+            console.result(label(values))
+        return
     runs_dir = runs[0][1].runs_dir
     sweep = Sweep.create(runs_dir, name, runs, devices)
-    _train(sweep, {}, True, console, shown, data)
+    _Session(sweep, {}, True, console, shown, data).train()
 
 
 def resume(
@@ -120,7 +126,8 @@ def resume(
         UsageError: another option was given.
         Interrupted: as in `start`.
     """
-    _train(sweep, flags, trust_code, console, shown, _Data())
+    resumed_config(sweep.run(sweep.rows[0]), flags)  # refuses the others, also if nothing is left
+    _Session(sweep, flags, trust_code, console, shown, _Data()).train()
 
 
 def _on_device(config: TrainConfig, console: Console) -> TrainConfig:
@@ -128,56 +135,64 @@ def _on_device(config: TrainConfig, console: Console) -> TrainConfig:
     return replace(config, device=console.device(config.device))
 
 
-def _train(
-    sweep: Sweep,
-    flags: dict[str, Any],
-    trust_code: bool,
-    console: Console,
-    shown: Shown,
-    data: _Data,
-) -> None:
-    """Train the runs of a sweep that have no result yet, and show the table."""
-    console.note(f"sweep: {sweep.path}, {len(sweep.rows)} runs")
-    console.event({"event": "sweep", "path": str(sweep.path), "runs": len(sweep.rows)})
-    try:
-        with sweep.lock():
-            for number, row in enumerate(sweep.rows, 1):
-                if row.state is None:
-                    console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
-                    _train_one(sweep, row, flags, trust_code, console, shown, data)
-                    console.note(_line(row))
-                    path = str(sweep.run(row).path)
-                    console.event({"event": "run", **row.as_dict(), "run": path})
-    except KeyboardInterrupt:
-        raise Interrupted("interrupted", fix=f"go on with: {sweep.resume_command}") from None
-    _show(sweep, console)
+@dataclass
+class _Session:
+    """The training of the runs of a sweep; for the arguments see `resume`."""
 
+    sweep: Sweep
+    flags: dict[str, Any]
+    trust_code: bool
+    console: Console
+    shown: Shown
+    data: _Data
 
-def _train_one(
-    sweep: Sweep,
-    row: Row,
-    flags: dict[str, Any],
-    trust_code: bool,
-    console: Console,
-    shown: Shown,
-    data: _Data,
-) -> None:
-    """Train a run, or go on with it, and record its result or that it diverged."""
-    run = sweep.run(row)
-    quiet = Console(quiet=True)
-    try:
-        config = resumed_config(run, flags)
-        trainer = prepare_resumed(run, config, trust_code, quiet, data)
-        if config.weights is not None and not run.has_checkpoint():
-            console.note(trainer.start_from(config.weights))
-        sweep.finish(row, fit_trainer(trainer, shown(RunEvents), run=run, resume=True))
-    except (DivergedError, OutOfMemoryError) as error:
-        state = "diverged" if isinstance(error, DivergedError) else "out of memory"
-        sweep.fail(row, state, error.message)
-    except GpucnnError as error:
-        if error.fix is not None:
-            error.fix = error.fix.replace(run.resume_command, sweep.resume_command)
-        raise
+    def train(self) -> None:
+        """Train the runs that have no result yet, and show the table."""
+        try:
+            with self.sweep.lock():
+                self._train_all()
+            _show(self.sweep, self.console)
+        except KeyboardInterrupt:
+            raise Interrupted("interrupted", fix=self._go_on) from None
+        except OutputError as error:
+            error.fix = self._go_on
+            raise
+
+    @property
+    def _go_on(self) -> str:
+        return f"go on with: {self.sweep.resume_command}"
+
+    def _train_all(self) -> None:
+        sweep, console = self.sweep, self.console
+        console.note(f"sweep: {sweep.path}, {len(sweep.rows)} runs")
+        console.event({"event": "sweep", "path": str(sweep.path), "runs": len(sweep.rows)})
+        for number, row in enumerate(sweep.rows, 1):
+            if row.state is None:
+                console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
+                self._train_one(row)
+                console.note(_line(row))
+                path = str(sweep.run(row).path)
+                console.event({"event": "run", **row.as_dict(), "run": path})
+
+    def _train_one(self, row: Row) -> None:
+        """Train a run, or go on with it, and record its result or that it diverged."""
+        run = self.sweep.run(row)
+        try:
+            config = resumed_config(run, self.flags)
+            quiet = Console(quiet=True)
+            trainer = prepare_resumed(run, config, self.trust_code, quiet, self.data)
+            if config.weights is not None and not run.has_checkpoint():
+                self.console.note(trainer.start_from(config.weights))
+            history = fit_trainer(trainer, self.shown(RunEvents), run=run, resume=True)
+        except (DivergedError, OutOfMemoryError) as error:
+            state = "diverged" if isinstance(error, DivergedError) else "out of memory"
+            self.sweep.fail(row, state, error.message)
+        except GpucnnError as error:
+            if error.fix is not None:
+                error.fix = error.fix.replace(run.resume_command, self.sweep.resume_command)
+            raise
+        else:
+            self.sweep.finish(row, history)
 
 
 def _line(row: Row) -> str:
@@ -232,5 +247,5 @@ def _table(found: Sequence[Spread]) -> list[str]:
 
 def _short(value: Any) -> str:
     """A setting in at most 24 characters: of a long path, the end."""
-    text = str(value)
+    text = word(value)
     return text if len(text) <= 24 else f"...{text[-21:]}"

@@ -13,14 +13,23 @@ from gpucnn.bench.tables import Table
 from gpucnn.cli.output import Console
 
 
-def text(tables: Sequence[Table]) -> str:
-    """Tables in 80 columns; tables with the same header show it once."""
+def text(tables: Sequence[Table], width: int | None = 80) -> str:
+    """Tables in so many columns; tables with the same header show it once.
+
+    Args:
+        width: labels and notes that are longer are folded; None: every line is whole.
+    """
     from rich.console import Console as Terminal
     from rich.padding import Padding
     from rich.table import Table as Grid
 
     terminal = Terminal(
-        file=io.StringIO(), width=80, color_system=None, highlight=False, markup=False, emoji=False
+        file=io.StringIO(),
+        width=width or _whole(tables),
+        color_system=None,
+        highlight=False,
+        markup=False,
+        emoji=False,
     )
     for header, group in groupby(tables, key=lambda table: table.header):
         alike = list(group)
@@ -41,10 +50,25 @@ def text(tables: Sequence[Table]) -> str:
                 grid.add_row(Padding(label, (0, 0, 0, 2)), *line)
             terminal.print(grid)
             for note in table.notes:
-                terminal.print(Padding(note, (0, 0, 0, 2)))
+                if width is None:
+                    terminal.file.write(f"  {note}\n")
+                else:
+                    terminal.print(Padding(note, (0, 0, 0, 2)))
         terminal.print()
     printed: str = terminal.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in printed.rstrip().splitlines())
+
+
+def _whole(tables: Sequence[Table]) -> int:
+    """The columns of the widest row; at least 80."""
+    widths = [80]
+    for header, group in groupby(tables, key=lambda table: table.header):
+        alike = list(group)
+        lines = [line for table in alike for line in table.lines]
+        cells = zip(header, *(line[1:] for line in lines), strict=True)
+        labels = [len(line[0]) + 2 for line in lines] + [len(table.title) for table in alike]
+        widths.append(max(labels) + sum(1 + max(map(len, column)) for column in cells))
+    return max(widths)
 
 
 class RowProgress:
@@ -85,9 +109,8 @@ class RowProgress:
 
     def row(self, row: BenchRow) -> None:
         """Show a row that was measured."""
-        line = report.line(row)
         if self._bar.disable:
-            self.console.note(line)
+            self.console.note(report.line(row, None))
         else:
-            self._bar.console.print(line, highlight=False, markup=False)
+            self._bar.console.print(report.line(row), highlight=False, markup=False)
             self._bar.advance(self._task)

@@ -82,7 +82,11 @@ def _config_options(command: Callable[..., Any]) -> Callable[..., Any]:
     shell_complete=offer(*(f"{name}=" for name in OPTIONS)),
 )
 @click.option("--trust-code", is_flag=True, help="run the code that --config or a run names")
-@click.option("--dry-run", is_flag=True, help="one batch of everything; writes nothing")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="one batch of everything, or with --sweep the list of its runs; writes nothing",
+)
 @click.option(
     "--health/--no-health",
     default=True,
@@ -118,15 +122,14 @@ def command(
         "--dry-run": dry_run, "--print-config": print_config,
     }  # fmt: skip
     chosen = [flag for flag, is_given in modes.items() if is_given]
-    if len(chosen) > 1:
+    if len(chosen) > 1 and chosen != ["--sweep", "--dry-run"]:
         raise UsageError(f"{' and '.join(chosen)} exclude each other", fix="give one of them")
     callbacks = functools.partial(_callbacks, console, health)
     if sweeps:
         given = TrainConfig.given(config_file, flags=flags)
         named_by = config_file if "model" in given else None
         sweep.start(
-            (*sweeps, *stray), given, flags, named_by, trust_code, console,
-            callbacks,
+            (*sweeps, *stray), given, flags, named_by, trust_code, dry_run, console, callbacks
         )  # fmt: skip
         return
     if resume is None:
@@ -150,13 +153,7 @@ def command(
     else:
         found = _to_resume(resume, flags)
         if isinstance(found, Sweep):
-            sweep.resume(
-                found,
-                flags,
-                trust_code,
-                console,
-                callbacks,
-            )
+            sweep.resume(found, flags, trust_code, console, callbacks)
             return
         trainer, run = _resume(found, flags, trust_code, console)
     try:

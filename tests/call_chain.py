@@ -58,7 +58,11 @@ def find() -> list[Call]:
             raise Launched
 
     last = SimulatorLauncher.launch
-    with patch.object(SimulatorLauncher, "launch", launch), contextlib.suppress(Launched):
+    with (
+        patch.object(SimulatorLauncher, "launch", launch),
+        patch.object(SimulatorLauncher, "compile_ahead"),  # it has calls of its own
+        contextlib.suppress(Launched),
+    ):
         main(COMMAND)
     code = last.__code__
     return [*calls, _described(Path(code.co_filename), code.co_qualname, code.co_firstlineno)]

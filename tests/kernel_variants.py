@@ -90,7 +90,7 @@ def in_use() -> list[Variant]:
     variants = set()
     for multiprocessors in GPUS:
         recorder = Recorder(multiprocessors)
-        with _as_simulator(recorder) as backend, backend.quiet_device():
+        with as_simulator(recorder) as backend, backend.quiet_device():
             _train_and_evaluate()
             for shape in CONVOLUTIONS:
                 _convolution(backend, shape.x_shape, shape.w_shape, shape.stride, shape.padding)
@@ -117,7 +117,7 @@ def wide() -> list[Variant]:
     """The variants with 64-bit offsets that the models would use with arrays so large."""
     recorder = Recorder(max(GPUS))
     recorder.wide = True
-    with _as_simulator(recorder) as backend, backend.quiet_device():
+    with as_simulator(recorder) as backend, backend.quiet_device():
         _train_and_evaluate()
         _primitives(backend, "float32")
         recorder.algorithm = "shared"
@@ -126,7 +126,8 @@ def wide() -> list[Variant]:
 
 
 @contextmanager
-def _as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
+def as_simulator(recorder: Recorder) -> Iterator[CudaBackend]:
+    """Within it, the device `sim` is the recorder's."""
     backend = CudaBackend("sim", xp, recorder)
     with mock.patch.object(backends, "_sim", return_value=backend):
         yield backend

@@ -27,6 +27,7 @@ from processes import python_path
 from selection import slow_except
 
 from gpucnn import Tensor, data, optim
+from gpucnn.cli import outcome
 from gpucnn.cli.main import COMMANDS, main
 from gpucnn.errors import DeviceError
 from gpucnn.functions import activation
@@ -36,7 +37,9 @@ PAGES = {
     path.relative_to(ROOT).as_posix(): path.read_text()
     for path in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(ROOT.glob("docs/*.md"))]
 }
-NOT_INSTALLED = re.compile(r"^\s*(import|from) (cupy|keras|tensorflow|torch)\b", re.MULTILINE)
+NOT_INSTALLED = re.compile(
+    r"^\s*(import|from) (cupy|keras|mlflow|tensorflow|torch|wandb)\b", re.MULTILINE
+)
 
 
 class Block(NamedTuple):
@@ -83,6 +86,14 @@ WITH_PYTHON = [page for page in PAGES if blocks(page, "python")]
 # The examples of CONTRIBUTING.md are parts of files; tests/keras runs docs/keras.md.
 RUN = [page for page in WITH_PYTHON if page not in ("CONTRIBUTING.md", "docs/keras.md")]
 CALLS = [(page, call) for page in PAGES for call in commands(page)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_pictures() -> Iterator[None]:
+    """`train` draws nothing here; tests/cli/test_report.py looks at its pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(outcome, "save_pictures", lambda *given: None)
+        yield
 
 
 @pytest.fixture
@@ -175,7 +186,8 @@ def test_command_is_understood(page: str, line: str) -> None:
 
 def runs_here(line: str) -> bool:
     """Whether a command needs no download, no GPU and no more than a second, and ends."""
-    return not re.search(r"mnist|cuda|profile|bench|doctor|sim|--config|--serve| data ", line)
+    long = r"mnist|cuda|profile|bench|report|doctor|sim|--config|\bserve\b| data "
+    return not re.search(long, line)
 
 
 @pytest.mark.parametrize(("page", "line"), [each for each in CALLS if runs_here(each[1])])

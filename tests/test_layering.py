@@ -50,11 +50,14 @@ ALLOWED: dict[str, set[str]] = {
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
+    "web": {"errors"},
     "onnx": NETS | {"data", "training", "__init__"},
-    "explain": NETS | {"optim"},
+    "explain": NETS | {"optim", "web"},
     "inspection": NETS | {"data", "training", "keras", "plots"},
-    "bench": NETS | {"models", "optim", "schedules", "data", "training", "plots", "__init__"},
-    "reports": NETS | {"models", "data", "training", "plots", "__init__"},
+    "serving": NETS | {"data", "training", "web", "__init__"},
+    "bench": NETS
+    | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},
+    "reports": NETS | {"models", "data", "training", "inspection", "plots", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}
@@ -68,17 +71,20 @@ THIRD_PARTY = {
     "llvmlite": {"backend"},  # which Numba brings
     "matplotlib": {"plots", "bench"},
     "numba": {"backend"},
-    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "__init__"} | {"cli"},
+    "numpy": EVERYTHING - {"errors", "shapes", "kernels", "web", "__init__"} | {"cli"},
     "onnx": {"onnx"},
     "onnxruntime": {"onnx"},
-    "PIL": {"data", "plots", "cli"},
+    "PIL": {"data", "plots", "serving", "cli"},
     "platformdirs": {"backend", "data"},
     "pooch": {"data"},
+    "python_multipart": {"serving"},
     "rich": {"cli"},
     "safetensors": {"nn", "training"},
+    "starlette": {"serving"},
     "tensorboardX": {"training"},
     "threadpoolctl": {"backend"},
     "tomli_w": {"training", "cli"},
+    "uvicorn": {"serving"},
     "torch": {"bench"},  # what is set beside ours, where it is installed
 }
 

@@ -62,8 +62,18 @@ def _times(profile: Profile) -> Table:
         "roof: roofline / time; above 100% where the data is still in a cache, or where fewer "
         "multiplications are made than the definition of a convolution has",
         "step: fraction of the whole step, which is the trainer's own, without clocks in it",
+        *_health(profile),
         *([waits] if "gpu" in profile.environment else []),
     ])  # fmt: skip
+
+
+def _health(profile: Profile) -> list[str]:
+    if profile.health is None:
+        return []
+    return [
+        f"not in the step: train's health checks, {100 * profile.health:.1f}% of its time"
+        " (--no-health leaves them out)"
+    ]
 
 
 def _costs(profile: Profile) -> Table:

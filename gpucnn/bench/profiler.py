@@ -26,6 +26,7 @@ from gpucnn.bench import ceilings as limits
 from gpucnn.bench import costs
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.costs import BACKWARD, FORWARD, Part
+from gpucnn.bench.health import health_share
 from gpucnn.bench.machine import free_memory
 from gpucnn.bench.networks import next_batch
 from gpucnn.bench.record import BenchRow
@@ -42,7 +43,7 @@ _STEPS = 100_000  # until the training begins again, about
 # So small that hundreds of steps on random images hardly change the weights. The time does not
 # depend on it.
 _LEARNING_RATE = 1e-8
-_CALLS = 4  # of the stopwatch: two ceilings, the step, its parts
+_CALLS = 5  # of the stopwatch: two ceilings, the step, its parts, the health of the training
 
 
 class ProfilePart(NamedTuple):
@@ -78,6 +79,7 @@ class Profile:
             `case` is the direction. They have no times where the device does not time.
         step: a step of the trainer itself.
         ceilings: of the machine.
+        health: the time of the health checks of `gpucnn train` relative to that of the steps.
     """
 
     config: TrainConfig
@@ -85,6 +87,7 @@ class Profile:
     rows: list[BenchRow]
     step: Seconds | None
     ceilings: Ceilings | None
+    health: float | None = None
 
     @property
     def rest(self) -> float | None:
@@ -156,12 +159,14 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
     """
     watch = Stopwatch(trainer.backend, seconds=seconds / _CALLS)
     ceilings, step, times = limits.measure(watch), None, dict[Part, Times]()
+    health = None
     if watch.ticks:
         clocked = _ClockedStep(trainer)
         calls: dict[str, Call] = {"step": _steps(trainer), "parts": clocked}
         step = watch.compare(calls, held=["parts"])["step"].seconds()
         with trainer.backend.quiet_device():
             times = clocked.laps.times()
+        health = health_share(trainer, watch, step)
     rows = []
     for part, cost in costs.count(trainer).items():
         row = BenchRow("profile", *part, flop=cost.flop, nbytes=cost.nbytes)
@@ -169,7 +174,7 @@ def measure(trainer: Trainer, seconds: float) -> Profile:
             row.set_times(times[part])
             row.floor = ceilings.roofline_time(*cost)
         rows.append(row)
-    return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings)
+    return Profile(trainer.config, trainer.backend.describe(), rows, step, ceilings, health)
 
 
 def _steps(trainer: Trainer) -> Callable[[], None]:

@@ -26,8 +26,8 @@ _INTRODUCTION = Path(__file__).with_name("data") / "introduction.md"
 Column = tuple[str, Callable[[BenchRow], str]]
 
 
-def heading(record: Record) -> str:
-    """The machine and its ceilings, in 80 columns."""
+def heading(record: Record, width: int | None = _WIDTH) -> str:
+    """The machine and its ceilings, in lines of so many columns; None: in one line."""
     machine = record.machine
     parts = [
         str(machine.get("gpu") or machine.get("cpu")),
@@ -39,11 +39,13 @@ def heading(record: Record) -> str:
         flop, moved = record.ceilings["flop_per_second"], record.ceilings["bytes_per_second"]
         parts.append(f"ceilings {flop / 1e9:,.0f} GFLOP/s and {moved / 1e9:,.0f} GB/s")
     text = f"{machine.get('device')}: " + ", ".join(part for part in parts if part)
-    return textwrap.fill(text, _WIDTH, subsequent_indent="  ", break_long_words=False)
+    if width is None:
+        return text
+    return textwrap.fill(text, width, subsequent_indent="  ", break_long_words=False)
 
 
-def line(row: BenchRow) -> str:
-    """One row as it comes, in 80 columns."""
+def line(row: BenchRow, width: int | None = _WIDTH) -> str:
+    """One row as it comes, cut to so many columns; None: whole."""
     parts = [time(row.seconds)] if row.seconds else []
     if problem := _problem(row):
         parts = [problem]
@@ -56,7 +58,7 @@ def line(row: BenchRow) -> str:
     parts += [f"x{_ratio(row)} {name}" for name in row.baselines]
     text = ", ".join(parts) or ("right" if row.ok else "counted")
     whole = f"{row.bench}: {row.title}: {text}"
-    return whole if len(whole) <= _WIDTH else whole[: _WIDTH - 3] + "..."
+    return whole if width is None or len(whole) <= width else whole[: width - 3] + "..."
 
 
 def tables(record: Record) -> list[Table]:

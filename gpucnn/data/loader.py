@@ -52,6 +52,9 @@ class Loader(Printable):
         OutOfMemoryError: the device has no room for the whole data set.
     """
 
+    #: Whether `take` works on the same memory of the device in each call.
+    is_replayable = True
+
     # What to do if the device has no room for the data set, of which it needs the whole.
     _less_data = (
         "use the device cpu, or fewer images, as in dataset.subset(slice(10_000)): "
@@ -165,6 +168,14 @@ class Loader(Printable):
         indices = self._indices[size]
         self.backend.begin_step(self._place, self._order, indices, **lookup)
         return self._gather(indices)
+
+    @property
+    def read(self) -> tuple[Any, ...]:
+        """The objects that the host reads in `take`, beside the indices."""
+        return (
+            self.dataset, self.scale, self.offset, self.augment, self._images, self._labels,
+            self._weights, self._order, self._motion, self._place,
+        )  # fmt: skip
 
     def _locate(self, epoch: int, index: int) -> tuple[int, int]:
         """The pass over the data set that has a batch, and the batch's first place in it."""

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Function, Tensor
 from gpucnn.functions import activation, convolution
+from gpucnn.inspection.updates import layer_of
 from gpucnn.nn import Module
-from gpucnn.nn.parameter import Parameter
 
 NEAR_END = 0.01  # of the range: an output this near to an end of sigmoid or tanh is saturated
 _ENDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -61,9 +61,13 @@ class Activation:
 class Activations:
     """The activations of a model, added up over batches. The model is in evaluation mode.
 
+    Args:
+        model: built.
+        forward: the function from images to its outputs; by default the model.
+
     Attributes:
         images: the number of images so far.
-        last: the output of the last batch.
+        found: its activations, in the order of the forward pass.
     """
 
     def __init__(self, model: Module, forward: Callable[[Tensor], Tensor] | None = None) -> None:
@@ -71,6 +75,9 @@ class Activations:
         self.forward = forward or model
         self.images = 0
         self.found: list[Activation] = []
+        named = dict(model.named_parameters())
+        self._paths = [layer_of(path) for path in named]
+        self._order = {id(parameter): place for place, parameter in enumerate(named.values())}
 
     def add(self, images: Any) -> Tensor:
         """Run the model on images (N, ...) of its device; its output, with its record."""
@@ -78,12 +85,12 @@ class Activations:
         x.requires_grad = True  # else a part with frozen parameters would not be recorded
         with self.model.evaluating(), x.backend.quiet_device():
             output = self.forward(x)
-            for number, (layer, kind, y) in enumerate(_activations(output)):
-                self._count(number, layer, kind, y, y is output)
+            for number, (kind, y) in enumerate(_activations(output)):
+                self._count(number, kind, y, y is output)
         self.images += len(images)
         return output
 
-    def _count(self, number: int, layer: str, kind: str, y: Tensor, is_output: bool) -> None:
+    def _count(self, number: int, kind: str, y: Tensor, is_output: bool) -> None:
         backend, xp = y.backend, y.backend.xp
         others = tuple(axis for axis in range(y.ndim) if axis != 1)
         if kind == "relu":
@@ -91,6 +98,7 @@ class Activations:
         else:
             fired = np.ones(y.shape[1], bool)
         if number == len(self.found):
+            layer = self._layer(y)
             self.found.append(Activation(layer, kind, is_output, np.zeros_like(fired)))
         known = self.found[number]
         known.fired |= fired
@@ -101,12 +109,30 @@ class Activations:
             known.saturated += int(backend.to_numpy(xp.count_nonzero(near)))
             known.outputs += y.size
 
+    def _layer(self, tensor: Tensor) -> str:
+        """The path of the last layer with parameters that a tensor was computed with.
 
-def _activations(output: Tensor) -> Iterator[tuple[str, str, Tensor]]:
-    """(layer, kind, output) of each activation behind a tensor, the first computed first."""
+        The search goes back through functions without parameters, as those of a residual
+        connection; of several layers that it reaches, the last of the model counts.
+        """
+        waiting, seen, reached = [tensor], {id(tensor)}, set()
+        for source in waiting:
+            if source.creator is None:
+                continue
+            inputs = source.creator.inputs
+            own = {self._order[id(each)] for each in inputs if id(each) in self._order}
+            reached |= own
+            new = [each for each in inputs if not own and id(each) not in seen]
+            seen.update(map(id, new))
+            waiting += new
+        return self._paths[max(reached)] if reached else "the input"
+
+
+def _activations(output: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """(kind, output) of each activation behind a tensor, the first computed first."""
     for tensor in _in_order(output):
         if tensor.creator is not None and tensor.ndim > 1 and (kind := _kind(tensor.creator)):
-            yield _layer(tensor), kind, tensor
+            yield kind, tensor
 
 
 def _in_order(result: Tensor) -> list[Tensor]:
@@ -132,18 +158,3 @@ def _kind(function: Function) -> str | None:
         return function.activation
     kinds = {activation.ReLU: "relu", activation.Sigmoid: "sigmoid", activation.Tanh: "tanh"}
     return kinds.get(type(function))
-
-
-def _layer(tensor: Tensor) -> str:
-    """The path of the nearest layer with parameters that a tensor was computed with."""
-    waiting = [tensor]
-    seen: set[int] = set()
-    for source in waiting:
-        if source.creator is None or id(source) in seen:
-            continue
-        seen.add(id(source))
-        for each in source.creator.inputs:
-            if isinstance(each, Parameter) and each.name:
-                return each.name.rpartition(".")[0] or each.name
-        waiting += source.creator.inputs
-    return ""

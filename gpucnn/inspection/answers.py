@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpucnn.data.labels import listing
+from gpucnn.data.labels import listing, on_one_line
 from gpucnn.inspection.evidence import Check, Evidence, Result
 from gpucnn.inspection.finding import Finding, Threshold
 
@@ -24,7 +24,7 @@ def find(evidence: Evidence) -> list[Finding]:
     labels = np.bincount(result.labels, minlength=len(names))
     answers = np.bincount(result.answers, minlength=len(names))
     if np.count_nonzero(labels) > 1 and np.count_nonzero(answers) == 1:
-        only = names[int(answers.argmax())]
+        only = on_one_line(names[int(answers.argmax())])
         return [
             Finding(
                 "one-class-answered",
@@ -34,7 +34,7 @@ def find(evidence: Evidence) -> list[Finding]:
                 f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
                 "the model has learned nothing but the most frequent class, or its last layers are"
                 " dead",
-                evidence.context.lower_rate(),
+                evidence.context.other_rate(),
             )
         ]
     never = [

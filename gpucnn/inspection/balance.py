@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpucnn.data.labels import listing
+from gpucnn.data.labels import listing, on_one_line
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
 
@@ -45,8 +45,8 @@ def find(evidence: Evidence) -> list[Finding]:
                 None,
                 ratio,
                 IMBALANCE,
-                f"class {names[most]} has {counts[most]:,} training images,"
-                f" class {names[least]} {counts[least]:,}: {ratio:.0f} times as many",
+                f"class {on_one_line(names[most])} has {counts[most]:,} training images,"
+                f" class {on_one_line(names[least])} {counts[least]:,}: {ratio:.0f} times as many",
                 "the mean loss is that of the large classes, so that small ones are answered"
                 " too seldom",
                 "add images of the small classes; or in gpucnn.keras fit(class_weight={...})",

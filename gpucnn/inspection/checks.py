@@ -22,7 +22,7 @@ from gpucnn.inspection.finding import Finding
 CHECKS: tuple[Check, ...] = tuple(
     module.CHECK
     for module in (
-        weights, unchanged, dead, saturation, gradients, learning_rate, guessing, overfitting,
+        weights, dead, saturation, unchanged, gradients, learning_rate, guessing, overfitting,
         balance, answers,
     )
 )  # fmt: skip

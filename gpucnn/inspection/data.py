@@ -98,7 +98,6 @@ def compute_outputs(
     loss: str,
     scale: float,
     offset: float,
-    *,
     activations: Activations | None = None,
     forward: Callable[[Tensor], Tensor] | None = None,
 ) -> Outputs:

@@ -42,6 +42,7 @@ class Evidence:
         model: built, with these weights.
         activations: its outputs, layer by layer.
         layers: gradients and updates of a step, by the path of the layer.
+        rate_share: the learning rate of that step, as a share of the highest of the training.
         labels: class ids of the training images (N,).
         class_names: of the classes.
         loss: the name of the loss.
@@ -57,6 +58,7 @@ class Evidence:
     model: Module | None = None
     activations: Activations | None = None
     layers: Mapping[str, LayerStep] | None = None
+    rate_share: float = 1.0
     labels: NDArray[Any] | None = None
     class_names: Sequence[str] = ()
     loss: str = "softmax_cross_entropy"

@@ -121,6 +121,16 @@ class Context:
         usual = self._usual if self._usual > self.learning_rate else 10 * self.learning_rate
         return self.train_again(learning_rate=_short(usual))
 
+    def other_rate(self) -> str:
+        """The cure for a training that does not learn: the default learning rate, or more time."""
+        if self.config is None or self.learning_rate is None:
+            return "train longer, or with another learning rate"
+        if self.learning_rate < 0.99 * self._usual:
+            return self.raise_rate()
+        if self.learning_rate > 1.01 * self._usual:
+            return self.lower_rate()
+        return self.train_again(epochs=2 * self.config.epochs)
+
     @property
     def rate(self) -> str:
         """The learning rate in words: "the learning rate (0.003)"."""

@@ -28,14 +28,14 @@ def find(evidence: Evidence) -> list[Finding]:
         for path, layer in evidence.layers.items()
         if layer.gradient is not None and layer.update is not None
     }
-    # A gradient that is not finite explodes, too.
     found = [
         _exploding(evidence, path, norm)
         for path, norm in norms.items()
-        if not norm <= EXPLODING.value
+        # One that is not finite explodes. Of a loss of targets, the norm grows with the targets.
+        if not norm <= EXPLODING.value and evidence.labels is not None
     ]
     largest = max(norms.values(), default=0.0)
-    if not found and largest and not _explained(evidence):
+    if not found and largest and not is_blocked(evidence):
         found += [
             _vanishing(evidence, path, norm / largest)
             for path, norm in norms.items()
@@ -52,7 +52,7 @@ def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
         EXPLODING,
         f"{path}: its gradient explodes: its norm is {norm:.3g}",
         f"{evidence.context.rate} is too high, or the inputs are not scaled",
-        f"{evidence.context.lower_rate()}; in a loop of your own optim.clip_grad_norm",
+        f"{evidence.context.lower_rate()}; or optim.clip_grad_norm in a loop of your own",
     )
 
 
@@ -68,8 +68,8 @@ def _vanishing(evidence: Evidence, path: str, share: float) -> Finding:
     )
 
 
-def _explained(evidence: Evidence) -> bool:
-    """Whether dead or saturated layers, which stop the gradient, are found already."""
+def is_blocked(evidence: Evidence) -> bool:
+    """Whether there are dead or saturated layers, which stop the gradient: other findings."""
     if evidence.activations is None:
         return False
     return bool(dead.find(evidence) or saturation.find(evidence))

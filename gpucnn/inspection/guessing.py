@@ -33,11 +33,11 @@ def find(evidence: Evidence) -> list[Finding]:
             f" guessing has {constant_loss:.4g} and {constant_accuracy:.2%}",
             f"{evidence.context.rate} is too high"
             if worse
-            else f"{evidence.context.rate} does not fit, the labels do not belong to the images,"
-            " or a layer has failed",
+            else f"{evidence.context.rate} does not fit, the steps were too few, the labels do not"
+            " belong to the images, or a layer has failed",
             evidence.context.lower_rate()
             if worse
-            else f"{evidence.context.lower_rate()}; or look whether the labels are right:"
+            else f"{evidence.context.other_rate()}; or look whether the labels are right:"
             " data.load(...).train.show(slice(12))",
         )
     ]

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpucnn.data import Dataset
 from gpucnn.inspection.activations import Activation
 from gpucnn.inspection.data import WrongImage
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Finding, finite, lines
-from gpucnn.nn.parameter import Parameter
-from gpucnn.nn.state import owned
+from gpucnn.inspection.updates import layer_of
 from gpucnn.training import SavedModel
 
 
@@ -59,6 +61,8 @@ class Health:
         most_wrong: images with wrong answers, the one with the highest loss first.
         looked_at: the data set that these are in; None without one.
         saved: the model, if it is of a run or of a file of one.
+        data: how the data of the run were read, in words.
+        notes: remarks on them.
     """
 
     name: str
@@ -71,6 +75,8 @@ class Health:
     most_wrong: Sequence[WrongImage] = ()
     looked_at: Dataset | None = field(default=None, repr=False)
     saved: SavedModel | None = field(default=None, repr=False)
+    data: str = ""
+    notes: Sequence[str] = ()
 
     @property
     def is_healthy(self) -> bool:
@@ -101,24 +107,27 @@ def layers_of(evidence: Evidence) -> list[LayerHealth]:
     activations: dict[str, Activation] = {}
     for each in evidence.activations.found if evidence.activations else ():
         activations.setdefault(each.layer, each)
-    steps, weights = evidence.layers or {}, evidence.weights or {}
+    matrices: dict[str, list[NDArray[Any]]] = {}
+    for path, parameter in evidence.model.named_parameters():
+        known = matrices.setdefault(layer_of(path), [])
+        if parameter.ndim > 1 and evidence.weights is not None:
+            known.append(evidence.weights[path])
     found = []
-    for path, module in evidence.model.named_modules():
-        names = [f"{path}.{name}" if path else name for name in owned(module, Parameter)]
-        if not names:
-            continue
-        known, step = activations.get(path), steps.get(path)
-        matrices = [weights[name] for name in names if name in weights and weights[name].ndim > 1]
+    for layer, weights in matrices.items():
+        output, step = activations.get(layer), (evidence.layers or {}).get(layer)
+        is_relu = output is not None and output.kind == "relu"
         found.append(
             LayerHealth(
-                path or evidence.model.display_name,
-                dead=known.dead if known and known.kind == "relu" else None,
-                saturated=known.saturation if known and known.kind != "relu" else None,
+                layer,
+                dead=output.dead if output and is_relu else None,
+                saturated=output.saturation if output and not is_relu else None,
                 gradient=step.gradient if step else None,
                 update=step.update if step else None,
-                weight=float((matrices[0].astype("float64") ** 2).mean() ** 0.5)
-                if matrices
-                else None,
+                weight=_root_mean_square(weights[0]) if weights else None,
             )
         )
     return found
+
+
+def _root_mean_square(weight: NDArray[Any]) -> float:
+    return float(np.sqrt(np.square(weight, dtype=np.float64).mean()))

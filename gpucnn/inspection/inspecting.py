@@ -11,7 +11,7 @@ import numpy as np
 
 from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset, Reading, Splits
-from gpucnn.errors import DataError, GpucnnError, UsageError, WeightsMismatchError, expect
+from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks, weights
 from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.data import Outputs, compute_outputs
@@ -23,8 +23,10 @@ from gpucnn.nn import Module
 from gpucnn.training import Run, SavedModel, Trainer, checkpoint
 from gpucnn.training.metrics import compute_loss
 from gpucnn.training.run import find_weights, run_of
+from gpucnn.training.run_data import LabeledPart
 
 _TRIES = 3  # readings of a checkpoint that a training may replace meanwhile
+_NAMES = {"all": "other"}  # of parts of data that are not those of the training
 _OTHER = "give a run directory, a SavedModel, or a built Module and a data set"
 
 
@@ -99,36 +101,46 @@ def _inspect_saved(
 ) -> Health:
     folder = run_of(saved.path)
     run = None if folder is None else Run(folder)
-    rate = saved.config.resolved(saved.model.device).learning_rate
+    config = saved.config
     _, description = checkpoint.load_weights(saved.path)
+    rate = config.resolved(saved.model.device).learning_rate if run else None
     evidence = Evidence(
-        Context(saved.config, run, rate if run else None),
+        Context(config, run, rate),
         steps=description.get("step", 1),
         weights=saved.model.state_dict(),
         model=saved.model,
         class_names=saved.class_names,
-        loss=saved.config.loss,
-        records=run.records() if run else None,
-        missing={"records": "the file is in no run, so its epochs are not known"},
+        loss=config.loss,
+        records=_epochs(run) if run else None,
+        missing={} if run else {"records": "the file is in no run, so its epochs are not known"},
     )
-    parts: dict[str, Dataset] = {}
-    for split in ("train", "validation", "test"):
-        try:
-            parts[split] = saved.dataset(data, split, data_dir, reading).dataset
-        except (DataError, UsageError) as error:
-            evidence.missing[split] = _line(error)
-    if not parts:
-        try:
-            parts["train"] = saved.dataset(data, "all", data_dir, reading).dataset
-        except (DataError, UsageError) as error:
-            evidence.missing["train"] = _line(error)
+    found: dict[str, LabeledPart] = {}
+    try:
+        found = saved.parts(data, data_dir, reading)
+    except (DataError, UsageError) as error:
+        evidence.missing["data"] = _line(error)
+    parts = {split: part.dataset for split, part in found.items()}
     looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
     if run is None:
         evidence.missing["layers"] = "the file is in no run, so there is no state of its optimizer"
+    elif evidence.trained is None:
+        evidence.missing["layers"] = evidence.missing["trained"]
     else:
         _measure_step(evidence, run, saved, parts)
-    name = str(folder or saved.path)
-    return _health(name, saved.description.epoch, evidence, looked_at, saved)
+    health = _health(str(folder or saved.path), evidence, looked_at)
+    last = [*found.values()][-1:]  # held out, if any: a note tells of images that were not
+    text, notes = next(((part.text, part.notes) for part in last), ("", ()))
+    return replace(health, epoch=saved.description.epoch, saved=saved, data=text, notes=notes)
+
+
+def _epochs(run: Run) -> list[dict[str, Any]]:
+    """The records of the epochs, as far as they can be used."""
+    return [
+        record
+        for record in run.records()
+        if isinstance(record, dict)
+        and all(isinstance(record.get(key), (int, float)) for key in ("epoch", "loss", "accuracy"))
+    ]
 
 
 def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health:
@@ -146,17 +158,25 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health
         missing={
             "layers": "a model without a run has no state of an optimizer",
             "records": "a model without a run has no record of its epochs",
-            "train": "no data set is given",
+            "data": "no data set is given",
         },
     )
     parts: dict[str, Dataset] = {}
     if dataset is not None:
         expect(dataset, Dataset, "the data set", "give one part, such as splits.train")
+        labels = dataset.labels
+        if labels is None or labels.dtype.kind != "i" or not labels.size:
+            raise UsageError(
+                f"{dataset.name} has no class ids to compare with",
+                fix="give a data set of at least one image, with integers as labels",
+            )
         evidence.class_names = dataset.class_names
+        if dataset.images.dtype not in (np.uint8, np.float32):
+            dataset = replace(dataset, images=dataset.images.astype(np.float32))
         parts["train"] = dataset
     scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
     looked_at = _look(evidence, parts, scale, 0.0, forward)
-    return _health(model.display_name, None, evidence, looked_at)
+    return _health(model.display_name, evidence, looked_at)
 
 
 def _look(
@@ -166,37 +186,37 @@ def _look(
     offset: float,
     forward: Any = None,
 ) -> Outputs | None:
-    """Run the model on the parts of the data; returns the outputs on images held out, or else."""
+    """Run the model on the parts of the data; returns the outputs on images held out, or else.
+
+    The layers are measured on the training images, or else on those that there are.
+    """
     model, missing = evidence.model, evidence.missing
     assert model is not None
-    looked_at = None
-    train = parts.get("train")
-    if train is None:
-        for name in ("activations", "labels", "trained"):
-            missing[name] = missing["train"]
-    else:
-        activations = Activations(model, forward)
-        looked_at = compute_outputs(
-            model, train, evidence.loss, scale, offset, activations=activations
-        )
-        evidence.activations, evidence.labels = activations, train.labels
-        evidence.trained = looked_at.result("training")
-    other = next((name for name in ("validation", "test") if name in parts), None)
-    if other is None:
+    why = missing.get("data", "the data are not those of the training")
+    missing |= dict.fromkeys(("activations", "labels", "trained", "held_out"), why)
+    if parts:
         missing["held_out"] = "there are no images beside those of the training"
-        return looked_at
-    looked_at = compute_outputs(model, parts[other], evidence.loss, scale, offset, forward=forward)
-    evidence.held_out = looked_at.result(other)
+    looked_at = None
+    for name in ("train", "validation", "test", "all"):
+        if name not in parts or evidence.held_out is not None:
+            continue
+        activations = None
+        if evidence.activations is None:
+            activations = evidence.activations = Activations(model, forward)
+        looked_at = compute_outputs(
+            model, parts[name], evidence.loss, scale, offset, activations, forward
+        )
+        if name == "train":
+            evidence.labels, evidence.trained = parts[name].labels, looked_at.result("training")
+        else:
+            evidence.held_out = looked_at.result(_NAMES.get(name, name))
     return looked_at
 
 
 def _measure_step(
     evidence: Evidence, run: Run, saved: SavedModel, parts: dict[str, Dataset]
 ) -> None:
-    """Do one step of the run on a copy of its model, with its highest learning rate."""
-    if "train" not in parts:
-        evidence.missing["layers"] = evidence.missing["train"]
-        return
+    """Do one step of the run with its highest learning rate; the model is then put back."""
     config = replace(saved.config, device=saved.model.device, threads=None, checkpoint_every=None)
     state = saved.model.state_dict()
     try:
@@ -204,7 +224,7 @@ def _measure_step(
         trainer.restore(_read_checkpoint(run), longer=True)
         evidence.steps = trainer.step
         evidence.layers = _step(trainer)
-    except (DataError, UsageError, WeightsMismatchError) as error:
+    except GpucnnError as error:
         evidence.missing["layers"] = _line(error)
     finally:
         saved.model.load_state_dict(state)
@@ -236,23 +256,16 @@ def _read_checkpoint(run: Run) -> checkpoint.Checkpoint:
     return checkpoint.read(run.weights)
 
 
-def _health(
-    name: str,
-    epoch: int | None,
-    evidence: Evidence,
-    looked_at: Outputs | None,
-    saved: SavedModel | None = None,
-) -> Health:
+def _health(name: str, evidence: Evidence, looked_at: Outputs | None) -> Health:
     checked = checks.run(evidence)
     return Health(
         name,
-        epoch,
+        None,
         *checked,
         layers_of(evidence),
         [result for result in (evidence.trained, evidence.held_out) if result is not None],
         looked_at.most_wrong(evidence.class_names) if looked_at else (),
         looked_at.dataset if looked_at else None,
-        saved,
     )
 
 

@@ -32,6 +32,7 @@ SLOW = Threshold(
     "ours; Bengio 2012, section 3.1, describes it",
 )
 _EPOCHS = 3  # before the course of the loss says that it is slow
+_SHARE = 0.01  # of the highest learning rate, below which updates are lost in rounding
 _STEPS = 20  # before which the weights that start from 0 change fast
 
 
@@ -41,10 +42,11 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _by_updates(evidence: Evidence) -> list[Finding]:
+    share = evidence.rate_share
     updates = {
-        path: layer.update
+        path: layer.update / share  # as with the highest learning rate
         for path, layer in (evidence.layers or {}).items()
-        if layer.update is not None
+        if layer.update is not None and share > _SHARE
     }
     if not updates or evidence.steps < _STEPS:
         return []
@@ -112,8 +114,9 @@ def _low(evidence: Evidence, value: float, threshold: Threshold, said: str) -> F
 
 
 def _applies(evidence: Evidence) -> str | None:
-    if evidence.layers is None and not evidence.records:
-        return evidence.missing.get("records", "no epoch is done")
+    if evidence.layers is None and (not evidence.records or evidence.labels is None):
+        name = "labels" if evidence.records else "records"
+        return evidence.missing.get(name, "no epoch is done")
     config = evidence.context.config
     if config is not None and config.limit_batches is not None:
         return "the training was cut short by limit_batches"

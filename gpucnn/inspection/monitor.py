@@ -2,7 +2,7 @@
 
 It measures outside of the steps, on images of its own, and changes nothing that a step reads: the
 weights of a training have the same bits with it and without it. It measures so seldom that it
-takes at most `SHARE` of the time of the training.
+takes at most 2 % of the time of the training.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any
 
@@ -27,13 +27,12 @@ from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.training import Callback, Trainer
-from gpucnn.training.files import append_line, write_atomic
+from gpucnn.training.files import append_line, storage_errors, write_atomic
 
-SHARE = 0.02  # of the time of a training that may be spent on measurements
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
 _IMAGES = 256  # of a measurement, about
 _POOL = 1024  # images that the measurements take turns on
-_STEPS = 30  # between two measurements, for each batch of one
+_STEPS = 40  # between two measurements, for each batch of one
 _EPOCHS = 3  # before "no better than guessing" is a warning
 
 
@@ -46,7 +45,10 @@ class HealthMonitor(Callback):
 
     Attributes:
         findings: those of this training so far.
+        share: of the time of a training, at most, that it measures.
     """
+
+    share: float = 0.02
 
     def __init__(self) -> None:
         self.findings: list[Finding] = []
@@ -69,51 +71,44 @@ class HealthMonitor(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
-        self._pool = self._make_pool(trainer)
-        self._since = trainer.step, time.perf_counter()
-        self._due = self._next(trainer.step)
-        dataset = trainer.loader.dataset
-        if dataset.weights is None and (labels := _class_ids(dataset)) is not None:
-            self._check(trainer, Evidence(labels=labels, class_names=dataset.class_names))
+        try:
+            self._pool = self._make_pool(trainer)
+        except OutOfMemoryError:
+            self._give_up()
+        else:
+            self._since = trainer.step, time.perf_counter()
+            self._due = self._next(trainer.step)
+        self._check(trainer, self._evidence(trainer))
 
     def on_step_end(self, trainer: Trainer) -> None:
         if self._due is None or trainer.step < self._due - 1:
             return
         if trainer.step == self._due - 1:
-            self._meter = StepMeter(trainer.model)
+            self.prepare(trainer)
             return
         before = time.perf_counter()
         try:
             self.measure(trainer)
         except OutOfMemoryError:
-            self._due = None
-            self.tell("note: the device has no room to measure the health of the training")
+            self._give_up()
             return
         now = time.perf_counter()
         step, since = self._since
-        pause = (now - before) / max(before - since, 1e-9) * (trainer.step - step) / SHARE
+        pause = (now - before) / max(before - since, 1e-9) * (trainer.step - step) / self.share
         self._since = trainer.step, now
         self._due = self._next(trainer.step, math.ceil(pause))
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        labels = _class_ids(trainer.loader.dataset)
-        if labels is None:
-            return
-        evidence = Evidence(
-            steps=trainer.step,
-            labels=labels,
-            class_names=trainer.loader.dataset.class_names,
-            records=trainer.records,
-            trained=Result("training", record["loss"], record["accuracy"], labels),
-        )
-        loader = trainer.validation
-        validation = None if loader is None else _class_ids(loader.dataset)
-        if validation is not None:
-            loss, accuracy = record["val_loss"], record["val_accuracy"]
-            evidence.held_out = Result("validation", loss, accuracy, validation)
-        # At its end a training says by itself that it has learned nothing.
-        early = len(trainer.records) < _EPOCHS or trainer.epochs_done >= trainer.config.epochs
-        self._check(trainer, evidence, ["no-better-than-guessing"] if early else [])
+        self._check(trainer, self._evidence(trainer))
+
+    @property
+    def steps_between(self) -> int:
+        """Steps between two measurements, at least."""
+        return self._every
+
+    def prepare(self, trainer: Trainer) -> None:
+        """Copy the weights before the step that `measure` then looks at."""
+        self._meter = StepMeter(trainer.model)
 
     def measure(self, trainer: Trainer) -> None:
         """Look at the outputs of the layers, and at the gradients and the update of the last step.
@@ -125,19 +120,43 @@ class HealthMonitor(Callback):
         self._meter = None
         if layers and not all(math.isfinite(each.gradient or 0) for each in layers.values()):
             return  # the training is about to end with an error that says so
-        activations = None
+        evidence = self._evidence(trainer)
+        evidence.model, evidence.layers = trainer.model, layers
+        rates = trainer.learning_rates
+        evidence.rate_share = float(rates[trainer.step - 1] / (rates.max() or 1))
         if self._pool is not None:
-            activations = Activations(trainer.model, trainer.forward)
+            evidence.activations = Activations(trainer.model, trainer.forward)
             first = self._measured * self._batches % self._pool.steps_per_epoch
             self._measured += 1
             for images, *_ in islice(self._pool.epoch(0, first), self._batches):
-                activations.add(images)
-        self._check(
-            trainer,
-            Evidence(
-                steps=trainer.step, model=trainer.model, activations=activations, layers=layers
-            ),
+                evidence.activations.add(images)
+        self._check(trainer, evidence)
+
+    def _give_up(self) -> None:
+        """Measure no more: a training that fits without its measurements goes on."""
+        self._due = self._pool = self._meter = None
+        self.tell("note: the device has no room to measure the health of the training")
+
+    def _evidence(self, trainer: Trainer) -> Evidence:
+        """What the epochs so far show."""
+        config = trainer.config
+        context = Context(config, trainer.run, float(trainer.learning_rates.max()))
+        evidence = Evidence(
+            context, steps=trainer.step, loss=config.loss, records=trainer.records or None
         )
+        labels = _class_ids(trainer.loader.dataset)
+        if labels is None:
+            return evidence
+        evidence.labels, evidence.class_names = labels, trainer.loader.dataset.class_names
+        if not trainer.records:
+            return evidence
+        last = trainer.records[-1]
+        evidence.trained = Result("training", last["loss"], last["accuracy"], labels)
+        held_out = None if trainer.validation is None else _class_ids(trainer.validation.dataset)
+        if held_out is not None:
+            loss, accuracy = last["val_loss"], last["val_accuracy"]
+            evidence.held_out = Result("validation", loss, accuracy, held_out)
+        return evidence
 
     def _make_pool(self, trainer: Trainer) -> Loader:
         """Batches of training images for the measurements, as large as those of the training.
@@ -165,14 +184,18 @@ class HealthMonitor(Callback):
         earliest = max(step + max(pause, 2), half)
         return half + -(-(earliest - half) // self._every) * self._every
 
-    def _check(self, trainer: Trainer, evidence: Evidence, without: Container[str] = ()) -> None:
-        rate = float(trainer.learning_rates.max())
-        evidence.context = Context(trainer.config, trainer.run, rate)
-        evidence.loss = trainer.config.loss
+    def _check(self, trainer: Trainer, evidence: Evidence) -> None:
+        """Tell what is found, and was not told before."""
+        left_out = set()
+        # At its end a training says by itself that it has learned nothing.
+        if len(trainer.records) < _EPOCHS or trainer.epochs_done >= trainer.config.epochs:
+            left_out.add("no-better-than-guessing")
+        if trainer.loader.dataset.weights is not None:  # they make up for it
+            left_out.add("class-imbalance")
         new = [
             finding
             for finding in checks.run(evidence).findings
-            if finding.kind not in without and (finding.kind, finding.layer) not in self._known
+            if finding.kind not in left_out and (finding.kind, finding.layer) not in self._known
         ]
         for finding in new:
             self._known.add((finding.kind, finding.layer))
@@ -193,7 +216,9 @@ class HealthMonitor(Callback):
         if not file.exists():
             return
         kept = []
-        for line in file.read_text(encoding="utf-8").splitlines():
+        with storage_errors(file):
+            text = file.read_text(encoding="utf-8", errors="replace")
+        for line in text.splitlines():
             try:
                 entry = json.loads(line)
                 if entry["step"] <= trainer.step:

@@ -74,6 +74,8 @@ def _applies(evidence: Evidence) -> str | None:
     config = evidence.context.config
     if config is not None and config.overfit_batches is not None:
         return "overfit_batches asks for it"
+    if config is not None and config.limit_batches is not None:
+        return "the training was cut short by limit_batches"
     return None if evidence.steps else "the training has not begun"
 
 

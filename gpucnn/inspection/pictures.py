@@ -30,7 +30,7 @@ def draw(health: Health, image: NDArray[Any] | None = None) -> dict[str, Picture
     saved, dataset = health.saved, health.looked_at
     if dataset is not None and health.most_wrong and dataset.images.shape[1] in (1, 3):
         wrong = health.most_wrong
-        titles = [f"{each.label}, not {each.answer}" for each in wrong]
+        titles = [f"{each.label}, answer {each.answer}" for each in wrong]
         found["wrong.png"] = plots.show_image(
             dataset.images[[each.index for each in wrong]], titles, cmap="gray_r"
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
+from gpucnn.inspection.gradients import is_blocked
 from gpucnn.nn import Module
 from gpucnn.nn.parameter import Parameter
 from gpucnn.nn.state import owned
@@ -22,15 +23,17 @@ THRESHOLD = Threshold(
 def find(evidence: Evidence) -> list[Finding]:
     """A finding for each layer that was never trained."""
     assert evidence.model is not None
-    return [
-        _finding(path, module)
+    untrained = {
+        path: module
         for path, module in evidence.model.named_modules()
         if _may_be(evidence, path) and _is_initial(module)
-    ]
+    }
+    if untrained and is_blocked(evidence):
+        untrained = {path: module for path, module in untrained.items() if _is_frozen(module)}
+    return [_finding(path, _is_frozen(module)) for path, module in untrained.items()]
 
 
-def _finding(path: str, module: Module) -> Finding:
-    frozen = any(not each.requires_grad for each in owned(module, Parameter).values())
+def _finding(path: str, frozen: bool) -> Finding:
     return Finding(
         "untrained-layer",
         path,
@@ -39,12 +42,15 @@ def _finding(path: str, module: Module) -> Finding:
         f"{path}: its weights are still the random ones that it began with",
         "it is frozen, and was not trained before"
         if frozen
-        else "no gradient arrives at it: the loss does not depend on it, or units behind it are"
-        " dead",
-        f'remove freeze(), as in model["{path}"].freeze(False); or begin with trained weights'
+        else "no gradient arrives at it: the loss does not depend on it",
+        f"{path}.freeze(False); or begin with trained weights, as by --weights RUN"
         if frozen
-        else "compute the outputs with it: see model.graph().show()",
+        else "compute the outputs with it: model.graph() draws what they depend on",
     )
+
+
+def _is_frozen(module: Module) -> bool:
+    return any(not each.requires_grad for each in owned(module, Parameter).values())
 
 
 def _may_be(evidence: Evidence, path: str) -> bool:

@@ -11,6 +11,11 @@ from gpucnn import backend as backends
 from gpucnn.nn import Module
 
 
+def layer_of(path: str) -> str:
+    """The path of the layer that owns the parameter at a path; of the model itself, its name."""
+    return path.rpartition(".")[0] or path
+
+
 @dataclass(frozen=True)
 class LayerStep:
     """A step as seen by the parameters of one layer.
@@ -46,7 +51,7 @@ class StepMeter:
         gradients: dict[str, list[float]] = {}
         changes: dict[str, list[tuple[float, float]]] = {}
         for path, parameter in self.parameters.items():
-            layer = path.rpartition(".")[0]
+            layer = layer_of(path)
             known = gradients.setdefault(layer, [])
             if parameter.grad is not None:
                 known.append(_square(parameter.grad))
@@ -69,8 +74,7 @@ def _ratio(pairs: Any) -> float | None:
 
 
 def _square(array: Any) -> float:
-    """The sum of the squares, in float64, in which those of float32 do not overflow."""
+    """The sum of the squares."""
     backend = backends.of(array)
     with backend.quiet_device():
-        wide = array.astype(np.float64)
-        return float(backend.to_numpy((wide * wide).sum()))
+        return float(backend.to_numpy((array * array).sum(dtype=np.float64)))

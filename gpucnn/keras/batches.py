@@ -128,6 +128,8 @@ class Stream:
         DataError: it is empty, or its first batch holds no images.
     """
 
+    is_replayable = False  # each batch has memory of its own
+
     def __init__(self, source: Any, epochs: Epochs, part: str = "") -> None:
         self.source, self.epochs, self.name = source, epochs, f"{part}x"
         self.length = len(source) if hasattr(source, "__len__") else None

@@ -1,15 +1,12 @@
 """Models in files: safetensors, with the structure as JSON in the file's metadata.
 
-The structure holds the layers with the arguments that they were made with, and the settings of
-`compile`. It holds no initializers, as the file has the weights, and no code, so that only layers
-of `gpucnn.nn` can be saved.
+The structure is that of `gpucnn.nn.structure`, and the settings of `compile`.
 """
 
 from __future__ import annotations
 
-import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,19 +17,14 @@ from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.losses import LOSSES
 from gpucnn.keras.metrics import Metric
 from gpucnn.keras.optimizers import Optimizer
+from gpucnn.nn.structure import as_lists, from_structure, structure
 from gpucnn.training import checkpoint
-
-#: The name that a file has for a class -> the class; `gpucnn.keras.models` adds its `Sequential`.
-CLASSES: dict[str, Callable[..., nn.Module]] = {
-    name: getattr(nn, name) for name in nn.__all__ if name not in ("Module", "Parameter")
-}
 
 SUFFIX = ".safetensors"
 _OTHERS = (
     ".keras", ".h5", ".hdf5", ".weights", ".tf", ".ckpt", ".pb", ".pt", ".pth", ".npz", ".pkl",
 )  # fmt: skip
 _KEY = "keras"  # of the structure, in the description of a file
-_NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
@@ -74,7 +66,7 @@ def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[st
     """Write a built model, its weights and the settings of `compile`; see `Sequential.save`."""
     file = checked_path(path)
     model.require_built()
-    built = {"input_shapes": _lists(model.built_for), "seed": model.seed}  # the seed of dropout
+    built = {"input_shapes": as_lists(model.built_for), "seed": model.seed}  # the seed of dropout
     description = {_KEY: {**structure(model), **built}}
     if compiled is not None:
         description[_KEY]["compile"] = _settings(compiled)
@@ -94,7 +86,7 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[Any, dict[str, Any]
             "gpucnn.training.SavedModel.load",
         )
     try:
-        model = _made(found)
+        model = from_structure(found)
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
         options = _compile_options(found["compile"]) if "compile" in found else None
     except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
@@ -106,79 +98,6 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[Any, dict[str, Any]
     model.build(*shapes, seed=seed, device=device, channels_first=True)
     model.load_state_dict(weights)
     return model, options
-
-
-def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str, Any]:
-    """A layer as JSON: its class, its arguments and the layers in it.
-
-    A layer that was described before is {"again": its number}, in the order of the descriptions.
-
-    Args:
-        seen: `id` of a layer that was described before -> its number.
-
-    Raises:
-        UsageError: it is of a class of one's own.
-    """
-    seen = {} if seen is None else seen
-    if id(layer) in seen:
-        return {"again": seen[id(layer)]}
-    seen[id(layer)] = len(seen)
-    kind = next((name for name, cls in CLASSES.items() if cls is type(layer)), None)
-    if kind is None:
-        raise UsageError(
-            f"{layer.display_name} cannot be saved with the model",
-            cause="the file holds no code, so every layer must be from gpucnn.nn",
-            fix="use save_weights, and make the model by your own code before load_weights",
-        )
-    described: dict[str, Any] = {"class": kind}
-    if isinstance(layer, nn.Sequential):
-        described["name"] = layer.name
-        described["input_shape"] = _lists(layer.input_shape)
-        described["layers"] = [structure(inner, seen) for inner in layer]
-    elif isinstance(layer, nn.Residual):
-        around = layer.shortcut
-        described["name"] = layer.name
-        described["body"] = structure(layer.body, seen)
-        described["shortcut"] = None if around is None else structure(around, seen)
-    else:
-        names = inspect.signature(type(layer)).parameters
-        described["arguments"] = {
-            name: _lists(getattr(layer, name)) for name in names if name not in _NOT_KEPT
-        }
-    if layer.frozen:
-        described["frozen"] = True
-    return described
-
-
-def _made(described: Mapping[str, Any], made: list[Any] | None = None) -> Any:
-    """The layer of a `structure`.
-
-    Args:
-        made: the layers that were described before.
-    """
-    made = [] if made is None else made
-    if "again" in described:
-        return made[described["again"]]
-    number = len(made)
-    made.append(None)  # a container comes before its layers
-    kind = CLASSES[described["class"]]
-    if "layers" in described:
-        inner = [_made(inner, made) for inner in described["layers"]]
-        layer: Any = kind(inner, name=described["name"])
-        shape = described["input_shape"]
-        layer.input_shape = None if shape is None else tuple(shape)
-    elif "body" in described:
-        body, around = _made(described["body"], made), described["shortcut"]
-        layer = kind(
-            body,
-            shortcut=None if around is None else _made(around, made),
-            name=described["name"],
-        )
-    else:
-        layer = kind(**{name: _tuples(value) for name, value in described["arguments"].items()})
-    layer.frozen = bool(described.get("frozen"))
-    made[number] = layer
-    return layer
 
 
 def _settings(compiled: Compiled) -> dict[str, Any]:
@@ -199,14 +118,3 @@ def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
         "metrics": [Metric(*metric) for metric in saved["metrics"]],
         "schedule": saved["schedule"],
     }
-
-
-def _lists(value: Any) -> Any:
-    """A value for JSON: tuples become lists, and NumPy's integers those of Python."""
-    if isinstance(value, (tuple, list)):
-        return [_lists(member) for member in value]
-    return value if isinstance(value, (bool, float, str, type(None))) else int(value)
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(member) for member in value) if isinstance(value, list) else value

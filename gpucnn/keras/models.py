@@ -25,6 +25,7 @@ from gpucnn.keras.fitting import Trainable
 from gpucnn.keras.opening import open_batches, open_dataset
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.stepping import Stepper
+from gpucnn.nn import structure
 from gpucnn.nn.arguments import flag
 from gpucnn.spelling import explain_names
 from gpucnn.training.evaluation import evaluate_batches
@@ -221,7 +222,7 @@ class Sequential(Trainable):
         return self.predict(arrays.images(x), steps=1)
 
 
-files.CLASSES["keras.Sequential"] = Sequential
+structure.CLASSES["keras.Sequential"] = Sequential
 
 
 @verb

@@ -54,9 +54,11 @@ class LoadsTorchState:
 
         The arrays are found by name. If the names differ, they are found by their order, which must
         then give each array its shape. A file does not keep the order; in it the layers are taken
-        by the numbers in their names, as in "features.0.weight". Weights of dense layers are transposed, gamma and beta of normalizations
-        are called weight and bias there, and num_batches_tracked is dropped. All of it is copied
-        or, on error, nothing.
+        by the numbers in their names, as in "features.0.weight".
+
+        Weights of dense layers are transposed, gamma and beta of normalizations are called weight
+        and bias there, and num_batches_tracked is dropped. All of it is copied or, on error,
+        nothing.
 
         Args:
             state: what `state_dict()` gives in PyTorch, tensors or arrays by name; or the path of a

@@ -12,7 +12,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import DataError, VerificationError
 from gpucnn.nn import Module
-from gpucnn.onnx.exporting import Exported
+from gpucnn.onnx.exporting import PROBABILITIES, Exported
 from gpucnn.onnx.extra import require
 from gpucnn.training import SavedModel
 from gpucnn.training.metrics import LOSSES
@@ -105,7 +105,7 @@ def _reference(
     target = backends.get(network.device)
     with network.evaluating(), no_grad():
         output = network(*(Tensor(target.asarray(x)) for x in inputs))
-        if isinstance(model, SavedModel) and exported.output.name == "probabilities":
+        if isinstance(model, SavedModel) and exported.output.name == PROBABILITIES:
             output = LOSSES[model.config.loss].predictions(output)
     found: NDArray[np.float32] = output.numpy()
     return found

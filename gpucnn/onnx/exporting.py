@@ -24,6 +24,8 @@ from gpucnn.training.metrics import LOSSES
 
 IR_VERSION = 9  # that of opset 20
 BATCH = "batch"  # the name of the open size
+PRODUCER = "gpucnn"
+PROBABILITIES = "probabilities"  # the name of the output
 _LARGEST = 2**31 - 1  # bytes of a file in the form of protobuf
 
 
@@ -54,7 +56,8 @@ class Exported:
 
     Attributes:
         path: of the file.
-        inputs, output: see `Port`.
+        inputs: in order; see `Port`.
+        output: see `Port`.
         nodes: the number of operations.
     """
 
@@ -83,12 +86,19 @@ def export(
 
     Raises:
         GraphError: ONNX does not have an operation of the network; the message names it.
-        UsageError: an option needs a `SavedModel`, or the model is not built.
+        UsageError: an option needs a `SavedModel`, the model is not built, or the path is no name
+            of a file.
         MissingExtraError: the package onnx is not installed.
         StorageError: the file cannot be written.
     """
     require("the export to ONNX")
     expect(model, (Module, SavedModel), "the model", "give a Module, or SavedModel.load(run)")
+    expect(path, (str, os.PathLike), "the path", 'give the name of a file: "network.onnx"')
+    target = Path(path)
+    if not target.name or target.is_dir():
+        raise UsageError(
+            f"{target} names no file", fix=f'give the name of one: "{target / "network.onnx"}"'
+        )
     saved = model if isinstance(model, SavedModel) else None
     if saved is None and (with_preprocessing or probabilities):
         option = "with_preprocessing" if with_preprocessing else "probabilities"
@@ -99,7 +109,6 @@ def export(
         )
     network: Module = model.model if isinstance(model, SavedModel) else model
     network.require_built()
-    target = Path(path)
     shapes = network.built_for or ()
     names = ["images"] if saved else ["input"] if len(shapes) == 1 else _numbered(len(shapes))
     values = trace(network, names, _forward(saved, probabilities))
@@ -145,7 +154,7 @@ def _output_name(saved: SavedModel | None, probabilities: bool) -> str:
         return "output"
     if saved.config.loss == "mean_squared_error":
         return "outputs"
-    return "probabilities" if probabilities else "logits"
+    return PROBABILITIES if probabilities else "logits"
 
 
 def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port:
@@ -158,8 +167,10 @@ def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port
     shape = tuple(size for size in sizes if not isinstance(size, tuple))
     if first != BATCHES or len(shape) < len(sizes):
         raise GraphError(
-            f"the output of shape {value.arrays[0].shape} cannot be written as ONNX",
-            cause="its first axis must be the batch, and no other may depend on it",
+            "the output cannot be written as ONNX",
+            cause=f"its shape for a batch of {BATCHES[0]} is"
+            f" {tuple(size[0] if isinstance(size, tuple) else size for size in value.shape)}: the"
+            " first axis must be the batch, and no other may depend on it",
             fix="let forward return a Tensor (N, ...)",
         )
     meaning = ", ".join(saved.class_names[:10]) if saved else ""
@@ -174,7 +185,11 @@ def _meaning(saved: SavedModel | None, in_graph: bool) -> str:
         return ""
     if in_graph:
         return "pixels from 0 to 255"
-    scale, offset = saved.description.scale, saved.description.offset
+    return scaled(saved.description.scale, saved.description.offset)
+
+
+def scaled(scale: float, offset: float) -> str:
+    """The scaling of pixels in words: "pixels * 0.00392156863"."""
     return f"pixels * {scale:.9g} {offset:+.9g}" if offset else f"pixels * {scale:.9g}"
 
 
@@ -291,7 +306,7 @@ def _content(
                 node.operation,
                 node.inputs,
                 [node.output],
-                name=f"{node.output}",
+                name=node.output,
                 **node.attributes,
             )
             for node in to.nodes
@@ -303,7 +318,7 @@ def _content(
     )
     model = helper.make_model(
         graph,
-        producer_name="gpucnn",
+        producer_name=PRODUCER,
         producer_version=gpucnn.__version__,
         opset_imports=[helper.make_opsetid("", OPSET)],
         ir_version=IR_VERSION,

@@ -33,7 +33,8 @@ class Value:
     """A tensor of the forward pass.
 
     Attributes:
-        arrays: its values in the two runs.
+        shape: its sizes.
+        arrays: of a constant or parameter, its values in the two runs.
         operations: in each run the function that computed it, or the BatchNorm2d, which counts as
             one operation; None for an input or a constant.
         sources: the numbers of the values that it was computed from.
@@ -42,17 +43,13 @@ class Value:
         layer: the path of the layer that computed it, "" for the network.
     """
 
-    arrays: tuple[Any, Any]
+    shape: Shape
+    arrays: tuple[Any, ...]
     operations: tuple[Operation | None, Operation | None]
     sources: tuple[int, ...]
     is_input: bool
     name: str
     layer: str
-
-    @property
-    def shape(self) -> Shape:
-        one, other = (array.shape for array in self.arrays)
-        return tuple(a if a == b else (a, b) for a, b in zip(one, other, strict=True))
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,11 +98,13 @@ def trace(
         )
         if sources != twins or tensor.ndim != twin.ndim:
             raise _refused(model, "forward computes other operations for other images")
-        host = backends.of(tensor.data).to_numpy
+        operations = one.operation(tensor), other.operation(twin)
+        sizes = zip(tensor.shape, twin.shape, strict=True)
         values.append(
             Value(
-                (host(tensor.data), host(twin.data)),
-                (one.operation(tensor), other.operation(twin)),
+                tuple(a if a == b else (a, b) for a, b in sizes),
+                (tensor.numpy(), twin.numpy()) if operations == (None, None) else (),
+                operations,
                 sources,
                 any(tensor is given for given in one.inputs),
                 tensor.name or "",

@@ -115,36 +115,45 @@ def show_most_wrong(
     return gallery(in_rows(cells, _COLUMNS))
 
 
-def show_samples(given: Sequence[Any], seen: Any, titles: Sequence[str] = ()) -> Picture:
-    """A picture of pairs: an image as it was given, and beside it as the network saw it.
+def show_samples(
+    seen: Any, given: Sequence[Any] | None = None, titles: Sequence[str] = ()
+) -> Picture:
+    """A picture of images as a network sees them, each beside the image that was given.
 
     Args:
-        given: images of any sizes, each (H, W), (C, H, W) or (H, W, C); the first 12 are shown.
-        seen: the inputs of the network that were made of them, (N, C, H, W).
-        titles: a text for each pair.
+        seen: inputs of a network, (N, C, H, W); the first 12 are shown.
+        given: the N images that they were made of, of any sizes, each (H, W), (C, H, W) or
+            (H, W, C); None to show the inputs alone.
+        titles: a text for each of the N.
 
     Raises:
-        ShapeError: there are not as many inputs, or titles, as images; or they are no images.
+        ShapeError: there are not as many images, or titles, as inputs; or they are no images.
         DtypeError, DataError: the images hold no real numbers; NaN or infinity.
         MissingExtraError: Matplotlib is not installed.
     """
     call = "show_samples"
     require(call)
-    inputs, _ = to_images(seen, call)
-    titles = titles or [""] * len(inputs)
-    if len(given) != len(inputs) or len(titles) != len(inputs):
+    inputs, is_batch = to_images(seen, call)
+    images = [None] * len(inputs) if given is None else list(given)
+    titles = list(titles) or [""] * len(inputs)
+    if not is_batch or not len(inputs) == len(images) == len(titles):
         raise ShapeError(
-            f"{call}: {len(given)} images, {len(inputs)} inputs and {len(titles)} titles",
-            fix="give as many of each",
+            f"{call}: {len(inputs) if is_batch else 'one'} inputs, {len(images)} images and"
+            f" {len(titles)} titles",
+            fix="give a batch of inputs (N, C, H, W), with an image and a title for each",
         )
     cells: list[Cell] = []
-    for image, array, title in list(zip(given, inputs, titles, strict=True))[:_SAMPLES]:
+    for array, image, title in list(zip(inputs, images, titles, strict=True))[:_SAMPLES]:
+        name = short(title, 16)
+        if image is None:
+            cells.append(Cell(array, name))
+            continue
         before = to_images(image, call)[0][0]
-        name, blank = (f"{short(title, 16)}\n", "\n") if title else ("", "")
+        name, blank = (f"{name}\n", "\n") if title else ("", "")
         cells += [
             Cell(before, f"{name}given {_size(before)}"), Cell(array, f"{blank}seen {_size(array)}")
         ]  # fmt: skip
-    return gallery(in_rows(cells, _COLUMNS, together=2))
+    return gallery(in_rows(cells, _COLUMNS, together=1 if given is None else 2))
 
 
 def _size(image: NDArray[Any]) -> str:

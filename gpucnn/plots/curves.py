@@ -136,7 +136,7 @@ def _finish(axes: Axes, key: str, label: str) -> None:
     values = np.concatenate([[], *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
     if key == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
-    elif values.size and values.min() > 0 and values.max() > 30 * values.min():
+    elif key == "loss" and values.size and 0 < 30 * values.min() < values.max():
         axes.set_yscale("log")
     elif values.size and values.min() >= 0:
         axes.set_ylim(bottom=0)

@@ -84,11 +84,8 @@ class Examined:
         self.run = path if isinstance(path, Run) else Run.open(path)
         self.sources = sources
         self.records = self.run.records()
+        self.name = self.run.path.absolute().name  # in headings
         self._kept: dict[str, Any] = {}
-
-    @property
-    def name(self) -> str:
-        return self.run.path.absolute().name
 
     @property
     def summary(self) -> RunSummary:
@@ -127,12 +124,10 @@ class Examined:
     def answers(self) -> Answers:
         """The answers on `part`."""
         judged = self.saved.judge(self.part)
-        dataset, outputs = judged.dataset, np.concatenate(judged.outputs)
-        answers = outputs.argmax(axis=1)
+        dataset, outputs, report = judged.dataset, np.concatenate(judged.outputs), judged.report()
+        assert report is not None  # as for `SavedModel.report`
         with no_grad():
             predicted = LOSSES[judged.loss].predictions(Tensor(outputs)).numpy()
             losses = compute_losses(judged.loss, Tensor(outputs), dataset.labels).numpy()
-        report = Report.of(dataset.labels, answers, self.saved.class_names, **judged.result)
-        return Answers(
-            dataset, answers, predicted, losses.reshape(len(outputs), -1).mean(axis=1), report
-        )
+        losses = losses.reshape(len(outputs), -1).mean(axis=1)
+        return Answers(dataset, outputs.argmax(axis=1), predicted, losses, report)

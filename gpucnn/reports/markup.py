@@ -72,12 +72,14 @@ def details(summary: str, markup: str) -> str:
 
 def missing(error: GpucnnError) -> str:
     """The place of something that could not be made, with the reason."""
-    lines = [paragraph(f"Not here: {error.message}.")]
-    if error.cause:
-        lines.append(paragraph(f"Cause: {error.cause}"))
-    if error.fix:
-        lines.append(paragraph(f"Fix: {error.fix}"))
-    return f'<div class="missing">{"".join(lines)}</div>'
+    lines = [f"Not here: {error.message}."]
+    lines += [f"Cause: {error.cause}"] * bool(error.cause) + [f"Fix: {error.fix}"] * bool(error.fix)
+    return notice(*lines)
+
+
+def notice(*lines: str) -> str:
+    """Lines that stand out."""
+    return f'<div class="notice">{"".join(map(paragraph, lines))}</div>'
 
 
 def _class(kind: str) -> str:

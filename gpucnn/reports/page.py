@@ -57,6 +57,9 @@ def report(
             "the same run is given twice" if views else "there is no run to report on",
             fix="give one run, or several different ones",
         )
+    if len({view.name for view in views}) < len(views):
+        for view in views:
+            view.name = str(view.run.path)
     return _page(views, list(_parts(views, progress)))
 
 
@@ -167,9 +170,7 @@ def _curves(views: Sequence[Examined]) -> str:
     if len(views) == 1:
         picture = plots.show_curves(views[0].records)
         return figure(picture, "Loss, accuracy and learning rate by epoch.")
-    names = [view.name for view in views]
-    keys = names if len(set(names)) == len(names) else [str(view.run.path) for view in views]
-    records = {key: view.records for key, view in zip(keys, views, strict=True)}
+    records = {view.name: view.records for view in views}
     caption = "Solid: validation. Dashed: training. Star: test."
     return figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
 

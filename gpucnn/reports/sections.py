@@ -17,9 +17,10 @@ from gpucnn import plots
 from gpucnn.data.dataset import Dataset
 from gpucnn.data.image import is_picture, open_image
 from gpucnn.errors import DataError, UsageError
+from gpucnn.inspection import inspect
 from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
-from gpucnn.reports.markup import details, figure, paragraph, table
+from gpucnn.reports.markup import details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
 from gpucnn.training.run import CONFIG
 
@@ -147,10 +148,10 @@ def samples(view: Examined) -> str:
     names = [view.saved.class_names[k] for k in dataset.labels[places]]
     if all(is_picture(file.name) and file.is_file() for file in files):
         given: list[Any] = [open_image(file) for file in files]
-        picture = plots.show_samples(given, images, names)
+        picture = plots.show_samples(images, given, names)
         about = "Pictures as they were given, each beside the image that the network sees."
     else:
-        picture = plots.show_image(images, names)
+        picture = plots.show_samples(images, None, names)
         about = "Images of the classes, as the network sees them. The files hold them like this."
     return figure(picture, about, f"{about} {text}")
 
@@ -170,6 +171,18 @@ def feature_maps(view: Examined) -> str:
         f"The output of each layer for {dataset.item(0)}, an image of class"
         f" {view.saved.class_names[dataset.labels[0]]}.",
     )
+
+
+def health(view: Examined) -> str:
+    options = view.sources
+    found = inspect(view.saved, data=options.data, data_dir=options.data_dir)
+    parts = [paragraph(f"{found.verdict[0].upper()}{found.verdict[1:]}.")]
+    for each in found.findings:
+        parts.append(notice(f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"))
+    if found.unchecked:
+        header = ("not checked", "why")
+        parts.append(details("what was not checked", table(header, [*found.unchecked.items()])))
+    return "".join(parts)
 
 
 def options(view: Examined) -> str:
@@ -196,6 +209,7 @@ SECTIONS = [
     Section("samples", "Images as the network sees them", samples),
     Section("filters", "Filters", filters),
     Section("maps", "Feature maps", feature_maps),
+    Section("health", "Health", health),
     Section("options", "Options", options),
     Section("environment", "Environment", environment),
 ]

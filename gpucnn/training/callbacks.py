@@ -32,6 +32,9 @@ class Callback(Printable):
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         """Every `log_interval` steps, with the mean loss and accuracy of the epoch so far."""
 
+    def on_note(self, trainer: Trainer, note: str) -> None:
+        """A sentence for the user about the training, such as why it is slower than it may be."""
+
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         """After an epoch and its validation; `record` is its line of metrics.jsonl."""
 

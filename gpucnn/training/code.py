@@ -13,6 +13,7 @@ from types import ModuleType
 from gpucnn import models
 from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
+from gpucnn.training.described import for_classes, is_described
 
 COPY = "model.py"  # its name in the directory of a run
 _MODULE = "gpucnn_model_"  # prefix of the names of the modules that the files become
@@ -194,13 +195,16 @@ def _of_signature(error: BaseException) -> GpucnnError | None:
 
 
 def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
-    """The network that ``--model`` names, not built yet; for a file, it runs the file.
+    """The network that ``--model`` names, not built yet; for a Python file, it runs the file.
 
     Raises:
         UsageError: there is no such network, or as `Code.build`.
+        DataError: as `gpucnn.training.described.for_classes`, for a weights file.
     """
     code = Code.parse(model)
     if code is not None:
         return code.build(image_shape, classes)
+    if is_described(model):
+        return for_classes(Path(model), classes)
     choose(dict.fromkeys(models.NAMES), model, "model", others=Code.form(model))
     return models.get(model, classes)

@@ -25,6 +25,7 @@ from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
+from gpucnn.training.described import is_described
 from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
@@ -37,8 +38,8 @@ READING = (
 #: themselves do matter: a checkpoint has their digest. The weights to start from are in the first
 #: checkpoint.
 INCIDENTAL = (
-    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "runs_dir", "name",
-    "log", "weights", *READING
+    "data", "data_dir", "device", "log_interval", "checkpoint_every", "threads", "graph", "log",
+    "runs_dir", "name", "weights", *READING
 )  # fmt: skip
 
 #: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
@@ -83,10 +84,10 @@ class TrainConfig:
     skip_broken: bool = option(False, "leave out pictures that cannot be read, and name them")
     model: str = option(
         "lenet",
-        f"{', '.join(models.NAMES)}, or a function of your own, which returns a Module that gives"
-        " logits: my_net.py:build",
+        f"{', '.join(models.NAMES)}, a function of your own, which returns a Module that gives"
+        " logits: my_net.py:build; or the network in a file of gpucnn import: my_net.safetensors",
         choices=tuple(models.NAMES),
-        others=(Code.parse, Code.form),
+        others=(lambda text: Code.parse(text) or is_described(text), Code.form),
     )
     weights: str | None = option(
         None,
@@ -144,6 +145,10 @@ class TrainConfig:
         None, "train and test on the first batches alone: can the model learn at all?", low=1
     )
     threads: int | None = option(None, "threads of the CPU backend (all usable cores)", low=1)
+    graph: bool | None = option(
+        None,
+        "launch each training step as one CUDA graph (on, unless the network is your own code)",
+    )
     runs_dir: str = option("runs", "where run directories are made")
     name: str | None = option(None, "name of the run directory (train-1, train-2, ...)")
 
@@ -266,13 +271,14 @@ class TrainConfig:
             data = self.data
             data_dir = os.path.abspath(self.data_dir) if self.data_dir else None
         code = Code.parse(self.model)
+        model = os.path.abspath(self.model) if is_described(self.model) else self.model
         return dataclasses.replace(
             self,
             device=device,
             learning_rate=learning_rate,
             data=data,
             data_dir=data_dir,
-            model=f"{os.path.abspath(code.file)}:{code.function}" if code else self.model,
+            model=f"{os.path.abspath(code.file)}:{code.function}" if code else model,
             weights=os.path.abspath(self.weights) if self.weights else None,
         )
 

@@ -5,47 +5,45 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.files import storage_errors, write_atomic
 from gpucnn.training.history import History
+from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
 
 
 class CsvLog(Callback):
-    """Writes the records of a training as CSV: a header, then a line an epoch.
+    """Writes metrics.csv of a run: the lines of its metrics.jsonl as a table.
 
-    The columns are those of metrics.jsonl, a missing value is empty, and numbers are written in
-    full. The whole file is written anew after each epoch, from the records alone: so a resumed
-    training leaves the file of one that was not interrupted.
-
-    Args:
-        path: the file, in a folder that exists when the training begins.
+    A missing value is empty, and numbers are written in full. The whole table is written anew after
+    each epoch and after the test. So it always has what metrics.jsonl has, which `fit` writes
+    before it calls this: a resumed run has the table of one that was not interrupted.
 
     Raises:
-        StorageError: at the start of the training or later, the file cannot be written.
+        StorageError: at the start of the training or later, the table cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, run: Run) -> None:
+        self.run = run
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        if trainer.records:
-            self._write(trainer.records)
-        else:
-            with storage_errors(self.path):
-                self.path.unlink(missing_ok=True)  # of an epoch that will be trained again
+        self._write()
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        self._write(trainer.records)
+        self._write()
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        self._write(trainer.records)
+        self._write()
 
-    def _write(self, records: Sequence[dict[str, Any]]) -> None:
-        write_atomic(self.path, table(records).encode())
+    def _write(self) -> None:
+        path = self.run.path / "metrics.csv"
+        if records := self.run.records():
+            write_atomic(path, table(records).encode())
+        else:
+            with storage_errors(path):
+                path.unlink(missing_ok=True)  # of an epoch that will be trained again
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:

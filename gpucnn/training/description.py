@@ -13,7 +13,9 @@ from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
 
 _KINDS = {"image_shape": list, "class_names": list, "scale": float, "offset": float}
-_DEFAULTS = {"read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None}
+_DEFAULTS = {
+    "read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None, "network": None
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Description:
         data: the name of the training data; None for data without a name.
         data_sha256: of the images and labels for training and validation; None if not known.
         code_sha256: of the Python file that defines the model; None for a model of gpucnn.
+        network: the layers of the model, a `gpucnn.nn.structure`; None if it has a name or code.
     """
 
     image_shape: tuple[int, ...]
@@ -44,6 +47,7 @@ class Description:
     data: str | None
     data_sha256: str | None
     code_sha256: str | None
+    network: dict[str, Any] | None
 
     @classmethod
     def of(cls, metadata: dict[str, Any], file: Path) -> Description:
@@ -73,6 +77,7 @@ class Description:
         }
         for key in ("data", "data_sha256", "code_sha256"):
             sound[key] = isinstance(values[key], str | None)
+        sound["network"] = isinstance(values["network"], dict | None)
         for key, is_sound in sound.items():
             if not is_sound:
                 raise DataError(

@@ -73,14 +73,16 @@ class Judged(NamedTuple):
     result: dict[str, float]
 
     def report(self) -> Report | None:
-        """Its confusion matrix; None for targets that are no class ids.
+        """Its confusion matrix; None where not every image has a class id and outputs (K,).
 
         A single output means yes, class 1, or no, class 0.
         """
         labels, classes = self.dataset.labels, self.dataset.classes
-        if labels is None or labels.dtype.kind != "i" or labels.ndim != 1:
-            return None
         outputs = np.concatenate(self.outputs)
+        if labels is None or labels.dtype.kind != "i" or outputs.ndim != 2:
+            return None
+        if labels.shape != (len(outputs),):
+            return None
         answers = outputs.argmax(axis=1)
         if outputs.shape[1] == 1:
             answers = (outputs[:, 0] > LOSSES[self.loss].threshold).astype(np.int64)

@@ -103,7 +103,8 @@ def find_learning_rate(
         steps: the number of steps, at least 2.
 
     Raises:
-        UsageError: the options do not fit each other or the data, or the rates are not in order.
+        UsageError: the options do not fit each other or the data, the rates are not in order, or
+            the model cannot be copied.
         DivergedError: the loss of the first batch is not finite.
     """
     expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
@@ -116,7 +117,7 @@ def find_learning_rate(
         )
     if not is_whole(steps) or steps < 2:
         raise UsageError(f"steps is {steps!r}", fix="give a whole number of at least 2")
-    trainer = _trainer(copy.deepcopy(model), data, config, steps)
+    trainer = _trainer(_copied(model), data, config, steps)
     rates, losses, smoothed = [], [], []
     mean, lowest = 0.0, math.inf
     diverged = False
@@ -137,6 +138,17 @@ def find_learning_rate(
             diverged = True
             break
     return LearningRates(np.array(rates), np.array(losses), np.array(smoothed), diverged)
+
+
+def _copied(model: Module) -> Module:
+    try:
+        return copy.deepcopy(model)
+    except Exception as error:  # of an attribute of the user's own module
+        raise UsageError(
+            f"{model.display_name} cannot be copied, and the search trains a copy of it",
+            cause=f"{type(error).__name__}: {error}",
+            fix="keep modules of Python, open files and the like out of its attributes",
+        ) from error
 
 
 def _trainer(model: Module, data: Splits, config: TrainConfig, steps: int) -> Trainer:

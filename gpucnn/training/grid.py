@@ -59,7 +59,12 @@ def settings(grid: dict[str, list[Any]]) -> list[Settings]:
 
 def label(values: Settings) -> str:
     """Settings in words: "lr=0.001, seed=0"."""
-    return ", ".join(f"{flag_name(key)[2:]}={value}" for key, value in values.items())
+    return ", ".join(_words(values))
+
+
+def word(value: Any) -> str:
+    """A value as it is written on the command line."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def folder_name(number: int, count: int, values: Settings) -> str:
@@ -67,9 +72,12 @@ def folder_name(number: int, count: int, values: Settings) -> str:
 
     Its number makes it unique; in the values, characters that a name should not have are "_".
     """
-    words = "-".join(f"{flag_name(key)[2:]}={value}" for key, value in values.items())
-    plain = re.sub(r"[^\w.=+-]", "_", words, flags=re.ASCII)
+    plain = re.sub(r"[^\w.=+-]", "_", "-".join(_words(values)), flags=re.ASCII)
     return f"{number:0{len(str(count))}}-{plain}"[:100]
+
+
+def _words(values: Settings) -> list[str]:
+    return [f"{flag_name(key)[2:]}={word(value)}" for key, value in values.items()]
 
 
 def _values(key: str, name: str, text: str) -> list[Any]:

@@ -75,7 +75,7 @@ def fit_trainer(
     if trainer.config.patience:
         chain.append(EarlyStopping(trainer.config.patience))
     chain += [callback for callback in (saver, stopper) if callback]
-    chain += log_callbacks(trainer.config, run.path) if run else []
+    chain += log_callbacks(trainer.config, run) if run else []
     chain += callbacks
     with _session(trainer, run, saver, chain):
         if saver and resume:
@@ -87,6 +87,10 @@ def fit_trainer(
             start = trainer.steps_per_epoch if trainer.record_due else trainer.step_in_epoch
             for _ in range(start, trainer.steps_per_epoch):
                 trainer.train_step()
+                while trainer.notes:
+                    note = trainer.notes.pop(0)
+                    for callback in chain:
+                        callback.on_note(trainer, note)
                 for callback in chain:
                     callback.on_step_end(trainer)
                 if trainer.step % trainer.config.log_interval == 0:

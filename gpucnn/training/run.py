@@ -266,7 +266,7 @@ class Run:
         held = filelock.FileLock(self.path / _LOCK)
         with storage_errors(self.path):
             try:
-                held.acquire(timeout=0)
+                held.acquire(timeout=0.2)  # `is_in_use` of another process holds it for a moment
             except filelock.Timeout as error:
                 raise StorageError(
                     f"{self.path} is in use",

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn.data import Dataset, Reading
 from gpucnn.data.dataset import digest
 from gpucnn.data.found import Found
+from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
+from gpucnn.data.pictures import Pictures, read_pictures
+from gpucnn.data.pixels import as_images
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
@@ -33,6 +37,32 @@ class LabeledPart(NamedTuple):
     split: str
     text: str
     notes: Sequence[str]
+
+
+class _Read(NamedTuple):
+    """Data that were read.
+
+    Attributes:
+        name: of the data.
+        parts: as they are in the files.
+        splits: as in the training, if they are its data; else `parts`.
+        own: whether they are the data of the training.
+        changed: whether they have changed since then; None if it is not known.
+        text: how they were read, in words.
+        found: remarks for the user.
+    """
+
+    name: str
+    parts: dict[str, Dataset]
+    splits: dict[str, Dataset]
+    own: bool
+    changed: bool | None
+    text: str
+    found: Sequence[str]
+
+    def notes(self, split: str) -> list[str]:
+        """The remarks on an evaluation on a part."""
+        return [*self.found, *(_notes_of_own(split, self.changed) if self.own else [])]
 
 
 class RunData:
@@ -63,7 +93,7 @@ class RunData:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
             UsageError: a name is needed.
         """
-        known = self.description.reading.replace(skip_broken=False)
+        known = self._reading(None)
         if name is None:
             name, data_dir = self._own_data(data_dir)
             known = known.replace(skip_broken=self.config.skip_broken)
@@ -73,6 +103,35 @@ class RunData:
             self._refuse_gray(name)
         return found
 
+    def read_picture(self, picture: Upload, reading: Reading | None = None) -> Pictures:
+        """An uploaded picture as the model takes it: the image that `find` reads in such a file.
+
+        Raises: as `find`.
+        """
+        reading = self._reading(reading)
+        if reading.convert is None:
+            self._refuse_gray(picture.name)
+        return read_pictures([picture], reading, picture.name)
+
+    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
+        """An array of images as the model takes them: those that `find` reads in an npy file.
+
+        A model that was trained on floats gets the numbers as float32.
+
+        Raises: as `find`.
+        """
+        if self.takes_floats:
+            return array.astype(np.float32)
+        return as_images(array, "the array", self._reading(reading))[0]
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
+        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+
+    def _reading(self, given: Reading | None) -> Reading:
+        return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
+
     def _part(
         self,
         name: str | None,
@@ -81,30 +140,31 @@ class RunData:
         reading: Reading | None,
     ) -> LabeledPart:
         """See `SavedModel.dataset`, which then matches the classes to those of the model."""
+        read = self._read(name, data_dir, reading)
+        labeled = {role: part for role, part in read.parts.items() if part.labels is not None}
+        split = split or ("test" if "test" in labeled else "all")
+        if split == "all":
+            chosen = joined(list(labeled.values()), read.name)
+        elif split in read.splits and "all" not in read.splits:
+            chosen = read.splits[split]
+        else:
+            raise DataError(
+                f"{read.name} has no {split} set",
+                cause=None if read.own else "it is not the data of the run, which held images out",
+                fix="choose another part with --split, or all",
+            )
+        return LabeledPart(chosen, split, read.text, read.notes(split))
+
+    def _read(self, name: str | None, data_dir: str | None, reading: Reading | None) -> _Read:
+        """All parts of the data, split as in the training if they are its data."""
         by_place = name is None or self._is_own(name)
         found = self.find(name, data_dir, reading, labeled=True)
         name = name or self.config.data
         parts = datasets(found, name)
-        labeled = {role: part for role, part in parts.items() if part.labels is not None}
-        split = split or ("test" if "test" in labeled else "all")
-        notes = [*found.notes]
         splits, changed = self._as_in_training(parts)
         own = by_place or changed is False
-        if own:
-            notes += _notes_of_own(split, changed)
-        else:
-            splits = parts
-        if split == "all":
-            chosen = _joined(list(labeled.values()), name)
-        elif split in splits and "all" not in splits:
-            chosen = splits[split]
-        else:
-            raise DataError(
-                f"{name} has no {split} set",
-                cause=None if own else "it is not the data of the run, which held images out",
-                fix="choose another part with --split, or all",
-            )
-        return LabeledPart(chosen, split, describe_data(found, parts), notes)
+        text = describe_data(found, parts)
+        return _Read(name, parts, splits if own else parts, own, changed, text, found.notes)
 
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
         """The name of the data that the model was trained on, and the folder to look in."""
@@ -138,7 +198,16 @@ class RunData:
         return splits, None if expected is None else digest(used) != expected
 
     def _refuse_gray(self, name: str | Path) -> None:
-        """Raise a DataError for pictures, if they may be dark on light or light on dark."""
+        """Raise a DataError for pictures, if they may be dark on light or light on dark.
+
+        It is raised as well if the model takes no pictures at all.
+        """
+        if len(self.description.image_shape) != 3:
+            raise DataError(
+                f"{name} is a picture, and the model in {self.path} takes none",
+                cause=f"it was trained on arrays of the shape {self.description.image_shape}",
+                fix="give such arrays",
+            )
         channels, height, width = self.description.image_shape
         if channels != 1:
             return
@@ -165,7 +234,7 @@ def no_labels(name: str) -> DataError:
     return DataError(f"{name} has no labels to compare with", fix="use gpucnn predict")
 
 
-def _joined(parts: list[Dataset], name: str) -> Dataset:
+def joined(parts: list[Dataset], name: str) -> Dataset:
     """Several parts of a data set as one."""
     if not parts:
         raise no_labels(name)

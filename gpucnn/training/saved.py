@@ -17,7 +17,7 @@ from gpucnn.data.dataset import match_classes
 from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.arguments import is_whole
-from gpucnn.training import checkpoint, evaluation
+from gpucnn.training import checkpoint, described, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description, config_of
@@ -25,7 +25,7 @@ from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import LOSSES
 from gpucnn.training.report import Report
 from gpucnn.training.run import Run, find_weights, run_of
-from gpucnn.training.run_data import LabeledPart, RunData, no_labels
+from gpucnn.training.run_data import LabeledPart, RunData, joined, no_labels
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
@@ -88,13 +88,17 @@ class SavedModel(RunData):
             if model is None:
                 code = Run(folder or file.parent).code(code.function if code else "", trust_code)
             model = str(_checked(code, description.code_sha256))
-        elif model is not None or Code.parse(config.model):
+        elif model is not None or (description.network is None and Code.parse(config.model)):
             raise UsageError(
-                f"the weights in {file} are of {metadata.get('model')}, a model of gpucnn's own",
+                f"the weights in {file} are of {metadata.get('model') or 'the network in it'},"
+                " a model of gpucnn's own",
                 cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
-        built = network(model or config.model, shape, classes).build(shape, device=device)
+        if description.network is not None:
+            built = described.build(description.network, shape, file, device)
+        else:
+            built = network(model or config.model, shape, classes).build(shape, device=device)
         built.load_state_dict(arrays)
         outputs = evaluation.count_outputs(built, shape)
         if outputs != classes:
@@ -137,6 +141,34 @@ class SavedModel(RunData):
         notes = [*part.notes, matched] if matched else part.notes
         return part._replace(dataset=dataset, notes=notes)
 
+    def parts(
+        self,
+        name: str | None = None,
+        data_dir: str | None = None,
+        reading: Reading | None = None,
+    ) -> dict[str, LabeledPart]:
+        """All labeled parts as of `dataset`, by the name of the split.
+
+        They are split as in the training if they are its data, into "train", "validation" and
+        "test"; other data are one part, "all".
+
+        Raises:
+            DataError, UsageError: as `dataset`.
+        """
+        read = self._read(name, data_dir, reading)
+        splits = read.splits
+        if not read.own:
+            splits = {
+                "all": joined([p for p in splits.values() if p.labels is not None], read.name)
+            }
+        found = {}
+        for split, part in splits.items():
+            if part.labels is not None and len(part):
+                self.check_shape(part.images, part.name)
+                dataset, _ = self._matched(part)
+                found[split] = LabeledPart(dataset, split, read.text, read.notes(split))
+        return found
+
     def evaluate(self, dataset: Dataset | LabeledPart) -> dict[str, float]:
         """{"loss", "accuracy"} on a data set; arguments and errors are those of `report`."""
         report = self.report(dataset)
@@ -153,10 +185,9 @@ class SavedModel(RunData):
             DataError: it has no labels, or its images or classes are not those of the model.
             DivergedError: the loss is not finite.
         """
-        judged = self.judge(dataset)
-        labels, outputs = judged.dataset.labels, np.concatenate(judged.outputs)
-        assert labels is not None
-        return Report.of(labels, outputs.argmax(axis=1), self.class_names, **judged.result)
+        report = self.judge(dataset).report()
+        assert report is not None  # the labels were matched to the classes: they are class ids
+        return report
 
     def judge(self, dataset: Dataset | LabeledPart) -> evaluation.Judged:
         """The outputs for a data set, beside loss and accuracy.
@@ -252,8 +283,7 @@ class SavedModel(RunData):
                 cause="they must be a NumPy array, uint8 (N, C, H, W)",
                 fix="read pictures with saved.find(path), labeled data with saved.dataset(path)",
             )
-        was_floats = (self.description.scale, self.description.offset) == (1.0, 0.0)
-        if images.dtype != np.uint8 and not (was_floats and images.dtype.kind == "f"):
+        if images.dtype != np.uint8 and not (self.takes_floats and images.dtype.kind == "f"):
             raise DtypeError(
                 f"the images are {images.dtype}",
                 cause="they are pixels from 0 to 255, which are scaled as in training",

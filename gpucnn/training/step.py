@@ -40,6 +40,7 @@ class TrainStep:
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
+        self.model = model
         self.forward = forward or model
         self.loss = loss
         self.optimizer = optimizer
@@ -78,6 +79,7 @@ class TrainStep:
                     array[...] = kept
 
     def _train(self, images: Any, labels: Any, weights: Any) -> None:
+        """Forward, metrics, backward, update."""
         xp, optimizer = self.backend.xp, self.optimizer
         try:
             with self.backend.quiet_device():

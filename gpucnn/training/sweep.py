@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from gpucnn.backend import Backend
@@ -124,8 +125,10 @@ class Sweep:
         """
         file = Path(path) / RECORD
         try:
-            rows = json.loads(file.read_bytes())["runs"]
-            return cls(Path(path), [_row(values) for values in rows])
+            rows = [_row(values) for values in json.loads(file.read_bytes())["runs"]]
+            if not rows:
+                raise ValueError("it has no runs")
+            return cls(Path(path), rows)
         except OSError as error:
             raise DataError(f"there is no sweep in {path}", cause=error.strerror) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
@@ -281,6 +284,10 @@ def _row(values: dict[str, Any]) -> Row:
     run, settings = values["run"], values["settings"]
     if not isinstance(run, str) or Path(run).name != run or not isinstance(settings, dict):
         raise ValueError(f"{run!r} is no run")
+    if not all(isinstance(each, (int, float, NoneType)) for each in results.values()):
+        raise ValueError(f"the results of {run} are no numbers")
+    if any(not isinstance(values[key], (str, NoneType)) for key in ("state", "message")):
+        raise ValueError(f"the state of {run} is no text")
     return Row(run, settings, values["state"], results, values["message"])
 
 

@@ -96,7 +96,7 @@ class TensorBoard(Callback):
             self._repeat_points(trainer)
 
     def _describe(self, trainer: Trainer) -> None:
-        """Write the options and the graph of the layers."""
+        """Write the options, the graph of the layers, and the numbers of earlier epochs."""
         from tensorboardX.summary import hparams
 
         file = self._files["train"]
@@ -105,6 +105,8 @@ class TensorBoard(Callback):
         file.summaries(0, [experiment, start])
         with contextlib.suppress(GraphError):  # its forward may compute with NumPy, say
             file.graph(trainer.model.graph())
+        for record in trainer.records[:-1]:  # of a training that goes on in another folder
+            self._write_record(record["epoch"] * trainer.steps_per_epoch, record)
 
     def _repeat_points(self, trainer: Trainer) -> None:
         """Write the points of the checkpoint's step, after which the training may have died."""
@@ -133,11 +135,7 @@ class TensorBoard(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         step, file = _step(trainer), self._files["train"]
-        values = {key: record[key] for key in ("loss", "accuracy", "learning_rate")}
-        file.scalars(step, "epoch", values)
-        if record["val_loss"] is not None:
-            values = {"loss": record["val_loss"], "accuracy": record["val_accuracy"]}
-            self._files["validation"].scalars(step, "epoch", values)
+        self._write_record(step, record)
         weights = {path: p.numpy() for path, p in trainer.model.named_parameters().items()}
         file.histograms(step, "weights", weights)
         batch = trainer.loader.batch(len(trainer.records) - 1, trainer.steps_per_epoch - 1)
@@ -145,6 +143,14 @@ class TensorBoard(Callback):
         path = next((path for path, weight in weights.items() if weight.ndim == 4), None)
         if path is not None:
             file.image(step, f"filters/{path}", pictures.filters(weights[path]))
+
+    def _write_record(self, step: int, record: dict[str, Any]) -> None:
+        """Write the numbers of an epoch."""
+        values = {key: record[key] for key in ("loss", "accuracy", "learning_rate")}
+        self._files["train"].scalars(step, "epoch", values)
+        if record["val_loss"] is not None:
+            values = {"loss": record["val_loss"], "accuracy": record["val_accuracy"]}
+            self._files["validation"].scalars(step, "epoch", values)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
         from tensorboardX.summary import hparams

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import Any
@@ -19,11 +18,13 @@ from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
+from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Totals
 from gpucnn.training.rates import learning_rates
+from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import start_from
@@ -47,6 +48,7 @@ class Trainer:
         step: the number of steps done; `total_steps` in the end.
         records: one for each epoch done, as in `History`.
         stop: the reason to end the training, or None; a callback may set it.
+        notes: sentences for the user that `fit` has not passed on yet.
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
@@ -78,8 +80,9 @@ class Trainer:
         self.step = 0
         self.first_epoch = 0
         self.records: list[dict[str, Any]] = []
+        self.notes: list[str] = []
         self.judged: Judged | None = None
-        self._clock = _Clock()
+        self._clock = Clock()
         self._prepare_data()
         self._prepare_step()
 
@@ -132,14 +135,12 @@ class Trainer:
         self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, config.loss)
-        self._train_step = TrainStep(
+        step = self._train_step = TrainStep(
             self.model, config.loss, self.optimizer, self.totals, self.forward
         )
-        self._lookup = {
-            "rates": self.backend.asarray(self.learning_rates),
-            "step": self.optimizer.step_count,
-            "learning_rate": self.optimizer.learning_rate,
-        }
+        self._replays = Replays(
+            step, self.loader, self.learning_rates, self.config.graph, self.notes
+        )
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
         assert config.learning_rate is not None  # `resolved` decides it
@@ -159,7 +160,7 @@ class Trainer:
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
         self.learning_rates[self.step :] = learning_rate
-        self.backend.write(self._lookup["rates"], self.learning_rates)
+        self._replays.write_rates(self.learning_rates)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -202,8 +203,9 @@ class Trainer:
         if index == 0:
             self.totals.restart()
             self._clock.restart_lap()
-        size = self.loader.seek(epoch, index)
-        self._train_step(*self.loader.take(size, **self._lookup))
+        images, before = self.loader.seek(epoch, index), self.totals.count
+        self._replays(images)
+        self.totals.count = before + images  # a replay runs no Python
         self.step += 1
 
     def read(self) -> tuple[float, float]:
@@ -383,24 +385,4 @@ class Trainer:
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
-        self._clock = _Clock(progress["seconds"], progress["epoch_seconds"])
-
-
-class _Clock:
-    """Seconds of the training and of the epoch, on top of those of earlier sessions."""
-
-    def __init__(self, total: float = 0.0, lap: float = 0.0) -> None:
-        now = time.perf_counter()
-        self._start = now - total
-        self._lap_start = now - lap
-
-    @property
-    def total(self) -> float:
-        return time.perf_counter() - self._start
-
-    @property
-    def lap(self) -> float:
-        return time.perf_counter() - self._lap_start
-
-    def restart_lap(self) -> None:
-        self._lap_start = time.perf_counter()
+        self._clock = Clock(progress["seconds"], progress["epoch_seconds"])

@@ -98,7 +98,9 @@ def network_of(path: str | os.PathLike[str]) -> str:
 
 
 def _network(file: Path, metadata: dict[str, Any]) -> str | None:
-    """The network that the metadata of a weights file name; None if it is not available."""
+    """The network that the metadata of a weights file name or describe; None if there is none."""
+    if isinstance(metadata.get("network"), dict):
+        return str(file)
     name, folder = str(metadata.get("model")), run_of(file)
     code = Code.parse(name)
     if code is not None and folder is not None and Run(folder).has_code:

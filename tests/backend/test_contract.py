@@ -68,7 +68,10 @@ CONTRACT = {
         "weight_decay=0.0, decoupled=False, found_inf=None)"
     ),
 }
-SERVICES = {"preparation", "asarray", "to_numpy", "write", "owns", "describe", "quiet_device"}
+SERVICES = {
+    "preparation", "asarray", "to_numpy", "write", "owns", "describe", "quiet_device",
+    "capture", "compile_ahead", "shapes_only",
+}  # fmt: skip
 
 
 def bare(function):

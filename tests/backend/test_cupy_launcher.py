@@ -45,7 +45,7 @@ class CudaRuntimeError(Exception):
 
 class Device:
     attributes: dict = {"MultiProcessorCount": 132}  # noqa: RUF012
-    current = 7  # of this thread
+    current = 0  # of this thread
     bound: list = []  # noqa: RUF012
     fault: tuple = (None, None)  # of binding the first GPU, and of returning to another
 
@@ -59,9 +59,10 @@ class Device:
         cls.bound.append(index)
 
 
-@pytest.fixture
-def cupy(monkeypatch):
+@pytest.fixture(params=[0, 7], ids=["bound", "another bound"])
+def cupy(monkeypatch, request):
     """A stand-in that keeps what is compiled and launched, and fails on demand."""
+    monkeypatch.setattr(Device, "current", request.param)
     state = SimpleNamespace(launches=[], compiled=[], fail=None)
 
     def function(grid, block, args, shared_mem):
@@ -241,6 +242,7 @@ def test_a_fault_that_shows_up_in_a_launch_names_the_kernel(cupy, error, compile
 def test_a_fault_that_shows_up_when_the_device_is_bound(cupy, monkeypatch, what):
     state, launcher = cupy
     first, second = CudaRuntimeError("cudaErrorIllegalAddress"), CudaRuntimeError("later")
+    monkeypatch.setattr(Device, "current", 7)
     monkeypatch.setattr(Device, "fault", (first, None))
     with pytest.raises(KernelError, match="cudaErrorIllegalAddress"):
         CALLS_OF_CUPY[what](launcher)
@@ -263,6 +265,7 @@ def test_the_gpu_is_bound_only_if_another_one_is_current(cupy, monkeypatch):
 
 
 def test_a_gpu_that_cannot_be_started(cupy, monkeypatch):
+    monkeypatch.setattr(Device, "current", 7)
     monkeypatch.setattr(Device, "fault", (CudaRuntimeError("cudaErrorDevicesUnavailable"), None))
     with pytest.raises(KernelError, match="cudaErrorDevicesUnavailable"):
         CupyLauncher(0)
@@ -282,6 +285,7 @@ def test_another_error_is_left_as_it_is(cupy, monkeypatch):
     with pytest.raises(ZeroDivisionError, match="mine"):
         expression(launcher)
     state.fail = None
+    monkeypatch.setattr(Device, "current", 7)
     for fault in ((None, ZeroDivisionError("b")), (ZeroDivisionError("b"), None)):
         monkeypatch.setattr(Device, "fault", fault)
         with pytest.raises(ZeroDivisionError, match="b"):

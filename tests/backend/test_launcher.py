@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import struct
 import threading
 
@@ -58,6 +59,9 @@ class Recorder(Launcher):
 
     def to_numpy(self, array):
         return array
+
+    def write(self, array, values):
+        array[...] = values
 
     def owns(self, array):
         return type(array) is np.ndarray
@@ -277,6 +281,20 @@ def test_what_does_not_compile_ahead_fails_at_its_launch():
     slow.broken = None
     work()
     assert len(slow.runs) == 1
+
+
+def test_what_is_still_to_be_compiled_is_left_after_an_interruption():
+    slow, args = Slow(), arguments(y=np.zeros(4, np.int32))
+
+    def work():
+        for threads in range(32, 32 + 2 * os.cpu_count()):
+            slow.launch("mine", "work", 1, 32, *args, TAP="int", THREADS=threads)
+        threading.Timer(0.1, slow.go.set).start()  # when the others are canceled
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        slow.compile_ahead(work)
+    assert len(slow.compiled) <= os.cpu_count()
 
 
 @pytest.mark.parametrize("kind", ["compile_ahead", "shapes_only"])

@@ -48,10 +48,18 @@ def lengths(png: bytes, color: str) -> list[int]:
 def test_bars_are_as_long_as_the_times() -> None:
     png = draw(0.13, ("a", 0.01, 0.02, 0.0), ("b", 0.04, 0.03, 0.0), ("c", 0.02, 0.0, 0.0))
     forward, backward = (lengths(png, c) for c in (profile_plot._FORWARD, profile_plot._BACKWARD))
-    a = forward[0]
+    a = forward[1] / 4
     assert a > 60
-    assert forward == pytest.approx([a, 4 * a, 2 * a], abs=4)
-    assert backward == pytest.approx([2 * a, 3 * a], abs=4)
+    assert forward == pytest.approx([a, 4 * a, 2 * a], abs=2)
+    assert backward == pytest.approx([2 * a, 3 * a], abs=2)
+
+
+@pytest.mark.parametrize(("step", "expected"), [(0.15, 3), (0.13, 1), (0.12, 0), (0.1, 0)])
+def test_the_rest_has_a_bar(step: float, expected: int) -> None:
+    png = draw(step, ("a", 0.01, 0.02, 0.0), ("b", 0.04, 0.05, 0.0))
+    unit = lengths(png, profile_plot._FORWARD)[0]
+    found = lengths(png, profile_plot._REST)
+    assert found == pytest.approx([expected * unit] if expected else [], abs=4)
 
 
 def test_the_roofline_time_is_marked() -> None:

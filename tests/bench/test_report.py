@@ -103,6 +103,19 @@ def test_the_table(record):
     assert max(map(len, found.splitlines())) <= 80
 
 
+def test_the_table_in_whole_lines(record):
+    """For a pipe, no label and no note is folded; the columns stand in the same places."""
+    record.rows[0].case = "N32 " + "a very long shape " * 8
+    tables = report.tables(record)
+    lines = text(tables, None).splitlines()
+    for table in tables:
+        for label, *cells in table.lines:
+            found = [line for line in lines if line.startswith(f"  {label} ")]
+            assert [line for line in found if line.split()[-1] == cells[-1].split()[-1]]
+        for note in table.notes:
+            assert f"  {note}" in lines
+
+
 def test_rows_of_one_name_stand_together(record):
     record.rows.insert(0, record.rows.pop(5))
     record.rows.append(record.rows.pop(2))
@@ -125,6 +138,8 @@ def test_lines(record):
         "ops: conv2d forward N32 161x700 1->32 5x20 p0 s2: 6.21 ms, 322 GFLOP/s"
     )
     assert lines[2].endswith("skipped: needs 300 GB, 2 GB...")
+    assert report.line(record.rows[2], None).startswith(lines[2][:-3])
+    assert report.line(record.rows[2], None).endswith(str(record.rows[2].skipped))
     assert lines[3] == "ops: softmax 128x10: WRONG: error 5.0e-01, bound 1.0e-06"
     assert lines[5] == "ops: dropout 64x10: right"
     assert lines[6] == "train: cnn batch 32: 16.0 ms, 2,000 images/s, 49% of roof, x1.33 torch"
@@ -136,6 +151,7 @@ def test_heading(record):
         "cpu: A fine processor, 2 threads, openblas 0.3 SkylakeX, torch 2.13.0, ceilings",
         "  430 GFLOP/s and 40 GB/s",
     ]
+    assert report.heading(record, None) == " ".join(report.heading(record).split())
     record.ceilings, record.machine = None, {"device": "cuda:0", "gpu": "B", "cpu": "A"}
     record.options["baselines"] = []
     assert report.heading(record) == "cuda:0: B"

@@ -60,6 +60,15 @@ def test_a_table_in_80_columns(bench):
     assert len([line for line in result.err.splitlines() if line.startswith("ops: ")]) == 3
 
 
+def test_lines_of_a_pipe_are_whole(bench):
+    """On a terminal they are cut and folded, which a program that reads them cannot undo."""
+    result = bench("--seed", 1)
+    heading, *_ = result.err.splitlines()
+    assert "ceilings" in heading
+    assert heading.endswith("GB/s")
+    assert "..." not in result.err
+
+
 def test_quiet(bench):
     result = bench("--quiet")
     assert result.code == 0

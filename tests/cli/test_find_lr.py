@@ -57,6 +57,7 @@ def test_without_matplotlib(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_labels_that_cannot_be_learned(run: Any) -> None:
     images = data.load("digits").train.images
     labels = np.random.default_rng(0).integers(0, 10, len(images))
@@ -85,6 +86,7 @@ def test_errors(run: Any, args: list[str], code: int, says: str) -> None:
     assert not Path("runs").exists()
 
 
+@pytest.mark.slow
 def test_it_begins_with_the_weights_that_are_given(run: Any, train_once: Any) -> None:
     train_once(*OPTIONS, "--epochs", 1)
     new, trained = (

@@ -39,6 +39,7 @@ def test_profile(profile: Any) -> None:
     assert result.code == 0
     assert result.out.startswith("a training step of lenet: 8 images, adam, on cpu")
     assert "\n  whole step " in result.out
+    assert "train's health checks, " in result.out
     assert max(map(len, result.out.splitlines())) <= 80
 
 
@@ -55,6 +56,7 @@ def test_profile_json(profile: Any) -> None:
         ("part", "optimizer", "forward"),
     ]
     assert parts[2]["flop"] == 128 * 2 * 784 * 10
+    assert 0 < end["health"] <= 0.02
     for part in parts:
         assert part["floor"] == pytest.approx(max(part["flop"] / 1e11, part["nbytes"] / 1e10))
         assert 0 < part["seconds"]["p10"] <= part["seconds"]["median"] <= part["seconds"]["p90"]
@@ -97,7 +99,7 @@ def test_the_simulator_counts(profile: Any) -> None:
     assert "MFLOP" in result.out
     *parts, end = profile("--model", "softmax", "--device", "sim", "--json").events
     assert parts[2]["flop"] == 128 * 2 * 784 * 10
-    assert {end["seconds"], end["rest"], end["ceilings"]} == {None}
+    assert {end["seconds"], end["rest"], end["ceilings"], end["health"]} == {None}
     assert {part["seconds"] for part in parts} == {None}
 
 

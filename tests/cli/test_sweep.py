@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import shutil
@@ -12,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selection import slow_except
 
-from gpucnn.cli import progress
+from gpucnn.cli import output, progress
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.training import Run, Trainer
 from gpucnn.training.checkpoint import load_weights
@@ -119,7 +121,7 @@ def without_times(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 
 
-@pytest.mark.parametrize("epoch", [1, 2, 7])
+@pytest.mark.parametrize("epoch", slow_except([1, 2, 7], 7))
 def test_ctrl_c_and_resume(
     swept: Any, run: Any, monkeypatch: pytest.MonkeyPatch, epoch: int
 ) -> None:
@@ -158,6 +160,16 @@ def test_ctrl_c_between_two_runs(run: Any, monkeypatch: pytest.MonkeyPatch) -> N
     assert "gpucnn train --resume runs/sweep-1" in stopped.err
 
 
+def test_a_reader_that_goes_away(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: Any, **__: Any) -> None:
+        raise output.OutputError(BrokenPipeError(errno.EPIPE, "Broken pipe"))
+
+    monkeypatch.setattr(progress.JsonEvents, "on_epoch_end", gone)
+    result = run("train", *OPTIONS, *GRID, "--json")
+    assert result.code == 1
+    assert "fix: go on with: gpucnn train --resume runs/sweep-1" in result.err
+
+
 def test_a_diverged_run_is_a_row(run: Any) -> None:
     flags = ["--model", "lenet", "--optimizer", "sgd", "--log-interval", 1]
     result = run("train", *OPTIONS, *flags, "--sweep", "lr=1e38,0.1", "--sweep", "seed=3,4")
@@ -176,14 +188,14 @@ def test_a_diverged_run_is_a_row(run: Any) -> None:
 
 
 def test_a_run_without_memory_is_a_row(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = Trainer.train_on
+    original = Trainer.train_step
 
-    def train_on(trainer: Trainer, *batch: Any) -> None:
+    def train_step(trainer: Trainer) -> None:
         if trainer.config.batch_size == 64:
             raise OutOfMemoryError("no room", asked=2, held=1, free=1, total=2)
-        original(trainer, *batch)
+        original(trainer)
 
-    monkeypatch.setattr(Trainer, "train_on", train_on)
+    monkeypatch.setattr(Trainer, "train_step", train_step)
     result = run("train", *OPTIONS, "--sweep", "batch-size=64,32")
     assert result.code == 0, result.err
     assert [row["state"] for row in rows()] == ["out of memory", "finished"]
@@ -211,7 +223,8 @@ def test_a_validation_set_is_what_runs_are_compared_by(run: Any) -> None:
         (["--sweep", "weights=nowhere"], 4, "weights=nowhere: there is no run"),
         (["--sweep", "model=lenet,none.py:build"], 2, "none.py cannot be read"),
         (["--sweep", "device=cpu,cuda"], 3, "device=cuda: "),
-        (["--sweep", "seed=1,2", "--dry-run"], 2, "exclude each other"),
+        (["--sweep", "seed=1,2", "--dry-run", "--resume"], 2, "exclude each other"),
+        (["--sweep", "seed=1,2", "--dry-run", "--shift", 28], 2, "seed=1: shift is 28"),
         (["--sweep", "seed=1,2", "--resume"], 2, "exclude each other"),
         (["--sweep", "seed=1,2", "--print-config"], 2, "exclude each other"),
         (["--sweep", "seed=1,2", "--runs-dir", "/proc/none"], 1, "/proc/none"),
@@ -228,6 +241,16 @@ def test_values_are_checked_before_the_first_run(
     assert says in result.err
     assert "Traceback" not in result.err
     assert "bug" not in result.err
+    assert not Path("runs").exists()
+
+
+def test_a_dry_run_lists_the_runs(run: Any) -> None:
+    result = run("train", *OPTIONS, *GRID, "--dry-run")
+    assert result.code == 0
+    assert result.out.splitlines()[:2] == ["lr=0.001, seed=0", "lr=0.001, seed=1"]
+    assert len(result.out.splitlines()) == 6
+    events = run("train", *OPTIONS, *GRID, "--dry-run", "--json").events
+    assert events[5] == {"event": "run", "settings": {"learning_rate": 0.01, "seed": 2}}
     assert not Path("runs").exists()
 
 
@@ -253,15 +276,17 @@ def test_the_newest_is_what_was_started_last(run: Any, swept: Any) -> None:
 def test_options_cannot_change_when_a_sweep_is_resumed(run: Any, swept: Any) -> None:
     record = Path("runs/sweep-1/sweep.json")
     values = json.loads(record.read_text())
-    values["runs"][5]["state"] = None
-    record.write_text(json.dumps(values))
-    result = run("train", "--resume", "runs/sweep-1", "--epochs", 5)
-    assert (result.code, "--epochs cannot be changed" in result.err) == (2, True)
+    for state in ("finished", None):
+        values["runs"][5]["state"] = state
+        record.write_text(json.dumps(values))
+        result = run("train", "--resume", "runs/sweep-1", "--epochs", 5)
+        assert (result.code, "--epochs cannot be changed" in result.err) == (2, True)
     assert run("train", "--resume", "runs/sweep-1", "--log-interval", 5).code == 0
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{", "[]", '{"runs": 3}', '{"runs": [{}]}', '{"runs": [{"run": "../x"}]}', "\xff"]
+    "text",
+    ["", "{", "[]", '{"runs": 3}', '{"runs": []}', '{"runs": [{}]}', "\xff", "[" * 100_000],
 )
 def test_a_damaged_record(run: Any, text: str) -> None:
     Path("runs/sweep-1").mkdir(parents=True)
@@ -271,6 +296,20 @@ def test_a_damaged_record(run: Any, text: str) -> None:
     assert "sweep.json is damaged" in result.err
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("run", "../x"), ("run", 3), ("settings", []), ("loss", "low"), ("state", 1), ("message", {})],
+)
+def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any) -> None:
+    record = Path("runs/sweep-1/sweep.json")
+    values = json.loads(record.read_text())
+    values["runs"][2][key] = value
+    record.write_text(json.dumps(values))
+    result = run("train", "--resume", "runs/sweep-1")
+    assert (result.code, "sweep.json is damaged" in result.err) == (4, True)
+
+
+@pytest.mark.slow
 def test_code_of_the_user(run: Any) -> None:
     code = "from gpucnn.nn import *\ndef build(shape, classes):\n    return Sequential([Flatten(), "
     Path("net.py").write_text(code + "Dense(classes)])\n")

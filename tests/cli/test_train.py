@@ -13,6 +13,7 @@ import pytest
 
 from gpucnn import backend as backends
 from gpucnn.cli import progress, train
+from gpucnn.training import Trainer
 from gpucnn.training.config import FIELDS, flag_name
 
 START = ["event", "run", "device", "data", "model", "parameters"]
@@ -360,3 +361,39 @@ def test_the_bar_is_for_terminals(quick: Any, monkeypatch: pytest.MonkeyPatch) -
     assert "images/s" in bar["speed"]
     assert bar["figures"].startswith("loss ")
     assert "epoch 2/2" in result.err
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_graphs_are_of_cuda(quick: Any, device: str) -> None:
+    result = quick("--device", device, "--graph")
+    assert result.code == 2
+    assert "graph is set, and the device cpu has no graphs" in result.err
+    assert "leave out --graph, or choose --device cuda" in result.err
+    assert not Path("runs").exists()
+
+
+def test_without_graphs(quick: Any, run: Any) -> None:
+    """It changes no bit, so it may change when a run is resumed."""
+    for options in ([], ["--no-graph"]):
+        assert quick("--epochs", 1, *options).code == 0
+    first, second = (
+        Path("runs", name, "weights", "last.safetensors").read_bytes()
+        for name in ("train-1", "train-2")
+    )
+    assert first == second
+    assert run("train", "--resume", "runs/train-1", "--no-graph").code == 0
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_note_is_shown(quick: Any, monkeypatch: pytest.MonkeyPatch, terminal: bool) -> None:
+    step = Trainer.train_step
+
+    def noting(trainer: Trainer) -> None:
+        step(trainer)
+        if trainer.step == 1:
+            trainer.notes.append("it is slower than it may be")
+
+    monkeypatch.setattr(Trainer, "train_step", noting)
+    monkeypatch.setattr(train, "_on_terminal", lambda: terminal)
+    assert quick().err.count("note: it is slower than it may be") == 1
+    assert "slower" not in quick("--quiet").err

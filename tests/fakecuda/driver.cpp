@@ -118,6 +118,13 @@ DRIVER(cuFuncSetAttribute, CUfunction function, CUfunction_attribute attribute, 
     return CUDA_SUCCESS;
 }
 
+DRIVER(cuGraphGetNodes, CUgraph graph, CUgraphNode *nodes, size_t *count) {
+    if (nodes != nullptr)
+        return as_driver(fail(cudaErrorNotSupported, "nodes of a graph are counted only"));
+    *count = reinterpret_cast<Graph *>(graph)->nodes.size();
+    return CUDA_SUCCESS;
+}
+
 DRIVER(cuLaunchKernel, CUfunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z,
        unsigned block_x, unsigned block_y, unsigned block_z, unsigned dynamic, CUstream stream,
        void **parameters, void **) {

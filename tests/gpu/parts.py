@@ -73,9 +73,10 @@ def parts(args: argparse.Namespace, folder: Path) -> dict[str, Part]:
             "racecheck", "races in shared memory", r"RACECHECK SUMMARY: 0 hazards"
         ),
         "counters": Part("hardware counters of the layers", 40, script("counters"), needs="ncu"),
+        "graph": Part("training steps as graphs: bits and time", 15, script("graph")),
         "mnist": Part("accuracy, and the same bytes twice", 45, script("mnist")),
         "train": Part("training steps beside PyTorch", 45, script("train")),
-        "ops": Part("primitives beside PyTorch", 60, bench("ops")),
+        "ops": Part("primitives beside PyTorch", 45, bench("ops")),
         "infer": Part("inference beside PyTorch", 15, bench("infer")),
         "data": Part("loading beside PyTorch", 10, bench("data")),
         "memory": Part("memory over 1,000 steps", 15, script("memory")),

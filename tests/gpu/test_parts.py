@@ -17,7 +17,7 @@ from kernel_variants import GPUS, Recorder
 
 NAMES = (
     "environment", "warm", "instructions", "suite", "parity", "memcheck", "racecheck", "counters",
-    "mnist", "train", "ops", "infer", "data", "memory",
+    "graph", "mnist", "train", "ops", "infer", "data", "memory",
 )  # fmt: skip
 RECORDS = """#!{python}
 import os, subprocess, sys
@@ -83,7 +83,7 @@ def test_every_part_runs(tmp_path: Path, tools: Path) -> None:
     assert done.states == ["passed"] * len(names), done.out
     assert done.code == 0
     assert done.parts["suite"]["tests"]["failures"] == 0
-    for name in ("environment", "parity", "mnist", "memory"):
+    for name in ("environment", "parity", "graph", "mnist", "memory"):
         found = json.loads(done.files[f"{name}.json"])
         assert found["date"]
         assert found["backend"]["device"] == "cpu"

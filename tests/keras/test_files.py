@@ -67,7 +67,7 @@ class TestStructure:
     def test_a_layer_comes_back(self, kind: str) -> None:
         layer = LAYERS[kind]()
         text = json.dumps(files.structure(layer))
-        assert tree(files._made(json.loads(text))) == tree(layer)
+        assert tree(files.from_structure(json.loads(text))) == tree(layer)
 
     def test_frozen_layers(self, rows: Any, small: Make, tmp_path: Path) -> None:
         model = small()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
+import threading
 from typing import Any
 
-import kernel_variants
 import numpy as np
-import pytest
+from kernel_variants import Recorder, as_simulator
 
 from gpucnn import models
+from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.data import Dataset, Splits
 from gpucnn.training import TrainConfig, Trainer
 
@@ -17,27 +17,28 @@ from gpucnn.training import TrainConfig, Trainer
 PROGRAMS = 28
 
 
-def test_the_first_step_of_cnn_compiles_few_kernels_most_of_them_in_parallel(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    recorder = kernel_variants.Recorder(132)
-    compiled: list[str] = []
-    in_parallel: list[Any] = []
-    submit = ThreadPoolExecutor.submit
-    monkeypatch.setattr(
-        ThreadPoolExecutor, "submit", lambda *args: (in_parallel.append(args), submit(*args))[1]
-    )
-    monkeypatch.setattr(
-        recorder, "_compile", lambda kernel: (compiled.append(kernel.text), kernel)[1]
-    )
-    with kernel_variants._as_simulator(recorder):
-        rng = np.random.default_rng(0)
-        images = rng.integers(0, 256, (64, 1, 28, 28)).astype(np.uint8)
-        labels = rng.integers(0, 10, len(images)).astype(np.int32)
-        config = TrainConfig(model="cnn", device="sim", batch_size=64, optimizer="adam")
-        data = Splits(Dataset("noise", images, labels, 10))
+class Compiler(Recorder):
+    """Notes the text of each kernel, and whether it is compiled by the thread that launches."""
+
+    def __init__(self) -> None:
+        super().__init__(132)
+        self.compiled: list[tuple[str, bool]] = []
+
+    def _compile(self, kernel: Kernel) -> Any:
+        launches = threading.current_thread() is threading.main_thread()
+        self.compiled.append((kernel.text, launches))
+        return super()._compile(kernel)
+
+
+def test_the_first_step_of_cnn_compiles_few_kernels_most_of_them_in_parallel() -> None:
+    images = np.zeros((64, 1, 28, 28), np.uint8)
+    data = Splits(Dataset("black", images, np.zeros(64, np.int32), 10))
+    config = TrainConfig(model="cnn", device="sim", batch_size=64, optimizer="adam")
+    compiler = Compiler()
+    with as_simulator(compiler):
         trainer = Trainer(models.get("cnn", 10), data, config)
-        assert compiled == []  # to build the model is no reason to compile a kernel
+        assert compiler.compiled == []  # the model is built without a kernel
         trainer.train_step()
-    assert len(compiled) == len(set(compiled)) <= PROGRAMS
-    assert len(compiled) - len(in_parallel) <= 3  # what gathers the batch
+    texts = [text for text, _ in compiler.compiled]
+    assert len(texts) == len(set(texts)) <= PROGRAMS
+    assert sum(launches for _, launches in compiler.compiled) <= 3  # those that gather the batch

@@ -154,6 +154,7 @@ def test_what_the_table_does_not_say_is_listed(
         ('#line 7 "x.cu"\n  int a;\nint  b;', False),
         ("int a; int b;", True),
         ("int a;\nint c;", True),
+        ("#define A 1\nint a;\nint b;", True),
     ],
 )
 def test_what_is_compiled_decides_the_digest(text: str, is_another: bool) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from onnx_cases import vary
 
 from gpucnn import nn, no_grad, onnx
 from gpucnn.cli.main import main
@@ -47,13 +48,7 @@ def exported(tmp_path: Path, compute: Run) -> Callable[..., Any]:
     def both(model: nn.Module, *shapes: tuple[int, ...]) -> Any:
         rng = np.random.default_rng(3)
         model.build(*shapes, channels_first=True)
-        for path, array in model.state_dict().items():
-            varied = (
-                rng.uniform(0.5, 1.5, array.shape)
-                if "var" in path
-                else rng.normal(size=array.shape)
-            )
-            model.load_state_dict({**model.state_dict(), path: np.asarray(varied / 2, np.float32)})
+        vary(model, rng)
         path = tmp_path / "network.onnx"
         onnx.export(model, path)
         for batch in (1, 5):
@@ -72,9 +67,28 @@ def exported(tmp_path: Path, compute: Run) -> Callable[..., Any]:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> SavedModel:
+def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SavedModel]:
+    """`gpucnn train` of a lenet on digits, with more options."""
+
+    def run(*options: str) -> SavedModel:
+        folder = tmp_path_factory.mktemp("trained")
+        words = [
+            "train",
+            "--data",
+            "digits",
+            "--device",
+            "cpu",
+            "--runs-dir",
+            str(folder),
+            *options,
+        ]
+        assert CliRunner().invoke(main, words).exit_code == 0
+        return SavedModel.load(folder / "train-1")
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(train: Callable[..., SavedModel]) -> SavedModel:
     """A lenet that was trained on a few digits."""
-    folder = tmp_path_factory.mktemp("trained")
-    short = ["--epochs", "1", "--limit-batches", "4", "--device", "cpu", "--runs-dir", str(folder)]
-    assert CliRunner().invoke(main, ["train", "--data", "digits", *short]).exit_code == 0
-    return SavedModel.load(folder / "train-1")
+    return train("--epochs", "1", "--limit-batches", "4")

@@ -2,93 +2,36 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from onnx_cases import IMAGE, LAYERS, OPERATIONS, Own, case_id, own
 
-from gpucnn import Tensor, no_grad, onnx
+from gpucnn import Tensor, data, no_grad, onnx
 from gpucnn import functions as F
 from gpucnn.autograd import Function
-from gpucnn.errors import GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import DeviceError, GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.keras import Sequential as KerasSequential
 from gpucnn.keras import layers as keras
 from gpucnn.nn import (
-    GELU,
-    Activation,
-    AvgPool2d,
     BatchNorm2d,
     Conv2d,
     Dense,
     Dropout,
     Flatten,
-    GlobalAvgPool2d,
-    LayerNorm,
-    LeakyReLU,
-    Linear,
-    LogSoftmax,
-    MaxPool2d,
     Module,
-    ReLU,
     Residual,
     Sequential,
-    Sigmoid,
-    Softmax,
-    Tanh,
 )  # fmt: skip
 from gpucnn.nn import __all__ as NAMES
 from gpucnn.onnx.translations import TRANSLATIONS
-
-IMAGE, ROW = (4, 9, 7), (6,)
-
-#: Each layer with each kind of option, and the shape of its input.
-LAYERS: list[tuple[Module, tuple[int, ...]]] = [
-    (Conv2d(6, 3), IMAGE),
-    (Conv2d(6, (3, 2), stride=(2, 1), padding=(1, 0), activation="relu"), IMAGE),
-    (Conv2d(6, 4, padding="same", stride=2, use_bias=False), IMAGE),
-    (Conv2d(6, 3, padding="same", dilation=2), IMAGE),
-    (Conv2d(8, 3, groups=4, padding=((0, 2), (1, 0)), activation="tanh"), IMAGE),
-    (Conv2d(4, 1, groups=2, padding="valid"), IMAGE),
-    (Dense(5, "sigmoid"), ROW),
-    (Dense(5, "relu", use_bias=False), ROW),
-    (Linear(6, 3), ROW),
-    (MaxPool2d(2), IMAGE),
-    (MaxPool2d(3, 2, padding=1), IMAGE),
-    (MaxPool2d((3, 2), (1, 2), padding="same"), IMAGE),
-    (AvgPool2d(2), IMAGE),
-    (AvgPool2d(3, 2, padding=1), IMAGE),
-    (AvgPool2d(3, 2, padding=1, count_include_pad=False), IMAGE),
-    (AvgPool2d(4, 3, padding="same"), IMAGE),
-    (AvgPool2d(4, 3, padding="same", count_include_pad=True), IMAGE),
-    (AvgPool2d(3, 1, padding=((0, 2), (1, 0))), IMAGE),
-    (GlobalAvgPool2d(), IMAGE),
-    (BatchNorm2d(eps=1e-3), IMAGE),
-    (LayerNorm(eps=1e-3), IMAGE),
-    (LayerNorm(), ROW),
-    (Dropout(0.5), ROW),
-    (Flatten(), IMAGE),
-    (Flatten(), ROW),
-    (Activation("linear"), ROW),
-    (ReLU(), IMAGE),
-    (LeakyReLU(0.2), IMAGE),
-    (GELU(), IMAGE),
-    (Tanh(), IMAGE),
-    (Sigmoid(), ROW),
-    (Softmax(), ROW),
-    (LogSoftmax(), IMAGE),
-    (Residual(Conv2d(4, 3, padding="same"), BatchNorm2d(), ReLU()), IMAGE),
-    (Residual(Conv2d(5, 1, stride=2), shortcut=Conv2d(5, 1, stride=2, use_bias=False)), IMAGE),
-    (Sequential([Conv2d(6, 3), ReLU(), MaxPool2d(2), Flatten(), Dense(3)]), IMAGE),
-    (Sequential([keras.Conv2D(6, 3, padding="same"), keras.BatchNormalization()]), IMAGE),
-    (Sequential([keras.AveragePooling2D(2, padding="same"), keras.LeakyReLU()]), IMAGE),
-]
+from gpucnn.training import SavedModel
 
 
-def _id(value: object) -> str:
-    return repr(value).replace("\n", " ")[:60] if isinstance(value, Module) else ""
-
-
-@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=_id)
+@pytest.mark.parametrize(("layer", "shape"), LAYERS, ids=case_id)
 def test_layer(exported: Any, layer: Module, shape: tuple[int, ...]) -> None:
     exported(layer, shape)
 
@@ -98,85 +41,24 @@ def test_every_layer_is_in_the_list() -> None:
     assert seen == set(NAMES) - {"Module", "Parameter"}
 
 
-class Own(Module):
-    """A network of one's own: `forward` is a function, and there are parameters to use in it."""
-
-    def __init__(self, function: Any) -> None:
-        super().__init__()
-        self.function = function
-        self.dense = Dense(6)
-
-    def create(self, *shapes: tuple[int, ...]) -> None:
-        self.gain = self.new_parameter("gain", (3, 1), "glorot_uniform")
-        self.square = self.new_parameter("square", (6, 6), "glorot_uniform")
-
-    def forward(self, *inputs: Tensor) -> Tensor:
-        return self.function(self, *inputs)
+@pytest.mark.parametrize(("about", "function"), OPERATIONS, ids=case_id)
+def test_operation(exported: Any, about: str, function: Any) -> None:
+    exported(own(function), (3, 6))
 
 
-#: Functions and operators of Tensors; x is (N, 3, 6).
-OPERATIONS: list[tuple[str, Any]] = [
-    ("x * gain + 1", lambda net, x: x * net.gain + 1),
-    ("2 - x / 3", lambda net, x: 2 - x / 3),
-    ("1 / (x * x + 1)", lambda net, x: 1 / (x * x + 1)),
-    ("-abs(x) ** 3", lambda net, x: -(abs(x) ** 3)),
-    ("powers", lambda net, x: (x**2 + 1) ** -0.5 + x**0),
-    ("exp, sin, cos", lambda net, x: (x.exp() * 0.1 + F.sin(x)) * F.cos(x)),
-    ("log, sqrt", lambda net, x: (x * x + 1).log() + (x * x + 1).sqrt()),
-    ("maximum, minimum", lambda net, x: F.minimum(F.maximum(x, net.gain), 0.5)),
-    ("clip", lambda net, x: F.clip(x, -0.5, 0.75) + F.clip(x, low=0) + F.clip(x, high=0)),
-    ("sums", lambda net, x: x.sum(axis=2) + x.mean(axis=(1, 2), keepdims=True)[:, 0]),
-    ("extremes", lambda net, x: x.max(axis=-1) - x.min(axis=2, keepdims=True)[..., 0]),
-    ("total", lambda net, x: x * x.mean() + x.sum(axis=0)),
-    ("transpose", lambda net, x: x.transpose(0, 2, 1).reshape(-1, 18)),
-    ("matmul", lambda net, x: (x.reshape(-1, 6) @ net.square.T @ net.square).reshape(x.shape)),
-    ("a dense layer at each place", lambda net, x: net.dense(x.reshape(-1, 6)).reshape(-1, 3, 6)),
-    ("reshape by len", lambda net, x: x.reshape(len(x), 2, 9)),
-    ("reshape with the batch last", lambda net, x: x.transpose(1, 2, 0).reshape(9, 2, -1).T),
-    ("softmax over axis 1", lambda net, x: F.softmax(x, axis=1) + F.log_softmax(x, axis=-2)),
-    (
-        "layer norm",
-        lambda net, x: F.layer_norm(x, net.gain[:2, 0].mean() * np.ones(6, "f"), net.square[0]),
-    ),
-    ("slices", lambda net, x: x[:, 1:, ::2] + x[:, :2, -1:-6:-2]),
-    ("integers", lambda net, x: x[:, 1] + x[:, -1, 0][:, None]),
-    ("ellipsis and new axes", lambda net, x: x[..., None, 1:3][:, :, 0] + x[:, None, 0, :2]),
-    ("an array of integers", lambda net, x: x[:, [2, 0, 2]] * x[:, :, np.array([5])]),
-    ("the first image", lambda net, x: x - x[0]),
-    ("concat", lambda net, x: F.concat([x, x * 2, net.gain * x[:, :, :1]], axis=2)),
-    ("stack", lambda net, x: F.stack([x, -x], axis=1)),
-    ("relu, gelu, tanh", lambda net, x: F.relu(x) + F.gelu(x) * F.tanh(x)),
-    ("leaky relu, sigmoid", lambda net, x: F.leaky_relu(x, 0.3) * F.sigmoid(x)),
-    ("linear", lambda net, x: F.linear(x[:, 0], net.square, activation="relu")),
-    ("reshape to twice the batch", lambda net, x: (x.reshape(-1, 9) * 2).reshape(-1, 2, 9)),
-    (
-        "a fused convolution",
-        lambda net, x: F.conv2d(
-            x.reshape(-1, 1, 3, 6),
-            net.square[:4, None, :2, None],
-            activation="relu",
-            pool=(2, 1, "valid"),
-        ),
-    ),
-    ("the same layer twice", lambda net, x: net.dense(net.dense(x[:, 0]))),
-    ("an unused input", lambda net, x: x + 0 * net.dense(x[:, 0])[:, None]),
-    (
-        "a frozen statistic",
-        lambda net, x: F.batch_norm_inference(
-            x, net.gain[:, 0], net.gain[:, 0], np.ones(3, "f"), np.full(3, 2, "f")
-        ),
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "function"), OPERATIONS, ids=lambda v: v if isinstance(v, str) else ""
-)
-def test_operation(exported: Any, name: str, function: Any) -> None:
-    net = Own(function)
-    if "dense" not in function.__code__.co_names:
-        del net.dense
-    exported(net, (3, 6))
+def test_every_function_has_a_translation_but_those_of_training() -> None:
+    modules = ("activation", "arithmetic", "convolution", "elementwise", "loss", "normalization")
+    found = {
+        value
+        for name in (*modules, "pooling", "reduction", "shaping")
+        for value in vars(importlib.import_module(f"gpucnn.functions.{name}")).values()
+        if isinstance(value, type) and issubclass(value, Function) and value is not Function
+    }
+    without = {each.__name__ for each in found - set(TRANSLATIONS) if each.__name__[0] != "_"}
+    assert without == {
+        "BatchNorm", "BinaryCrossEntropyWithLogits", "Dropout", "SoftmaxCrossEntropy",
+        "SoftmaxCrossEntropySoft", "SquaredError",
+    }  # fmt: skip
 
 
 def test_every_translation_is_tested(exported: Any) -> None:
@@ -185,10 +67,7 @@ def test_every_translation_is_tested(exported: Any) -> None:
     for module, shape in LAYERS:
         seen |= _functions(module.build(shape, channels_first=True), shape)
     for _, function in OPERATIONS:
-        net = Own(function)
-        if "dense" not in function.__code__.co_names:
-            del net.dense
-        seen |= _functions(net.build((3, 6)), (3, 6))
+        seen |= _functions(own(function).build((3, 6)), (3, 6))
     assert set(TRANSLATIONS) - {BatchNorm2d} <= seen
 
 
@@ -212,6 +91,32 @@ def test_several_inputs(exported: Any) -> None:
 
     content = exported(Two(), (4,), (3,))
     assert [port.name for port in content.graph.input] == ["input1", "input2"]
+
+
+def test_frozen_layers_and_those_of_keras(exported: Any) -> None:
+    model = KerasSequential(
+        [
+            keras.Conv2D(4, 3, activation="relu", input_shape=(1, 8, 8)),
+            keras.BatchNormalization(),
+            keras.MaxPooling2D(2),
+            keras.Flatten(),
+            keras.Dense(3, activation="softmax"),
+        ]
+    )
+    names = {array.name for array in exported(model, (1, 8, 8)).graph.initializer}
+    assert names == {array.name for array in exported(model.freeze(), (1, 8, 8)).graph.initializer}
+    assert names == set(model.state_dict())
+
+
+def test_a_network_on_another_device(tmp_path: Any) -> None:
+    try:
+        net = Sequential([Conv2d(4, 3), BatchNorm2d(), Flatten(), Dense(3)]).build(
+            (1, 6, 6), device="sim"
+        )
+    except DeviceError as error:
+        pytest.skip(str(error))
+    assert onnx.check(net, onnx.export(net, tmp_path / "a.onnx")).difference < 1e-5
+    assert onnx.load(tmp_path / "a.onnx", device="sim").device == "sim"
 
 
 def test_names_and_versions(exported: Any) -> None:
@@ -317,6 +222,11 @@ def test_refusals(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         onnx.export(net, tmp_path / "a.onnx", probabilities=True)
     with pytest.raises(UsageError, match="the model is a str"):
         onnx.export("runs/train-1", tmp_path / "a.onnx")
+    for path in (".", tmp_path):
+        with pytest.raises(UsageError, match="names no file"):
+            onnx.export(net, path)
+    with pytest.raises(UsageError, match="the path is a int"):
+        onnx.export(net, 3)  # type: ignore[arg-type]
     with no_grad(), pytest.raises(GraphError, match="records no operations"):
         onnx.export(net, tmp_path / "a.onnx")
     with pytest.raises(StorageError):
@@ -350,3 +260,20 @@ def test_metadata_are_json(trained: Any, tmp_path: Any) -> None:
     assert (found["scale"], found["offset"]) == (1 / 255, 0.0)
     assert found["loss"] == trained.config.loss
     assert found["reading"] == json.loads(json.dumps(trained.description.reading.as_dict()))
+
+
+@pytest.mark.slow
+def test_labels_of_all_test_digits_are_those_of_predict(
+    tmp_path: Any, compute: Any, train: Any
+) -> None:
+    saved = train("--epochs", "5")
+    images = data.load("digits").test.images  # type: ignore[union-attr]
+    onnx.export(saved, tmp_path / "a.onnx", with_preprocessing=True, probabilities=True)
+    found, expected = compute(tmp_path / "a.onnx", images), saved.predict(images)
+    assert len(images) == 360
+    assert np.array_equal(found.argmax(axis=1), expected.argmax(axis=1))
+    assert np.abs(found - expected).max() < 1e-5
+    onnx.convert(tmp_path / "a.onnx", tmp_path / "a.safetensors")
+    assert (
+        SavedModel.load(tmp_path / "a.safetensors").predict(images).tobytes() == expected.tobytes()
+    )

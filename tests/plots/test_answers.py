@@ -139,7 +139,7 @@ def test_the_most_wrong_images_come_first(images: np.ndarray) -> None:
 def test_pictures_beside_the_inputs_of_the_network(rng: np.random.Generator) -> None:
     given = [rng.integers(0, 256, (9, 30, 3), dtype=np.uint8), rng.random((4, 4))]
     seen = rng.integers(0, 256, (2, 1, 6, 6), dtype=np.uint8)
-    picture = show_samples(given, seen, ["seven", "eight"])
+    picture = show_samples(seen, given, ["seven", "eight"])
     assert texts(picture) == [
         "seven\ngiven 30x9", "\nseen 6x6", "eight\ngiven 4x4", "\nseen 6x6"
     ]  # fmt: skip
@@ -186,7 +186,15 @@ def test_probabilities_of_other_images(images: np.ndarray) -> None:
     with pytest.raises(DtypeError):
         show_most_wrong(images, LABELS, [["a", "b"]] * 12)
     with pytest.raises(ShapeError, match="show_samples"):
-        show_samples([images[0]], images)
+        show_samples(images, [images[0]])
+    with pytest.raises(ShapeError, match="one inputs"):
+        show_samples(images[0, 0])
+
+
+def test_inputs_alone(images: np.ndarray) -> None:
+    picture = show_samples(np.concatenate([images, images]), titles=list("abcdefghijkl" * 2))
+    assert np.array_equal(shown(picture), images[:, 0] / 255)
+    assert texts(picture) == list("abcdefghijkl")
 
 
 def test_an_svg_follows_the_color_scheme() -> None:

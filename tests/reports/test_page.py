@@ -9,9 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from selection import slow_except
 
 from gpucnn import data, plots
 from gpucnn.errors import DataError, UsageError
+from gpucnn.inspection import inspect
 from gpucnn.reports import report, save_pictures
 from gpucnn.reports.sections import SECTIONS
 from gpucnn.training import Run, SavedModel
@@ -26,6 +28,7 @@ ALONE = ["results", "curves", *(section.name for section in SECTIONS)]
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pictures are made, and not drawn; test_browser.py draws them."""
     monkeypatch.setattr(plots.Picture, "svg", lambda picture: SVG)
+    monkeypatch.setattr(plots, "show_feature_maps", lambda model, image: plots.Picture(1, 1))
 
 
 def made(*runs: Run, **options: Any) -> tuple[str, list[str]]:
@@ -104,6 +107,15 @@ def test_results_and_scores_are_those_of_evaluate(
         assert any(found.texts[k + 1 : k + 5] == row for k in start)
 
 
+def test_warnings_of_the_inspection(runs: tuple[Run, Run], both: str, page: Any) -> None:
+    """The second run, with a learning rate of 1e-30, has learned nothing."""
+    texts = page(both).texts
+    findings = inspect(runs[1].path).findings
+    assert findings
+    for each in findings:
+        assert {f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"} <= set(texts)
+
+
 def test_two_runs_are_side_by_side(both: str, page: Any) -> None:
     found = page(both)
     assert [section["id"] for section in found.all("section")] == [
@@ -122,6 +134,13 @@ def test_equal_runs_say_so(copy: Run, runs: tuple[Run, Run]) -> None:
     assert "All options are equal." in report([copy, other])
 
 
+def test_runs_of_one_name_are_told_apart(copy: Run, runs: tuple[Run, Run], page: Any) -> None:
+    found = page(report([copy, runs[0]]))
+    headings = {str(copy.path), str(runs[0].path)}
+    assert headings <= set(found.texts)
+    assert "train-1" not in found.texts
+
+
 def remove(name: str) -> Callable[[Run], None]:
     return lambda run: (run.path / name).unlink()
 
@@ -134,29 +153,28 @@ WITH_ANSWERS = {
     "Confusion matrix", "Scores of each class", "Most confused classes", "Most wrong images",
     "Images as the network sees them", "Feature maps",
 }  # fmt: skip
-OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters"}
+OF_THE_MODEL = WITH_ANSWERS | {"Data", "Model", "Filters", "Health"}
 
 
-@pytest.mark.parametrize(
-    ("damage", "lost"),
-    [
-        (remove("metrics.jsonl"), {"Learning curves"}),
-        (remove("environment.json"), {"Environment"}),
-        (remove("weights/last.safetensors"), OF_THE_MODEL),
-        (cut("weights/last.safetensors"), OF_THE_MODEL),
-        (cut("config.toml"), OF_THE_MODEL | {"Options"}),
-        (remove("outcome.json"), set()),
-    ],
-)
-def test_a_damaged_run_still_has_a_page(
-    copy: Run, page: Any, damage: Callable[[Run], None], lost: set[str]
-) -> None:
+DAMAGES = [
+    (remove("metrics.jsonl"), {"Learning curves"}),
+    (remove("environment.json"), {"Environment"}),
+    (remove("weights/last.safetensors"), OF_THE_MODEL),
+    (cut("weights/last.safetensors"), OF_THE_MODEL),
+    (cut("config.toml"), OF_THE_MODEL | {"Options"}),
+    (remove("outcome.json"), set()),
+]
+
+
+@pytest.mark.parametrize("case", slow_except(DAMAGES, DAMAGES[0], DAMAGES[4]))
+def test_a_damaged_run_still_has_a_page(copy: Run, page: Any, case: Any) -> None:
+    damage, lost = case
     damage(copy)
     text, missing = made(copy)
     assert set(missing) == lost
     found = page(text)
     assert [section["id"] for section in found.all("section")] == ALONE
-    reasons = [a for a in found.all("div") if a.get("class") == "missing"]
+    reasons = [text for text in found.texts if text.startswith("Not here: ")]
     assert len(reasons) <= len(lost)
     assert bool(reasons) == bool(lost)
 
@@ -215,6 +233,7 @@ def test_runs_that_cannot_be_reported_on(runs: tuple[Run, Run], tmp_path: Path) 
         report(tmp_path)
 
 
+@pytest.mark.slow
 def test_pictures_of_a_run(copy: Run) -> None:
     saved = SavedModel.load(copy.path)
     found = save_pictures(copy, copy.records(), saved.report(saved.dataset()))

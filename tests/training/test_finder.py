@@ -90,6 +90,14 @@ def test_the_model_and_the_files_stay(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_that_cannot_be_copied(digits: data.Splits, config: TrainConfig) -> None:
+    model = Sequential([Flatten(), Dense(10)])
+    model.numpy = np  # type: ignore[assignment]
+    with pytest.raises(UsageError, match="Sequential cannot be copied") as caught:
+        find_learning_rate(model, digits, config)
+    assert "cannot pickle 'module' object" in str(caught.value.cause)
+
+
 def test_it_is_deterministic(digits: data.Splits, make_model: Make, config: TrainConfig) -> None:
     one, other = (find_learning_rate(make_model(), digits, config, steps=20) for _ in range(2))
     np.testing.assert_array_equal(one.losses, other.losses)

@@ -397,3 +397,17 @@ def test_the_learning_rate_can_be_set_between_steps(digits: data.Splits) -> None
     assert rates[2:] == [0.0, 0.0, 0.25, 0.25]
     assert weights[1] == weights[2] == weights[3] != weights[4] != weights[5]
     assert [record["learning_rate"] for record in history.records] == [0.0, 0.25]
+
+
+def test_notes_are_passed_on_once(digits: data.Splits, make_model: Make) -> None:
+    class Listen(Callback):
+        def on_step_end(self, trainer: Trainer) -> None:
+            if trainer.step in (1, 3):
+                trainer.notes += [f"after {trainer.step}"] * trainer.step
+
+        def on_note(self, trainer: Trainer, note: str) -> None:
+            heard.append((trainer.step, note))
+
+    heard: list[tuple[int, str]] = []
+    fit(make_model(), digits, TrainConfig(device="cpu", epochs=1, batch_size=20), [Listen()])
+    assert heard == [(2, "after 1")] + [(4, "after 3")] * 3

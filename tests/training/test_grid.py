@@ -95,3 +95,4 @@ def test_names_of_runs(number: int, count: int, values: dict[str, Any], name: st
 
 def test_labels() -> None:
     assert label({"learning_rate": 1e-3, "batch_size": 32}) == "lr=0.001, batch-size=32"
+    assert label({"nesterov": True, "model": "lenet"}) == "nesterov=true, model=lenet"

@@ -17,10 +17,14 @@ class Arrays(ABC):
     Attributes:
         name: "cpu", "cuda:0", "sim".
         xp: the array module (NumPy, CuPy) for all that is not a primitive.
+        has_graphs: whether it has `capture`.
+        choices: what the primitives choose by beside their arguments: an algorithm that is forced.
     """
 
     name: str
     xp: Any
+    has_graphs: bool = False
+    choices: tuple[Any, ...] = ()
 
     @abstractmethod
     def asarray(self, array: Any, dtype: Any = None) -> Array:
@@ -46,12 +50,26 @@ class Arrays(ABC):
         """A line for the user if the first calls prepare something for seconds, else None."""
         return None
 
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Call `work` once to note what it does on the device: a call of the result does that.
+
+        The call itself does nothing there. The result does the same on the same memory each time,
+        whatever Python would do now. Arrays that `work` makes hold values after a call of the
+        result, until the next one.
+
+        Raises:
+            KernelError: the work waits for the device, as it does to read a value.
+            OutOfMemoryError: there is no room for the arrays that the work makes.
+            NotImplementedError: `has_graphs` is false.
+        """
+        raise NotImplementedError(f"{self.name} has no graphs")
+
     @abstractmethod
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         """Compile in parallel the kernels that `work` is going to launch.
 
-        On a device whose kernels are compiled when they are needed, `work` is called within
-        `shapes_only`; on others it is not called.
+        On a device whose kernels are compiled when they are needed, `work` is called, and launches
+        nothing, as in `shapes_only`. On others it is not called.
         """
 
     def shapes_only(self) -> AbstractContextManager[Any]:

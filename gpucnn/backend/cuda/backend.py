@@ -63,6 +63,17 @@ class CudaBackend(
     def describe(self) -> dict[str, Any]:
         return self.launcher.describe()
 
+    @property
+    def has_graphs(self) -> bool:  # type: ignore[override]
+        return self.launcher.has_graphs
+
+    @property
+    def choices(self) -> tuple[Any, ...]:  # type: ignore[override]
+        return self.launcher.algorithm, self.launcher.wide, self.launcher.multiprocessors
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        return self.launcher.capture(work)
+
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         self.launcher.compile_ahead(work)
 

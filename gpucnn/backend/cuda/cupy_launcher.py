@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
+from threading import get_ident
 from typing import Any
 
 import numpy as np
 
+from gpucnn.backend.cuda.captured import Captured
 from gpucnn.backend.cuda.launcher import Array, Dim3, Launcher
 from gpucnn.backend.cuda.sources import Kernel
 from gpucnn.errors import GpucnnError, KernelError, OutOfMemoryError, StorageError
@@ -24,6 +27,7 @@ class CupyLauncher(Launcher):
     in its cache ($CUPY_CACHE_DIR), checks it by a digest and compiles again what does not fit.
     """
 
+    has_graphs = True
     null = np.uintp(0)
 
     def __init__(self, index: int) -> None:
@@ -32,6 +36,7 @@ class CupyLauncher(Launcher):
         super().__init__()
         self.cupy = cupy
         self.index = index
+        self._captures: dict[int, Captured] = {}  # under way, by the number of the thread
         self.name = f"cuda:{index}"
         self._ndarray = cupy.ndarray
         self.get_device = cupy.cuda.runtime.getDevice
@@ -42,16 +47,25 @@ class CupyLauncher(Launcher):
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         with _Bound(self, "an array of {}", np.shape(array)):
+            capture = self._captures and self._captures.get(get_ident())
+            if capture and not isinstance(array, self.cupy.ndarray):
+                return capture.constant(array, dtype)
             return self.cupy.asarray(array, dtype=dtype)
 
     def to_numpy(self, array: Array) -> np.ndarray:
+        if get_ident() in self._captures:
+            raise KernelError(
+                f"an array of {array.shape} is read while a graph is captured",
+                cause="nothing is computed then",
+                fix="read values outside of the work that is captured",
+            )
         with _Bound(self, "a copy of {} to the host", np.shape(array)):
             return self.cupy.asnumpy(array)
 
     def write(self, array: Array, values: Any) -> None:
         host = np.ascontiguousarray(values, array.dtype).reshape(array.shape)
         with _Bound(self, "a copy of {} from the host", array.shape):
-            copy = self.cupy.asarray(host)  # through memory of CuPy's, which lives long enough
+            copy = self.asarray(host)  # through memory of CuPy's, which lives long enough
             # In the stream: work that was launched before still reads the old values.
             stream = self.cupy.cuda.get_current_stream()
             array.data.copy_from_device_async(copy.data, array.nbytes, stream)
@@ -60,8 +74,7 @@ class CupyLauncher(Launcher):
         return isinstance(array, self._ndarray) and array.data.device_id == self.index
 
     def empty(self, shape: Sequence[int], dtype: Any) -> Array:
-        with _Bound(self, "an array of {}", tuple(shape)):
-            return self.cupy.empty(shape, dtype)
+        return self._call("an array of {}", (tuple(shape),), self.cupy.empty, shape, dtype)
 
     def address(self, array: Array) -> int:
         return array.data.ptr
@@ -84,6 +97,20 @@ class CupyLauncher(Launcher):
     def quiet_device(self) -> AbstractContextManager[Any]:
         # Array expressions run on the current device, so a stretch of them needs it bound.
         return _Bound(self, "the result of an expression")
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        with _Bound(self, "the capture of a graph"):
+            self.cupy.get_default_memory_pool().free_all_blocks()  # the graph has a pool of its own
+            captured = self._captures[get_ident()] = Captured(self.cupy)
+            try:
+                captured.capture(work)
+            finally:
+                del self._captures[get_ident()]
+        return partial(self._launch_graph, captured)
+
+    def _launch_graph(self, captured: Captured) -> None:
+        with _Bound(self, "the launch of a graph"):
+            captured.launch()
 
     def _compile(self, kernel: Kernel) -> Any:
         with _Bound(self, "the kernel {}", kernel.name):
@@ -111,10 +138,25 @@ class CupyLauncher(Launcher):
                 ) from error
 
     def _run(self, handle: Any, grid: Dim3, block: Dim3, values: list[Any], shared: int) -> None:
-        with _Bound(self, "a launch of {} blocks of {} threads", grid, block):
-            if shared > _SHARED_BY_DEFAULT:
+        what, sizes = "a launch of {} blocks of {} threads", (grid, block)
+        if shared > _SHARED_BY_DEFAULT:
+            with _Bound(self, what, *sizes):
                 handle.max_dynamic_shared_size_bytes = shared
-            handle(grid, block, tuple(values), shared_mem=shared)
+        self._call(what, sizes, handle, grid, block, tuple(values), shared_mem=shared)
+
+    def _call(
+        self, what: str, parts: tuple[Any, ...], function: Any, *args: Any, **options: Any
+    ) -> Any:
+        """The result of a call of CuPy. As in `_Bound`, but faster where the device is bound."""
+        try:
+            if self.get_device() == self.index:
+                return function(*args, **options)
+        except Exception as error:
+            if ours := self.translated(error, what.format(*parts)):
+                raise ours from None
+            raise
+        with _Bound(self, what, *parts):
+            return function(*args, **options)
 
     def translated(self, error: BaseException, what: str) -> GpucnnError | None:
         """An error of CuPy as one of ours; None for any other error.

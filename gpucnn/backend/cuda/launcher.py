@@ -9,6 +9,7 @@ nor the layout of what it is given.
 from __future__ import annotations
 
 import operator
+import os
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ class Launcher(ABC):
     Attributes:
         name: of the device, for messages: "cuda:0", "sim".
         multiprocessors: how many blocks run at once, which decides how far a reduction is split.
+        has_graphs: whether it has `capture`.
         wide: whether to use 64-bit offsets for arrays of every size.
         algorithm: of convolution and matrix product, one of `ALGORITHMS`, see `force_algorithm`;
             None chooses by the sizes.
@@ -49,6 +51,7 @@ class Launcher(ABC):
 
     name: str
     multiprocessors: int
+    has_graphs = False
     wide = False
     algorithm: str | None = None
     null: Any = None
@@ -69,9 +72,10 @@ class Launcher(ABC):
     def to_numpy(self, array: Array) -> np.ndarray:
         """A copy on the host; waits for the device."""
 
-    @abstractmethod
     def write(self, array: Array, values: Any) -> None:
         """Copies values of the host, of its shape, into a C-contiguous array of this device."""
+        with self.quiet_device():
+            array[...] = self.asarray(values, array.dtype)
 
     @abstractmethod
     def owns(self, array: Any) -> bool:
@@ -92,6 +96,10 @@ class Launcher(ABC):
     @abstractmethod
     def quiet_device(self) -> AbstractContextManager[Any]:
         """A context for a stretch of computation on this device."""
+
+    def capture(self, work: Callable[[], None]) -> Callable[[], None]:
+        """Captures what `work` launches; see `gpucnn.backend.contract.Arrays`."""
+        raise NotImplementedError(f"{self.name} has no graphs")
 
     @abstractmethod
     def _compile(self, kernel: Kernel) -> Any:
@@ -155,17 +163,18 @@ class Launcher(ABC):
     def compile_ahead(self, work: Callable[[], Any]) -> None:
         """Compiles in parallel what `work` launches; see `gpucnn.backend.contract.Arrays`.
 
-        A variant that does not compile is left to its launch, which fails with the reason.
+        In threads, as NVRTC and a C++ compiler do not hold the lock of the interpreter. A variant
+        that does not compile is left to its launch, which fails with the reason.
         """
-        with ThreadPoolExecutor() as pool:
-            self._thread.ahead = ahead = _Ahead(pool)
-            try:
-                work()
-            finally:
-                self._thread.ahead = None
-        for key, (compiling, converters) in ahead.variants.items():
-            if compiling.exception() is None:
-                self._variants[key] = compiling.result(), converters
+        self._thread.ahead = ahead = _Ahead(ThreadPoolExecutor(os.cpu_count()))
+        try:
+            work()
+            for key, (compiling, converters) in ahead.variants.items():
+                if compiling.exception() is None:  # when it is done
+                    self._variants[key] = compiling.result(), converters
+        finally:
+            self._thread.ahead = None
+            ahead.pool.shutdown(cancel_futures=True)
 
     @contextmanager
     def shapes_only(self) -> Iterator[None]:

@@ -98,10 +98,6 @@ class SimulatorLauncher(Launcher):
     def to_numpy(self, array: Array) -> np.ndarray:
         return np.array(array, subok=False)
 
-    def write(self, array: Array, values: Any) -> None:
-        with self.quiet_device():
-            array[...] = device_array(values, array.dtype)
-
     def owns(self, array: Any) -> bool:
         return type(array) is DeviceArray
 

@@ -1,0 +1,161 @@
+"""The network of an ONNX file as a `LayerGraph`, made node by node."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.nn import Module
+from gpucnn.nn.layer_graph import LayerGraph, Step
+from gpucnn.onnx.reading import Node
+from gpucnn.onnx.sizes import Shape, checked, text
+
+Array = NDArray[Any]
+
+
+class Unsupported(Exception):
+    """A node that no layer and no function here can compute; the message says why."""
+
+
+class Result(NamedTuple):
+    """What a step of the network computes, or an input of it."""
+
+    name: str
+    shape: Shape
+
+
+Known = Result | Array  # an array: it is known before the network runs
+
+
+class Builder:
+    """The parts of a network, as nodes are added.
+
+    Args:
+        opset: the version of the operations.
+
+    Attributes:
+        steps, layers: see `LayerGraph`.
+        weights: path -> array of each parameter and statistic.
+        constants: name -> array.
+        node: the one that is being added.
+    """
+
+    def __init__(self, opset: int) -> None:
+        self.opset = opset
+        self.steps: list[Step] = []
+        self.layers: dict[str, Module] = {}
+        self.weights: dict[str, Array] = {}
+        self.constants: dict[str, Array] = {}
+        self.node = Node("", "", (), (), {})
+        self._made: dict[tuple[str, ...], str] = {}  # what a layer is made of -> its name
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """The attribute of a name."""
+        return self.node.attributes.get(name, default)
+
+    def layer(self, layer: Module, x: Known, shape: Shape, **weights: Array) -> Result:
+        """Add a layer with its weights, by their names in it; returns its result.
+
+        Two nodes with the same weights and attributes become one layer that is called twice.
+        """
+        source, weight_names = result(x), self.node.inputs[1:] if weights else ()
+        key = (repr(layer), *weight_names)
+        name = self._made.get(key) if weights else None
+        if name is None:
+            name = self._made[key] = self._name(layer, weight_names)
+            self.layers[name] = layer
+            for own, array in weights.items():
+                self.weights[f"{name}.{own}"] = np.ascontiguousarray(array, np.float32)
+        return self._add(name, (source.name,), shape, {})
+
+    def function(self, name: str, inputs: Sequence[Known], shape: Shape, **options: Any) -> Result:
+        """Add a call of a function of `gpucnn.nn.layer_graph`; returns its result."""
+        operands = tuple(
+            each.name if isinstance(each, Result) else self._constant(each) for each in inputs
+        )
+        return self._add(f"F.{name}", operands, shape, options)
+
+    def _add(self, call: str, inputs: tuple[str, ...], shape: Shape, options: Any) -> Result:
+        output = f"t{len(self.steps) + 1}"
+        self.steps.append(Step(output, call, inputs, options))
+        return Result(output, checked(shape))
+
+    def _constant(self, array: Array) -> str:
+        if array.dtype != np.float32:
+            raise Unsupported(f"an operand is of {array.dtype}, and numbers here are float32")
+        name = f"constant{len(self.constants) + 1}"
+        self.constants[name] = array
+        return name
+
+    def _name(self, layer: Module, weight_names: Sequence[str]) -> str:
+        """The name of a layer: that of its weights in the file, or its kind and a number."""
+        for weight in weight_names:
+            path = weight.rpartition(".")[0]
+            if re.fullmatch(r"\w[\w.]*", path) and path not in self.layers:
+                return path
+        number = 1
+        while f"{layer.kind}{number}" in self.layers:
+            number += 1
+        return f"{layer.kind}{number}"
+
+    def drop_last(self, output: Result, kinds: Sequence[str]) -> tuple[Result, str] | None:
+        """Leave out the layer that gives a result, if it is of these kinds.
+
+        Returns:
+            The input of that layer, and its kind.
+        """
+        step = self.steps[-1] if self.steps else None
+        if step is None or step.output != output.name or step.call not in self.layers:
+            return None
+        kind = self.layers[step.call].kind
+        return (Result(step.inputs[0], output.shape), kind) if kind in kinds else None
+
+    def network(self, output: Result, name: str) -> LayerGraph:
+        """The network that computes a result; steps that it does not need are left out.
+
+        Raises:
+            Unsupported: the result is the input.
+        """
+        needed, steps = {output.name}, []
+        for step in reversed(self.steps):
+            if step.output in needed:
+                needed |= {*step.inputs}
+                steps.append(step)
+        if not steps:
+            raise Unsupported("the network computes nothing")
+        calls = {step.call for step in steps}
+        self.layers = {name: layer for name, layer in self.layers.items() if name in calls}
+        self.constants = {k: array for k, array in self.constants.items() if k in needed}
+        constants = {name: array.shape for name, array in self.constants.items()}
+        return LayerGraph(self.layers, steps[::-1], constants, name=name or None)
+
+    def state(self, network: LayerGraph) -> dict[str, Array]:
+        """What `network.load_state_dict` takes."""
+        paths = network.state_dict()
+        return {**{p: a for p, a in self.weights.items() if p in paths}, **self.constants}
+
+
+def result(value: Known) -> Result:
+    """A value that depends on the images."""
+    if isinstance(value, Result):
+        return value
+    raise Unsupported("its input is a constant")
+
+
+def array(value: Known | None, what: str) -> Array:
+    """A value that is known before the network runs: a weight or an option."""
+    if isinstance(value, np.ndarray):
+        return value
+    raise Unsupported(f"{what} is computed from the images, or left out")
+
+
+def images(value: Known) -> Result:
+    """A value of four axes: (N, C, H, W)."""
+    found = result(value)
+    if len(found.shape) != 4:
+        raise Unsupported(f"its input is {text(found.shape)}, and must be images (N, C, H, W)")
+    return found

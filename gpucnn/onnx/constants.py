@@ -1,0 +1,109 @@
+"""Operations on arrays that are known before the network runs: weights, and sizes for a reshape."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from gpucnn.onnx.array_operations import BATCH
+from gpucnn.onnx.building import Array, Builder, Unsupported
+
+_LARGEST = 2**24  # numbers of an array that is computed from others
+_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32}
+
+
+def constant(b: Builder) -> Array:
+    """The array that the node itself holds."""
+    for name, dtype in (("float", np.float32), ("int", np.int64)):
+        for form in (f"value_{name}", f"value_{name}s"):
+            if form in b.node.attributes:
+                return np.array(b.option(form), dtype)
+    return np.asarray(b.option("value"))
+
+
+def _arithmetic(function: Callable[..., Any]) -> Callable[..., Array]:
+    def compute(b: Builder, x: Array, y: Array) -> Array:
+        if any(each.dtype.kind == "i" and (each == BATCH).any() for each in (x, y)):
+            raise Unsupported("a size is computed from the batch size")
+        _check_size(math.prod(np.broadcast_shapes(x.shape, y.shape)))
+        return np.asarray(function(x, y))
+
+    return compute
+
+
+def _divide(x: Array, y: Array) -> Any:
+    return x / y if x.dtype.kind == "f" else x // y  # sizes are not negative
+
+
+def _cast(b: Builder, x: Array) -> Array:
+    if b.option("to") not in _TYPES:
+        raise Unsupported("it converts to another type")
+    return x.astype(_TYPES[b.option("to")])
+
+
+def _gather(b: Builder, x: Array, where: Array) -> Array:
+    axis = b.option("axis", 0)
+    _check_size(where.size * x.size // max(x.shape[axis], 1))
+    return np.asarray(x.take(where, axis))
+
+
+def _concat(b: Builder, *arrays: Array) -> Array:
+    _check_size(sum(each.size for each in arrays))
+    return np.concatenate(arrays, b.option("axis"))
+
+
+def _reshape(b: Builder, x: Array, shape: Array) -> Array:
+    kept = [x.shape[k] if n == 0 else int(n) for k, n in enumerate(shape.tolist())]
+    return x.reshape(kept)
+
+
+def _squeeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
+    given = b.option("axes") if axes is None else axes.tolist()
+    return x.squeeze() if given is None else x.squeeze(tuple(given))
+
+
+def _unsqueeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
+    return np.expand_dims(x, tuple(b.option("axes") if axes is None else axes.tolist()))
+
+
+def _slice(b: Builder, x: Array, *given: Array) -> Array:
+    values = [each.tolist() for each in given]
+    values += [b.option(name) for name in ("starts", "ends", "axes", "steps")[len(values) :]]
+    starts, ends, axes, steps = values
+    parts = [slice(None)] * x.ndim
+    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
+        parts[axes[k] if axes else k] = slice(start, end, steps[k] if steps else 1)
+    return x[tuple(parts)]
+
+
+def _filled(b: Builder, shape: Array) -> Array:
+    _check_size(math.prod(shape.tolist()))
+    value = np.asarray(b.option("value", np.zeros(1, np.float32)))
+    return np.full(shape.tolist(), value.reshape(-1)[0])
+
+
+def _check_size(count: int) -> None:
+    if not 0 <= count <= _LARGEST:
+        raise Unsupported(f"a constant has more than {_LARGEST:,} numbers")
+
+
+CONSTANTS: dict[str, Callable[..., Array]] = {
+    "Add": _arithmetic(np.add),
+    "Cast": _cast,
+    "Concat": _concat,
+    "ConstantOfShape": _filled,
+    "Div": _arithmetic(_divide),
+    "Gather": _gather,
+    "Identity": lambda b, x: x,
+    "Mul": _arithmetic(np.multiply),
+    "Reshape": _reshape,
+    "Shape": lambda b, x: np.array(x.shape, np.int64)[b.option("start", 0) : b.option("end")],
+    "Slice": _slice,
+    "Squeeze": _squeeze,
+    "Sub": _arithmetic(np.subtract),
+    "Transpose": lambda b, x: x.transpose(b.option("perm")),
+    "Unsqueeze": _unsqueeze,
+}

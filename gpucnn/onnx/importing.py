@@ -1,0 +1,168 @@
+"""An ONNX file as a weights file of gpucnn, which evaluate, predict and train take."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gpucnn.data import Reading
+from gpucnn.errors import DataError, UsageError, choose, expect
+from gpucnn.nn.layer_graph import LayerGraph
+from gpucnn.nn.structure import structure
+from gpucnn.onnx.exporting import PROBABILITIES, PRODUCER
+from gpucnn.onnx.extra import require
+from gpucnn.onnx.loading import image_shape, network
+from gpucnn.onnx.reading import Content, read
+from gpucnn.training import checkpoint
+from gpucnn.training.described import SUFFIX
+from gpucnn.training.description import Description
+from gpucnn.training.evaluation import first_outputs
+from gpucnn.training.metrics import LOSSES
+
+#: The last layer of a file that gives probabilities -> the loss that takes what is before it.
+_LOSS_OF = {
+    "softmax": "softmax_cross_entropy",
+    "log_softmax": "softmax_cross_entropy",
+    "sigmoid": "binary_cross_entropy",
+}
+_PIXELS = 1 / 255  # by default the network takes pixels as numbers from 0 to 1
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What was read from a file.
+
+    Attributes:
+        path: of the weights file.
+        network: built, with its weights.
+        class_names: of its outputs.
+        scale: the network takes pixel * scale + offset.
+        offset: see `scale`.
+        loss: whose outputs the network gives.
+        left_out: the kind of the last layer that was left out, as the loss applies it; or None.
+    """
+
+    path: Path
+    network: LayerGraph
+    class_names: list[str]
+    scale: float
+    offset: float
+    loss: str
+    left_out: str | None
+
+
+def convert(
+    path: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    class_names: Sequence[str] | None = None,
+    scale: float | None = None,
+    offset: float | None = None,
+    loss: str | None = None,
+) -> Imported:
+    """Write the network of an ONNX file as a weights file, which `SavedModel.load` takes.
+
+    What is not given comes from the metadata of the file, if gpucnn wrote it. A softmax,
+    log-softmax or sigmoid at the end is left out if the loss takes what is before it.
+
+    Args:
+        path: the ONNX file.
+        target: the .safetensors file, which is replaced if it is there.
+        class_names: one for each output; by default their numbers.
+        scale, offset: the network takes pixel * scale + offset; by default 1/255 and 0.
+        loss: a name of `TrainConfig.loss`; by default the one that the end of the network tells,
+            or softmax_cross_entropy.
+
+    Raises:
+        DataError: as `load`; or its metadata are damaged.
+        UsageError: there is another number of names than of outputs, or an option is not
+            acceptable.
+        StorageError: the target cannot be written.
+        MissingExtraError: the package onnx is not installed.
+    """
+    require("the import of ONNX")
+    target = Path(target)
+    if target.suffix != SUFFIX:
+        raise UsageError(f"{target} is no {SUFFIX} file", fix=f"give a name that ends in {SUFFIX}")
+    expect(path, (str, os.PathLike), "the path", 'give the name of a file: "network.onnx"')
+    content = read(Path(path))
+    about = _metadata(content)
+    loss = loss or about.get("loss")
+    if loss is not None:
+        choose(LOSSES, loss, "loss")
+    built, left_out = network(content, without=_applied_by(loss, content))
+    shape = image_shape(content)
+    scores = first_outputs(built, shape).shape
+    if len(scores) != 2:
+        raise DataError(
+            f"{content.path} is no network that tells classes",
+            cause=f"for one image it gives {scores}, and not a score for each class: (1, classes)",
+            fix="use it in Python: gpucnn.onnx.load",
+        )
+    outputs = scores[1]
+    names = [str(k) for k in range(outputs)]
+    if class_names is not None:
+        names = list(class_names)
+        about.pop("label_values", None)
+    elif "class_names" in about:
+        names = about["class_names"]
+        if not isinstance(names, list):
+            raise _damaged(content, f"class_names is {names!r}")
+    if len(names) != outputs or len(set(names)) < outputs:
+        raise UsageError(
+            f"{len(names)} class names for the {outputs} outputs of {content.path}",
+            cause="each output needs a name of its own",
+            fix="give a name for each, in the order of the outputs",
+        )
+    loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
+    description: dict[str, Any] = {
+        "reading": Reading(image_shape=shape if len(shape) == 3 else None).as_dict(),
+        **{key: about[key] for key in ("reading", "read", "label_values") if key in about},
+        "model": None,
+        "network": structure(built),
+        "image_shape": list(shape),
+        "class_names": names,
+        "scale": _number("scale", scale, about.get("scale", _PIXELS)),
+        "offset": _number("offset", offset, about.get("offset", 0.0)),
+        "loss": loss,
+    }
+    checked = Description.of(description, content.path)
+    checkpoint.save_weights(target, built.state_dict(), description, "--output FILE")
+    return Imported(target, built, names, checked.scale, checked.offset, loss, left_out)
+
+
+def _applied_by(loss: str | None, content: Content) -> tuple[str, ...]:
+    """The kinds of a last layer that `predict` applies itself, with this loss or with any."""
+    if content.producer == PRODUCER and content.output != PROBABILITIES:
+        return ()  # the layer is part of the network that was trained
+    return tuple(kind for kind, own in _LOSS_OF.items() if loss in (None, own))
+
+
+def _metadata(content: Content) -> dict[str, Any]:
+    """The metadata of a file that gpucnn wrote; those of others mean other things."""
+    if content.producer != PRODUCER:
+        return {}
+    try:
+        return {key: json.loads(text) for key, text in content.metadata.items()}
+    except (ValueError, RecursionError) as error:
+        raise _damaged(content, str(error)) from error
+
+
+def _damaged(content: Content, cause: str) -> DataError:
+    return DataError(
+        f"the metadata of {content.path} are damaged",
+        cause=cause,
+        fix="write the file again with gpucnn export",
+    )
+
+
+def _number(name: str, given: float | None, known: Any) -> float:
+    value = known if given is None else given
+    if not isinstance(value, (int, float)) or not math.isfinite(value):
+        raise UsageError(f"{name} is {value!r}", cause="it must be a finite number")
+    return float(value)

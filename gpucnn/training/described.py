@@ -1,0 +1,103 @@
+"""Networks that a weights file describes beside its weights: layers as JSON, and no code."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from gpucnn.errors import DataError, GpucnnError, UsageError
+from gpucnn.nn import Module
+from gpucnn.nn.structure import from_structure
+from gpucnn.training import checkpoint
+
+SUFFIX = ".safetensors"
+#: What a damaged or hostile structure may lead to, beside our own errors.
+_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
+
+
+def is_described(model: str) -> bool:
+    """Whether ``--model`` names a weights file, whose network is meant."""
+    return model.endswith(SUFFIX)
+
+
+def make(structure: Mapping[str, Any], file: Path) -> Module:
+    """The network of a structure in a weights file, not built yet.
+
+    Raises:
+        DataError: it is no structure of a network.
+    """
+    try:
+        network: Module = from_structure(structure)
+    except (GpucnnError, *_ERRORS) as error:
+        raise _no_network(file, error) from error
+    return network
+
+
+def build(
+    structure: Mapping[str, Any], image_shape: tuple[int, ...], file: Path, device: str
+) -> Module:
+    """The network of a structure in a weights file, built.
+
+    Raises:
+        DataError: it is no structure of a network, or it does not take images of this shape.
+    """
+    network = make(structure, file)
+    try:
+        return network.build(image_shape, device=device)
+    except _ERRORS as error:  # ours are ShapeError and UsageError among them
+        raise _no_network(file, error) from error
+
+
+def _no_network(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file} describes a network that cannot be made",
+        cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
+        fix="make the file again with this version of gpucnn",
+    )
+
+
+def for_classes(file: Path, classes: int) -> Module:
+    """The network that a weights file describes, not built yet, with an output for each class.
+
+    With another number of classes than in the file, its last layer gets other outputs.
+
+    Raises:
+        DataError: there is no such file, or it holds weights alone.
+        UsageError: it has another number of outputs, which are not those of its last layer.
+    """
+    _, metadata = checkpoint.load_weights(file)
+    structure = metadata.get("network")
+    if not isinstance(structure, dict):
+        raise DataError(
+            f"{file} holds weights, and does not describe their network",
+            fix="give --model the name of the network; gpucnn import makes files that describe it",
+        )
+    before = metadata.get("class_names", [])
+    if len(before) != classes:
+        structure = _with_outputs(structure, len(before), classes, file)
+    return make(structure, file)
+
+
+def _with_outputs(
+    structure: Mapping[str, Any], before: int, classes: int, file: Path
+) -> dict[str, Any]:
+    """A copy of the structure in which the last layer with weights has other outputs."""
+    changed: dict[str, Any] = json.loads(json.dumps(structure))
+    try:
+        for _, call, *_ in reversed(changed["steps"]):
+            arguments = changed["layers"].get(call, {}).get("arguments", {})
+            if size := next((name for name in _OUTPUTS if name in arguments), None):
+                if arguments[size] != before:
+                    break
+                arguments[size] = classes
+                return changed
+    except _ERRORS as error:
+        raise _no_network(file, error) from error
+    raise UsageError(
+        f"the network in {file} is for {before} classes, and cannot be changed for {classes}",
+        cause="its outputs are not those of its last layer with weights",
+        fix=f"give data of {before} classes",
+    )

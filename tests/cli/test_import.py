@@ -1,0 +1,174 @@
+"""gpucnn import, and what can be done with the weights file that it writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gpucnn.training import SavedModel
+
+packaged = pytest.importorskip("onnx", reason="the extra `onnx` is not installed")
+helper, numpy_helper = packaged.helper, packaged.numpy_helper
+
+SHORT = ("--data", "digits", "--epochs", 1, "--limit-batches", 4)
+
+
+def foreign(path: str, end: str = "Softmax", classes: int = 10) -> None:
+    """A network of another program: digits, a dense layer, and probabilities."""
+    weight = np.random.default_rng(1).normal(size=(784, classes)).astype(np.float32)
+    nodes = [
+        helper.make_node("Flatten", ["x"], ["a"]),
+        helper.make_node("Gemm", ["a", "fc.weight"], ["b"]),
+        helper.make_node(end, ["b"], ["y"], name="/head/last"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "main_graph",
+        [helper.make_tensor_value_info("x", 1, ["n", 1, 28, 28])],
+        [helper.make_tensor_value_info("y", 1, ["n", classes])],
+        [numpy_helper.from_array(weight, "fc.weight")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    Path(path).write_bytes(model.SerializeToString())
+
+
+def test_a_run_goes_out_and_comes_back(train_once: Any, run: Any) -> None:
+    assert train_once(*SHORT).code == 0
+    assert run("export", "runs/train-1", "--onnx", "a.onnx").code == 0
+    result = run("import", "a.onnx")
+    assert result.code == 0, result.err
+    assert result.out.splitlines() == [
+        "a.safetensors: 12 steps, 61,706 parameters",
+        "input: (N, 1, 28, 28), pixels * 0.00392156863",
+        "output: 0-9",
+    ]
+    assert "next: gpucnn predict a.safetensors FILE" in result.err
+    before, after = SavedModel.load("runs/train-1"), SavedModel.load("a.safetensors")
+    assert all(
+        np.array_equal(array, after.model.state_dict()[path])
+        for path, array in before.model.state_dict().items()
+    )
+    there = run("evaluate", "runs/train-1", "--json").out
+    assert run("evaluate", "a.safetensors", "--data", "digits", "--json").out == there
+    again = run("import", "a.onnx")
+    assert again.code == 2
+    assert "a.safetensors exists already" in again.err
+    assert run("import", "a.onnx", "--output", "a.safetensors").code == 0
+
+
+def test_training_goes_on_from_it(train_once: Any, run: Any) -> None:
+    assert train_once(*SHORT).code == 0
+    run("export", "runs/train-1", "--onnx", "a.onnx")
+    run("import", "a.onnx")
+    result = run(
+        "train", "--weights", "a.safetensors", *SHORT[:2], "--epochs", 1, "--limit-batches", 2
+    )
+    assert result.code == 0, result.err
+    assert "model: a.safetensors, the network of a.safetensors" in result.err
+    assert "starting from a.safetensors (epoch 0)" in result.err
+    Path("a.safetensors").unlink()  # the checkpoint describes the network as well
+    assert run("evaluate", "runs/train-2").code == 0
+    assert run("summary", "runs/train-2").code == 0
+    assert run("train", "--resume", "runs/train-2", "--epochs", 2).code == 0
+    weights = Path("runs/train-3/weights/last.safetensors")
+    assert b"a.safetensors" not in weights.read_bytes()
+    assert run("export", "runs/train-3", "--onnx", "b.onnx", "--check").code == 0
+
+
+def test_other_classes(run: Any) -> None:
+    foreign("a.onnx")
+    run("import", "a.onnx")
+    rng = np.random.default_rng(2)
+    images = rng.integers(0, 256, (40, 28, 28), np.uint8)
+    np.savez("three.npz", x=images, y=np.arange(40) % 3)
+    result = run("train", "--weights", "a.safetensors", "--data", "three.npz", "--epochs", 1)
+    assert result.code == 1
+    assert "there is nothing to start from" in result.err  # there is but one layer
+    result = run("train", "--model", "a.safetensors", "--data", "three.npz", "--epochs", 1)
+    assert result.code == 0, result.err
+    assert len(SavedModel.load("runs/train-1").class_names) == 3
+
+
+def test_a_file_of_another_program(run: Any) -> None:
+    foreign("net work.onnx", classes=3)
+    Path("names.txt").write_text("cat\n\n  dog 🐕 \n<script>\n", encoding="utf-8")
+    result = run(
+        "import",
+        "net work.onnx",
+        "--classes",
+        "names.txt",
+        "--mean",
+        0.1307,
+        "--std",
+        0.3081,
+        "--json",
+    )
+    (event,) = result.events
+    assert event["file"] == "net work.safetensors"
+    assert event["class_names"] == ["cat", "dog 🐕", "<script>"]
+    assert event["scale"] == pytest.approx(1 / 255 / 0.3081)
+    assert event["offset"] == pytest.approx(-0.1307 / 0.3081)
+    assert (event["left_out"], event["loss"]) == ("softmax", "softmax_cross_entropy")
+    assert "note: the softmax at the end is left out" in result.err
+    assert "next: gpucnn predict 'net work.safetensors' FILE" in result.err
+    np.save("two.npy", np.zeros((2, 28, 28), np.uint8))
+    answers = run("predict", "net work.safetensors", "two.npy", "--json")
+    assert answers.code == 0, answers.err
+    assert {each["label"] for each in answers.events[0]["top"]} == {"cat", "dog 🐕", "<script>"}
+
+
+def test_import_refuses(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    foreign("bad.onnx", end="Einsum")
+    result = run("import", "bad.onnx", "--json")
+    assert result.code == 4
+    assert "node /head/last of bad.onnx, Einsum, cannot be imported" in result.events[-1]["message"]
+    assert "Conv" in result.events[-1]["fix"]
+    assert not Path("bad.safetensors").exists()
+    foreign("a.onnx")
+    Path("names.txt").write_bytes(b"\xff\xfe")
+    Path("folder.safetensors").mkdir()
+    for code, *words in (
+        (4, "none.onnx"), (4, "."), (4, "names.txt"),
+        (4, "a.onnx", "--classes", "none.txt"), (4, "a.onnx", "--classes", "names.txt"),
+        (2, "a.onnx", "--std", 0), (2, "a.onnx", "--mean", "nan"), (2, "a.onnx", "--loss", "hinge"),
+        (2, "a.onnx", "--output", "a.npz"), (1, "a.onnx", "--output", "none/a.safetensors"),
+        (1, "a.onnx", "--output", "folder.safetensors"), (2,),
+    ):  # fmt: skip
+        result = run("import", *words)
+        assert result.code == code, (words, result.err)
+        assert "fix:" in result.err
+    Path("two.txt").write_text("a\nb\n")
+    result = run("import", "a.onnx", "--classes", "two.txt")
+    assert result.code == 2
+    assert "2 class names for the 10 outputs" in result.err
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    result = run("import", "a.onnx")
+    assert result.code == 1
+    assert 'pip install "gpucnn[onnx]"' in result.err
+
+
+def test_a_model_that_is_no_description(train_once: Any, run: Any) -> None:
+    assert train_once(*SHORT).code == 0
+    weights = "runs/train-1/weights/last.safetensors"
+    for path, says in (
+        (weights, "does not describe their network"),
+        ("none.safetensors", "no weights file"),
+    ):
+        result = run("train", *SHORT, "--model", path)
+        assert result.code == 4
+        assert says in result.err
+
+
+def test_metadata_say_how_pictures_are_read(train_once: Any, run: Any) -> None:
+    """So a picture is converted as by the run itself, with no option."""
+    assert train_once(*SHORT).code == 0
+    run("export", "runs/train-1", "--onnx", "a.onnx")
+    found = {e.key: json.loads(e.value) for e in packaged.load("a.onnx").metadata_props}
+    assert found["reading"]["convert"] == "mnist"
+    run("import", "a.onnx")
+    description = SavedModel.load("a.safetensors").description
+    assert description.reading == SavedModel.load("runs/train-1").description.reading
