@@ -37,7 +37,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("make", slow_except([plain, mixed], mixed))
-@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "sgd", "augmentation"))
+@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "augmentation"))
 def test_options(make: Callable[[], nn.Sequential], name: str) -> None:
     eager, replayed = (train(graph, make(), **OPTIONS[name]) for graph in (False, None))
     assert_same(eager, replayed, least=4)

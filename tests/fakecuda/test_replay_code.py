@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakecuda import run
+from selection import slow_except
 
 from gpucnn import Tensor, keras, nn, no_grad, optim
 from gpucnn import functions as F
@@ -120,7 +121,7 @@ class TestFailures:
         (note,) = notes.notes
         assert "not captured as a graph: an array of (8,) is read" in note
 
-    @pytest.mark.parametrize("graph", [None, True])
+    @pytest.mark.parametrize("graph", slow_except([None, True], None))
     def test_no_memory_for_a_graph(
         self, cupy: Any, monkeypatch: pytest.MonkeyPatch, graph: bool | None
     ) -> None:
@@ -219,7 +220,7 @@ class TestSteps:
             trainer.train_step()
 
 
-@pytest.mark.parametrize("first", [False, None])
+@pytest.mark.parametrize("first", slow_except([False, None], None))
 def test_a_run_is_resumed_with_or_without_graphs(first: bool | None, tmp_path: Any) -> None:
     class Stop(Callback):
         def on_step_end(self, trainer: Trainer) -> None:
@@ -238,7 +239,7 @@ def test_a_run_is_resumed_with_or_without_graphs(first: bool | None, tmp_path: A
         np.testing.assert_array_equal(model.state_dict()[path], array)
 
 
-@pytest.mark.parametrize("steps_per_epoch", [None, 2])
+@pytest.mark.parametrize("steps_per_epoch", slow_except([None, 2], 2))
 def test_fit_of_keras(monkeypatch: pytest.MonkeyPatch, steps_per_epoch: int | None) -> None:
     import fake_driver
 
