@@ -22,6 +22,7 @@ _EXTRAS = {
     "image": "PIL",
     "onnx": "onnx",
     "plot": "matplotlib",
+    "serve": "starlette",
     "tensorboard": "tensorboardX",
 }  # extra of pip -> the module it brings
 

@@ -16,8 +16,9 @@ from gpucnn.cli.output_paths import check_target
 from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
-from gpucnn.explain.server import USUAL_PORT, Server
+from gpucnn.explain.server import Server
 from gpucnn.training.files import write_atomic
+from gpucnn.web import USUAL_PORT
 
 
 @click.command()

@@ -186,7 +186,7 @@ def test_command_is_understood(page: str, line: str) -> None:
 
 def runs_here(line: str) -> bool:
     """Whether a command needs no download, no GPU and no more than a second, and ends."""
-    long = r"mnist|cuda|profile|bench|report|doctor|sim|--config|--serve| data "
+    long = r"mnist|cuda|profile|bench|report|doctor|sim|--config|\bserve\b| data "
     return not re.search(long, line)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,9 +20,29 @@ if TYPE_CHECKING:
     from PIL import Image
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
+#: The formats of pictures that come over a network; Pillow knows others, which are little used.
+UPLOADED = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow knows them, but cannot read them
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 _VISIBLE = 0.05  # of the range from black to white: less contrast is none
+
+
+@dataclass(frozen=True)
+class Upload:
+    """A picture that came over a network, in one of the formats `UPLOADED`.
+
+    Args:
+        content: of the file.
+        name: for messages.
+        most_pixels: the limit of its size, which is checked before it is decoded.
+    """
+
+    content: bytes
+    name: str
+    most_pixels: int
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @cache
@@ -42,27 +64,31 @@ def is_picture(name: str) -> bool:
     return Path(name).suffix.lower() in suffixes()
 
 
-def open_image(path: Path) -> NDArray[np.uint8]:
+def open_image(path: Path | Upload) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W) if it is gray, else (H, W, 3), upright.
 
     Transparent pixels become white; or black, if nothing is visible on white.
 
     Raises:
-        DataError: it is no picture, is damaged, or has more than 8 bits a channel.
+        DataError: it is no picture, is damaged, is too large, or has more than 8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
     try:
-        from PIL import Image, ImageOps
+        from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
         raise MissingExtraError(
             f"{path}: reading pictures needs Pillow, which is not installed",
             fix='pip install "gpucnn[image]"',
         ) from error
+    upload = path if isinstance(path, Upload) else None
+    source = path if isinstance(path, Path) else io.BytesIO(path.content)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about metadata that are not used
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as picture:
+            with Image.open(source, formats=UPLOADED if upload else None) as picture:
+                if upload:
+                    _refuse_large(picture, upload)
                 return pixels(ImageOps.exif_transpose(picture), str(path))
     except DataError:
         raise
@@ -74,9 +100,22 @@ def open_image(path: Path) -> NDArray[np.uint8]:
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise DataError(
             f"{path} cannot be read as a picture",
-            cause=describe(error),
+            # Of an upload, Pillow names the object in memory.
+            cause="its format is not known, or it is damaged"
+            if upload and isinstance(error, UnidentifiedImageError)
+            else describe(error),
             fix="give a picture that opens in other programs; save it again as PNG if it does",
         ) from error
+
+
+def _refuse_large(picture: Image.Image, upload: Upload) -> None:
+    width, height = picture.size
+    if width * height > upload.most_pixels:
+        raise DataError(
+            f"{upload} has {width} x {height} pixels",
+            cause=f"at most {upload.most_pixels:,} are read",
+            fix="make the picture smaller",
+        )
 
 
 def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.found import Found, Part
-from gpucnn.data.image import fit_image, open_image
+from gpucnn.data.image import Upload, fit_image, open_image
 from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -41,8 +41,8 @@ class Pictures:
     doubts: dict[str, list[str]]
 
 
-def read_pictures(files: Sequence[Path], reading: Reading, name: str) -> Pictures:
-    """Picture files as images of one shape.
+def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
+    """Pictures, in files or uploaded, as images of one shape.
 
     By default all of them must have one size; the images are gray (C = 1) if all pictures are, else
     RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with `image_size`
@@ -183,7 +183,7 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
 
 
-def _refuse_sizes(opened: Sequence[NDArray[Any]], files: Sequence[Path]) -> None:
+def _refuse_sizes(opened: Sequence[NDArray[Any]], files: Sequence[Path | Upload]) -> None:
     first = opened[0]
     for picture, file in zip(opened, files, strict=True):
         if picture.shape[:2] != first.shape[:2]:

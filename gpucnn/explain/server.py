@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import re
 import sys
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -18,9 +17,8 @@ from gpucnn.explain import TOPICS, explain, topic_module
 from gpucnn.explain.inputs import read
 from gpucnn.explain.lesson import Lesson
 from gpucnn.explain.page import page, policy
+from gpucnn.web import LOOPBACK, USUAL_PORT, headers, is_loopback, unusable_port
 
-LOOPBACK = "127.0.0.1"
-USUAL_PORT = 8000
 _LONGEST_TARGET = 8192  # characters of path and query: more than the numbers of any lesson
 _MOST_FIELDS = 32
 _TEXT, _JSON, _HTML = "text/plain; charset=utf-8", "application/json", "text/html; charset=utf-8"
@@ -50,13 +48,7 @@ class Server(ThreadingHTTPServer):
             if port is None and error.errno == errno.EADDRINUSE:
                 super().__init__((LOOPBACK, 0), _Handler)
                 return
-            raise UsageError(
-                f"port {USUAL_PORT if port is None else port} cannot be used",
-                cause="another program uses it"
-                if error.errno == errno.EADDRINUSE
-                else error.strerror,
-                fix="give another --port, or 0 for any that is free",
-            ) from error
+            raise unusable_port(USUAL_PORT if port is None else port, error) from error
 
     @property
     def address(self) -> str:
@@ -84,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         if not super().parse_request():
             return False
         # Another site's name may be made to lead to this machine (DNS rebinding).
-        if not _is_loopback(self.headers.get("Host", "")):
+        if not is_loopback(self.headers.get("Host", "")):
             self.send_error(HTTPStatus.FORBIDDEN, "the host is not this machine")
         elif self.command != "GET":
             self.send_error(HTTPStatus.METHOD_NOT_ALLOWED, "only GET is answered")
@@ -106,15 +98,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)
-        for name, value in (
-            ("Content-Type", kind),
-            ("Content-Length", str(len(body))),
-            ("Content-Security-Policy", f"{policy()}; frame-ancestors 'none'"),
-            ("X-Content-Type-Options", "nosniff"),
-            ("Cross-Origin-Resource-Policy", "same-origin"),
-            ("Referrer-Policy", "no-referrer"),
-            ("Cache-Control", "no-store"),
-        ):
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        for name, value in headers(policy()).items():
             self.send_header(name, value)
         if status == HTTPStatus.METHOD_NOT_ALLOWED:
             self.send_header("Allow", "GET")
@@ -167,7 +153,3 @@ def _wrong_inputs(topic: str, given: dict[str, str]) -> list[dict[str, str | Non
 
 def _fields(error: GpucnnError, name: str | None) -> dict[str, str | None]:
     return {**error.as_dict(), "input": name}
-
-
-def _is_loopback(host: str) -> bool:
-    return re.fullmatch(rf"({re.escape(LOOPBACK)}|localhost)(:\d+)?", host.lower()) is not None

@@ -125,7 +125,7 @@ class HealthMonitor(Callback):
         rates = trainer.learning_rates
         evidence.rate_share = float(rates[trainer.step - 1] / (rates.max() or 1))
         if self._pool is not None:
-            evidence.activations = Activations(trainer.model, trainer.forward)
+            evidence.activations = Activations(trainer.model, trainer.forward, as_in_training=True)
             first = self._measured * self._batches % self._pool.steps_per_epoch
             self._measured += 1
             for images, *_ in islice(self._pool.epoch(0, first), self._batches):

@@ -5,14 +5,18 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gpucnn.data import Dataset, Reading
 from gpucnn.data.dataset import digest
 from gpucnn.data.found import Found
+from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
+from gpucnn.data.pictures import Pictures, read_pictures
+from gpucnn.data.pixels import as_images
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
@@ -89,7 +93,7 @@ class RunData:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
             UsageError: a name is needed.
         """
-        known = self.description.reading.replace(skip_broken=False)
+        known = self._reading(None)
         if name is None:
             name, data_dir = self._own_data(data_dir)
             known = known.replace(skip_broken=self.config.skip_broken)
@@ -98,6 +102,35 @@ class RunData:
         if found.noun == "pictures" and given.over(known).convert is None:
             self._refuse_gray(name)
         return found
+
+    def read_picture(self, picture: Upload, reading: Reading | None = None) -> Pictures:
+        """An uploaded picture as the model takes it: the image that `find` reads in such a file.
+
+        Raises: as `find`.
+        """
+        reading = self._reading(reading)
+        if reading.convert is None:
+            self._refuse_gray(picture.name)
+        return read_pictures([picture], reading, picture.name)
+
+    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
+        """An array of images as the model takes them: those that `find` reads in an npy file.
+
+        A model that was trained on floats gets the numbers as float32.
+
+        Raises: as `find`.
+        """
+        if self.takes_floats:
+            return array.astype(np.float32)
+        return as_images(array, "the array", self._reading(reading))[0]
+
+    @property
+    def takes_floats(self) -> bool:
+        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
+        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+
+    def _reading(self, given: Reading | None) -> Reading:
+        return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
 
     def _part(
         self,
@@ -165,7 +198,16 @@ class RunData:
         return splits, None if expected is None else digest(used) != expected
 
     def _refuse_gray(self, name: str | Path) -> None:
-        """Raise a DataError for pictures, if they may be dark on light or light on dark."""
+        """Raise a DataError for pictures, if they may be dark on light or light on dark.
+
+        It is raised as well if the model takes no pictures at all.
+        """
+        if len(self.description.image_shape) != 3:
+            raise DataError(
+                f"{name} is a picture, and the model in {self.path} takes none",
+                cause=f"it was trained on arrays of the shape {self.description.image_shape}",
+                fix="give such arrays",
+            )
         channels, height, width = self.description.image_shape
         if channels != 1:
             return

@@ -283,8 +283,7 @@ class SavedModel(RunData):
                 cause="they must be a NumPy array, uint8 (N, C, H, W)",
                 fix="read pictures with saved.find(path), labeled data with saved.dataset(path)",
             )
-        was_floats = (self.description.scale, self.description.offset) == (1.0, 0.0)
-        if images.dtype != np.uint8 and not (was_floats and images.dtype.kind == "f"):
+        if images.dtype != np.uint8 and not (self.takes_floats and images.dtype.kind == "f"):
             raise DtypeError(
                 f"the images are {images.dtype}",
                 cause="they are pixels from 0 to 255, which are scaled as in training",

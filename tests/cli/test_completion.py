@@ -19,7 +19,7 @@ from gpucnn.cli.completion import BashWithFiles
 from gpucnn.cli.main import main
 
 #: Options of free text: there is nothing to offer.
-FREE = {"inputs", "label_column", "image_shape", "image_size", "name", "stray"}
+FREE = {"inputs", "label_column", "image_shape", "image_size", "name", "names", "stray"}
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,13 @@ from typing import Any
 import pytest
 
 import gpucnn.explain
+import gpucnn.web
 from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
 
 DATA = Path(gpucnn.explain.__file__).parent / "data"
-STYLE = (DATA / "page.css").read_text()
+BASE = Path(gpucnn.web.__file__).parent / "data" / "base.css"
+STYLE = BASE.read_text() + (DATA / "page.css").read_text()
 SCRIPT = "\n".join(file.read_text() for file in DATA.glob("*.js"))
 
 

@@ -16,7 +16,8 @@ import pytest
 from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, explain
 from gpucnn.explain.page import page, policy
-from gpucnn.explain.server import LOOPBACK, Server
+from gpucnn.explain.server import Server
+from gpucnn.web import LOOPBACK
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,14 @@ def start(
     return train
 
 
+@pytest.mark.parametrize("step", [2, 4])
+def test_augmented_strokes_go_on(start: Any, results: Results, step: int) -> None:
+    whole, _ = start(augment="strokes")
+    run, _ = start(Signal(step), augment="strokes")
+    start(run=run)
+    assert results(run.path) == results(whole.path)
+
+
 @pytest.mark.parametrize("step", slow_except(range(1, 13), 1, 4, 11))
 def test_ctrl_c_after_any_step(start: Any, results: Results, step: int) -> None:
     whole, history = start()

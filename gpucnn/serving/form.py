@@ -1,0 +1,91 @@
+"""The files in a form, as a browser or `curl -F` sends it."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from gpucnn.serving.problem import RequestError
+
+_LONGEST_NAME = 100  # characters
+
+
+class _Parts:
+    """Collects the parts of a form that are files."""
+
+    def __init__(self) -> None:
+        self.files: list[tuple[bytes, str]] = []
+        self.is_whole = False
+        self._headers: dict[bytes, bytes] = {}
+        self._field, self._value, self._content = b"", b"", bytearray()
+
+    def on_part_begin(self) -> None:
+        self._headers, self._content = {}, bytearray()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._field += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        self._headers[self._field.lower()] = self._value
+        self._field = self._value = b""
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._content += data[start:end]
+
+    def on_part_end(self) -> None:
+        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        name = options.get(b"filename")
+        if name is not None:
+            text = name.decode(errors="replace")[:_LONGEST_NAME] or "the picture"
+            self.files.append((bytes(self._content), text))
+
+    def on_end(self) -> None:
+        self.is_whole = True
+
+
+def files(content_type: str, body: bytes, most: int) -> list[tuple[bytes, str]]:
+    """The contents and names of the files in a form, which are at most so many.
+
+    Raises:
+        RequestError: it has none or more, or it is no form.
+    """
+    _, options = parse_options_header(content_type)
+    parts = _Parts()
+    cause = "it ends early"
+    try:
+        parser = MultipartParser(
+            options.get(b"boundary", b""),
+            {
+                "on_part_begin": parts.on_part_begin,
+                "on_header_field": parts.on_header_field,
+                "on_header_value": parts.on_header_value,
+                "on_header_end": parts.on_header_end,
+                "on_part_data": parts.on_part_data,
+                "on_part_end": parts.on_part_end,
+                "on_end": parts.on_end,
+            },
+        )
+        parser.write(body)
+        parser.finalize()
+    except FormParserError as error:
+        parts.is_whole, cause = False, str(error)
+    if not parts.is_whole:
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            "the form cannot be read",
+            cause=cause,
+            fix="send it as a browser or curl -F does",
+        )
+    if not 1 <= len(parts.files) <= most:
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            f"the form has {len(parts.files) or 'no'} files",
+            cause=f"one to {most} pictures are answered at once",
+            fix="send a picture, as in curl -F file=@digit.png",
+        )
+    return parts.files

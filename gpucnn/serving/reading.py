@@ -1,0 +1,211 @@
+"""The body of a request as images: a picture, a drawing of the page, or an array in JSON."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import binascii
+import contextlib
+import json
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, NoReturn, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from starlette.requests import ClientDisconnect, Request
+
+from gpucnn.data import Reading
+from gpucnn.data.image import Upload
+from gpucnn.errors import DataError
+from gpucnn.serving.form import files
+from gpucnn.serving.problem import RequestError, too_large
+from gpucnn.training import SavedModel
+
+Read = TypeVar("Read")
+
+MOST_IMAGES = 256  # in a request
+MOST_BYTES = 16 << 20  # of a body
+MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
+_LARGE = 64 << 10  # bytes; larger bodies are read a few at a time
+_AT_A_TIME = 16  # of those
+_SECONDS = 10.0  # for a client to send its request
+_DIGITS = 24  # characters of a number in JSON
+_CANVAS = "data:image/png;base64,"
+_KINDS = (
+    "send a picture as multipart/form-data or image/png, or an array or a drawing as"
+    " application/json; see /openapi.json"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Images:
+    """The images of a request.
+
+    Args:
+        array: (N, *image_shape) as `SavedModel.predict` takes it.
+        notes: for each, what may be wrong with it.
+    """
+
+    array: NDArray[Any]
+    notes: Sequence[Sequence[str]]
+
+
+class Bodies:
+    """Reads the bodies of requests for a model.
+
+    Args:
+        saved: the model.
+        given: options that replace those of its run.
+    """
+
+    def __init__(self, saved: SavedModel, given: Reading) -> None:
+        self._saved = saved
+        self._given = given
+        # One thread: Pillow's warnings are caught in a way that is not safe for several.
+        self._reader = ThreadPoolExecutor(1, "gpucnn-pictures")
+        self._large = asyncio.Semaphore(_AT_A_TIME)
+        numbers = MOST_IMAGES * math.prod(saved.image_shape)
+        self._most_json = min(MOST_BYTES, max(1 << 20, _DIGITS * numbers))
+
+    def close(self) -> None:
+        self._reader.shutdown()
+
+    async def images(self, request: Request) -> Images:
+        """The images in the body of a request.
+
+        Raises:
+            RequestError: the body is none of the kinds that are read, too large or too slow.
+            GpucnnError: it holds no image that the model takes.
+        """
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind.startswith("image/"):
+            async with self._body(request, MOST_BYTES) as body:
+                return await self._read(self._pictures, [(bytes(body), "the picture")])
+        if kind == "multipart/form-data":
+            async with self._body(request, MOST_BYTES) as body:
+                form = files(request.headers["content-type"], bytes(body), MOST_IMAGES)
+                return await self._read(self._pictures, form)
+        if kind == "application/json":
+            async with self._body(request, self._most_json) as body:
+                if len(body) > _LARGE:  # too long for the event loop
+                    value = await self._read(_parsed, body)
+                else:
+                    value = _parsed(body)
+                if isinstance(value, dict):
+                    return await self._read(self._pictures, [(_drawing(value), "the drawing")])
+                if len(body) > _LARGE:
+                    return await self._read(self._array, value)
+                return self._array(value)
+        raise RequestError(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"the content type is {kind[:100]!r}" if kind else "the request has no content type",
+            fix=_KINDS,
+        )
+
+    async def _read(self, function: Callable[[Any], Read], value: Any) -> Read:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function, value)
+
+    @contextlib.asynccontextmanager
+    async def _body(self, request: Request, most: int) -> AsyncIterator[bytearray]:
+        """The body of a request, of at most so many bytes."""
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > most:
+            raise too_large(most)
+        is_small = length.isdecimal() and int(length) <= _LARGE
+        async with contextlib.nullcontext() if is_small else self._large:
+            body = bytearray()
+            try:
+                async with asyncio.timeout(_SECONDS):
+                    async for chunk in request.stream():
+                        body += chunk
+                        if len(body) > most:
+                            raise too_large(most)
+            except TimeoutError as error:
+                raise RequestError(
+                    HTTPStatus.REQUEST_TIMEOUT,
+                    "the request did not arrive in time",
+                    cause=f"it may take {_SECONDS:.0f} seconds",
+                    fix="send it again",
+                ) from error
+            except ClientDisconnect as error:
+                raise RequestError(HTTPStatus.BAD_REQUEST, "the client has gone") from error
+            yield body
+
+    def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:
+        images, notes = [], []
+        for content, name in contents:
+            found = self._saved.read_picture(Upload(content, name, MOST_PIXELS), self._given)
+            self._saved.check_shape(found.images, name)
+            images.append(found.images)
+            notes.append(found.doubts.get(name, []))
+        return Images(np.concatenate(images), notes)
+
+    def _array(self, value: Any) -> Images:
+        array = _numbers(value)
+        is_batch = array.ndim > 1 and len(array) == 1
+        if array.size == math.prod(self._saved.image_shape) and not is_batch:
+            array = array[np.newaxis]
+        if len(array) > MOST_IMAGES:
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the array has {len(array):,} images",
+                cause=f"at most {MOST_IMAGES} are answered at once",
+                fix="send several requests",
+            )
+        images = self._saved.read_array(array, self._given)
+        self._saved.check_shape(images, "the array")
+        return Images(images, [[]] * len(images))
+
+
+def _parsed(body: bytearray) -> Any:
+    try:
+        return json.loads(body, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise _no_json("it is nested too deeply") from None
+    except ValueError as error:  # also for bytes that are no UTF-8, and for numbers of many digits
+        raise _no_json(str(error)) from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"it holds {name}, which is no number of JSON")
+
+
+def _no_json(cause: str) -> RequestError:
+    return RequestError(
+        HTTPStatus.BAD_REQUEST, "the body is no JSON", cause=cause, fix="send an array of numbers"
+    )
+
+
+def _drawing(value: dict[str, Any]) -> bytes:
+    """The picture of {"canvas": "data:image/png;base64,..."}, as `canvas.toDataURL()` gives it."""
+    url = value.get("canvas")
+    if set(value) == {"canvas"} and isinstance(url, str) and url.startswith(_CANVAS):
+        with contextlib.suppress(binascii.Error, ValueError):
+            return base64.b64decode(url[len(_CANVAS) :], validate=True)
+    raise RequestError(
+        HTTPStatus.BAD_REQUEST,
+        "the object is no drawing",
+        fix=f'send {{"canvas": "{_CANVAS}..."}}, the result of canvas.toDataURL(); or an array',
+    )
+
+
+def _numbers(value: Any) -> NDArray[Any]:
+    """An array of numbers from lists of lists."""
+    try:
+        array = np.array(value) if isinstance(value, list) else None
+    except (ValueError, OverflowError) as error:
+        raise DataError(
+            "the array is not rectangular",
+            cause=str(error),
+            fix="send lists of equal lengths, with numbers in the innermost",
+        ) from error
+    if array is None or array.dtype.kind not in "biuf" or not array.size:
+        raise DataError(
+            "the body is no array of numbers",
+            fix="send one image as [[0, 255, ...], ...], or a list of images",
+        )
+    return array

@@ -1,0 +1,97 @@
+"""What the pages of gpucnn have in common: one HTML file each, and how a server answers with it."""
+
+from __future__ import annotations
+
+import base64
+import errno
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any
+
+from gpucnn.errors import UsageError
+
+LOOPBACK = "127.0.0.1"
+USUAL_PORT = 8000
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of package data: style, scripts and data are inside of its HTML.
+
+    `page.html` in the folder `data` of the package has the places <!--policy-->, <!--style-->,
+    <!--data--> and <!--script-->. The style is `page.css`, after `base.css` of all pages.
+
+    Args:
+        package: "gpucnn.explain".
+        scripts: the names of its scripts, in their order.
+    """
+
+    package: str
+    scripts: Sequence[str]
+
+    def html(self, data: Mapping[str, Any]) -> str:
+        """The page with its data, which are JSON values."""
+        parts = {
+            "policy": self.policy(),
+            "style": self._style(),
+            "script": self._script(),
+            # No "<": a text that holds "</script>" does not end the block.
+            "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
+        }
+        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], self._file("page.html"))
+
+    def policy(self) -> str:
+        """The Content-Security-Policy: only the page's own style and script, and its own server."""
+        return (
+            f"default-src 'none'; style-src {_hash(self._style())}; "
+            f"script-src {_hash(self._script())}; "
+            "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
+        )
+
+    def _style(self) -> str:
+        return _file("gpucnn.web", "base.css") + self._file("page.css")
+
+    def _file(self, name: str) -> str:
+        return _file(self.package, name)
+
+    def _script(self) -> str:
+        return '"use strict";\n{\n' + "\n".join(map(self._file, self.scripts)) + "}\n"
+
+
+def _file(package: str, name: str) -> str:
+    return resources.files(package).joinpath("data", name).read_text(encoding="utf-8")
+
+
+def _hash(text: str) -> str:
+    digest = hashlib.sha256(text.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def headers(policy: str) -> dict[str, str]:
+    """The headers of every answer: no other site may show, read or keep it."""
+    return {
+        "Content-Security-Policy": f"{policy}; frame-ancestors 'none'",
+        "X-Content-Type-Options": "nosniff",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "Referrer-Policy": "no-referrer",
+        "Cache-Control": "no-store",
+    }
+
+
+def is_loopback(host: str) -> bool:
+    """Whether the header Host names this machine; for another site's name see DNS rebinding."""
+    return re.fullmatch(rf"({re.escape(LOOPBACK)}|localhost)(:\d+)?", host.lower()) is not None
+
+
+def unusable_port(port: int, error: OSError) -> UsageError:
+    """The error for a port that cannot be had."""
+    in_use = error.errno == errno.EADDRINUSE
+    return UsageError(
+        f"port {port} cannot be used",
+        cause="another program uses it" if in_use else error.strerror,
+        fix="give another --port, or 0 for any that is free",
+    )

@@ -1,0 +1,304 @@
+"""Hostile requests: each gets an error in JSON, and the server goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import socket
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from serving_client import DRAWING, DRAWINGS, IMAGES, Client, form, picture
+
+from gpucnn.serving import protocol, reading
+from gpucnn.web import headers
+
+
+def png_of(width: int, height: int) -> bytes:
+    """The head of a PNG file of a size, with next to no data."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
+    data = chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+    return b"\x89PNG\r\n\x1a\n" + head + data + chunk(b"IEND", b"")
+
+
+NESTED = b"[" * 200_000 + b"]" * 200_000
+REFUSED: dict[str, tuple[bytes, str, int, str]] = {
+    "no picture": (b"hello", "image/png", 400, "cannot be read as a picture"),
+    "no bytes": (b"", "image/png", 400, "cannot be read as a picture"),
+    "a script": (b"<svg onload=alert(1)>", "image/svg+xml", 400, "cannot be read as a picture"),
+    "a truncated picture": (DRAWING[: len(DRAWING) // 2], "image/png", 400, "cannot be read"),
+    "a format that is not named": (picture(DRAWINGS[0], "ICO"), "image/x-icon", 400, "cannot be"),
+    "a decompression bomb": (png_of(60_000, 60_000), "image/png", 400, "cannot be read"),
+    "more pixels than are read": (png_of(9_000, 9_000), "image/png", 400, "9000 x 9000 pixels"),
+    "16 bits": (picture(np.zeros((9, 9), np.uint16), "PNG"), "image/png", 400, "8 bits"),
+    "a blank picture": (
+        picture(np.full((90, 90), 255, np.uint8), "PNG"), "image/png", 400, "the picture is blank"
+    ),
+    "one pixel": (picture(np.zeros((1, 1), np.uint8), "PNG"), "image/png", 400, "is blank"),
+    "no JSON": (b"[1, 2", "application/json", 400, "the body is no JSON"),
+    "no text": (b"\xff\xfe\xfa", "application/json", 400, "the body is no JSON"),
+    "nothing": (b"", "application/json", 400, "the body is no JSON"),
+    "deep nesting": (NESTED, "application/json", 400, "the body is no JSON"),
+    "deep objects": (b'{"a":' * 50_000, "application/json", 400, "the body is no JSON"),
+    "NaN": (b"[[NaN]]", "application/json", 400, "the body is no JSON"),
+    "infinity": (b"[" + b"1e999, " * 783 + b"1]", "application/json", 400, "holds inf"),
+    "a long number": (b"[[" + b"9" * 5000 + b"]]", "application/json", 400, "the body is no JSON"),
+    "a large number": (b"[[" + b"9" * 300 + b"]]", "application/json", 400, "no array of numbers"),
+    "ragged rows": (b"[[1, 2], [3]]", "application/json", 400, "not rectangular"),
+    "words": (b'[["a", "b"]]', "application/json", 400, "no array of numbers"),
+    "null": (b"[[null]]", "application/json", 400, "no array of numbers"),
+    "objects": (b'[[{"a": 1}]]', "application/json", 400, "no array of numbers"),
+    "a number": (b"7", "application/json", 400, "no array of numbers"),
+    "a word": (b'"x"', "application/json", 400, "no array of numbers"),
+    "an empty array": (b"[]", "application/json", 400, "no array of numbers"),
+    "empty rows": (b"[[], []]", "application/json", 400, "no array of numbers"),
+    "another shape": (json.dumps([[0] * 27] * 28).encode(), "application/json", 400, "27"),
+    "many axes": (b"[" * 40 + b"1" + b"]" * 40, "application/json", 400, "shape"),
+    "more axes than NumPy has": (b"[" * 80 + b"1" + b"]" * 80, "application/json", 400, "array"),
+    "negative pixels": (json.dumps([-1] * 784).encode(), "application/json", 400, "holds -1"),
+    "large pixels": (json.dumps([256] * 784).encode(), "application/json", 400, "holds 256"),
+    "too many images": (json.dumps([[0] * 784] * 257).encode(), "application/json", 413, "257"),
+    "an object": (b"{}", "application/json", 400, "the object is no drawing"),
+    "another object": (b'{"canvas": 1}', "application/json", 400, "the object is no drawing"),
+    "more in an object": (
+        b'{"canvas": "data:image/png;base64,", "x": 1}', "application/json", 400, "no drawing"
+    ),
+    "an address": (b'{"canvas": "file:///etc/passwd"}', "application/json", 400, "no drawing"),
+    "no base64": (
+        b'{"canvas": "data:image/png;base64,?"}', "application/json", 400, "no drawing"
+    ),
+    "an empty drawing": (
+        b'{"canvas": "data:image/png;base64,"}', "application/json", 400, "the drawing cannot be"
+    ),
+    "another kind": (DRAWING, "application/x-www-form-urlencoded", 415, "the content type is"),
+    "no kind": (DRAWING, "", 415, "no content type"),
+    "a form without an edge": (form(("a", DRAWING))[0], "multipart/form-data", 400, "form"),
+    "a form of another edge": (
+        form(("a", DRAWING))[0], "multipart/form-data; boundary=other", 400, "form"
+    ),
+    "a form without a file": (
+        b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\nhello\r\n--edge--\r\n',
+        "multipart/form-data; boundary=edge", 400, "the form has no files",
+    ),
+    "a form of wrong lines": (
+        form(("a", DRAWING))[0].replace(b"\r\n", b"\n"), "multipart/form-data; boundary=edge", 400,
+        "form",
+    ),
+    "a form that ends early": (
+        form(("a", DRAWING))[0][:300], "multipart/form-data; boundary=edge", 400, "form"
+    ),
+    "too many files": (*form(*[("a", b"")] * 300), 400, "the form has 300 files"),
+    "a file that is no picture": (
+        *form(("a", DRAWING), ("b.txt", b"hello")), 400, "b.txt cannot be read as a picture"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_refused(client: Client, caplog: pytest.LogCaptureFixture, name: str) -> None:
+    body, kind, status, message = REFUSED[name]
+    answer = client.predict(body, kind)
+    assert answer.status == status, answer.body[:500]
+    error = answer.error
+    assert set(error) == {"kind", "message", "cause", "fix"}
+    assert message in f"{error['message']} {error['cause']}"
+    assert error["fix"]
+    assert "Traceback" not in str(error)
+    assert " at 0x" not in str(error)  # no object of Python
+    assert caplog.text == ""  # a client cannot fill the terminal of the server
+    assert client("/health").status == 200
+
+
+@pytest.mark.parametrize("query", ["?layers=2", "?layer=1", "?layers=1&layers=1", "?a=%ff", "?="])
+def test_a_query_that_is_not_understood(client: Client, query: str) -> None:
+    answer = client.predict(IMAGES[0].tolist(), query=query)
+    assert answer.status == 400
+    assert answer.error["message"] == "the query is not understood"
+
+
+def test_layers_of_several_images(client: Client) -> None:
+    answer = client.predict(IMAGES[:2].tolist(), query="?layers=1")
+    assert answer.status == 400
+    assert "layers are shown of one image, and there are 2" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "allowed"),
+    [
+        ("GET", "/predict", {"POST"}),
+        ("DELETE", "/predict", {"POST"}),
+        ("POST", "/health", {"GET", "HEAD"}),
+        ("PUT", "/", {"GET", "HEAD"}),
+        ("OPTIONS", "/openapi.json", {"GET", "HEAD"}),
+    ],
+)
+def test_other_methods(client: Client, method: str, target: str, allowed: set[str]) -> None:
+    answer = client(target, method=method)
+    assert answer.status == 405
+    assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert f"{target} does not answer {method}" in answer.error["message"]
+
+
+@pytest.mark.parametrize(
+    "target", ["/index.html", "/predict/", "/../etc/passwd", "/%2e%2e/etc/passwd", "/docs", "//"]
+)
+def test_other_paths(client: Client, target: str) -> None:
+    answer = client(target)
+    assert answer.status == 404
+    assert answer.error["message"] == "there is nothing at this address"
+
+
+@pytest.mark.parametrize(
+    "host", ["example.com", "127.0.0.1.example.com", "localhost@example.org", "10.0.0.1", "[", ""]
+)
+def test_other_hosts(client: Client, host: str) -> None:
+    answer = client("/", Host=host)
+    assert answer.status == 403
+    assert answer.error["message"] == "the host is not this machine"
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:9", "127.0.0.1:1234", "[::1]:80"])
+def test_hosts_of_this_machine(client: Client, host: str) -> None:
+    assert client("/", Host=host).status == 200
+
+
+def test_the_pages_of_other_sites_cannot_ask(client: Client) -> None:
+    own = f"127.0.0.1:{client.port}"
+    assert client("/health", Host=own, Origin=f"http://{own}").status == 200
+    for origin in ("http://example.com", "null", f"http://localhost:{client.port}", "http://"):
+        answer = client("/health", Host=own, Origin=origin)
+        assert answer.status == 403
+        assert "another site" in answer.error["message"]
+
+
+def test_every_answer_has_the_headers_of_a_page(client: Client) -> None:
+    page = client("/")
+    policy = page.headers["Content-Security-Policy"].removesuffix("; frame-ancestors 'none'")
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    for answer in (
+        page,
+        client("/health"),
+        client("/no"),
+        client("/", Host="x"),
+        client("/predict"),
+    ):
+        assert headers(policy).items() <= dict(answer.headers.items()).items() | {
+            (name, answer.headers[name]) for name in headers(policy)
+        }
+        assert "Access-Control-Allow-Origin" not in answer.headers
+        assert "Server" not in answer.headers
+
+
+# ---- sizes and times -------------------------------------------------------------------------
+
+
+def raw(client: Client, *pieces: bytes) -> bytes:
+    """What the server answers to bytes, which are sent piece by piece, until it closes."""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+
+
+def test_a_body_that_is_too_large_is_not_read(client: Client) -> None:
+    for kind, most in (("image/png", reading.MOST_BYTES), ("application/json", 5 << 20)):
+        head = HEAD + f"Content-Type: {kind}\r\nContent-Length: {most + 1}\r\n\r\n".encode()
+        answer = raw(client, head)
+        assert b" 413 " in answer
+        assert b"the request is too large" in answer
+
+
+def test_a_body_of_pieces_that_is_too_large(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "MOST_BYTES", 1000)
+    head = HEAD + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = raw(client, head, b"3e8\r\n" + bytes(1000) + b"\r\n", b"1\r\n0\r\n0\r\n\r\n")
+    assert b" 413 " in answer
+    answer = raw(client, head, b"3e8\r\n" + bytes(1000) + b"\r\n", b"0\r\n\r\n")
+    assert b" 400 " in answer
+
+
+def test_a_body_that_does_not_come(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "_SECONDS", 0.05)
+    head = HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        connection.sendall(head + b"[[1, ")
+        answer = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert b" 408 " in answer
+    assert b"the request did not arrive in time" in answer
+
+
+def test_a_client_that_goes_away(client: Client) -> None:
+    head = HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        connection.sendall(head + b"[[1, ")
+    assert client("/health").status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"nonsense\r\n\r\n",
+        b"GET / HTTP/9.9\r\n\r\n",
+        b"\xff\xfe\x00\r\n\r\n",
+        b"GET http://[ HTTP/1.1\r\n\r\n",
+        HEAD + b"Content-Length: -1\r\n\r\n",
+        HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+        HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nmany\r\n",
+    ],
+)
+def test_what_is_no_request(client: Client, sent: bytes) -> None:
+    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
+    assert b" 400 " in head
+    assert json.loads(body)["error"]["fix"]
+    assert client("/health").status == 200
+
+
+def test_a_request_without_a_host(client: Client) -> None:
+    assert b" 403 " in raw(client, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+    assert b" 403 " in raw(client, b"GET / HTTP/1.0\r\n\r\n")
+
+
+def test_a_head_that_is_too_long(client: Client) -> None:
+    fields = b"".join(b"A%d: %s\r\n" % (n, b"b" * 1000) for n in range(800))
+    with contextlib.suppress(ConnectionError):  # it is not read to its end
+        assert b" 431 " in raw(client, HEAD, fields)
+    assert client("/health").status == 200
+
+
+@pytest.mark.parametrize(("length", "status"), [(60_000, 404), (100_000, 400)])
+def test_a_long_address(client: Client, length: int, status: int) -> None:
+    rest = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    answer = raw(client, b"GET /" + b"a" * length + rest)
+    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
+
+
+@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTTP/1.1\r\nHost: localh"])
+def test_a_head_that_does_not_come(
+    client: Client, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(protocol, "_SECONDS", 0.05)
+    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
+    assert b" 408 " in head
+    assert json.loads(body)["error"]["message"] == "the head of the request did not arrive in time"
+
+
+def test_a_connection_is_kept(client: Client) -> None:
+    """Several requests over one connection, also sent before the answers."""
+    body = json.dumps(IMAGES[0].tolist()).encode()
+    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
+    request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+    last = request.replace(b"localhost", b"localhost\r\nConnection: close", 1)
+    assert raw(client, request + request[:50], request[50:], request, last).count(b" 200 OK") == 4
