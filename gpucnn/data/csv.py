@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
-from gpucnn.data.files import read_bytes
+from gpucnn.data.files import Content, read_bytes
 from gpucnn.data.header import is_header, is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.errors import DataError
@@ -164,7 +164,7 @@ def _lines(path: Path) -> _Lines:
     return text
 
 
-def _decoded(content: bytes, path: Path) -> str:
+def _decoded(content: Content, path: Path) -> str:
     encoding = next((name for mark, name in _MARKS.items() if content.startswith(mark)), None)
     if encoding is None and b"\0" in content[:100]:  # UTF-16 of plain letters, without its mark
         halves = content[0:100:2], content[1:100:2]

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn import random
+from gpucnn import files, random
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.inspection import checks
@@ -217,7 +217,7 @@ class HealthMonitor(Callback):
             return
         kept = []
         with storage_errors(file):
-            text = file.read_text(encoding="utf-8", errors="replace")
+            text = files.read(file).decode(errors="replace")
         for line in text.splitlines():
             try:
                 entry = json.loads(line)

@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpucnn import models, optim, schedules
+from gpucnn import files, models, optim, schedules
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.augment import KINDS as AUGMENT
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
+from gpucnn.quoting import quoted
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
 from gpucnn.training.described import is_described
@@ -47,7 +48,8 @@ LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
-    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA",
+    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_MAX_INPUT_MB", "GPUCNN_MAX_PIXELS",
+    "GPUCNN_NUMBA",
     "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE",
 )  # fmt: skip
 
@@ -311,6 +313,8 @@ def flag_name(key: str) -> str:
 
 
 _PREFIX = "GPUCNN_"
+_LONGEST = 1 << 16  # bytes of a configuration; one with all fields has 2,000
+_DEEPEST = 100  # dots in a line
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str]:
@@ -331,14 +335,16 @@ def _variables(env: Mapping[str, str]) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = files.read_text(path, _LONGEST)
+        if max(line.count(".") for line in text.split("\n")) > _DEEPEST:
+            raise ValueError("it is nested too deeply")  # tomllib would take memory and time
+        return tomllib.loads(text)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
-        raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
+        raise UsageError(f"{path} is not valid TOML", cause=quoted(error)) from error
 
 
 def parse_value(key: str, text: str) -> Any:
