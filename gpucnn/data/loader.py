@@ -115,7 +115,7 @@ class Loader(Printable):
         self._passes = 0  # the number of iterations over the loader so far
         self._epoch: int | None = None
         self._order: Any = None  # device, int32 (N,): the image at each place of the epoch
-        self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
+        self._motion: Any = None  # device, float32 (N, 3) or (N, 6): the augmentation of each image
         self._place: Any = None  # device, uint32 (1,): the place of the next batch of `take`
         self._next: int | None = None  # the same, as the host knows it
         self._indices: dict[int, Any] = {}  # device, int32 (B,) by B: the images of a batch
