@@ -53,10 +53,11 @@ class Compiled:
         """Loss and metrics by the names that the history has for them.
 
         Args:
-            found: "loss", "accuracy" and the other metrics by name, with the prefix.
+            found: "loss", "accuracy" and the other metrics by name.
+            prefix: of the names: "val_" for those of the validation.
         """
         keys = ("accuracy" if metric.is_accuracy else metric.name for metric in self.metrics)
-        values = (found[f"{prefix}{key}"] for key in ("loss", *keys))
+        values = (found[key] for key in ("loss", *keys))
         return dict(zip(self.names(prefix), values, strict=True))
 
     def result(self, found: Mapping[str, float], return_dict: bool) -> Any:

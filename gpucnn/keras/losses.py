@@ -78,6 +78,14 @@ class Loss:
             + (f", or gpucnn.functions.{known}" if known else ", or write its formula"),
         )
 
+    def __init_subclass__(cls) -> None:
+        raise UsageError(
+            f"{cls.__name__} is a subclass of Loss",
+            cause="a loss of your own is a function",
+            fix="write a function of (y_true, y_pred), or a class of your own with the method "
+            "__call__(self, y_true, y_pred), and give compile an object of it",
+        )
+
     @property
     def is_regression(self) -> bool:
         """Whether it is for targets that are any numbers, and not for classes."""

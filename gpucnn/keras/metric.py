@@ -46,6 +46,14 @@ class Metric:
     options: Mapping[str, Any] = field(default_factory=dict)
     function: own.Function | None = None
 
+    def __init_subclass__(cls) -> None:
+        raise UsageError(
+            f"{cls.__name__} is a subclass of Metric",
+            cause="a metric of your own is a function, whose mean over the examples is taken",
+            fix="write a function of (y_true, y_pred), or a class of your own with the method "
+            "__call__(self, y_true, y_pred), and give compile an object of it",
+        )
+
     @property
     def is_accuracy(self) -> bool:
         """Whether it is the fraction of right answers."""

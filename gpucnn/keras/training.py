@@ -170,9 +170,13 @@ class Bridge(gpucnn.training.Callback):
             self._rate = rate
 
     def _named(self, record: dict[str, Any]) -> dict[str, float]:
-        found = {**record, **record.get("metrics", {})}
-        named = self.compiled.named(found)
-        return named if record["val_loss"] is None else named | self.compiled.named(found, "val_")
+        named: dict[str, float] = {}
+        for prefix in ("", "val_"):
+            if record[f"{prefix}loss"] is not None:
+                found = {key: record[f"{prefix}{key}"] for key in ("loss", "accuracy")}
+                found |= record.get(f"{prefix}metrics", {})
+                named |= self.compiled.named(found, prefix)
+        return named
 
 
 @contextmanager

@@ -253,8 +253,8 @@ class Trainer:
             "learning_rate": float(self.learning_rates[self.step - 1]),
         }
         if self.metrics:
-            held = {f"val_{m.name}": validated[m.name] for m in self.metrics if validated}
-            record["metrics"] = {**self.totals.read_metrics(), **held}
+            record["metrics"] = self.totals.read_metrics()
+            record["val_metrics"] = {m.name: validated[m.name] for m in self.metrics if validated}
         self.records.append(record)
         return record
 

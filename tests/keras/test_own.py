@@ -13,11 +13,13 @@ import pytest
 
 from gpucnn import Tensor
 from gpucnn import functions as F
+from gpucnn.data import Dataset
 from gpucnn.errors import DivergedError, UsageError
-from gpucnn.inspection import inspect
+from gpucnn.inspection import checks, inspect
+from gpucnn.inspection.evidence import Evidence
 from gpucnn.keras import Sequential, callbacks, layers, load_model, losses, metrics
 from gpucnn.training import Callback, TrainConfig, replay
-from gpucnn.training.metrics import get_loss
+from gpucnn.training.metrics import beats_guessing, get_loss, guessing
 
 Make = Callable[..., Sequential]
 
@@ -174,19 +176,37 @@ class TestALoss:
         with pytest.raises(UsageError, match="the device cpu has no graphs"):
             small(**told, graph=True).fit(*rows, verbose=0)
 
-    def test_inspect_measures_it(self, rows: Any, small: Make) -> None:
-        from gpucnn.data import Dataset
-
+    def test_is_measured_by_inspect(self, rows: Any, small: Make) -> None:
         x, c = rows
-        for loss in (squares, mean_of_squares):
-            model = small(**options(loss))
-            model.fit(x, c, verbose=0)
-            health = inspect(model, Dataset("rows", x, c.astype(np.int32), 3))
-            assert "learning at all" not in health.checked
+        dataset = Dataset("rows", x, c.astype(np.int32), 3)
+        found = []
+        for loss in ("mse", squares, mean_of_squares):
+            health = inspect(small(**options(loss)).build((4,)), dataset)
+            found.append((health.results[0].loss, [image.index for image in health.most_wrong]))
+        assert [loss for loss, _ in found] == pytest.approx([found[0][0]] * 3, rel=1e-5)
+        assert found[1][1] == found[0][1]
+        assert len(found[2][1]) == len(found[0][1])  # one number tells not which is the worst
 
-    def test_of_an_unusual_file_name(self, rows: Any, small: Make, tmp_path: Path) -> None:
+    def test_of_a_constant_answer_is_not_known(self, rows: Any, small: Make) -> None:
+        """So no warning says how bad it is; the accuracy tells whether something was learned."""
+        c = rows[1].astype(np.int32)
+        records = [{"epoch": 1, "loss": 9.0, "accuracy": 0.1}]
+        for told, known in (("mse", True), (squares, False), ("mae", False)):
+            compiled = small(loss=told).compiled
+            assert compiled is not None
+            loss = compiled.loss.function
+            assert np.isnan(guessing(loss, c)[0]) != known
+            assert beats_guessing(loss, c, 9.0, 0.9)
+            assert not beats_guessing(loss, c, 9.0, 0.1)
+            found = checks.run(Evidence(loss=loss, labels=c, class_names="abc", records=records))
+            assert ("learning at all" in found.made) == known
+            text = str([*found.findings, *found.unchecked.values()])
+            assert "nan" not in text.split()
+            assert ("not known for this loss" in text) != known
+
+    def test_in_a_file(self, rows: Any, small: Make, tmp_path: Path) -> None:
         """A file holds the name, and the function is given when it is loaded."""
-        path = tmp_path / "own loss.safetensors"
+        path = tmp_path / "m.safetensors"
         model = small(**options(squares, metrics=["accuracy", right, metrics.Recall(0.3)]))
         model.fit(*rows, verbose=0)
         expected = model.evaluate(*rows, return_dict=True)
@@ -277,6 +297,12 @@ class TestWrongResults:
             with pytest.raises(UsageError) as caught:
                 small(**told)
             assert words in str(caught.value)
+
+    def test_subclasses_in_the_manner_of_keras(self) -> None:
+        for base in (losses.Loss, metrics.Metric):
+            with pytest.raises(UsageError, match="Mine is a subclass of") as caught:
+                type("Mine", (base,), {})
+            assert "__call__(self, y_true, y_pred)" in str(caught.value.fix)
 
     def test_names_of_metrics(self, small: Make) -> None:
         def loss(y_true: Tensor, y_pred: Tensor) -> Tensor:
