@@ -74,13 +74,13 @@ def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[st
 
 
 def load(
-    path: str | os.PathLike[str], device: str, functions: Any, compiles: Any
+    path: str | os.PathLike[str], device: str, functions: Any, compile: Any
 ) -> tuple[Any, dict[str, Any] | None]:
     """The model of a file of `save`, built and with its weights, and the arguments of `compile`.
 
     Args:
         functions: the user's own losses and metrics by name, or None.
-        compiles: whether the arguments are wanted.
+        compile: whether the arguments of `compile` are read; else None is given for them.
     """
     functions = _checked_functions(functions)
     file = readable_path(path)
@@ -96,7 +96,7 @@ def load(
     try:
         model = from_structure(found)
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
-        settings = found.get("compile") if compiles else None
+        settings = found.get("compile") if compile else None
         missing = set() if settings is None else _own_names(settings) - functions.keys()
         options = None if settings is None or missing else _compile_options(settings, functions)
     except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:

@@ -150,7 +150,8 @@ class Reader(NamedTuple):
             raise DataError(
                 f"{name}: image {several[0]} belongs to several classes",
                 cause="the accuracy asks whether the largest output is the one right class",
-                fix="compile without metrics, and compute ((model.predict(x) > 0.5) == y).mean()",
+                fix="compile without metrics of the accuracy, and compute "
+                "((model.predict(x) > 0.5) == y).mean()",
             )
 
     def _class_ids(self, array: NDArray[Any], name: str) -> NDArray[np.int32]:

@@ -125,7 +125,7 @@ def F1Score(
     if average not in _AVERAGES:
         raise UsageError(
             f"F1Score has average {average!r}",
-            cause="a metric is one number, and a number for each class is none",
+            cause="Keras's default gives a number for each class, and a metric here is one number",
             fix='give F1Score(average="macro"), "micro" or "weighted"',
         )
     if threshold is not None:
