@@ -23,7 +23,7 @@ from gpucnn.inspection.weights import CHECK as WEIGHTS
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import Run, SavedModel, Trainer, checkpoint
-from gpucnn.training.metrics import compute_loss
+from gpucnn.training.metrics import Loss, compute_loss
 from gpucnn.training.run import find_weights, run_of
 from gpucnn.training.run_data import LabeledPart
 
@@ -144,7 +144,7 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health:
+def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) -> Health:
     from gpucnn.keras.base import Base  # not before: most models are none of its
 
     model.require_built()
@@ -241,7 +241,7 @@ def _step(trainer: Trainer) -> dict[str, LayerStep]:
     optimizer.set_learning_rate(float(trainer.learning_rates.max()))
     images, labels, *others = trainer.loader.batch(trainer.epochs_done, 0)
     with trainer.backend.quiet_device(), model.training_mode():
-        loss = compute_loss(trainer.config.loss, trainer.forward(Tensor(images)), labels, *others)
+        loss = compute_loss(trainer.loss, trainer.forward(Tensor(images)), labels, *others)
         optimizer.zero_grad()
         loss.backward()
     meter = StepMeter(model)

@@ -142,7 +142,7 @@ class HealthMonitor(Callback):
         config = trainer.config
         context = Context(config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
-            context, steps=trainer.step, loss=config.loss, records=trainer.records or None
+            context, steps=trainer.step, loss=trainer.loss, records=trainer.records or None
         )
         labels = _class_ids(trainer.loader.dataset)
         if labels is None:

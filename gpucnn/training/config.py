@@ -117,7 +117,12 @@ class TrainConfig:
     warmup_steps: int = option(0, "steps of linear warm-up before the schedule", low=0)
     step_epochs: int = option(1, "epochs between the drops of schedule step", low=1)
     step_factor: float = option(0.7, "factor of each drop of schedule step", above=0)
-    loss: str = option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
+    loss: str = option(
+        "softmax_cross_entropy",
+        ", ".join(LOSSES),
+        choices=LOSSES,
+        others=(metrics.is_own, lambda _: ""),  # of a trainer that has the loss itself
+    )
     seed: int = option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
     validation: int | None = option(
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0

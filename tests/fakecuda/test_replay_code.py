@@ -270,6 +270,41 @@ def test_fit_of_keras(monkeypatch: pytest.MonkeyPatch, steps_per_epoch: int | No
     assert eager[2] == 0
 
 
+def squares(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    return ((y_true - y_pred) ** 2).mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "graph", "captured"),
+    [("huber", None, True), (squares, None, False), (squares, True, True)],
+)
+def test_losses_and_metrics_of_keras(loss: Any, graph: bool | None, captured: bool) -> None:
+    """A loss of the user's own is captured if asked; the metrics are the same to the bit.
+
+    They are those of the CPU: the step that compiles kernels ahead adds nothing to them.
+    """
+    import fake_driver
+
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 8)).astype(np.float32), rng.integers(0, 3, 20)
+
+    def trained(graph: bool | None, device: str = "cuda") -> tuple[Any, Any, int]:
+        model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+        metrics = ["accuracy", "recall", "auc", "mse"]
+        model.compile("adam", loss, metrics, device=device, seed=1, graph=graph)
+        before = fake_driver.counters()
+        fitted = model.fit(x, y, batch_size=8, epochs=5, verbose=0, validation_split=0.2)
+        made = fake_driver.counters() - before
+        return fitted.history, [w.tobytes() for w in model.get_weights()], made["graph launch"]
+
+    replayed, eager = trained(graph), trained(False)
+    assert replayed[:2] == eager[:2]
+    for name, values in trained(None, "cpu")[0].items():
+        assert values == pytest.approx(eager[0][name], rel=1e-4), name
+    assert (replayed[2] > 0) == captured
+    assert eager[2] == 0
+
+
 def _cuda() -> Any:
     from gpucnn import backend
 
