@@ -143,7 +143,7 @@ def _inputs(
             if not reading.skip_broken:
                 failed.append(error)
                 return
-            console.note(f"left out: {error}".replace("\n", "\n  "))
+            console.note(*f"left out: {error}".replace("\n", "\n  ").split("\n"))
             continue
         except GpucnnError as error:
             failed.append(error)

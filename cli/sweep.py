@@ -169,7 +169,7 @@ class _Session:
         console.event({"event": "sweep", "path": str(sweep.path), "runs": len(sweep.rows)})
         for number, row in enumerate(sweep.rows, 1):
             if row.state is None:
-                console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
+                console.note("", f"run {number} of {len(sweep.rows)}: {label(row.settings)}")
                 self._train_one(row)
                 console.note(_line(row))
                 path = str(sweep.run(row).path)

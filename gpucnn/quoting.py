@@ -18,7 +18,7 @@ def on_one_line(text: str) -> str:
     """A text with each character that is not seen, also a newline, as an escape."""
     if text.isprintable():
         return text
-    return "".join(repr(c)[1:-1] if _is_unseen(c) else c for c in text)
+    return "".join(_escape(c) if _is_unseen(c) else c for c in text)
 
 
 def on_its_lines(text: str) -> str:
@@ -32,6 +32,11 @@ def quoted(text: object, longest: int = LONGEST) -> str:
     if len(whole) > longest:
         whole = f"{whole[:longest]}..."
     return on_one_line(whole)
+
+
+def _escape(character: str) -> str:
+    """An escape that Python reads; beyond ASCII, TOML and JSON read it too."""
+    return repr(character)[1:-1] if character.isascii() else f"\\u{ord(character):04x}"
 
 
 def _is_unseen(character: str) -> bool:

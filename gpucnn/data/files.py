@@ -8,14 +8,15 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 from gpucnn import files
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
 GZIP_MAGIC = b"\x1f\x8b"
-_HEAD = 64  # bytes that a header has at most
-_PIECE = 1 << 20
+_HEAD = 128  # bytes that a header has at most
+_PIECE = 1 << 18
 #: Without a header that says its size, a file unpacks to so many bytes, or so many times its own.
 _FREE, _RATIO = 64 * 10**6, 100
 
@@ -67,7 +68,7 @@ def decompress(raw: bytes, path: Path, claimed: Claimed | None = None) -> Conten
         return raw
     content = bytearray()  # not pieces to be joined, which would take the memory twice
     most = None
-    for piece in pieces(raw, path):
+    for piece in _unpacked(io.BytesIO(raw), len(raw), path):
         content += piece
         if most is None:
             most = claimed(bytes(content[:_HEAD])) if claimed else None
@@ -77,33 +78,53 @@ def decompress(raw: bytes, path: Path, claimed: Claimed | None = None) -> Conten
     return content
 
 
-def pieces(raw: bytes, path: Path) -> Iterator[bytes]:
-    """The bytes of `decompress` one piece after another."""
-    if not raw.startswith(GZIP_MAGIC):
-        yield raw
-        return
+def read_pieces(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, unpacked if it is gzip, one piece after another.
+
+    The first has 128 bytes, unless the file is shorter.
+
+    Raises:
+        DataError: as `read_raw` and `decompress`.
+    """
     try:
-        most = files.limit_by_user()
-        if most is None:
-            most = min(files.limit(), max(_FREE, _RATIO * len(raw)))
-        count = 0
-        with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
+        with files.open_regular(path) as file:
+            head = file.read(_HEAD)
+            if head.startswith(GZIP_MAGIC):
+                file.seek(0)
+                yield from _unpacked(file, os.fstat(file.fileno()).st_size, path)
+                return
+            while head:
+                yield head
+                head = file.read(_PIECE)
+    except OSError as error:
+        raise unreadable(path, error) from error
+
+
+def _unpacked(packed: IO[bytes], size: int, path: Path) -> Iterator[bytes]:
+    """The pieces of a gzip stream of `size` bytes."""
+    most = files.limit_by_user()
+    if most is None:
+        most = min(files.limit(), max(_FREE, _RATIO * size))
+    count = 0
+    try:
+        with gzip.GzipFile(fileobj=packed) as stream:
             while piece := stream.read(_PIECE if count else _HEAD):
                 count += len(piece)
                 if count > most:
-                    raise DataError(
-                        f"{path} unpacks to more than {most:,} bytes",
-                        cause=f"it has {len(raw):,} bytes itself",
-                        fix=f"if you trust it, set {files.VARIABLE} to the megabytes that it has"
-                        " unpacked",
-                    )
+                    break
                 yield piece
     except (EOFError, OSError, zlib.error) as error:
         raise DataError(
-            f"{path} is not a whole gzip file ({len(raw):,} bytes)",
+            f"{path} is not a whole gzip file ({size:,} bytes)",
             cause=str(error),
             fix="get the file again; it was cut short or altered",
         ) from error
+    if count > most:
+        raise DataError(
+            f"{path} unpacks to more than {most:,} bytes",
+            cause=f"it has {size:,} bytes itself",
+            fix=f"if you trust it, set {files.VARIABLE} to the megabytes that it has unpacked",
+        )
 
 
 def describe(error: Exception) -> str:

@@ -26,6 +26,7 @@ from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.updates import StepMeter
+from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, Trainer
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
@@ -67,7 +68,7 @@ class HealthMonitor(Callback):
 
     def tell(self, text: str) -> None:
         """Print a text on stderr."""
-        print(text, file=sys.stderr)
+        print(on_its_lines(text), file=sys.stderr)
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
