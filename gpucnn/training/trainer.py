@@ -33,6 +33,11 @@ _PROGRESS = {
     "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
 }  # fmt: skip
 
+_MIRRORED = (
+    "note: flip mirrors images, and a mirrored digit or letter is none, or another"
+    "\n  fix: leave flip out"
+)
+
 
 class Trainer:
     """A training that `fit` drives step by step, and that callbacks can read.
@@ -102,13 +107,16 @@ class Trainer:
             validation, test = None, train
         evaluation.require_outputs(self.model, train, config.loss)
         self.scale, self.offset = pixel_scaling(train, config.standardise)
+        augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
+        if augment.flip and self.data.reading.convert == "mnist":
+            self.notes.append(_MIRRORED)
         self.loader = Loader(
             train,
             config.batch_size,
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
+            augment=augment or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
