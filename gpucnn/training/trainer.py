@@ -34,7 +34,7 @@ _PROGRESS = {
 }  # fmt: skip
 
 _MIRRORED = (
-    "note: flip mirrors images, and a mirrored digit or letter is none, or another"
+    "flip mirrors images, and a mirrored digit or letter is none, or another"
     "\n  fix: leave flip out"
 )
 
