@@ -9,7 +9,7 @@ from gpucnn.keras.losses import Loss
 from gpucnn.keras.metrics import NAMES, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.spelling import explain_attribute
-from gpucnn.training import TrainConfig
+from gpucnn.training import History, TrainConfig
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,12 @@ class FitHistory(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The history that a model keeps, in an object that is not searched for layers."""
+    """The result of the last `fit`, in an object that is not searched for layers.
+
+    Attributes:
+        history: of the values by Keras's names.
+        result: of `gpucnn.training`; None if the training diverged.
+    """
 
     history: FitHistory
+    result: History | None

@@ -24,7 +24,7 @@ from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
-from gpucnn.training.described import is_described
+from gpucnn.training.described import MADE, is_described
 from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
@@ -86,7 +86,7 @@ class TrainConfig:
         f"{', '.join(models.NAMES)}, a function of your own, which returns a Module that gives"
         " logits: my_net.py:build; or the network in a file of gpucnn import: my_net.safetensors",
         choices=tuple(models.NAMES),
-        others=(lambda text: Code.parse(text) or is_described(text), Code.form),
+        others=(lambda text: Code.parse(text) or is_described(text) or text == MADE, Code.form),
     )
     weights: str | None = option(
         None,

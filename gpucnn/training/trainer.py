@@ -20,6 +20,7 @@ from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.described import MADE
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Totals
@@ -34,8 +35,7 @@ _PROGRESS = {
 }  # fmt: skip
 
 _MIRRORED = (
-    "flip mirrors images, and a mirrored digit or letter is none, or another"
-    "\n  fix: leave flip out"
+    "flip mirrors images, and a mirrored digit or letter is none, or another\n  fix: leave flip out"
 )
 
 
@@ -379,7 +379,10 @@ class Trainer:
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
-        changed = [key for key in now if now[key] != then[key] and not (longer and key == "epochs")]
+        free = {"epochs"} if longer else set()
+        if MADE in (now["model"], then["model"]):  # no name: the weights fit, and this tells more
+            free.add("model")
+        changed = [key for key in now if now[key] != then[key] and key not in free]
         if changed:
             raise UsageError(
                 f"{', '.join(changed)} cannot be changed when a run is resumed",
