@@ -29,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": "rmsprop", "schedule": "constant"},
     "adamw, warm-up": {"optimizer": "adamw", "warmup_steps": 4},
     "augmentation": {"shift": 2, "rotate": 10.0},
+    "photographs": {"augment": "flip,crop,color"},
     "overfitting": {"overfit_batches": 2},
     "few batches": {"limit_batches": 2},
     "early stopping": {"patience": 2, "learning_rate": 0.3, "epochs": 8},
@@ -38,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("make", slow_except([plain, mixed], mixed))
-@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "augmentation"))
+@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "sgd", "photographs"))
 def test_options(make: Callable[[], nn.Sequential], name: str) -> None:
     eager, replayed = (train(graph, make(), **OPTIONS[name]) for graph in (False, None))
     assert_same(eager, replayed, least=4)
