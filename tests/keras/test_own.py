@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -203,6 +205,21 @@ class TestALoss:
             text = str([*found.findings, *found.unchecked.values()])
             assert "nan" not in text.split()
             assert ("not known for this loss" in text) != known
+
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+    @pytest.mark.parametrize(
+        "loss", [squares, losses.Huber(0.1), "sparse_categorical_crossentropy", "kl_divergence"]
+    )
+    def test_of_a_copy(self, loss: Any, copied: Any, rows: Any, small: Make) -> None:
+        """Its optimizer goes on where that of the original is."""
+        model = small(loss=loss, metrics=[right, "recall", metrics.Precision(0.2)])
+        model.fit(*rows, verbose=0)
+        model.train_on_batch(*rows)
+        other = copied(model)
+        assert other.evaluate(*rows) == model.evaluate(*rows)
+        for _ in range(2):
+            assert other.train_on_batch(*rows) == model.train_on_batch(*rows)
+        assert other.compiled.config() == model.compiled.config()
 
     def test_in_a_file(self, rows: Any, small: Make, tmp_path: Path) -> None:
         """A file holds the name, and the function is given when it is loaded."""
