@@ -10,7 +10,7 @@ from gpucnn.keras.losses import Loss
 from gpucnn.keras.metric import NAMES, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.spelling import explain_attribute
-from gpucnn.training import TrainConfig
+from gpucnn.training import History, TrainConfig
 from gpucnn.training.metrics import LOSSES, OWN
 
 
@@ -124,6 +124,12 @@ class FitHistory(NamedTuple):
 
 @dataclass(frozen=True)
 class Fitted:
-    """The history that a model keeps, in an object that is not searched for layers."""
+    """The result of the last `fit`, in an object that is not searched for layers.
+
+    Attributes:
+        history: of the values by Keras's names.
+        result: of `gpucnn.training`; None if the training diverged.
+    """
 
     history: FitHistory
+    result: History | None

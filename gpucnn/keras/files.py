@@ -21,6 +21,7 @@ from gpucnn.nn.structure import as_lists, from_structure, structure
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
+SEQUENTIAL = "keras.Sequential"  # the name of Keras's `Sequential` in files
 _OTHERS = (
     ".keras", ".h5", ".hdf5", ".weights", ".tf", ".ckpt", ".pb", ".pt", ".pth", ".npz", ".pkl",
 )  # fmt: skip
@@ -116,6 +117,31 @@ def load(
     model.build(*shapes, seed=seed, device=device, channels_first=True)
     model.load_state_dict(weights)
     return model, options
+
+
+def without_verbs(model: nn.Module) -> nn.Module:
+    """A copy of a built model of layers of `gpucnn.nn` alone, without Keras's `Sequential`.
+
+    Raises:
+        UsageError: it is not built, or a layer is of a class of one's own.
+    """
+    model.require_built()
+    copy: nn.Module = from_structure(_plain(structure(model)))
+    copy.build(*model.built_for or (), device=model.device, channels_first=True)
+    copy.load_state_dict(model.state_dict())
+    return copy
+
+
+def _plain(described: Any) -> Any:
+    """A structure in which Keras's `Sequential` is that of `gpucnn.nn`."""
+    if isinstance(described, list):
+        return [_plain(each) for each in described]
+    if not isinstance(described, dict):
+        return described
+    plain = {key: _plain(value) for key, value in described.items()}
+    if plain.get("class") == SEQUENTIAL:
+        plain["class"] = nn.Sequential.__name__
+    return plain
 
 
 def _settings(compiled: Compiled) -> dict[str, Any]:

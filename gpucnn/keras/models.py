@@ -233,7 +233,7 @@ class Sequential(Trainable):
         return self.predict(arrays.images(x), steps=1)
 
 
-structure.CLASSES["keras.Sequential"] = Sequential
+structure.CLASSES[files.SEQUENTIAL] = Sequential
 
 
 @verb

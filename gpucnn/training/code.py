@@ -10,10 +10,10 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from gpucnn import models
+from gpucnn import files, models
 from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
-from gpucnn.training.described import for_classes, is_described
+from gpucnn.training.described import MADE, for_classes, is_described
 
 COPY = "model.py"  # its name in the directory of a run
 _MODULE = "gpucnn_model_"  # prefix of the names of the modules that the files become
@@ -60,7 +60,7 @@ class Code:
             UsageError: the file cannot be read.
         """
         try:
-            return self.file.read_bytes()
+            return files.read(self.file)
         except OSError as error:
             raise UsageError(
                 f"{self.file} cannot be read",
@@ -206,5 +206,12 @@ def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
         return code.build(image_shape, classes)
     if is_described(model):
         return for_classes(Path(model), classes)
+    if model == MADE:
+        raise UsageError(
+            "the network was made in Python, and its layers are not known here",
+            cause="only layers of gpucnn.nn are described in the weights of a run",
+            fix="start from a run that describes them: --weights RUN; for layers of your own,"
+            ' give model="my_net.py:build" to TrainConfig, or code= to save_run',
+        )
     choose(dict.fromkeys(models.NAMES), model, "model", others=Code.form(model))
     return models.get(model, classes)

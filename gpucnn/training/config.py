@@ -18,14 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpucnn import models, optim, schedules
-from gpucnn.data import NAMES, Reading
-from gpucnn.data.augment import KINDS as AUGMENT
+from gpucnn import files, models, optim, schedules
+from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
+from gpucnn.quoting import quoted
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
-from gpucnn.training.described import is_described
+from gpucnn.training.described import MADE, is_described
 from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
@@ -47,7 +47,8 @@ LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
-    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA",
+    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_MAX_INPUT_MB", "GPUCNN_MAX_PIXELS",
+    "GPUCNN_NUMBA",
     "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE",
 )  # fmt: skip
 
@@ -87,7 +88,7 @@ class TrainConfig:
         f"{', '.join(models.NAMES)}, a function of your own, which returns a Module that gives"
         " logits: my_net.py:build; or the network in a file of gpucnn import: my_net.safetensors",
         choices=tuple(models.NAMES),
-        others=(lambda text: Code.parse(text) or is_described(text), Code.form),
+        others=(lambda text: Code.parse(text) or is_described(text) or text == MADE, Code.form),
     )
     weights: str | None = option(
         None,
@@ -128,8 +129,8 @@ class TrainConfig:
     standardise: bool = option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
     augment: str | None = option(
         None,
-        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner)",
-        choices=AUGMENT,
+        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner),"
+        " flip, crop, color, or several as flip,crop,color",
     )
     shift: int = option(0, "augmentation: shift by up to this many pixels", low=0)
     rotate: float = option(0.0, "augmentation: rotate by up to this many degrees", low=0)
@@ -162,7 +163,7 @@ class TrainConfig:
             object.__setattr__(self, key, check_value(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
-        _ = self.reading, self.logs  # they refuse what is not acceptable
+        _ = self.reading, self.logs, Augment.of(self.augment)  # they refuse what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(
@@ -316,6 +317,8 @@ def flag_name(key: str) -> str:
 
 
 _PREFIX = "GPUCNN_"
+_LONGEST = 1 << 16  # bytes of a configuration; one with all fields has 2,000
+_DEEPEST = 100  # dots in a line
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str]:
@@ -336,14 +339,16 @@ def _variables(env: Mapping[str, str]) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = files.read_text(path, _LONGEST)
+        if max(line.count(".") for line in text.split("\n")) > _DEEPEST:
+            raise ValueError("it is nested too deeply")  # tomllib would take memory and time
+        return tomllib.loads(text)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
-        raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
+        raise UsageError(f"{path} is not valid TOML", cause=quoted(error)) from error
 
 
 def parse_value(key: str, text: str) -> Any:

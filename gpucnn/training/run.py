@@ -19,7 +19,7 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -28,6 +28,7 @@ from typing import Any
 import filelock
 
 import gpucnn
+from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
@@ -50,13 +51,13 @@ class Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
         It appears complete or not at all: with its config.toml, and a copy of the code of the
-        user's own model.
+        user's own model, which is by default the file that `config.model` names.
 
         Raises:
             UsageError: `config.name` is taken.
             StorageError: the directory cannot be written.
         """
-        runs_dir = Path(config.runs_dir)
+        runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
         draft = runs_dir / f".new-{os.getpid()}-{time.time_ns()}"
@@ -182,7 +183,7 @@ class Run:
         """
         found = []
         with contextlib.suppress(OSError, ValueError):
-            for line in self.metrics.read_text().splitlines():
+            for line in files.read_text(self.metrics).splitlines():
                 record = json.loads(line)
                 if not isinstance(record, dict):
                     break
@@ -197,6 +198,15 @@ class Run:
         """
         with storage_errors(self._outcome):
             self._outcome.unlink(missing_ok=True)
+
+    def write_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Replace metrics.jsonl by these records.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        lines = "".join(f"{json.dumps(record, allow_nan=False)}\n" for record in records)
+        write_atomic(self.metrics, lines.encode())
 
     def end(self, reason: str, seconds: float, error: GpucnnError | None = None) -> None:
         """Note that a training has ended: outcome.json.
@@ -238,7 +248,7 @@ class Run:
         """Take over the best weights of another run, if it has any."""
         if other.best.exists():
             with storage_errors(self.best):
-                write_atomic(self.best, other.best.read_bytes())
+                write_atomic(self.best, files.read(other.best))
 
     def config(self) -> TrainConfig:
         """The options that it was started with.
@@ -247,6 +257,14 @@ class Run:
             UsageError: config.toml was changed into something that is not acceptable.
         """
         return TrainConfig.load(self.path / CONFIG, env={})
+
+    def change_config(self, **changes: Any) -> None:
+        """Replace options in config.toml.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_atomic(self.path / CONFIG, replace(self.config(), **changes).to_toml().encode())
 
     def environment(self) -> dict[str, Any]:
         """The result of `describe_environment` at the start of the run; empty if it is lost."""
@@ -311,7 +329,7 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
 def _read_object(file: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if it cannot be read."""
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(file.read_text())
+        found = json.loads(files.read_text(file))
         if isinstance(found, dict):
             return found
     return {}

@@ -20,6 +20,7 @@ from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.described import MADE
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
@@ -32,6 +33,10 @@ from gpucnn.training.transfer import start_from
 _PROGRESS = {
     "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
 }  # fmt: skip
+
+_MIRRORED = (
+    "flip mirrors images, and a mirrored digit or letter is none, or another\n  fix: leave flip out"
+)
 
 
 class Trainer:
@@ -105,13 +110,16 @@ class Trainer:
             validation, test = None, train
         evaluation.require_outputs(self.model, train, self.loss.name)
         self.scale, self.offset = pixel_scaling(train, config.standardise)
+        augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
+        if augment.flip and self.data.reading.convert == "mnist":
+            self.notes.append(_MIRRORED)
         self.loader = Loader(
             train,
             config.batch_size,
             self.backend,
             seed=config.seed,
             shuffle=not overfit,
-            augment=Augment.of(config.augment, config.shift, config.rotate) or None,
+            augment=augment or None,
             scale=self.scale,
             offset=self.offset,
             limit_batches=config.limit_batches,
@@ -383,7 +391,10 @@ class Trainer:
         self.model.load_state_dict(checkpoint.weights)
         now = self.config.deciding(self.backend.name)
         then = {key: progress["config"].get(key) for key in now}
-        changed = [key for key in now if now[key] != then[key] and not (longer and key == "epochs")]
+        free = {"epochs"} if longer else set()
+        if MADE in (now["model"], then["model"]):  # no name: the weights fit, and this tells more
+            free.add("model")
+        changed = [key for key in now if now[key] != then[key] and key not in free]
         if changed:
             raise UsageError(
                 f"{', '.join(changed)} cannot be changed when a run is resumed",
