@@ -21,7 +21,7 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, without_activation
 from gpucnn.training.description import Description
 from gpucnn.training.history import History
-from gpucnn.training.metrics import LOSSES
+from gpucnn.training.metrics import LOSSES, OWN, is_own
 from gpucnn.training.run import Run
 
 _UNKNOWN = "unknown"  # the data of a run that was saved without them
@@ -62,8 +62,8 @@ def save_run(
         history: the result of `fit`, for the curves.
 
     Raises:
-        UsageError: the path exists, a layer is of a class of your own and there is no `code`, or
-            there is another number of names than of outputs.
+        UsageError: the path exists, the loss is a function, a layer is of a class of your own and
+            there is no `code`, or there is another number of names than of outputs.
         WeightsMismatchError: `code` makes another model.
         StorageError: the run cannot be written.
     """
@@ -72,6 +72,14 @@ def save_run(
     config = config or TrainConfig()
     loss = config.loss if loss is None else loss
     expect(loss, str, "the loss", f"give one of {', '.join(LOSSES)}")
+    if is_own(loss):
+        raise UsageError(
+            f"the loss {loss.removeprefix(OWN)} is a function, which a run cannot hold",
+            cause="the commands that take a run know the losses of TrainConfig.loss alone",
+            fix='give the loss that tells what the outputs are: loss="softmax_cross_entropy" for'
+            ' logits of classes, "binary_cross_entropy" for other logits, "mean_squared_error" for'
+            " probabilities and other numbers as they are",
+        )
     choose(LOSSES, loss, "loss")
     target = Path(path)
     if target.exists():

@@ -11,7 +11,7 @@ from gpucnn import backend as backends
 from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu import parallel as cpu
-from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
+from gpucnn.data import Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
@@ -21,6 +21,7 @@ from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE
+from gpucnn.training.description import describe
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
@@ -57,14 +58,13 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
-        metrics: to compute beside loss and accuracy; none here.
         judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
     """
 
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Metric] = ()  # to compute beside loss and accuracy
 
     def __init__(
         self,
@@ -284,8 +284,7 @@ class Trainer:
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         if judged:
-            known = {key: result[key] for key in ("loss", "accuracy")}
-            self.judged = Judged(loader.dataset, outputs, self.loss, known)
+            self.judged = Judged(loader.dataset, outputs, self.loss, result)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:
@@ -332,18 +331,8 @@ class Trainer:
         return {**self.optimizer.arrays(), "totals": self.totals.sums, **steps}
 
     def _description(self) -> dict[str, Any]:
-        config, data = self.config, self.data
         return {
-            "model": config.model,
-            "loss": config.loss,
-            "seed": config.seed,
-            "data": config.data if config.data in NAMES else None,
-            "validation": config.validation,
-            "image_shape": list(data.image_shape),
-            "class_names": data.class_names,
-            "label_values": data.train.label_values,
-            "reading": data.reading.as_dict(),
-            "read": data.text,
+            **describe(self.config, self.data),
             "data_sha256": self._data_sha256,
             "scale": self.scale,
             "offset": self.offset,
