@@ -35,8 +35,11 @@ def quoted(text: object, longest: int = LONGEST) -> str:
 
 
 def _escape(character: str) -> str:
-    """An escape that Python reads; beyond ASCII, TOML and JSON read it too."""
-    return repr(character)[1:-1] if character.isascii() else f"\\u{ord(character):04x}"
+    """An escape that Python reads; beyond ASCII, TOML reads it too."""
+    code = ord(character)
+    if code < 0x80:
+        return repr(character)[1:-1]
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _is_unseen(character: str) -> bool:
