@@ -18,7 +18,6 @@ VARIABLE = "GPUCNN_MAX_INPUT_MB"
 _DEFAULT = 4096 * 10**6  # bytes
 
 _KINDS = {
-    stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
