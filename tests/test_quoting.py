@@ -57,3 +57,11 @@ def test_errors_hold_no_control_characters() -> None:
     error = GpucnnError("a\nerror: \x1b[2J", cause="b\x07\nfix: c", fix="d\x1b")
     assert str(error) == "a\\nerror: \\x1b[2J\ncause: b\\x07\n  fix: c\nfix: d\\x1b"
     assert error.as_dict()["message"] == "a\\nerror: \\x1b[2J"
+
+
+def test_no_error_repeats_a_long_text() -> None:
+    path = "/".join(["x" * 100] * 20)
+    error = GpucnnError(f"the name {'y' * 9000} of {path}", cause="z" * 201, fix="a b " * 10**6)
+    assert error.message == f"the name {'y' * 200}... of {path}"
+    assert error.cause == "z" * 200 + "..."
+    assert len(error.fix or "") < 21_000
