@@ -12,6 +12,7 @@ import click
 from gpucnn import models
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.data import NAMES, Reading
+from gpucnn.data.augment import KINDS as AUGMENT
 from gpucnn.training import SavedModel
 from gpucnn.training.config import FIELDS, LOGS, READING, field_type, flag_name
 
@@ -21,6 +22,7 @@ _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_si
 
 SPLITS = ("test", "validation", "train", "all")
 _OFFERS = {
+    "augment": offer(*AUGMENT, "flip,crop,color"),
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),
     "log": offer(*LOGS, ",".join(LOGS)),

@@ -16,7 +16,7 @@ from gpucnn.training import Run, TrainConfig, Trainer
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
-from gpucnn.training.described import is_described
+from gpucnn.training.described import MADE, is_described
 from gpucnn.training.evaluation import are_probabilities, first_outputs
 from gpucnn.training.logs import log_callbacks
 from gpucnn.training.run import describe_environment
@@ -87,6 +87,8 @@ def make_trainer(
         about: dict[str, Any] = {}
         if is_described(config.model):
             about = {"model": None, "network": structure(model)}
+        elif config.model == MADE:
+            about = {"network": structure(model)}
         return Trainer(model, data, config, about=about)
     network = code.build(data.image_shape, data.classes)
     about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
@@ -113,7 +115,7 @@ def prepare_resumed(
     """The training of a run to go on with, not restored yet; `config` is that of the run."""
     code = code_of(run, config, trust_code)
     # The file that the network came from may have gone; the checkpoint describes it as well.
-    kept = is_described(config.model) and run.last.exists()
+    kept = (is_described(config.model) or config.model == MADE) and run.last.exists()
     try:
         trainer = prepare(config, code, console, load, str(run.last) if kept else None)
     except DataError as error:

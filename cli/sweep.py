@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from gpucnn.cli import outcome
 from gpucnn.cli.output import Console, OutputError
 from gpucnn.cli.preparation import (
     configure,
@@ -193,6 +194,7 @@ class _Session:
             raise
         else:
             self.sweep.finish(row, history)
+            outcome.save_pictures(trainer, run, quiet)
 
 
 def _line(row: Row) -> str:

@@ -42,12 +42,12 @@ class Loader(Printable):
         backend: of the device for the batches.
         seed: of the order of the images and of the augmentation.
         shuffle: a new order every epoch; otherwise the order of the data set.
-        augment: shifts and rotations, drawn again for every image and epoch.
+        augment: changes of the images, drawn again for every image and epoch.
         scale, offset: a uint8 image becomes float32 image * scale + offset; see `pixel_scaling`.
         limit_batches: the largest number of batches in an epoch.
 
     Raises:
-        UsageError: the batch size or the limit is below 1, or images are shifted out of sight.
+        UsageError: the batch size or the limit is below 1, or the images cannot be augmented so.
         DataError: an image or a target holds NaN or infinity.
         OutOfMemoryError: the device has no room for the whole data set.
     """
@@ -83,13 +83,8 @@ class Loader(Printable):
             whole = isinstance(value, numbers.Integral) and not isinstance(value, bool)
             if value is not None and (not whole or value < 1):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
-        if augment is not None and augment.shift >= min(dataset.image_shape[-2:]):
-            raise UsageError(
-                f"shift is {augment.shift}, and the images are"
-                f" {'x'.join(map(str, dataset.image_shape[-2:]))}",
-                cause="an image that is shifted by its whole size is blank",
-                fix=f"give a shift of less than {min(dataset.image_shape[-2:])} pixels",
-            )
+        if augment is not None:
+            augment.require_fit(dataset)
         require_finite(dataset.images, f"image {{}} of {dataset.name}")
         if dataset.labels is not None:
             require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
@@ -99,6 +94,7 @@ class Loader(Printable):
         self.seed = seed
         self.shuffle = shuffle
         self.augment = augment
+        self._means = None if augment is None else augment.means(dataset.images)
         self.scale = scale
         self.offset = offset
         self.steps_per_epoch = -(-len(dataset) // batch_size)
@@ -115,7 +111,7 @@ class Loader(Printable):
         self._passes = 0  # the number of iterations over the loader so far
         self._epoch: int | None = None
         self._order: Any = None  # device, int32 (N,): the image at each place of the epoch
-        self._motion: Any = None  # device, float32 (N, 3): the augmentation of each image
+        self._motion: Any = None  # device, float32 (N, K): the augmentation of each image
         self._place: Any = None  # device, uint32 (1,): the place of the next batch of `take`
         self._next: int | None = None  # the same, as the host knows it
         self._indices: dict[int, Any] = {}  # device, int32 (B,) by B: the images of a batch
@@ -141,7 +137,7 @@ class Loader(Printable):
     def seek(self, epoch: int, index: int) -> int:
         """Let the next `take` gather batch `index` of `epoch`; returns its number of images.
 
-        The host writes to the device only at the begin of an epoch, and where the batch is not the
+        The host writes to the device only at the start of an epoch, and where the batch is not the
         one after that of the last call.
         """
         epoch, first = self._locate(epoch, index)
@@ -184,25 +180,27 @@ class Loader(Printable):
         return epoch, index * self.batch_size
 
     def _gather(self, indices: Any) -> Batch:
-        offset = 0.0
+        black, white = 0.0, 1.0
         if self.dataset.images.dtype == np.uint8:
             images = self.backend.gather(
                 self._images, indices, scale=self.scale, offset=self.offset
             )
-            offset = self.offset
+            black, white = self.offset, 255.0 * self.scale
         else:
             images = self._rows(self._images, indices)
         if self.augment is not None:
             motion = self._rows(self._motion, indices)
             with self.backend.quiet_device():
-                images = self.augment.apply(self.backend.xp, images, motion, fill=offset)
+                images = self.augment.apply(
+                    self.backend.xp, images, motion, fill=black, white=white
+                )
         labels = None if self._labels is None else self._rows(self._labels, indices)
         if self._weights is None:
             return images, labels
         return images, labels, self._rows(self._weights, indices)
 
     def _rows(self, array: Any, indices: Any) -> Any:
-        if array.dtype.itemsize % 4:  # float16, bools
+        if array.dtype.itemsize not in (4, 8):  # float16, bools
             with self.backend.quiet_device():
                 return self.backend.xp.take(array, indices, axis=0)
         return self.backend.gather_rows(array, indices)
@@ -228,7 +226,7 @@ class Loader(Printable):
             )
             self._order = self._renewed(self._order, order.astype(np.int32))  # as kernels read it
         if self.augment is not None:
-            motion = self.augment.draw(count, self.seed, epoch)
+            motion = self.augment.draw(count, self.seed, epoch, self._means)
             self._motion = self._renewed(self._motion, motion)
         self._epoch = epoch
 

@@ -126,7 +126,7 @@ class HealthMonitor(Callback):
         rates = trainer.learning_rates
         evidence.rate_share = float(rates[trainer.step - 1] / (rates.max() or 1))
         if self._pool is not None:
-            evidence.activations = Activations(trainer.model, trainer.forward)
+            evidence.activations = Activations(trainer.model, trainer.forward, as_in_training=True)
             first = self._measured * self._batches % self._pool.steps_per_epoch
             self._measured += 1
             for images, *_ in islice(self._pool.epoch(0, first), self._batches):
@@ -143,7 +143,7 @@ class HealthMonitor(Callback):
         config = trainer.config
         context = Context(config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
-            context, steps=trainer.step, loss=config.loss, records=trainer.records or None
+            context, steps=trainer.step, loss=trainer.loss, records=trainer.records or None
         )
         labels = _class_ids(trainer.loader.dataset)
         if labels is None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import gpucnn.training
 from gpucnn import backend as backends
+from gpucnn.data import Reading, Splits
 from gpucnn.errors import DivergedError, UsageError
+from gpucnn.keras import files
 from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Epochs, Stream, is_stream
 from gpucnn.keras.callbacks import TerminateOnNaN
@@ -16,6 +20,7 @@ from gpucnn.keras.opening import open_batches, split, unpacked
 from gpucnn.keras.spelling import verb
 from gpucnn.keras.training import Bridge, KerasTrainer, split_callbacks
 from gpucnn.nn.arguments import flag, is_whole
+from gpucnn.training import Run, save_run
 
 
 class Trainable(Base):
@@ -125,15 +130,56 @@ class Trainable(Base):
         bridge = Bridge(
             self, compiled, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose)
         )
+        result = None
         try:
-            gpucnn.training.fit_trainer(trainer, [bridge, *own])
+            result = gpucnn.training.fit_trainer(trainer, [bridge, *own])
         except DivergedError as error:
             if not any(isinstance(callback, TerminateOnNaN) for callback in keras_callbacks):
                 raise
             print(f"{error.message}: the training ends")
             bridge.end_with_nan()
-        self._fitted = Fitted(bridge.history)
+        self._fitted = Fitted(bridge.history, result)
         return bridge.history
+
+    @verb
+    def save_run(
+        self,
+        filepath: str | os.PathLike[str],
+        *,
+        data: Splits | None = None,
+        class_names: Sequence[str] | None = None,
+        scale: float | None = None,
+        offset: float | None = None,
+        reading: Reading | None = None,
+        loss: str | None = None,
+    ) -> Run:
+        """Write the model as a run, which `gpucnn predict` and the other commands take.
+
+        The curves are those of the last `fit`. A softmax or sigmoid at the end is left out if the
+        loss includes it, as `predict` applies it.
+
+        Args:
+            filepath: of the run, a directory that must not exist.
+            data, class_names, scale, offset, reading: as in `gpucnn.training.save_run`.
+            loss: a name of `gpucnn.training.TrainConfig.loss`; by default that of `compile`.
+
+        Raises:
+            UsageError: as `save_run`; a layer is of a class of one's own.
+            StorageError: the run cannot be written.
+        """
+        config = self.compiled.config() if self.compiled else None
+        return save_run(
+            files.without_verbs(self),
+            filepath,
+            data=data,
+            class_names=class_names,
+            scale=scale,
+            offset=offset,
+            reading=reading,
+            loss=loss,
+            config=config,
+            history=None if self._fitted is None else self._fitted.result,
+        )
 
 
 def _count(last: Any, first: Any) -> Any:

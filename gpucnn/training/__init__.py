@@ -11,10 +11,12 @@ from gpucnn.training.history import History
 from gpucnn.training.loop import fit, fit_trainer
 from gpucnn.training.run import Run
 from gpucnn.training.saved import SavedModel
+from gpucnn.training.saving import save_run
 from gpucnn.training.tensorboard import TensorBoard
 from gpucnn.training.trainer import Trainer
 
 __all__ = [
     "Callback", "History", "LearningRates", "Run", "SavedModel", "TensorBoard", "TrainConfig",
-    "Trainer", "checkpoint", "evaluate", "find_learning_rate", "fit", "fit_trainer"
+    "Trainer", "checkpoint", "evaluate", "find_learning_rate", "fit", "fit_trainer",
+    "save_run",
 ]  # fmt: skip

@@ -14,7 +14,7 @@ from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
-from gpucnn.training.files import append_line, write_atomic
+from gpucnn.training.files import append_line
 from gpucnn.training.history import History, best_epoch
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
@@ -105,7 +105,7 @@ class Checkpointer(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         self.save(trainer)
         self.run.begin()
-        self._write_metrics(trainer.records)
+        self.run.write_metrics(trainer.records)
 
     def on_step_end(self, trainer: Trainer) -> None:
         in_epoch = trainer.step % trainer.steps_per_epoch
@@ -120,9 +120,8 @@ class Checkpointer(Callback):
         self._write(snapshot, trainer.step)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        if history.test is not None and history.records:
-            test = {f"test_{key}": value for key, value in history.test.items()}
-            self._write_metrics([*history.records[:-1], {**history.records[-1], **test}])
+        if history.test is not None:
+            self.run.write_metrics(history.lines())
         self.run.end(history.reason, history.seconds)
 
     def save(self, trainer: Trainer) -> None:
@@ -141,10 +140,6 @@ class Checkpointer(Callback):
         if bad := first_bad(snapshot.weights):
             raise trainer.diverged("the weights are not finite", f"{bad} was made so by its update")
         return snapshot
-
-    def _write_metrics(self, records: list[dict[str, Any]]) -> None:
-        lines = "".join(f"{_json(record)}\n" for record in records)
-        write_atomic(self.run.metrics, lines.encode())
 
     def _write(self, snapshot: checkpoint.Checkpoint, step: int) -> None:
         checkpoint.save(self.run.weights, snapshot)

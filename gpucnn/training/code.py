@@ -13,7 +13,7 @@ from types import ModuleType
 from gpucnn import files, models
 from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
-from gpucnn.training.described import for_classes, is_described
+from gpucnn.training.described import MADE, for_classes, is_described
 
 COPY = "model.py"  # its name in the directory of a run
 _MODULE = "gpucnn_model_"  # prefix of the names of the modules that the files become
@@ -206,5 +206,12 @@ def network(model: str, image_shape: tuple[int, ...], classes: int) -> Module:
         return code.build(image_shape, classes)
     if is_described(model):
         return for_classes(Path(model), classes)
+    if model == MADE:
+        raise UsageError(
+            "the network was made in Python, and its layers are not known here",
+            cause="only layers of gpucnn.nn are described in the weights of a run",
+            fix="start from a run that describes them: --weights RUN; for layers of your own,"
+            ' give model="my_net.py:build" to TrainConfig, or code= to save_run',
+        )
     choose(dict.fromkeys(models.NAMES), model, "model", others=Code.form(model))
     return models.get(model, classes)

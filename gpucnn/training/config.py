@@ -19,14 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn import files, models, optim, schedules
-from gpucnn.data import NAMES, Reading
-from gpucnn.data.augment import KINDS as AUGMENT
+from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
 from gpucnn.quoting import quoted
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
-from gpucnn.training.described import is_described
+from gpucnn.training.described import MADE, is_described
 from gpucnn.training.option import check, option
 
 OPTIMIZERS = tuple(optim.OPTIMIZERS)
@@ -89,7 +88,7 @@ class TrainConfig:
         f"{', '.join(models.NAMES)}, a function of your own, which returns a Module that gives"
         " logits: my_net.py:build; or the network in a file of gpucnn import: my_net.safetensors",
         choices=tuple(models.NAMES),
-        others=(lambda text: Code.parse(text) or is_described(text), Code.form),
+        others=(lambda text: Code.parse(text) or is_described(text) or text == MADE, Code.form),
     )
     weights: str | None = option(
         None,
@@ -117,7 +116,12 @@ class TrainConfig:
     warmup_steps: int = option(0, "steps of linear warm-up before the schedule", low=0)
     step_epochs: int = option(1, "epochs between the drops of schedule step", low=1)
     step_factor: float = option(0.7, "factor of each drop of schedule step", above=0)
-    loss: str = option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
+    loss: str = option(
+        "softmax_cross_entropy",
+        ", ".join(LOSSES),
+        choices=LOSSES,
+        others=(metrics.is_own, lambda _: ""),  # of a trainer that has the loss itself
+    )
     seed: int = option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
     validation: int | None = option(
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
@@ -125,8 +129,8 @@ class TrainConfig:
     standardise: bool = option(False, "scale pixels to mean 0 and deviation 1, not to [0, 1]")
     augment: str | None = option(
         None,
-        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner)",
-        choices=AUGMENT,
+        "augmentation: strokes (handwriting shifted, rotated, scaled, slanted, thicker or thinner),"
+        " flip, crop, color, or several as flip,crop,color",
     )
     shift: int = option(0, "augmentation: shift by up to this many pixels", low=0)
     rotate: float = option(0.0, "augmentation: rotate by up to this many degrees", low=0)
@@ -159,7 +163,7 @@ class TrainConfig:
             object.__setattr__(self, key, check_value(key, getattr(self, key)))
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
-        _ = self.reading, self.logs  # they refuse what is not acceptable
+        _ = self.reading, self.logs, Augment.of(self.augment)  # they refuse what is not acceptable
         name = self.name
         if name is not None and (not name or name[0] == "." or Path(name).name != name):
             raise UsageError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,12 @@ from gpucnn.nn.structure import from_structure
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
+MADE = "python"  # the model of a run whose network was made in Python, and is in its weights file
 #: What a damaged or hostile structure may lead to, beside our own errors.
 _ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
+#: A loss -> the activation that it includes, as `predict` does afterwards.
+_INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
 def is_described(model: str) -> bool:
@@ -81,14 +84,33 @@ def for_classes(file: Path, classes: int) -> Module:
     return make(structure, file)
 
 
+def without_activation(structure: Mapping[str, Any], loss: str) -> dict[str, Any]:
+    """A copy of the structure of a `Sequential` without the activation that the loss includes.
+
+    It is the last layer, or the last layer has it; if there is none, the copy is unchanged.
+    """
+    changed: dict[str, Any] = json.loads(json.dumps(structure))
+    name, last = _INCLUDED.get(loss), changed
+    while isinstance(last.get("layers"), list) and last["layers"]:
+        inside, last = last["layers"], last["layers"][-1]
+        arguments = last.get("arguments", {})
+        if name and (
+            last.get("class") == name.capitalize()
+            or (last.get("class") == "Activation" and arguments["activation"] == name)
+        ):
+            del inside[-1]
+        elif name and arguments.get("activation") == name:
+            arguments["activation"] = None
+    return changed
+
+
 def _with_outputs(
     structure: Mapping[str, Any], before: int, classes: int, file: Path
 ) -> dict[str, Any]:
     """A copy of the structure in which the last layer with weights has other outputs."""
     changed: dict[str, Any] = json.loads(json.dumps(structure))
     try:
-        for _, call, *_ in reversed(changed["steps"]):
-            arguments = changed["layers"].get(call, {}).get("arguments", {})
+        for arguments in _last_first(changed):
             if size := next((name for name in _OUTPUTS if name in arguments), None):
                 if arguments[size] != before:
                     break
@@ -101,3 +123,15 @@ def _with_outputs(
         cause="its outputs are not those of its last layer with weights",
         fix=f"give data of {before} classes",
     )
+
+
+def _last_first(structure: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The arguments of the layers of a structure, those of the layer that is called last first."""
+    if "steps" in structure:
+        called = [structure["layers"].get(call, {}) for _, call, *_ in structure["steps"]]
+    else:
+        called = structure.get("layers", [])
+    for layer in reversed(called):
+        yield from _last_first(layer)
+    if "arguments" in structure:
+        yield structure["arguments"]

@@ -43,6 +43,13 @@ class History:
         shown |= {"seconds": float(f"{self.seconds:.3g}"), "test": self.test}
         return f"History({', '.join(f'{key}={value!r}' for key, value in shown.items())})"
 
+    def lines(self) -> list[dict[str, Any]]:
+        """The objects of metrics.jsonl: the records, the last one with the result of the test."""
+        if self.test is None or not self.records:
+            return self.records
+        test = {f"test_{key}": value for key, value in self.test.items()}
+        return [*self.records[:-1], {**self.records[-1], **test}]
+
     @property
     def outcome(self) -> str:
         """The reason; or "learned nothing" for a finished training that did not learn."""

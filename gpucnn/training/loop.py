@@ -14,6 +14,7 @@ from gpucnn.training.history import History
 from gpucnn.training.logs import log_callbacks
 from gpucnn.training.metrics import beats_guessing
 from gpucnn.training.run import Run
+from gpucnn.training.saving import record
 from gpucnn.training.trainer import Trainer
 
 _SPLITS = 'give data.load("digits"), or data.Splits(data.Dataset("mine", images, labels, classes))'
@@ -50,7 +51,9 @@ def fit(
     expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
     expect(data, Splits, "data", _SPLITS)
     expect(config, TrainConfig, "config", "give TrainConfig(epochs=5, batch_size=64)")
-    return fit_trainer(Trainer(model, data, config), callbacks, run=run, resume=resume)
+    about = record(run, model, data, config) if isinstance(run, Run) else {}
+    trainer = Trainer(model, data, config, about=about)
+    return fit_trainer(trainer, callbacks, run=run, resume=resume)
 
 
 def fit_trainer(
@@ -161,7 +164,7 @@ def _has_learned(trainer: Trainer) -> bool:
     if not trainer.records or labels is None or labels.dtype.kind != "i":
         return True
     last = trainer.records[-1]
-    return beats_guessing(trainer.config.loss, labels, last["loss"], last["accuracy"])
+    return beats_guessing(trainer.loss, labels, last["loss"], last["accuracy"])
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:

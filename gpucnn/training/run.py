@@ -19,7 +19,7 @@ import platform
 import shlex
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -51,13 +51,13 @@ class Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
         It appears complete or not at all: with its config.toml, and a copy of the code of the
-        user's own model.
+        user's own model, which is by default the file that `config.model` names.
 
         Raises:
             UsageError: `config.name` is taken.
             StorageError: the directory cannot be written.
         """
-        runs_dir = Path(config.runs_dir)
+        runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
         draft = runs_dir / f".new-{os.getpid()}-{time.time_ns()}"
@@ -199,6 +199,15 @@ class Run:
         with storage_errors(self._outcome):
             self._outcome.unlink(missing_ok=True)
 
+    def write_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
+        """Replace metrics.jsonl by these records.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        lines = "".join(f"{json.dumps(record, allow_nan=False)}\n" for record in records)
+        write_atomic(self.metrics, lines.encode())
+
     def end(self, reason: str, seconds: float, error: GpucnnError | None = None) -> None:
         """Note that a training has ended: outcome.json.
 
@@ -248,6 +257,14 @@ class Run:
             UsageError: config.toml was changed into something that is not acceptable.
         """
         return TrainConfig.load(self.path / CONFIG, env={})
+
+    def change_config(self, **changes: Any) -> None:
+        """Replace options in config.toml.
+
+        Raises:
+            StorageError: it cannot be written.
+        """
+        write_atomic(self.path / CONFIG, replace(self.config(), **changes).to_toml().encode())
 
     def environment(self) -> dict[str, Any]:
         """The result of `describe_environment` at the start of the run; empty if it is lost."""

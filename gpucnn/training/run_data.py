@@ -168,10 +168,15 @@ class RunData:
 
     def _own_data(self, data_dir: str | None) -> tuple[str, str | None]:
         """The name of the data that the model was trained on, and the folder to look in."""
-        if self.description.data is None and run_of(self.path) is None:
+        cause = None
+        if run_of(self.path) is None:
+            cause = "it is not in the directory of its run"
+        elif not self.description.read and not os.path.exists(self.config.data):
+            cause = "it was trained on arrays, in Python"
+        if self.description.data is None and cause:
             raise UsageError(
                 f"{self.path} does not say where the data lie that it was trained on",
-                cause="it is not in the directory of its run",
+                cause=cause,
                 fix="give them with --data",
             )
         return self.config.data, data_dir or self.config.data_dir

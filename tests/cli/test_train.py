@@ -131,6 +131,7 @@ def test_the_simulator_without_a_compiler(run: Any, monkeypatch: pytest.MonkeyPa
         (["--warmup-steps", "999"], 2, "warmup_steps"),
         (["--rotate", "200"], 2, "rotate"),
         (["--augment", "stroke"], 2, "did you mean strokes"),
+        (["--augment", "flip,crops"], 2, "did you mean crop"),
         (["--augment", "strokes", "--overfit-batches", "1"], 2, "leave out augment"),
         (["--shift", "28"], 2, "less than 28"),
         (["--shift", "40"], 2, "the images are 28x28"),

@@ -16,6 +16,7 @@ from fakecuda import run
 from selection import slow_except
 
 from gpucnn import nn
+from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.training import Callback, Trainer, replay
 
 pytest.importorskip("cupy_hooks", reason=run.reason_to_skip())
@@ -28,6 +29,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "rmsprop": {"optimizer": "rmsprop", "schedule": "constant"},
     "adamw, warm-up": {"optimizer": "adamw", "warmup_steps": 4},
     "augmentation": {"shift": 2, "rotate": 10.0},
+    "photographs": {"augment": "flip,crop,color"},
     "overfitting": {"overfit_batches": 2},
     "few batches": {"limit_batches": 2},
     "early stopping": {"patience": 2, "learning_rate": 0.3, "epochs": 8},
@@ -37,7 +39,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("make", slow_except([plain, mixed], mixed))
-@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "sgd", "augmentation"))
+@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "sgd", "photographs"))
 def test_options(make: Callable[[], nn.Sequential], name: str) -> None:
     eager, replayed = (train(graph, make(), **OPTIONS[name]) for graph in (False, None))
     assert_same(eager, replayed, least=4)
@@ -56,6 +58,24 @@ def test_weights_of_the_images_and_float_images() -> None:
     weighted = replace(splits, train=replace(splits.train, images=images, weights=weights))
     weighted = replace(weighted, validation=None)
     assert_same(*(train(graph, mixed(), splits=weighted) for graph in (False, None)), least=4)
+
+
+@pytest.mark.slow
+def test_every_kind_of_layer_can_be_captured() -> None:
+    """None copies from the host or waits for the device."""
+
+    def layers() -> nn.Sequential:
+        images = [
+            nn.AvgPool2d(4), nn.Conv2d(4, 3, padding="same", groups=1), nn.BatchNorm2d(),
+            nn.MaxPool2d(3, 2, padding=1), nn.Dropout(0.2), nn.AvgPool2d(2, count_include_pad=True),
+            nn.Residual(nn.Conv2d(4, 1)), nn.GlobalAvgPool2d(), nn.Flatten(), nn.LayerNorm(),
+        ]  # fmt: skip
+        activations = [
+            layer for name in ACTIVATIONS for layer in (nn.Dense(6), nn.Activation(name))
+        ]
+        return nn.Sequential([*images, *activations, nn.Dense(10)])
+
+    assert_same(*(train(graph, layers()) for graph in (False, None)), least=4)
 
 
 # ---- what a callback changes -------------------------------------------------------------------

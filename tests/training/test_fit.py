@@ -106,6 +106,8 @@ def test_looking_more_often_does_not_change_a_bit(
         {"shift": 0},
         {"rotate": 10.0},
         {"augment": "strokes"},
+        {"augment": "flip"},
+        {"augment": "color"},
         {"standardise": True},
         {"optimizer": "adamw"},
         {"weight_decay": 0.1},

@@ -61,10 +61,12 @@ def start(
     return train
 
 
-@pytest.mark.parametrize("step", [2, 4])
-def test_augmented_strokes_go_on(start: Any, results: Results, step: int) -> None:
-    whole, _ = start(augment="strokes")
-    run, _ = start(Signal(step), augment="strokes")
+@pytest.mark.parametrize(
+    ("step", "kinds"), [(2, "strokes"), (4, "strokes"), (3, "flip,crop,color")]
+)
+def test_an_augmented_training_goes_on(start: Any, results: Results, step: int, kinds: str) -> None:
+    whole, _ = start(augment=kinds)
+    run, _ = start(Signal(step), augment=kinds)
     start(run=run)
     assert results(run.path) == results(whole.path)
 
