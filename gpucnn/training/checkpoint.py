@@ -171,7 +171,7 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
 def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
     again = "use an intact copy of the file, or train again"
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise DataError(f"there is no weights file {path}", fix="check the path of the run")
     try:
         files.check_regular(path)

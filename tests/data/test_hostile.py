@@ -76,8 +76,9 @@ def test_the_same_of_configurations_and_weights(
         TrainConfig.load(tmp_path / "a.toml")
     assert kind in (error.value.cause or "")
     make(tmp_path / "a.safetensors")
-    with pytest.raises(DataError):
+    with pytest.raises(DataError, match="cannot be read") as unread:
         SavedModel.load(tmp_path / "a.safetensors")
+    assert kind in (unread.value.cause or "")
     with pytest.raises(DataError, match="cannot be read") as unread:
         Linear(3, 2).load_torch_state(tmp_path / "a.safetensors")
     assert kind in (unread.value.cause or "")
