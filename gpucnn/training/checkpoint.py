@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from gpucnn import files
 from gpucnn.errors import DataError
+from gpucnn.quoting import quoted
 from gpucnn.training.files import storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
@@ -170,7 +171,7 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
 def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
     again = "use an intact copy of the file, or train again"
-    if not path.is_file():
+    if path.is_dir() or not path.exists():
         raise DataError(f"there is no weights file {path}", fix="check the path of the run")
     try:
         files.check_regular(path)
@@ -184,7 +185,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
         raise DataError(
-            f"{path} is cut short or altered, or is no weights file", cause=str(error), fix=again
+            f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again
         ) from error
     if not isinstance(metadata, dict) or "format" not in metadata:
         raise DataError(

@@ -305,7 +305,9 @@ def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path
     Raises:
         DataError: there is no file and no run, or as `Run.weights_file`.
     """
-    return Path(path) if Path(path).is_file() else Run.open(path).weights_file(which)
+    found = Path(path)
+    is_run = found.is_dir() or not found.exists()
+    return Run.open(path).weights_file(which) if is_run else found
 
 
 def run_of(file: Path) -> Path | None:
