@@ -49,6 +49,10 @@ class GpucnnError(Exception):
         return {"kind": self.kind, "message": self.message, "cause": self.cause, "fix": self.fix}
 
 
+class GpucnnWarning(UserWarning):
+    """Something that the user should know or change; the work goes on."""
+
+
 class UsageError(GpucnnError, ValueError):
     """A flag, a configuration key or an argument is not acceptable."""
 

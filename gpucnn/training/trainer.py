@@ -25,6 +25,8 @@ from gpucnn.training.description import describe
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
+from gpucnn.training.progress import Limits
+from gpucnn.training.progress import check as check_progress
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
@@ -364,17 +366,19 @@ class Trainer:
         Raises:
             WeightsMismatchError: it is of another model.
             UsageError: an option that decides the result has changed.
-            DataError: the images have changed, or it is no snapshot of a trainer.
+            DataError: the images have changed.
+            DamagedError: a trainer of this run could not have made it.
         """
         progress = checkpoint.progress
         require(progress, _PROGRESS, "the checkpoint")
-        require(checkpoint.description, {"step": int}, "the checkpoint")
+        lists = {"image_shape": list, "class_names": list}
+        require(checkpoint.description, {"step": int, **lists}, "the checkpoint")
         others = DataError(
             "the data set is not the one that the run was started with",
             cause=f"the images or labels of {self.data.name} have changed",
             fix="restore the data, or start another run",
         )
-        shape, names = (checkpoint.description.get(k, ()) for k in ("image_shape", "class_names"))
+        shape, names = (checkpoint.description[key] for key in lists)
         if shape != list(self.data.image_shape) or len(names) != self.data.classes:
             raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
@@ -392,9 +396,12 @@ class Trainer:
             )
         if progress["data_sha256"] != self._data_sha256:
             raise others
-        copy_in(self._state(), checkpoint.state, f"the state for {self.config.optimizer}")
+        state, images = self._state(), len(self.loader.dataset)
+        limits = Limits(self.steps_per_epoch, self.total_steps, images, self.validation is not None)
+        check_progress(checkpoint, limits, state)
+        copy_in(state, checkpoint.state, f"the state for {self.config.optimizer}")
         self.step = checkpoint.description["step"]
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
-        self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
+        self.totals.count = min(steps * self.config.batch_size, images)
         self._clock = Clock(progress["seconds"], progress["epoch_seconds"])
