@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gpucnn import backend, data, keras, models, nn
+from gpucnn.cli import outcome
 from gpucnn.cli.main import main
 from gpucnn.errors import GpucnnError, UsageError, WeightsMismatchError
 from gpucnn.training import History, Run, SavedModel, TrainConfig, fit, save_run
@@ -277,8 +278,12 @@ def test_fit_of_own_classes_without_a_file(digits: data.Splits, tmp_path: Path) 
 
 
 def test_a_saved_run_is_a_start_for_other_classes(
-    trained: tuple[nn.Sequential, History], digits: data.Splits, tmp_path: Path
+    trained: tuple[nn.Sequential, History],
+    digits: data.Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(outcome, "save_pictures", lambda *given: None)
     run = save_run(trained[0], tmp_path / "mine", data=digits)
     images, labels = digits.train.images[:60], digits.train.labels
     assert labels is not None
