@@ -40,7 +40,7 @@ kernels: extras
 	$(pytest) tests/kernels tests/backend/test_diagnosis.py
 
 ptx: extras
-	$(pytest) -m "" tests/simulator -k ptx
+	$(pytest) tests/simulator -k ptx
 
 # In another order of threads, with the arithmetic of a GPU (see docs/cuda.md).
 rough:

@@ -204,7 +204,7 @@ def _head(bench: Bench, console: Console) -> None:
     record, options = bench.record, bench.options
     shown = ("machine", "commit", "date", "options", "ceilings")
     console.event({"event": "start", **{key: getattr(record, key) for key in shown}})
-    console.note(report.heading(record, width_of(sys.stderr)))
+    console.note(*report.heading(record, width_of(sys.stderr)).split("\n"))
     if bench.backend.name == "cpu" and (problem := blas_problem()):
         console.note(f"note: {problem.cause}: {problem.fix}")
     if bench.backend.name == "cpu" and options.dtype == "float64" and options.verify:

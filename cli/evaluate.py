@@ -15,8 +15,8 @@ from gpucnn.cli.options import (
 )
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import Reading
-from gpucnn.data.labels import on_one_line
 from gpucnn.nn.summary import aligned
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 from gpucnn.training.report import Report
 

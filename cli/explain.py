@@ -78,12 +78,12 @@ def command(
             _serve(Server(lessons, given, port), open_, console)
         return
     if topic is None:
-        console.result(lesson_text.listing())
+        console.result(lesson_text.listing(), colored=True)
         for name, about in TOPICS.items():
             console.event({"event": "topic", "topic": name, "about": about})
         return
     lesson = explain(topic, **given)
-    console.result(lesson_text.text(lesson))
+    console.result(lesson_text.text(lesson), colored=True)
     console.event({"event": "lesson", **lesson.as_dict()})
 
 
@@ -102,7 +102,7 @@ def _serve(server: Server, open_: bool, console: Console) -> None:
         if open_:
             webbrowser.open(server.address)
         server.serve_forever()
-    console.note("\nthe server has ended")  # below the ^C of the terminal
+    console.note("", "the server has ended")  # below the ^C of the terminal
 
 
 def _name_and_numbers(text: str) -> tuple[str, str]:

@@ -13,9 +13,9 @@ from gpucnn.cli.completion import offer
 from gpucnn.cli.options import saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
-from gpucnn.data.labels import on_one_line
 from gpucnn.onnx.exporting import BATCH
 from gpucnn.onnx.extra import require
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 
 

@@ -6,9 +6,9 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
 from gpucnn.cli.output import Console
-from gpucnn.data.labels import on_one_line
 from gpucnn.inspection import Finding, HealthMonitor
 from gpucnn.inspection.finding import lines
+from gpucnn.quoting import on_one_line
 from gpucnn.training import Trainer
 
 _WIDTH = 80

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from gpucnn import onnx
+from gpucnn import files, onnx
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import Number
 from gpucnn.cli.output import Console, output_options
@@ -103,7 +103,7 @@ def command(
 def _names(path: Path) -> list[str]:
     """The lines of a file that are not empty."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = files.read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise DataError(f"{path} cannot be read", cause=cause, fix="check --classes") from error

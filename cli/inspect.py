@@ -15,12 +15,12 @@ from gpucnn.cli.health import finding_lines, wrapped
 from gpucnn.cli.options import data_options, device_option, model_options, reading_options
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import Reading
-from gpucnn.data.labels import on_one_line
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import Health, LayerHealth, inspect
 from gpucnn.inspection.finding import finite
 from gpucnn.inspection.pictures import draw
 from gpucnn.nn.summary import aligned
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 from gpucnn.training.files import storage_errors, write_atomic
 

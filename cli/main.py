@@ -24,6 +24,7 @@ from gpucnn.cli import completion  # noqa: F401  its import registers what bash 
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
 from gpucnn.errors import GpucnnError, Interrupted, UsageError
+from gpucnn.quoting import on_its_lines
 
 COMMANDS = {
     "train": "Train a model.",
@@ -83,7 +84,7 @@ class Commands(Group):
                 import traceback
 
                 with contextlib.suppress(OSError):
-                    click.echo(traceback.format_exc(), err=True, nl=False)
+                    click.echo(on_its_lines(traceback.format_exc()), err=True, nl=False)
             known = _as_gpucnn_error(error, debug)
             Console(as_json="--json" in arguments).error(known)
             code = known.exit_code
@@ -116,7 +117,7 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
     if isinstance(error, click.UsageError):
         command = error.ctx.command_path if error.ctx else "gpucnn"
         hint = getattr(error, "hint", None) or f"see {command} --help"
-        return UsageError(error.format_message(), fix=hint)
+        return UsageError(" ".join(error.format_message().split("\n")), fix=hint)
     if isinstance(error, MemoryError):
         return GpucnnError(
             "out of memory",

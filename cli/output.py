@@ -11,6 +11,7 @@ from typing import Any, TextIO
 import click
 
 from gpucnn.errors import GpucnnError
+from gpucnn.quoting import on_its_lines, on_one_line
 
 
 class OutputError(GpucnnError):
@@ -23,6 +24,9 @@ class OutputError(GpucnnError):
 
 class Console:
     """The output of a command.
+
+    Characters that are not seen become escapes (`gpucnn.quoting`): names and other texts of files
+    are in what is printed.
 
     Args:
         as_json: stdout is one JSON object a line.
@@ -38,16 +42,20 @@ class Console:
         if self.as_json:
             _print(json.dumps(fields, allow_nan=False))
 
-    def result(self, text: str) -> None:
-        """A result on stdout, without --json; raises `OutputError`."""
-        if not self.as_json:
-            _print(text)
+    def result(self, text: str, colored: bool = False) -> None:
+        """A result on stdout, without --json; raises `OutputError`.
 
-    def note(self, text: str) -> None:
-        """A line on stderr, without --quiet. It is dropped if stderr cannot be written."""
+        Args:
+            colored: it may have color, and holds nothing of a file.
+        """
+        if not self.as_json:
+            _print(text if colored else on_its_lines(text))
+
+    def note(self, *lines: str) -> None:
+        """Lines on stderr, without --quiet. They are dropped if stderr cannot be written."""
         if not self.quiet:
             with contextlib.suppress(OSError):
-                click.echo(text, err=True)
+                click.echo("\n".join(map(on_one_line, lines)), err=True)
 
     def data(self, text: str, notes: Iterable[str]) -> None:
         """A description of the data, and notes on it, each on a line of stderr."""
@@ -76,7 +84,7 @@ class Console:
         if isinstance(error, OutputError) and error.is_closed and error.fix is None:
             return
         with contextlib.suppress(OSError):
-            click.echo(f"error: {error}".replace("\n", "\n  "), err=True)
+            click.echo(on_its_lines(f"error: {error}".replace("\n", "\n  ")), err=True)
         with contextlib.suppress(OutputError):  # the exit code still says it
             self.event({"event": "error", **error.as_dict()})
 

@@ -18,8 +18,8 @@ from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_opt
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
-from gpucnn.data.labels import on_one_line
 from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
 from gpucnn.training.files import storage_errors, write_atomic
@@ -143,7 +143,7 @@ def _inputs(
             if not reading.skip_broken:
                 failed.append(error)
                 return
-            console.note(f"left out: {error}".replace("\n", "\n  "))
+            console.note(*f"left out: {error}".replace("\n", "\n  ").split("\n"))
             continue
         except GpucnnError as error:
             failed.append(error)

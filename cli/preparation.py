@@ -103,7 +103,8 @@ def make_trainer(
     if config.loss != "mean_squared_error" and are_probabilities(first):
         console.note(
             f"note: the outputs of {code} are probabilities, and {config.loss} takes them for"
-            " logits\n  fix: leave out the softmax at the end of the network"
+            " logits",
+            "  fix: leave out the softmax at the end of the network",
         )
     return trainer
 

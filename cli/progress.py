@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from gpucnn.cli.output import Console, loss_text
+from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, History, Trainer
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class EpochLines(Callback):
         self.console = console
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self.console.note(heading(trainer))
+        self.console.note(*heading(trainer))
 
     def on_note(self, trainer: Trainer, note: str) -> None:
         self.console.note(f"note: {note}")
@@ -68,7 +69,7 @@ class EpochLines(Callback):
 
     def show(self, text: str) -> None:
         """Print a line."""
-        self.console.note(text)
+        self.console.note(*text.split("\n"))
 
 
 class ProgressBar(EpochLines):
@@ -96,7 +97,7 @@ class ProgressBar(EpochLines):
             )
 
     def on_note(self, trainer: Trainer, note: str) -> None:
-        self._bar.console.print(f"note: {note}", highlight=False)
+        self.show(f"note: {note}")
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         self._bar.update(self._task, figures=f"loss {loss_text(loss)}")
@@ -106,25 +107,26 @@ class ProgressBar(EpochLines):
         self.show(epoch_line(trainer, record))
 
     def show(self, text: str) -> None:
-        self._bar.console.print(text, highlight=False, markup=False, soft_wrap=True)
+        shown = on_its_lines(text)
+        self._bar.console.print(shown, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
     def close(self) -> None:
         if hasattr(self, "_bar"):
             self._bar.stop()
 
 
-def heading(trainer: Trainer) -> str:
+def heading(trainer: Trainer) -> list[str]:
     """The model, the data and the run, for a terminal of 80 columns."""
     config = trainer.config
-    text = (
+    lines = [
         f"{config.model} on {config.data}: {trainer.model.num_parameters:,} parameters, "
         f"{len(trainer.loader.dataset):,} images, batches of {config.batch_size}"
-    )
+    ]
     if trainer.run:
-        text += f"\nrun: {trainer.run.path}"
+        lines.append(f"run: {trainer.run.path}")
     if trainer.step:
-        text += f", from step {trainer.step:,} of {trainer.total_steps:,}"
-    return text
+        lines[-1] += f", from step {trainer.step:,} of {trainer.total_steps:,}"
+    return lines
 
 
 def epoch_line(trainer: Trainer, record: dict[str, Any]) -> str:

@@ -83,7 +83,7 @@ def command(
     write_atomic(output, page.encode(), "-o FILE")
     for error, titles in missing.items():
         console.note(f"not in the page: {', '.join(titles)}")
-        console.note(f"  {error}".replace("\n", "\n  "))
+        console.note(*(f"  {line}" for line in str(error).split("\n")))
         console.event({"event": "missing", "sections": titles, **error.as_dict()})
     console.result(f"page: {output}")
     console.event({"event": "end", "file": str(output), "runs": list(runs)})

@@ -13,7 +13,7 @@ import click
 
 from gpucnn.cli.completion import offer
 from gpucnn.cli.output import Console, output_options, width_of
-from gpucnn.data.labels import on_one_line
+from gpucnn.quoting import on_one_line
 from gpucnn.reports.summary import RunSummary, natural, summaries
 from gpucnn.training import TrainConfig
 

@@ -87,4 +87,4 @@ def command(
         webbrowser.open(listener.address)
     with contextlib.closing(listener.socket), contextlib.suppress(KeyboardInterrupt):
         run(app, listener)
-    console.note("\nthe server has ended")  # below the ^C of the terminal
+    console.note("", "the server has ended")  # below the ^C of the terminal

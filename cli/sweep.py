@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from gpucnn.cli import outcome
 from gpucnn.cli.output import Console, OutputError
 from gpucnn.cli.preparation import (
     configure,
@@ -168,7 +169,7 @@ class _Session:
         console.event({"event": "sweep", "path": str(sweep.path), "runs": len(sweep.rows)})
         for number, row in enumerate(sweep.rows, 1):
             if row.state is None:
-                console.note(f"\nrun {number} of {len(sweep.rows)}: {label(row.settings)}")
+                console.note("", f"run {number} of {len(sweep.rows)}: {label(row.settings)}")
                 self._train_one(row)
                 console.note(_line(row))
                 path = str(sweep.run(row).path)
@@ -193,6 +194,7 @@ class _Session:
             raise
         else:
             self.sweep.finish(row, history)
+            outcome.save_pictures(trainer, run, quiet)
 
 
 def _line(row: Row) -> str:

@@ -30,6 +30,7 @@ from gpucnn.cli.preparation import (
 )
 from gpucnn.cli.progress import EpochLines, JsonEvents, ProgressBar
 from gpucnn.errors import DivergedError, Interrupted, UsageError
+from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, Run, TrainConfig, Trainer, checkpoint, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import FIELDS
@@ -136,7 +137,7 @@ def command(
         given = TrainConfig.given(config_file, flags=flags)
         config = configure(given, console)
         if print_config:
-            click.echo(config.resolved(config.device).to_toml(), nl=False)
+            click.echo(on_its_lines(config.resolved(config.device).to_toml()), nl=False)
             return
         code = Code.parse(config.model)
         if flags["model"] is None:
@@ -170,7 +171,7 @@ def command(
         raise
     if run is not None:
         outcome.save_pictures(trainer, run, console)
-        console.note(outcome.what_next(history, trainer, run))
+        console.note(*outcome.what_next(history, trainer, run).split("\n"))
 
 
 def _start(

@@ -10,11 +10,15 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
+from gpucnn.quoting import on_its_lines, on_one_line, quoted
+
 Entry = TypeVar("Entry")
 
 
 class GpucnnError(Exception):
     """Base of every error that gpucnn raises on purpose.
+
+    Control characters in them, which may come from the name of a file, become escapes.
 
     Args:
         message: what happened, one sentence.
@@ -27,16 +31,16 @@ class GpucnnError(Exception):
 
     def __init__(self, message: str, *, cause: str | None = None, fix: str | None = None) -> None:
         super().__init__(message)
-        self.message = message
-        self.cause = cause
-        self.fix = fix
+        self.message = on_one_line(message)
+        self.cause = None if cause is None else on_its_lines(cause)
+        self.fix = None if fix is None else on_its_lines(fix)
 
     def __str__(self) -> str:
         parts = [self.message]
         if self.cause:
-            parts.append(f"cause: {self.cause}")
+            parts.append(f"cause: {self.cause}".replace("\n", "\n  "))
         if self.fix:
-            parts.append(f"fix: {self.fix}")
+            parts.append(f"fix: {self.fix}".replace("\n", "\n  "))
         return "\n".join(parts)
 
     def as_dict(self) -> dict[str, str | None]:
@@ -262,9 +266,9 @@ def choose(
     """
     if isinstance(name, str) and name in table:
         return table[name]
-    close = similar(table, str(name))
+    close = similar(table, quoted(name))
     hint = f"did you mean {close}? " if close else ""
     raise UsageError(
-        f"unknown {what} {name!r}{origin}",
+        f"unknown {what} {quoted(repr(name))}{origin}",
         fix=f"{hint}choose one of {', '.join(table)}" + (others and f", or {others}"),
     )

@@ -1,4 +1,4 @@
-// The begin of a training step: the images of its batch, and its learning rate. And a counter.
+// The start of a training step: the images of its batch, and its learning rate. And a counter.
 //
 //     indices[b] = order[place + b]       -1 where that is outside of [0, M)
 //     learning_rate = rates[min(step, T - 1)]

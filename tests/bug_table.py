@@ -65,7 +65,7 @@ BUGS = [
         "index < M ? rows[index * P + p] : 0xffffffffu",
         STEPS, "row_outside",
     ),
-    # ---- the begin of a step ---------------------------------------------------------------
+    # ---- the start of a step ---------------------------------------------------------------
     Bug(
         "begin_step: the place moves before all threads have read it", "kernels/steps.cu",
         "    __syncthreads();\n    if (threadIdx.x == 0) *place",
@@ -257,9 +257,15 @@ BUGS = [
     ),
     # ---- tiled products --------------------------------------------------------------------
     Bug(
-        "matmul: four columns at once in rows of any length", "kernels/matmul.cu",
-        "N % 4 == 0 && is_aligned(c)",
-        "is_aligned(c)",
+        "tiles: four columns at once in rows of any length", "gpucnn/backend/cuda/tiles.py",
+        "int(columns % 4 == 0 and is_aligned(launcher, out))",
+        "int(is_aligned(launcher, out))",
+        CONVOLUTION, "test_matmul and False-False",
+    ),
+    Bug(
+        "matmul: all parts in one place", "kernels/matmul.cu",
+        "static_cast<index_t>(blockIdx.z) * M * N + ",
+        "",
         CONVOLUTION, "test_matmul and False-False",
     ),
     Bug(

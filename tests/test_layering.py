@@ -15,14 +15,16 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 # A unit may import what stands after its arrow, and itself. Modules in one unit share a line.
-FLOOR = {"errors", "printing", "shapes", "random", "spelling"}
+FLOOR = {"errors", "files", "printing", "quoting", "shapes", "random", "spelling"}
 GRAPH = FLOOR | {
     "backend", "interchange", "operands", "ops", "recording", "array_operators", "array_methods",
     "autograd", "graph",
 }  # fmt: skip
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
-    "errors": set(),
+    "quoting": set(),
+    "files": set(),
+    "errors": {"quoting"},
     "foreign": set(),
     "kernels": set(),
     "shapes": {"errors"},
@@ -173,7 +175,15 @@ def unit(name: str) -> str | None:
 OPTIONAL = {
     "cuda", "cupy", "graphviz", "matplotlib", "onnx", "onnxruntime", "PIL", "tensorboardX", "torch"
 }  # fmt: skip
-CASES = [pytest.param(m, f, id=m) for m, f in MODULES.items()]
+PACKAGES = sorted({module.partition(".")[0] for module in MODULES})
+
+
+def modules_of(package: str) -> dict[str, Path]:
+    """The modules of a package, or the one of that name."""
+    return {name: file for name, file in MODULES.items() if name.partition(".")[0] == package}
+
+
+every_package = pytest.mark.parametrize("package", PACKAGES)
 
 
 def test_there_is_something_to_look_at():
@@ -181,19 +191,17 @@ def test_there_is_something_to_look_at():
     assert {"backend.contract", "backend.cpu", "functions.arithmetic"} <= set(MODULES)
 
 
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_imports_flow_one_way(module, file):
-    own = module.partition(".")[0]
-    assert own in ALLOWED, f"{module} has no place in the order of the layers"
-    wrong = [
-        f"line {line}: {name}"
-        for name, line, _ in imports(module, file)
-        if (target := unit(name)) is not None and target not in ALLOWED[own] | {own}
-    ]
-    assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
-
-
-PACKAGES = sorted({module.partition(".")[0] for module in MODULES if "." in module})
+@every_package
+def test_imports_flow_one_way(package):
+    for module, file in modules_of(package).items():
+        own = module.partition(".")[0]
+        assert own in ALLOWED, f"{module} has no place in the order of the layers"
+        wrong = [
+            f"line {line}: {name}"
+            for name, line, _ in imports(module, file)
+            if (target := unit(name)) is not None and target not in ALLOWED[own] | {own}
+        ]
+        assert not wrong, f"{module} may import {sorted(ALLOWED[own])} only"
 
 
 def in_circles(edges: dict[str, set[str]]) -> set[str]:
@@ -226,10 +234,10 @@ def test_circles_are_found():
     assert module_of("gpucnn.nn.module.Module") == "nn.module"
 
 
-@pytest.mark.parametrize("package", PACKAGES)
+@every_package
 def test_modules_of_a_package_import_each_other_one_way(package):
     """Imports inside functions count, those for type checkers do not."""
-    modules = {name: file for name, file in MODULES.items() if name.partition(".")[0] == package}
+    modules = modules_of(package)
     edges = {
         module: {
             target
@@ -264,52 +272,58 @@ def test_the_methods_of_a_tensor_know_it_only_for_type_checkers():
     assert not any(found)
 
 
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_third_party_packages_are_in_the_list(module, file):
-    own = module.partition(".")[0]
-    for name, line, _ in imports(module, file):
-        package = name.partition(".")[0]
-        if package in sys.stdlib_module_names or package == "gpucnn":
+@every_package
+def test_third_party_packages_are_in_the_list(package):
+    for module, file in modules_of(package).items():
+        own = module.partition(".")[0]
+        for name, line, _ in imports(module, file):
+            top = name.partition(".")[0]
+            if top in sys.stdlib_module_names or top == "gpucnn":
+                continue
+            where = f"{module}, line {line}: {name}"
+            assert top in THIRD_PARTY, f"{where} is not a dependency"
+            assert own in THIRD_PARTY[top], f"{where} does not belong there"
+
+
+@every_package
+def test_optional_packages_are_imported_late(package):
+    for module, file in modules_of(package).items():
+        if module == "bench.data.torch_train":  # a program by itself, of PyTorch alone
             continue
-        assert package in THIRD_PARTY, f"{module}, line {line}: {name} is not a dependency"
-        assert own in THIRD_PARTY[package], f"{module}, line {line}: {name} does not belong there"
+        if module == "plots.picture":  # a class of Matplotlib's; it is imported late itself
+            continue
+        early = {name for name, _, at_top in imports(module, file) if at_top}
+        assert not {name.partition(".")[0] for name in early} & OPTIONAL, module
 
 
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_optional_packages_are_imported_late(module, file):
-    if module == "bench.data.torch_train":  # a program by itself, of PyTorch alone
-        return
-    if module == "plots.picture":  # a class of Matplotlib's; it is imported late itself
-        return
-    early = {name for name, _, at_top in imports(module, file) if at_top}
-    assert not {name.partition(".")[0] for name in early} & OPTIONAL
+@every_package
+def test_nothing_is_pickled(package):
+    for module, file in modules_of(package).items():
+        named = {name.partition(".")[0] for name, _, _ in imports(module, file)}
+        assert not named & {"pickle", "shelve", "marshal", "dill", "joblib"}, module
+        assert "allow_pickle=True" not in file.read_text(), module
 
 
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_nothing_is_pickled(module, file):
-    named = {name.partition(".")[0] for name, _, _ in imports(module, file)}
-    assert not named & {"pickle", "shelve", "marshal", "dill", "joblib"}
-    assert "allow_pickle=True" not in file.read_text()
-
-
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_only_one_module_and_the_simulator_read_kernels(module, file):
-    if module == "backend.cuda.sources" or module.startswith("backend.simulator"):
-        return
-    constants = [
-        node.value
-        for node in ast.walk(parsed(file))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    ]
-    docstrings = {
-        ast.get_docstring(node, clean=False)
-        for node in ast.walk(parsed(file))
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
-    }
-    for text in set(constants) - docstrings:
-        assert not text.endswith((".cu", ".cuh")), f"{module} names {text!r}"
-        assert "gpucnn.kernels" not in text, f"{module} names {text!r}"
-    assert not any(unit(name) == "kernels" for name, _, _ in imports(module, file))
+@every_package
+def test_only_one_module_and_the_simulator_read_kernels(package):
+    for module, file in modules_of(package).items():
+        if module == "backend.cuda.sources" or module.startswith("backend.simulator"):
+            continue
+        constants = [
+            node.value
+            for node in ast.walk(parsed(file))
+            if isinstance(node, ast.Constant) and isinstance(node.value, str)
+        ]
+        docstrings = {
+            ast.get_docstring(node, clean=False)
+            for node in ast.walk(parsed(file))
+            if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef))
+        }
+        for text in set(constants) - docstrings:
+            assert not text.endswith((".cu", ".cuh")), f"{module} names {text!r}"
+            assert "gpucnn.kernels" not in text, f"{module} names {text!r}"
+        kernels = [name for name, _, _ in imports(module, file) if unit(name) == "kernels"]
+        assert not kernels, f"{module} imports {kernels}"
 
 
 # What a wing of the backends may import, beside itself and the files next to the wings.
@@ -324,7 +338,7 @@ BESIDE = {"cache_directory", "problem"}
 
 
 @pytest.mark.parametrize(
-    ("module", "file"), [case for case in CASES if case.id.startswith("backend.")]
+    ("module", "file"), [case for case in modules_of("backend").items() if "." in case[0]]
 )
 def test_a_wing_knows_no_other_but_those_below_it(module, file):
     own = module.split(".")[1]
@@ -336,11 +350,10 @@ def test_a_wing_knows_no_other_but_those_below_it(module, file):
     assert known <= BESIDE | WINGS.get(own, set()) | {own}
 
 
-@pytest.mark.parametrize(("module", "file"), CASES)
-def test_a_backend_never_sees_a_tensor(module, file):
-    if module.partition(".")[0] == "backend":
+def test_a_backend_never_sees_a_tensor():
+    for module, file in modules_of("backend").items():
         names = {n.id for n in ast.walk(parsed(file)) if isinstance(n, ast.Name)}
-        assert "Tensor" not in names
+        assert "Tensor" not in names, module
 
 
 def loaded_by(statement: str) -> set[str]:

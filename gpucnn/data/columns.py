@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
@@ -19,6 +20,7 @@ _COLUMN_FIRST = re.compile(r"x#.?y#", re.IGNORECASE)
 _ROW_FIRST = re.compile(r"[^\W\d]*.?#[x,_. -]?#|r#.?c#|row#.?col#|y#.?x#", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[1-9]\d*")
 _OPTION = "--label-column"
+Item = TypeVar("Item", int, str)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,13 +215,13 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
         others = [place for place in rest if place != files[0]]
         return replace(_of_files(names, True, files[0], label, others, where, known), ids=ids)
     found = _pixels(names, rest)
-    others = [place for place in rest if place not in set(found)]
+    others = _without(rest, found)
     open_label = label is None and said is None
     if open_label:
         label = _label(names, others, bool(found), where, known)
     if not found:
         found = [place for place in others if place != label]
-    others = [place for place in others if place != label and place not in set(found)]
+    others = [place for place in _without(others, found) if place != label]
     if label is None and open_label and known.fits(len(found) - 1):
         raise DataError(
             f"{where} has {len(found)} columns of numbers, and none by the name of a label",
@@ -310,13 +312,19 @@ def _chosen(names: Sequence[str], where: str, label_column: str) -> int | None:
     if label_column == "none":
         return None
     pixels = [name for name in names if _PIXEL.fullmatch(name)]
-    listed = [*(name for name in names if name not in set(pixels)), *pixels]
+    listed = [*_without(names, pixels), *pixels]
     close = similar(names, label_column)
     raise DataError(
         f"{where} has no column {label_column!r}" + (f"; did you mean {close}?" if close else ""),
         cause=f"its columns are {listing(listed)}",
         fix=f"give one of them as {_OPTION}, or its number: 1 is the first, -1 the last",
     )
+
+
+def _without(several: Sequence[Item], others: Iterable[Item]) -> list[Item]:
+    """Some items in their order, without others."""
+    left_out = set(others)
+    return [item for item in several if item not in left_out]
 
 
 def _order(names: Sequence[str]) -> list[int] | None:

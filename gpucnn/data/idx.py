@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.dataset import Dataset
-from gpucnn.data.files import read_bytes, refuse_empty
+from gpucnn.data.files import Content, read_bytes, refuse_empty
 from gpucnn.errors import DataError
 
 IMAGES, LABELS = 3, 1  # dimensions
@@ -29,7 +29,7 @@ _IMAGES_NAME = re.compile(
 _ROLES = {"train": "train", "t10k": "test", "test": "test"}
 
 
-def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
+def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8]:
     """The array in the uncompressed bytes of an idx file; a view of them, so read-only.
 
     Args:
@@ -54,7 +54,7 @@ def parse_idx(content: bytes, path: Path, dimensions: int) -> NDArray[np.uint8]:
     return array
 
 
-def parse_labels(content: bytes, path: Path) -> NDArray[np.int64]:
+def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
     """The labels in the uncompressed bytes of an idx file, int64 (N,).
 
     Raises:
@@ -65,7 +65,7 @@ def parse_labels(content: bytes, path: Path) -> NDArray[np.int64]:
     return parse_idx(content, path, LABELS).astype(np.int64)
 
 
-def _values(content: bytes, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
+def _values(content: Content, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
     """The values after the magic number and the sizes."""
     header = 4 + 4 * dimensions
     if len(content) < header:
@@ -76,17 +76,32 @@ def _values(content: bytes, path: Path, dimensions: int, dtype: np.dtype) -> NDA
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, 4))
     expected = header + math.prod(shape) * dtype.itemsize
     if len(content) != expected:
+        least = "at least " if len(content) > expected else ""  # `claimed` stops the reading
         raise DataError(
-            f"{path} has {len(content):,} bytes; its header says {expected:,}",
+            f"{path} has {least}{len(content):,} bytes; its header says {expected:,}",
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
             fix=_GET_AGAIN,
         )
     return np.frombuffer(content, dtype, offset=header).reshape(shape)
 
 
+def claimed(head: bytes) -> int:
+    """The number of bytes that an idx file has by its header; those of `head` if it has none."""
+    dimensions, item = head[3:4], {8: 1, 12: 4}.get(int.from_bytes(head[:3], "big"))
+    header = 4 + 4 * int.from_bytes(dimensions, "big")
+    if item is None or header > len(head):
+        return len(head)
+    return header + item * math.prod(map(int, np.frombuffer(head[4:header], ">u4")))
+
+
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
-    """`parse_idx` of a file, raw or gzip."""
-    return parse_idx(read_bytes(path), path, dimensions)
+    """`parse_idx` of a file, raw or gzip, of which no more is read than its header says."""
+    return parse_idx(read_bytes(path, claimed), path, dimensions)
+
+
+def read_labels(path: Path) -> NDArray[np.int64]:
+    """`parse_labels` of a file in the same way."""
+    return parse_labels(read_bytes(path, claimed), path)
 
 
 def from_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> Dataset:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from dataclasses import dataclass
 from functools import cache
@@ -12,34 +13,35 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn import files
 from gpucnn.data.files import describe
 from gpucnn.data.resample import resize
 from gpucnn.errors import DataError, MissingExtraError
+from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
     from PIL import Image
 
 _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
-#: The formats of pictures that come over a network; Pillow knows others, which are little used.
-UPLOADED = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
-_NO_PICTURES = ("BUFR", "GRIB", "HDF5", "MPEG", "WMF")  # Pillow knows them, but cannot read them
+#: The formats of pictures that are opened. Pillow knows others: one of them starts Ghostscript.
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
+_MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
+_MOVES = "it has several frames, and the first is taken"
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 _VISIBLE = 0.05  # of the range from black to white: less contrast is none
 
 
 @dataclass(frozen=True)
 class Upload:
-    """A picture that came over a network, in one of the formats `UPLOADED`.
+    """A picture that came over a network.
 
     Args:
         content: of the file.
         name: for messages.
-        most_pixels: the limit of its size, which is checked before it is decoded.
     """
 
     content: bytes
     name: str
-    most_pixels: int
 
     def __str__(self) -> str:
         return self.name
@@ -47,15 +49,14 @@ class Upload:
 
 @cache
 def suffixes() -> frozenset[str]:
-    """The suffixes, in small letters, of the files that are pictures: those that Pillow reads."""
+    """The suffixes, in small letters, of the files that are pictures: those of `FORMATS`."""
     try:
         from PIL import Image
     except ImportError:
         return frozenset(_USUAL)
     Image.init()
-    kinds = set(Image.OPEN) - set(_NO_PICTURES)
     return frozenset(
-        suffix for suffix, kind in Image.registered_extensions().items() if kind in kinds
+        suffix for suffix, kind in Image.registered_extensions().items() if kind in FORMATS
     )
 
 
@@ -67,12 +68,19 @@ def is_picture(name: str) -> bool:
 def open_image(path: Path | Upload) -> NDArray[np.uint8]:
     """A picture as uint8 (H, W) if it is gray, else (H, W, 3), upright.
 
-    Transparent pixels become white; or black, if nothing is visible on white.
+    Transparent pixels become white; or black, if nothing is visible on white. Of an animation it is
+    the first frame.
 
     Raises:
-        DataError: it is no picture, is damaged, is too large, or has more than 8 bits a channel.
+        DataError: it is no picture of the `FORMATS`, is cut short or damaged, has more than
+            25,000,000 pixels (or ``$GPUCNN_MAX_PIXELS``), or has more than 8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
+    return open_picture(path)[0]
+
+
+def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
+    """The picture of `open_image`, and remarks on it; raises the same."""
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError as error:
@@ -80,16 +88,20 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
             f"{path}: reading pictures needs Pillow, which is not installed",
             fix='pip install "gpucnn[image]"',
         ) from error
-    upload = path if isinstance(path, Upload) else None
-    source = path if isinstance(path, Path) else io.BytesIO(path.content)
     try:
-        with warnings.catch_warnings():
+        opened = files.open_regular(path) if isinstance(path, Path) else io.BytesIO(path.content)
+        with opened as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about metadata that are not used
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source, formats=UPLOADED if upload else None) as picture:
-                if upload:
-                    _refuse_large(picture, upload)
-                return pixels(ImageOps.exif_transpose(picture), str(path))
+            with Image.open(file, formats=FORMATS) as picture:
+                _refuse_large(picture, str(path))
+                if picture.format == "PNG":  # whose end Pillow does not miss
+                    picture.verify()
+            file.seek(0)
+            with Image.open(file, formats=FORMATS) as picture:
+                # Cameras write a second picture behind a JPEG, which then is an MPO.
+                moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
+                found = pixels(ImageOps.exif_transpose(picture), str(path))
+            return found, [_MOVES] if moves else []
     except DataError:
         raise
     except FileNotFoundError as error:
@@ -100,21 +112,29 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
     except Exception as error:  # a damaged file makes Pillow raise nearly anything
         raise DataError(
             f"{path} cannot be read as a picture",
-            # Of an upload, Pillow names the object in memory.
-            cause="its format is not known, or it is damaged"
-            if upload and isinstance(error, UnidentifiedImageError)
+            # Pillow names the object in memory.
+            cause=f"it is none of {', '.join(FORMATS)}, or it is damaged"
+            if isinstance(error, UnidentifiedImageError)
             else describe(error),
             fix="give a picture that opens in other programs; save it again as PNG if it does",
         ) from error
 
 
-def _refuse_large(picture: Image.Image, upload: Upload) -> None:
+def _refuse_large(picture: Image.Image, name: str) -> None:
     width, height = picture.size
-    if width * height > upload.most_pixels:
+    most = _MOST_PIXELS
+    if text := os.environ.get("GPUCNN_MAX_PIXELS"):
+        if not (text.isascii() and text.isdecimal() and len(text) < 12):
+            raise DataError(
+                f"the environment variable GPUCNN_MAX_PIXELS is {quoted(text)}",
+                fix="give a number of pixels, or unset it",
+            )
+        most = int(text)
+    if width * height > most:
         raise DataError(
-            f"{upload} has {width} x {height} pixels",
-            cause=f"at most {upload.most_pixels:,} are read",
-            fix="make the picture smaller",
+            f"{name} has {width} x {height} pixels",
+            cause=f"at most {most:,} are read",
+            fix="make the picture smaller; GPUCNN_MAX_PIXELS sets the limit",
         )
 
 

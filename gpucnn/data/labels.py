@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import DataError
+from gpucnn.quoting import LONGEST, quoted
 
 MOST_CLASSES = 2**16  # beyond it a number is a mistake, and would cost an output for each below
 _MISSING = ("", "?", "na", "<na>", "nan", "null")
@@ -18,8 +19,6 @@ _MISSING = ("", "?", "na", "<na>", "nan", "null")
 _NUMBER = re.compile(
     r"-?(0|[1-9]\d*)(\.\d*)?|-?\d\.\d+e[+-]\d+|-?nan|-?inf", re.ASCII | re.IGNORECASE
 )
-
-_ESCAPES = {code: repr(chr(code))[1:-1] for code in (*range(32), 127)}
 
 Labels = NDArray[Any]  # int64 (N,), or str (N,)
 
@@ -49,7 +48,7 @@ def as_labels(
         )
     if flat.dtype.kind in "biuf":
         return _whole(flat, flat, where, name)
-    words = _as_text(flat)
+    words = _as_text(flat, where, name)
     distinct, inverse = np.unique(words, return_inverse=True)
     if all(map(_NUMBER.fullmatch, distinct)):
         return _whole(distinct.astype(np.float64)[inverse], words, where, name)
@@ -64,12 +63,19 @@ def as_labels(
 _UTF8 = "save the file as UTF-8, as in Excel's `CSV UTF-8`"
 
 
-def _as_text(array: NDArray[Any]) -> NDArray[np.str_]:
+def _as_text(array: NDArray[Any], where: str, name: Callable[[int], str]) -> NDArray[np.str_]:
     """Text (N,), stripped and with composed letters (Unicode's NFC)."""
     if array.dtype.kind == "S":
         texts = [item.decode("utf-8", "surrogateescape") for item in array.tolist()]
     else:
         texts = [str(item) for item in array.tolist()]
+    for place, text in enumerate(texts):
+        if len(text) > LONGEST:  # each of an array takes as much memory as the longest
+            raise DataError(
+                f"{where}, {name(place)}: the label has {len(text):,} characters",
+                cause=f"it begins with {quoted(text, 40)}",
+                fix=f"give the class a name of at most {LONGEST}",
+            )
     return np.array([composed(text.strip()) for text in texts], dtype=str)
 
 
@@ -172,15 +178,10 @@ def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.in
     return table[inverse.reshape(-1)] if len(table) else np.zeros(0, np.int32)
 
 
-def on_one_line(text: str) -> str:
-    """A name with its control characters written as escapes: a file may be called "a\\nb"."""
-    return text.translate(_ESCAPES)
-
-
 def listing(names: Sequence[str], most: int = 8) -> str:
     """Names on one line: at most `most` of them, then "..."; consecutive numbers as "0-9"."""
     numbers = [int(name) for name in names if is_plain(name)]
     if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[-1] + 1)]:
         return f"{numbers[0]}-{numbers[-1]}"
-    shown = ", ".join(map(on_one_line, names[:most]))
+    shown = ", ".join(map(quoted, names[:most]))
     return f"{shown}, ..." if len(names) > most else shown

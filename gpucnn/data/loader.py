@@ -137,7 +137,7 @@ class Loader(Printable):
     def seek(self, epoch: int, index: int) -> int:
         """Let the next `take` gather batch `index` of `epoch`; returns its number of images.
 
-        The host writes to the device only at the begin of an epoch, and where the batch is not the
+        The host writes to the device only at the start of an epoch, and where the batch is not the
         one after that of the last call.
         """
         epoch, first = self._locate(epoch, index)
@@ -200,7 +200,7 @@ class Loader(Printable):
         return images, labels, self._rows(self._weights, indices)
 
     def _rows(self, array: Any, indices: Any) -> Any:
-        if array.dtype.itemsize % 4:  # float16, bools
+        if array.dtype.itemsize not in (4, 8):  # float16, bools
             with self.backend.quiet_device():
                 return self.backend.xp.take(array, indices, axis=0)
         return self.backend.gather_rows(array, indices)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import zipfile
 from dataclasses import replace
@@ -12,9 +13,10 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn import files
 from gpucnn.data.files import describe
 from gpucnn.data.found import Found, Part
-from gpucnn.data.labels import as_labels, one_hot_width
+from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -42,11 +44,16 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
         DataError: the file cannot be read, is damaged, or holds pickled objects.
     """
     try:
-        with path.open("rb") as file:
-            if not file.peek(2).startswith(b"PK"):
-                return {"": _read_array(file, path.stat().st_size)}
+        with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            magic = file.read(2)
+            file.seek(0)
+            if magic != b"PK":
+                return {"": _read_array(file, size)}
             arrays = {}
             with zipfile.ZipFile(file) as archive:
+                if sum(member.file_size for member in archive.infolist()) > files.limit():
+                    raise files.too_large(files.limit())
                 for member in archive.infolist():
                     if member.filename.endswith(".npy"):
                         with archive.open(member) as stream:
@@ -56,7 +63,7 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
     except ValueError as error:
         raise DataError(
             f"{path} is not a file of plain NumPy arrays",
-            cause=str(error),
+            cause=describe(error),
             fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
             " an array of objects is made one of text by y.astype(str)",
         ) from error
@@ -219,11 +226,11 @@ def _are_equal(arrays: list[NDArray[Any]]) -> bool:
 def _refuse_several(path: Path, names: list[str]) -> None:
     if len(names) > 1:
         raise DataError(
-            f"{path} has several arrays that may be the same: {', '.join(names)}",
+            f"{path} has several arrays that may be the same: {listing(names)}",
             fix="name the arrays x_train and y_train (and x_test, y_test), or x and y",
         )
 
 
 def _shapes(arrays: dict[str, NDArray[Any]]) -> str:
     listed = [f"{name} {array.shape}" for name, array in sorted(arrays.items())]
-    return ", ".join(listed) or "no arrays"
+    return listing(listed) or "no arrays"

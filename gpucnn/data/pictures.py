@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.found import Found, Part
-from gpucnn.data.image import Upload, fit_image, open_image
+from gpucnn.data.image import Upload, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -65,12 +65,13 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
     for place, file in enumerate(files):
         try:
-            picture = open_image(file)
+            picture, remarks = open_picture(file)
             if reading.convert == "mnist":
                 converted = convert(picture, str(file))
                 picture = converted.image
-                if converted.notes:
-                    doubts[str(file)] = list(converted.notes)
+                remarks = [*remarks, *converted.notes]
+            if remarks:
+                doubts[str(file)] = remarks
         except DataError as error:
             broken.append(error)
             continue

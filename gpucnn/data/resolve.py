@@ -8,7 +8,6 @@ from pathlib import Path
 
 from gpucnn.data import cifar, csv, folder, idx, npz, sources
 from gpucnn.data.columns import Known
-from gpucnn.data.files import read_bytes
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import as_labels, listing
@@ -263,7 +262,7 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: boo
         if labeled or idx.has_labels(file):
             labels_path = idx.find_labels(file)
             source = source or sources.identify(labels_path)
-            content = idx.parse_labels(read_bytes(labels_path), labels_path)
+            content = idx.read_labels(labels_path)
             labels = as_labels(content, str(labels_path)) if labeled else None
         if source is not None:
             known = known.replace(swapped_in=None).over(Reading(convert=source.convert))

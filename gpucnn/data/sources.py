@@ -19,8 +19,8 @@ import filelock
 import platformdirs
 
 from gpucnn.data.dataset import Dataset
-from gpucnn.data.files import GZIP_MAGIC, decompress, read_raw
-from gpucnn.data.idx import IMAGES, LABELS, TEST, TRAIN, find_file, from_pair, parse_idx
+from gpucnn.data.files import GZIP_MAGIC, Content, decompress, read_raw
+from gpucnn.data.idx import IMAGES, LABELS, TEST, TRAIN, claimed, find_file, from_pair, parse_idx
 from gpucnn.errors import DataError, StorageError, UsageError
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
@@ -140,8 +140,9 @@ def identify(labels: Path) -> Source | None:
 
 def _hashes(file: Path) -> set[str]:
     """SHA-256 of the bytes of a file, and of its uncompressed content."""
-    raw = read_raw(file)
-    return {hashlib.sha256(form).hexdigest() for form in (raw, decompress(raw, file))}
+    raw = read_raw(file, claimed)
+    forms = (raw, decompress(raw, file, claimed))
+    return {hashlib.sha256(form).hexdigest() for form in forms}
 
 
 def path(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
@@ -260,7 +261,7 @@ def _fetch_command(name: str, directory: Path) -> str:
     return f"gpucnn data fetch {name}{option}"
 
 
-def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileReport, bytes]:
+def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileReport, Content]:
     """A file's report and its uncompressed bytes; DataError if it is missing or its hash wrong."""
     found = find_file(directory, file)
     if found is None:
@@ -270,10 +271,10 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
             fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
             f" {_OPTION}",
         )
-    raw = read_raw(found)
+    raw = read_raw(found, claimed)
     get_again = f"{_fetch_command(source.name, directory)}, which replaces it"
     try:
-        content = decompress(raw, found)
+        content = decompress(raw, found, claimed)
     except DataError as error:
         error.fix = get_again
         raise

@@ -17,6 +17,7 @@ from gpucnn.autograd import Function, Tensor
 from gpucnn.functions import activation, convolution
 from gpucnn.inspection.updates import layer_of
 from gpucnn.nn import Module
+from gpucnn.nn.overrides import local, override
 
 NEAR_END = 0.01  # of the range: an output this near to an end of sigmoid or tanh is saturated
 _ENDS = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
@@ -64,14 +65,27 @@ class Activations:
     Args:
         model: built.
         forward: the function from images to its outputs; by default the model.
+        as_in_training: whether batch norm takes the statistics of the batch. While a model is
+            trained the running ones are behind, and units seem dead. They stay as they are.
 
     Attributes:
         images: the number of images so far.
         found: its activations, in the order of the forward pass.
     """
 
-    def __init__(self, model: Module, forward: Callable[[Tensor], Tensor] | None = None) -> None:
+    def __init__(
+        self,
+        model: Module,
+        forward: Callable[[Tensor], Tensor] | None = None,
+        *,
+        as_in_training: bool = False,
+    ) -> None:
         self.model = model
+        self._of_batch = [
+            module
+            for module in model.modules()
+            if as_in_training and module.buffers and not module.counters
+        ]
         self.forward = forward or model
         self.images = 0
         self.found: list[Activation] = []
@@ -84,10 +98,19 @@ class Activations:
         x = Tensor(images)
         x.requires_grad = True  # else a part with frozen parameters would not be recorded
         with self.model.evaluating(), x.backend.quiet_device():
-            output = self.forward(x)
+            output = self._compute(x)
             for number, (kind, y) in enumerate(_activations(output)):
                 self._count(number, kind, y, y is output)
         self.images += len(images)
+        return output
+
+    def _compute(self, x: Tensor) -> Tensor:
+        arrays = [getattr(module, name) for module in self._of_batch for name in module.buffers]
+        before = [array.copy() for array in arrays]
+        with override(local.training, self._of_batch, True):
+            output = self.forward(x)
+        for array, kept in zip(arrays, before, strict=True):
+            array[...] = kept
         return output
 
     def _count(self, number: int, kind: str, y: Tensor, is_output: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpucnn.data.labels import listing, on_one_line
+from gpucnn.data.labels import listing
 from gpucnn.inspection.evidence import Check, Evidence, Result
 from gpucnn.inspection.finding import Finding, Threshold
+from gpucnn.quoting import on_one_line
 
 NEVER = Threshold(
     1.0, "classes that are never answered", "a class with 10 images or more is answered once"

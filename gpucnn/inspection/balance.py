@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from gpucnn.data.labels import listing, on_one_line
+from gpucnn.data.labels import listing
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
+from gpucnn.quoting import on_one_line
 
 IMBALANCE = Threshold(
     10.0,

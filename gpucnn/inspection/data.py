@@ -16,7 +16,7 @@ from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Result
 from gpucnn.nn import Module
 from gpucnn.training.evaluation import BATCH_SIZE
-from gpucnn.training.metrics import LOSSES, compute_losses
+from gpucnn.training.metrics import Loss, compute_losses, get_loss
 
 MOST = 12  # wrong images that are listed
 
@@ -51,19 +51,21 @@ class Outputs:
     Args:
         dataset: with labels.
         outputs: float32 (N, K).
-        loss: the name of a loss of `TrainConfig`.
+        loss: the name of a loss of `TrainConfig`, or a loss.
     """
 
-    def __init__(self, dataset: Dataset, outputs: NDArray[np.float32], loss: str) -> None:
+    def __init__(self, dataset: Dataset, outputs: NDArray[np.float32], loss: str | Loss) -> None:
         self.dataset = dataset
         with no_grad():
             losses = compute_losses(loss, Tensor(outputs), dataset.labels).numpy()
-            self.predictions = LOSSES[loss].predictions(Tensor(outputs)).numpy()
+            self.predictions = get_loss(loss).predictions(Tensor(outputs)).numpy()
+        if not losses.ndim:  # one number for the whole batch
+            losses = np.broadcast_to(losses, len(outputs))
         self.losses = losses.reshape(len(losses), -1).mean(axis=1)
         self.answers = (
             outputs.argmax(axis=1)
             if outputs.shape[1] > 1
-            else (outputs[:, 0] > LOSSES[loss].threshold).astype(np.int64)
+            else (outputs[:, 0] > get_loss(loss).threshold).astype(np.int64)
         )
 
     def result(self, name: str) -> Result:
@@ -95,7 +97,7 @@ class Outputs:
 def compute_outputs(
     model: Module,
     dataset: Dataset,
-    loss: str,
+    loss: str | Loss,
     scale: float,
     offset: float,
     activations: Activations | None = None,

@@ -12,6 +12,7 @@ from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.finding import Context, Finding
 from gpucnn.inspection.updates import LayerStep
 from gpucnn.nn import Module
+from gpucnn.training.metrics import Loss
 
 
 class Result(NamedTuple):
@@ -45,7 +46,7 @@ class Evidence:
         rate_share: the learning rate of that step, as a share of the highest of the training.
         labels: class ids of the training images (N,).
         class_names: of the classes.
-        loss: the name of the loss.
+        loss: that of the training, or its name.
         records: of the epochs, as in metrics.jsonl.
         trained: the result on the training images.
         held_out: the result on images that were not trained on.
@@ -61,7 +62,7 @@ class Evidence:
     rate_share: float = 1.0
     labels: NDArray[Any] | None = None
     class_names: Sequence[str] = ()
-    loss: str = "softmax_cross_entropy"
+    loss: str | Loss = "softmax_cross_entropy"
     records: Sequence[Mapping[str, Any]] | None = None
     trained: Result | None = None
     held_out: Result | None = None

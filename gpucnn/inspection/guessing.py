@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
-from gpucnn.training.metrics import beats_guessing, guessing
+from gpucnn.training.metrics import beats_guessing, get_loss, guessing
 
 THRESHOLD = Threshold(
     0.98,
@@ -56,6 +56,8 @@ def _applies(evidence: Evidence) -> str | None:
     config = evidence.context.config
     if config is not None and config.limit_batches is not None:
         return "the training was cut short by limit_batches"
+    if get_loss(evidence.loss).guess is None:
+        return "the loss of a constant answer is not known for this loss"
     if last(evidence) is not None:
         return None
     return evidence.missing.get("records", "no epoch is done")

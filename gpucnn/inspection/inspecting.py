@@ -12,16 +12,18 @@ import numpy as np
 from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
-from gpucnn.inspection import checks, weights
+from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.data import Outputs, compute_outputs
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.health import Health, layers_of
 from gpucnn.inspection.updates import LayerStep, StepMeter
+from gpucnn.inspection.weights import CHECK as WEIGHTS
 from gpucnn.nn import Module
+from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import Run, SavedModel, Trainer, checkpoint
-from gpucnn.training.metrics import compute_loss
+from gpucnn.training.metrics import Loss, compute_loss
 from gpucnn.training.run import find_weights, run_of
 from gpucnn.training.run_data import LabeledPart
 
@@ -91,9 +93,8 @@ def _weights_only(file: Path, evidence: Evidence, why: str) -> Health:
         config = Run(folder).config()
         rate = config.resolved("cpu").learning_rate
         evidence.context = Context(config, Run(folder), rate)
-    unchecked = {check.name: why for check in checks.CHECKS if check is not weights.CHECK}
-    name = str(folder or file)
-    return Health(name, None, weights.find(evidence), [weights.CHECK.name], unchecked, [])
+    unchecked = {check.name: why for check in checks.CHECKS if check is not WEIGHTS}
+    return Health(str(folder or file), None, WEIGHTS.find(evidence), [WEIGHTS.name], unchecked, [])
 
 
 def _inspect_saved(
@@ -143,7 +144,7 @@ def _epochs(run: Run) -> list[dict[str, Any]]:
     ]
 
 
-def _inspect_module(model: Module, dataset: Dataset | None, loss: str) -> Health:
+def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) -> Health:
     from gpucnn.keras.base import Base  # not before: most models are none of its
 
     model.require_built()
@@ -218,17 +219,19 @@ def _measure_step(
 ) -> None:
     """Do one step of the run with its highest learning rate; the model is then put back."""
     config = replace(saved.config, device=saved.model.device, threads=None, checkpoint_every=None)
-    state = saved.model.state_dict()
+    model = saved.model
+    before, steps = model.state_dict(), copy_out(counters(model))
     try:
-        trainer = Trainer(saved.model, Splits(parts["train"], parts.get("validation")), config)
+        trainer = Trainer(model, Splits(parts["train"], parts.get("validation")), config)
         trainer.restore(_read_checkpoint(run), longer=True)
         evidence.steps = trainer.step
         evidence.layers = _step(trainer)
     except GpucnnError as error:
         evidence.missing["layers"] = _line(error)
     finally:
-        saved.model.load_state_dict(state)
-        for parameter in saved.model.parameters():
+        model.load_state_dict(before)
+        copy_in(counters(model), steps, "the counters")
+        for parameter in model.parameters():
             parameter.zero_grad()
 
 
@@ -238,7 +241,7 @@ def _step(trainer: Trainer) -> dict[str, LayerStep]:
     optimizer.set_learning_rate(float(trainer.learning_rates.max()))
     images, labels, *others = trainer.loader.batch(trainer.epochs_done, 0)
     with trainer.backend.quiet_device(), model.training_mode():
-        loss = compute_loss(trainer.config.loss, trainer.forward(Tensor(images)), labels, *others)
+        loss = compute_loss(trainer.loss, trainer.forward(Tensor(images)), labels, *others)
         optimizer.zero_grad()
         loss.backward()
     meter = StepMeter(model)

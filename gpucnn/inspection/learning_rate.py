@@ -23,6 +23,9 @@ SMALL_UPDATE = Threshold(
 WORSE = Threshold(
     1.5, "times the loss of guessing", "ours: a model that learns is soon better than guessing"
 )
+FIRST = Threshold(
+    4.0, "times the loss of guessing in the first epoch", "ours: it begins with random weights"
+)
 DROP = Threshold(
     0.1, "accuracy lost since the best epoch", "ours; Bengio 2012, section 3.1, describes it"
 )
@@ -69,9 +72,10 @@ def _by_loss(evidence: Evidence) -> list[Finding]:
     accuracies = [record["accuracy"] for record in records]
     constant, _ = guessing(evidence.loss, labels)
     share = losses[-1] / constant if constant else 0.0
-    if share > WORSE.value:
+    most = WORSE if len(losses) > 1 else FIRST
+    if share > most.value:
         said = f"the loss of epoch {len(losses)} is {losses[-1]:.4g}; guessing has {constant:.4g}"
-        return [_high(evidence, share, WORSE, said)]
+        return [_high(evidence, share, most, said)]
     drop = max(accuracies) - accuracies[-1]
     if drop > DROP.value and losses[-1] > 2 * min(losses):
         best = accuracies.index(max(accuracies)) + 1

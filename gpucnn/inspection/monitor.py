@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn import random
+from gpucnn import files, random
 from gpucnn.data import Dataset, Loader
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.inspection import checks
@@ -26,6 +26,7 @@ from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.updates import StepMeter
+from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, Trainer
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
@@ -67,7 +68,7 @@ class HealthMonitor(Callback):
 
     def tell(self, text: str) -> None:
         """Print a text on stderr."""
-        print(text, file=sys.stderr)
+        print(on_its_lines(text), file=sys.stderr)
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
@@ -125,7 +126,7 @@ class HealthMonitor(Callback):
         rates = trainer.learning_rates
         evidence.rate_share = float(rates[trainer.step - 1] / (rates.max() or 1))
         if self._pool is not None:
-            evidence.activations = Activations(trainer.model, trainer.forward)
+            evidence.activations = Activations(trainer.model, trainer.forward, as_in_training=True)
             first = self._measured * self._batches % self._pool.steps_per_epoch
             self._measured += 1
             for images, *_ in islice(self._pool.epoch(0, first), self._batches):
@@ -142,7 +143,7 @@ class HealthMonitor(Callback):
         config = trainer.config
         context = Context(config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
-            context, steps=trainer.step, loss=config.loss, records=trainer.records or None
+            context, steps=trainer.step, loss=trainer.loss, records=trainer.records or None
         )
         labels = _class_ids(trainer.loader.dataset)
         if labels is None:
@@ -217,7 +218,7 @@ class HealthMonitor(Callback):
             return
         kept = []
         with storage_errors(file):
-            text = file.read_text(encoding="utf-8", errors="replace")
+            text = files.read(file).decode(errors="replace")
         for line in text.splitlines():
             try:
                 entry = json.loads(line)

@@ -21,6 +21,7 @@ from gpucnn.keras.layers import InputLayer
 from gpucnn.nn.arguments import is_whole
 from gpucnn.nn.sequential import Chain
 from gpucnn.training import checkpoint
+from gpucnn.training.metrics import Metric
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,7 @@ class Base(nn.Sequential):
     @property
     def metrics_names(self) -> list[str]:
         """The names of the results of `evaluate`, in its order: "loss", then the metrics."""
-        return list(self.require_compiled("model.metrics_names").named(0, 0))
+        return self.require_compiled("model.metrics_names").names()
 
     @property
     def loss(self) -> str:
@@ -274,7 +275,8 @@ class Base(nn.Sequential):
         shape = self.shaped().shape
         for metric in compiled.metrics:
             metric.check(shape)
-        return Reader(compiled.loss.function, shape, bool(compiled.metrics))
+        accuracy = any(metric.is_accuracy for metric in compiled.metrics)
+        return Reader(compiled.loss, shape, accuracy)
 
     @cached_property
     def _logits(self) -> Chain:
@@ -286,6 +288,25 @@ class Base(nn.Sequential):
         """The network that the loss is computed on; see `gpucnn.keras.outputs`."""
         loss = self.require_compiled("fit").loss
         return outputs.for_loss(self, partial(self, logits=True), loss)
+
+    def measured(self, network: outputs.Network) -> tuple[Metric, ...]:
+        """The metrics of `compile` beside the accuracy.
+
+        Their y_pred is what `predict` gives; for those that take probabilities it is also a softmax
+        or sigmoid of logits, if the loss takes logits.
+
+        Args:
+            network: the result of `for_loss`.
+        """
+        compiled = self.require_compiled("fit")
+        predictions = compiled.loss.function.predictions
+        return tuple(
+            metric.measured(
+                predictions if metric.takes_probabilities or network is not self else None
+            )
+            for metric in compiled.metrics
+            if not metric.is_accuracy
+        )
 
 
 def _plain(seed: Any) -> Any:

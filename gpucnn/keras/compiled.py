@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gpucnn.keras.losses import Loss
-from gpucnn.keras.metrics import NAMES, Metric
+from gpucnn.keras.metric import NAMES, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.spelling import explain_attribute
 from gpucnn.training import History, TrainConfig
+from gpucnn.training.metrics import LOSSES, OWN
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,7 @@ class Compiled:
     schedule: str
     device: str
     seed: int
+    graph: bool | None = None
 
     def showing(self, accuracy: bool) -> Compiled:
         """The settings with the metric "acc" if the accuracy is asked for and there is none."""
@@ -30,27 +33,39 @@ class Compiled:
 
     def config(self, **options: Any) -> TrainConfig:
         """The options of a training; raises `UsageError` for one that is not acceptable."""
+        name = self.loss.function.name
         return TrainConfig(
             optimizer=self.optimizer.name,
             learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
             schedule=self.schedule,
-            loss=self.loss.function,
+            loss=name if LOSSES.get(name) is self.loss.function else OWN + name,
             device=self.device,
             seed=self.seed,
+            graph=self.graph,
             **options,
         )
 
-    def named(self, loss: float, accuracy: float, prefix: str = "") -> dict[str, float]:
-        """Loss and metrics by the names that the history has for them."""
-        values = {f"{prefix}loss": loss}
-        return values | {f"{prefix}{metric.name}": accuracy for metric in self.metrics}
+    def names(self, prefix: str = "") -> list[str]:
+        """The names that the history has for the loss and the metrics."""
+        return [f"{prefix}{name}" for name in ("loss", *(metric.name for metric in self.metrics))]
 
-    def result(self, loss: float, accuracy: float, return_dict: bool) -> Any:
+    def named(self, found: Mapping[str, float], prefix: str = "") -> dict[str, float]:
+        """Loss and metrics by the names that the history has for them.
+
+        Args:
+            found: "loss", "accuracy" and the other metrics by name.
+            prefix: of the names: "val_" for those of the validation.
+        """
+        keys = ("accuracy" if metric.is_accuracy else metric.name for metric in self.metrics)
+        values = (found[key] for key in ("loss", *keys))
+        return dict(zip(self.names(prefix), values, strict=True))
+
+    def result(self, found: Mapping[str, float], return_dict: bool) -> Any:
         """The loss alone where there are no metrics, else [loss, *metrics], or a dict by name."""
-        named = self.named(loss, accuracy)
+        named = self.named(found)
         if return_dict:
             return named
-        return list(named.values()) if self.metrics else loss
+        return list(named.values()) if self.metrics else named["loss"]
 
 
 #: The names of one quantity in the versions of Keras.

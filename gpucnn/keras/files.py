@@ -14,8 +14,8 @@ from typing import Any
 from gpucnn import nn
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.keras.compiled import Compiled
-from gpucnn.keras.losses import LOSSES
-from gpucnn.keras.metrics import Metric
+from gpucnn.keras.losses import LOSSES, OPTIONS
+from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.nn.structure import as_lists, from_structure, structure
 from gpucnn.training import checkpoint
@@ -74,8 +74,16 @@ def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[st
     checkpoint.save_weights(file, model.state_dict(), description, option="")
 
 
-def load(path: str | os.PathLike[str], device: str) -> tuple[Any, dict[str, Any] | None]:
-    """The model of a file of `save`, built and with its weights, and the arguments of `compile`."""
+def load(
+    path: str | os.PathLike[str], device: str, functions: Any, compile: Any
+) -> tuple[Any, dict[str, Any] | None]:
+    """The model of a file of `save`, built and with its weights, and the arguments of `compile`.
+
+    Args:
+        functions: the user's own losses and metrics by name, or None.
+        compile: whether the arguments of `compile` are read; else None is given for them.
+    """
+    functions = _checked_functions(functions)
     file = readable_path(path)
     weights, description = checkpoint.load_weights(file)
     found = description.get(_KEY)
@@ -89,13 +97,23 @@ def load(path: str | os.PathLike[str], device: str) -> tuple[Any, dict[str, Any]
     try:
         model = from_structure(found)
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
-        options = _compile_options(found["compile"]) if "compile" in found else None
+        settings = found.get("compile") if compile else None
+        missing = set() if settings is None else _own_names(settings) - functions.keys()
+        options = None if settings is None or missing else _compile_options(settings, functions)
     except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise DataError(
             f"{file} describes a model that cannot be made",
             cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
             fix="save it with this version of gpucnn",
         ) from error
+    if missing:
+        names = ", ".join(f'"{name}": {name}' for name in sorted(missing))
+        raise UsageError(
+            f"{file} was compiled with {', '.join(sorted(missing))}, which is not in it",
+            cause="a file holds no loss or metric of your own, as it holds no code",
+            fix=f"give the function: custom_objects={{{names}}}; or compile=False, and compile "
+            "the model then",
+        )
     model.build(*shapes, seed=seed, device=device, channels_first=True)
     model.load_state_dict(weights)
     return model, options
@@ -130,17 +148,48 @@ def _settings(compiled: Compiled) -> dict[str, Any]:
     optimizer, loss = compiled.optimizer, compiled.loss
     return {
         "optimizer": [optimizer.name, optimizer.learning_rate, optimizer.options],
-        "loss": [loss.name, loss.from_logits],
-        "metrics": [[metric.name, metric.kind] for metric in compiled.metrics],
+        "loss": [loss.name, OWN] if loss.is_own else [loss.name, loss.from_logits, loss.options],
+        "metrics": [[metric.name, metric.kind, metric.options] for metric in compiled.metrics],
         "schedule": compiled.schedule,
     }
 
 
-def _compile_options(saved: Mapping[str, Any]) -> dict[str, Any]:
-    loss, from_logits = saved["loss"]
+def _own_names(settings: Mapping[str, Any]) -> set[str]:
+    """The names of the user's own functions in the settings of a file."""
+    return {name for name, kind, *_ in (settings["loss"], *settings["metrics"]) if kind == OWN}
+
+
+def _checked_functions(functions: Any) -> Mapping[str, Any]:
+    if functions is None:
+        return {}
+    if not isinstance(functions, Mapping) or not all(map(callable, functions.values())):
+        raise UsageError(
+            f"custom_objects is {functions!r}",
+            cause="it is a dict of functions by name",
+            fix="write custom_objects={'my_loss': my_loss}",
+        )
+    return functions
+
+
+def _compile_options(saved: Mapping[str, Any], functions: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "optimizer": Optimizer(*saved["optimizer"]),
-        "loss": replace(LOSSES[loss], from_logits=from_logits),
-        "metrics": [Metric(*metric) for metric in saved["metrics"]],
+        "loss": _loss(*saved["loss"], functions=functions),
+        "metrics": [
+            replace(Metric(*metric), function=functions[metric[0]] if metric[1] == OWN else None)
+            for metric in saved["metrics"]
+        ],
         "schedule": saved["schedule"],
     }
+
+
+def _loss(name: str, how: Any, options: Any = None, *, functions: Mapping[str, Any]) -> Any:
+    """The loss for `compile`.
+
+    Args:
+        how: `OWN`, or whether the model gives logits, in the words of `Loss.from_logits`.
+    """
+    if how == OWN:
+        return functions[name]
+    loss = OPTIONS[name](**options) if options else LOSSES[name]
+    return replace(loss, from_logits=how)

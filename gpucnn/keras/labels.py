@@ -18,6 +18,7 @@ from gpucnn.data import Dataset
 from gpucnn.data.dataset import require_finite
 from gpucnn.errors import DataError, ShapeError, UsageError
 from gpucnn.keras.arrays import as_array, batch_of
+from gpucnn.keras.losses import Loss
 
 _WHICH = "correct the label, or give the labels that belong to these images"
 
@@ -44,12 +45,12 @@ class Reader(NamedTuple):
     """Makes data sets for a model.
 
     Attributes:
-        loss: name of a loss of `gpucnn.training`.
+        loss: that of `compile`.
         outputs: shape of one output of the model.
         accuracy: whether the accuracy is asked for.
     """
 
-    loss: str
+    loss: Loss
     outputs: tuple[int, ...]
     accuracy: bool = False
 
@@ -94,7 +95,7 @@ class Reader(NamedTuple):
         if not array.ndim:
             raise DataError(f"{name} are one number", fix="give one label an image")
         # Labels of a single output are targets, unless the loss takes its softmax.
-        has_classes = self.loss == "softmax_cross_entropy" or self.outputs != (1,)
+        has_classes = self.loss.takes_over == "softmax" or self.outputs != (1,)
         if array.ndim == 1 and not has_classes:
             array = array[:, None]
         elif array.ndim == 2 and array.shape[1] == 1 and has_classes:
@@ -122,7 +123,7 @@ class Reader(NamedTuple):
         with np.errstate(over="ignore"):
             targets = array.astype(np.float32)
         # The square of an error must be a float32 too.
-        limit = 1e18 if self.loss == "mean_squared_error" else np.finfo(np.float32).max
+        limit = 1e18 if self.loss.takes_over is None else np.finfo(np.float32).max
         if targets.size and max(targets.max(), -targets.min()) > limit:
             image = int(np.argwhere(np.abs(targets) > limit)[0][0])
             raise DataError(
@@ -130,7 +131,7 @@ class Reader(NamedTuple):
                 cause=f"numbers of more than {limit:.0e} overflow in float32",
                 fix="scale the labels, as in y / abs(y).max()",
             )
-        if self.loss == "binary_cross_entropy" and targets.size:
+        if self.loss.takes_over == "sigmoid" and targets.size:
             low, high = targets.min(), targets.max()
             if low < 0 or high > 1:
                 raise DataError(
@@ -149,7 +150,8 @@ class Reader(NamedTuple):
             raise DataError(
                 f"{name}: image {several[0]} belongs to several classes",
                 cause="the accuracy asks whether the largest output is the one right class",
-                fix="compile without metrics, and compute ((model.predict(x) > 0.5) == y).mean()",
+                fix="compile without metrics of the accuracy, and compute "
+                "((model.predict(x) > 0.5) == y).mean()",
             )
 
     def _class_ids(self, array: NDArray[Any], name: str) -> NDArray[np.int32]:
@@ -208,7 +210,7 @@ class Reader(NamedTuple):
         return weights
 
     def _by_class(self, labels: NDArray[Any], class_weight: Any) -> NDArray[np.float32]:
-        if len(self.outputs) != 1 or self.loss == "mean_squared_error":
+        if len(self.outputs) != 1 or self.loss.is_regression:
             raise UsageError(
                 "class_weight without classes", fix="give sample_weight, one number an example"
             )

@@ -10,7 +10,7 @@ Images are (N, C, H, W), not (N, H, W, C), and each `fit` starts its optimizer a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -56,6 +56,7 @@ class Sequential(Trainable):
         schedule: str = "constant",
         device: str = "auto",
         seed: int | None = None,
+        graph: bool | None = None,
     ) -> None:
         """Set the optimizer, the loss and the metrics of `fit`.
 
@@ -70,9 +71,12 @@ class Sequential(Trainable):
                 `gpucnn.keras.optimizers`.
             loss: "categorical_crossentropy", for one-hot targets or class ids;
                 "sparse_categorical_crossentropy", the same; "binary_crossentropy";
-                "mean_squared_error" or "mse"; or an object of `gpucnn.keras.losses`.
-            metrics: "accuracy" or another of Keras's names of it, which the history uses too; or a
-                list.
+                "mean_squared_error" or another name or object of `gpucnn.keras.losses`; or a
+                function of your own, (y_true, y_pred) -> a Tensor of one number, or of one for each
+                example: see `gpucnn.keras.own`.
+            metrics: "accuracy" or another of Keras's names of it, which the history uses too;
+                another name or object of `gpucnn.keras.metrics`; a function as for `loss`; or a
+                list of these.
             learning_rate: by default Keras's: 1e-2 for sgd, else 1e-3.
             schedule: a name of `gpucnn.schedules`; it changes the learning rate during a `fit`.
             device: "cpu", "cuda", "auto".
@@ -80,6 +84,8 @@ class Sequential(Trainable):
                 model of a process has the seed of `utils.set_random_seed`, or 0, and each later one
                 a seed derived from that. It must come before the weights are drawn, also by
                 `summary`, `build` or `get_weights`.
+            graph: whether `fit` launches each step as one CUDA graph; by default if the model, the
+                loss and the metrics hold no code of your own.
 
         Raises:
             UsageError: an argument is not known, the loss does not go with the final activation, or
@@ -92,6 +98,7 @@ class Sequential(Trainable):
             schedule,
             device,
             self.take_seed(seed),
+            graph,
         )
         compiled.config()  # checks the arguments now, and not in fit
         backends.get(device)
@@ -111,7 +118,7 @@ class Sequential(Trainable):
         *,
         show_accuracy: bool = False,
     ) -> Any:
-        """The mean loss and the accuracy on x and y, as `fit` takes them, in evaluation mode.
+        """The mean loss and the metrics on x and y, as `fit` takes them, in evaluation mode.
 
         Args:
             verbose: without effect: nothing is printed.
@@ -121,18 +128,22 @@ class Sequential(Trainable):
                 first versions of Keras.
 
         Returns:
-            (loss, accuracy); the loss alone if `compile` got no metrics; a list with a number for
-            each metric if it got several; or a dict by name.
+            (loss, accuracy) if the accuracy is the one metric; the loss alone if `compile` got no
+            metrics; else a list of the loss and a number for each metric; or a dict by name.
         """
         shown = flag(show_accuracy, "show_accuracy")
         compiled = self.require_compiled("evaluate").showing(shown)
         batches: Any = open_batches(
             self, x, y, sample_weight, epochs=Epochs(batch_size=batch_size, steps=steps)
         )
-        found = evaluate_batches(self, batches, compiled.loss.function, self.for_loss())
-        if len(compiled.metrics) == 1 and not return_dict:
-            return Score(**found)
-        return compiled.result(**found, return_dict=return_dict)
+        network = self.for_loss()
+        found = evaluate_batches(
+            self, batches, compiled.loss.function, network, metrics=self.measured(network)
+        )
+        is_score = len(compiled.metrics) == 1 and compiled.metrics[0].is_accuracy
+        return (
+            Score(**found) if is_score and not return_dict else compiled.result(found, return_dict)
+        )
 
     @verb
     def predict(
@@ -205,7 +216,7 @@ class Sequential(Trainable):
         batch = open_dataset(self, x, y, sample_weight, class_weight)
         if self._stepper is None or self._stepper.shaped is not self._shaped:
             self._stepper = Stepper(self)
-        return compiled.result(*self._stepper(batch), return_dict=return_dict)
+        return compiled.result(self._stepper(batch), return_dict)
 
     @verb
     def test_on_batch(
@@ -227,19 +238,26 @@ structure.CLASSES[files.SEQUENTIAL] = Sequential
 
 @verb
 def load_model(
-    filepath: str | os.PathLike[str], compile: bool = True, *, device: str = "auto"
+    filepath: str | os.PathLike[str],
+    custom_objects: Mapping[str, Any] | None = None,
+    compile: bool = True,
+    *,
+    device: str = "auto",
 ) -> Sequential:
     """The model of a file of `Sequential.save`, built, with its weights and compiled as it was.
 
     Args:
+        custom_objects: the losses and metrics of your own with which it was compiled, functions by
+            name: a file holds no code.
         compile: whether to compile it.
         device: the device that it computes on.
 
     Raises:
+        UsageError: a function is missing in `custom_objects`.
         DataError: there is no such file, it is damaged, or holds no model.
     """
-    model, options = files.load(filepath, device)
-    if options is not None and compile:
+    model, options = files.load(filepath, device, custom_objects, compile)
+    if options is not None:
         model.compile(**options, device=device)
     return model
 

@@ -23,7 +23,7 @@ class _Monitor(Callback):
 
     Args:
         monitor: its name in `logs`: "val_loss".
-        mode: "min", "max", or "auto": by the name.
+        mode: "min", "max", or "auto": by the metric; one of your own needs "min" or "max".
         min_delta: a smaller change is no improvement.
     """
 
@@ -34,8 +34,12 @@ class _Monitor(Callback):
             raise UsageError(f"mode is {mode!r}", fix='give "auto", "min" or "max"')
         self.monitor = monitor
         self.min_delta = abs(arguments.number(min_delta, "min_delta", "a finite number", 0.001))
-        self.falls = mode == "min" or (mode == "auto" and "acc" not in monitor)
-        self.best = self.worst = math.inf if self.falls else -math.inf
+        self.mode = mode
+        self._set_mode(mode == "min" or (mode == "auto" and "acc" not in monitor))
+
+    def _set_mode(self, falls: bool) -> None:
+        self.falls = falls
+        self.best = self.worst = math.inf if falls else -math.inf
 
     def _check_training(self, names: Collection[str]) -> None:
         super()._check_training(names)
@@ -50,6 +54,26 @@ class _Monitor(Callback):
                 cause=cause,
                 fix=fix,
             )
+        if self.watches and self.mode == "auto":
+            self._find_mode()
+
+    def _find_mode(self) -> None:
+        """Take the mode from the metric that is watched, if the name does not tell."""
+        metrics = {metric.name: metric for metric in self.model.compiled.metrics}
+        metric = metrics.get(self.monitor.removeprefix("val_"))
+        if metric is None:
+            return
+        if metric.rises is None:
+            raise UsageError(
+                f"{type(self).__name__} watches {self.monitor}, and its mode is not given",
+                cause=f"{metric.name} is a metric of your own, and may be better if it is higher or"
+                " lower",
+                fix='give mode="max" or mode="min"',
+            )
+        if metric.rises == self.falls:
+            best, worst = self.best, self.worst
+            self._set_mode(not metric.rises)
+            self.best = self.best if best == worst else best
 
     def better(self, value: float, than: float) -> bool:
         """Whether it is better by more than `min_delta`."""

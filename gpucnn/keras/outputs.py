@@ -13,7 +13,7 @@ from gpucnn import functions as F
 from gpucnn import nn
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
-from gpucnn.keras.losses import Loss
+from gpucnn.keras.losses import PROBABILITIES, Loss
 from gpucnn.nn.activations import Activation
 from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.layers import WeightedLayer
@@ -22,7 +22,6 @@ Network = Callable[[Tensor], Tensor]
 
 _EPSILON = 1e-7  # Keras's: the least distance of a probability from 0 and 1
 _LEAST = 1e-18  # its square is a float32 too
-_PROBABILITIES = ("softmax", "sigmoid")
 
 
 def split(model: nn.Sequential) -> tuple[list[Network], str | None]:
@@ -69,6 +68,8 @@ def for_loss(model: nn.Sequential, logits: Network, loss: Loss) -> Network:
     check_loss(model, loss)
     takes_over = loss.takes_over
     if takes_over is None:
+        if loss.takes_probabilities and _may_hide_probabilities(model):
+            _check_probabilities(model, loss)
         return model
     if _final_activation(model) == takes_over:
         return logits
@@ -89,7 +90,7 @@ def _may_hide_probabilities(model: nn.Sequential) -> bool:
             return True
         passes = isinstance(layer, Activation) and layer.activation == "linear"
         if isinstance(layer, (Activation, WeightedLayer)) and not passes:
-            return layer.activation in _PROBABILITIES
+            return layer.activation in PROBABILITIES
     return False
 
 
@@ -117,8 +118,13 @@ def _check_probabilities(model: nn.Sequential, loss: Loss) -> None:
     with model.evaluating(), no_grad():
         output = model(Tensor(backends.get(model.device).asarray(np.stack([ramp, -ramp])))).numpy()
     within = ((output > -1e-3) & (output < 1 + 1e-3)).all()
-    if within and (loss.takes_over == "sigmoid" or np.allclose(output.sum(axis=1), 1, atol=0.01)):
+    if within and (loss.takes_over != "softmax" or np.allclose(output.sum(axis=1), 1, atol=0.01)):
         return
+    if loss.takes_over is None:
+        raise UsageError(
+            f"{loss.name} takes probabilities, and {model.display_name} gives other numbers",
+            fix='end the model in Activation("softmax"), or "sigmoid"',
+        )
     kind = "".join(word.capitalize() for word in loss.name.split("_"))
     raise UsageError(
         f"the loss takes probabilities, and {model.display_name} gives other numbers",

@@ -62,6 +62,12 @@ _PART_INSTEAD = {
     "name": "it has none",
     "dtype": "it is float32",
     "period": "the model is saved after every epoch",
+    "top_k": "each output is compared with the threshold",
+    "num_thresholds": "they are 200",
+    "curve": "it is ROC",
+    "summation_method": "it is interpolation",
+    "multi_label": "the outputs of all classes are taken together",
+    "beta": "it is 1",
 }
 
 _VERB_INSTEAD = {
@@ -83,7 +89,6 @@ _VERB_INSTEAD = {
     "class_mode": "the outputs of the model say how many classes there are: leave it out",
     "sample_weight_mode": "a weight is for a whole example: leave it out",
     "target_tensors": "fit takes the labels: leave it out",
-    "custom_objects": "only layers of gpucnn.nn are in files: leave it out",
     "safe_mode": "files hold no code: leave it out",
     "overwrite": "an existing file is replaced: leave it out",
     "save_format": "files are safetensors: leave it out",
@@ -136,6 +141,11 @@ _PART_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "threshold": (0.5,),
     "dtype": ("float32",),
     "period": (1,),
+    "num_thresholds": (200,),
+    "curve": ("ROC",),
+    "summation_method": ("interpolation",),
+    "multi_label": (False,),
+    "beta": (1,),
 }
 _VERB_DEFAULTS: dict[str, tuple[Any, ...]] = {
     "class_mode": ("categorical", "binary"),

@@ -22,13 +22,13 @@ class Stepper:
     def __init__(self, model: Base) -> None:
         self.model, self.shaped = model, model.shaped()
         self.compiled, self.network = model.require_compiled("train_on_batch"), model.for_loss()
-        loss = self.compiled.loss.function
-        self.totals = Totals(backends.get(model.device), loss)
+        loss, metrics = self.compiled.loss.function, model.measured(self.network)
+        self.totals = Totals(backends.get(model.device), loss, metrics)
         self.optimizer = self.compiled.optimizer.make(model)
         self.step = TrainStep(model, loss, self.optimizer, self.totals, self.network)
 
-    def __call__(self, batch: Dataset) -> tuple[float, float]:
-        """Train on a batch; the loss and accuracy that it had before.
+    def __call__(self, batch: Dataset) -> dict[str, float]:
+        """Train on a batch; "loss", "accuracy" and the metrics that it had before.
 
         Raises:
             DivergedError: the loss is not finite; the weights are as they were.
@@ -41,7 +41,8 @@ class Stepper:
         with explain_graph(self.model):
             self.step(*arrays)
         if not backend.to_numpy(self.optimizer.found_inf)[0]:
-            return self.totals.read()
+            loss, accuracy = self.totals.read()
+            return {"loss": loss, "accuracy": accuracy, **self.totals.read_metrics()}
         with backend.quiet_device():
             self.optimizer.found_inf.fill(0)
         with self.model.training_mode():

@@ -17,6 +17,7 @@ from gpucnn.keras.batches import Arrays, Stream
 from gpucnn.keras.callback import Callback
 from gpucnn.keras.compiled import Compiled, FitHistory, Values
 from gpucnn.training import TrainConfig, Trainer
+from gpucnn.training.metrics import Loss
 
 
 class KerasTrainer(Trainer):
@@ -31,6 +32,7 @@ class KerasTrainer(Trainer):
         first_epoch: int,
     ) -> None:
         self._compiled, self._network = model.require_compiled("fit"), model.for_loss()
+        self.metrics = model.measured(self._network)
         self._given: tuple[Any, Any] = train, validation
         super().__init__(model, Splits(train.dataset), config)
         self.first_epoch = first_epoch
@@ -50,6 +52,10 @@ class KerasTrainer(Trainer):
     @property
     def forward(self) -> Callable[[Tensor], Tensor]:
         return self._network
+
+    @property
+    def loss(self) -> Loss:
+        return self._compiled.loss.function
 
     def train_step(self) -> None:
         with explain_graph(self.model):
@@ -84,10 +90,10 @@ class Bridge(gpucnn.training.Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self.model.stop_training = False
-        names = Values(self.compiled.named(0, 0))
+        self._names = self.compiled.names()
         if trainer.validation is not None:
-            names.update(self.compiled.named(0, 0, "val_"))
-        self._names = list(names)
+            self._names += self.compiled.names("val_")
+        names = Values.fromkeys(self._names)
         steps = trainer.steps_per_epoch
         params = {"epochs": self.epochs, "steps": steps, "verbose": int(self.verbose)}
         for callback in self.callbacks:
@@ -102,7 +108,8 @@ class Bridge(gpucnn.training.Callback):
         logs = Values()
         if self._reads:
             loss, accuracy = trainer.read()
-            logs.update(self.compiled.named(loss, accuracy))
+            found = {"loss": loss, "accuracy": accuracy, **trainer.totals.read_metrics()}
+            logs.update(self.compiled.named(found))
         self._tell(trainer, "on_train_batch_end", batch, logs)
         if self.model.stop_training:
             trainer.stop = "stopped"
@@ -163,10 +170,13 @@ class Bridge(gpucnn.training.Callback):
             self._rate = rate
 
     def _named(self, record: dict[str, Any]) -> dict[str, float]:
-        found = self.compiled.named(record["loss"], record["accuracy"])
-        if record["val_loss"] is None:
-            return found
-        return found | self.compiled.named(record["val_loss"], record["val_accuracy"], "val_")
+        named: dict[str, float] = {}
+        for prefix in ("", "val_"):
+            if record[f"{prefix}loss"] is not None:
+                found = {key: record[f"{prefix}{key}"] for key in ("loss", "accuracy")}
+                found |= record.get(f"{prefix}metrics", {})
+                named |= self.compiled.named(found, prefix)
+        return named
 
 
 @contextmanager

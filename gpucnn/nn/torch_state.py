@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
+from gpucnn import files
 from gpucnn.autograd import Tensor
 from gpucnn.errors import DataError, DtypeError, WeightsMismatchError, expect
 from gpucnn.nn.state import by_layer, copy_in, join, owned
@@ -158,6 +159,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
     fix = "in PyTorch, write safetensors.torch.save_file(net.state_dict(), path)"
     try:
+        files.check_regular(path)
         found = safetensors.numpy.load_file(path)
     except OSError as error:
         raise DataError(

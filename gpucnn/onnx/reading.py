@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn import files
 from gpucnn.errors import DataError
 
 _OLDEST = 7  # the first opset in which operands are broadcast as now
@@ -104,13 +105,13 @@ def _parsed(path: Path) -> Any:
 
     try:
         size = path.stat().st_size
-        if not path.is_file() or size > _LARGEST:
+        if path.is_dir() or size > _LARGEST:
             raise DataError(
                 f"{path} is no ONNX file",
                 cause="it is a folder" if path.is_dir() else f"it has {size:,} bytes",
                 fix=f"give a file of at most {_LARGEST:,} bytes",
             )
-        content = path.read_bytes()
+        content = files.read(path)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path"

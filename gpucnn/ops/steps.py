@@ -1,4 +1,4 @@
-"""The begin of a training step, and counters."""
+"""The start of a training step, and counters."""
 
 from __future__ import annotations
 

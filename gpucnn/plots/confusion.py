@@ -74,7 +74,7 @@ def _draw(counts: NDArray[np.int64], names: list[str], title: str | None) -> Pic
 
     K = len(counts)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    cell = min(0.62, max(0.17, 7.5 / K)) if K <= _WITH_COUNTS else max(0.02, 12 / K)  # inches
+    cell = min(0.62, max(0.17, 7.5 / K)) if K <= _WITH_COUNTS else 12 / K  # inches
     side = max(2.2, K * cell)
     longest = max(map(len, names))
     margin = min(0.075 * longest, 1.5) + 0.6

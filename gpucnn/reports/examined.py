@@ -17,7 +17,7 @@ from gpucnn.data import NAMES, Dataset
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.reports.summary import RunSummary, summarize
 from gpucnn.training import Run, SavedModel, TrainConfig
-from gpucnn.training.metrics import LOSSES, compute_losses
+from gpucnn.training.metrics import compute_losses, get_loss
 from gpucnn.training.report import Report
 from gpucnn.training.run_data import LabeledPart
 
@@ -127,7 +127,7 @@ class Examined:
         dataset, outputs, report = judged.dataset, np.concatenate(judged.outputs), judged.report()
         assert report is not None  # as for `SavedModel.report`
         with no_grad():
-            predicted = LOSSES[judged.loss].predictions(Tensor(outputs)).numpy()
+            predicted = get_loss(judged.loss).predictions(Tensor(outputs)).numpy()
             losses = compute_losses(judged.loss, Tensor(outputs), dataset.labels).numpy()
         losses = losses.reshape(len(outputs), -1).mean(axis=1)
         return Answers(dataset, outputs.argmax(axis=1), predicted, losses, report)

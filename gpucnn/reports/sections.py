@@ -26,6 +26,7 @@ from gpucnn.training.run import CONFIG
 
 _SAMPLES = 12
 _CONFUSED = 15  # pairs in the table
+_WORST = 24  # images
 _CLASSES = 30  # rows of the table of scores that are shown at once
 
 
@@ -68,15 +69,10 @@ def model(view: Examined) -> str:
         )
         for row in rows
     ]
-    total = (
-        "all",
-        "",
-        "",
-        f"{sum(r.parameters for r in rows):,}",
-        f"{sum(r.flops for r in rows):,}",
-    )
+    parameters, flops = (sum(getattr(row, key) for row in rows) for key in ("parameters", "flops"))
+    lines.append(("all", "", "", f"{parameters:,}", f"{flops:,}"))
     header = ("layer", "type", "output of an image", "parameters", "FLOPs")
-    return table(header, [*lines, total], words=2)
+    return table(header, lines, words=2)
 
 
 def confusion(view: Examined) -> str:
@@ -104,37 +100,26 @@ def confused(view: Examined) -> str:
         found.dataset.images, found.dataset.labels, found.answers, view.saved.class_names
     )
     text = "Images of the pairs of classes that are confused most; the table has the counts."
-    return figure(picture, text) + table(("class", "taken for", "images"), lines, words=2)
+    return figure(picture, text, text) + table(("class", "taken for", "images"), lines, words=2)
 
 
 def most_wrong(view: Examined) -> str:
     found = view.answers
-    if (found.answers == found.dataset.labels).all():
-        return _no_errors(found.answers)
-    picture = plots.show_most_wrong(
-        found.dataset.images,
-        found.dataset.labels,
-        found.probabilities,
-        view.saved.class_names,
-        found.losses,
-    )
-    wrong = np.flatnonzero(found.answers != found.dataset.labels)
-    worst = wrong[np.argsort(-found.losses[wrong], kind="stable")][:24]
+    dataset, labels, answers = found.dataset, found.dataset.labels, found.answers
+    wrong = np.flatnonzero(answers != labels)
+    if not len(wrong):
+        return _no_errors(answers)
+    worst = wrong[np.argsort(-found.losses[wrong], kind="stable")][:_WORST]
     names = view.saved.class_names
+    chances, losses = found.probabilities[worst], found.losses[worst]
+    picture = plots.show_most_wrong(dataset.images[worst], labels[worst], chances, names, losses)
     lines = [
-        (
-            found.dataset.item(int(k)),
-            names[found.dataset.labels[k]],
-            names[found.answers[k]],
-            f"{found.probabilities[k, found.answers[k]]:.1%}",
-            f"{found.losses[k]:.3f}",
-        )
-        for k in worst
+        (dataset.item(int(k)), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")
+        for k, p, loss in zip(worst, chances, losses, strict=True)
     ]
     header = ("image", "class", "answer", "probability", "loss")
-    return figure(
-        picture, "The images with wrong answers and the highest losses; the table has their names."
-    ) + details("their names", table(header, lines, words=3))
+    text = "The images with wrong answers and the highest losses, the worst first."
+    return figure(picture, text, text) + details("their names", table(header, lines, words=3))
 
 
 def samples(view: Examined) -> str:
@@ -159,18 +144,17 @@ def samples(view: Examined) -> str:
 def filters(view: Examined) -> str:
     layer, shape = _first_filters(view.saved.model, view.saved.image_shape)
     picture = plots.show_filters(layer, image_shape=shape)
-    return figure(picture, f"The weights of {layer.display_name}: blue below 0, red above.")
+    text = f"The weights of {layer.display_name}: blue is below 0, red is above."
+    return figure(picture, text, text)
 
 
 def feature_maps(view: Examined) -> str:
     description, dataset = view.saved.description, view.answers.dataset
     image = dataset.images[0] * np.float32(description.scale) + np.float32(description.offset)
     picture = plots.show_feature_maps(view.saved.model, image)
-    return figure(
-        picture,
-        f"The output of each layer for {dataset.item(0)}, an image of class"
-        f" {view.saved.class_names[dataset.labels[0]]}.",
-    )
+    name = view.saved.class_names[dataset.labels[0]]
+    text = f"The output of each layer for {dataset.item(0)}, an image of class {name}."
+    return figure(picture, text, text)
 
 
 def health(view: Examined) -> str:
@@ -198,7 +182,7 @@ def environment(view: Examined) -> str:
     return details("versions, device, threads", table(("", "value"), [*found.items()], words=2))
 
 
-#: In the order of the page. Each is a function of this list alone: to add one, append it.
+#: The page has these sections, in this order.
 SECTIONS = [
     Section("data", "Data", data),
     Section("model", "Model", model),

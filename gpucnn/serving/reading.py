@@ -29,7 +29,6 @@ Read = TypeVar("Read")
 
 MOST_IMAGES = 256  # in a request
 MOST_BYTES = 16 << 20  # of a body
-MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _LARGE = 64 << 10  # bytes; larger bodies are read a few at a time
 _AT_A_TIME = 16  # of those
 _SECONDS = 10.0  # for a client to send its request
@@ -138,7 +137,7 @@ class Bodies:
     def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:
         images, notes = [], []
         for content, name in contents:
-            found = self._saved.read_picture(Upload(content, name, MOST_PIXELS), self._given)
+            found = self._saved.read_picture(Upload(content, name), self._given)
             self._saved.check_shape(found.images, name)
             images.append(found.images)
             notes.append(found.doubts.get(name, []))

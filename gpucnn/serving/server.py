@@ -94,6 +94,8 @@ def _is_error(record: logging.LogRecord) -> bool:
 def server(app: App) -> uvicorn.Server:
     """The server of an application; `run([listener.socket])` runs it."""
     logging.getLogger("uvicorn.error").addFilter(_is_error)
+    # What is wrong with a request is said to its client, who could fill this terminal.
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return uvicorn.Server(
         uvicorn.Config(
             app,

@@ -23,6 +23,7 @@ import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
+from gpucnn import files
 from gpucnn.errors import DataError
 from gpucnn.training.files import storage_errors, write_atomic
 
@@ -172,6 +173,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     if not path.is_file():
         raise DataError(f"there is no weights file {path}", fix="check the path of the run")
     try:
+        files.check_regular(path)
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 
-from gpucnn import models
+from gpucnn import files, models
 from gpucnn.errors import GpucnnError, UsageError, choose
 from gpucnn.nn import Module
 from gpucnn.training.described import MADE, for_classes, is_described
@@ -60,7 +60,7 @@ class Code:
             UsageError: the file cannot be read.
         """
         try:
-            return self.file.read_bytes()
+            return files.read(self.file)
         except OSError as error:
             raise UsageError(
                 f"{self.file} cannot be read",

@@ -18,10 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gpucnn import models, optim, schedules
+from gpucnn import files, models, optim, schedules
 from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose, similar
+from gpucnn.quoting import quoted
 from gpucnn.training import metrics
 from gpucnn.training.code import Code
 from gpucnn.training.described import MADE, is_described
@@ -46,7 +47,8 @@ LOGS = ("csv", "tensorboard")
 
 #: Environment variables that begin with GPUCNN_ and set no field.
 OTHER_VARIABLES = (
-    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_NUMBA",
+    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_MAX_INPUT_MB", "GPUCNN_MAX_PIXELS",
+    "GPUCNN_NUMBA",
     "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE",
 )  # fmt: skip
 
@@ -119,7 +121,12 @@ class TrainConfig:
     warmup_steps: int = option(0, "steps of linear warm-up before the schedule", low=0)
     step_epochs: int = option(1, "epochs between the drops of schedule step", low=1)
     step_factor: float = option(0.7, "factor of each drop of schedule step", above=0)
-    loss: str = option("softmax_cross_entropy", ", ".join(LOSSES), choices=LOSSES)
+    loss: str = option(
+        "softmax_cross_entropy",
+        ", ".join(LOSSES),
+        choices=LOSSES,
+        others=(metrics.is_own, lambda _: ""),  # of a trainer that has the loss itself
+    )
     seed: int = option(0, "seed of weights, order, dropout and augmentation", low=0, below=2**63)
     validation: int | None = option(
         None, "training images held out (mnist: 5000, digits: 0, a path: 10 %)", low=0
@@ -315,6 +322,8 @@ def flag_name(key: str) -> str:
 
 
 _PREFIX = "GPUCNN_"
+_LONGEST = 1 << 16  # bytes of a configuration; one with all fields has 2,000
+_DEEPEST = 100  # dots in a line
 
 
 def _variables(env: Mapping[str, str]) -> dict[str, str]:
@@ -335,14 +344,16 @@ def _variables(env: Mapping[str, str]) -> dict[str, str]:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     try:
-        with path.open("rb") as file:
-            return tomllib.load(file)
+        text = files.read_text(path, _LONGEST)
+        if max(line.count(".") for line in text.split("\n")) > _DEEPEST:
+            raise ValueError("it is nested too deeply")  # tomllib would take memory and time
+        return tomllib.loads(text)
     except OSError as error:
         raise UsageError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
-        raise UsageError(f"{path} is not valid TOML", cause=str(error)) from error
+        raise UsageError(f"{path} is not valid TOML", cause=quoted(error)) from error
 
 
 def parse_value(key: str, text: str) -> Any:

@@ -11,12 +11,12 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.nn import Module
 from gpucnn.nn.state import buffers
-from gpucnn.training.metrics import compute_loss
+from gpucnn.training.metrics import Loss, compute_loss, get_loss
 
 
 def find_culprit(
     model: Module,
-    loss: str,
+    loss: str | Loss,
     images: Any,
     labels: Any,
     weights: Any = None,
@@ -30,7 +30,7 @@ def find_culprit(
 
     Args:
         model: with the weights before the step.
-        loss: name of a loss of `TrainConfig`.
+        loss: name of a loss of `TrainConfig`, or a loss.
         images, labels, weights: the batch, on the model's device.
         forward: the function from images to the outputs that the loss takes; by default the model.
     """
@@ -51,7 +51,9 @@ def find_culprit(
             value = compute_loss(loss, output, labels, weights).item()
         for path, array in statistics.items():
             array[...] = before[path]
-    return found[0] if found else f"every layer is finite, but {loss} of the output is {value}"
+    if found:
+        return found[0]
+    return f"every layer is finite, but {get_loss(loss).name} of the output is {value}"
 
 
 def first_bad(arrays: Mapping[str, Any]) -> str | None:

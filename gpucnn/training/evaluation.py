@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +14,7 @@ from gpucnn.data import Dataset, Loader
 from gpucnn.errors import UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.building import dry_run
-from gpucnn.training.metrics import LOSSES, Totals, compute_losses
+from gpucnn.training.metrics import Loss, Metric, Totals, compute_losses, get_loss
 from gpucnn.training.report import Report
 
 BATCH_SIZE = 256  # images: enough to keep the cores busy, few enough for a small memory
@@ -63,13 +63,13 @@ class Judged(NamedTuple):
     Attributes:
         dataset: it was on.
         outputs: of each batch, arrays (B, K).
-        loss: name of the loss of the training.
+        loss: that of the training, or its name.
         result: {"loss", "accuracy"}.
     """
 
     dataset: Dataset
     outputs: list[Any]
-    loss: str
+    loss: str | Loss
     result: dict[str, float]
 
     def report(self) -> Report | None:
@@ -85,7 +85,7 @@ class Judged(NamedTuple):
             return None
         answers = outputs.argmax(axis=1)
         if outputs.shape[1] == 1:
-            answers = (outputs[:, 0] > LOSSES[self.loss].threshold).astype(np.int64)
+            answers = (outputs[:, 0] > get_loss(self.loss).threshold).astype(np.int64)
         outnumbering = range(classes, max(outputs.shape[1], 2))
         names = [*self.dataset.class_names, *map(str, outnumbering)]
         return Report.of(labels, answers, names, **self.result)
@@ -94,17 +94,19 @@ class Judged(NamedTuple):
 def evaluate_batches(
     model: Module,
     loader: Loader,
-    loss: str,
+    loss: str | Loss,
     forward: Callable[[Tensor], Tensor] | None = None,
     outputs: list[Any] | None = None,
+    metrics: Sequence[Metric] = (),
 ) -> dict[str, float]:
     """`evaluate` on the batches of a loader.
 
     Args:
         forward: the function from images to the outputs that the loss takes; by default the model.
         outputs: as in `evaluate`.
+        metrics: they are in the result, too.
     """
-    totals = Totals(loader.backend, loss)
+    totals = Totals(loader.backend, loss, metrics)
     with model.evaluating(), no_grad(), loader.backend.quiet_device():
         for images, labels, *weights in loader.epoch(0):
             output = (forward or model)(Tensor(images))
@@ -113,7 +115,7 @@ def evaluate_batches(
             if outputs is not None:
                 outputs.append(output.numpy())
     mean_loss, accuracy = totals.read()
-    return {"loss": mean_loss, "accuracy": accuracy}
+    return {"loss": mean_loss, "accuracy": accuracy, **totals.read_metrics()}
 
 
 def predict(model: Module, dataset: Dataset, scale: float, offset: float) -> NDArray[np.float32]:

@@ -32,7 +32,7 @@ def gradients(trainer: Trainer, batch: tuple[Any, ...]) -> dict[str, NDArray[np.
             for parameter in parameters.values():
                 parameter.grad = None
             output = trainer.forward(Tensor(images))
-            compute_loss(trainer.config.loss, output, labels, *weights).backward()
+            compute_loss(trainer.loss, output, labels, *weights).backward()
             return {
                 path: trainer.backend.to_numpy(parameter.grad).copy()
                 for path, parameter in parameters.items()

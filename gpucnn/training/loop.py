@@ -164,7 +164,7 @@ def _has_learned(trainer: Trainer) -> bool:
     if not trainer.records or labels is None or labels.dtype.kind != "i":
         return True
     last = trainer.records[-1]
-    return beats_guessing(trainer.config.loss, labels, last["loss"], last["accuracy"])
+    return beats_guessing(trainer.loss, labels, last["loss"], last["accuracy"])
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:

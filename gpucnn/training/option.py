@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.errors import UsageError, choose
+from gpucnn.quoting import quoted
 
 _HUGE = 2**63  # the largest integers of TOML and NumPy are below it
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
@@ -51,18 +52,19 @@ def check(field: dataclasses.Field[Any], kind: type, value: Any, source: str) ->
     if isinstance(value, int) and not -_HUGE < value < _HUGE:
         # The number may be too long for a message.
         raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
+    shown = quoted(repr(value))
     if isinstance(value, str) and "\0" in value:
-        raise UsageError(f"{key} is {value!r}{source}, which is no text in UTF-8", fix=fix)
+        raise UsageError(f"{key} is {shown}{source}, which is no text in UTF-8", fix=fix)
     if isinstance(value, str) and value != value.encode(errors="ignore").decode():
         raise UsageError(
-            f"{key} is {value!r}{source}, which is no text in UTF-8",
+            f"{key} is {shown}{source}, which is no text in UTF-8",
             cause="the locale has no such letters, or the name has bytes of another encoding",
             fix="set LC_ALL=C.UTF-8 if the name is in UTF-8; otherwise rename it",
         )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
-        raise UsageError(f"{key} is {value!r}{source}, which is not {_NOUNS[kind]}", fix=fix)
+        raise UsageError(f"{key} is {shown}{source}, which is not {_NOUNS[kind]}", fix=fix)
     is_other, form = limits["others"] or (None, None)
     if limits["choices"] and not (is_other and is_other(value)):
         choose(dict.fromkeys(limits["choices"]), value, key, source, form(value) if form else "")

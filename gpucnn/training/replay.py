@@ -20,7 +20,7 @@ from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local
 from gpucnn.nn.state import owned
 from gpucnn.recording import count_change
-from gpucnn.training.metrics import LOSSES
+from gpucnn.training.metrics import is_ours
 from gpucnn.training.step import TrainStep
 
 #: Eager steps before a capture: they compile kernels, and make the arrays that stay.
@@ -202,7 +202,7 @@ class _Watch:
         step, loader = self._step, self._loader
         found = [
             is_grad_enabled(), step.forward, step.loss, step.optimizer, step.totals.sums,
-            *step.backend.choices, *loader.read,
+            *step.totals.metric_sums, *step.backend.choices, *loader.read,
         ]  # fmt: skip
         for table in self._tables:
             found += table
@@ -221,26 +221,19 @@ def _of_the_user(step: TrainStep) -> str | None:
             for name, value in vars(module).items()
             if _is_function(value) and not name.endswith("_initializer")  # called in no step
         ]
-        if has_own_forward(module) or not all(map(_is_ours, (type(module), *functions))):
+        if has_own_forward(module) or not all(map(is_ours, (type(module), *functions))):
             return module.display_name
-    if not _is_ours(type(step.optimizer)):
+    if not is_ours(type(step.optimizer)):
         return f"the optimizer {type(step.optimizer).__name__}"
-    if not _is_ours(step.forward if _is_function(step.forward) else type(step.forward)):
+    if not is_ours(step.forward if _is_function(step.forward) else type(step.forward)):
         return "the function from images to outputs"
-    if not all(map(_is_ours, (LOSSES[step.loss].function, *ACTIVATIONS.values()))):
-        return "a loss or an activation"
-    return None
+    if not all(map(is_ours, ACTIVATIONS.values())):
+        return "an activation"
+    return step.own_function
 
 
 def _is_function(value: Any) -> bool:
     return isinstance(value, (types.FunctionType, types.MethodType, functools.partial))
-
-
-def _is_ours(thing: Any) -> bool:
-    """Whether a class or a function is of this library."""
-    while isinstance(thing, functools.partial):
-        thing = thing.func
-    return str(getattr(thing, "__module__", "")).partition(".")[0] == "gpucnn"
 
 
 def _place(error: BaseException) -> str | None:

@@ -28,6 +28,7 @@ from typing import Any
 import filelock
 
 import gpucnn
+from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
@@ -182,7 +183,7 @@ class Run:
         """
         found = []
         with contextlib.suppress(OSError, ValueError):
-            for line in self.metrics.read_text().splitlines():
+            for line in files.read_text(self.metrics).splitlines():
                 record = json.loads(line)
                 if not isinstance(record, dict):
                     break
@@ -247,7 +248,7 @@ class Run:
         """Take over the best weights of another run, if it has any."""
         if other.best.exists():
             with storage_errors(self.best):
-                write_atomic(self.best, other.best.read_bytes())
+                write_atomic(self.best, files.read(other.best))
 
     def config(self) -> TrainConfig:
         """The options that it was started with.
@@ -328,7 +329,7 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
 def _read_object(file: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if it cannot be read."""
     with contextlib.suppress(OSError, ValueError):
-        found = json.loads(file.read_text())
+        found = json.loads(files.read_text(file))
         if isinstance(found, dict):
             return found
     return {}

@@ -22,7 +22,7 @@ from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description, config_of
 from gpucnn.training.divergence import first_bad
-from gpucnn.training.metrics import LOSSES
+from gpucnn.training.metrics import get_loss
 from gpucnn.training.report import Report
 from gpucnn.training.run import Run, find_weights, run_of
 from gpucnn.training.run_data import LabeledPart, RunData, joined, no_labels
@@ -261,7 +261,7 @@ class SavedModel(RunData):
 
     def _predictions(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
         with no_grad():
-            return LOSSES[self.config.loss].predictions(Tensor(outputs)).numpy()
+            return get_loss(self.config.loss).predictions(Tensor(outputs)).numpy()
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(

@@ -12,7 +12,7 @@ from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
-from gpucnn.training.metrics import Totals, compute_losses
+from gpucnn.training.metrics import Loss, Totals, compute_losses, get_loss, is_ours
 
 
 class TrainStep:
@@ -26,23 +26,23 @@ class TrainStep:
 
     Args:
         model: built and on the device of the optimizer.
-        loss: name of a loss of `TrainConfig`.
+        loss: name of a loss of `TrainConfig`, or a loss.
         optimizer: of the model's parameters.
-        totals: sums over the batches.
+        totals: sums over the batches, of the loss and perhaps of metrics.
         forward: the function from images to the outputs that the loss takes; by default the model.
     """
 
     def __init__(
         self,
         model: Module,
-        loss: str,
+        loss: str | Loss,
         optimizer: Optimizer,
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
     ) -> None:
         self.model = model
         self.forward = forward or model
-        self.loss = loss
+        self.loss = get_loss(loss)
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
@@ -61,20 +61,21 @@ class TrainStep:
     def _compile(self, *batch: Any) -> None:
         """Compile the kernels of a step in parallel, by a step that launches none.
 
-        Not where such a step may leave a trace: with observers, or a forward pass or an optimizer
-        of the user's.
+        Not where such a step may leave a trace: with observers, or with a forward pass, an
+        optimizer, a loss or a metric of the user's.
         """
-        ours = type(self.optimizer).__module__ == Optimizer.__module__
+        ours = type(self.optimizer).__module__ == Optimizer.__module__ and not self.own_function
         if local.observers or not ours or any(map(has_own_forward, self._modules)):
             return
-        count = self.totals.count
+        count, sums = self.totals.count, self.totals.metric_sums
+        self.totals.metric_sums = [None] * len(sums)
         with self.backend.quiet_device():
             # They change by expressions of `xp`, which are computed.
             before = [array.copy() for array in self._statistics]
             try:
                 self.backend.compile_ahead(lambda: self._train(*batch))
             finally:
-                self.totals.count = count
+                self.totals.count, self.totals.metric_sums = count, sums
                 for array, kept in zip(self._statistics, before, strict=True):
                     array[...] = kept
 
@@ -100,6 +101,14 @@ class TrainStep:
             else:
                 error.fix = "use a smaller model, or the device cpu"
             raise
+
+    @property
+    def own_function(self) -> str | None:
+        """The loss or metric that is the user's code, in words; None if all are of this library."""
+        if not is_ours(self.loss.function):
+            return f"the loss {self.loss.name}"
+        own = (metric.name for metric in self.totals.metrics if not is_ours(metric.sums))
+        return next((f"the metric {name}" for name in own), None)
 
     def _gradient_of_mean(self, losses: Tensor) -> Any:
         """The gradient of the mean of losses by each of them, made once for each shape."""

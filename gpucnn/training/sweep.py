@@ -22,6 +22,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.code import Code
@@ -125,7 +126,7 @@ class Sweep:
         """
         file = Path(path) / RECORD
         try:
-            rows = [_row(values) for values in json.loads(file.read_bytes())["runs"]]
+            rows = [_row(values) for values in json.loads(files.read(file))["runs"]]
             if not rows:
                 raise ValueError("it has no runs")
             return cls(Path(path), rows)

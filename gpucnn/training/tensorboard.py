@@ -147,10 +147,11 @@ class TensorBoard(Callback):
     def _write_record(self, step: int, record: dict[str, Any]) -> None:
         """Write the numbers of an epoch."""
         values = {key: record[key] for key in ("loss", "accuracy", "learning_rate")}
-        self._files["train"].scalars(step, "epoch", values)
+        self._files["train"].scalars(step, "epoch", {**record.get("metrics", {}), **values})
         if record["val_loss"] is not None:
             values = {"loss": record["val_loss"], "accuracy": record["val_accuracy"]}
-            self._files["validation"].scalars(step, "epoch", values)
+            held = {**record.get("val_metrics", {}), **values}
+            self._files["validation"].scalars(step, "epoch", held)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
         from tensorboardX.summary import hparams

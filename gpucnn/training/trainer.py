@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -23,7 +23,7 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
-from gpucnn.training.metrics import Totals
+from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
@@ -57,11 +57,14 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
+        metrics: to compute beside loss and accuracy; none here.
         judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
     """
+
+    metrics: Sequence[Metric] = ()
 
     def __init__(
         self,
@@ -107,7 +110,7 @@ class Trainer:
         if config.overfit_batches is not None:
             train = train.subset(slice(config.overfit_batches * config.batch_size))
             validation, test = None, train
-        evaluation.require_outputs(self.model, train, config.loss)
+        evaluation.require_outputs(self.model, train, self.loss.name)
         self.scale, self.offset = pixel_scaling(train, config.standardise)
         augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
         if augment.flip and self.data.reading.convert == "mnist":
@@ -136,7 +139,7 @@ class Trainer:
             return None
         if self.config.limit_batches:
             dataset = dataset.subset(slice(self.config.limit_batches * self.config.batch_size))
-        evaluation.require_outputs(self.model, dataset, self.config.loss)
+        evaluation.require_outputs(self.model, dataset, self.loss.name)
         size, scale, offset = evaluation.BATCH_SIZE, self.scale, self.offset
         return Loader(dataset, size, self.backend, shuffle=False, scale=scale, offset=offset)
 
@@ -144,9 +147,9 @@ class Trainer:
         config = self.config.resolved(self.backend.name)
         self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
-        self.totals = Totals(self.backend, config.loss)
+        self.totals = Totals(self.backend, self.loss, self.metrics)
         step = self._train_step = TrainStep(
-            self.model, config.loss, self.optimizer, self.totals, self.forward
+            self.model, self.loss, self.optimizer, self.totals, self.forward
         )
         self._replays = Replays(
             step, self.loader, self.learning_rates, self.config.graph, self.notes
@@ -166,6 +169,11 @@ class Trainer:
     def forward(self) -> Callable[[Tensor], Tensor]:
         """The function from images to the outputs that the loss takes."""
         return self.model
+
+    @property
+    def loss(self) -> Loss:
+        """The loss, that of `config`."""
+        return get_loss(self.config.loss)
 
     def set_learning_rate(self, learning_rate: float) -> None:
         """Train with this learning rate from the next step on, in place of the schedule's."""
@@ -243,43 +251,47 @@ class Trainer:
             self.loader.end_epoch()
         loss, accuracy = self.read()
         trained = self._clock.lap
-        validated = self.evaluate(self.validation)
-        record = {
+        validated = self.evaluate(self.validation) or {}
+        record: dict[str, Any] = {
             "epoch": self.epochs_done,
             "loss": loss,
             "accuracy": accuracy,
-            "val_loss": validated["loss"] if validated else None,
-            "val_accuracy": validated["accuracy"] if validated else None,
+            "val_loss": validated.get("loss"),
+            "val_accuracy": validated.get("accuracy"),
             "images_per_second": self.totals.count / trained,
             "seconds": self._clock.lap,
             "learning_rate": float(self.learning_rates[self.step - 1]),
         }
+        if self.metrics:
+            record["metrics"] = self.totals.read_metrics()
+            record["val_metrics"] = {m.name: validated[m.name] for m in self.metrics if validated}
         self.records.append(record)
         return record
 
     def evaluate(self, loader: Loader | None) -> dict[str, float] | None:
-        """Loss and accuracy on `validation` or `test`; None where that is None.
+        """Loss, accuracy and metrics on `validation` or `test`; None where that is None.
 
         Raises:
             DivergedError: the loss is not finite.
         """
         if loader is None:
             return None
-        loss, outputs = self.config.loss, list[Any]()
+        outputs: list[Any] = []
         judged = loader is (self.validation if self.test is None else self.test)
         result = evaluation.evaluate_batches(
-            self.model, loader, loss, self.forward, outputs if judged else None
+            self.model, loader, self.loss, self.forward, outputs if judged else None, self.metrics
         )
         if not math.isfinite(result["loss"]):
             with self.model.evaluating():
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         if judged:
-            self.judged = Judged(loader.dataset, outputs, loss, result)
+            known = {key: result[key] for key in ("loss", "accuracy")}
+            self.judged = Judged(loader.dataset, outputs, self.loss, known)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:
-        return find_culprit(self.model, self.config.loss, *batch, forward=self.forward)
+        return find_culprit(self.model, self.loss, *batch, forward=self.forward)
 
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         """The error to raise for numbers that are not finite after `step` (now) steps."""

@@ -12,6 +12,7 @@ import pytest
 import reference
 from calls import KEY, Calls
 from checks import UNIT_ROUNDOFF, assert_close, assert_same_bits
+from selection import slow_except
 
 import gpucnn.backend
 from gpucnn import random
@@ -44,6 +45,7 @@ MINE = sorted(name for name in Calls(np.asarray).calls if not name.startswith(("
 
 
 @pytest.mark.parametrize("name", MINE)
+@pytest.mark.parametrize("dtype", slow_except(["float32", "float64"], "float32"))
 def test_wide_offsets_give_the_same_bits(gpu, dtype, name, monkeypatch):
     call = Calls(gpu.asarray, dtype=dtype).calls[name]
     want = [gpu.to_numpy(array) for array in call(gpu)]

@@ -1,4 +1,4 @@
-"""The begin of a step, counters, and rows gathered by index, as NumPy's indexing gives them."""
+"""The start of a step, counters, and rows gathered by index, as NumPy's indexing gives them."""
 
 from __future__ import annotations
 

@@ -88,6 +88,14 @@ def test_train_saves_curves_and_confusion(run: Any, pictures: None, undrawn: Non
         assert Path("runs/train-1", name).read_bytes() == b"PNG"
 
 
+def test_the_runs_of_a_sweep_have_theirs(run: Any, pictures: None, undrawn: None) -> None:
+    result = run("train", *SMALL, "--sweep", "seed=0,1")
+    assert result.code == 0, result.err
+    found = sorted(path.name for path in Path("runs/sweep-1").glob("*/*.png"))
+    assert found == ["confusion.png", "confusion.png", "curves.png", "curves.png"]
+    assert len(run("runs", "runs/sweep-1", "--json").events) == 3
+
+
 def test_a_dry_run_and_a_quiet_one(run: Any, pictures: None, undrawn: None) -> None:
     run("train", *SMALL, "--dry-run")
     assert not Path("runs").exists()

@@ -185,11 +185,11 @@ def test_no_request_is_lost_under_load(spawn: Spawn, trained: str) -> None:
     images = load_digits()[1].images
     saved = SavedModel.load(trained)
     process, port = started(spawn, trained)
-    found = asyncio.run(load(f"http://127.0.0.1:{port}/", bodies(images), 3000, 32))
+    found = asyncio.run(load(f"http://127.0.0.1:{port}/", bodies(images), 2000, 32))
     process.send_signal(signal.SIGTERM)
     ended(process)
     assert found.lost == 0
-    assert len(found.latencies) == 3000
+    assert len(found.latencies) == 2000
     right = [classes[0]["label"] for classes in saved.classify(images, top=1)]
     assert found.labels == {n: {label} for n, label in enumerate(right)}
     assert found.rate > 100, str(found)

@@ -267,10 +267,10 @@ def test_a_table_and_pictures_that_it_does_not_list(pets: Path) -> None:
 
 @pytest.mark.parametrize(
     "suffix",
-    ["png", "jpg", "jpeg", "JPG", "bmp", "gif", "webp", "tif", "tiff", "ppm", "tga", "ico"],
+    ["png", "jpg", "jpeg", "JPG", "bmp", "gif", "webp", "tif", "tiff", "ppm"],
 )
 def test_formats(pets: Path, suffix: str) -> None:
-    save(pets / "dog" / f"new.{suffix}", 200, (16, 16) if suffix == "ico" else (6, 4))
+    save(pets / "dog" / f"new.{suffix}", 200, (6, 4))
     reading = Reading(image_size=(4, 6))
     found = read_folder(pets, reading)
     assert labels(found).count("dog") == 3

@@ -42,9 +42,9 @@ def test_wrong_magic() -> None:
     assert error.value.exit_code == 4
 
 
-@pytest.mark.parametrize(("change", "actual"), [(-1, 27), (1, 29)])
+@pytest.mark.parametrize(("change", "actual"), [(-1, "27"), (1, "at least 29")])
 def test_other_number_of_bytes_than_the_header_says(
-    to_idx: Callable[[Any], bytes], change: int, actual: int
+    to_idx: Callable[[Any], bytes], change: int, actual: str
 ) -> None:
     content = to_idx(np.zeros((3, 2, 2), dtype=np.uint8))
     content = content[:change] if change < 0 else content + b"x"

@@ -186,9 +186,9 @@ def test_single_pixel_of_ink() -> None:
     assert extent(to_mnist(sheet)) == (20, 20)
 
 
-# How many of 20 photographs look to a nearest neighbor as the digits do that were drawn. A thick
+# How many of 12 photographs look to a nearest neighbor as the digits do that were drawn. A thick
 # marker fills the holes of digits, and thin strokes look unlike MNIST's.
-LEAST = {"marker": 17, "pencil": 15, "pen": 17, "phone": 17}
+LEAST = {"marker": 10, "pencil": 9, "pen": 10, "phone": 10}
 
 
 @pytest.fixture(scope="module")
@@ -206,7 +206,7 @@ def nearest(mnist_dir: Path) -> Any:
 
 @pytest.mark.parametrize("kind", slow_except(photos.KINDS, "pencil"))
 def test_digits_in_photographs(kind: str, mnist_images: NDArray[np.uint8], nearest: Any) -> None:
-    digits, number = mnist_images[:20], list(photos.KINDS).index(kind)
+    digits, number = mnist_images[:12], list(photos.KINDS).index(kind)
     converted, notes = [], 0
     for k, digit in enumerate(digits):
         rng = np.random.default_rng([number, k])
@@ -214,7 +214,7 @@ def test_digits_in_photographs(kind: str, mnist_images: NDArray[np.uint8], neare
         converted.append(found.image)
         notes += bool(found.notes)
     agree = (nearest(np.stack(converted)) == nearest(digits)).sum()
-    assert agree >= LEAST.get(kind, 19)
+    assert agree >= LEAST.get(kind, 11)
     assert notes <= 1
 
 

@@ -3,7 +3,7 @@
 FAKECUDA_EXECUTE=0 python tests/fakecuda/run.py tests/fakecuda/host_time.py [MODEL ...]
 
 Batches have 64 images, the optimizer is Adam. Of each the fastest step is printed: other processes
-and the begin of an epoch only make one slower.
+and the start of an epoch only make one slower.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def main(names: list[str]) -> None:
 
 
 def _step(trainer: Trainer) -> float:
-    """Seconds of a step, without what the host does at the begin of an epoch."""
+    """Seconds of a step."""
     start = time.perf_counter()
     trainer.train_step()
     return time.perf_counter() - start

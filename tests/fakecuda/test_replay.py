@@ -16,6 +16,7 @@ from fakecuda import run
 from selection import slow_except
 
 from gpucnn import nn
+from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.training import Callback, Trainer, replay
 
 pytest.importorskip("cupy_hooks", reason=run.reason_to_skip())
@@ -57,6 +58,24 @@ def test_weights_of_the_images_and_float_images() -> None:
     weighted = replace(splits, train=replace(splits.train, images=images, weights=weights))
     weighted = replace(weighted, validation=None)
     assert_same(*(train(graph, mixed(), splits=weighted) for graph in (False, None)), least=4)
+
+
+@pytest.mark.slow
+def test_every_kind_of_layer_can_be_captured() -> None:
+    """None copies from the host or waits for the device."""
+
+    def layers() -> nn.Sequential:
+        images = [
+            nn.AvgPool2d(4), nn.Conv2d(4, 3, padding="same", groups=1), nn.BatchNorm2d(),
+            nn.MaxPool2d(3, 2, padding=1), nn.Dropout(0.2), nn.AvgPool2d(2, count_include_pad=True),
+            nn.Residual(nn.Conv2d(4, 1)), nn.GlobalAvgPool2d(), nn.Flatten(), nn.LayerNorm(),
+        ]  # fmt: skip
+        activations = [
+            layer for name in ACTIVATIONS for layer in (nn.Dense(6), nn.Activation(name))
+        ]
+        return nn.Sequential([*images, *activations, nn.Dense(10)])
+
+    assert_same(*(train(graph, layers()) for graph in (False, None)), least=4)
 
 
 # ---- what a callback changes -------------------------------------------------------------------

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from fakecuda import run
+from selection import slow_except
 
 from gpucnn import Tensor, keras, nn, no_grad, optim
 from gpucnn import functions as F
@@ -34,9 +35,9 @@ class Own(nn.Module):
     """A layer of the user's, with numbers and arrays of the host in it."""
 
     def forward(self, x: Tensor) -> Tensor:
-        offset = Tensor(x.backend.asarray(np.arange(10, dtype=np.float32)))
+        offset = x.backend.asarray(np.arange(10, dtype=np.float32))
         offset -= 4.5  # a change in place, of an array that is new in each step
-        return x * 2.0 + offset * 0.1 + np.float32(0.5)
+        return x * 2.0 + Tensor(offset) * 0.1 + np.float32(0.5)
 
 
 class Reads(nn.Module):
@@ -120,7 +121,7 @@ class TestFailures:
         (note,) = notes.notes
         assert "not captured as a graph: an array of (8,) is read" in note
 
-    @pytest.mark.parametrize("graph", [None, True])
+    @pytest.mark.parametrize("graph", slow_except([None, True], None))
     def test_no_memory_for_a_graph(
         self, cupy: Any, monkeypatch: pytest.MonkeyPatch, graph: bool | None
     ) -> None:
@@ -187,13 +188,14 @@ class TestSteps:
             loss.backward()
 
     def test_memory_of_a_graph_is_nobody_elses(self, cupy: Any) -> None:
-        """Arrays made between the replays do not lie where the graph works."""
+        """An array made between the replays does not lie where the graph works."""
         eager, replayed = self.trained(False), self.trained(None)
         kept = []
         for _ in range(3):
             for trainer in (eager, replayed):
                 trainer.train_step()
             kept += [cupy.full(size, np.nan, np.float32) for size in (8, 80, 800, 8000) * 4]
+        assert all(cupy.isnan(array).all() for array in kept)
         weights = [trainer.model.state_dict() for trainer in (eager, replayed)]
         for path, array in weights[0].items():
             np.testing.assert_array_equal(array, weights[1][path])
@@ -219,7 +221,7 @@ class TestSteps:
             trainer.train_step()
 
 
-@pytest.mark.parametrize("first", [False, None])
+@pytest.mark.parametrize("first", slow_except([False, None], None))
 def test_a_run_is_resumed_with_or_without_graphs(first: bool | None, tmp_path: Any) -> None:
     class Stop(Callback):
         def on_step_end(self, trainer: Trainer) -> None:
@@ -238,7 +240,7 @@ def test_a_run_is_resumed_with_or_without_graphs(first: bool | None, tmp_path: A
         np.testing.assert_array_equal(model.state_dict()[path], array)
 
 
-@pytest.mark.parametrize("steps_per_epoch", [None, 2])
+@pytest.mark.parametrize("steps_per_epoch", slow_except([None, 2], 2))
 def test_fit_of_keras(monkeypatch: pytest.MonkeyPatch, steps_per_epoch: int | None) -> None:
     import fake_driver
 
@@ -265,6 +267,41 @@ def test_fit_of_keras(monkeypatch: pytest.MonkeyPatch, steps_per_epoch: int | No
     eager = trained()
     assert replayed[:2] == eager[:2]
     assert replayed[2] >= 4
+    assert eager[2] == 0
+
+
+def squares(y_true: Tensor, y_pred: Tensor) -> Tensor:
+    return ((y_true - y_pred) ** 2).mean(axis=1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "graph", "captured"),
+    [("huber", None, True), (squares, None, False), (squares, True, True)],
+)
+def test_losses_and_metrics_of_keras(loss: Any, graph: bool | None, captured: bool) -> None:
+    """A loss of the user's own is captured if asked; the metrics are the same to the bit.
+
+    They are those of the CPU: the step that compiles kernels ahead adds nothing to them.
+    """
+    import fake_driver
+
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((20, 8)).astype(np.float32), rng.integers(0, 3, 20)
+
+    def trained(graph: bool | None, device: str = "cuda") -> tuple[Any, Any, int]:
+        model = keras.Sequential([keras.layers.Dense(3, activation="softmax")])
+        metrics = ["accuracy", "recall", "auc", "mse"]
+        model.compile("adam", loss, metrics, device=device, seed=1, graph=graph)
+        before = fake_driver.counters()
+        fitted = model.fit(x, y, batch_size=8, epochs=5, verbose=0, validation_split=0.2)
+        made = fake_driver.counters() - before
+        return fitted.history, [w.tobytes() for w in model.get_weights()], made["graph launch"]
+
+    replayed, eager = trained(graph), trained(False)
+    assert replayed[:2] == eager[:2]
+    for name, values in trained(None, "cpu")[0].items():
+        assert values == pytest.approx(eager[0][name], rel=1e-4), name
+    assert (replayed[2] > 0) == captured
     assert eager[2] == 0
 
 

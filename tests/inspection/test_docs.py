@@ -42,6 +42,7 @@ def test_each_kind_has_a_section() -> None:
         ("learning_rate", "UPDATE", "above 0.3,"),
         ("learning_rate", "SMALL_UPDATE", "below 0.00001 in"),
         ("learning_rate", "WORSE", "above 1.5 times"),
+        ("learning_rate", "FIRST", "above 4 times"),
         ("learning_rate", "DROP", "10 points below"),
         ("learning_rate", "SLOW", "above 0.8 times"),
         ("guessing", "THRESHOLD", "not 2 % lower"),

@@ -45,10 +45,12 @@ def test_nothing_is_changed(train_run: Any, optimizer: str) -> None:
     run = train_run(LAYERS, epochs=2, optimizer=optimizer)
     before = contents(run.path)
     saved = SavedModel.load(run.path, trust_code=True)
+    saved.model.set_step(17)  # of dropout
     weights, mode = saved.model.state_dict(), saved.model.training
     health = inspect(saved)
     assert contents(run.path) == before
     assert saved.model.training == mode
+    assert saved.model["dropout1"].step == [17]
     assert all(np.array_equal(array, weights[n]) for n, array in saved.model.state_dict().items())
     assert all(parameter.grad is None for parameter in saved.model.parameters())
     assert [layer.layer for layer in health.layers] == ["conv1", "batchnorm1", "dense1"]
@@ -148,6 +150,21 @@ def test_units_are_counted(folded: bool) -> None:
     frozen = Activations(model)
     frozen.add(np.random.default_rng(0).random((5, 1, 12, 12), np.float32))
     assert frozen.found[0].dead_units == 2
+
+
+def test_running_statistics_that_are_behind_kill_no_unit() -> None:
+    model = Sequential([Conv2d(4, 3), BatchNorm2d(momentum=1e-3), ReLU(), Flatten(), Dense(3)])
+    model.build((1, 12, 12))
+    state = model.state_dict()
+    state["conv1.bias"][:] = -30
+    model.load_state_dict(state)
+    x = np.random.default_rng(0).random((5, 1, 12, 12), np.float32)
+    evaluated, trained = Activations(model), Activations(model, as_in_training=True)
+    evaluated.add(x)
+    trained.add(x)
+    assert [each.dead_units for each in evaluated.found] == [4]
+    assert [each.dead_units for each in trained.found] == [0]
+    assert all(np.array_equal(array, state[n]) for n, array in model.state_dict().items())
 
 
 def test_weights_that_are_not_finite(train_run: Any) -> None:

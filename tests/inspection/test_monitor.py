@@ -116,6 +116,7 @@ def test_the_course_does_not_depend_on_where_a_training_was_resumed(options: Any
     watcher = HealthMonitor()
     watcher.on_train_begin(trainer_of(mixed(), options(batch_size=64)))
     every = watcher.steps_between
+    assert every == 160  # as docs/inspect.md says
     due = [watcher._next(step) for step in range(3 * every)]
     assert due[0] == every // 2
     assert {step % every for step in due} == {every // 2}

@@ -193,8 +193,11 @@ class TestLosses:
     @pytest.mark.parametrize(
         ("make", "words"),
         [
-            (lambda: losses.get("mae"), "did you mean mse?"),
-            (lambda: losses.get(functions.mean_squared_error), "training loop"),
+            (lambda: losses.get("msre"), "did you mean mse?"),
+            (
+                lambda: losses.get(functions.mean_squared_error),
+                "mean_squared_error(y_pred, y_true)",
+            ),
             (lambda: losses.get(losses.CategoricalCrossentropy), "CategoricalCrossentropy()"),
             (lambda: losses.CategoricalCrossentropy(label_smoothing=0.1), "smoothed targets"),
             (lambda: losses.get(None), "unknown loss None"),
@@ -283,8 +286,8 @@ class TestMetrics:
     @pytest.mark.parametrize(
         ("given", "words"),
         [
-            ("auc", "unknown metric 'auc'"),
-            (["accuracy", "mse"], "unknown metric 'mse'"),
+            ("hinge", "unknown metric 'hinge'"),
+            (["accuracy", "mcc"], "unknown metric 'mcc'"),
             (3, "unknown metric 3"),
             (metrics.BinaryAccuracy, "call it: BinaryAccuracy()"),
             (["accuracy", "accuracy"], "a name of its own"),

@@ -1,16 +1,17 @@
-"""docs/keras.md: both scripts run, and differ in the marked lines alone."""
+"""docs/keras.md: its Python runs, and the two scripts differ in the marked lines alone."""
 
 from __future__ import annotations
 
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from processes import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
-KERAS, OURS = re.findall(
+KERAS, OURS, OWN = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), flags=re.DOTALL
 )
 
@@ -37,6 +38,14 @@ def test_ours_runs(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "Score(loss=" in done.stdout
     assert (tmp_path / "digits.safetensors").is_file()
+
+
+def test_own_losses_and_metrics_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {"__name__": "__main__"}
+    exec(OWN, names)
+    history = names["model"].fit(names["x_train"][:99, None] / 255, names["y_train"][:99]).history
+    assert list(history) == ["loss", "accuracy", "confidence", "f1_score", "recall"]
 
 
 @pytest.mark.parametrize(

@@ -329,7 +329,7 @@ class TestDamagedFiles:
             lambda s: s["layers"].append(3),
             lambda s: s.pop("layers"),
             lambda s: s.pop("input_shapes"),
-            lambda s: s["compile"].update(loss=["huber", None]),
+            lambda s: s["compile"].update(loss=["hinge", None]),
             lambda s: s["compile"].update(optimizer=["lion", 0.1, {}]),
         ],
     )

@@ -39,12 +39,16 @@ def in_float64(array: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", sorted(Calls(np.asarray).calls))
 def test_primitive(ptx: CudaBackend, dtype: str, name: str) -> None:
     got = Calls(ptx.asarray, dtype=dtype).calls[name](ptx)
-    want = Calls(in_float64, dtype=dtype).calls[name](CPU)
-    for part, right in zip(got, want, strict=True):
+    oracle = np.array if name == "begin_step" else in_float64  # it looks learning rates up
+    want = Calls(oracle, dtype=dtype).calls[name](CPU)
+    for part, right in zip(map(ptx.to_numpy, got), want, strict=True):
         if right.dtype.kind == "f":
-            assert_close(ptx.to_numpy(part), np.asarray(right, np.float64), MOST_TERMS, name)
+            lost = np.isnan(right)  # what an index out of range gives
+            np.testing.assert_array_equal(np.isnan(part), lost)
+            part[lost], right[lost] = 0, 0
+            assert_close(part, np.asarray(right, np.float64), MOST_TERMS, name)
         else:
-            np.testing.assert_array_equal(ptx.to_numpy(part), right)
+            np.testing.assert_array_equal(part, right)
 
 
 def operands(name: str, rng: np.random.Generator, dtype: str) -> tuple[Any, dict[str, Any]]:

@@ -26,10 +26,10 @@ def test_the_pen_draws_digits_of_many_kinds() -> None:
 
 @pytest.mark.slow
 def test_a_network_trained_with_strokes_reads_them(mnist_dir: Path, tmp_path: Path) -> None:
-    """At least 95 % of them, after two thirds of an epoch."""
-    splits = data.load("mnist", mnist_dir)
-    saved = trained(tmp_path, "lenet", splits, augment="strokes", limit_batches=600)
+    """At least 95 % of them, after one epoch."""
+    saved = trained(tmp_path, "lenet", data.load("mnist", mnist_dir), augment="strokes")
     drawings = list(pen.drawings())
+    del drawings[2::3]  # 300 show enough, and take less time
     wrong: Counter[str] = Counter()
     with served(saved) as client:
         for kind, digit, drawing in drawings:

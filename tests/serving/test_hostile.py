@@ -87,6 +87,10 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
         b'--edge\r\nContent-Disposition: form-data; name="a"\r\n\r\nhello\r\n--edge--\r\n',
         "multipart/form-data; boundary=edge", 400, "the form has no files",
     ),
+    "a form of wrong lines": (
+        form(("a", DRAWING))[0].replace(b"\r\n", b"\n"), "multipart/form-data; boundary=edge", 400,
+        "form",
+    ),
     "a form that ends early": (
         form(("a", DRAWING))[0][:300], "multipart/form-data; boundary=edge", 400, "form"
     ),
@@ -98,7 +102,7 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_refused(client: Client, name: str) -> None:
+def test_what_is_refused(client: Client, caplog: pytest.LogCaptureFixture, name: str) -> None:
     body, kind, status, message = REFUSED[name]
     answer = client.predict(body, kind)
     assert answer.status == status, answer.body[:500]
@@ -108,6 +112,7 @@ def test_what_is_refused(client: Client, name: str) -> None:
     assert error["fix"]
     assert "Traceback" not in str(error)
     assert " at 0x" not in str(error)  # no object of Python
+    assert caplog.text == ""  # a client cannot fill the terminal of the server
     assert client("/health").status == 200
 
 

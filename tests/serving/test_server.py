@@ -136,7 +136,7 @@ def test_the_layers_of_an_image(client: Client, digits: SavedModel) -> None:
 
 
 def pen_input(saved: SavedModel, drawing: Any) -> Any:
-    upload = Upload(picture(drawing, "PNG"), "drawing", 10**6)
+    upload = Upload(picture(drawing, "PNG"), "drawing")
     return saved.read_picture(upload).images[0, 0]
 
 

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 
 from gpucnn.errors import DataError, StorageError
 from gpucnn.training import checkpoint
-from gpucnn.training.checkpoint import Checkpoint, load, load_weights, save, save_weights
+from gpucnn.training.checkpoint import Checkpoint, load, load_weights, read, save, save_weights
 from gpucnn.training.files import append_line, write_atomic
 
 
@@ -47,6 +47,15 @@ def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     weights, description = load_weights(tmp_path / "last.safetensors")
     assert np.array_equal(weights["a.bias"], [2, 2, 2])
     assert description["model"] == "lenet"
+
+
+def test_reading_leaves_the_files_of_a_training_that_runs(tmp_path: Path) -> None:
+    save(tmp_path, _checkpoint(1))
+    (tmp_path / "state-2.safetensors").write_bytes(b"it is being written")
+    assert _same(read(tmp_path), _checkpoint(1))
+    assert (tmp_path / "state-2.safetensors").exists()
+    assert _same(load(tmp_path), _checkpoint(1))
+    assert not (tmp_path / "state-2.safetensors").exists()
 
 
 def test_a_weights_file_does_not_depend_on_the_time(tmp_path: Path) -> None:

@@ -100,4 +100,4 @@ class TestOfTheUser:
     ) -> None:
         monkeypatch.setitem(ACTIVATIONS, "swish", lambda x: x * F.sigmoid(x))
         model = nn.Sequential([nn.Flatten(), nn.Dense(10, "swish")])
-        assert of_the_user(digits, config, model) == "a loss or an activation"
+        assert of_the_user(digits, config, model) == "an activation"

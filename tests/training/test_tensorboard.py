@@ -234,6 +234,18 @@ class TestKeras:
         assert [point.step for point in found.Histograms("gradients/dense1.weight")] == [4, 8]
         assert found.Tags()["graph"]
 
+    def test_metrics(self, tmp_path: Path) -> None:
+        x, y = np.eye(6, dtype=np.float32), np.arange(6) % 3
+        model = KerasSequential([layers.Dense(3, activation="softmax")])
+        model.compile("sgd", "mse", metrics=[lambda y, p: p.max(axis=1), "mae"])
+        board = callbacks.TensorBoard(log_dir=tmp_path)
+        history = model.fit(
+            x, y, epochs=2, verbose=0, validation_data=(x[:2], y[:2]), callbacks=[board]
+        ).history
+        for part, prefix in (("train", ""), ("validation", "val_")):
+            points = read(tmp_path / part)["epoch/mae"]
+            assert [value for _, value in points] == pytest.approx(history[f"{prefix}mae"])
+
     def test_arguments_of_keras_are_explained(self) -> None:
         with pytest.raises(SignatureError, match="histogram_freq"):
             callbacks.TensorBoard(log_dir="logs", histogram_freq=5)  # type: ignore[call-arg]

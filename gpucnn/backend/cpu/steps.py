@@ -1,4 +1,4 @@
-"""The begin of a training step in NumPy."""
+"""The start of a training step in NumPy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The begin of a training step as a kernel launch. See kernels/steps.cu."""
+"""The start of a training step as a kernel launch. See kernels/steps.cu."""
 
 from __future__ import annotations
 

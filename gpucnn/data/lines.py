@@ -1,0 +1,229 @@
+"""The lines of a table: its text, its rows, and the separator of their cells."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import itertools
+import re
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gpucnn.data.files import read_pieces
+from gpucnn.data.header import is_header
+from gpucnn.errors import DataError
+from gpucnn.quoting import quoted
+
+LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
+_SAMPLE = 1000  # rows that decide the meaning of the columns
+_SAMPLE_CELLS = 800_000  # of them at most
+_MOST_COLUMNS = 200_000  # more than the pixels of 256x256 in color
+_LONGEST = 25 * _MOST_COLUMNS  # bytes of a line: cells may be 2.550000000000000000e+02
+_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
+
+
+@dataclass(frozen=True, eq=False)
+class Lines:
+    """The rows of a table, of which only those in use are text.
+
+    Args:
+        path: of the file.
+        content: in UTF-8; "\\n" ends a line.
+        starts: int64 (N,): the first byte of each line that holds a row.
+        separator: of the cells.
+        changes: made to each line.
+    """
+
+    path: Path
+    content: bytearray
+    starts: NDArray[np.int64]
+    separator: str
+    changes: tuple[Callable[[str], str], ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def line(self, row: int) -> str:
+        """The text of a row."""
+        start = int(self.starts[row])
+        end = self.content.find(b"\n", start)
+        # `as_labels` and the check of pixels refuse bytes that are no UTF-8.
+        line = self.content[start : len(self.content) if end < 0 else end]
+        text = line.decode(errors="surrogateescape")
+        for change in self.changes:
+            text = change(text)
+        return text
+
+    def number(self, row: int) -> int:
+        """The number of its line in the file, from 1."""
+        return self.content.count(b"\n", 0, int(self.starts[row])) + 1
+
+    def cells(self, rows: Iterable[int]) -> Iterator[list[str]]:
+        """The cells of rows.
+
+        Raises:
+            DataError: there are too many of them, or one is too long.
+        """
+        for row in rows:
+            line = self.line(row)
+            if line.count(self.separator) >= _MOST_COLUMNS:
+                raise DataError(
+                    f"{self.path}, line {self.number(row)}: more than {_MOST_COLUMNS:,} columns",
+                    fix=LINE_FIX,
+                )
+            if self.separator == " ":
+                yield line.split()
+                continue
+            try:
+                yield next(csv.reader([line], delimiter=self.separator, skipinitialspace=True))
+            except csv.Error as error:
+                raise DataError(
+                    f"{self.path}, line {self.number(row)}: a cell cannot be read",
+                    cause=str(error),
+                    fix=LINE_FIX,
+                ) from error
+
+    def changed(self, change: Callable[[str], str]) -> Lines:
+        """The same with one more change."""
+        return replace(self, changes=(*self.changes, change))
+
+    def of(self, row: int) -> list[str]:
+        """The cells of one row."""
+        return next(self.cells([row]))
+
+    def sample(self) -> list[list[str]]:
+        """The cells of the first rows."""
+        rows: list[list[str]] = []
+        count = 0
+        for cells in self.cells(range(min(len(self), _SAMPLE))):
+            rows.append(cells)
+            count += len(cells)
+            if count > _SAMPLE_CELLS and len(rows) > 1:
+                break
+        return rows
+
+
+def read_lines(path: Path) -> Lines:
+    """The lines of a table with its rows; a header in a comment becomes one of them."""
+    content, starts = _rows(path)
+    text = Lines(path, content, np.frombuffer(starts, np.int64), ",")
+    separator = None
+    if len(text) and (excel := re.fullmatch(r"sep=(.)", text.line(0).strip())):
+        separator = excel[1]
+        text = replace(text, starts=text.starts[1:])
+    comments = 0
+    while comments < len(text) and content[text.starts[comments]] == ord("#"):
+        comments += 1
+    if comments == len(text):
+        raise DataError(f"{path} has no images", cause="it is empty", fix=LINE_FIX)
+    text = replace(text, separator=separator or _separator(text.line(comments)))
+    text = _with_points(_plain(text), comments)
+    if comments:  # as np.savetxt writes a header
+        last = comments - 1
+        first = text.starts[last:].copy()
+        comment = text.line(last)
+        first[0] += len(comment) - len(comment.lstrip("# "))
+        whole = replace(text, starts=first)
+        both = list(whole.cells([0, 1]))
+        if len(both[0]) == len(both[1]) and is_header(both):
+            return whole
+    return replace(text, starts=text.starts[comments:])
+
+
+def _rows(path: Path) -> tuple[bytearray, array[int]]:
+    """The text of a table in UTF-8, and the first byte of each line that is not blank."""
+    content, starts, begun = bytearray(), array("q"), 0  # `begun`: where the last line begins
+    for piece in _decoded(path):
+        place = len(content)
+        content += piece
+        *whole, _ = piece.split(b"\n")
+        for line in whole:
+            end = place + len(line)
+            # A line may begin in a piece before.
+            if line.strip() or (begun < place and content[begun:place].strip()):
+                starts.append(begun)
+            place = begun = end + 1
+        if len(content) - begun > _LONGEST:
+            raise DataError(
+                f"{path} has a line of more than {_LONGEST:,} bytes",
+                cause="an image with so many pixels is not read from a table",
+                fix=LINE_FIX,
+            )
+    if content[begun:].strip():
+        starts.append(begun)
+    return content, starts
+
+
+def _decoded(path: Path) -> Iterator[bytes]:
+    """The pieces of a text in UTF-8; "\\n" ends a line."""
+    pieces = read_pieces(path)
+    head = next(pieces, b"")
+    encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
+    if encoding == "utf-8" and b"\0" in head[:100]:  # UTF-16 of plain letters, without its mark
+        halves = head[0:100:2], head[1:100:2]
+        if set(halves[1]) == {0} or set(halves[0]) == {0}:
+            encoding = "utf-16-le" if set(halves[1]) == {0} else "utf-16-be"
+        else:
+            raise DataError(
+                f"{path} is no table", cause="it has zero bytes, and text has none", fix=LINE_FIX
+            )
+    decoder = codecs.getincrementaldecoder(encoding)("surrogateescape")
+    newlines = io.IncrementalNewlineDecoder(decoder, translate=True)
+    try:
+        for piece in itertools.chain([head], pieces, [b""]):
+            yield newlines.decode(piece, final=not piece).encode(errors="surrogateescape")
+    except UnicodeError as error:
+        raise DataError(f"{path} is no table", cause=quoted(error), fix=LINE_FIX) from error
+
+
+def _separator(line: str) -> str:
+    """The separator of the cells of a line.
+
+    Beside semicolons and tabs, commas may be in numbers (0,5) and in names.
+    """
+    counts = {mark: line.count(mark) for mark in (",", ";", "\t")}
+    for mark in ("\t", ";"):
+        if counts[mark] and 2 * counts[mark] >= counts[","]:
+            return mark
+    return "," if counts[","] or len(line.split()) < 2 else " "
+
+
+def _plain(text: Lines) -> Lines:
+    """The table without blanks before quotes, and without a last separator if all rows have one.
+
+    Raises:
+        DataError: a quoted cell goes on in the next line.
+    """
+    separator, rows = text.separator, range(len(text))
+    if b'"' in text.content:
+        for row in rows:
+            if text.line(row).count('"') % 2:
+                raise DataError(
+                    f"{text.path}, line {text.number(row)}: a quoted cell goes on in the next line",
+                    fix="write each row on one line",
+                )
+        text = text.changed(lambda line: line.replace(f'{separator} "', f'{separator}"'))
+    if separator != " " and all(
+        line.rstrip(" ").endswith(separator) or line.startswith("#")
+        for line in map(text.line, rows)
+    ):
+        text = text.changed(lambda line: line.rstrip(" ").removesuffix(separator))
+    return text
+
+
+def _with_points(text: Lines, first: int) -> Lines:
+    """The same table with decimal points in place of decimal commas; `first` is its first row."""
+    if text.separator not in (";", "\t"):
+        return text
+    cell = re.compile(
+        rf'((?:^|{text.separator})"?\d*),(\d+(?:[eE][-+]?\d+)?)(?="?(?:{text.separator}|$))'
+    )
+    if not any(cell.search(text.line(k)) for k in range(first, min(len(text), first + _SAMPLE))):
+        return text
+    return text.changed(lambda line: cell.sub(r"\1.\2", line))

@@ -1,0 +1,43 @@
+"""Foreign text for a message: names and contents of files, variables of the environment.
+
+A terminal obeys control characters, and a newline can forge a line of output. So they are shown as
+escapes: a file may be called "a\\x1b[2J". Letters of every script stay as they are.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+
+LONGEST = 200  # characters of a foreign text in a message
+#: Controls, formats (as those that reverse the direction), halves of characters, ends of lines.
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
+_JOINERS = "\u200c\u200d"  # Persian, Indian scripts and emoji are written with them
+
+
+def on_one_line(text: str) -> str:
+    """A text with each character that is not seen, also a newline, as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(_escape(c) if _is_unseen(c) else c for c in text)
+
+
+def on_its_lines(text: str) -> str:
+    """The same for a text of several lines, which it stays."""
+    return "\n".join(map(on_one_line, text.split("\n")))
+
+
+def quoted(text: object, longest: int = LONGEST) -> str:
+    """A text on one line, cut after `longest` characters."""
+    whole = text if isinstance(text, str) else str(text)
+    if len(whole) > longest:
+        whole = f"{whole[:longest]}..."
+    return on_one_line(whole)
+
+
+def _escape(character: str) -> str:
+    """An escape that Python reads; beyond ASCII, TOML and JSON read it too."""
+    return repr(character)[1:-1] if character.isascii() else f"\\u{ord(character):04x}"
+
+
+def _is_unseen(character: str) -> bool:
+    return unicodedata.category(character) in _UNSEEN and character not in _JOINERS

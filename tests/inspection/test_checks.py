@@ -1,0 +1,218 @@
+"""The checks on evidence that is written by hand: at their thresholds, and just beside them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from findings import find_kinds
+
+from gpucnn.inspection import checks
+from gpucnn.inspection.activations import Activation, Activations
+from gpucnn.inspection.evidence import Evidence, Result
+from gpucnn.inspection.finding import Context
+from gpucnn.inspection.updates import LayerStep
+from gpucnn.nn import Dense
+from gpucnn.training import TrainConfig
+
+LABELS = np.arange(1000) % 10
+
+
+def kinds_of(evidence: Evidence) -> set[str]:
+    return {kind for kind, _ in find_kinds(checks.run(evidence).findings)}
+
+
+def records(losses: Sequence[float], accuracies: Sequence[float]) -> list[dict[str, Any]]:
+    pairs = enumerate(zip(losses, accuracies, strict=True), 1)
+    return [{"epoch": n, "loss": loss, "accuracy": accuracy} for n, (loss, accuracy) in pairs]
+
+
+def step(*updates: float, gradients: Sequence[float] | None = None) -> dict[str, LayerStep]:
+    gradients = gradients or [1.0] * len(updates)
+    pairs = zip(gradients, updates, strict=True)
+    return {f"dense{k}": LayerStep(*pair) for k, pair in enumerate(pairs)}
+
+
+@pytest.mark.parametrize(("dead", "found"), [(79, set()), (80, {"dead-relu"})])
+def test_dead_relus(dead: int, found: set[str]) -> None:
+    activations = Activations(Dense(3).build((4,)))
+    activations.found = [Activation("dense1", "relu", False, np.arange(100) >= dead)]
+    assert kinds_of(Evidence(activations=activations)) == found
+
+
+@pytest.mark.parametrize("is_output", [False, True])
+@pytest.mark.parametrize(("share", "found"), [(0.49, set()), (0.5, {"saturated"})])
+def test_saturation(share: float, found: set[str], is_output: bool) -> None:
+    activations = Activations(Dense(3).build((4,)))
+    each = Activation("dense1", "tanh", is_output, np.ones(9, bool), int(100 * share), 100)
+    activations.found = [each]
+    assert kinds_of(Evidence(activations=activations)) == (set() if is_output else found)
+
+
+@pytest.mark.parametrize(
+    ("gradients", "found"),
+    [
+        ((1e-3, 2.0), {"vanishing-gradient"}),
+        ((3e-3, 2.0), set()),
+        ((0.0, 2.0), {"vanishing-gradient"}),
+        ((0.0, 0.0), set()),
+        ((101.0, 2.0), {"exploding-gradient"}),
+        ((99.0, 2.0), set()),
+        ((math.inf, 1.0), {"exploding-gradient"}),
+        ((math.nan, 1.0), {"exploding-gradient"}),
+        ((1e-9, 1e-6), {"vanishing-gradient"}),  # of a training that is almost done
+        ((1e-7, 1e-6), set()),
+    ],
+)
+def test_gradients(gradients: tuple[float, float], found: set[str]) -> None:
+    layers = step(1e-3, 1e-3, gradients=gradients)
+    result = checks.run(Evidence(layers=layers, labels=LABELS, class_names=list("0123456789")))
+    assert {finding.kind for finding in result.findings} == found
+    for finding in result.findings:
+        value = finding.as_dict()["value"]
+        assert value is None or math.isfinite(value)
+
+
+def test_frozen_layers_have_no_gradient_that_vanishes() -> None:
+    layers = {"dense0": LayerStep(None, 0.0), **step(1e-3)}
+    assert kinds_of(Evidence(layers=layers)) == set()
+
+
+@pytest.mark.parametrize(
+    ("update", "share", "steps", "found"),
+    [
+        (0.31, 1.0, 99, {"learning-rate-high"}),
+        (0.31, 1.0, 10, set()),  # weights that begin at 0 change fast
+        (0.29, 1.0, 99, set()),
+        (0.031, 0.1, 99, {"learning-rate-high"}),  # with a tenth of the highest rate
+        (0.9e-5, 1.0, 99, {"learning-rate-low"}),
+        (1e-6, 0.05, 99, set()),  # at the end of a cosine
+        (1e-9, 1e-3, 99, set()),  # rounding
+        (0.0, 1.0, 99, set()),
+    ],
+)
+def test_updates(update: float, share: float, steps: int, found: set[str]) -> None:
+    config = TrainConfig(learning_rate=0.01)
+    evidence = Evidence(
+        Context(config, None, 0.01),
+        steps=steps,
+        layers=step(update / 2, update),
+        rate_share=share,
+        labels=LABELS,
+        class_names=list("0123456789"),
+        records=records([2.0], [0.3]),
+    )
+    assert kinds_of(evidence) == found
+
+
+def test_small_updates_are_right_near_a_minimum() -> None:
+    evidence = Evidence(
+        steps=99, layers=step(1e-6), labels=LABELS, class_names=list("0123456789"),
+        records=records([0.01], [1.0]),
+    )  # fmt: skip
+    assert kinds_of(evidence) == set()
+
+
+@pytest.mark.parametrize(
+    ("losses", "accuracies", "found"),
+    [
+        ([9.5], [0.3], {"learning-rate-high"}),
+        ([9.0], [0.3], set()),  # the first epoch begins with random weights
+        ([3.5, 3.5], [0.3, 0.3], {"learning-rate-high"}),
+        ([3.4, 3.4], [0.3, 0.3], set()),
+        ([9.0, 0.5], [0.1, 0.9], set()),  # it recovered
+        ([0.2, 0.1, 0.9], [0.94, 0.97, 0.8], {"learning-rate-high"}),
+        ([0.2, 0.1, 0.9], [0.94, 0.97, 0.9], set()),
+        ([0.002, 0.001, 0.004], [1.0, 1.0, 0.999], set()),
+        ([2.2, 2.1, 2.0], [0.2, 0.3, 0.4], {"learning-rate-low"}),
+        ([2.2, 2.1], [0.2, 0.3], set()),  # too early
+        ([2.2, 2.3, 2.0], [0.2, 0.3, 0.4], set()),  # it does not fall steadily
+        ([2.31, 2.3, 2.29], [0.1, 0.1, 0.1], {"no-better-than-guessing"}),
+        ([2.31], [0.14], set()),  # more than chance
+        ([math.inf], [0.1], {"learning-rate-high", "no-better-than-guessing"}),
+    ],
+)
+def test_the_course_of_the_loss(losses: Any, accuracies: Any, found: set[str]) -> None:
+    evidence = Evidence(
+        steps=99, labels=LABELS, class_names=list("0123456789"),
+        records=records(losses, accuracies),
+    )  # fmt: skip
+    assert kinds_of(evidence) == found
+
+
+@pytest.mark.parametrize(
+    ("trained", "other", "count", "found"),
+    [
+        (1.0, 0.94, 1000, set()),  # 5 points, and two standard errors of 0.75
+        (1.0, 0.92, 10_000, {"overfitting"}),
+        (1.0, 0.92, 100, set()),  # it may be by chance
+        (1.0, 0.8, 100, {"overfitting"}),
+        (0.8, 0.9, 1000, set()),
+        (0.99, 0.11, 1000, {"labels-do-not-fit"}),
+        (0.3, 0.11, 1000, {"overfitting"}),
+    ],
+)
+def test_overfitting(trained: float, other: float, count: int, found: set[str]) -> None:
+    evidence = Evidence(
+        steps=99,
+        trained=Result("training", 0.1, trained, LABELS),
+        held_out=Result("test", 0.1, other, np.arange(count) % 10),
+    )
+    kinds = {finding.kind for finding in checks.overfitting.find(evidence)}
+    assert kinds == found
+
+
+@pytest.mark.parametrize("given", [{"overfit_batches": 2}, {"limit_batches": 2}])
+def test_what_was_asked_for_is_no_finding(given: dict[str, int]) -> None:
+    evidence = Evidence(
+        Context(TrainConfig(**given)),
+        steps=99,
+        trained=Result("training", 0.1, 1.0, LABELS),
+        held_out=Result("test", 0.1, 0.5, LABELS),
+    )
+    result = checks.run(evidence)
+    assert result.findings == []
+    assert next(iter(given)) in result.unchecked["overfitting"]
+
+
+@pytest.mark.parametrize(
+    ("counts", "found"),
+    [
+        ([100, 100, 10], set()),
+        ([101, 100, 10], {"class-imbalance"}),
+        ([100, 0, 100], {"class-without-images"}),
+        ([500, 0, 1], {"class-without-images", "class-imbalance"}),
+    ],
+)
+def test_balance(counts: list[int], found: set[str]) -> None:
+    labels = np.repeat(np.arange(3), counts)
+    evidence = Evidence(labels=labels, class_names=["a", "b\nc", "d"])
+    assert kinds_of(evidence) == found
+    for finding in checks.run(evidence).findings:
+        assert "\n" not in finding.message
+
+
+@pytest.mark.parametrize(
+    ("answers", "found"),
+    [
+        ([0, 1, 2], set()),
+        ([0, 0, 1], {"class-never-answered"}),
+        ([1, 1, 1], {"one-class-answered"}),
+    ],
+)
+@pytest.mark.parametrize("images", [9, 10])
+def test_answers(answers: list[int], found: set[str], images: int) -> None:
+    labels, given = np.repeat(np.arange(3), images), np.repeat(answers, images)
+    evidence = Evidence(class_names=["a", "b", "c"], held_out=Result("test", 1, 1, labels, given))
+    few = {"class-never-answered"} if images < 10 else set()
+    assert kinds_of(evidence) == found - few
+
+
+def test_evidence_says_what_is_missing() -> None:
+    result = checks.run(Evidence(missing={"layers": "why"}))
+    assert result.made == []
+    assert set(result.unchecked) == {check.name for check in checks.CHECKS}
+    assert result.unchecked["vanishing and exploding gradients"] == "why"
