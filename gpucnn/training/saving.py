@@ -21,7 +21,7 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, without_activation
 from gpucnn.training.description import Description
 from gpucnn.training.history import History
-from gpucnn.training.metrics import LOSSES
+from gpucnn.training.metrics import LOSSES, OWN
 from gpucnn.training.run import Run
 
 _UNKNOWN = "unknown"  # the data of a run that was saved without them
@@ -72,6 +72,13 @@ def save_run(
     config = config or TrainConfig()
     loss = config.loss if loss is None else loss
     expect(loss, str, "the loss", f"give one of {', '.join(LOSSES)}")
+    if loss.startswith(OWN):
+        raise UsageError(
+            f"the model was trained with a loss of your own, {loss.removeprefix(OWN)}",
+            cause="the commands know the losses of TrainConfig",
+            fix='say by loss= what the outputs are: "softmax_cross_entropy" for logits or a softmax'
+            ' at the end, "mean_squared_error" for numbers that are used as they are',
+        )
     choose(LOSSES, loss, "loss")
     target = Path(path)
     if target.exists():

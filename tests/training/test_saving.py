@@ -179,6 +179,24 @@ def test_a_keras_model_is_a_run(digits: data.Splits, tmp_path: Path) -> None:
     assert "save_run" in result.stderr
 
 
+def test_a_keras_model_with_a_loss_of_ones_own(digits: data.Splits, tmp_path: Path) -> None:
+    def cubic(y_true: Any, y_pred: Any) -> Any:
+        return (abs(y_true - y_pred) ** 3).sum(axis=1)
+
+    layers = keras.layers
+    model = keras.Sequential([layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile("adam", cubic, metrics=["accuracy"], device="cpu")
+    x = digits.train.images / np.float32(255)
+    model.fit(x, keras.utils.to_categorical(digits.train.labels, 10), epochs=1, verbose=0)
+    with pytest.raises(UsageError, match="a loss of your own, cubic") as error:
+        model.save_run(tmp_path / "mine")
+    assert "softmax_cross_entropy" in str(error.value.fix)
+    run = model.save_run(tmp_path / "mine", loss="softmax_cross_entropy")
+    predicted = SavedModel.load(run.path).predict(digits.train.images)
+    np.testing.assert_allclose(predicted, model.predict(x), atol=1e-6)
+    assert Run.open(run.path).config().loss == "softmax_cross_entropy"
+
+
 def test_own_classes_are_saved_with_their_file(tmp_path: Path) -> None:
     model, code = own(tmp_path)
     with pytest.raises(UsageError, match="cannot be saved as a run") as error:
