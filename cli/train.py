@@ -183,15 +183,10 @@ def _start(
     trainer = prepare(config, code, console)
     if config.weights is not None:
         console.note(trainer.start_from(config.weights))
-    if config.freeze is not None:
-        console.note(_frozen(trainer))
+    if frozen := sum(p.size for p in trainer.model.parameters() if not p.requires_grad):
+        total = trainer.model.num_parameters
+        console.note(f"frozen: {frozen:,} of {total:,} parameters stay as they are")
     return trainer, None if dry_run else Run.create(config, trainer.backend, code)
-
-
-def _frozen(trainer: Trainer) -> str:
-    trained = sum(p.size for p in trainer.model.parameters() if p.requires_grad)
-    total = trainer.model.num_parameters
-    return f"frozen: {total - trained:,} of {total:,} parameters stay as they are"
 
 
 def _resume(
