@@ -198,7 +198,7 @@ def _image_shape(model: Module) -> tuple[int, ...]:
         raise UsageError(
             f"{model.display_name} takes {len(shapes)} inputs",
             cause="a run is of a model that takes images alone",
-            fix="save its weights with gpucnn.keras, or as a NumPy file of state_dict()",
+            fix='save its weights: numpy.savez("weights.npz", **model.state_dict())',
         )
     return tuple(shapes[0])
 
