@@ -15,6 +15,7 @@ from gpucnn.data import NAMES, Reading
 from gpucnn.data.augment import KINDS as AUGMENT
 from gpucnn.training import SavedModel
 from gpucnn.training.config import FIELDS, LOGS, READING, field_type, flag_name
+from gpucnn.training.transfer import FEATURES
 
 DEVICES = ("auto", "cpu", "cuda", "cuda:1", "sim")
 _WITH_RUN = tuple(key for key in READING if key not in ("image_shape", "image_size"))
@@ -25,6 +26,7 @@ _OFFERS = {
     "augment": offer(*AUGMENT, "flip,crop,color"),
     "data": offer(*NAMES, files=True),
     "device": offer(*DEVICES),
+    "freeze": offer(FEATURES),
     "log": offer(*LOGS, ",".join(LOGS)),
     "model": offer(*models.NAMES, files=True),
     "weights": offer_runs,

@@ -183,6 +183,9 @@ def _start(
     trainer = prepare(config, code, console)
     if config.weights is not None:
         console.note(trainer.start_from(config.weights))
+    if frozen := sum(p.size for p in trainer.model.parameters() if not p.requires_grad):
+        total = trainer.model.num_parameters
+        console.note(f"frozen: {frozen:,} of {total:,} parameters stay as they are")
     return trainer, None if dry_run else Run.create(config, trainer.backend, code)
 
 

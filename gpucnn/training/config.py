@@ -95,6 +95,11 @@ class TrainConfig:
         "start from the weights of a run or of a .safetensors file, and from its network if --model"
         " is not given; for other classes, the last layer is new",
     )
+    freeze: str | None = option(
+        None,
+        "layers that stay as they are, by their names in gpucnn summary: conv1,conv2; or features:"
+        " all but the last with weights",
+    )
     device: str = option("auto", "cpu, cuda, cuda:1, sim (the GPU kernels, on the CPU), or auto")
     epochs: int = option(10, "passes over the training images", low=1)
     batch_size: int = option(64, "images in a training step", low=1)

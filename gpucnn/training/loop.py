@@ -37,8 +37,10 @@ def fit(
     Args:
         model, data, config: as in `Trainer`.
         callbacks: called after the callbacks of `config` and `run`.
-        run: the directory for checkpoints and metrics. Without it nothing is written, and Ctrl-C
-            raises KeyboardInterrupt as usual.
+        run: the directory for checkpoints and metrics, which the commands take. It describes layers
+            of `gpucnn.nn`; for layers of your own, `config.model` names their file:
+            "my_net.py:build". Without a run nothing is written, and Ctrl-C raises KeyboardInterrupt
+            as usual.
         resume: continue from the checkpoint in `run`, to the bits of an uninterrupted training.
 
     Raises:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
+from numbers import Real
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from gpucnn import backend as backends
@@ -19,7 +22,6 @@ from gpucnn.training import checkpoint, evaluation
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, without_activation
-from gpucnn.training.description import Description
 from gpucnn.training.history import History
 from gpucnn.training.metrics import LOSSES, OWN, is_own
 from gpucnn.training.run import Run
@@ -62,13 +64,18 @@ def save_run(
         history: the result of `fit`, for the curves.
 
     Raises:
-        UsageError: the path exists, the loss is a function, a layer is of a class of your own and
-            there is no `code`, or there is another number of names than of outputs.
+        UsageError: an argument is not acceptable, the path exists, the loss is a function, a layer
+            is of a class of your own and there is no `code`, or there is another number of names
+            than of outputs.
         WeightsMismatchError: `code` makes another model.
         StorageError: the run cannot be written.
     """
     expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
     expect(path, (str, os.PathLike), "the path", 'give a directory: "runs/mine"')
+    expect(data, (Splits, NoneType), "data", 'give data.load("digits"), or data.Splits(...)')
+    expect(reading, (Reading, NoneType), "reading", 'give data.Reading(convert="mnist")')
+    expect(config, (TrainConfig, NoneType), "config", "give TrainConfig(...)")
+    expect(history, (History, NoneType), "history", "give the result of training.fit")
     config = config or TrainConfig()
     loss = config.loss if loss is None else loss
     expect(loss, str, "the loss", f"give one of {', '.join(LOSSES)}")
@@ -86,7 +93,7 @@ def save_run(
         raise UsageError(f"{target} exists already", fix="give another path, or remove it first")
     model.require_built()
     shape = _image_shape(model)
-    names = list(class_names or (data.class_names if data else ()))
+    names = [str(name) for name in class_names or (data.class_names if data else ())]
     names = names or [str(k) for k in range(evaluation.count_outputs(model, shape))]
     own = None if code is None else _code(code)
     about, network = _network(model, loss, own, shape, len(names))
@@ -103,12 +110,11 @@ def save_run(
         "reading": _reading(reading, data, shape).as_dict(),
         "read": data.text if data else "",
         "data_sha256": _digest(data) if data else None,
-        "scale": float(known[0] if scale is None else scale),
-        "offset": float(known[1] if offset is None else offset),
+        "scale": known[0] if scale is None else _number("scale", scale),
+        "offset": known[1] if offset is None else _number("offset", offset),
         "epoch": len(records),
         **about,
     }
-    Description.of(description, target)  # checked before anything is written
     held = len(data.validation) if data and data.validation else 0
     written = replace(
         config,
@@ -173,8 +179,8 @@ def _network(
                 " gpucnn.nn",
                 fix='give the file and the function that make it: code="my_net.py:build"',
             )
-        layers = without_activation(layers, loss)
-        network, about = from_structure(layers), {"network": layers}
+        network = from_structure(without_activation(layers, loss)).freeze(False)
+        about = {"network": structure(network)}
     network.build(shape, device=model.device, channels_first=True)
     network.load_state_dict(model.state_dict())
     return about, network
@@ -194,7 +200,7 @@ def _image_shape(model: Module) -> tuple[int, ...]:
         raise UsageError(
             f"{model.display_name} takes {len(shapes)} inputs",
             cause="a run is of a model that takes images alone",
-            fix="save its weights with gpucnn.keras, or as a NumPy file of state_dict()",
+            fix='save its weights: numpy.savez("weights.npz", **model.state_dict())',
         )
     return tuple(shapes[0])
 
@@ -225,6 +231,12 @@ def _require_names(network: Module, shape: tuple[int, ...], names: list[str], lo
             cause=f"{loss} takes logits, and predict applies the softmax",
             fix="let the network end without the softmax",
         )
+
+
+def _number(name: str, value: Any) -> float:
+    if not isinstance(value, Real) or not math.isfinite(value):
+        raise UsageError(f"{name} is {value!r}", fix="give a finite number, as in scale=1 / 255")
+    return float(value)
 
 
 def _reading(reading: Reading | None, data: Splits | None, shape: tuple[int, ...]) -> Reading:

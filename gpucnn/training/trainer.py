@@ -31,7 +31,7 @@ from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
-from gpucnn.training.transfer import start_from
+from gpucnn.training.transfer import freeze, start_from
 
 _PROGRESS = {
     "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
@@ -84,6 +84,8 @@ class Trainer:
         self.backend = backends.get(config.device)
         self.model = model.build(data.image_shape, seed=config.seed, device=self.backend.name)
         self.model.to(self.backend.name)
+        if config.freeze is not None:
+            freeze(self.model, config.freeze, data.image_shape)
         self.model.set_step(0)  # the weights do not depend on calls before the training
         self.run: Run | None = None
         self.stop: str | None = None

@@ -10,7 +10,7 @@ from typing import Any
 from gpucnn import models
 from gpucnn.autograd import Tensor
 from gpucnn.data.labels import listing
-from gpucnn.errors import UsageError, WeightsMismatchError
+from gpucnn.errors import UsageError, WeightsMismatchError, choose
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, entries
 from gpucnn.training import checkpoint
@@ -18,6 +18,8 @@ from gpucnn.training.code import COPY, Code
 from gpucnn.training.description import Description
 from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.run import Run, find_weights, run_of
+
+FEATURES = "features"  # for `freeze`: all layers but the last
 
 
 def start_from(
@@ -97,6 +99,34 @@ def network_of(path: str | os.PathLike[str]) -> str:
     return network
 
 
+def freeze(model: Module, names: str, image_shape: tuple[int, ...]) -> None:
+    """Freeze layers of a built model.
+
+    Args:
+        names: their paths, as in "conv1,blocks.2"; a layer with others in it freezes those, too.
+            "features" stands for all layers with parameters but the one that is called last.
+        image_shape: (C, H, W).
+
+    Raises:
+        UsageError: there is no such layer, or none is left to train.
+    """
+    modules = {path: module for path, module in model.named_modules() if path}
+    for name in (part.strip() for part in names.split(",")):
+        if name == FEATURES and name not in modules:
+            last = _last_layer(model, image_shape)
+            for path in _owners(model):
+                if path and not f"{last}.".startswith(f"{path}."):
+                    modules[path].freeze()
+        else:
+            known = dict.fromkeys([*modules, FEATURES])
+            choose(known, name, "layer", " (from --freeze)")
+            modules[name].freeze()
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise UsageError(
+            "all layers are frozen: there is nothing to train", fix="give fewer layers to --freeze"
+        )
+
+
 def _network(file: Path, metadata: dict[str, Any]) -> str | None:
     """The network that the metadata of a weights file name or describe; None if there is none."""
     if isinstance(metadata.get("network"), dict):
@@ -110,7 +140,7 @@ def _network(file: Path, metadata: dict[str, Any]) -> str | None:
 
 def _last_layer(model: Module, image_shape: tuple[int, ...]) -> str:
     """The path of the module with parameters of its own that is called last."""
-    owners = {path.rpartition(".")[0] for path in model.named_parameters().keys()}  # noqa: SIM118
+    owners = _owners(model)
     paths = {id(module): path for path, module in model.named_modules()}
     called: list[str] = []
 
@@ -121,3 +151,8 @@ def _last_layer(model: Module, image_shape: tuple[int, ...]) -> str:
     with model.observe(observe):
         count_outputs(model, image_shape)
     return called[-1] if called else ""
+
+
+def _owners(model: Module) -> set[str]:
+    """The paths of the modules with parameters of their own."""
+    return {path.rpartition(".")[0] for path in model.named_parameters().keys()}  # noqa: SIM118

@@ -62,11 +62,19 @@ def start(
 
 
 @pytest.mark.parametrize(
-    ("step", "kinds"), [(2, "strokes"), (4, "strokes"), (3, "flip,crop,color")]
+    ("step", "options"),
+    [
+        (2, {"augment": "strokes"}),
+        (4, {"augment": "strokes"}),
+        (3, {"augment": "flip,crop,color"}),
+        (3, {"freeze": "features"}),
+    ],
 )
-def test_an_augmented_training_goes_on(start: Any, results: Results, step: int, kinds: str) -> None:
-    whole, _ = start(augment=kinds)
-    run, _ = start(Signal(step), augment=kinds)
+def test_a_training_with_options_goes_on(
+    start: Any, results: Results, step: int, options: dict[str, str]
+) -> None:
+    whole, _ = start(**options)
+    run, _ = start(Signal(step), **options)
     start(run=run)
     assert results(run.path) == results(whole.path)
 

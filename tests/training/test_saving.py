@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 
 from gpucnn import backend, data, keras, models, nn
+from gpucnn.cli import outcome
 from gpucnn.cli.main import main
 from gpucnn.errors import GpucnnError, UsageError, WeightsMismatchError
 from gpucnn.training import History, Run, SavedModel, TrainConfig, fit, save_run
@@ -85,13 +86,33 @@ def test_every_command_takes_a_saved_run(
     assert best["label"] == str(scores.argmax())
     assert best["probability"] == pytest.approx(scores.max() / scores.sum(), rel=1e-5)
     assert "conv1" in works(run.path, "summary")
-    assert "conv1" in works(run.path, "inspect", "--data", "digits")
-    works(run.path, "report", "-o", tmp_path / "page.html", "--data", "digits")
-    assert "mine" in (tmp_path / "page.html").read_text()
     listed = json.loads(call("runs", tmp_path / "runs", "--json").stdout.splitlines()[0])
     shown = [listed[key] for key in ("name", "model", "data", "epochs", "planned", "state")]
     assert shown == ["mine", "python", "digits", 2, 2, "finished"]
     assert listed["test_accuracy"] == history.test["accuracy"]
+
+
+@pytest.mark.slow
+def test_a_saved_run_is_inspected_and_has_a_report(
+    trained: tuple[nn.Sequential, History], digits: data.Splits, tmp_path: Path
+) -> None:
+    model, history = trained
+    run = save_run(model, tmp_path / "mine", data=digits, history=history)
+    assert "conv1" in works(run.path, "inspect", "--data", "digits")
+    page = tmp_path / "page.html"
+    works(run.path, "report", "-o", page, "--data", "digits")
+    assert "Learning curves" in page.read_text()
+    bare = save_run(model, tmp_path / "bare", class_names=NAMES)
+    works(bare.path, "report", "-o", page)
+    assert "<script>" not in page.read_text()
+
+
+def test_a_saved_run_is_exported(digits: data.Splits, tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="the extra `onnx` is not installed")
+    model = cnn(nn.Softmax()).build((1, 28, 28))
+    run = save_run(model, tmp_path / "mine", data=digits)
+    file = tmp_path / "mine.onnx"
+    assert "largest difference" in works(run.path, "export", "--onnx", file, "--check")
 
 
 def digits_file(digits: data.Splits, folder: Path) -> Path:
@@ -141,17 +162,16 @@ def test_a_sigmoid_belongs_to_its_loss_alone(tmp_path: Path) -> None:
 
 
 def test_names_scaling_and_reading_are_stated(tmp_path: Path) -> None:
-    model = cnn().build((1, 28, 28))
+    model = cnn().build((1, 28, 28)).freeze()  # for a training, which the run need not repeat
     run = save_run(
         model, tmp_path / "mine", class_names=NAMES, scale=0.01, offset=-1.0,
         reading=data.Reading(convert="mnist"),
     )  # fmt: skip
     saved = SavedModel.load(run.path)
+    assert not any(module.frozen for module in saved.model.modules())
     assert saved.class_names == NAMES
     assert (saved.description.scale, saved.description.offset) == (0.01, -1.0)
     assert "<script>" in works(run.path, "predict", "docs/seven.png", "--top", "10")
-    works(run.path, "report", "-o", tmp_path / "page.html")
-    assert "<script>" not in (tmp_path / "page.html").read_text().split("</style>")[-1]
     result = call("evaluate", run.path)
     assert result.exit_code == 2
     assert "arrays, in Python" in result.stderr
@@ -178,6 +198,24 @@ def test_a_keras_model_is_a_run(digits: data.Splits, tmp_path: Path) -> None:
     assert "save_run" in result.stderr
 
 
+def test_a_keras_model_with_a_loss_of_ones_own(digits: data.Splits, tmp_path: Path) -> None:
+    def cubic(y_true: Any, y_pred: Any) -> Any:
+        return (abs(y_true - y_pred) ** 3).sum(axis=1)
+
+    layers = keras.layers
+    model = keras.Sequential([layers.Flatten(), layers.Dense(10, activation="softmax")])
+    model.compile("adam", cubic, metrics=["accuracy"], device="cpu")
+    x = digits.train.images / np.float32(255)
+    model.fit(x, keras.utils.to_categorical(digits.train.labels, 10), epochs=1, verbose=0)
+    with pytest.raises(UsageError, match="a loss of your own, cubic") as error:
+        model.save_run(tmp_path / "mine")
+    assert "softmax_cross_entropy" in str(error.value.fix)
+    run = model.save_run(tmp_path / "mine", loss="softmax_cross_entropy")
+    predicted = SavedModel.load(run.path).predict(digits.train.images)
+    np.testing.assert_allclose(predicted, model.predict(x), atol=1e-6)
+    assert Run.open(run.path).config().loss == "softmax_cross_entropy"
+
+
 def test_own_classes_are_saved_with_their_file(tmp_path: Path) -> None:
     model, code = own(tmp_path)
     with pytest.raises(UsageError, match="cannot be saved as a run") as error:
@@ -199,7 +237,11 @@ def test_own_classes_are_saved_with_their_file(tmp_path: Path) -> None:
         ({"loss": "cross"}, "unknown loss"),
         ({"loss": 3}, "the loss"),
         ({"code": "my_net"}, "my_net.py:build"),
-        ({"scale": float("nan")}, "scale"),
+        ({"scale": float("nan")}, "scale is nan"),
+        ({"offset": "0"}, "offset is '0'"),
+        ({"data": "digits"}, "Splits"),
+        ({"history": []}, "result of training.fit"),
+        ({"reading": "mnist"}, "Reading"),
     ],
 )
 def test_impossible_runs_are_not_written(
@@ -277,8 +319,12 @@ def test_fit_of_own_classes_without_a_file(digits: data.Splits, tmp_path: Path) 
 
 
 def test_a_saved_run_is_a_start_for_other_classes(
-    trained: tuple[nn.Sequential, History], digits: data.Splits, tmp_path: Path
+    trained: tuple[nn.Sequential, History],
+    digits: data.Splits,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(outcome, "save_pictures", lambda *given: None)
     run = save_run(trained[0], tmp_path / "mine", data=digits)
     images, labels = digits.train.images[:60], digits.train.labels
     assert labels is not None
