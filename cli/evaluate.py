@@ -16,7 +16,7 @@ from gpucnn.cli.options import (
 from gpucnn.cli.output import Console, loss_text, output_options
 from gpucnn.data import Reading
 from gpucnn.nn.summary import aligned
-from gpucnn.quoting import on_one_line
+from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.report import Report
 
@@ -97,4 +97,4 @@ def _occurs(report: Report, k: int) -> bool:
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:
-    return "\n".join(aligned([tuple(map(on_one_line, row)) for row in rows]))
+    return "\n".join(aligned([tuple(map(quoted, row)) for row in rows]))

@@ -20,7 +20,7 @@ from gpucnn.inspection import Health, LayerHealth, inspect
 from gpucnn.inspection.finding import finite
 from gpucnn.inspection.pictures import draw
 from gpucnn.nn.summary import aligned
-from gpucnn.quoting import on_one_line
+from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.files import storage_errors, write_atomic
 
@@ -139,7 +139,7 @@ def _row(layer: LayerHealth) -> tuple[str, ...]:
         "" if each is None else f"{each:.2g}"
         for each in (layer.weight, layer.gradient, layer.update)
     )
-    return (on_one_line(layer.layer), *numbers, *shares)
+    return (quoted(layer.layer), *numbers, *shares)
 
 
 def _read(saved: SavedModel | None, file: Path, reading: Reading) -> NDArray[Any]:

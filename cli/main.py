@@ -14,6 +14,7 @@ import io
 import os
 import signal
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ import gpucnn
 from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
-from gpucnn.errors import GpucnnError, Interrupted, UsageError
+from gpucnn.errors import GpucnnError, GpucnnWarning, Interrupted, UsageError
 from gpucnn.quoting import on_its_lines
 
 COMMANDS = {
@@ -69,7 +70,7 @@ class Commands(Group):
         debug = "--debug" in arguments
         _print_any_name()
         try:
-            with _sigterm_as_interrupt(to_the_end=args is None):
+            with _sigterm_as_interrupt(to_the_end=args is None), _plain_warnings():
                 result = super().main(
                     arguments, prog_name or "gpucnn", standalone_mode=False, **extra
                 )
@@ -148,6 +149,25 @@ def _in_own_network(error: BaseException) -> GpucnnError | None:
     code = sys.modules.get("gpucnn.training.code")  # no network has run if it is not loaded
     found: GpucnnError | None = code.located(error) if code else None
     return found
+
+
+@contextlib.contextmanager
+def _plain_warnings() -> Iterator[None]:
+    """Inside, a `GpucnnWarning` is printed as an error is, without the line of the source."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *where: Any) -> None:
+        if not issubclass(category, GpucnnWarning):
+            before(message, category, *where)
+            return
+        with contextlib.suppress(OSError):
+            click.echo(f"warning: {message}".replace("\n", "\n  "), err=True)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 @contextlib.contextmanager

@@ -19,7 +19,7 @@ from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
 from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
-from gpucnn.quoting import on_one_line
+from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
 from gpucnn.training.files import storage_errors, write_atomic
@@ -187,7 +187,7 @@ def _stem(file: str, shared: str) -> str:
 def _show(console: Console, image: Input, classes: list[dict[str, Any]]) -> None:
     notes = {"notes": image.doubts} if image.doubts else {}
     console.event({"file": image.name, "top": classes, **notes})
-    shown = ", ".join(f"{each['label']} {each['probability']:.1%}" for each in classes)
+    shown = ", ".join(f"{quoted(each['label'])} {each['probability']:.1%}" for each in classes)
     console.result(on_one_line(f"{image.name}: {shown}"))
 
 

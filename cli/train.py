@@ -205,7 +205,7 @@ def _resume(
         if config.weights is not None and not run.has_checkpoint():
             console.note(trainer.start_from(config.weights))
         return trainer, run
-    trainer.restore(checkpoint.load(run.weights), longer=True)
+    checkpoint.resume(run.weights, functools.partial(trainer.restore, longer=True))
     new = Run.create(config, trainer.backend, code_of(run, config, trust_code))
     new.keep_best(run)
     console.note(

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-from gpucnn.quoting import on_its_lines, on_one_line, quoted
+from gpucnn.quoting import for_message, on_one_line, quoted
 
 Entry = TypeVar("Entry")
 
@@ -18,7 +18,8 @@ Entry = TypeVar("Entry")
 class GpucnnError(Exception):
     """Base of every error that gpucnn raises on purpose.
 
-    Control characters in them, which may come from the name of a file, become escapes.
+    Control characters in them, which may come from the name of a file, become escapes, and words
+    of more than 200 characters are cut.
 
     Args:
         message: what happened, one sentence.
@@ -31,9 +32,9 @@ class GpucnnError(Exception):
 
     def __init__(self, message: str, *, cause: str | None = None, fix: str | None = None) -> None:
         super().__init__(message)
-        self.message = on_one_line(message)
-        self.cause = None if cause is None else on_its_lines(cause)
-        self.fix = None if fix is None else on_its_lines(fix)
+        self.message = on_one_line(for_message(message))
+        self.cause = None if cause is None else for_message(cause)
+        self.fix = None if fix is None else for_message(fix)
 
     def __str__(self) -> str:
         parts = [self.message]
@@ -46,6 +47,10 @@ class GpucnnError(Exception):
     def as_dict(self) -> dict[str, str | None]:
         """The error as the fields of a JSON event: kind, message, cause, fix."""
         return {"kind": self.kind, "message": self.message, "cause": self.cause, "fix": self.fix}
+
+
+class GpucnnWarning(UserWarning):
+    """Something that the user should know or change; the work goes on."""
 
 
 class UsageError(GpucnnError, ValueError):

@@ -18,7 +18,6 @@ VARIABLE = "GPUCNN_MAX_INPUT_MB"
 _DEFAULT = 4096 * 10**6  # bytes
 
 _KINDS = {
-    stat.S_IFDIR: "a directory",
     stat.S_IFIFO: "a FIFO",
     stat.S_IFSOCK: "a socket",
     stat.S_IFCHR: "a device",
@@ -63,7 +62,7 @@ def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
     """
     check_regular(path)  # to open some devices has effects
     # Another file may be there by now: a FIFO does not wait if it is opened so.
-    file = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
         found = os.fstat(file)
         _refuse(found, path)

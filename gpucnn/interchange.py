@@ -51,8 +51,10 @@ def native(value: Any) -> Any:
 def like(array: Array, other: Any) -> Any:
     """An array of ours as an array of the library of `other`, on the same memory.
 
+    Negative strides, as of x[::-1], are copied: DLPack allows them, and PyTorch ends the process.
+
     Args:
-        array: a NumPy or CuPy array, on the device of `other`.
+        array: a NumPy or CuPy array, on the device of `other`; of a Tensor give `.data`.
         other: an array of a library that takes arrays by `from_dlpack`, such as PyTorch or JAX; or
             one of ours, then `array` is returned as it is.
 
@@ -60,6 +62,8 @@ def like(array: Array, other: Any) -> Any:
         DtypeError: `array` is none of ours, or that library does not take it.
     """
     backends.of(array)  # raises if it is none
+    if isinstance(array, np.generic):
+        array = np.asarray(array)
     if isinstance(other, (np.ndarray, np.generic)) or backends.device_of(other) is not None:
         backends.of(array, other)
         return array
@@ -70,10 +74,16 @@ def like(array: Array, other: Any) -> Any:
             cause="its library has no from_dlpack",
             fix="give an array of PyTorch, JAX, NumPy or CuPy",
         )
+    if min(array.strides, default=0) < 0:
+        array = array.copy()
     try:
         return from_dlpack(array)
     except Exception as error:
-        raise _refusal(other, error) from error
+        raise DtypeError(
+            f"an array of {array.dtype} cannot be made like a {_name(other)}",
+            cause=_first_line(error),
+            fix="convert it, as with .astype(numpy.float32), or give a copy if it is read-only",
+        ) from error
 
 
 def _library(array: Any) -> Any:
@@ -98,7 +108,7 @@ def _refusal(value: Any, error: Exception) -> DtypeError:
     needs_gradient = getattr(value, "requires_grad", False) is True
     return DtypeError(
         f"the memory of a {_name(value)} cannot be shared",
-        cause=str(error).strip().partition("\n")[0] or type(error).__name__,
+        cause=_first_line(error),
         fix="give x.detach(): gpucnn records its own gradients, in a gpucnn.Tensor"
         if needs_gradient
         else "convert it to a dense float32 array on the CPU or on a CUDA device",
@@ -125,6 +135,10 @@ def _from_cuda_interface(value: Any) -> Array:
 
 def _cupy(index: int) -> Any:
     return backends.get(f"cuda:{index}").xp  # or a DeviceError, which says what to install
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0] or type(error).__name__
 
 
 def _name(value: Any) -> str:

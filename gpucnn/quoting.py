@@ -6,9 +6,12 @@ escapes: a file may be called "a\\x1b[2J". Letters of every script stay as they 
 
 from __future__ import annotations
 
+import re
 import unicodedata
 
 LONGEST = 200  # characters of a foreign text in a message
+_MOST = 20_000  # of a message, which may hold the log of a compiler
+_LONG_WORD = re.compile(rf"[^\s/]{{{LONGEST + 1},}}")  # a path is many words
 #: Controls, formats (as those that reverse the direction), halves of characters, ends of lines.
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")
 _JOINERS = "\u200c\u200d"  # Persian, Indian scripts and emoji are written with them
@@ -34,9 +37,18 @@ def quoted(text: object, longest: int = LONGEST) -> str:
     return on_one_line(whole)
 
 
+def for_message(text: str) -> str:
+    """The part of a message on its lines, with the words in it cut after `LONGEST` characters."""
+    whole = text if len(text) <= _MOST else f"{text[:_MOST]}..."
+    return on_its_lines(_LONG_WORD.sub(lambda word: f"{word[0][:LONGEST]}...", whole))
+
+
 def _escape(character: str) -> str:
-    """An escape that Python reads; beyond ASCII, TOML and JSON read it too."""
-    return repr(character)[1:-1] if character.isascii() else f"\\u{ord(character):04x}"
+    """An escape that Python reads; beyond ASCII, TOML reads it too."""
+    code = ord(character)
+    if code < 0x80:
+        return repr(character)[1:-1]
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
 def _is_unseen(character: str) -> bool:

@@ -182,6 +182,32 @@ class TestLike:
         assert back.data_ptr() == y.ctypes.data
         np.testing.assert_array_equal(back.numpy(), y)
 
+    @pytest.mark.parametrize(
+        "array",
+        [numbers(3)[::-1], numbers(3, 4)[:, ::-2], numbers(3, 4).T, np.float32(2), numbers(0, 2)],
+    )
+    def test_torch_from_any_strides(self, array):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        there = interchange.like(array, torch.ones(1))
+        np.testing.assert_array_equal(there.numpy(), array)
+
+    def test_torch_from_what_it_does_not_know(self):
+        torch = pytest.importorskip("torch", reason="PyTorch is not installed")
+        with pytest.raises(DtypeError, match="cannot be made like a torch"):
+            interchange.like(np.ones(3, ">f4"), torch.ones(1))
+
+    def test_negative_strides_are_copied(self):
+        class Namespaced(ByDlpack):
+            def __array_namespace__(self) -> Any:
+                return self
+
+            def from_dlpack(self, array: Any) -> Any:
+                return array
+
+        given = interchange.like(numbers(3)[::-1], Namespaced(numbers(3)))
+        assert given.strides == (4,)
+        np.testing.assert_array_equal(given, numbers(3)[::-1])
+
     def test_the_array_api(self):
         class Namespaced(ByDlpack):
             def __array_namespace__(self) -> Any:

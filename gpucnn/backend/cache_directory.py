@@ -1,19 +1,129 @@
-"""Where compiled code is kept from one process to the next."""
+"""Where compiled code is kept from one process to the next, and in which form.
+
+Code that is loaded from a folder runs with the rights of this user, so nobody else may be able to
+put any there: `private_folder` refuses such a folder. A file ends with a digest of its content, so
+a damaged one is compiled again, never loaded. It is written under a temporary name, so processes do
+not disturb each other.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import hashlib
 import os
+import shutil
+import stat
+import tempfile
+import warnings
 from pathlib import Path
 
 import platformdirs
 
+from gpucnn.errors import GpucnnWarning, StorageError
+from gpucnn.quoting import quoted
+
+_VARIABLE = "GPUCNN_CACHE_DIR"
+_DIGEST_BYTES = hashlib.sha256().digest_size
+_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+
 
 def cache_folder(kind: str) -> Path:
-    """A folder below $GPUCNN_CACHE_DIR, or below the user's cache; it may not be there yet."""
-    given = os.environ.get("GPUCNN_CACHE_DIR")
-    root = Path(given) if given else Path(platformdirs.user_cache_dir("gpucnn", appauthor=False))
+    """A folder below $GPUCNN_CACHE_DIR, or below the user's cache; it may not be there yet.
+
+    A leading ``~`` of $GPUCNN_CACHE_DIR is the home folder, a relative path is below the current
+    directory, and an empty value is as if unset. A relative $XDG_CACHE_HOME is ignored, as the XDG
+    specification says. Without a home folder the path is not absolute.
+    """
+    if given := os.environ.get(_VARIABLE):
+        path = os.path.expanduser(given)
+        root = Path(path if path.startswith("~") else os.path.abspath(path))
+    else:
+        root = Path(platformdirs.user_cache_dir("gpucnn", appauthor=False))
+        if not root.is_absolute():
+            root = Path(os.path.expanduser("~/.cache/gpucnn"))
     return root / kind
+
+
+def private_folder(kind: str) -> Path:
+    """`cache_folder`, made with mode 0700 where it was missing.
+
+    If it cannot be made, or another user could write into it, it is a temporary folder of this
+    process, with a `GpucnnWarning`.
+    """
+    folder = cache_folder(kind)
+    if (problem := _make(folder) or unsafe(folder)) is None:
+        return folder.resolve()
+    warnings.warn(
+        f"compiled code is not kept in {quoted(folder)}: {problem}. This process compiles anew\n"
+        f"fix: set {_VARIABLE} to a folder that you alone can write to",
+        GpucnnWarning,
+        stacklevel=2,
+    )
+    folder = Path(_temporary().name) / kind
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def unsafe(folder: Path) -> str | None:
+    """The reason why another user could put code into a folder; None if nobody could.
+
+    It belongs to this user, who alone can write into it. Nobody but this user and root can rename
+    a folder above it.
+    """
+    if os.name == "nt":  # a user's folders are the user's alone
+        return None
+    user = os.geteuid()
+    folder = folder.resolve()
+    for place in (folder, *folder.parents):
+        found = place.stat()
+        if found.st_uid != user and (place == folder or found.st_uid != 0):
+            return f"{quoted(place)} belongs to another user"
+        if place == folder:
+            writable = found.st_mode & _BY_OTHERS
+        elif found.st_mode & stat.S_ISVTX:  # as /tmp: only its owner can rename a folder in it
+            writable = 0
+        else:
+            writable = found.st_mode & (stat.S_IWOTH if _has_own_group(found) else _BY_OTHERS)
+        if writable:
+            return f"other users can write into {quoted(place)}"
+    return None
+
+
+def is_whole(path: Path) -> bool:
+    """Whether there is a file of this user, as `write` wrote it."""
+    try:
+        with path.open("rb") as file:
+            if os.name != "nt" and os.fstat(file.fileno()).st_uid != os.geteuid():
+                return False
+            content = file.read()
+    except OSError:
+        return False
+    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
+
+
+def write(path: Path, content: bytes) -> None:
+    """Write a file with the digest at its end; whatever is in its place is replaced.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+            temporary = file.name
+            file.write(content + hashlib.sha256(content).digest())
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise StorageError(
+            f"a compiled kernel cannot be kept in {path.parent}",
+            cause=str(error),
+            fix=f"free some space, or set {_VARIABLE} to a folder that can be written",
+        ) from error
 
 
 def contents(folder: Path) -> str:
@@ -22,3 +132,36 @@ def contents(folder: Path) -> str:
     with contextlib.suppress(OSError):
         sizes = [file.stat().st_size for file in folder.iterdir() if file.is_file()]
     return f"{folder} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB)"
+
+
+def _make(folder: Path) -> str | None:
+    """Make a folder and those above it for this user alone; the reason why it cannot be made."""
+    if not folder.is_absolute():
+        return "there is no home folder"
+    try:
+        missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
+        for place in reversed(missing):
+            place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
+    except OSError as error:
+        return f"it cannot be made ({error.strerror})"
+    return None
+
+
+@functools.cache
+def _temporary() -> tempfile.TemporaryDirectory[str]:
+    """A folder that is deleted at the end of the process."""
+    return tempfile.TemporaryDirectory(prefix="gpucnn-")
+
+
+def _has_own_group(found: os.stat_result) -> bool:
+    """Whether a folder is of a group that only this user is in, as many systems give to each."""
+    if not found.st_mode & stat.S_IWGRP:
+        return False
+    import grp
+    import pwd
+
+    try:
+        user, group = pwd.getpwuid(os.geteuid()), grp.getgrgid(found.st_gid)
+    except KeyError:
+        return False
+    return user.pw_gid == group.gr_gid and set(group.gr_mem) <= {user.pw_name}

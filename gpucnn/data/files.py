@@ -43,7 +43,7 @@ def read_raw(path: Path, claimed: Claimed | None = None) -> bytes:
                 file.close()
                 return files.read(path)
             size = os.fstat(file.fileno()).st_size
-            return head + file.read(max(0, min(size, most + 1) - len(head)))
+            return (head + file.read(max(0, min(size, most + 1) - len(head))))[: most + 1]
     except OSError as error:
         raise unreadable(path, error) from error
 

@@ -28,6 +28,7 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _MOVES = "it has several frames, and the first is taken"
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
+_ROWS = 64  # of a picture that become gray at once
 _VISIBLE = 0.05  # of the range from black to white: less contrast is none
 
 
@@ -151,7 +152,12 @@ def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray
 
 def gray(image: NDArray[np.uint8]) -> NDArray[np.float64]:
     """An image (H, W) or (H, W, 3) as gray levels, float64 (H, W), 0 to 255."""
-    return image @ _LUMA if image.ndim == 3 else image.astype(np.float64)
+    if image.ndim == 2:
+        return image.astype(np.float64)
+    levels = np.empty(image.shape[:2])
+    for start in range(0, len(image), _ROWS):  # not at once, for the memory of the products
+        levels[start : start + _ROWS] = image[start : start + _ROWS] @ _LUMA
+    return levels
 
 
 def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.files import read_pieces
+from gpucnn.data.files import Content, read_pieces
 from gpucnn.data.header import is_header
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
@@ -138,15 +138,15 @@ def read_lines(path: Path) -> Lines:
 
 def _rows(path: Path) -> tuple[bytearray, array[int]]:
     """The text of a table in UTF-8, and the first byte of each line that is not blank."""
-    content, starts, begun = bytearray(), array("q"), 0  # `begun`: where the last line begins
+    content, starts = bytearray(), array("q")
+    begun = 0  # where the last line begins; it may be in a piece before
     for piece in _decoded(path):
         place = len(content)
         content += piece
         *whole, _ = piece.split(b"\n")
         for line in whole:
             end = place + len(line)
-            # A line may begin in a piece before.
-            if line.strip() or (begun < place and content[begun:place].strip()):
+            if not _is_blank(line if begun == place else content[begun:end]):
                 starts.append(begun)
             place = begun = end + 1
         if len(content) - begun > _LONGEST:
@@ -155,9 +155,17 @@ def _rows(path: Path) -> tuple[bytearray, array[int]]:
                 cause="an image with so many pixels is not read from a table",
                 fix=LINE_FIX,
             )
-    if content[begun:].strip():
+    if not _is_blank(content[begun:]):
         starts.append(begun)
     return content, starts
+
+
+def _is_blank(line: Content) -> bool:
+    """Whether there are only blanks in a line, also those of other scripts."""
+    rest = line.strip()
+    if rest and " " < chr(rest[0]) < "\x7f":
+        return False
+    return not rest or rest.decode(errors="surrogateescape").isspace()
 
 
 def _decoded(path: Path) -> Iterator[bytes]:

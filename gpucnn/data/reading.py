@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gpucnn.errors import DataError, UsageError
+from gpucnn.quoting import quoted
 
 Shape = tuple[int, int, int]  # (C, H, W)
 
@@ -150,7 +151,7 @@ class Reading:
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"{where} does not say how its data were read",
-                cause=str(error),
+                cause=quoted(error),
                 fix="use an intact copy of the run, or train again",
             ) from error
 
@@ -169,7 +170,7 @@ def parse_shape(text: str) -> tuple[Shape, str | None]:
         if first != last:
             return (sizes, "first") if first else ((sizes[2], *sizes[:2]), "last")
     raise UsageError(
-        f"the image shape is {text!r}",
+        f"the image shape is {quoted(repr(text))}",
         cause="it is height x width, with 1 or 3 channels before or behind them",
         fix="write it as 28x28, 32x32x3 (channels last) or 3x32x32 (channels first)",
     )
@@ -187,7 +188,7 @@ def parse_size(text: str) -> tuple[int, int]:
     if len(sizes) == 2:
         return sizes
     raise UsageError(
-        f"the size of the images is {text!r}",
+        f"the size of the images is {quoted(repr(text))}",
         cause="it is height x width in pixels, or one number for both",
         fix="write it as 64 or 48x64",
     )

@@ -24,4 +24,4 @@ def resize(images: NDArray[np.number], size: tuple[int, int]) -> NDArray[np.floa
     """Images (..., H, W) scaled to (..., *size), as float64 of the same range."""
     rows = interpolation_matrix(images.shape[-2], size[0])
     columns = interpolation_matrix(images.shape[-1], size[1])
-    return rows @ images.astype(np.float64) @ columns.T
+    return rows @ images.astype(np.float64, copy=False) @ columns.T

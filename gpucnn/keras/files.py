@@ -14,7 +14,7 @@ from typing import Any
 from gpucnn import nn
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.keras.compiled import Compiled
-from gpucnn.keras.losses import LOSSES, OPTIONS
+from gpucnn.keras.losses import named
 from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.nn.structure import as_lists, from_structure, structure
@@ -172,24 +172,13 @@ def _checked_functions(functions: Any) -> Mapping[str, Any]:
 
 
 def _compile_options(saved: Mapping[str, Any], functions: Mapping[str, Any]) -> dict[str, Any]:
+    loss, *how = saved["loss"]
     return {
         "optimizer": Optimizer(*saved["optimizer"]),
-        "loss": _loss(*saved["loss"], functions=functions),
+        "loss": functions[loss] if how[0] == OWN else named(loss, *how),
         "metrics": [
             replace(Metric(*metric), function=functions[metric[0]] if metric[1] == OWN else None)
             for metric in saved["metrics"]
         ],
         "schedule": saved["schedule"],
     }
-
-
-def _loss(name: str, how: Any, options: Any = None, *, functions: Mapping[str, Any]) -> Any:
-    """The loss for `compile`.
-
-    Args:
-        how: `OWN`, or whether the model gives logits, in the words of `Loss.from_logits`.
-    """
-    if how == OWN:
-        return functions[name]
-    loss = OPTIONS[name](**options) if options else LOSSES[name]
-    return replace(loss, from_logits=how)

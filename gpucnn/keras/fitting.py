@@ -161,7 +161,8 @@ class Trainable(Base):
         Args:
             filepath: of the run, a directory that must not exist.
             data, class_names, scale, offset, reading: as in `gpucnn.training.save_run`.
-            loss: a name of `gpucnn.training.TrainConfig.loss`; by default that of `compile`.
+            loss: a name of `gpucnn.training.TrainConfig.loss`; by default that of `compile`, if it
+                has one. It tells what the outputs are.
 
         Raises:
             UsageError: as `save_run`; a layer is of a class of one's own.

@@ -86,6 +86,12 @@ class Loss:
             "__call__(self, y_true, y_pred), and give compile an object of it",
         )
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copies and pickles hold the name, and of a function of the user's own the function."""
+        if self.is_own:
+            return get, (self.function.function.__wrapped__,)  # type: ignore[attr-defined]
+        return named, (self.name, self.from_logits, dict(self.options))
+
     @property
     def is_regression(self) -> bool:
         """Whether it is for targets that are any numbers, and not for classes."""
@@ -269,6 +275,12 @@ def Poisson() -> Loss:
 def CosineSimilarity() -> Loss:
     """The cosine of the angle between targets and outputs, times -1."""
     return cosine_similarity
+
+
+def named(name: str, from_logits: bool | None = None, options: Any = None) -> Loss:
+    """The loss of a name in `LOSSES`, with its attributes `from_logits` and `options`."""
+    loss = OPTIONS[name](**options) if options else LOSSES[name]
+    return replace(loss, from_logits=from_logits)
 
 
 def get(loss: Any) -> Loss:

@@ -203,6 +203,9 @@ def get(metrics: Any) -> tuple[Metric, ...]:
         metrics = (metrics,)
     found = tuple(_get(metric) for metric in metrics)
     names = [metric.name for metric in found]
+    for name in names:
+        if not isinstance(name, str) or not name:
+            raise UsageError(f"the name of a metric is {name!r}", fix="give it a text")
     all_names = [*names, *(f"val_{name}" for name in names), *_TAKEN, "val_loss"]
     if len(set(all_names)) < len(all_names):
         raise UsageError(f"the metrics are {', '.join(names)}", fix="give each a name of its own")

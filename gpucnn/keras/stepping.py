@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import Any
+
 from gpucnn import backend as backends
 from gpucnn.data import Dataset
 from gpucnn.errors import DivergedError
@@ -22,10 +25,23 @@ class Stepper:
     def __init__(self, model: Base) -> None:
         self.model, self.shaped = model, model.shaped()
         self.compiled, self.network = model.require_compiled("train_on_batch"), model.for_loss()
-        loss, metrics = self.compiled.loss.function, model.measured(self.network)
-        self.totals = Totals(backends.get(model.device), loss, metrics)
         self.optimizer = self.compiled.optimizer.make(model)
-        self.step = TrainStep(model, loss, self.optimizer, self.totals, self.network)
+
+    @cached_property
+    def totals(self) -> Totals:
+        """The sums over the last batch."""
+        backend, metrics = backends.get(self.model.device), self.model.measured(self.network)
+        return Totals(backend, self.compiled.loss.function, metrics)
+
+    @cached_property
+    def step(self) -> TrainStep:
+        """The step, which adds to `totals`."""
+        loss = self.compiled.loss.function
+        return TrainStep(self.model, loss, self.optimizer, self.totals, self.network)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without totals and step, which hold functions; a copy makes its own."""
+        return {key: value for key, value in vars(self).items() if key not in ("totals", "step")}
 
     def __call__(self, batch: Dataset) -> dict[str, float]:
         """Train on a batch; "loss", "accuracy" and the metrics that it had before.

@@ -17,6 +17,7 @@ from gpucnn import files
 from gpucnn.autograd import Tensor
 from gpucnn.errors import DataError, DtypeError, WeightsMismatchError, expect
 from gpucnn.nn.state import by_layer, copy_in, join, owned
+from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
     from gpucnn.nn.module import Module
@@ -167,7 +168,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
         raise DataError(
-            f"{path} is no .safetensors file of numbers", cause=str(error), fix=fix
+            f"{path} is no .safetensors file of numbers", cause=quoted(error), fix=fix
         ) from error
     return {name: found[name] for name in sorted(found, key=_place)}
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpucnn import files
 from gpucnn.errors import DataError
+from gpucnn.quoting import quoted
 
 _OLDEST = 7  # the first opset in which operands are broadcast as now
 _DOMAINS = ("", "ai.onnx")
@@ -120,7 +121,7 @@ def _parsed(path: Path) -> Any:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # of protobuf, which differ from version to version
         raise DataError(
-            f"{path} is no ONNX file, or is cut short", cause=str(error), fix=WRITE_AGAIN
+            f"{path} is no ONNX file, or is cut short", cause=quoted(error), fix=WRITE_AGAIN
         ) from error
     if not model.graph.node:
         raise DataError(f"{path} is no ONNX file", cause="it has no operations", fix=WRITE_AGAIN)
@@ -250,7 +251,7 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
         array = numpy_helper.to_array(tensor)
     except (TypeError, ValueError) as error:
         raise DataError(
-            f"the array {name} of {path} is damaged", cause=str(error), fix=WRITE_AGAIN
+            f"the array {name} of {path} is damaged", cause=quoted(error), fix=WRITE_AGAIN
         ) from error
     with np.errstate(over="ignore"):  # weights that are not finite are refused later
         return array.astype(np.float32) if array.dtype.kind == "f" else array

@@ -99,7 +99,7 @@ class Checkpointer(Callback):
     def resume(self, trainer: Trainer) -> None:
         """Restore `trainer` from the checkpoint, if there is one."""
         if self.run.has_checkpoint():
-            trainer.restore(checkpoint.load(self.run.weights))
+            checkpoint.resume(self.run.weights, trainer.restore)
             self.saved_step = trainer.step
 
     def on_train_begin(self, trainer: Trainer) -> None:

@@ -3,8 +3,9 @@
 A checkpoint is a pair of files. `last.safetensors` holds the weights and their description;
 `state-STEP.safetensors` beside it holds what only resuming needs: the optimizer's arrays, the steps
 of dropout, the sums of the current epoch, and the records of the epochs. The state is written
-first. The new checkpoint replaces the old one at the moment when `last.safetensors` is renamed into
-place.
+first, and `last.safetensors` is copied to `previous.safetensors`. The new checkpoint replaces the
+old one at the moment when the new `last.safetensors` is renamed into place. The previous one, a
+pair too, can be put in its place if it is damaged.
 
 Nothing in the weights file depends on time, threads or folders: equal runs give equal bytes.
 """
@@ -13,7 +14,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+import shlex
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,16 +26,22 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, GpucnnError
+from gpucnn.quoting import quoted
 from gpucnn.training.files import storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"
+PREVIOUS = "previous.safetensors"
 BEST = "best.safetensors"
 _BELONGS_TO = "weights_sha256"  # in a file of state: the digest of its weights
 _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
 
 Arrays = Mapping[str, NDArray[Any]]
+
+
+class DamagedError(DataError):
+    """A file of weights or of state is missing, cut short or altered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +94,11 @@ def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) 
     """Check that the metadata of a file, `what`, have values of these types.
 
     Raises:
-        DataError: a value is missing, or of another type.
+        DamagedError: a value is missing, or of another type.
     """
     for key, kind in kinds.items():
         if not isinstance(values.get(key), kind):
-            raise DataError(
+            raise DamagedError(
                 f"{what} does not describe itself as gpucnn does",
                 cause=f"its {key} is {values.get(key)!r}, where a {kind.__name__} should be",
                 fix="use an intact copy of the run, or train again",
@@ -98,64 +106,102 @@ def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) 
 
 
 def save(directory: Path, checkpoint: Checkpoint) -> None:
-    """Replace the checkpoint in `directory`; at any moment either the old or the new one is there.
+    """Replace the checkpoint in `directory`, and keep it as the previous one.
+
+    At any moment either the old or the new one is there.
 
     Raises:
-        StorageError: it cannot be written; the previous checkpoint is intact.
+        StorageError: it cannot be written; the last checkpoint is intact.
     """
     state_name = f"state-{checkpoint.description['step']}.safetensors"
     weights, digest = _pack(checkpoint.weights, {**checkpoint.description, "state": state_name})
     # The state names its weights by their digest. The weights do not: the state contains times.
     state, _ = _pack(checkpoint.state, {**checkpoint.progress, _BELONGS_TO: digest})
     write_atomic(directory / state_name, state)
+    if (directory / LAST).exists():
+        with storage_errors(directory / PREVIOUS):
+            write_atomic(directory / PREVIOUS, files.read(directory / LAST))
     write_atomic(directory / LAST, weights)
-    _remove_states(directory, keep=state_name)
+    _remove_states(directory)
 
 
 def load(directory: Path) -> Checkpoint:
     """`read`; state files of others, left by a killed `save`, are deleted.
 
     Raises:
-        DataError: as `read`.
+        DamagedError: as `read`.
         StorageError: a file cannot be deleted.
     """
-    checkpoint, state_name = _read(directory)
-    _remove_states(directory, keep=state_name)
+    checkpoint = read(directory)
+    _remove_states(directory)
     return checkpoint
 
 
-def read(directory: Path) -> Checkpoint:
-    """The checkpoint in `directory`, in which another process may be training; nothing is changed.
+def resume(directory: Path, restore: Callable[[Checkpoint], None]) -> None:
+    """Give the result of `load` to `restore`.
 
     Raises:
-        DataError: there is none, a file is cut short or altered, or the two do not belong together.
+        DamagedError: the checkpoint is damaged, for `load` or for `restore`. Its fix says how to go
+            on from the previous one, if that is good.
     """
-    return _read(directory)[0]
-
-
-def _read(directory: Path) -> tuple[Checkpoint, str]:
-    """The checkpoint in `directory`, and the name of its file of state."""
-    weights, description, digest = _unpack(directory / LAST)
-    name = description.pop("state", None)
-    if not isinstance(name, str) or Path(name).name != name:
-        raise DataError(
-            f"{directory / LAST} cannot be resumed", cause="it names no file of optimizer state"
+    try:
+        restore(load(directory))
+    except DamagedError as error:
+        try:
+            previous = read(directory, PREVIOUS)
+            restore(previous)
+        except GpucnnError:
+            raise error from error.__cause__
+        places = (shlex.quote(str(directory / name)) for name in (PREVIOUS, LAST))
+        error.fix = (
+            f"go on from the checkpoint before it, of step {previous.description['step']}:"
+            f" mv {' '.join(places)}, and resume again"
         )
-    state, progress, _ = _unpack(directory / name)
+        raise
+
+
+def read(directory: Path, name: str = LAST) -> Checkpoint:
+    """The checkpoint in `directory`, in which another process may be training; nothing is changed.
+
+    Args:
+        name: of the file of weights: `LAST` or `PREVIOUS`.
+
+    Raises:
+        DamagedError: there is none, a file is cut short or altered, or the two do not belong
+            together.
+    """
+    weights, description, digest = _unpack(directory / name)
+    state_name = description.pop("state", None)
+    if not isinstance(state_name, str) or Path(state_name).name != state_name:
+        raise DamagedError(
+            f"{directory / name} cannot be resumed", cause="it names no file of optimizer state"
+        )
+    state, progress, _ = _unpack(directory / state_name)
     if progress.pop(_BELONGS_TO, None) != digest:
-        raise DataError(
-            f"{directory / LAST} cannot be resumed",
-            cause=f"{name} beside it belongs to other weights",
+        raise DamagedError(
+            f"{directory / name} cannot be resumed",
+            cause=f"{state_name} beside it belongs to other weights",
             fix="restore both files from the same copy",
         )
-    return Checkpoint(weights, description, state, progress), name
+    return Checkpoint(weights, description, state, progress)
 
 
-def _remove_states(directory: Path, keep: str) -> None:
+def _remove_states(directory: Path) -> None:
+    """Delete the files of state that neither the last nor the previous weights name."""
+    kept = {_state_of(directory / name) for name in (LAST, PREVIOUS)}
     for other in directory.glob("state-*.safetensors"):
-        if other.name != keep:
+        if other.name not in kept:
             with storage_errors(other):
                 other.unlink()
+
+
+def _state_of(path: Path) -> object:
+    """The name of the file of state that belongs to weights; None if they cannot be read."""
+    try:
+        with safetensors.safe_open(path, framework="numpy") as file:
+            return json.loads(file.metadata()[_KEY]).get("state")
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError):
+        return None
 
 
 def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -170,8 +216,8 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
 def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
     again = "use an intact copy of the file, or train again"
-    if not path.is_file():
-        raise DataError(f"there is no weights file {path}", fix="check the path of the run")
+    if path.is_dir() or not path.exists():
+        raise DamagedError(f"there is no weights file {path}", fix="check the path of the run")
     try:
         files.check_regular(path)
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -179,27 +225,27 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = json.loads(text) if text else None
     except OSError as error:
-        raise DataError(
+        raise DamagedError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again
         ) from error
     except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
-        raise DataError(
-            f"{path} is cut short or altered, or is no weights file", cause=str(error), fix=again
+        raise DamagedError(
+            f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again
         ) from error
     if not isinstance(metadata, dict) or "format" not in metadata:
-        raise DataError(
+        raise DamagedError(
             f"{path} was not written by gpucnn",
             cause="it holds no description of its weights",
             fix="give a weights file of a run, as in runs/train-1/weights/last.safetensors",
         )
     if metadata["format"] != FORMAT:
-        raise DataError(
+        raise DamagedError(
             f"{path} is of format {metadata['format']}, this version reads {FORMAT}",
             fix="pip install --upgrade gpucnn",
         )
     digest = metadata.pop("sha256", None)
     if digest != _digest(tensors, metadata):
-        raise DataError(f"{path} was altered", cause="its digest does not match", fix=again)
+        raise DamagedError(f"{path} was altered", cause="its digest does not match", fix=again)
     del metadata["format"]
     return tensors, metadata, digest
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from gpucnn.data import Reading
+from gpucnn.data import NAMES, Reading, Splits
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
@@ -112,3 +112,19 @@ def config_of(metadata: dict[str, Any], file: Path) -> TrainConfig:
         return TrainConfig(**known)
     except UsageError as error:
         raise DataError(f"{file} describes no model", cause=error.message) from error
+
+
+def describe(config: TrainConfig, data: Splits) -> dict[str, Any]:
+    """The entries of a description that the options of a training and its data tell."""
+    return {
+        "model": config.model,
+        "loss": config.loss,
+        "seed": config.seed,
+        "data": config.data if config.data in NAMES else None,
+        "validation": config.validation,
+        "image_shape": list(data.image_shape),
+        "class_names": data.class_names,
+        "label_values": data.train.label_values,
+        "reading": data.reading.as_dict(),
+        "read": data.text,
+    }

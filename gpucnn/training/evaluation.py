@@ -64,7 +64,7 @@ class Judged(NamedTuple):
         dataset: it was on.
         outputs: of each batch, arrays (B, K).
         loss: that of the training, or its name.
-        result: {"loss", "accuracy"}.
+        result: "loss", "accuracy" and perhaps metrics.
     """
 
     dataset: Dataset
@@ -88,7 +88,8 @@ class Judged(NamedTuple):
             answers = (outputs[:, 0] > get_loss(self.loss).threshold).astype(np.int64)
         outnumbering = range(classes, max(outputs.shape[1], 2))
         names = [*self.dataset.class_names, *map(str, outnumbering)]
-        return Report.of(labels, answers, names, **self.result)
+        loss, accuracy = self.result["loss"], self.result["accuracy"]
+        return Report.of(labels, answers, names, loss=loss, accuracy=accuracy)
 
 
 def evaluate_batches(

@@ -39,6 +39,10 @@ class Loss(NamedTuple):
     threshold: float = 0.0
     guess: Callable[[NDArray[np.float64]], float] | None = None
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """One of `LOSSES` is pickled by its name; the functions of another must be picklable."""
+        return (get_loss, (self.name,)) if LOSSES.get(self.name) is self else (Loss, tuple(self))
+
 
 class Metric(NamedTuple):
     """A number that is computed beside loss and accuracy, from sums over the images.

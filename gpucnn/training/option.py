@@ -13,6 +13,7 @@ from gpucnn.errors import UsageError, choose
 from gpucnn.quoting import quoted
 
 _HUGE = 2**63  # the largest integers of TOML and NumPy are below it
+_LONGEST = 4096  # characters: no path of Linux is longer
 _NOUNS = {int: "a whole number", float: "a number", bool: "true or false", str: "a string"}
 
 
@@ -53,6 +54,8 @@ def check(field: dataclasses.Field[Any], kind: type, value: Any, source: str) ->
         # The number may be too long for a message.
         raise UsageError(f"{key} is a number of {value.bit_length()} bits{source}", fix=fix)
     shown = quoted(repr(value))
+    if isinstance(value, str) and len(value) > _LONGEST:
+        raise UsageError(f"{key} is a text of {len(value):,} characters{source}", fix=fix)
     if isinstance(value, str) and "\0" in value:
         raise UsageError(f"{key} is {shown}{source}, which is no text in UTF-8", fix=fix)
     if isinstance(value, str) and value != value.encode(errors="ignore").decode():

@@ -38,6 +38,8 @@ from gpucnn.training.files import remove_temporaries, storage_errors, write_atom
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
+_DRAFT = ".new-"  # begins the name of a run that is being made
+_ABANDONED = 60  # seconds without a change, after which a draft is one of a killed process
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ class Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
         It appears complete or not at all: with its config.toml, and a copy of the code of the
-        user's own model, which is by default the file that `config.model` names.
+        user's own model, which is by default the file that `config.model` names. Drafts that
+        killed processes left are deleted.
 
         Raises:
             UsageError: `config.name` is taken.
@@ -60,9 +63,10 @@ class Run:
         runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
-        draft = runs_dir / f".new-{os.getpid()}-{time.time_ns()}"
+        draft = runs_dir / f"{_DRAFT}{os.getpid()}-{time.time_ns()}"
         with storage_errors(runs_dir):
             (draft / "weights").mkdir(parents=True)
+        _remove_drafts(runs_dir)
         try:
             write_atomic(draft / CONFIG, written.to_toml().encode())
             if code is not None:
@@ -305,7 +309,9 @@ def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path
     Raises:
         DataError: there is no file and no run, or as `Run.weights_file`.
     """
-    return Path(path) if Path(path).is_file() else Run.open(path).weights_file(which)
+    found = Path(path)
+    is_run = found.is_dir() or not found.exists()
+    return Run.open(path).weights_file(which) if is_run else found
 
 
 def run_of(file: Path) -> Path | None:
@@ -339,6 +345,14 @@ def _why_no_run(path: Path) -> str:
     if path.is_dir():
         return f"it has no {CONFIG}"
     return "it is a file, not a directory" if path.exists() else "no such directory"
+
+
+def _remove_drafts(runs_dir: Path) -> None:
+    """Delete what killed processes left half made; to make a run takes milliseconds."""
+    for draft in runs_dir.glob(f"{_DRAFT}*"):
+        with contextlib.suppress(OSError):
+            if time.time() - draft.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(draft)
 
 
 def _claim(draft: Path, runs_dir: Path, name: str | None) -> Path:

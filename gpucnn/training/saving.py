@@ -23,7 +23,7 @@ from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, without_activation
 from gpucnn.training.history import History
-from gpucnn.training.metrics import LOSSES, OWN
+from gpucnn.training.metrics import LOSSES, OWN, is_own
 from gpucnn.training.run import Run
 
 _UNKNOWN = "unknown"  # the data of a run that was saved without them
@@ -64,8 +64,9 @@ def save_run(
         history: the result of `fit`, for the curves.
 
     Raises:
-        UsageError: an argument is not acceptable, the path exists, a layer is of a class of your
-            own and there is no `code`, or there is another number of names than of outputs.
+        UsageError: an argument is not acceptable, the path exists, the loss is a function, a layer
+            is of a class of your own and there is no `code`, or there is another number of names
+            than of outputs.
         WeightsMismatchError: `code` makes another model.
         StorageError: the run cannot be written.
     """
@@ -78,12 +79,13 @@ def save_run(
     config = config or TrainConfig()
     loss = config.loss if loss is None else loss
     expect(loss, str, "the loss", f"give one of {', '.join(LOSSES)}")
-    if loss.startswith(OWN):
+    if is_own(loss):
         raise UsageError(
-            f"the model was trained with a loss of your own, {loss.removeprefix(OWN)}",
-            cause="the commands know the losses of TrainConfig",
-            fix='say by loss= what the outputs are: "softmax_cross_entropy" for logits or a softmax'
-            ' at the end, "mean_squared_error" for numbers that are used as they are',
+            f"the loss {loss.removeprefix(OWN)} is a function, which a run cannot hold",
+            cause="the commands that take a run know the losses of TrainConfig.loss alone",
+            fix='give the loss that tells what the outputs are: loss="softmax_cross_entropy" for'
+            ' logits of classes, "binary_cross_entropy" for other logits, "mean_squared_error" for'
+            " probabilities and other numbers as they are",
         )
     choose(LOSSES, loss, "loss")
     target = Path(path)

@@ -25,6 +25,7 @@ from typing import Any
 from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, UsageError
+from gpucnn.quoting import quoted
 from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.csv_log import table
@@ -135,7 +136,7 @@ class Sweep:
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(
                 f"{file} is damaged",
-                cause=f"{type(error).__name__}: {error}",
+                cause=quoted(f"{type(error).__name__}: {error}"),
                 fix=f"resume the runs in {path} one by one: gpucnn train --resume RUN",
             ) from error
 

@@ -11,7 +11,7 @@ from gpucnn import backend as backends
 from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu import parallel as cpu
-from gpucnn.data import NAMES, Augment, Dataset, Loader, Splits, pixel_scaling
+from gpucnn.data import Augment, Dataset, Loader, Splits, pixel_scaling
 from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
@@ -21,9 +21,12 @@ from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE
+from gpucnn.training.description import describe
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
+from gpucnn.training.progress import Limits
+from gpucnn.training.progress import check as check_progress
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
@@ -57,14 +60,13 @@ class Trainer:
         run: the run directory, or None; set by `fit`.
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
-        metrics: to compute beside loss and accuracy; none here.
         judged: the last evaluation on the test set; without a test set, on the validation set.
 
     Raises:
         UsageError: the options do not fit each other or the data.
     """
 
-    metrics: Sequence[Metric] = ()
+    metrics: Sequence[Metric] = ()  # to compute beside loss and accuracy
 
     def __init__(
         self,
@@ -286,8 +288,7 @@ class Trainer:
                 cause = self._culprit(loader.batch(0, 0))
             raise self.diverged(f"the loss on {loader.dataset.name} is not finite", cause)
         if judged:
-            known = {key: result[key] for key in ("loss", "accuracy")}
-            self.judged = Judged(loader.dataset, outputs, self.loss, known)
+            self.judged = Judged(loader.dataset, outputs, self.loss, result)
         return result
 
     def _culprit(self, batch: tuple[Any, ...]) -> str:
@@ -334,18 +335,8 @@ class Trainer:
         return {**self.optimizer.arrays(), "totals": self.totals.sums, **steps}
 
     def _description(self) -> dict[str, Any]:
-        config, data = self.config, self.data
         return {
-            "model": config.model,
-            "loss": config.loss,
-            "seed": config.seed,
-            "data": config.data if config.data in NAMES else None,
-            "validation": config.validation,
-            "image_shape": list(data.image_shape),
-            "class_names": data.class_names,
-            "label_values": data.train.label_values,
-            "reading": data.reading.as_dict(),
-            "read": data.text,
+            **describe(self.config, self.data),
             "data_sha256": self._data_sha256,
             "scale": self.scale,
             "offset": self.offset,
@@ -377,17 +368,19 @@ class Trainer:
         Raises:
             WeightsMismatchError: it is of another model.
             UsageError: an option that decides the result has changed.
-            DataError: the images have changed, or it is no snapshot of a trainer.
+            DataError: the images have changed.
+            DamagedError: a trainer of this run could not have made it.
         """
         progress = checkpoint.progress
         require(progress, _PROGRESS, "the checkpoint")
-        require(checkpoint.description, {"step": int}, "the checkpoint")
+        lists = {"image_shape": list, "class_names": list}
+        require(checkpoint.description, {"step": int, **lists}, "the checkpoint")
         others = DataError(
             "the data set is not the one that the run was started with",
             cause=f"the images or labels of {self.data.name} have changed",
             fix="restore the data, or start another run",
         )
-        shape, names = (checkpoint.description.get(k, ()) for k in ("image_shape", "class_names"))
+        shape, names = (checkpoint.description[key] for key in lists)
         if shape != list(self.data.image_shape) or len(names) != self.data.classes:
             raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
@@ -405,9 +398,12 @@ class Trainer:
             )
         if progress["data_sha256"] != self._data_sha256:
             raise others
-        copy_in(self._state(), checkpoint.state, f"the state for {self.config.optimizer}")
+        state, images = self._state(), len(self.loader.dataset)
+        limits = Limits(self.steps_per_epoch, self.total_steps, images, self.validation is not None)
+        check_progress(checkpoint, limits, state)
+        copy_in(state, checkpoint.state, f"the state for {self.config.optimizer}")
         self.step = checkpoint.description["step"]
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
-        self.totals.count = min(steps * self.config.batch_size, len(self.loader.dataset))
+        self.totals.count = min(steps * self.config.batch_size, images)
         self._clock = Clock(progress["seconds"], progress["epoch_seconds"])

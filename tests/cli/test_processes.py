@@ -33,7 +33,7 @@ def _finish(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 
 def _contents(run: Path) -> dict[str, Any]:
-    (state,) = (run / "weights").glob("state-*")
+    state = run / "weights" / "state-24.safetensors"  # the previous one is beside it
     return {
         "last": (run / "weights" / "last.safetensors").read_bytes(),
         "best": (run / "weights" / "best.safetensors").read_bytes(),

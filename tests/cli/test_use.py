@@ -337,8 +337,8 @@ def test_a_description_of_other_types(
 
 
 def test_other_files_than_weights(trained: dict[str, Any], run: Any) -> None:
-    (state,) = Path("runs/train-1/weights").glob("state-*")
-    for path, says in ((state, "state of an optimizer"), ("/dev/null", "it is a file")):
+    state = next(Path("runs/train-1/weights").glob("state-*"))
+    for path, says in ((state, "state of an optimizer"), ("/dev/null", "it is a device")):
         result = run("evaluate", path)
         assert result.code == 4
         assert says in result.err

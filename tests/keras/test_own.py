@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import csv
+import pickle
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,7 +20,7 @@ from gpucnn.errors import DivergedError, UsageError
 from gpucnn.inspection import checks, inspect
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.keras import Sequential, callbacks, layers, load_model, losses, metrics
-from gpucnn.training import Callback, TrainConfig, replay
+from gpucnn.training import Callback, SavedModel, TrainConfig, replay
 from gpucnn.training.metrics import beats_guessing, get_loss, guessing
 
 Make = Callable[..., Sequential]
@@ -204,6 +206,42 @@ class TestALoss:
             assert "nan" not in text.split()
             assert ("not known for this loss" in text) != known
 
+    @pytest.mark.parametrize("copied", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+    @pytest.mark.parametrize(
+        "loss", [squares, losses.Huber(0.1), "sparse_categorical_crossentropy", "kl_divergence"]
+    )
+    def test_of_a_copy(self, loss: Any, copied: Any, rows: Any, small: Make) -> None:
+        """Its optimizer goes on where that of the original is."""
+        model = small(loss=loss, metrics=[right, "recall", metrics.Precision(0.2)])
+        model.fit(*rows, verbose=0)
+        model.train_on_batch(*rows)
+        other = copied(model)
+        assert other.evaluate(*rows) == model.evaluate(*rows)
+        for _ in range(2):
+            assert other.train_on_batch(*rows) == model.train_on_batch(*rows)
+        assert other.compiled.config() == model.compiled.config()
+
+    @pytest.mark.parametrize("loss", [squares, "huber"])
+    def test_in_a_run(self, loss: Any, rows: Any, tmp_path: Path) -> None:
+        """A run holds a loss by its name in `TrainConfig`, which tells what the outputs are."""
+        images, c = np.repeat(rows[0], 16, axis=1).reshape(60, 1, 8, 8), rows[1]
+        model = Sequential([layers.Flatten(), layers.Dense(3, "softmax")])
+        model.compile("sgd", loss, ["accuracy", right, "recall"], device="cpu", seed=0)
+        model.fit(images, c, epochs=2, verbose=0, validation_split=0.2)
+        with pytest.raises(UsageError, match="is a function, which a run cannot hold") as caught:
+            model.save_run(tmp_path / "mine")
+        assert 'loss="softmax_cross_entropy" for logits' in str(caught.value.fix)
+        assert not (tmp_path / "mine").exists()
+        run = model.save_run(tmp_path / "mine", loss="mean_squared_error", scale=1.0, offset=0.0)
+        saved = SavedModel.load(run.path)
+        np.testing.assert_allclose(
+            saved.model(Tensor(images)).numpy(), model.predict(images), rtol=1e-6
+        )
+        first, _ = run.records()
+        assert model.history is not None
+        assert first["metrics"]["recall"] == model.history.history["recall"][0]
+        assert first["val_metrics"]["right"] == model.history.history["val_right"][0]
+
     def test_in_a_file(self, rows: Any, small: Make, tmp_path: Path) -> None:
         """A file holds the name, and the function is given when it is loaded."""
         path = tmp_path / "m.safetensors"
@@ -318,6 +356,9 @@ class TestWrongResults:
             with pytest.raises(UsageError, match="the metrics are") as caught:
                 small(metrics=given)
             assert "name of its own" in str(caught.value.fix)
+        for name in ("", 3, []):
+            with pytest.raises(UsageError, match="the name of a metric is"):
+                small(metrics=[metrics.Recall(name=name)])  # type: ignore[arg-type]
         for wrong in (acc, metrics.Recall(name="accuracy")):
             with pytest.raises(UsageError, match="is not the fraction of right answers"):
                 small(metrics=[wrong])

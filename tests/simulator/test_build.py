@@ -12,7 +12,14 @@ import pytest
 
 from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.simulator import SimulatorLauncher, build
-from gpucnn.errors import DeviceError, KernelError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import (
+    DeviceError,
+    GpucnnWarning,
+    KernelError,
+    MissingExtraError,
+    StorageError,
+    UsageError,
+)
 
 SOURCE = """#include "common.cuh"
 extern "C" __global__ void constant(float *y) { y[threadIdx.x] = VALUE; }
@@ -99,6 +106,7 @@ def start():
         ),
         pytest.param(lambda content: content[:5000] + b"?" + content[5001:], id="altered"),
         pytest.param(lambda content: b"", id="empty", marks=pytest.mark.slow),
+        pytest.param(lambda content: bytes(len(content)), id="zeros", marks=pytest.mark.slow),
     ],
 )
 def test_damaged_objects_are_compiled_again(cache, damage):
@@ -119,11 +127,42 @@ def test_processes_at_once(cache):
     assert len(list(cache.iterdir())) == 2  # and nothing temporary
 
 
-def test_cache_that_cannot_be_written(compiler, tmp_path, monkeypatch):
+@pytest.mark.slow
+def test_a_directory_in_the_place_of_an_object(cache):
+    assert start().communicate()[0] == "7.0\n"
+    for path in cache.iterdir():
+        path.unlink()
+        (path / "inner").mkdir(parents=True)
+    assert start().communicate()[0] == "7.0\n"
+    assert all(path.is_file() for path in cache.iterdir())
+
+
+def test_cache_that_cannot_be_made(compiler, tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("GPUCNN_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.warns(GpucnnWarning, match="GPUCNN_CACHE_DIR"):
+        assert value_of() == 1
+
+
+def test_a_planted_object_is_not_loaded(cache, compiled, monkeypatch):
+    """Its name and its digest are right, but anybody could have put it there."""
+    assert value_of(value="6.0f") == 6
+    whole = {path: path.read_bytes() for path in cache.iterdir()}
+    cache.chmod(0o777)
+    before = len(compiled)
+    with pytest.warns(GpucnnWarning, match="other users can write into"):
+        assert value_of(value="6.0f") == 6
+    assert len(compiled) > before
+    assert {path: path.read_bytes() for path in cache.iterdir()} == whole
+
+
+def test_a_disk_that_is_full(cache, monkeypatch):
+    def fail(*_):
+        raise OSError("no space")
+
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(StorageError, match="GPUCNN_CACHE_DIR"):
-        value_of()
+        value_of(value="3.5f")
 
 
 @pytest.mark.parametrize("CXX", [None, "no-such-compiler -O2", '"g++'])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,16 @@ from safetensors.numpy import load_file, save_file
 
 from gpucnn.errors import DataError, StorageError
 from gpucnn.training import checkpoint
-from gpucnn.training.checkpoint import Checkpoint, load, load_weights, read, save, save_weights
+from gpucnn.training.checkpoint import (
+    PREVIOUS,
+    Checkpoint,
+    load,
+    load_weights,
+    read,
+    resume,
+    save,
+    save_weights,
+)
 from gpucnn.training.files import append_line, write_atomic
 
 
@@ -41,12 +51,48 @@ def _same(one: Checkpoint, other: Checkpoint) -> bool:
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save(tmp_path, _checkpoint(1))
+    assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-1.safetensors"]
     save(tmp_path, _checkpoint(2))
     assert _same(load(tmp_path), _checkpoint(2))
-    assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-2.safetensors"]
     weights, description = load_weights(tmp_path / "last.safetensors")
     assert np.array_equal(weights["a.bias"], [2, 2, 2])
     assert description["model"] == "lenet"
+
+
+def test_the_previous_checkpoint_is_kept(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        save(tmp_path, _checkpoint(step))
+    assert _same(load(tmp_path), _checkpoint(3))
+    assert _same(read(tmp_path, PREVIOUS), _checkpoint(2))
+    assert sorted(os.listdir(tmp_path)) == [
+        "last.safetensors", "previous.safetensors", "state-2.safetensors", "state-3.safetensors"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("lost", ["last.safetensors", "state-3.safetensors"])
+def test_the_previous_checkpoint_is_offered(tmp_path: Path, lost: str) -> None:
+    for step in (1, 2, 3):
+        save(tmp_path, _checkpoint(step))
+    (tmp_path / lost).unlink()
+    with pytest.raises(DataError, match=lost) as caught:
+        resume(tmp_path, lambda _: None)
+    fix = str(caught.value.fix)
+    assert "the checkpoint before it, of step 2: mv " in fix
+    words = shlex.split(fix.split("mv ")[1].split(", and")[0])
+    assert words == [str(tmp_path / "previous.safetensors"), str(tmp_path / "last.safetensors")]
+    os.replace(*words)
+    assert _same(load(tmp_path), _checkpoint(2))
+    assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-2.safetensors"]
+
+
+def test_a_previous_checkpoint_that_is_damaged_is_not_offered(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        save(tmp_path, _checkpoint(step))
+    for name in ("last.safetensors", "state-2.safetensors"):
+        (tmp_path / name).write_bytes(b"")
+    with pytest.raises(DataError, match="last") as caught:
+        resume(tmp_path, lambda _: None)
+    assert "before it" not in str(caught.value.fix)
 
 
 def test_reading_leaves_the_files_of_a_training_that_runs(tmp_path: Path) -> None:

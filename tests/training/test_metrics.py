@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -121,6 +123,14 @@ def test_totals_weigh_batches_by_their_size() -> None:
     totals.restart()
     totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])
     assert totals.read() == (4.0, 1.0)
+
+
+def test_losses_are_pickled_by_name() -> None:
+    for loss in LOSSES.values():
+        assert pickle.loads(pickle.dumps(loss)) is loss
+        assert copy.deepcopy(loss) is loss
+        changed = loss._replace(threshold=0.25)
+        assert copy.deepcopy(changed) == changed
 
 
 @pytest.mark.parametrize("loss", LOSSES)

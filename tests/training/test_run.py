@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -109,3 +110,15 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
     (run.weights / "last.safetensors.tmp").write_bytes(b"half")
     with run.lock():
         assert os.listdir(run.weights) == []
+
+
+def test_drafts_of_killed_processes_are_deleted(config: TrainConfig) -> None:
+    runs = Path(config.runs_dir)
+    for name, age in ((".new-1-1", 3600), (".new-1-2", 0)):
+        (runs / name / "weights").mkdir(parents=True)
+        (runs / name / "config.toml").touch()
+        then = time.time() - age
+        os.utime(runs / name, (then, then))
+    Run.create(config, CPU)
+    # The second may be of a process that makes its run at this moment.
+    assert sorted(path.name for path in runs.iterdir()) == [".new-1-2", "train-1"]

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
 import numba
 import numpy as np
 from numba import njit
+from numba.core import caching
 
-from gpucnn.backend.cache_directory import cache_folder
+from gpucnn.backend.cache_directory import is_whole, private_folder, write
+from gpucnn.errors import StorageError
 
 
 def entry(function: Any) -> Any:
@@ -21,15 +25,49 @@ def entry(function: Any) -> Any:
     Numba's own check covers the file of the function, but not those of the functions it calls.
     Where no folder can be written to, the code is compiled in each process.
     """
-    options: Any = {"nogil": True, "error_model": "numpy"}
+    compiled: Any = njit(nogil=True, error_model="numpy")(function)
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(_folder())
-    try:
-        return njit(cache=True, **options)(function)
-    except RuntimeError:
-        return njit(**options)(function)
-    finally:
-        config.CACHE_DIR = before
+    with contextlib.suppress(RuntimeError):  # Numba can write nothing there
+        compiled._cache = _Cache(function)  # as cache=True does, with Numba's class
+    config.CACHE_DIR = before
+    return compiled
+
+
+class _Files(caching.IndexDataCacheFile):
+    """Numba's two files of a function, with digests: to unpickle a damaged one is not safe."""
+
+    def _load_index(self):
+        return super()._load_index() if is_whole(Path(self._index_path)) else {}
+
+    def _load_data(self, name):
+        path = self._data_path(name)
+        if not is_whole(Path(path)):
+            raise FileNotFoundError(path)  # Numba then compiles the function
+        return super()._load_data(name)
+
+    @contextlib.contextmanager
+    def _open_for_write(self, filepath):
+        content = io.BytesIO()
+        yield content
+        with contextlib.suppress(StorageError):  # the function is compiled, and can be called
+            write(Path(filepath), content.getvalue())
+
+
+class _Place(caching.CompileResultCacheImpl):
+    """In the folder of `entry` only, none of those where Numba would look next."""
+
+    _locator_classes = [caching.UserProvidedCacheLocator]  # noqa: RUF012  as Numba's class has it
+
+
+class _Cache(caching.FunctionCache):
+    _impl_class = _Place
+
+    def __init__(self, function):
+        super().__init__(function)
+        place = self._impl
+        stamp = place.locator.get_source_stamp()
+        self._cache_file = _Files(self._cache_path, place.filename_base, stamp)
 
 
 def is_compiled() -> bool:
@@ -41,7 +79,7 @@ def is_compiled() -> bool:
 def _folder() -> Path:
     sources = sorted(Path(__file__).parent.rglob("*.py"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in sources)).hexdigest()
-    return cache_folder("compiled") / digest[:16]
+    return private_folder(f"compiled/{digest[:16]}")
 
 
 # For functions that only compiled functions call: they are compiled into the caller.

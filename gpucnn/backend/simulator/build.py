@@ -1,8 +1,7 @@
 """Compiles kernels for the CPU, once a machine: objects are kept in a cache by their content.
 
 An object's name is the SHA-256 of all that it is made from: text, headers, flags and
-compiler. It ends with a digest of its own bytes, so what is damaged is compiled again, never
-loaded; and it is written under a temporary name, so processes do not disturb each other.
+compiler. `gpucnn.backend.cache_directory` writes it, and says whether it is whole.
 """
 
 from __future__ import annotations
@@ -24,14 +23,14 @@ from typing import Any
 from gpucnn.backend import cache_directory
 from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.simulator.translation import translate
-from gpucnn.errors import DeviceError, KernelError, StorageError, UsageError
+from gpucnn.errors import DeviceError, KernelError, UsageError
 
 _HERE = Path(__file__).parent
 _OTHER = (
     "install one: apt-get install g++, dnf install gcc-c++, or conda install gxx; "
     "CXX can name another"
 )
-_DIGEST_BYTES = hashlib.sha256().digest_size
+_KIND = "simulator"  # of the cache
 
 _FLAGS = (
     "-std=c++17",
@@ -155,8 +154,9 @@ class Compiler:
         """The object of a text, which is a function of `made_from` and written only if need be."""
         compiler = (*self.command, version(self.command), platform.machine())
         key = repr((compiler, flags, made_from, _headers()))
-        path = cache_folder() / f"{hashlib.sha256(key.encode()).hexdigest()}.so"
-        if not _is_whole(path):
+        folder = cache_directory.private_folder(_KIND)
+        path = folder / f"{hashlib.sha256(key.encode()).hexdigest()}.so"
+        if not cache_directory.is_whole(path):
             self._compile(write(), flags, path)
         try:
             return ctypes.CDLL(str(path))
@@ -181,7 +181,7 @@ class Compiler:
                     fix="correct the source",
                 )
             content = out.read_bytes()
-        _write(path, content + hashlib.sha256(content).digest())
+        cache_directory.write(path, content)
 
 
 def _command() -> tuple[str, ...]:
@@ -267,31 +267,4 @@ def _headers() -> tuple[str, ...]:
 
 def cache_folder() -> Path:
     """Where the objects are kept: in $GPUCNN_CACHE_DIR, or the user's cache."""
-    return cache_directory.cache_folder("simulator")
-
-
-def _is_whole(path: Path) -> bool:
-    """Whether there is an object, as it was written."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False
-    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = file.name
-            file.write(content)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise StorageError(
-            f"a compiled kernel cannot be kept in {path.parent}",
-            cause=str(error),
-            fix="free some space, or set GPUCNN_CACHE_DIR to a folder that can be written",
-        ) from error
+    return cache_directory.cache_folder(_KIND)

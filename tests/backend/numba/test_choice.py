@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pickle
 import shutil
 import sys
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 from processes import python_path, run_python
+from selection import slow_except
+
+from gpucnn.backend.cache_directory import is_whole, write
 
 pytest.importorskip("numba", reason="the extra `fast` is not installed")
 
@@ -86,6 +91,56 @@ def test_numba_is_not_imported_before_it_is_needed():
 def test_kernels_are_compiled_once_on_a_machine(tmp_path):
     assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 0
     assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path)) == 1
+
+
+FLIPPED, CUT, DIRECTORY = "a flipped bit", "cut short", "a directory"
+
+
+@pytest.mark.parametrize("how", slow_except([FLIPPED, CUT, DIRECTORY], FLIPPED))
+@pytest.mark.parametrize("suffix", slow_except(["nbi", "nbc"], "nbc"))
+def test_a_damaged_file_is_compiled_again(tmp_path, kept, suffix, how):
+    shutil.copytree(kept, tmp_path / "cache")
+    (file,) = (tmp_path / "cache").rglob(f"*_mask_positive*.{suffix}")
+    content = bytearray(file.read_bytes())
+    if how == DIRECTORY:
+        file.unlink()
+        (file / "inner").mkdir(parents=True)
+    else:
+        content[len(content) // 2] ^= 4
+        file.write_bytes(content if how == FLIPPED else content[:-99])
+    assert run(COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path / "cache")) == 0
+    assert is_whole(file)
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A cache in which the function of COMPUTE is."""
+    folder = tmp_path_factory.mktemp("kept")
+    assert run(COMPUTE, GPUCNN_CACHE_DIR=str(folder)) == 0
+    return folder
+
+
+class Planted:
+    """Unpickling it makes a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __reduce__(self) -> Any:
+        return os.mkdir, (str(self.folder),)
+
+
+def test_planted_code_is_not_unpickled(tmp_path, kept):
+    """It is whole, digest and all, in a folder that anybody can write into."""
+    shutil.copytree(kept, tmp_path / "cache")
+    (folder,) = (tmp_path / "cache" / "compiled").iterdir()
+    ran = tmp_path / "ran"
+    for file in folder.rglob("*.nb*"):
+        write(file, pickle.dumps(Planted(ran)))
+    folder.chmod(0o777)
+    quiet = "import warnings; warnings.simplefilter('ignore')"
+    assert run(quiet + COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path / "cache")) == 0
+    assert not ran.exists()
 
 
 @pytest.mark.slow

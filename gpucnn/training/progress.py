@@ -1,0 +1,143 @@
+"""The schema of a checkpoint's progress: which numbers a run of some length can have.
+
+A file may be whole, digest and all, and still hold values that no training wrote.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple, TypeGuard
+
+import numpy as np
+
+from gpucnn.quoting import quoted
+from gpucnn.training.checkpoint import Checkpoint, DamagedError
+from gpucnn.training.divergence import first_bad
+
+
+class Limits(NamedTuple):
+    """The facts of a run that bound the progress of its checkpoints.
+
+    Attributes:
+        steps_per_epoch: batches of an epoch.
+        total_steps: of the whole training.
+        images: those of an epoch.
+        validates: whether it has a validation set.
+    """
+
+    steps_per_epoch: int
+    total_steps: int
+    images: int
+    validates: bool
+
+
+# The fields of a record, with their least and greatest value. It may have others.
+_RECORD = {
+    "loss": (-math.inf, math.inf),
+    "accuracy": (0, 1),
+    "images_per_second": (0, math.inf),
+    "seconds": (0, math.inf),
+    "learning_rate": (0, math.inf),
+}
+_VALIDATED = {"val_loss": _RECORD["loss"], "val_accuracy": _RECORD["accuracy"]}
+_TESTED = {"test_loss": _RECORD["loss"], "test_accuracy": _RECORD["accuracy"]}
+
+
+def check(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
+    """Check that a run of these limits can have this checkpoint.
+
+    Args:
+        state: name -> an array of the shape and kind that the checkpoint's must have.
+
+    Raises:
+        DamagedError: it cannot; the cause names the first wrong value.
+    """
+    for problem in _problems(checkpoint, limits, state):
+        raise DamagedError(
+            "the checkpoint cannot be resumed: its progress is not one of this run",
+            cause=problem,
+            fix="use an intact copy of the run, or train again",
+        )
+
+
+def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> Iterator[str]:
+    step, progress = checkpoint.description.get("step"), checkpoint.progress
+    if not _is_whole(step) or not 0 <= step <= limits.total_steps:
+        yield f"its step is {_shown(step)}, where a whole number from 0 to {limits.total_steps} is"
+        return
+    epochs, step_in_epoch = divmod(step, limits.steps_per_epoch)
+    epoch = checkpoint.description.get("epoch")
+    if not _is_whole(epoch) or epoch != epochs:
+        yield f"its epoch is {_shown(epoch)}, and {epochs} epochs are done after step {step}"
+    for key in ("seconds", "epoch_seconds"):
+        yield from _number(progress, key, 0, math.inf, "it")
+    records = progress.get("records")
+    if not isinstance(records, list):
+        yield f"its records are {_shown(records)}, and no list"
+        return
+    # A validation that was interrupted has written no record for the last epoch yet.
+    least = epochs - (step_in_epoch == 0 and step > 0)
+    if not least <= len(records) <= epochs:
+        yield f"it has {len(records)} records after {epochs} epochs"
+    for number, record in enumerate(records, 1):
+        yield from _record(record, number, limits.validates)
+    yield from _state(checkpoint.state, state, step, limits.images)
+
+
+def _record(record: object, number: int, validates: bool) -> Iterator[str]:
+    name = f"the record of epoch {number}"
+    if not isinstance(record, dict):
+        yield f"{name} is {_shown(record)}, and no object"
+        return
+    if not _is_whole(record.get("epoch")) or record["epoch"] != number:
+        yield f"{name} says that its epoch is {_shown(record.get('epoch'))}"
+    tested = {key: bounds for key, bounds in _TESTED.items() if key in record}
+    validated = _VALIDATED if validates else {}
+    for key, (least, most) in {**_RECORD, **validated, **tested}.items():
+        yield from _number(record, key, least, most, name)
+    for key in () if validates else _VALIDATED:
+        if record.get(key) is not None:
+            yield f"{name} has a {key}, and the run has no validation set"
+
+
+def _state(
+    found: Mapping[str, Any], expected: Mapping[str, Any], step: int, images: int
+) -> Iterator[str]:
+    for name in sorted(found.keys() ^ expected.keys()):
+        yield f"its state has {'no' if name in expected else 'an unknown'} {quoted(name)}"
+    for name, array in expected.items():
+        given = found[name]
+        if (given.shape, given.dtype.kind) != (tuple(array.shape), np.dtype(array.dtype).kind):
+            yield f"its {name} is {given.dtype} {given.shape}, not {array.dtype} {array.shape}"
+    if bad := first_bad(found):
+        yield f"its {bad} is not finite"
+    if (counted := found["step_count"].tolist()) != [step]:
+        yield f"its step_count is {counted}, and its step {step}"
+    if not 0 <= found["totals"][1] <= images:
+        yield f"it counts {found['totals'][1]:g} right answers of {images} images"
+
+
+def _number(
+    values: Mapping[str, Any], key: str, least: float, most: float, owner: str
+) -> Iterator[str]:
+    value = values.get(key)
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not math.isfinite(value)
+        or not least <= value <= most
+    ):
+        known = [f"at least {least}"] * (least > -math.inf) + [f"at most {most}"] * (
+            most < math.inf
+        )
+        bounds = "".join(f", {bound}" for bound in known)
+        yield f"{owner} has the {key} {_shown(value)}, where a finite number{bounds} is"
+
+
+def _is_whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _shown(value: object) -> str:
+    return quoted(repr(value), 40)

@@ -1,0 +1,397 @@
+"""Files that are no files, claim more than they have, or unpack without end."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import os
+import resource
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from data_files import idx_bytes
+from processes import environment
+
+from gpucnn import files
+from gpucnn.data import Reading
+from gpucnn.data.csv import read_table
+from gpucnn.data.idx import IMAGES, read_idx
+from gpucnn.data.image import FORMATS, open_image, open_picture
+from gpucnn.data.npz import load_numpy
+from gpucnn.data.pictures import read_pictures
+from gpucnn.data.resolve import read
+from gpucnn.errors import DataError, UsageError
+from gpucnn.nn import Linear
+from gpucnn.training import SavedModel, TrainConfig
+
+NAMES = ["a.csv", "a.csv.gz", "a.npz", "a.npy", "a.png", "images-idx3-ubyte", "data_batch_1.bin"]
+
+
+def fifo(path: Path) -> str:
+    os.mkfifo(path)
+    return "it is a FIFO"
+
+
+def device(path: Path) -> str:
+    path.symlink_to("/dev/zero")
+    return "it is a device"
+
+
+def unix_socket(path: Path) -> str:
+    # The name of a socket may have 108 bytes.
+    here = os.open(path.parent, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as made:
+        made.bind(f"/proc/self/fd/{here}/{path.name}")
+    os.close(here)
+    return "it is a socket"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("make", [fifo, device, unix_socket])
+def test_only_regular_files_are_read(
+    tmp_path: Path, make: Callable[[Path], str], name: str
+) -> None:
+    path = tmp_path / name
+    kind = make(path)
+    with pytest.raises(DataError) as error:
+        read(path, labeled=False)
+    assert str(path) in error.value.message
+    assert kind in (error.value.cause or "")
+
+
+@pytest.mark.parametrize("make", [fifo, device])
+def test_the_same_of_configurations_and_weights(
+    tmp_path: Path, make: Callable[[Path], str]
+) -> None:
+    kind = make(tmp_path / "a.toml")
+    with pytest.raises(UsageError, match=r"a\.toml cannot be read") as error:
+        TrainConfig.load(tmp_path / "a.toml")
+    assert kind in (error.value.cause or "")
+    make(tmp_path / "a.safetensors")
+    with pytest.raises(DataError, match="cannot be read") as unread:
+        SavedModel.load(tmp_path / "a.safetensors")
+    assert kind in (unread.value.cause or "")
+    with pytest.raises(DataError, match="cannot be read") as unread:
+        Linear(3, 2).load_torch_state(tmp_path / "a.safetensors")
+    assert kind in (unread.value.cause or "")
+
+
+def test_a_directory_is_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(IsADirectoryError, match=tmp_path.name):
+        files.read(tmp_path)
+
+
+def test_the_limit_of_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        file.truncate(2_000_001)  # takes no space on the disk
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", "2")
+    for reader in (read, read_table):
+        with pytest.raises(DataError) as error:
+            reader(path)
+        assert "more than 2,000,000 bytes; GPUCNN_MAX_INPUT_MB" in (error.value.cause or "")
+    monkeypatch.delenv("GPUCNN_MAX_INPUT_MB")
+    with pytest.raises(OSError, match="10 are read at most"):
+        files.read(path, 10)
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "x", "1.5", "9" * 40, "\u0663"])
+def test_a_limit_that_is_no_number(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    (tmp_path / "a.csv").write_text("1,2\n")
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", text)
+    with pytest.raises(DataError) as error:
+        read(tmp_path / "a.csv")
+    assert "not a whole number of megabytes" in (error.value.cause or "")
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_no_more_of_an_idx_file_is_read_than_its_header_says(tmp_path: Path, packed: bool) -> None:
+    path = tmp_path / "images-idx3-ubyte"
+    content = idx_bytes(np.zeros((3, 2, 2))) + bytes(3_000_000)
+    path.write_bytes(gzip.compress(content) if packed else content)
+    with pytest.raises(DataError, match="has at least 29 bytes; its header says 28"):
+        read_idx(path, IMAGES)
+
+
+def test_a_header_that_claims_more_than_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "images-idx3-ubyte"
+    path.write_bytes(struct.pack(">4B3I", 0, 0, 8, 3, 2**32 - 1, 2**32 - 1, 2**32 - 1) + b"1")
+    with pytest.raises(DataError, match="has 17 bytes; its header says"):
+        read_idx(path, IMAGES)
+
+
+def test_a_table_that_unpacks_to_much_more_than_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpucnn.data.files._FREE", 10_000)
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes(gzip.compress(b"3,0,1,2,255\n" * 20_000))
+    with pytest.raises(DataError, match=r"unpacks to more than \d+,\d+ bytes") as error:
+        read_table(path)
+    assert "GPUCNN_MAX_INPUT_MB" in (error.value.fix or "")
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", "1")
+    table = read_table(path)
+    assert table.pixels is not None
+    assert len(table.pixels) == 20_000
+
+
+@pytest.mark.parametrize("line", [b"," * 5_000_001, b"1," * 300_000 + b"1\n1\n"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_that_no_image_has(tmp_path: Path, line: bytes, packed: bool) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(gzip.compress(line, 1) if packed else line)
+    with pytest.raises(DataError, match=r"more than (200,000 columns|5,000,000 bytes)"):
+        read_table(path)
+
+
+def test_the_text_of_a_table_is_not_in_messages(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    long = "x" * 3000
+    for text in (
+        f"label,p0,p1,p2,p3\n{long},1,2,3,4\nb,1,2,3,4\n",
+        f"label,p0,p1,p2,p3\n{long * 50},1,2,3,4\nb,1,2,3,4\n",
+        f"label,p0,p1,p2,{long}\na,1,2,3,y\nb,1,2,3,4\n",
+        f"{long},label,target,p0,p1,p2,p3\n1,a,b,1,2,3,4\n",
+    ):
+        path.write_text(text)
+        with pytest.raises(DataError) as error:
+            read(path)
+        assert "x" * 201 not in str(error.value)
+
+
+def test_pieces_of_a_table_end_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [f"{k % 10},{k % 256},1,2,{(7 * k) % 256}" for k in range(300)]
+    expected = [[k % 256, 1, 2, (7 * k) % 256] for k in range(300)]
+    path = tmp_path / "a.csv"
+    for end, encoding in (
+        ("\n", "utf-8"),
+        ("\r\n", "utf-8"),
+        ("\r\n\r\n", "utf-16"),
+        ("\r", "utf-8"),
+    ):
+        path.write_bytes(end.join(rows).encode(encoding))
+        for size in (1, 2, 7, 1000):
+            monkeypatch.setattr("gpucnn.data.files._PIECE", size)
+            table = read_table(path)
+            assert table.pixels is not None
+            assert table.pixels.tolist() == expected
+    path.write_text("\n\n" + "\n".join([*rows, "1,2,3,4"]))
+    with pytest.raises(DataError, match="line 303: 4 columns, where line 3 has 5"):
+        read_table(path)
+
+
+def test_an_archive_that_unpacks_to_too_much(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((1200, 1000), np.uint8), y=np.zeros(9))
+    assert len(load_numpy(tmp_path / "a.npz")) == 2
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", "1")
+    with pytest.raises(DataError) as error:
+        load_numpy(tmp_path / "a.npz")
+    assert "more than 1,000,000 bytes" in (error.value.cause or "")
+
+
+@pytest.mark.parametrize(
+    ("text", "cause"),
+    [
+        (".".join("a" * 5000) + "=1", "nested too deeply"),
+        ("x = [" + ".".join("a" * 300) + "]", "nested too deeply"),
+        ('data = "' + "x" * 70_000 + '"', "65,536 are read at most"),
+        ("[" * 30_000, "depth|bytes|Invalid|recursion"),
+    ],
+)
+def test_configurations(tmp_path: Path, text: str, cause: str) -> None:
+    (tmp_path / "a.toml").write_text(text)
+    with pytest.raises(UsageError) as error:
+        TrainConfig.load(tmp_path / "a.toml")
+    assert any(word in (error.value.cause or "") for word in cause.split("|"))
+    assert len(str(error.value)) < 600
+
+
+@pytest.mark.parametrize(
+    "line", ['epochs = "{}"', "{} = 1", 'optimizer = "{}"', 'image_shape = "{}"']
+)
+def test_long_texts_of_a_configuration_are_cut(tmp_path: Path, line: str) -> None:
+    (tmp_path / "a.toml").write_text(line.format("x" * 60_000))
+    with pytest.raises(UsageError) as error:
+        TrainConfig.load(tmp_path / "a.toml")
+    assert "x" * 201 not in str(error.value)
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    checked = kind + content
+    return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+
+def noise(kind: str, **options: object) -> bytes:
+    from PIL import Image
+
+    pixels = np.random.default_rng(0).integers(0, 256, (40, 30), dtype=np.uint8)
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, kind, **options)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("kind", [kind for kind in FORMATS if kind != "GIF"])
+def test_truncated_pictures(tmp_path: Path, kind: str) -> None:
+    """They are refused, but for a padding or checksum at the end that holds no pixels."""
+    whole, path = noise(kind), tmp_path / "a.png"
+    path.write_bytes(whole)
+    expected = open_image(path)
+    for missing in [*range(1, 25), len(whole) // 2, len(whole) - 1, len(whole)]:
+        path.write_bytes(whole[:-missing])
+        if missing <= {"PNG": 4, "BMP": 2}.get(kind, 0):
+            np.testing.assert_array_equal(open_image(path), expected)
+            continue
+        with pytest.raises(DataError, match="cannot be read as a picture"):
+            open_image(path)
+
+
+def test_a_bit_of_a_picture_is_flipped(tmp_path: Path) -> None:
+    whole = bytearray(noise("PNG"))
+    whole[len(whole) // 2] ^= 4
+    (tmp_path / "a.png").write_bytes(whole)
+    with pytest.raises(DataError, match="cannot be read as a picture"):
+        open_image(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("kind", ["EPS", "ICO", "TGA", "PDF", "PCX"])
+def test_formats_that_are_not_named_are_not_opened(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "a.png").write_bytes(noise(kind))
+    with pytest.raises(DataError) as error:
+        open_image(tmp_path / "a.png")
+    assert "it is none of PNG, JPEG" in (error.value.cause or "")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "WEBP", "TIFF"])
+def test_the_first_frame_of_an_animation_is_taken_and_that_is_said(
+    tmp_path: Path, kind: str
+) -> None:
+    from PIL import Image
+
+    frames = [Image.new("L", (9, 9), level) for level in (250, 10, 120)]
+    path = tmp_path / f"a.{kind.lower()}"
+    frames[0].save(path, kind, save_all=True, append_images=frames[1:])
+    pixels, notes = open_picture(path)
+    assert abs(int(pixels.flat[0]) - 250) < 5
+    assert notes == ["it has several frames, and the first is taken"]
+    found = read_pictures([path], Reading(), "here")
+    assert found.doubts == {str(path): notes}
+    assert found.notes == [f"{path}: {notes[0]}"]
+    frames[0].save(path, kind)
+    assert open_picture(path)[1] == []
+
+
+def test_the_number_of_pixels_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    size = struct.pack(">IIBBBBB", 9000, 9000, 1, 0, 0, 0, 0)
+    start = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size)
+    path = tmp_path / "a.png"
+    path.write_bytes(start + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b""))
+    with pytest.raises(DataError, match=r"a\.png has 9000 x 9000 pixels") as error:
+        open_image(path)
+    assert "25,000,000" in (error.value.cause or "")
+    assert "GPUCNN_MAX_PIXELS" in (error.value.fix or "")
+    path.write_bytes(noise("PNG"))
+    monkeypatch.setenv("GPUCNN_MAX_PIXELS", "1199")
+    with pytest.raises(DataError, match="30 x 40 pixels"):
+        open_image(path)
+    monkeypatch.setenv("GPUCNN_MAX_PIXELS", "1200")
+    assert open_image(path).shape == (40, 30)
+    monkeypatch.setenv("GPUCNN_MAX_PIXELS", "many")
+    with pytest.raises(DataError, match="GPUCNN_MAX_PIXELS is many"):
+        open_image(path)
+
+
+_MEASURED = """
+import json, sys, time
+from pathlib import Path
+from gpucnn.data import Reading
+from gpucnn.data.resolve import read
+from gpucnn.errors import GpucnnError
+from gpucnn.training import TrainConfig
+from PIL import Image
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("VmHWM")))
+
+for name in sys.argv[1:]:
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
+    before, begun = peak(), time.process_time()
+    try:
+        if name.endswith("toml"):
+            TrainConfig.load(name)
+        else:
+            read(Path(name), labeled="label" in name)
+        error = None
+    except GpucnnError as refused:
+        error = str(refused)
+    print(json.dumps([name, peak() - before, time.process_time() - begun, error]))
+"""
+
+
+@pytest.mark.slow
+def test_memory_and_time(tmp_path: Path) -> None:
+    """No file costs more than 64 MB beyond its declared size, or 1 s a MB."""
+    with gzip.open(tmp_path / "commas.csv.gz", "wb", 1) as file:
+        for _ in range(100):
+            file.write(b"," * 1_000_000)
+    with gzip.open(tmp_path / "images-idx3-ubyte.gz", "wb", 1) as file:
+        file.write(struct.pack(">4B3I", 0, 0, 8, 3, 199, 28, 28))
+        for _ in range(100):
+            file.write(bytes(1_000_000))
+    with (tmp_path / "more-images-idx3-ubyte").open("wb") as file:
+        file.write(struct.pack(">4B3I", 0, 0, 8, 3, 199, 28, 28))
+        file.truncate(2_000_000_000)
+    (tmp_path / "columns.csv").write_bytes(b"1," * 5_000_000 + b"1\n")
+    names = ",".join(f"pixel{k}" for k in range(190_000))
+    (tmp_path / "names.csv").write_text(f"{names}\n" + "1," * 189_999 + "1\n")
+    (tmp_path / "rows.csv").write_bytes(b"0,0,0,0,0\n1,2,3,4,5\n" * 500_000)
+    (tmp_path / "blank.csv").write_bytes(b"\n" * 5_000_000)
+    (tmp_path / "label.csv").write_bytes(
+        b"label,a,b,c,d\n" + b"x" * 100_000 + b",1,2,3,4\n" + b"b,1,2,3,4\n" * 9999
+    )
+    (tmp_path / "a.toml").write_text("a." * 20_000 + "a=1")
+    size = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
+    (tmp_path / "a.png").write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(9)))
+    )
+    # name -> its declared size in MB, and what is said
+    expected = {
+        "commas.csv.gz": (0, "line of more than 5,000,000 bytes"),
+        "images-idx3-ubyte.gz": (0.2, "its header says 156,032"),
+        "more-images-idx3-ubyte": (0.2, "its header says 156,032"),
+        "columns.csv": (10, "line of more than 5,000,000 bytes"),
+        "names.csv": (2.4, "no square|neither the pixels"),
+        "rows.csv": (10, ""),
+        "blank.csv": (5, "has no images"),
+        "label.csv": (0.2, "the label has 100,000 characters"),
+        "a.toml": (0, "nested too deeply"),
+        "a.png": (0, "13000 x 13000 pixels"),
+    }
+    done = subprocess.run(
+        [sys.executable, "-c", _MEASURED, *(str(tmp_path / name) for name in expected)],
+        env=environment(),
+        text=True,
+        capture_output=True,
+        timeout=120,
+        check=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (8 << 30, 8 << 30)),
+    )
+    found = {Path(row[0]).name: row[1:] for row in map(json.loads, done.stdout.splitlines())}
+    assert set(found) == set(expected)
+    for name, (declared, message) in expected.items():
+        memory, seconds, error = found[name]
+        assert memory < (64 + declared) * 1e6, (name, memory)
+        assert seconds < max(1.0, (tmp_path / name).stat().st_size / 1e6), (name, seconds)
+        assert any(part in (error or "") for part in message.split("|")), (name, error)
