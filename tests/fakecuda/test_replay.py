@@ -30,6 +30,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "adamw, warm-up": {"optimizer": "adamw", "warmup_steps": 4},
     "augmentation": {"shift": 2, "rotate": 10.0},
     "photographs": {"augment": "flip,crop,color"},
+    "frozen layers": {"freeze": "features"},
     "overfitting": {"overfit_batches": 2},
     "few batches": {"limit_batches": 2},
     "early stopping": {"patience": 2, "learning_rate": 0.3, "epochs": 8},

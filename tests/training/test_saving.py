@@ -207,7 +207,7 @@ def test_a_keras_model_with_a_loss_of_ones_own(digits: data.Splits, tmp_path: Pa
     model.compile("adam", cubic, metrics=["accuracy"], device="cpu")
     x = digits.train.images / np.float32(255)
     model.fit(x, keras.utils.to_categorical(digits.train.labels, 10), epochs=1, verbose=0)
-    with pytest.raises(UsageError, match="a loss of your own, cubic") as error:
+    with pytest.raises(UsageError, match="the loss cubic is a function") as error:
         model.save_run(tmp_path / "mine")
     assert "softmax_cross_entropy" in str(error.value.fix)
     run = model.save_run(tmp_path / "mine", loss="softmax_cross_entropy")
