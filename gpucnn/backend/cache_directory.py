@@ -55,7 +55,7 @@ def private_folder(kind: str) -> Path:
         return folder.resolve()
     warnings.warn(
         f"compiled code is not kept in {quoted(folder)}: {problem}. This process compiles anew\n"
-        f"fix: set GPUCNN_CACHE_DIR to a folder that you alone can write to",
+        "fix: set GPUCNN_CACHE_DIR to a folder that you alone can write to",
         GpucnnWarning,
         stacklevel=2,
     )
