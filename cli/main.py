@@ -189,7 +189,8 @@ def _sigterm_as_interrupt(to_the_end: bool) -> Iterator[None]:
 
 @click.group("gpucnn", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(gpucnn.__version__, message="gpucnn %(version)s")
-def main() -> None:
+@click.pass_context
+def main(ctx: click.Context) -> None:
     """Train convolutional networks, and see how they work.
 
     \b
@@ -202,6 +203,12 @@ def main() -> None:
     3 device, 4 data missing or damaged, 5 diverged, 6 a result of bench wrong or slower,
     130 interrupted.
     """
+    # `train` takes options from the environment, and refuses what it does not know.
+    if ctx.invoked_subcommand != "train" and any(name.startswith("GPUCNN_") for name in os.environ):
+        from gpucnn.training.config import FIELDS
+        from gpucnn.training.variables import warn_of_unknown
+
+        warn_of_unknown(FIELDS)
 
 
 signals.restore(signals.before_imports)

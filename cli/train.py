@@ -37,6 +37,7 @@ from gpucnn.training.config import FIELDS
 from gpucnn.training.grid import OPTIONS
 from gpucnn.training.history import best_epoch
 from gpucnn.training.sweep import RECORD, Sweep
+from gpucnn.training.variables import warn_of_unknown
 
 NEWEST = ""  # what --resume without a value gives
 
@@ -152,6 +153,7 @@ def command(
             cause="a run is resumed with the options that it was started with",
         )
     else:
+        warn_of_unknown(FIELDS)  # a run has its own options
         found = _to_resume(resume, flags)
         if isinstance(found, Sweep):
             sweep.resume(found, flags, trust_code, console, callbacks)

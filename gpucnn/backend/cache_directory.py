@@ -23,7 +23,6 @@ import platformdirs
 from gpucnn.errors import GpucnnWarning, StorageError
 from gpucnn.quoting import quoted
 
-_VARIABLE = "GPUCNN_CACHE_DIR"
 _DIGEST_BYTES = hashlib.sha256().digest_size
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -35,7 +34,7 @@ def cache_folder(kind: str) -> Path:
     directory, and an empty value is as if unset. A relative $XDG_CACHE_HOME is ignored, as the XDG
     specification says. Without a home folder the path is not absolute.
     """
-    if given := os.environ.get(_VARIABLE):
+    if given := os.environ.get("GPUCNN_CACHE_DIR"):
         path = os.path.expanduser(given)
         root = Path(path if path.startswith("~") else os.path.abspath(path))
     else:
@@ -56,7 +55,7 @@ def private_folder(kind: str) -> Path:
         return folder.resolve()
     warnings.warn(
         f"compiled code is not kept in {quoted(folder)}: {problem}. This process compiles anew\n"
-        f"fix: set {_VARIABLE} to a folder that you alone can write to",
+        "fix: set GPUCNN_CACHE_DIR to a folder that you alone can write to",
         GpucnnWarning,
         stacklevel=2,
     )
@@ -122,7 +121,7 @@ def write(path: Path, content: bytes) -> None:
         raise StorageError(
             f"a compiled kernel cannot be kept in {path.parent}",
             cause=str(error),
-            fix=f"free some space, or set {_VARIABLE} to a folder that can be written",
+            fix="free some space, or set GPUCNN_CACHE_DIR to a folder that can be written",
         ) from error
 
 

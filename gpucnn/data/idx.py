@@ -6,9 +6,12 @@ in 4 bytes, then the values in row-major order. Images have 3 dimensions, labels
 
 from __future__ import annotations
 
+import contextlib
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,12 +117,34 @@ def from_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -
 
 
 def find_file(directory: Path, name: str) -> Path | None:
-    """The file of this idx name in `directory`: raw, .gz, or spelt ``train-images.idx3-ubyte``."""
+    """The first of `find_files`, or None."""
+    return next(iter(find_files(directory, name)), None)
+
+
+def find_files(directory: Path, name: str) -> list[Path]:
+    """The files of this idx name: raw, .gz, or spelt ``train-images.idx3-ubyte``, in this order."""
     dotted = name.replace("-idx", ".idx")
-    for candidate in (name, f"{name}.gz", dotted, f"{dotted}.gz"):
-        if (directory / candidate).is_file():
-            return directory / candidate
-    return None
+    names = dict.fromkeys((name, f"{name}.gz", dotted, f"{dotted}.gz"))
+    return [directory / each for each in names if (directory / each).is_file()]
+
+
+def read_whole(path: Path, read: Callable[[Path], Any]) -> tuple[Any, Path]:
+    """`read(path)`; where that file is damaged, of the same file in another packing beside it.
+
+    Returns:
+        What was read, and the path that it was read from.
+
+    Raises:
+        DataError: of `path`, where no other is whole.
+    """
+    try:
+        return read(path), path
+    except DataError:
+        for other in find_files(path.parent, _undotted(path)):
+            if other != path:
+                with contextlib.suppress(DataError):
+                    return read(other), other
+        raise
 
 
 def find_images(directory: Path) -> dict[str, dict[str, Path]]:
@@ -168,5 +193,9 @@ def _labels_of(images_path: Path) -> Path | None:
 
 
 def _labels_name(images_path: Path) -> str:
-    stem = images_path.name.removesuffix(".gz").replace(".idx", "-idx")
-    return stem.replace("images", "labels").replace("idx3", "idx1")
+    return _undotted(images_path).replace("images", "labels").replace("idx3", "idx1")
+
+
+def _undotted(path: Path) -> str:
+    """The name of an idx file without .gz, spelt as in ``train-images-idx3-ubyte``."""
+    return path.name.removesuffix(".gz").replace(".idx", "-idx")

@@ -6,6 +6,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from gpucnn.data import cifar, csv, folder, idx, npz, sources
 from gpucnn.data.columns import Known
 from gpucnn.data.found import Found, Part
@@ -249,27 +252,41 @@ def _read_tables(
     return replace(first, path=path, parts=parts, notes=notes)
 
 
+def _read_images(path: Path) -> NDArray[np.uint8]:
+    return idx.read_idx(path, idx.IMAGES)
+
+
 def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: bool) -> Found:
-    """Files of images by their roles, each with its labels beside it."""
+    """Files of images by their roles, each with its labels beside it.
+
+    In place of a damaged file, the same in another packing is read, unless `path` names the file.
+    """
     first = next(iter(files.values()))
     published = by_name(first.name)
     if len(files) == 1 and path.is_dir():
         files = {"all" if role == "train" else role: file for role, file in files.items()}
-    parts, said, source = [], [], None
+    parts, said, notes, source = [], list[str](), list[str](), None
     known = _known(published, reading)
     for role, file in sorted(files.items(), reverse=True):  # train before test
-        array, labels = idx.read_idx(file, idx.IMAGES), None
+        images_path, labels = file, None
+        if file == path:
+            array = idx.read_idx(file, idx.IMAGES)
+        else:
+            array, images_path = idx.read_whole(file, _read_images)
+        taken = {file: images_path}
         if labeled or idx.has_labels(file):
-            labels_path = idx.find_labels(file)
+            found_labels = idx.find_labels(file)
+            content, labels_path = idx.read_whole(found_labels, idx.read_labels)
+            taken[found_labels] = labels_path
             source = source or sources.identify(labels_path)
-            content = idx.read_labels(labels_path)
             labels = as_labels(content, str(labels_path)) if labeled else None
+        notes += [f"{a} is damaged: {b.name} was read" for a, b in taken.items() if a != b]
         if source is not None:
             known = known.replace(swapped_in=None).over(Reading(convert=source.convert))
-        images, known, how = as_images(array, str(file), known)
+        images, known, how = as_images(array, str(images_path), known)
         said += [words for words in how if words not in said]
-        parts.append(Part(role, images, labels, str(file)))
-    found = Found(path, parts, known, "images", said)
+        parts.append(Part(role, images, labels, str(images_path)))
+    found = Found(path, parts, known, "images", said, notes)
     if source is not None:
         said.append(f"known as {source.name} by its labels' SHA-256")
         values = [str(number) for number in range(len(source.class_names))]

@@ -7,6 +7,7 @@ downloaded.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import tempfile
@@ -20,7 +21,17 @@ import platformdirs
 
 from gpucnn.data.dataset import Dataset
 from gpucnn.data.files import GZIP_MAGIC, Content, decompress, read_raw
-from gpucnn.data.idx import IMAGES, LABELS, TEST, TRAIN, claimed, find_file, from_pair, parse_idx
+from gpucnn.data.idx import (
+    IMAGES,
+    LABELS,
+    TEST,
+    TRAIN,
+    claimed,
+    find_file,
+    from_pair,
+    parse_idx,
+    read_whole,
+)
 from gpucnn.errors import DataError, StorageError, UsageError
 
 TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
@@ -262,7 +273,10 @@ def _fetch_command(name: str, directory: Path) -> str:
 
 
 def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileReport, Content]:
-    """A file's report and its uncompressed bytes; DataError if it is missing or its hash wrong."""
+    """A file's report and its uncompressed bytes; DataError if it is missing or its hash wrong.
+
+    If it is there in two packings, and one is damaged, it is the other.
+    """
     found = find_file(directory, file)
     if found is None:
         raise DataError(
@@ -271,6 +285,13 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
             fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
             f" {_OPTION}",
         )
+    return read_whole(found, functools.partial(_verified, source, directory, file))[0]
+
+
+def _verified(
+    source: Source, directory: Path, file: str, found: Path
+) -> tuple[FileReport, Content]:
+    """`_read_verified` of the file that was found."""
     raw = read_raw(found, claimed)
     get_again = f"{_fetch_command(source.name, directory)}, which replaces it"
     try:

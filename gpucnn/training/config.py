@@ -21,9 +21,9 @@ from typing import Any
 from gpucnn import files, models, optim, schedules
 from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
-from gpucnn.errors import UsageError, choose, similar
+from gpucnn.errors import UsageError, choose
 from gpucnn.quoting import quoted
-from gpucnn.training import metrics
+from gpucnn.training import metrics, variables
 from gpucnn.training.code import Code
 from gpucnn.training.described import MADE, is_described
 from gpucnn.training.option import check, option
@@ -44,13 +44,6 @@ INCIDENTAL = (
 
 #: The logs that a run can have besides metrics.jsonl; `gpucnn.training.logs` writes them.
 LOGS = ("csv", "tensorboard")
-
-#: Environment variables that begin with GPUCNN_ and set no field.
-OTHER_VARIABLES = (
-    "GPUCNN_CACHE_DIR", "GPUCNN_COMMIT", "GPUCNN_MAX_INPUT_MB", "GPUCNN_MAX_PIXELS",
-    "GPUCNN_NUMBA",
-    "GPUCNN_SIM_FROM", "GPUCNN_SIM_ORDER", "GPUCNN_SIM_SANITIZE",
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -217,9 +210,9 @@ class TrainConfig:
         if toml is not None:
             for key, value in _read_toml(Path(toml)).items():
                 values[key] = check_value(key, value, str(toml))
-        for name, value in _variables(os.environ if env is None else env).items():
-            key = name.removeprefix(_PREFIX).lower()
-            values[key] = check_value(key, parse_value(key, value), f"${name}")
+        for key, value in variables.read(FIELDS, os.environ if env is None else env).items():
+            origin = f"${variables.name_of(key)}"
+            values[key] = check_value(key, parse_value(key, value), origin)
         for key, value in (flags or {}).items():
             if value is not None:
                 values[key] = check_value(key, value, flag_name(key))
@@ -321,25 +314,8 @@ def flag_name(key: str) -> str:
     return "--lr" if key == "learning_rate" else f"--{key.replace('_', '-')}"
 
 
-_PREFIX = "GPUCNN_"
 _LONGEST = 1 << 16  # bytes of a configuration; one with all fields has 2,000
 _DEEPEST = 100  # dots in a line
-
-
-def _variables(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables of the environment that set a field, by name; empty ones are as if unset."""
-    fields = [f"{_PREFIX}{key.upper()}" for key in FIELDS]
-    known = {each.removeprefix(_PREFIX).lower(): each for each in (*fields, *OTHER_VARIABLES)}
-    ours = {name: value for name, value in env.items() if name.startswith(_PREFIX) and value}
-    for name in ours.keys() - known.values():
-        close = similar(known, name.removeprefix(_PREFIX))
-        raise UsageError(
-            f"the environment variable {name} is unknown",
-            cause="a variable that begins with GPUCNN_ sets an option that a TOML file can hold;"
-            " others, such as --dry-run and --quiet, are given on the command line alone",
-            fix=f"did you mean {known[close]}? otherwise unset it" if close else f"unset {name}",
-        )
-    return {name: ours[name] for name in fields if name in ours}
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A file may be whole, digest and all, and still hold values that no training wrot
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard
 
@@ -83,6 +84,8 @@ def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) 
     for number, record in enumerate(records, 1):
         yield from _record(record, number, limits.validates)
     yield from _state(checkpoint.state, state, step, limits.images)
+    if bad := first_bad(checkpoint.weights):
+        yield f"its weights {bad} are not finite"
 
 
 def _record(record: object, number: int, validates: bool) -> Iterator[str]:
@@ -125,7 +128,7 @@ def _number(
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
-        or not math.isfinite(value)
+        or not abs(value) <= sys.float_info.max  # NaN, inf, or a whole number beyond all floats
         or not least <= value <= most
     ):
         known = [f"at least {least}"] * (least > -math.inf) + [f"at most {most}"] * (

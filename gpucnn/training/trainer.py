@@ -16,6 +16,7 @@ from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
+from gpucnn.quoting import quoted
 from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
@@ -393,7 +394,9 @@ class Trainer:
         if changed:
             raise UsageError(
                 f"{', '.join(changed)} cannot be changed when a run is resumed",
-                cause="; ".join(f"{key} was {then[key]}, now it is {now[key]}" for key in changed),
+                cause="; ".join(
+                    f"{key} was {quoted(then[key])}, now it is {now[key]}" for key in changed
+                ),
                 fix="put config.toml back as it was, or start another run",
             )
         if progress["data_sha256"] != self._data_sha256:

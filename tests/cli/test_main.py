@@ -103,3 +103,13 @@ def test_an_error_has_cause_and_fix_on_lines_of_their_own(
     result = run("doctor")
     assert result.err == "error: no images\n  cause: lost\n  fix: find them\n"
     assert result.out == ""
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_misspelt_variable_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GPUCNN_SIM_ORDRE", "reverse")
+    result = run("data", "list")
+    assert result.code == 0
+    assert "warning: the environment variable GPUCNN_SIM_ORDRE is unknown" in result.err
+    assert "  fix: did you mean GPUCNN_SIM_ORDER?" in result.err
+    assert ".py" not in result.err

@@ -247,6 +247,56 @@ def test_any_packing_is_verified_by_its_content(mirror: Mirror, small_dir: Path,
     assert not mirror.asked
 
 
+@pytest.mark.parametrize("damaged", ["raw", "gzip"])
+@pytest.mark.parametrize("number", range(4))
+def test_the_good_one_of_two_packings_is_read(
+    mirror: Mirror, small_dir: Path, number: int, damaged: str
+) -> None:
+    file = small_dir / sources.FILES[number]
+    packed = gzip.compress(file.read_bytes(), mtime=0)
+    other = file.with_name(f"{file.name}.gz")
+    other.write_bytes(packed[:-9] if damaged == "gzip" else packed)
+    if damaged == "raw":
+        file.write_bytes(file.read_bytes()[:-1])
+    assert len(load("mnist", small_dir, validation=0).train) == 12
+    report = sources.verify("mnist", small_dir)[number]
+    assert report.verified
+    assert report.path == (other if damaged == "raw" else file)
+
+
+@pytest.mark.parametrize("damaged", ["raw", "gzip"])
+@pytest.mark.parametrize("number", range(4))
+def test_the_good_one_of_two_packings_in_a_folder(
+    small_dir: Path, number: int, damaged: str
+) -> None:
+    file = small_dir / sources.FILES[number]
+    packed = gzip.compress(file.read_bytes(), mtime=0)
+    whole = load(small_dir)
+    other = file.with_name(f"{file.name}.gz")
+    other.write_bytes(packed[:-9] if damaged == "gzip" else packed)
+    if damaged == "raw":
+        file.write_bytes(file.read_bytes()[:-1])
+    splits = load(small_dir)
+    assert np.array_equal(splits.train.images, whole.train.images)
+    assert splits.test is not None
+    assert len(splits.test) == 5
+    noted = [f"{file} is damaged: {other.name} was read"] if damaged == "raw" else []
+    assert [note for note in splits.notes if "damaged" in note] == noted
+    # Two that are damaged are an error about the first.
+    for each in (file, other):
+        each.write_bytes(b"\x1f\x8b")
+    with pytest.raises(DataError, match=str(file)):
+        load(small_dir)
+
+
+def test_a_file_that_is_named_itself_is_the_one_that_is_read(small_dir: Path) -> None:
+    file = small_dir / sources.FILES[0]
+    file.with_name(f"{file.name}.gz").write_bytes(gzip.compress(file.read_bytes()))
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(DataError, match=str(file)):
+        load(file)
+
+
 def test_wrong_hash_in_an_explicit_directory(mirror: Mirror, small_dir: Path) -> None:
     path = small_dir / sources.FILES[2]
     content = bytearray(path.read_bytes())

@@ -12,6 +12,7 @@ import pytest
 
 from gpucnn.backend.cuda import nvrtc
 from gpucnn.backend.simulator import SimulatorLauncher, build
+from gpucnn.backend.simulator.diagnosis import simulator_facts
 from gpucnn.errors import (
     DeviceError,
     GpucnnWarning,
@@ -154,6 +155,14 @@ def test_a_planted_object_is_not_loaded(cache, compiled, monkeypatch):
         assert value_of(value="6.0f") == 6
     assert len(compiled) > before
     assert {path: path.read_bytes() for path in cache.iterdir()} == whole
+
+
+def test_the_doctor_says_that_a_cache_is_not_used(cache):
+    assert "not used" not in simulator_facts()["cache"]
+    cache.mkdir(mode=0o700)
+    assert "not used" not in simulator_facts()["cache"]
+    cache.chmod(0o777)
+    assert f"not used: other users can write into {cache}" in simulator_facts()["cache"]
 
 
 def test_a_disk_that_is_full(cache, monkeypatch):

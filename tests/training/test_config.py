@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from gpucnn import schedules
-from gpucnn.errors import UsageError
+from gpucnn.errors import GpucnnWarning, UsageError
 from gpucnn.training import TrainConfig
-from gpucnn.training.config import FIELDS, OTHER_VARIABLES
+from gpucnn.training.config import FIELDS
+from gpucnn.training.variables import OTHER_VARIABLES, warn_of_unknown
 
 BAD: dict[str, list[Any]] = {
     "model": ["lenett", 3],
@@ -125,6 +126,9 @@ def test_an_unknown_environment_variable_is_refused(name: str, fix: str) -> None
     assert str(caught.value.fix).startswith(fix)
     assert "--dry-run" in str(caught.value.cause)
     assert TrainConfig.load(None, {name: ""}) == TrainConfig()  # empty is unset
+    with pytest.warns(GpucnnWarning, match=rf"{name} is unknown(?s:.*)fix: {re.escape(fix)}"):
+        warn_of_unknown(FIELDS, {name: "1"})
+    warn_of_unknown(FIELDS, {name: ""})
 
 
 def test_variables_of_others_are_left_alone() -> None:
@@ -134,6 +138,7 @@ def test_variables_of_others_are_left_alone() -> None:
         "MY_GPUCNN_LR": "1",
     }
     assert TrainConfig.load(None, env) == TrainConfig()
+    warn_of_unknown(FIELDS, {**env, "GPUCNN_EPOCHS": "3"})
 
 
 def test_every_variable_that_is_read_is_known(root: Path) -> None:

@@ -63,12 +63,12 @@ PROGRESS: dict[str, list[Any]] = {
 }
 RECORD: dict[str, list[Any]] = {
     "epoch": [0, 2, True, 1.0, "1", None],
-    "loss": [math.nan, math.inf, None, "0", True, []],
+    "loss": [math.nan, math.inf, 10**400, None, "0", True, []],
     "accuracy": [-0.1, 1.5, math.nan, None, True],
     "val_loss": [math.nan, None, "0"],
     "val_accuracy": [2, math.nan, None],
     "images_per_second": [-1, math.inf, None],
-    "seconds": [-1, math.nan, "now"],
+    "seconds": [-1, math.nan, 10**400, "now"],
     "learning_rate": [-1, math.nan, None],
     "test_loss": [math.nan, "0"],
     "test_accuracy": [3, None],
@@ -139,11 +139,14 @@ def test_a_state_that_no_training_writes(
     _refused(restore, replace(good, state=state), name, "right answers")
 
 
-def test_a_slot_that_is_not_finite(interrupted: Run, restore: Any) -> None:
+def test_a_slot_or_a_weight_that_is_not_finite(interrupted: Run, restore: Any) -> None:
     good = load(interrupted.weights)
     slot = next(name for name in good.state if "/" in name and good.state[name].dtype.kind == "f")
     bad = np.full_like(good.state[slot], np.nan)
     _refused(restore, replace(good, state={**good.state, slot: bad}), slot)
+    name, weights = next(iter(good.weights.items()))
+    bad = np.full_like(weights, np.inf)
+    _refused(restore, replace(good, weights={**good.weights, name: bad}), name)
 
 
 def test_the_previous_checkpoint_goes_on_to_the_same_bits(

@@ -28,9 +28,12 @@ def entry(function: Any) -> Any:
     compiled: Any = njit(nogil=True, error_model="numpy")(function)
     config: Any = numba.config
     before, config.CACHE_DIR = config.CACHE_DIR, str(_folder())
-    with contextlib.suppress(RuntimeError):  # Numba can write nothing there
+    try:
         compiled._cache = _Cache(function)  # as cache=True does, with Numba's class
-    config.CACHE_DIR = before
+    except RuntimeError:  # it can write nothing there
+        pass
+    finally:
+        config.CACHE_DIR = before
     return compiled
 
 
@@ -55,9 +58,9 @@ class _Files(caching.IndexDataCacheFile):
 
 
 class _Place(caching.CompileResultCacheImpl):
-    """In the folder of `entry` only, none of those where Numba would look next."""
+    """In $NUMBA_CACHE_DIR, which is first in Numba's list, and nowhere else."""
 
-    _locator_classes = [caching.UserProvidedCacheLocator]  # noqa: RUF012  as Numba's class has it
+    _locator_classes = caching.CompileResultCacheImpl._locator_classes[:1]
 
 
 class _Cache(caching.FunctionCache):

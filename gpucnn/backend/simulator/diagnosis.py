@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gpucnn.backend.cache_directory import contents
+from gpucnn.backend.cache_directory import contents, unsafe
 from gpucnn.backend.simulator import build
 from gpucnn.errors import GpucnnError
 
@@ -13,4 +13,9 @@ def simulator_facts() -> dict[str, str]:
         compiler = build.version(build.Compiler().command)
     except GpucnnError as error:
         compiler = f"none: {error.cause}"
-    return {"compiler": compiler, "cache": contents(build.cache_folder())}
+    folder = build.cache_folder()
+    problem = unsafe(folder) if folder.is_dir() else None
+    return {
+        "compiler": compiler,
+        "cache": contents(folder) + (f", not used: {problem}" if problem else ""),
+    }
