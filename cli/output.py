@@ -57,6 +57,11 @@ class Console:
             with contextlib.suppress(OSError):
                 click.echo("\n".join(map(on_one_line, lines)), err=True)
 
+    def without(self, what: str, error: GpucnnError) -> None:
+        """A note of something that a command goes on without, and why, in a line."""
+        parts = (error.message, error.cause, error.fix)
+        self.note(f"note: no {what}: {'; '.join(part for part in parts if part)}")
+
     def data(self, text: str, notes: Iterable[str]) -> None:
         """A description of the data, and notes on it, each on a line of stderr."""
         self.note(f"data: {text}")

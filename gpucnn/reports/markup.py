@@ -6,9 +6,12 @@ import base64
 import html
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gpucnn.errors import GpucnnError
-from gpucnn.plots import Picture
+
+if TYPE_CHECKING:
+    from gpucnn.plots import Picture
 
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 

@@ -111,7 +111,8 @@ def test_without_matplotlib_train_says_so_in_a_line(
     result = run("train", *SMALL)
     assert result.code == 0
     assert result.err.splitlines()[-2] == (
-        'no pictures of the run: Matplotlib is not installed: pip install "gpucnn[plot]"'
+        "note: no pictures of the run: drawing needs Matplotlib, which is not installed;"
+        ' pip install "gpucnn[plot]"'
     )
     assert not Path("runs/train-1/curves.png").exists()
 
