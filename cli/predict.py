@@ -74,7 +74,7 @@ def command(
     model that was trained with mean_squared_error it is the output itself.
     """
     if table is not None:
-        check_target(table, "--csv")
+        check_target(table, "--csv", ".csv")
         if table.exists() and any(table.samefile(file) for file in files if Path(file).exists()):
             raise UsageError(
                 f"--csv {table} is one of the files to predict on", fix="give it another name"
