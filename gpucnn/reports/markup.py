@@ -13,6 +13,7 @@ from gpucnn.errors import GpucnnError
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
 
+_FUNCTION = re.compile(r"\bshow_\w+(: )?")
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -75,7 +76,9 @@ def details(summary: str, markup: str) -> str:
 
 def missing(error: GpucnnError) -> str:
     """The place of something that could not be made, with the reason."""
-    lines = [f"Not here: {error.message}."]
+    # A reader of the page calls no function: "show_curves needs Matplotlib", "show_x: no weights".
+    message = _FUNCTION.sub(lambda found: "" if found[1] else "the picture", error.message)
+    lines = [f"Not here: {message}."]
     lines += [f"Cause: {error.cause}"] * bool(error.cause) + [f"Fix: {error.fix}"] * bool(error.fix)
     return notice(*lines)
 

@@ -85,10 +85,14 @@ class Run:
         """
         run = cls(Path(path))
         if not (run.path / CONFIG).is_file():
+            inside = sorted(str(config.parent) for config in run.path.glob(f"[!.]*/{CONFIG}"))
+            more = f" or {len(inside) - 5:,} more" if len(inside) > 5 else ""
             raise DataError(
                 f"there is no run in {path}",
-                cause=_why_no_run(run.path),
-                fix="give a run directory, as in runs/train-1; gpucnn train makes one",
+                cause="it holds runs, and is none itself" if inside else _why_no_run(run.path),
+                fix=f"give one of these: {', '.join(map(shlex.quote, inside[:5]))}{more}"
+                if inside
+                else "give a run directory, as in runs/train-1; gpucnn train makes one",
             )
         return run
 

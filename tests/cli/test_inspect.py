@@ -188,3 +188,12 @@ def test_names_of_classes_are_kept_on_one_line(run: Any, tmp_path: Path) -> None
     result = run("inspect", "runs/train-1", "-o", "out")
     assert result.code == 0
     assert all(len(line) <= 80 or "pictures/" in line for line in result.out.splitlines())
+
+
+def test_quiet_leaves_the_warnings(train_once: Any, run: Any) -> None:
+    told = [line for line in train_once(*SICK).err.splitlines() if line.startswith("warning")]
+    assert told
+    result = run("train", *SICK, "--quiet")
+    assert [line for line in result.err.splitlines() if line.startswith("warning")] == told
+    assert "epoch" not in result.err.splitlines()[0]
+    assert run("train", *SICK, "--quiet", "--no-health").err == ""

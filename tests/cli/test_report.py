@@ -145,8 +145,15 @@ def test_a_diverged_training_has_the_curves_of_its_epochs(
 
 
 def test_a_diverged_first_epoch_has_no_curves(run: Any, pictures: None, undrawn: None) -> None:
-    result = run("train", *SMALL, "--lr", "1e38")
+    result = run("train", *SMALL, "--lr", "1e20")
     assert result.code == 5
     assert "pictures" not in result.err
     (event, _) = run("runs", "--json").events
     assert (event["state"], event["epochs"]) == ("diverged", 0)
+    assert run("report", "runs/train-1").code == 0
+    page = Path("runs/train-1/report.html").read_text()
+    assert "The run diverged: the loss is not finite: step " in page
+    assert "are untrained: they are those before the first epoch." in page
+    assert "there is no epoch to draw" in page
+    assert "Cause: train-1 diverged in its first epoch" in page
+    assert "show_" not in page

@@ -109,3 +109,14 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
     (run.weights / "last.safetensors.tmp").write_bytes(b"half")
     with run.lock():
         assert os.listdir(run.weights) == []
+
+
+def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
+    runs = Path(config.runs_dir)
+    for _ in range(7):
+        Run.create(config, CPU)
+    with pytest.raises(DataError, match=f"there is no run in {runs}") as caught:
+        Run.open(runs)
+    assert caught.value.cause == "it holds runs, and is none itself"
+    named = ", ".join(str(runs / f"train-{number}") for number in range(1, 6))
+    assert caught.value.fix == f"give one of these: {named} or 2 more"
