@@ -133,7 +133,7 @@ def _points(records: Records, key: str) -> list[tuple[int, float]]:
 def _finish(axes: Axes, key: str, label: str) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-    peaks = [max(line.get_ydata()) for line in axes.lines]
+    peaks = [float(np.max(np.asarray(line.get_ydata(), float))) for line in axes.lines]
     values = np.concatenate([[], *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
     if key == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))

@@ -24,6 +24,12 @@ def escaped(text: object) -> str:
     return html.escape(shown.encode(errors="replace").decode())
 
 
+def brief(reason: str) -> str:
+    """A reason; of a long list, as of pictures that cannot be used, the first line and a count."""
+    first, *others = reason.split("\n")
+    return f"{first}, and {len(others):,} more" if len(others) > 2 else reason
+
+
 def paragraph(text: object, kind: str = "") -> str:
     return f"<p{_class(kind)}>{escaped(text)}</p>"
 

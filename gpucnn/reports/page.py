@@ -196,8 +196,8 @@ def _curves(views: Sequence[Examined]) -> str:
         return figure(picture, "Loss, accuracy and learning rate by epoch.")
     records = {view.name: view.records for view in views}
     caption = "Solid: validation. Dashed: training. Star: test."
-    picture = figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
-    return picture + "".join(paragraph(f"No curve: {_why_no_epoch(view)}.") for view in without)
+    drawn = figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
+    return drawn + "".join(paragraph(f"No curve: {_why_no_epoch(view)}.") for view in without)
 
 
 def _why_no_epoch(view: Examined) -> str:

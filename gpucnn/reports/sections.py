@@ -20,7 +20,7 @@ from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
 from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
-from gpucnn.reports.markup import details, figure, notice, paragraph, table
+from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
 from gpucnn.training.grid import word
 from gpucnn.training.run import CONFIG
@@ -172,7 +172,8 @@ def health(view: Examined) -> str:
         parts.append(notice(f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"))
     if found.unchecked:
         header = ("not checked", "why")
-        parts.append(details("what was not checked", table(header, [*found.unchecked.items()])))
+        rows = [(name, brief(reason)) for name, reason in found.unchecked.items()]
+        parts.append(details("what was not checked", table(header, rows)))
     return "".join(parts)
 
 
