@@ -113,15 +113,15 @@ def _results(views: Sequence[Examined]) -> str:
 
 
 def _bad_end(view: Examined, named: bool) -> str:
-    """A notice on a run that diverged or is damaged; nothing on another."""
-    row, outcome = view.summary, view.run.outcome()
+    """A notice on a run that diverged, is damaged or broken; nothing on another."""
+    row = view.summary
     name = view.name if named else "The run"
-    if row.state == "damaged":
-        return notice(f"{name} is damaged: {row.problem}.")
-    if row.state != "diverged":
+    if row.problem is None:
         return ""
+    if row.state != "diverged":
+        return notice(f"{name} is {row.state}: {row.problem}.")
     lines = [f"{name} diverged: {row.problem}."]
-    if cause := outcome.get("cause"):
+    if cause := view.run.outcome().get("cause"):
         lines.append(f"Cause: {cause}")
     with contextlib.suppress(GpucnnError):  # the sections of the model say why it is not there
         epoch = view.saved.description.epoch
@@ -152,7 +152,6 @@ def _facts(view: Examined) -> dict[str, str]:
         "time": "-" if row.seconds is None else f"{row.seconds:,.1f} s",
         "images/s, last epoch": _count(last.get("images_per_second")),
         "begun": "-" if row.date is None else f"{row.date:%Y-%m-%d %H:%M}",
-        "problem": row.problem or "-",
     }
 
 

@@ -24,7 +24,7 @@ def read_records(file: Path) -> tuple[list[dict[str, Any]], str | None]:
         return [], None
     except (OSError, ValueError) as error:
         return [], str(error)
-    records: list[dict[str, Any]] = []
+    records: list[Any] = []
     lines = text.splitlines(keepends=True)
     for place, line in enumerate(lines):
         record = None
