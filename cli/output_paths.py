@@ -40,8 +40,8 @@ def check_target(path: Path, option: str, *suffixes: str) -> None:
             fix=f"give {option} the name of a file",
         )
     another = f"give {option} another name"
-    if run := _run_of(path):
-        raise UsageError(f"{path} is a file of the run {run}", fix=another)
+    if _is_of_a_run(path):
+        raise UsageError(f"{path} is a file of a run", fix=another)
     if path.exists() and path.suffix.lower() not in suffixes:
         raise UsageError(
             f"{path} exists, and is no {suffixes[0]} file", fix=f"{another}, or delete that file"
@@ -69,10 +69,10 @@ def check_picture(path: Path, device: str, option: str = "--plot") -> None:
     plots.require(option)
 
 
-def _run_of(path: Path) -> Path | None:
-    """The run or the sweep that a file is of; None if it is of none."""
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a training, or a sweep, writes a file at a path in its folder."""
     for folder in path.absolute().parents:
         if any((folder / mark).is_file() for mark in (CONFIG, RECORD)):
             first, *rest = path.absolute().relative_to(folder).parts
-            return folder if first in (_FOLDERS if rest else _OF_A_RUN) else None
-    return None
+            return first in (_FOLDERS if rest else _OF_A_RUN)
+    return False

@@ -72,7 +72,7 @@ def model(view: Examined) -> str:
     ]
     parameters, flops = (sum(getattr(row, key) for row in rows) for key in ("parameters", "flops"))
     lines.append(("all", "", "", f"{parameters:,}", f"{flops:,}"))
-    header = ("layer", "type", "output of an image", "parameters", "FLOPs")
+    header = ("layer", "type", "output shape", "parameters", "FLOPs")
     return table(header, lines, words=2)
 
 

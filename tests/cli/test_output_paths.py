@@ -35,7 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("name", [*FILES, "../sweep.json", "../sweep.csv", "weights/new.html"])
 def test_a_file_of_a_run(place: Path, name: str) -> None:
     for path in (place / name, (place / name).absolute()):
-        with pytest.raises(UsageError, match="is a file of the run"):
+        with pytest.raises(UsageError, match="is a file of a run"):
             check_target(path, "-o", path.suffix)
 
 
@@ -72,4 +72,4 @@ def test_files_that_may_be_written(place: Path) -> None:
 def test_all_commands_refuse_it(place: Path, run: Any, command: list[str]) -> None:
     result = run(*(word.format(run=place.absolute()) for word in command))
     assert result.code == 2
-    assert "is a file of the run" in result.err
+    assert "is a file of a run" in result.err
