@@ -127,7 +127,7 @@ def _bench(
     options = _options(console, **flags)
     before = None if old is None else Record.load(old)
     if save is not None:
-        check_target(save, "--save")
+        check_target(save, "--save", ".json")
     if plot is not None:
         check_picture(plot, options.device)
         if "ops" not in kinds:

@@ -12,7 +12,7 @@ import click
 from gpucnn.cli import lesson_text
 from gpucnn.cli.completion import offer
 from gpucnn.cli.output import Console, output_options
-from gpucnn.cli.output_paths import check_target
+from gpucnn.cli.output_paths import PAGE, check_target
 from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
@@ -70,7 +70,7 @@ def command(
         raise UsageError(f"{'--open' if open_ else '--port'} is for --serve", fix="add --serve")
     if html is not None or serve:
         if html is not None:
-            check_target(html, "--html")
+            check_target(html, "--html", *PAGE)
         lessons = [explain(name, **given) for name in ([topic] if topic else TOPICS)]
         if html is not None:
             _write(lessons, html, console)

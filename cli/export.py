@@ -52,7 +52,7 @@ def command(
     require("--onnx")
     if check:
         require("--check", "onnxruntime")
-    check_target(file, "--onnx")
+    check_target(file, "--onnx", ".onnx")
     saved = load("cpu")
     console.note(f"weights: {saved.path}, of epoch {saved.description.epoch}")
     done = onnx.export(

@@ -78,11 +78,11 @@ def _advice(found: LearningRates) -> str:
 
 
 def _draw(found: LearningRates, path: Path, console: Console) -> str | None:
-    """Draw the search into a file if Matplotlib is installed; the path of the file."""
+    """Draw the search into a file if Matplotlib can be imported; the path of the file."""
     try:
-        plots.require("the picture")
+        plots.require("drawing")
     except MissingExtraError as error:
-        console.note(f"no picture of the search: Matplotlib is not installed: {error.fix}")
+        console.without("picture of the search", error)
         return None
     picture = plots.show_learning_rates(
         found.rates,

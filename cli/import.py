@@ -70,7 +70,7 @@ def command(
     target = Path(f"{file.stem or 'network'}{SUFFIX}") if output is None else output
     if output is None and target.exists():
         raise UsageError(f"{target} exists already", fix="give another name with --output")
-    check_target(target, "--output")
+    check_target(target, "--output", SUFFIX)
     scaling: dict[str, float] = {}
     if mean is not None or std is not None:
         deviation = 1.0 if std is None else std

@@ -6,7 +6,7 @@ import shlex
 from dataclasses import replace
 
 from gpucnn.cli.output import Console, loss_text
-from gpucnn.errors import GpucnnError, MissingExtraError
+from gpucnn.errors import GpucnnError
 from gpucnn.training import History, Run, Trainer
 from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
@@ -28,19 +28,17 @@ def save_pictures(trainer: Trainer, run: Run | None, console: Console) -> None:
     """Save curves and confusion matrix into the run, or say in a line why not."""
     if run is None or not trainer.records:
         return
-    from gpucnn.reports.pictures import save_pictures as save  # not before: few commands draw
-
     # The weights of an interrupted training are later ones than those of its last evaluation.
     judged = None if trainer.step_in_epoch or trainer.record_due else trainer.judged
     report = judged and judged.report()
     part = "validation set" if trainer.test is None else "test set"
     try:
+        from gpucnn.reports.pictures import save_pictures as save  # not before: few commands draw
+
         files = save(run, run.records() or trainer.records, report, part)
         console.note(f"pictures: {files[0]}" + "".join(f", {file.name}" for file in files[1:]))
-    except MissingExtraError as error:
-        console.note(f"no pictures of the run: Matplotlib is not installed: {error.fix}")
     except GpucnnError as error:
-        console.note(f"note: no pictures of the run: {error.message}: {error.cause}")
+        console.without("pictures of the run", error)
     except Exception as error:  # the training is saved, and no picture may make it fail
         console.note(f"note: no pictures of the run: {type(error).__name__}: {error}")
 

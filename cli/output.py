@@ -30,7 +30,7 @@ class Console:
 
     Args:
         as_json: stdout is one JSON object a line.
-        quiet: stderr is for errors only.
+        quiet: stderr is for warnings and errors only.
     """
 
     def __init__(self, as_json: bool = False, quiet: bool = False) -> None:
@@ -54,8 +54,17 @@ class Console:
     def note(self, *lines: str) -> None:
         """Lines on stderr, without --quiet. They are dropped if stderr cannot be written."""
         if not self.quiet:
-            with contextlib.suppress(OSError):
-                click.echo("\n".join(map(on_one_line, lines)), err=True)
+            self.warn(*lines)
+
+    def warn(self, *lines: str) -> None:
+        """Lines on stderr, also with --quiet. They are dropped if stderr cannot be written."""
+        with contextlib.suppress(OSError):
+            click.echo("\n".join(map(on_one_line, lines)), err=True)
+
+    def without(self, what: str, error: GpucnnError) -> None:
+        """A note of something that a command goes on without, and why, in a line."""
+        parts = (error.message, error.cause, error.fix)
+        self.note(f"note: no {what}: {'; '.join(part for part in parts if part)}")
 
     def data(self, text: str, notes: Iterable[str]) -> None:
         """A description of the data, and notes on it, each on a line of stderr."""
@@ -111,7 +120,7 @@ def output_options(command: Callable[..., Any]) -> Callable[..., Any]:
     # --debug is read by `Commands.main`, which handles all errors.
     for names, help_, callback in (
         (("--debug",), "tracebacks of errors", None),
-        (("--quiet", "-q"), "no progress and no logs", _set_console),
+        (("--quiet", "-q"), "no progress and no notes, only warnings and errors", _set_console),
         (("--json", "as_json"), "one JSON object a line on stdout", _set_console),
     ):
         option = click.option(

@@ -8,13 +8,27 @@ from pathlib import Path
 from gpucnn import plots
 from gpucnn.errors import StorageError, UsageError
 from gpucnn.training.files import storage_errors
+from gpucnn.training.run import CONFIG
+from gpucnn.training.sweep import RECORD
+
+PAGE = (".html", ".htm")
+#: The files in the directory of a run or a sweep that no other command may replace.
+_OF_A_RUN = (
+    CONFIG, RECORD, "environment.json", "metrics.jsonl", "metrics.csv", "outcome.json",
+    "health.jsonl", "model.py", "curves.png", "confusion.png", "sweep.csv",
+)  # fmt: skip
+_FOLDERS = ("weights", "tensorboard")  # all files in these are of a run
 
 
-def check_target(path: Path, option: str) -> None:
+def check_target(path: Path, option: str, *suffixes: str) -> None:
     """Raise an error if a file cannot be put at `path`, which `option` gave.
 
+    Args:
+        suffixes: of the files that the command writes; a file of another kind is not replaced.
+
     Raises:
-        UsageError: it is "-", which means standard output in other programs.
+        UsageError: it is "-", which means standard output in other programs; or it is a file of a
+            run, or of another kind.
         StorageError: no file can be written there.
     """
     if str(path) == "-":
@@ -24,6 +38,13 @@ def check_target(path: Path, option: str) -> None:
             f"{path} cannot be written",
             cause="it is a folder, or a device",
             fix=f"give {option} the name of a file",
+        )
+    another = f"give {option} another name"
+    if _is_of_a_run(path):
+        raise UsageError(f"{path} is a file of a run", fix=another)
+    if path.exists() and path.suffix.lower() not in suffixes:
+        raise UsageError(
+            f"{path} exists, and is no {suffixes[0]} file", fix=f"{another}, or delete that file"
         )
     with storage_errors(path, f"{option} FILE"), tempfile.TemporaryFile(dir=path.parent):
         pass  # files are renamed into place, so it is the folder that must be writable
@@ -44,5 +65,14 @@ def check_picture(path: Path, device: str, option: str = "--plot") -> None:
             cause="the simulator does not time",
             fix="give --device cpu or cuda",
         )
-    check_target(path, option)
+    check_target(path, option, ".png")
     plots.require(option)
+
+
+def _is_of_a_run(path: Path) -> bool:
+    """Whether a training, or a sweep, writes a file at a path in its folder."""
+    for folder in path.absolute().parents:
+        if any((folder / mark).is_file() for mark in (CONFIG, RECORD)):
+            first, *rest = path.absolute().relative_to(folder).parts
+            return first in (_FOLDERS if rest else _OF_A_RUN)
+    return False

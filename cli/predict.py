@@ -12,13 +12,14 @@ from typing import Any
 import click
 import numpy as np
 
+from gpucnn import extras
 from gpucnn.cli.answers import Answer, Input, submission
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
-from gpucnn.errors import DataError, GpucnnError, MissingExtraError, UsageError
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
@@ -73,7 +74,7 @@ def command(
     model that was trained with mean_squared_error it is the output itself.
     """
     if table is not None:
-        check_target(table, "--csv")
+        check_target(table, "--csv", ".csv")
         if table.exists() and any(table.samefile(file) for file in files if Path(file).exists()):
             raise UsageError(
                 f"--csv {table} is one of the files to predict on", fix="give it another name"
@@ -196,12 +197,9 @@ def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
 
     A name in `taken`, by another file of the same stem and folder, gets a -2, -3, ...
     """
-    try:
-        from PIL import Image
-    except ImportError as error:
-        raise MissingExtraError(
-            "--save-input needs Pillow, which is not installed", fix='pip install "gpucnn[image]"'
-        ) from error
+    extras.require("--save-input", "Pillow", "PIL.Image", "image")
+    from PIL import Image
+
     with storage_errors(folder, "--save-input DIR"):
         for each in batch:
             pixels = each.image[0] if len(each.image) == 1 else each.image.transpose(1, 2, 0)

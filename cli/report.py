@@ -9,7 +9,7 @@ import click
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, output_options
-from gpucnn.cli.output_paths import check_target
+from gpucnn.cli.output_paths import PAGE, check_target
 from gpucnn.data import NAMES
 from gpucnn.errors import GpucnnError
 from gpucnn.reports import report
@@ -64,7 +64,7 @@ def command(
     opened = [Run.open(run) for run in runs]
     if output is None:
         output = opened[0].path / _FILE if len(opened) == 1 else Path(_FILE)
-    check_target(output, "-o")
+    check_target(output, "-o", *PAGE)
     missing: dict[GpucnnError, list[str]] = {}
 
     def progress(title: str, error: GpucnnError | None) -> None:

@@ -22,7 +22,7 @@ from gpucnn.errors import DivergedError, GpucnnError, Interrupted, OutOfMemoryEr
 from gpucnn.nn.summary import aligned
 from gpucnn.training import Callback, TrainConfig, Trainer, fit_trainer
 from gpucnn.training.code import Code
-from gpucnn.training.config import flag_name
+from gpucnn.training.config import check_name, flag_name
 from gpucnn.training.grid import Settings, label, parse_grid, settings, word
 from gpucnn.training.history import History
 from gpucnn.training.sweep import Row, Spread, Sweep, metric_of, spreads
@@ -86,6 +86,8 @@ def start(
                 f"{flag_name(key)} and --sweep give the same option", fix="leave one of them out"
             )
     name = given.pop("name", None)
+    if name is not None:
+        check_name(name)
     data = _Data()
     runs: list[tuple[Settings, TrainConfig, Code | None]] = []
     devices = []

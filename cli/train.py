@@ -220,7 +220,7 @@ def _resume(
 def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list[Callback]:
     """The callbacks that show a training, and warn of what is wrong with it."""
     callbacks: list[Callback] = [events(console)] if console.as_json else []
-    show = console.note
+    show = console.warn
     if not console.quiet:
         progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
         callbacks.append(progress)

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from gpucnn import extras
 from gpucnn.errors import (
     GpucnnError,
     GraphError,
@@ -301,18 +302,14 @@ def _label(lines: Sequence[tuple[str, str | None]]) -> str:
 
 
 def _render(dot: str, kind: str) -> bytes:
-    try:
-        import graphviz
-    except ImportError as error:
-        raise MissingExtraError(
-            "pictures of graphs need the package graphviz, which is not installed",
-            fix='pip install "gpucnn[graph]"',
-        ) from error
+    extras.require("a picture of a graph", "the package graphviz", "graphviz", "graph")
+    import graphviz
+
     try:
         return graphviz.Source(dot).pipe(format=kind)
     except graphviz.ExecutableNotFound as error:
         raise MissingExtraError(
-            "pictures of graphs need the program dot of Graphviz, which is not installed",
+            "a picture of a graph needs the program dot of Graphviz, which is not installed",
             cause="the package graphviz only calls it",
             fix="apt install graphviz, or brew install graphviz; to_dot() works without it",
         ) from error

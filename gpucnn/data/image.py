@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn import files
+from gpucnn import extras, files
 from gpucnn.data.files import describe
 from gpucnn.data.resample import resize
-from gpucnn.errors import DataError, MissingExtraError
+from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def suffixes() -> frozenset[str]:
     """The suffixes, in small letters, of the files that are pictures: those of `FORMATS`."""
     try:
         from PIL import Image
-    except ImportError:
+    except Exception:  # it is not installed, or cannot be imported
         return frozenset(_USUAL)
     Image.init()
     return frozenset(
@@ -82,13 +82,9 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
 
 def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
     """The picture of `open_image`, and remarks on it; raises the same."""
-    try:
-        from PIL import Image, ImageOps, UnidentifiedImageError
-    except ImportError as error:
-        raise MissingExtraError(
-            f"{path}: reading pictures needs Pillow, which is not installed",
-            fix='pip install "gpucnn[image]"',
-        ) from error
+    extras.require(f"{path}: reading pictures", "Pillow", "PIL.ImageOps", "image")
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
     try:
         opened = files.open_regular(path) if isinstance(path, Path) else io.BytesIO(path.content)
         with opened as file, warnings.catch_warnings():

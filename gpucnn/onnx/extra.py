@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
-
-from gpucnn.errors import MissingExtraError
+from gpucnn import extras
 
 
 def require(call: str, package: str = "onnx") -> None:
-    """Check that a package of the extra is installed; to be called before the work.
+    """Import a package of the extra; to be called before the work.
 
     Args:
         call: what needs it, for the message: "--check".
 
     Raises:
-        MissingExtraError: it is not.
+        MissingExtraError: it is not installed, or cannot be imported.
     """
-    if importlib.util.find_spec(package) is None:
-        raise MissingExtraError(
-            f"{call} needs the package {package}, which is not installed",
-            fix='pip install "gpucnn[onnx]"',
-        )
+    extras.require(call, f"the package {package}", package, "onnx")

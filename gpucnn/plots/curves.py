@@ -133,14 +133,18 @@ def _points(records: Records, key: str) -> list[tuple[int, float]]:
 def _finish(axes: Axes, key: str, label: str) -> None:
     from matplotlib.ticker import MaxNLocator, PercentFormatter
 
+    peaks = [float(np.max(np.asarray(line.get_ydata(), float))) for line in axes.lines]
     values = np.concatenate([[], *(np.asarray(line.get_ydata(), float) for line in axes.lines)])
     if key == "accuracy":
         axes.yaxis.set_major_formatter(PercentFormatter(1.0))
     elif key == "loss" and values.size and 0 < 30 * values.min() < values.max():
         axes.set_yscale("log")
+    elif key == "learning_rate" and 0 < 10 * min(peaks, default=0) < max(peaks, default=0):
+        axes.set_yscale("log")
+        axes.set_ylim(bottom=min(peaks) / 1000)  # a schedule may end near 0
     elif values.size and values.min() >= 0:
         axes.set_ylim(bottom=0)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
     axes.set_xlabel("epoch")
     axes.set_title(label, fontsize="medium")
     axes.grid(color=_GRID, linewidth=0.6)

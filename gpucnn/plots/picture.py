@@ -14,7 +14,8 @@ from collections.abc import Iterator
 
 from matplotlib.figure import Figure
 
-from gpucnn.errors import MissingExtraError, UsageError
+from gpucnn import extras
+from gpucnn.errors import UsageError
 
 _DPI = 160  # pixels an inch
 #: Colors of lines, text and ground: their name, and the color in a light and in a dark scheme.
@@ -80,12 +81,9 @@ class Picture(Figure):
         if ipython is not None and hasattr(ipython.get_ipython(), "kernel"):  # a notebook
             ipython.display.display(self)
             return
-        try:
-            from PIL import Image, ImageShow
-        except ImportError as error:
-            raise MissingExtraError(
-                "show needs Pillow, which is not installed", fix='pip install "gpucnn[image]"'
-            ) from error
+        extras.require("show", "Pillow", "PIL.ImageShow", "image")
+        from PIL import Image, ImageShow
+
         if not ImageShow.show(Image.open(io.BytesIO(self.png()))):
             raise UsageError(
                 "the picture cannot be shown",

@@ -6,10 +6,14 @@ import base64
 import html
 import re
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from gpucnn.errors import GpucnnError
-from gpucnn.plots import Picture
 
+if TYPE_CHECKING:
+    from gpucnn.plots import Picture
+
+_FUNCTION = re.compile(r"\bshow_\w+(: )?")
 _CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -18,6 +22,12 @@ def escaped(text: object) -> str:
     shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
     # A surrogate stands for a byte of a file name that is no UTF-8.
     return html.escape(shown.encode(errors="replace").decode())
+
+
+def brief(reason: str) -> str:
+    """A reason; of a long list, as of pictures that cannot be used, the first line and a count."""
+    first, *others = reason.split("\n")
+    return f"{first}, and {len(others):,} more" if len(others) > 2 else reason
 
 
 def paragraph(text: object, kind: str = "") -> str:
@@ -72,7 +82,9 @@ def details(summary: str, markup: str) -> str:
 
 def missing(error: GpucnnError) -> str:
     """The place of something that could not be made, with the reason."""
-    lines = [f"Not here: {error.message}."]
+    # A reader of the page calls no function: "show_curves needs Matplotlib", "show_x: no weights".
+    message = _FUNCTION.sub(lambda found: "" if found[1] else "the picture", error.message)
+    lines = [f"Not here: {message}."]
     lines += [f"Cause: {error.cause}"] * bool(error.cause) + [f"Fix: {error.fix}"] * bool(error.fix)
     return notice(*lines)
 

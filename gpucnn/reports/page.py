@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import os
@@ -12,11 +13,12 @@ from typing import Any
 
 import gpucnn
 from gpucnn import plots
-from gpucnn.errors import GpucnnError, UsageError
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.reports.examined import Examined, Sources
-from gpucnn.reports.markup import escaped, figure, missing, paragraph, table
+from gpucnn.reports.markup import escaped, figure, missing, notice, paragraph, table
 from gpucnn.reports.sections import SECTIONS, Section
 from gpucnn.training import Run
+from gpucnn.training.grid import word
 from gpucnn.training.history import best_epoch
 
 Progress = Callable[[str, GpucnnError | None], None]
@@ -106,7 +108,26 @@ def _results(views: Sequence[Examined]) -> str:
     keys = list(dict.fromkeys(key for column in columns for key in column))
     used = [key for key in keys if any(column.get(key, "-") != "-" for column in columns)]
     rows = [[key, *(column.get(key, "-") for column in columns)] for key in used]
-    return table(["", *(view.name for view in views)], rows)
+    notices = "".join(_bad_end(view, len(views) > 1) for view in views)
+    return notices + table(["", *(view.name for view in views)], rows)
+
+
+def _bad_end(view: Examined, named: bool) -> str:
+    """A notice on a run that diverged, is damaged or broken; nothing on another."""
+    row = view.summary
+    name = view.name if named else "The run"
+    if row.problem is None:
+        return ""
+    if row.state != "diverged":
+        return notice(f"{name} is {row.state}: {row.problem}.")
+    lines = [f"{name} diverged: {row.problem}."]
+    if cause := view.run.outcome().get("cause"):
+        lines.append(f"Cause: {cause}")
+    with contextlib.suppress(GpucnnError):  # the sections of the model say why it is not there
+        epoch = view.saved.description.epoch
+        place = f"of epoch {epoch}" if epoch else "untrained: they are those before the first epoch"
+        lines.append(f"Its weights, which this page shows and evaluates, are {place}.")
+    return notice(*lines)
 
 
 def _facts(view: Examined) -> dict[str, str]:
@@ -131,7 +152,6 @@ def _facts(view: Examined) -> dict[str, str]:
         "time": "-" if row.seconds is None else f"{row.seconds:,.1f} s",
         "images/s, last epoch": _count(last.get("images_per_second")),
         "begun": "-" if row.date is None else f"{row.date:%Y-%m-%d %H:%M}",
-        "problem": row.problem or "-",
     }
 
 
@@ -158,7 +178,7 @@ def _differences(views: Sequence[Examined]) -> str:
     columns = [view.config.as_dict() for view in views]
     rows = []
     for key in columns[0]:
-        values = ["-" if column[key] is None else str(column[key]) for column in columns]
+        values = ["-" if column[key] is None else word(column[key]) for column in columns]
         if len(set(values)) > 1:
             rows.append([key, *values])
     if not rows:
@@ -167,12 +187,28 @@ def _differences(views: Sequence[Examined]) -> str:
 
 
 def _curves(views: Sequence[Examined]) -> str:
+    without = [view for view in views if not view.records]
+    if len(without) == len(views):
+        raise DataError("there is no epoch to draw", cause="; ".join(map(_why_no_epoch, without)))
     if len(views) == 1:
         picture = plots.show_curves(views[0].records)
         return figure(picture, "Loss, accuracy and learning rate by epoch.")
     records = {view.name: view.records for view in views}
     caption = "Solid: validation. Dashed: training. Star: test."
-    return figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
+    drawn = figure(plots.show_curves(records), "Loss and accuracy of the runs by epoch.", caption)
+    return drawn + "".join(paragraph(f"No curve: {_why_no_epoch(view)}.") for view in without)
+
+
+def _why_no_epoch(view: Examined) -> str:
+    """The reason why a run has no record of an epoch."""
+    row = view.summary
+    reason = {
+        "diverged": "diverged in its first epoch",
+        "interrupted": "was interrupted in its first epoch",
+        "running": "has not finished its first epoch",
+        "waiting": "has not begun",
+    }.get(row.state, f"is {row.state}: {row.problem}")
+    return f"{view.name} {reason}"
 
 
 def _page(views: Sequence[Examined], parts: Sequence[tuple[str, str, str]]) -> str:

@@ -32,10 +32,10 @@ def save_pictures(
         The files.
 
     Raises:
-        MissingExtraError: Matplotlib is not installed.
+        MissingExtraError: Matplotlib is not installed, or cannot be imported.
         StorageError: a file cannot be written.
     """
-    plots.require("the pictures of a run")
+    plots.require("drawing")
     files = {run.path / CURVES: plots.show_curves(records, run.path.name)}
     if report is not None:
         files[run.path / CONFUSION] = show_report(report, part)

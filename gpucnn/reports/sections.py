@@ -20,8 +20,9 @@ from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
 from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
-from gpucnn.reports.markup import details, figure, notice, paragraph, table
+from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
+from gpucnn.training.grid import word
 from gpucnn.training.run import CONFIG
 
 _SAMPLES = 12
@@ -71,7 +72,7 @@ def model(view: Examined) -> str:
     ]
     parameters, flops = (sum(getattr(row, key) for row in rows) for key in ("parameters", "flops"))
     lines.append(("all", "", "", f"{parameters:,}", f"{flops:,}"))
-    header = ("layer", "type", "output of an image", "parameters", "FLOPs")
+    header = ("layer", "type", "output shape", "parameters", "FLOPs")
     return table(header, lines, words=2)
 
 
@@ -114,7 +115,13 @@ def most_wrong(view: Examined) -> str:
     chances, losses = found.probabilities[worst], found.losses[worst]
     picture = plots.show_most_wrong(dataset.images[worst], labels[worst], chances, names, losses)
     lines = [
-        (dataset.item(int(k)), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")
+        (
+            _image_name(view, int(k)),
+            names[labels[k]],
+            names[answers[k]],
+            f"{p.max():.1%}",
+            f"{loss:.3f}",
+        )
         for k, p, loss in zip(worst, chances, losses, strict=True)
     ]
     header = ("image", "class", "answer", "probability", "loss")
@@ -153,7 +160,7 @@ def feature_maps(view: Examined) -> str:
     image = dataset.images[0] * np.float32(description.scale) + np.float32(description.offset)
     picture = plots.show_feature_maps(view.saved.model, image)
     name = view.saved.class_names[dataset.labels[0]]
-    text = f"The output of each layer for {dataset.item(0)}, an image of class {name}."
+    text = f"The output of each layer for {_image_name(view, 0)}, an image of class {name}."
     return figure(picture, text, text)
 
 
@@ -165,12 +172,15 @@ def health(view: Examined) -> str:
         parts.append(notice(f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"))
     if found.unchecked:
         header = ("not checked", "why")
-        parts.append(details("what was not checked", table(header, [*found.unchecked.items()])))
+        rows = [(name, brief(reason)) for name, reason in found.unchecked.items()]
+        parts.append(details("what was not checked", table(header, rows)))
     return "".join(parts)
 
 
 def options(view: Examined) -> str:
-    rows = [(key, "" if value is None else value) for key, value in view.config.as_dict().items()]
+    rows = [
+        (key, "" if value is None else word(value)) for key, value in view.config.as_dict().items()
+    ]
     again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
     return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
 
@@ -201,6 +211,14 @@ SECTIONS = [
 
 def _part(split: str) -> str:
     return {"all": "whole data", "train": "training images"}.get(split, f"{split} set")
+
+
+def _image_name(view: Examined, index: int) -> str:
+    """The part and the place of an image of the answers: "test[3]"; a file with its folder."""
+    dataset = view.answers.dataset
+    if dataset.items is None:
+        return view.part.split + dataset.item(index).removeprefix(dataset.name)
+    return "/".join(Path(dataset.item(index)).parts[-2:])
 
 
 def _weights(view: Examined) -> str:

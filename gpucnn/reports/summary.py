@@ -13,8 +13,10 @@ from gpucnn.data import NAMES
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.training import Run
 from gpucnn.training.code import Code
+from gpucnn.training.damage import find_damage
 from gpucnn.training.history import best_epoch
 from gpucnn.training.run import CONFIG
+from gpucnn.training.sweep import RECORD
 
 
 @dataclass(frozen=True)
@@ -32,10 +34,11 @@ class RunSummary:
         test_accuracy: of the last weights.
         seconds: of the training.
         date: of its start, in local time.
-        state: "finished", "interrupted", "diverged" or "running"; "broken" for a directory that
-            cannot be read.
+        state: "finished", "interrupted", "diverged" or "running"; "waiting" for a run of a sweep
+            that has not begun; "damaged" if a file of it is, as one that was cut short; "broken"
+            for a directory whose options cannot be read.
         reason: why a finished training ended: as in `History`.
-        problem: why it is broken, or where it diverged.
+        problem: why it is broken, which file is damaged, or where it diverged.
     """
 
     name: str
@@ -87,6 +90,7 @@ def summarize(run: Run) -> RunSummary:
         records, outcome = run.records(), run.outcome()
         best = best_epoch(records)
         code = Code.parse(config.model)
+        state, problem = _state(run, outcome, len(records) >= config.epochs)
         return RunSummary(
             name,
             path,
@@ -98,27 +102,30 @@ def summarize(run: Run) -> RunSummary:
             test_accuracy=records[-1].get("test_accuracy") if records else None,
             seconds=outcome.get("seconds") or sum(record["seconds"] for record in records),
             date=datetime.datetime.fromtimestamp(started).astimezone(),
-            state=_state(run, outcome, len(records) >= config.epochs),
+            state=state,
             reason=outcome.get("reason"),
-            problem=outcome.get("message"),
+            problem=problem,
         )
     except GpucnnError as error:
         cause = f": {error.cause}" if error.cause else ""
         return RunSummary(name, path, problem=f"{error.message}{cause}")
     except OSError as error:
         return RunSummary(name, path, problem=error.strerror or str(error))
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        problem = f"{run.metrics.name} has a line that is no record of an epoch"
-        return RunSummary(name, path, problem=f"{problem}: {type(error).__name__} {error}")
 
 
-def _state(run: Run, outcome: dict[str, Any], complete: bool) -> str:
+def _state(run: Run, outcome: dict[str, Any], complete: bool) -> tuple[str, str | None]:
+    """The state of a run, and what is wrong with it."""
     if run.is_in_use():
-        return "running"
-    if "reason" in outcome:
-        return "diverged" if outcome["reason"] == "diverged" else "finished"
+        return "running", None
+    if damage := find_damage(run):
+        return "damaged", damage
+    if outcome:
+        is_diverged = outcome["reason"] == "diverged"
+        return "diverged" if is_diverged else "finished", outcome.get("message")
+    if not run.has_checkpoint() and (run.path.parent / RECORD).is_file():
+        return "waiting", None
     # A run of an older version says nothing of its end.
-    return "finished" if complete else "interrupted"
+    return "finished" if complete else "interrupted", None
 
 
 def _looks_like_run(path: Path) -> bool:

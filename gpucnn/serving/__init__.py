@@ -5,26 +5,20 @@ The extra `serve` installs Starlette and uvicorn, which the modules of this pack
 
 from __future__ import annotations
 
-import importlib.util
-
-from gpucnn.errors import MissingExtraError
+from gpucnn import extras
 
 BATCH_SIZE = 32  # images of several requests that are computed together at most
 _NEEDED = {
     "starlette": "Starlette", "uvicorn": "uvicorn", "httptools": "httptools",
-    "python_multipart": "python-multipart", "PIL": "Pillow",
+    "python_multipart": "python-multipart", "PIL.Image": "Pillow",
 }  # fmt: skip
 
 
 def require() -> None:
-    """Check that the extra `serve` is installed.
+    """Import the packages of the extra `serve`.
 
     Raises:
-        MissingExtraError: a package of it is not.
+        MissingExtraError: one is not installed, or cannot be imported.
     """
     for module, name in _NEEDED.items():
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtraError(
-                f"gpucnn serve needs {name}, which is not installed",
-                fix='pip install "gpucnn[serve]"',
-            )
+        extras.require("gpucnn serve", name, module, "serve")

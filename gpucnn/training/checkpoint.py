@@ -209,7 +209,8 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
     tensors = {name: np.asarray(array, order="C") for name, array in arrays.items()}
     described = {"format": FORMAT, **metadata}
     digest = _digest(tensors, described)
-    text = json.dumps({**described, "sha256": digest}, sort_keys=True)
+    # In the order of the writer, which a resumed run finds again in the records of its epochs.
+    text = json.dumps({**described, "sha256": digest})
     return safetensors.numpy.save(tensors, {_KEY: text}), digest
 
 

@@ -22,7 +22,7 @@ from gpucnn import files, models, optim, schedules
 from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
 from gpucnn.errors import UsageError, choose
-from gpucnn.quoting import quoted
+from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import metrics, variables
 from gpucnn.training.code import Code
 from gpucnn.training.described import MADE, is_described
@@ -162,12 +162,8 @@ class TrainConfig:
         for key in ("data", "data_dir", "runs_dir", "weights"):
             object.__setattr__(self, key, _expanded(key, getattr(self, key)))
         _ = self.reading, self.logs, Augment.of(self.augment)  # they refuse what is not acceptable
-        name = self.name
-        if name is not None and (not name or name[0] == "." or Path(name).name != name):
-            raise UsageError(
-                f"name is {name!r}, which is not a plain directory name",
-                fix="give a name without slashes or a leading dot; --runs-dir says where",
-            )
+        if self.name is not None:
+            check_name(self.name)
         if self.optimizer != "sgd" and (self.nesterov or self.momentum is not None):
             raise UsageError(
                 f"momentum and nesterov are of sgd, the optimizer is {self.optimizer}",
@@ -295,6 +291,20 @@ class TrainConfig:
         if self.optimizer in ("adam", "adamw") and self.model in models.NAMES:
             return models.default_learning_rate(self.model)
         return optim.default_learning_rate(self.optimizer)
+
+
+def check_name(name: str) -> None:
+    """Raise a `UsageError` if the directory of a run or a sweep cannot have a name."""
+    if not name or name[0] == "." or Path(name).name != name:
+        raise UsageError(
+            f"name is {name!r}, which is not a plain directory name",
+            fix="give a name without slashes or a leading dot; --runs-dir says where",
+        )
+    if on_one_line(name) != name:
+        raise UsageError(
+            f"name is {name!r}, which has characters that cannot be seen",
+            fix="give a name without line breaks, tabs and other control characters",
+        )
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(TrainConfig)}

@@ -63,7 +63,9 @@ def label(values: Settings) -> str:
 
 
 def word(value: Any) -> str:
-    """A value as it is written on the command line."""
+    """A value as it is written on the command line; a number in the shortest form: 1e+09, 0.001."""
+    if isinstance(value, float) and float(f"{value:g}") == value:
+        return f"{value:g}"
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -35,6 +35,7 @@ from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.files import remove_temporaries, storage_errors, write_atomic
+from gpucnn.training.recorded import read_object, read_outcome, read_records
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
@@ -88,10 +89,14 @@ class Run:
         """
         run = cls(Path(path))
         if not (run.path / CONFIG).is_file():
+            inside = sorted(str(config.parent) for config in run.path.glob(f"[!.]*/{CONFIG}"))
+            more = f" or {len(inside) - 5:,} more" if len(inside) > 5 else ""
             raise DataError(
                 f"there is no run in {path}",
-                cause=_why_no_run(run.path),
-                fix="give a run directory, as in runs/train-1; gpucnn train makes one",
+                cause="it holds runs, and is none itself" if inside else _why_no_run(run.path),
+                fix=f"give one of these: {', '.join(map(shlex.quote, inside[:5]))}{more}"
+                if inside
+                else "give a run directory, as in runs/train-1; gpucnn train makes one",
             )
         return run
 
@@ -146,7 +151,7 @@ class Run:
         return self.path / "metrics.jsonl"
 
     @property
-    def _outcome(self) -> Path:
+    def outcome_file(self) -> Path:
         return self.path / "outcome.json"
 
     @property
@@ -185,14 +190,7 @@ class Run:
 
         The last one of a finished training with a test set has test_loss and test_accuracy, too.
         """
-        found = []
-        with contextlib.suppress(OSError, ValueError):
-            for line in files.read_text(self.metrics).splitlines():
-                record = json.loads(line)
-                if not isinstance(record, dict):
-                    break
-                found.append(record)
-        return found
+        return read_records(self.metrics)[0]
 
     def begin(self) -> None:
         """Note that a training begins, or goes on.
@@ -200,8 +198,8 @@ class Run:
         Raises:
             StorageError: the run cannot be written.
         """
-        with storage_errors(self._outcome):
-            self._outcome.unlink(missing_ok=True)
+        with storage_errors(self.outcome_file):
+            self.outcome_file.unlink(missing_ok=True)
 
     def write_metrics(self, records: Sequence[Mapping[str, Any]]) -> None:
         """Replace metrics.jsonl by these records.
@@ -226,14 +224,15 @@ class Run:
         outcome = {"reason": reason, "seconds": seconds, "date": now}
         if error is not None:
             outcome |= {"message": error.message, "cause": error.cause}
-        write_atomic(self._outcome, json.dumps(outcome).encode() + b"\n")
+        write_atomic(self.outcome_file, json.dumps(outcome).encode() + b"\n")
 
     def outcome(self) -> dict[str, Any]:
         """The reason for the end of the training, its seconds and its date (UTC), by name.
 
-        Empty while a training has not ended, and for a run of an older version.
+        Empty while a training has not ended, for a run of an older version, and if the file is
+        damaged (see `gpucnn.training.damage`).
         """
-        return _read_object(self._outcome)
+        return read_outcome(self.outcome_file)
 
     def is_in_use(self) -> bool:
         """Whether a process is training in it."""
@@ -272,7 +271,7 @@ class Run:
 
     def environment(self) -> dict[str, Any]:
         """The result of `describe_environment` at the start of the run; empty if it is lost."""
-        return _read_object(self.path / "environment.json")
+        return read_object(self.path / "environment.json")
 
     def has_checkpoint(self) -> bool:
         """Whether a checkpoint was ever written; a run that was killed early has none."""
@@ -330,15 +329,6 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
         "system": platform.platform(),
         **backend.describe(),
     }
-
-
-def _read_object(file: Path) -> dict[str, Any]:
-    """The object in a JSON file; empty if it cannot be read."""
-    with contextlib.suppress(OSError, ValueError):
-        found = json.loads(files.read_text(file))
-        if isinstance(found, dict):
-            return found
-    return {}
 
 
 def _why_no_run(path: Path) -> str:

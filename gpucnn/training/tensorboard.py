@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
 
-from gpucnn.errors import GraphError, MissingExtraError, expect
+from gpucnn import extras
+from gpucnn.errors import GraphError, expect
 from gpucnn.spelling import Spellings, explained
 from gpucnn.training import pictures
 from gpucnn.training.callbacks import Callback
@@ -64,18 +64,15 @@ class TensorBoard(Callback):
         log_dir: the folder, which is made if it does not exist.
 
     Raises:
-        MissingExtraError: tensorboardX is not installed.
+        MissingExtraError: tensorboardX is not installed, or cannot be imported.
         UsageError: `log_dir` is no path.
         StorageError: at the start of the training or later, the folder cannot be written.
     """
 
     @explained(_SPELLED)
     def __init__(self, log_dir: str | os.PathLike[str] = "logs") -> None:
-        if importlib.util.find_spec("tensorboardX") is None:
-            raise MissingExtraError(
-                "TensorBoard needs tensorboardX, which is not installed",
-                fix='pip install "gpucnn[tensorboard]" tensorboard',
-            )
+        modules = "tensorboardX.event_file_writer tensorboardX.summary"
+        extras.require("TensorBoard", "tensorboardX", modules, "tensorboard", "tensorboard")
         expect(log_dir, (str, os.PathLike), "log_dir", 'give a folder, as in TensorBoard("logs")')
         self.log_dir = Path(log_dir)
         self._files: dict[str, EventFile] = {}

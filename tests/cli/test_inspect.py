@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from gpucnn import data, plots
+from gpucnn import data
 
 HEALTHY = ("--data", "digits", "--model", "softmax", "--epochs", 12)
 SICK = ("--data", "digits", "--model", "lenet", "--epochs", 6, "--limit-batches", 14, "--lr", 1)
@@ -135,9 +136,9 @@ def test_errors(train_once: Any, run: Any, words: list[str], code: int, message:
 
 def test_without_matplotlib(train_once: Any, run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     train_once(*HEALTHY)
-    find = plots.extra.importlib.util.find_spec
+    find = importlib.util.find_spec
     monkeypatch.setattr(
-        plots.extra.importlib.util,
+        importlib.util,
         "find_spec",
         lambda name, *rest: None if name == "matplotlib" else find(name, *rest),
     )
@@ -187,3 +188,12 @@ def test_names_of_classes_are_kept_on_one_line(run: Any, tmp_path: Path) -> None
     result = run("inspect", "runs/train-1", "-o", "out")
     assert result.code == 0
     assert all(len(line) <= 80 or "pictures/" in line for line in result.out.splitlines())
+
+
+def test_quiet_leaves_the_warnings(train_once: Any, run: Any) -> None:
+    told = [line for line in train_once(*SICK).err.splitlines() if line.startswith("warning")]
+    assert told
+    result = run("train", *SICK, "--quiet")
+    assert [line for line in result.err.splitlines() if line.startswith("warning")] == told
+    assert "epoch" not in result.err.splitlines()[0]
+    assert run("train", *SICK, "--quiet", "--no-health").err == ""

@@ -77,6 +77,21 @@ def test_errors(run: Any, train_once: Any, args: list[str], code: int, message: 
     assert sorted(Path().rglob("*")) == before
 
 
+def test_of_many_causes_one_is_shown(run: Any, train_once: Any, undrawn: None) -> None:
+    pillow = pytest.importorskip("PIL.Image")
+    train_once(*SMALL)
+    for label in "ab":
+        Path("blank", label).mkdir(parents=True)
+        for number in range(4):
+            pillow.new("L", (20, 30)).save(f"blank/{label}/{number}.png")
+    result = run("report", "runs/train-1", "--data", "blank")
+    assert result.code == 0
+    assert "8 of the 8 pictures of blank cannot be used" in result.err
+    assert result.err.count(".png") == 1
+    assert ", and 7 more\n" in result.err
+    assert Path("runs/train-1/report.html").read_text().count(".png") < 12
+
+
 def test_train_saves_curves_and_confusion(run: Any, pictures: None, undrawn: None) -> None:
     result = run("train", *SMALL)
     assert result.code == 0
@@ -111,7 +126,8 @@ def test_without_matplotlib_train_says_so_in_a_line(
     result = run("train", *SMALL)
     assert result.code == 0
     assert result.err.splitlines()[-2] == (
-        'no pictures of the run: Matplotlib is not installed: pip install "gpucnn[plot]"'
+        "note: no pictures of the run: drawing needs Matplotlib, which is not installed;"
+        ' pip install "gpucnn[plot]"'
     )
     assert not Path("runs/train-1/curves.png").exists()
 
@@ -144,8 +160,15 @@ def test_a_diverged_training_has_the_curves_of_its_epochs(
 
 
 def test_a_diverged_first_epoch_has_no_curves(run: Any, pictures: None, undrawn: None) -> None:
-    result = run("train", *SMALL, "--lr", "1e38")
+    result = run("train", *SMALL, "--lr", "1e37")
     assert result.code == 5
     assert "pictures" not in result.err
     (event, _) = run("runs", "--json").events
     assert (event["state"], event["epochs"]) == ("diverged", 0)
+    assert run("report", "runs/train-1").code == 0
+    page = Path("runs/train-1/report.html").read_text()
+    assert "The run diverged: the loss is not finite: step " in page
+    assert "are untrained: they are those before the first epoch." in page
+    assert "there is no epoch to draw" in page
+    assert "Cause: train-1 diverged in its first epoch" in page
+    assert "show_" not in page

@@ -11,7 +11,7 @@ import pytest
 
 from gpucnn.cli import runs
 from gpucnn.reports.summary import RunSummary
-from gpucnn.training import TrainConfig
+from gpucnn.training import TrainConfig, checkpoint
 
 COLUMNS = ["name", "model", "data", "epochs", "val", "test", "time", "date", "state"]
 
@@ -22,11 +22,15 @@ def make(name: str, metrics: str = "", date: float = 1.7e9, **options: Any) -> P
     (path / "weights").mkdir(parents=True)
     (path / "config.toml").write_text(TrainConfig(**options).to_toml())
     (path / "metrics.jsonl").write_text(metrics)
+    checkpoint.save_weights(path / "weights" / "last.safetensors", {}, {"epoch": 1})
     os.utime(path / "config.toml", (date, date))
     return path
 
 
-EPOCH = '{"epoch": 1, "val_accuracy": %s, "seconds": %s, "test_accuracy": %s}\n'
+EPOCH = (
+    '{"epoch": 1, "loss": 0.5, "accuracy": 0.7,'
+    ' "val_accuracy": %s, "seconds": %s, "test_accuracy": %s}\n'
+)
 
 
 @pytest.fixture

@@ -325,3 +325,11 @@ def test_code_of_the_user(run: Any) -> None:
     Path("c.toml").write_text('model = "net.py:build"\n')
     refused = run("train", *options, "--config", "c.toml", "--sweep", "seed=0..1")
     assert (refused.code, "c.toml names code" in refused.err) == (2, True)
+
+
+def test_a_name_that_no_folder_can_have(run: Any) -> None:
+    for name in ("new\nline", "../elsewhere"):
+        result = run("train", "--data", "digits", "--sweep", "seed=0,1", "--name", name)
+        assert (result.code, result.out) == (2, "")
+        assert "name is" in result.err
+    assert not list(Path().iterdir())

@@ -87,6 +87,25 @@ def test_values_of_many_magnitudes_have_a_logarithmic_scale() -> None:
     assert show_curves([record(1), record(2)]).axes[0].get_yscale() == "linear"
 
 
+@pytest.mark.parametrize("epochs", [1, 2, 3, 7, 40])
+def test_the_ticks_are_whole_epochs(epochs: int) -> None:
+    picture = show_curves([record(k + 1) for k in range(epochs)])
+    picture.png()
+    for axes in picture.axes:
+        ticks = axes.get_xticks()
+        assert len(ticks)
+        assert (ticks == ticks.round()).all()
+
+
+def test_learning_rates_far_apart_have_a_logarithmic_scale() -> None:
+    def scale(*peaks: float) -> str:
+        runs = {str(peak): [record(k, learning_rate=peak / k) for k in (1, 99)] for peak in peaks}
+        return show_curves(runs).axes[2].get_yscale()
+
+    assert scale(0.003, 30) == scale(30, 1, 0.003) == "log"
+    assert scale(0.003) == scale(0.003, 0.02) == "linear"
+
+
 @pytest.mark.parametrize("wrong", [[], {}, {"a": []}, [3], [{"loss": 1.0}], "runs/train-1", None])
 def test_what_is_no_training(wrong: Any) -> None:
     with pytest.raises(UsageError, match="show_curves"):

@@ -42,7 +42,7 @@ def test_states(copy: Run) -> None:
     outcome = copy.path / "outcome.json"
     outcome.unlink()  # as an older version left it
     assert state(copy) == ("finished", None)
-    copy.metrics.write_text(copy.metrics.read_text().splitlines()[0] + "\n")
+    copy.change_config(epochs=4)
     assert state(copy) == ("interrupted", None)
     with copy.lock():
         assert state(copy) == ("running", None)
@@ -59,8 +59,6 @@ def test_states(copy: Run) -> None:
         ("config.toml", 'model = "lenett"', "lenett"),
         ("config.toml", "flying = true", "flying"),
         ("config.toml", None, "no config.toml"),
-        ("metrics.jsonl", '{"epoch": 1}\n', "is no record"),
-        ("metrics.jsonl", '{"epoch": 1, "val_accuracy": "a", "seconds": "b"}\n', "is no record"),
     ],
 )
 def test_broken_runs_are_listed(copy: Run, file: str, text: str | None, problem: str) -> None:
@@ -74,12 +72,62 @@ def test_broken_runs_are_listed(copy: Run, file: str, text: str | None, problem:
     assert problem in str(row.problem)
 
 
+OUTCOME = '{"reason": %s, "seconds": %s, "date": %s}'
+DATE = '"2026-11-29T11:17:47+00:00"'
+DAMAGED = [
+    ("outcome.json", "garbage"),
+    ("outcome.json", "[1]"),
+    ("outcome.json", OUTCOME % (5, '"x"', "null")),
+    ("outcome.json", OUTCOME % ('"finished"', "NaN", DATE)),
+    ("outcome.json", OUTCOME % ('"finished"', 1, '"today"')),
+    ("metrics.jsonl", ""),
+    ("metrics.jsonl", "garbage"),
+    ("metrics.jsonl", "\0\udcff"),
+    ("metrics.jsonl", '{"epoch": 1}\n'),
+    ("metrics.jsonl", '{"epoch": 1, "val_accuracy": "a", "seconds": "b"}\n'),
+    ("metrics.jsonl", None),
+    ("weights/last.safetensors", "garbage"),
+    ("weights/last.safetensors", ""),
+    ("weights/last.safetensors", None),
+]
+
+
+@pytest.mark.parametrize(("file", "text"), DAMAGED)
+def test_damaged_files_are_named(copy: Run, file: str, text: str | None) -> None:
+    if text is None:
+        (copy.path / file).unlink()
+    else:
+        (copy.path / file).write_bytes(text.encode(errors="surrogateescape"))
+    row, problem = state(copy)
+    assert row == "damaged"
+    assert file in problem
+
+
+@pytest.mark.parametrize("file", ["metrics.jsonl", "weights/last.safetensors"])
+def test_files_that_were_cut_short(copy: Run, file: str) -> None:
+    whole = (copy.path / file).read_bytes()
+    for size in (1, len(whole) // 2, len(whole) - 2):
+        (copy.path / file).write_bytes(whole[:size])
+        row, problem = state(copy)
+        assert row == "damaged"
+        assert file in problem
+
+
+def test_a_line_that_a_killed_training_has_not_finished(copy: Run) -> None:
+    (copy.path / "outcome.json").unlink()
+    copy.change_config(epochs=4)
+    copy.metrics.write_text(copy.metrics.read_text() + '{"epoch": 3, "lo')
+    assert state(copy) == ("interrupted", None)
+
+
 def test_a_run_that_has_just_begun(copy: Run) -> None:
-    for file in ("metrics.jsonl", "outcome.json"):
+    for file in ("metrics.jsonl", "outcome.json", "weights/last.safetensors"):
         (copy.path / file).unlink()
     (row,) = summaries(copy.path.parent)
     assert (row.epochs, row.val_accuracy, row.test_accuracy, row.seconds) == (0, None, None, 0)
     assert row.state == "interrupted"
+    (copy.path.parent / "sweep.json").write_text("{}")
+    assert state(copy) == ("waiting", None)
 
 
 def test_other_folders_and_files_are_no_runs(copy: Run) -> None:

@@ -44,7 +44,7 @@ BAD: dict[str, list[Any]] = {
     "limit_batches": [0],
     "overfit_batches": [0],
     "threads": [0],
-    "name": ["a/b", ".."],
+    "name": ["a/b", "..", "", "new\nline", "tab\t", "\x1b[31m", "\u202eback", "\x7f", "\u2028"],
 }
 
 

@@ -65,6 +65,19 @@ def test_what_is_refused(texts: list[str], says: str) -> None:
     assert caught.value.fix
 
 
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (1e9, "1e+09"), (1e-3, "0.001"), (30.0, "30"), (1e-10, "1e-10"), (0.5, "0.5"),
+        (0.123456789, "0.123456789"), (5, "5"), (True, "true"), ("adam", "adam"),
+    ],
+)  # fmt: skip
+def test_values_in_names_are_short(value: Any, shown: str) -> None:
+    assert label({"learning_rate": value}) == f"lr={shown}"
+    assert folder_name(1, 1, {"learning_rate": value}) == f"1-lr={shown}"
+    assert type(value)(shown) == value or isinstance(value, bool)
+
+
 def test_the_last_option_varies_fastest() -> None:
     assert settings({"seed": [0, 1], "epochs": [5, 6]}) == [
         {"seed": 0, "epochs": 5},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -75,11 +76,20 @@ def test_a_resumed_run_has_the_table_of_one_that_was_not_interrupted(
     with pytest.raises(KeyError):
         fit(make_model(), digits, config, [death], run=run)
     fit(make_model(), digits, config, run=run, resume=True)
-    times = ("seconds", "images_per_second")
-    for one, other in zip(rows(run), rows(whole), strict=True):
-        assert {k: v for k, v in one.items() if k not in times} == {
-            k: v for k, v in other.items() if k not in times
-        }
+    for file in ("metrics.csv", "metrics.jsonl"):
+        assert without_times(run.path / file) == without_times(whole.path / file)
+
+
+def without_times(file: Path) -> str:
+    """The text of a log, the order of its columns too, with a mark in place of each time."""
+    if file.suffix == ".jsonl":
+        return re.sub(r'("(?:seconds|images_per_second)"): [^,}]+', r"\1: TIME", file.read_text())
+    header, *lines = (line.split(",") for line in file.read_text().splitlines())
+    places = [header.index(name) for name in ("seconds", "images_per_second")]
+    for line in lines:
+        for place in places:
+            line[place] = "TIME"
+    return "\n".join(map(",".join, [header, *lines]))
 
 
 def test_a_line_after_the_checkpoint_is_void(

@@ -122,3 +122,14 @@ def test_drafts_of_killed_processes_are_deleted(config: TrainConfig) -> None:
     Run.create(config, CPU)
     # The second may be of a process that makes its run at this moment.
     assert sorted(path.name for path in runs.iterdir()) == [".new-1-2", "train-1"]
+
+
+def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
+    runs = Path(config.runs_dir)
+    for _ in range(7):
+        Run.create(config, CPU)
+    with pytest.raises(DataError, match=f"there is no run in {runs}") as caught:
+        Run.open(runs)
+    assert caught.value.cause == "it holds runs, and is none itself"
+    named = ", ".join(str(runs / f"train-{number}") for number in range(1, 6))
+    assert caught.value.fix == f"give one of these: {named} or 2 more"

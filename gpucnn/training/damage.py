@@ -1,0 +1,47 @@
+"""Damage in the directory of a run: files that no training leaves so."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import safetensors
+
+from gpucnn import files
+from gpucnn.training.recorded import read_records
+from gpucnn.training.run import Run
+
+
+def find_damage(run: Run) -> str | None:
+    """The first damaged file of a run, and what is wrong with it; None if there is none.
+
+    It reads what the weights say of themselves, and not their digest, which `evaluate` checks. It
+    is not for a run that a process is training in: its files change meanwhile.
+    """
+    has_ended = run.outcome_file.exists()
+    if has_ended and not run.outcome():
+        return f"{run.outcome_file.name} does not say how the training ended"
+    records, rest = read_records(run.metrics)
+    # A training that was killed may leave a part of a line, which the resumed one removes.
+    if rest is not None and (has_ended or rest.endswith("\n")):
+        return f"line {len(records) + 1} of {run.metrics.name} is no record of an epoch"
+    if not (has_ended or run.has_checkpoint()):
+        return None  # it was killed before its first checkpoint
+    for file in (run.last, *[run.best] * run.best.exists()):
+        name = f"{file.parent.name}/{file.name}"
+        try:
+            epoch = _epoch_of(file)
+        except FileNotFoundError:
+            return f"{name} is missing"
+        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
+            return f"{name} is cut short or altered: {error}"
+        if epoch > len(records):
+            return f"{run.metrics.name} has {len(records)} epochs, and {name} is of epoch {epoch}"
+    return None
+
+
+def _epoch_of(file: Path) -> int:
+    """The epoch of a weights file, by its header; that fits the length of an intact file."""
+    files.check_regular(file)
+    with safetensors.safe_open(file, framework="numpy") as opened:
+        return int(json.loads(opened.metadata()["gpucnn"])["epoch"])
