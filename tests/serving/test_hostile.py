@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from serving_client import DRAWING, DRAWINGS, IMAGES, Client, form, picture
 
-from gpucnn.serving import protocol, reading
+from gpucnn.serving import protocol, reading, unread
 from gpucnn.web import headers
 
 
@@ -234,12 +234,53 @@ def raw(client: Client, *pieces: bytes) -> bytes:
 HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
 
 
-def test_a_body_that_is_too_large_is_not_read(client: Client) -> None:
+def test_a_body_that_is_too_large_is_not_read(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(unread, "_PAUSE", 0.05)
     for kind, most in (("image/png", reading.MOST_BYTES), ("application/json", 5 << 20)):
         head = HEAD + f"Content-Type: {kind}\r\nContent-Length: {most + 1}\r\n\r\n".encode()
         answer = raw(client, head)
         assert b" 413 " in answer
         assert b"the request is too large" in answer
+
+
+@pytest.mark.parametrize(
+    ("target", "kind", "status"),
+    [
+        ("/predict", "image/png", 413),
+        ("/predict", "application/json", 413),
+        ("/predict", "text/plain", 415),
+        ("/nothing", "image/png", 404),
+        ("/health", "image/png", 405),
+    ],
+)
+def test_a_client_that_sends_all_before_it_reads(
+    client: Client, target: str, kind: str, status: int
+) -> None:
+    answer = client(target, bytes(20 << 20), Content_Type=kind, Connection="close")
+    assert answer.status == status
+    assert answer.error["fix"]
+
+
+def test_a_body_without_an_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer is sent at once, and the connection is not kept."""
+    monkeypatch.setattr(unread, "_PAUSE", 0.05)
+    monkeypatch.setattr(unread, "_MOST_BYTES", 1 << 20)
+    head = HEAD + b"Content-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n"
+    assert b" 415 " in raw(client, head + b"a")
+    with pytest.raises(ConnectionError):
+        raw(client, head, *[bytes(64 << 10)] * 1000)
+
+
+def test_a_connection_too_many(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "_MOST_CONNECTIONS", 0)
+    answer = client("/predict", bytes(1 << 20), Content_Type="image/png")
+    assert answer.status == 503
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.error["message"] == "the server has too many requests to answer"
+    monkeypatch.undo()
+    assert client("/health").status == 200
 
 
 def test_a_body_of_pieces_that_is_too_large(
@@ -255,6 +296,7 @@ def test_a_body_of_pieces_that_is_too_large(
 
 def test_a_body_that_does_not_come(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reading, "_SECONDS", 0.05)
+    monkeypatch.setattr(unread, "_PAUSE", 0.05)
     head = HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
     with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
         connection.sendall(head + b"[[1, ")

@@ -65,10 +65,10 @@ function show({ predictions, input, layers, error }) {
   $("input").alt = input ? "The image that the network gets" : "";
   showLayers(layers ?? []);
   clearTimeout(speaking);
-  if (found) {
-    const text = [`${found.label}, ${percent(found.probability)}`, ...notes].join("; ");
-    speaking = setTimeout(() => say(text), QUIET);
-  }
+  const text = found && [`${found.label}, ${percent(found.probability)}`, ...notes].join("; ");
+  // An error is heard where it is shown; an answer before it is no longer one.
+  if (found) speaking = setTimeout(() => say(text), QUIET);
+  else if (error) say("");
 }
 
 function bars(probabilities) {
@@ -83,7 +83,7 @@ function bars(probabilities) {
     bar.style.width = `${100 * Math.min(Math.max(share ?? 0, 0), 1)}%`;
     const track = make("div", { className: "track", ariaHidden: "true" }, bar);
     const value = make("span", { className: "value" }, share === undefined ? "" : percent(share));
-    return make("li", {}, make("b", { title: name }, name), track, value);
+    return make("li", {}, make("b", {}, name), track, value);
   });
 }
 
