@@ -56,6 +56,7 @@ async function request(body) {
 function show({ predictions, input, layers, error }) {
   const found = predictions?.[0];
   $("best").textContent = found ? found.label : "";
+  $("glance").textContent = found ? `${found.label} (${percent(found.probability)})` : "";
   $("bars").replaceChildren(...(found ? bars(found.probabilities) : bars({})));
   const notes = found?.notes.map((note) => `note: ${note}`) ?? [];
   const problem = error && [error.message, error.cause, error.fix].filter(Boolean);
