@@ -13,6 +13,7 @@ from gpucnn.data.strokes import Strokes, darkness, sharpness
 
 _LONGEST = 256  # pixels of the longer side of the picture that is searched
 _AGAIN = ((1, 8), (2, 28), (4, 44))  # reduction factor, and the least pixels of the shorter side
+_SLIMMEST = 1 / 16  # ratio of the sides of a picture; a digit in a slimmer one cannot be told
 _WIDEST = 1 / 3  # of the picture's mean side; wider things are no strokes
 _THRESHOLDS = (0.0, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64)  # amounts of ink
 _CERTAIN = 15.0  # least root of a component's sum of squares in deviations of the noise
@@ -49,6 +50,8 @@ def find_digit(image: NDArray[np.uint8]) -> Sight | None:
         image: uint8 (H, W) or (H, W, 3).
     """
     shorter, longer = sorted(image.shape[:2])
+    if shorter < _SLIMMEST * longer:
+        return None
     least = max(1, min(-(-longer // _LONGEST), shorter // _AGAIN[1][1]))
     for times, enough in _AGAIN:  # there is less noise and blur in a smaller picture
         factor = least * times

@@ -26,6 +26,7 @@ _USUAL = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".p
 #: The formats of pictures that are opened. Pillow knows others: one of them starts Ghostscript.
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
+_LONGEST = 30_000  # pixels of a side
 _MOVES = "it has several frames, and the first is taken"
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 _ROWS = 64  # of a picture that become gray at once
@@ -74,7 +75,8 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
 
     Raises:
         DataError: it is no picture of the `FORMATS`, is cut short or damaged, has more than
-            25,000,000 pixels (or ``$GPUCNN_MAX_PIXELS``), or has more than 8 bits a channel.
+            25,000,000 pixels or 30,000 along a side (or ``$GPUCNN_MAX_PIXELS``), or has more than
+            8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
     return open_picture(path)[0]
@@ -101,6 +103,10 @@ def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
             return found, [_MOVES] if moves else []
     except DataError:
         raise
+    except Image.DecompressionBombError as error:
+        most, longest = _bounds()
+        most = min(most, 2 * (Image.MAX_IMAGE_PIXELS or most))  # Pillow's own bound
+        raise _too_large(str(path), "too many", most, longest) from error
     except FileNotFoundError as error:
         raise DataError(
             f"there is no file {path}",
@@ -119,20 +125,30 @@ def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
 
 def _refuse_large(picture: Image.Image, name: str) -> None:
     width, height = picture.size
-    most = _MOST_PIXELS
-    if text := os.environ.get("GPUCNN_MAX_PIXELS"):
-        if not (text.isascii() and text.isdecimal() and len(text) < 12):
-            raise DataError(
-                f"the environment variable GPUCNN_MAX_PIXELS is {quoted(text)}",
-                fix="give a number of pixels, or unset it",
-            )
-        most = int(text)
-    if width * height > most:
+    most, longest = _bounds()
+    if width * height > most or max(width, height) > longest:
+        raise _too_large(name, f"{width} x {height}", most, longest)
+
+
+def _bounds() -> tuple[int, int]:
+    """The most pixels of a picture, and of a side of it."""
+    text = os.environ.get("GPUCNN_MAX_PIXELS")
+    if not text:
+        return _MOST_PIXELS, _LONGEST
+    if not (text.isascii() and text.isdecimal() and len(text) < 12):
         raise DataError(
-            f"{name} has {width} x {height} pixels",
-            cause=f"at most {most:,} are read",
-            fix="make the picture smaller; GPUCNN_MAX_PIXELS sets the limit",
+            f"the environment variable GPUCNN_MAX_PIXELS is {quoted(text)}",
+            fix="give a number of pixels, or unset it",
         )
+    return int(text), int(text)
+
+
+def _too_large(name: str, size: str, most: int, longest: int) -> DataError:
+    return DataError(
+        f"{name} has {size} pixels",
+        cause=f"at most {most:,} are read, and {longest:,} along a side",
+        fix="make the picture smaller; GPUCNN_MAX_PIXELS sets the limit",
+    )
 
 
 def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray[np.uint8]:

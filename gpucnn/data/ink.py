@@ -51,21 +51,23 @@ class Ink:
 def reduced(image: NDArray[np.uint8], factor: int) -> Floats:
     """The gray levels of an image, the mean of `factor` x `factor` pixels in place of each.
 
-    Rows and columns that are left over at the bottom and at the right are dropped.
+    Rows and columns that are left over at the bottom and at the right are dropped. An image with
+    fewer rows than `factor` becomes one row, and one with fewer columns becomes one column.
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
 
     Returns:
-        float64 (H // factor, W // factor), 0 to 255.
+        float64 (max(H // factor, 1), max(W // factor, 1)), 0 to 255.
     """
     if factor == 1:
         return gray(image)
-    height, width = (side // factor for side in image.shape[:2])
-    whole = image[: height * factor, : width * factor]
-    rows = whole.reshape(height, factor, -1).sum(axis=1, dtype=np.uint32)
-    sums = rows.reshape(height, width, factor, -1).sum(axis=2)  # (H, W, factor, channels)
-    return gray((sums / factor**2).reshape(height, width, *image.shape[2:]))
+    down, across = (min(factor, side) for side in image.shape[:2])
+    height, width = image.shape[0] // down, image.shape[1] // across
+    whole = image[: height * down, : width * across]
+    rows = whole.reshape(height, down, -1).sum(axis=1, dtype=np.uint32)
+    sums = rows.reshape(height, width, across, -1).sum(axis=2)  # (H, W, channels)
+    return gray((sums / (down * across)).reshape(height, width, *image.shape[2:]))
 
 
 def even_ink(levels: Floats) -> Ink | None:

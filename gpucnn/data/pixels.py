@@ -15,6 +15,7 @@ from gpucnn.errors import DataError
 Images = NDArray[np.uint8]
 
 _DIM = 64  # of 255: images without a brighter pixel are worth a word
+_RESCALE = "correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())"
 _ROUNDING = 1e-4  # by which a float may be beyond 1, or beyond a whole number
 
 
@@ -113,20 +114,21 @@ def _floats_to_bytes(
     levels = np.rint(array)
     broken = np.abs(levels - array) > _ROUNDING
     if broken.any():  # the fewer are the mistake
-        _refuse(array, broken if broken.sum() <= above.sum() else above, where, scales)
+        if broken.sum() <= above.sum():
+            _refuse(array, broken, where, scales, "round the pixels, as in numpy.rint(x)")
+        _refuse(array, above, where, scales)
     return levels.astype(np.uint8), white or 255, ""
 
 
-def _refuse(array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: str) -> None:
+def _refuse(
+    array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: str, fix: str = _RESCALE
+) -> None:
     if not wrong.any():
         return
     value = array[wrong][0]
-    image = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
-    raise DataError(
-        f"image {image} of {where} holds {'NaN' if np.isnan(value) else value}",
-        cause=cause,
-        fix="correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())",
-    )
+    if len(array) > 1:
+        where = f"image {np.argmax(wrong.reshape(len(wrong), -1).any(axis=1))} of {where}"
+    raise DataError(f"{where} holds {'NaN' if np.isnan(value) else value}", cause=cause, fix=fix)
 
 
 def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:

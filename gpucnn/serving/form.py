@@ -41,7 +41,7 @@ class _Parts:
         _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
         name = options.get(b"filename")
         if name is not None:
-            text = name.decode(errors="replace")[:_LONGEST_NAME] or "the picture"
+            text = name.decode(errors="replace")[:_LONGEST_NAME] or "the upload"
             self.files.append((bytes(self._content), text))
 
     def on_end(self) -> None:

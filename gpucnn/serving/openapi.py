@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 import gpucnn
+from gpucnn.data.image import FORMATS
 from gpucnn.data.reading import times
 from gpucnn.serving.reading import MOST_BYTES, MOST_IMAGES
 from gpucnn.training import SavedModel
 
+_PICTURE = f"A picture: {', '.join(FORMATS)}. Its content decides which, not its content type."
 _ERRORS = {
     "400": "The body is no image that the model takes.",
     "403": "The request is for another host, or from the page of another site.",
     "408": "The request did not arrive in time.",
     "413": "The request is too large.",
-    "415": "The content type is none of those below.",
+    "415": "The content type is none of those below, or the body is compressed.",
     "422": "The outputs of the model for this image are not finite.",
     "503": "The server has too many requests to answer.",
 }
@@ -34,9 +36,7 @@ def description(saved: SavedModel) -> dict[str, Any]:
                 },
             }
         },
-        "image/png": {},
-        "image/jpeg": {},
-        "image/*": {},
+        "image/*": {"schema": {**picture, "description": _PICTURE}},
     }
     return {
         "openapi": "3.1.0",
@@ -104,7 +104,8 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
         "Images": {
             "description": f"One image of the shape {shape}, or a list of up to {MOST_IMAGES}; or"
             " a drawing. Pixels are whole numbers from 0 to 255, or numbers from 0 to 1, light on"
-            " dark as in training. Axes of length 1 may be left out, and an image may be a row.",
+            " dark as in training. How an image is read depends on it alone. Axes of length 1 may"
+            " be left out, and an image may be a row.",
             "oneOf": [
                 {"type": "array", "items": {}, "minItems": 1},
                 _object(
@@ -145,7 +146,7 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
                 "additionalProperties": number,
             },
             notes={
-                "description": "What may be wrong with the picture.",
+                "description": "How an array was read, and what may be wrong with a picture.",
                 "type": "array",
                 "items": text,
             },

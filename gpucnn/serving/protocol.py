@@ -1,4 +1,4 @@
-"""HTTP/1.1 of uvicorn with bounds on the head of a request, which uvicorn does not have."""
+"""HTTP/1.1 of uvicorn with bounds on heads and connections, and with errors in JSON."""
 
 from __future__ import annotations
 
@@ -7,16 +7,28 @@ import json
 from http import HTTPStatus
 from typing import Any
 
+from starlette.responses import JSONResponse
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from gpucnn.serving.problem import RequestError
+from gpucnn.serving.problem import RequestError, busy
+from gpucnn.serving.unread import ReadToTheEnd
 
 _MOST_HEAD = 512 << 10  # bytes: more than one read from the socket, which may end within a head
 _SECONDS = 10.0  # for the head of a request
+_MOST_CONNECTIONS = 512
+_BUSY = ReadToTheEnd(
+    JSONResponse(
+        {"error": busy().as_dict()}, HTTPStatus.SERVICE_UNAVAILABLE, {"Connection": "close"}
+    )
+)
 
 
 class Protocol(HttpToolsProtocol):
-    """A connection; a head that is too long, too slow or no HTTP is answered with an error."""
+    """A connection.
+
+    A head that is too long, too slow or no HTTP is answered with an error, and so is a request over
+    one connection too many.
+    """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -55,6 +67,8 @@ class Protocol(HttpToolsProtocol):
         self._in_head, self._head_size = True, 0
 
     def on_headers_complete(self) -> None:
+        is_busy = len(self.connections) > _MOST_CONNECTIONS
+        self.app = _BUSY if is_busy else self.config.loaded_app
         super().on_headers_complete()
         self._in_head = False
 

@@ -21,6 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from gpucnn.data import Reading
 from gpucnn.data.image import Upload
 from gpucnn.errors import DataError
+from gpucnn.quoting import quoted
 from gpucnn.serving.form import files
 from gpucnn.serving.problem import RequestError, too_large
 from gpucnn.training import SavedModel
@@ -46,7 +47,7 @@ class Images:
 
     Args:
         array: (N, *image_shape) as `SavedModel.predict` takes it.
-        notes: for each, what may be wrong with it.
+        notes: for each, how an array was read, and what may be wrong with a picture.
     """
 
     array: NDArray[Any]
@@ -81,9 +82,15 @@ class Bodies:
             GpucnnError: it holds no image that the model takes.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+            raise RequestError(
+                HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+                f"the content encoding is {quoted(coding)}, and bodies are read as they are",
+                fix="send the body without compression, and without Content-Encoding",
+            )
         if kind.startswith("image/"):
             async with self._body(request, MOST_BYTES) as body:
-                return await self._read(self._pictures, [(bytes(body), "the picture")])
+                return await self._read(self._pictures, [(bytes(body), "the upload")])
         if kind == "multipart/form-data":
             async with self._body(request, MOST_BYTES) as body:
                 form = files(request.headers["content-type"], bytes(body), MOST_IMAGES)
@@ -101,7 +108,7 @@ class Bodies:
                 return self._array(value)
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            f"the content type is {kind[:100]!r}" if kind else "the request has no content type",
+            f"the content type is {quoted(kind)}" if kind else "the request has no content type",
             fix=_KINDS,
         )
 
@@ -147,7 +154,8 @@ class Bodies:
         array = _numbers(value)
         is_batch = array.ndim > 1 and len(array) == 1
         if array.size == math.prod(self._saved.image_shape) and not is_batch:
-            array = array[np.newaxis]
+            image, notes = self._image(array, "the array")
+            return Images(image, [notes])
         if len(array) > MOST_IMAGES:
             raise RequestError(
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
@@ -155,9 +163,21 @@ class Bodies:
                 cause=f"at most {MOST_IMAGES} are answered at once",
                 fix="send several requests",
             )
-        images = self._saved.read_array(array, self._given)
-        self._saved.check_shape(images, "the array")
-        return Images(images, [[]] * len(images))
+        # One by one: how an image is read must not depend on the others.
+        images, notes = zip(
+            *(
+                self._image(np.array(each), f"image {n} of the array")
+                for n, each in enumerate(value)
+            ),
+            strict=True,
+        )
+        return Images(np.concatenate(images), notes)
+
+    def _image(self, array: NDArray[Any], name: str) -> tuple[NDArray[Any], list[str]]:
+        """The image (1, *image_shape) in an array, and how it was read."""
+        image, said = self._saved.read_array(array[np.newaxis], name, self._given)
+        self._saved.check_shape(image, name)
+        return image, said
 
 
 def _parsed(body: bytearray) -> Any:
@@ -165,12 +185,16 @@ def _parsed(body: bytearray) -> Any:
         return json.loads(body, parse_constant=_refuse_constant)
     except RecursionError:
         raise _no_json("it is nested too deeply") from None
-    except ValueError as error:  # also for bytes that are no UTF-8, and for numbers of many digits
+    except json.JSONDecodeError as error:
         raise _no_json(str(error)) from error
+    except UnicodeDecodeError as error:
+        raise _no_json("it is no text in UTF-8") from error
+    except ValueError as error:  # of int()
+        raise _no_json("it holds a number of too many digits") from error
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"it holds {name}, which is no number of JSON")
+    raise _no_json(f"it holds {name}, which is no number of JSON")
 
 
 def _no_json(cause: str) -> RequestError:
@@ -199,7 +223,7 @@ def _numbers(value: Any) -> NDArray[Any]:
     except (ValueError, OverflowError) as error:
         raise DataError(
             "the array is not rectangular",
-            cause=str(error),
+            cause="its lists differ in length or in depth, or they are nested too deeply",
             fix="send lists of equal lengths, with numbers in the innermost",
         ) from error
     if array is None or array.dtype.kind not in "biuf" or not array.size:

@@ -15,9 +15,9 @@ import uvicorn
 from gpucnn.errors import UsageError
 from gpucnn.serving.app import App
 from gpucnn.serving.protocol import Protocol
+from gpucnn.serving.unread import ReadToTheEnd
 from gpucnn.web import LOOPBACK, USUAL_PORT, unusable_port
 
-_MOST_CONNECTIONS = 512
 _KEEP_ALIVE = 20  # seconds between two requests of a connection
 _DRAIN = 40  # seconds for answers after a signal: longer than an answer takes
 
@@ -98,11 +98,10 @@ def server(app: App) -> uvicorn.Server:
     logging.getLogger("python_multipart").setLevel(logging.ERROR)
     return uvicorn.Server(
         uvicorn.Config(
-            app,
+            ReadToTheEnd(app),
             access_log=False,
             http=Protocol,
             lifespan="off",
-            limit_concurrency=_MOST_CONNECTIONS,
             log_config=None,
             log_level="error",
             proxy_headers=False,

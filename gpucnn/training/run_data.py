@@ -113,16 +113,25 @@ class RunData:
             self._refuse_gray(picture.name)
         return read_pictures([picture], reading, picture.name)
 
-    def read_array(self, array: NDArray[Any], reading: Reading | None = None) -> NDArray[Any]:
+    def read_array(
+        self, array: NDArray[Any], name: str, reading: Reading | None = None
+    ) -> tuple[NDArray[Any], list[str]]:
         """An array of images as the model takes them: those that `find` reads in an npy file.
 
         A model that was trained on floats gets the numbers as float32.
 
+        Args:
+            name: of the array, for messages.
+
+        Returns:
+            The images, and the changes to the array in words.
+
         Raises: as `find`.
         """
         if self.takes_floats:
-            return array.astype(np.float32)
-        return as_images(array, "the array", self._reading(reading))[0]
+            return array.astype(np.float32), []
+        images, _, said = as_images(array, name, self._reading(reading))
+        return images, said
 
     @property
     def takes_floats(self) -> bool:

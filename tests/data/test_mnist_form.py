@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,21 @@ def test_blank_images_are_an_error(value: int) -> None:
     with pytest.raises(DataError, match=r"sheet\.png is blank") as error:
         to_mnist(np.full((50, 50), value, dtype=np.uint8), "sheet.png")
     assert error.value.exit_code == 4
+
+
+@pytest.mark.parametrize("shorter", [1, 2, 3, 8, 27, 57])
+@pytest.mark.parametrize("longer", [300, 1025, 5000, 30_000])
+def test_thin_pictures(shorter: int, longer: int) -> None:
+    """They are blank, or the middle of them is read; and they are as cheap as others."""
+    block = np.full((shorter, longer), 255, dtype=np.uint8)
+    block[:, longer // 3 : longer // 2] = 0
+    noise = np.random.default_rng(0).integers(0, 256, block.shape, dtype=np.uint8)
+    for picture in (noise, noise.T, np.stack([noise] * 3, axis=2)):
+        with pytest.raises(DataError, match="is blank, or shows no digit"):
+            to_mnist(picture)
+    for picture in (block, block.T):
+        with contextlib.suppress(DataError):
+            assert to_mnist(picture).any()
 
 
 def test_single_pixel_of_ink() -> None:

@@ -119,6 +119,7 @@ def tab(browser: Any, reader: Client) -> Iterator[Tab]:
 def test_a_seven_drawn_with_the_mouse(tab: Tab, reader: Client) -> None:
     assert tab.text("#title") == "Draw a digit"
     assert tab.text("#best") == ""
+    assert not tab.page.locator("#glance").is_visible()  # the answer stands beside the paper
     tab.draw(SEVEN)
     tab.answers("7")
     expect(tab.page.locator("#live")).to_contain_text("7, ")  # for screen readers, at the end
@@ -288,6 +289,9 @@ def test_a_narrow_window(browser: Any, reader: Client, scheme: str) -> None:
     with opened(browser, reader, viewport=NARROW, color_scheme=scheme) as tab:
         tab.draw(ONE)
         expect(tab.page.locator("#live")).not_to_be_empty()
+        box = tab.page.locator("#glance").bounding_box()
+        assert 0 <= box["y"] < NARROW["height"] - box["height"]  # seen while one draws
+        assert tab.text("#glance").startswith(f"{tab.text('#best')} (")
         width = tab.page.evaluate("document.documentElement.scrollWidth")
         assert width <= NARROW["width"]
         wide = tab.page.evaluate(
@@ -345,7 +349,11 @@ def test_a_server_that_has_gone(browser: Any, digits: SavedModel) -> None:
 
 
 def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., SavedModel]) -> None:
-    names = ["<b>cat</b>", "a dog with a long name that goes on and on and on", "日本 🐟"]
+    names = [
+        "<b>cat</b>",
+        "a dog with a long name that goes on and on and on" + 60 * "n",
+        "日本 🐟",
+    ]
     names += [f"class {n}" for n in range(20)]
     saved = untaught((3, 8, 8), names, Reading(image_shape=(3, 8, 8), convert="none"))
     colors = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
@@ -358,6 +366,8 @@ def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., S
         tab.answers(answer["label"])
         shown = tab.page.locator("#bars b").all_text_contents()
         assert shown == list(answer["probabilities"])[:12]
+        cut = "all => all.filter(n => n.scrollWidth > n.clientWidth).map(n => n.textContent)"
+        assert tab.page.locator("#bars b").evaluate_all(cut) == []
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360
         # Another one is dropped.
         tab.page.evaluate(
@@ -377,6 +387,7 @@ def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., S
         tab.page.set_input_files("#file", {**file, "buffer": b"no picture"})
         expect(tab.page.locator("#problem")).to_contain_text("cannot be read as a picture")
         assert tab.text("#best") == ""
+        expect(tab.page.locator("#live")).to_be_empty()
         tab.errors = [e for e in tab.errors if "400 (Bad Request)" not in e]
 
 

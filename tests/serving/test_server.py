@@ -120,6 +120,44 @@ def test_an_array_of_many_images(
     assert probabilities(client.predict(body)) == expected(digits, IMAGES[:count])
 
 
+DARK = (IMAGE // 128).tolist()  # zeros and ones
+KINDS: dict[str, tuple[Any, str]] = {
+    "zeros and ones": (DARK, "zeros and ones as black and white"),
+    "booleans": ((IMAGE > 99).tolist(), "true as 255"),
+    "floats": ((IMAGES[1] / 255).tolist(), "0 to 1 as 0 to 255"),
+    "zeros and ones as floats": ((IMAGE // 128).astype(float).tolist(), "0 to 1 as 0 to 255"),
+    "whole floats": (IMAGES[2].astype(float).tolist(), ""),
+    "whole numbers": (IMAGES[3].tolist(), ""),
+}
+
+
+def test_how_an_image_is_read_depends_on_it_alone(
+    untaught: Callable[..., SavedModel],
+) -> None:
+    saved = untaught((1, 28, 28), ["no", "yes"])
+    alone = {}
+    with served(saved, batch_size=1) as client:
+        for kind, (image, note) in KINDS.items():
+            (alone[kind],) = client.predict(image).json["predictions"]
+            assert " ".join(alone[kind]["notes"]) == note
+        for kinds in (list(KINDS), list(KINDS)[::-1], ["zeros and ones", "whole numbers"]):
+            answer = client.predict([KINDS[kind][0] for kind in kinds]).json["predictions"]
+            for kind, found in zip(kinds, answer, strict=True):
+                assert found["notes"] == alone[kind]["notes"]
+                for name, share in found["probabilities"].items():  # a batch has other last bits
+                    assert share == pytest.approx(alone[kind]["probabilities"][name], abs=1e-4)
+
+
+def test_an_error_names_the_image(client: Client) -> None:
+    for body, message in (
+        (np.full((28, 28), 300), "the array holds 300"),
+        (np.stack([IMAGES[0, 0], np.full((28, 28), 9.5)]), "image 1 of the array holds 9.5"),
+    ):
+        error = client.predict(body.tolist()).error
+        assert error["message"] == message
+    assert error["fix"] == "round the pixels, as in numpy.rint(x)"
+
+
 def test_the_layers_of_an_image(client: Client, digits: SavedModel) -> None:
     answer = client.predict(picture(DRAWINGS[7], "PNG"), "image/png", "?layers=1").json
     seen = Image.open(io.BytesIO(base64.b64decode(answer["input"].partition(",")[2])))

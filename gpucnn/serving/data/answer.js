@@ -56,6 +56,7 @@ async function request(body) {
 function show({ predictions, input, layers, error }) {
   const found = predictions?.[0];
   $("best").textContent = found ? found.label : "";
+  $("glance").textContent = found ? `${found.label} (${percent(found.probability)})` : "";
   $("bars").replaceChildren(...(found ? bars(found.probabilities) : bars({})));
   const notes = found?.notes.map((note) => `note: ${note}`) ?? [];
   const problem = error && [error.message, error.cause, error.fix].filter(Boolean);
@@ -65,10 +66,10 @@ function show({ predictions, input, layers, error }) {
   $("input").alt = input ? "The image that the network gets" : "";
   showLayers(layers ?? []);
   clearTimeout(speaking);
-  if (found) {
-    const text = [`${found.label}, ${percent(found.probability)}`, ...notes].join("; ");
-    speaking = setTimeout(() => say(text), QUIET);
-  }
+  const text = found && [`${found.label}, ${percent(found.probability)}`, ...notes].join("; ");
+  // An error is heard where it is shown; an answer before it is no longer one.
+  if (found) speaking = setTimeout(() => say(text), QUIET);
+  else if (error) say("");
 }
 
 function bars(probabilities) {
@@ -83,7 +84,7 @@ function bars(probabilities) {
     bar.style.width = `${100 * Math.min(Math.max(share ?? 0, 0), 1)}%`;
     const track = make("div", { className: "track", ariaHidden: "true" }, bar);
     const value = make("span", { className: "value" }, share === undefined ? "" : percent(share));
-    return make("li", {}, make("b", { title: name }, name), track, value);
+    return make("li", {}, make("b", {}, name), track, value);
   });
 }
 
