@@ -101,6 +101,7 @@ def _events(health: Health, console: Console) -> None:
     for wrong in health.most_wrong:
         console.event({"event": "wrong", **wrong.as_dict()})
     end = {"name": health.name, "epoch": health.epoch, "healthy": health.is_healthy}
+    end["judged"] = health.is_judged
     checks = {"checked": list(health.checked), "unchecked": health.unchecked}
     console.event({"event": "end", **end, **checks})
 
@@ -108,6 +109,8 @@ def _events(health: Health, console: Console) -> None:
 def _text(health: Health) -> Iterator[str]:
     """The report in 80 columns; a command is one line, however long."""
     yield health.verdict
+    if health.cure:
+        yield f"  fix: {health.cure}"
     yield from finding_lines(health.findings)
     yield wrapped(f"checked: {', '.join(health.checked)}")
     for name, reason in health.unchecked.items():
@@ -125,7 +128,7 @@ def _text(health: Health) -> Iterator[str]:
         )
     for wrong in health.most_wrong[:3]:
         yield wrapped(
-            f"wrong: {wrong.image} is {wrong.label}, the answer {wrong.answer}"
+            f"wrong: {health.part}[{wrong.index}] is {wrong.label}, the answer {wrong.answer}"
             f" ({wrong.probability:.1%})"
         )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from gpucnn.cli.output import Console, loss_text
 from gpucnn.errors import GpucnnError
+from gpucnn.inspection.monitor import FILE as WARNINGS
 from gpucnn.training import History, Run, Trainer
 from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
@@ -46,7 +47,7 @@ def save_pictures(trainer: Trainer, run: Run | None, console: Console) -> None:
 def what_next(history: History, trainer: Trainer, run: Run) -> str:
     """The next command to type; or advice, if nothing was learned."""
     if history.outcome == "learned nothing":
-        return _why_nothing(history, trainer)
+        return _why_nothing(history, trainer, run)
     trust = " --trust-code" if run.has_code else ""
     text = f"next: gpucnn predict {shlex.quote(str(run.path))}{trust} FILE"
     if (best := _best(history, run)) is not None:
@@ -65,8 +66,8 @@ def _best(history: History, run: Run | None) -> int | None:
     return best if best != len(history.records) else None
 
 
-def _why_nothing(history: History, trainer: Trainer) -> str:
-    """The results of a training that learned nothing, and advice."""
+def _why_nothing(history: History, trainer: Trainer, run: Run) -> str:
+    """The results of a training that learned nothing, and advice: that of its warnings, if any."""
     labels = trainer.loader.dataset.labels
     loss, accuracy = guessing(trainer.config.loss, labels)
     last = history.records[-1]
@@ -79,6 +80,9 @@ def _why_nothing(history: History, trainer: Trainer) -> str:
         advice = f"raise the learning rate, now {rate:g}, as in --lr {usual:.2g}"
     elif last["loss"] < 2 * loss:
         advice = f"try more --epochs or another --lr than {rate:g}, and look at the labels"
+    warnings = run.path / WARNINGS
+    if warnings.exists() and warnings.stat().st_size:
+        advice = f"see the warnings above, or gpucnn inspect {shlex.quote(str(run.path))}"
     return (
         f"note: the last epoch had accuracy {last['accuracy']:.2%} and loss"
         f" {loss_text(last['loss'])}; guessing gives {accuracy:.2%} and {loss:.4f}\n  fix: {advice}"

@@ -56,7 +56,7 @@ ALLOWED: dict[str, set[str]] = {
     "web": {"errors"},
     "onnx": NETS | {"data", "training", "__init__"},
     "explain": NETS | {"optim", "web"},
-    "inspection": NETS | {"data", "training", "keras", "plots"},
+    "inspection": NETS | {"data", "optim", "training", "keras", "plots"},
     "serving": NETS | {"data", "training", "web", "__init__"},
     "bench": NETS
     | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},

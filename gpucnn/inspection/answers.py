@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from gpucnn.data.labels import listing
+from gpucnn.inspection import guessing
 from gpucnn.inspection.evidence import Check, Evidence, Result
 from gpucnn.inspection.finding import Finding, Threshold
 from gpucnn.quoting import on_one_line
@@ -35,7 +36,7 @@ def find(evidence: Evidence) -> list[Finding]:
                 f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
                 "the model has learned nothing but the most frequent class, or its last layers are"
                 " dead",
-                evidence.context.other_rate(),
+                guessing.cure(evidence),
             )
         ]
     never = [
@@ -51,18 +52,12 @@ def find(evidence: Evidence) -> list[Finding]:
             None,
             float(len(never)),
             NEVER,
-            f"{len(never)} of {len(names)} classes are never answered for {len(result.labels):,}"
-            f" {result.name} images: {listing(never)}",
+            f"{len(never)} of {len(names)} classes {'is' if len(never) == 1 else 'are'} never"
+            f" answered for {len(result.labels):,} {result.name} images: {listing(never)}",
             "they have few training images, look like another class, or were not learned yet",
-            f"{evidence.context.train_again(epochs=_more(evidence))}; or add images of them",
+            f"{evidence.context.more_epochs()}; or add images of them",
         )
     ]
-
-
-def _more(evidence: Evidence) -> int:
-    """Twice as many epochs."""
-    config = evidence.context.config
-    return 2 * config.epochs if config else 2 * max(len(evidence.records or ()), 5)
 
 
 def _result(evidence: Evidence) -> Result | None:
@@ -72,7 +67,11 @@ def _result(evidence: Evidence) -> Result | None:
 
 
 def _applies(evidence: Evidence) -> str | None:
+    return None if evidence.steps else "the training has not begun"
+
+
+def _lacks(evidence: Evidence) -> str | None:
     return None if _result(evidence) else evidence.missing.get("trained", "there are no answers")
 
 
-CHECK = Check("answered classes", (), find, _applies)
+CHECK = Check("answered classes", (), find, _applies, _lacks)

@@ -15,6 +15,7 @@ IMBALANCE = Threshold(
     "ours; Buda, Maki and Mazurowski 2018 measure the effect of such ratios",
 )
 NONE = Threshold(1.0, "classes without training images", "a class cannot be learned without images")
+ONLY = Threshold(1.0, "class with training images", "one class cannot be told from others")
 
 
 def find(evidence: Evidence) -> list[Finding]:
@@ -23,6 +24,19 @@ def find(evidence: Evidence) -> list[Finding]:
     names = evidence.class_names
     counts = np.bincount(evidence.labels, minlength=len(names))
     empty = [name for name, count in zip(names, counts, strict=True) if not count]
+    if len(names) > 1 and np.count_nonzero(counts) == 1:
+        only = on_one_line(names[int(counts.argmax())])
+        return [
+            Finding(
+                "one-class-only",
+                None,
+                1.0,
+                ONLY,
+                f"all {len(evidence.labels):,} training images have the label {only}",
+                "the labels were read or prepared wrongly; there is nothing to tell apart",
+                "look at images with their labels: data.load(...).train.show(slice(12))",
+            )
+        ]
     found = []
     if empty:
         found.append(
@@ -31,7 +45,8 @@ def find(evidence: Evidence) -> list[Finding]:
                 None,
                 float(len(empty)),
                 NONE,
-                f"{len(empty)} of {len(names)} classes have no training image: {listing(empty)}",
+                f"{len(empty)} of {len(names)} classes {'has' if len(empty) == 1 else 'have'} no"
+                f" training image: {listing(empty)}",
                 "they are in the list of classes, and no image has them as its label",
                 "add images of them, or leave the classes out",
             )

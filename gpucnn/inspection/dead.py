@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from gpucnn.inspection.activations import Activation
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
+from gpucnn.training.metrics import get_loss
 
 THRESHOLD = Threshold(
     0.8,
@@ -11,6 +13,8 @@ THRESHOLD = Threshold(
     "trainings of the built-in networks with full accuracy have up to 67 %, failed ones 88 % and"
     " more (docs/inspect.md)",
 )
+OUTPUT = Threshold(1.0, "ReLU that gives the outputs", "logits are any real numbers")
+_LOGITS = ("softmax_cross_entropy", "binary_cross_entropy")  # losses that take them
 
 
 def find(evidence: Evidence) -> list[Finding]:
@@ -18,8 +22,16 @@ def find(evidence: Evidence) -> list[Finding]:
     assert evidence.activations is not None
     found = []
     for each in evidence.activations.found:
-        if each.kind != "relu" or each.dead < THRESHOLD.value:
+        if each.kind != "relu":
             continue
+        if each.is_output and get_loss(evidence.loss).name in _LOGITS:
+            found.append(_on_output(each))
+            continue
+        if each.dead < THRESHOLD.value:
+            continue
+        cause, cure = evidence.too_high(
+            f"{evidence.context.rate} was too high, or their biases are far below 0"
+        )
         found.append(
             Finding(
                 "dead-relu",
@@ -28,11 +40,24 @@ def find(evidence: Evidence) -> list[Finding]:
                 THRESHOLD,
                 f"{each.layer}: {each.dead_units:,} of {each.fired.size:,} ReLUs are dead"
                 f" ({each.dead:.0%}): 0 for each of {evidence.activations.images:,} images",
-                f"{evidence.context.rate} was too high, or their biases are far below 0",
-                f'{evidence.context.lower_rate()}; or activation="leaky_relu" in place of "relu"',
+                cause,
+                f'{cure}; or activation="leaky_relu" in place of "relu"',
             )
         )
     return found
+
+
+def _on_output(each: Activation) -> Finding:
+    return Finding(
+        "relu-on-output",
+        each.layer,
+        1.0,
+        OUTPUT,
+        f"{each.layer}: its ReLU gives the outputs of the model",
+        "the loss takes any numbers as outputs, and a ReLU gives none below 0; an output that is 0"
+        " gets no gradient",
+        f"leave the ReLU out of {each.layer}",
+    )
 
 
 def _applies(evidence: Evidence) -> str | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from typing import Any
 
+from gpucnn.optim import default_learning_rate
 from gpucnn.training import Run, TrainConfig
 from gpucnn.training.config import flag_name
 
@@ -114,22 +115,42 @@ class Context:
             return "train again with a tenth of the learning rate"
         return self.train_again(learning_rate=_short(min(self._usual, self.learning_rate / 10)))
 
-    def raise_rate(self) -> str:
-        """The cure for a learning rate that is too low: the default, or ten times as high."""
-        if self.learning_rate is None:
-            return "train again with ten times the learning rate"
-        usual = self._usual if self._usual > self.learning_rate else 10 * self.learning_rate
-        return self.train_again(learning_rate=_short(usual))
+    def usual_rate(self) -> str:
+        """The cure for a learning rate that is too low: the default."""
+        return self.train_again(learning_rate=_short(self._usual))
+
+    def more_epochs(self) -> str:
+        """The cure for a training that was too short: twice as many epochs."""
+        if self.config is None:
+            return "train for twice as many epochs"
+        return self.train_again(epochs=2 * self.config.epochs)
 
     def other_rate(self) -> str:
         """The cure for a training that does not learn: the default learning rate, or more time."""
         if self.config is None or self.learning_rate is None:
             return "train longer, or with another learning rate"
-        if self.learning_rate < 0.99 * self._usual:
-            return self.raise_rate()
-        if self.learning_rate > 1.01 * self._usual:
-            return self.lower_rate()
-        return self.train_again(epochs=2 * self.config.epochs)
+        if self.is_usual:
+            return self.more_epochs()
+        return self.lower_rate() if self.learning_rate > self._usual else self.usual_rate()
+
+    @property
+    def is_low(self) -> bool:
+        """Whether the learning rate is known to be below half of the usual ones."""
+        return self.learning_rate is not None and self.learning_rate < self._range[0] / 2
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether the learning rate is among the usual ones."""
+        low, high = self._range
+        return self.learning_rate is not None and 0.99 * low <= self.learning_rate <= 1.01 * high
+
+    @property
+    def _range(self) -> tuple[float, float]:
+        """The defaults of the optimizer and of the options, the lower one first."""
+        if self.config is None:
+            return 0.0, 0.0
+        of_optimizer = default_learning_rate(self.config.optimizer)
+        return min(of_optimizer, self._usual), max(of_optimizer, self._usual)
 
     @property
     def rate(self) -> str:
@@ -142,8 +163,8 @@ class Context:
     def _usual(self) -> float:
         """The default learning rate of the options; infinity if there are none."""
         if self.config is None:
-            return float("inf")
-        return replace(self.config, learning_rate=None).resolved("cpu").learning_rate or 0.0
+            return math.inf
+        return self.config.default_learning_rate()
 
 
 def _short(number: float) -> float:

@@ -26,7 +26,7 @@ def find(evidence: Evidence) -> list[Finding]:
     norms = {
         path: layer.gradient
         for path, layer in evidence.layers.items()
-        if layer.gradient is not None and layer.update is not None
+        if layer.gradient is not None and layer.has_weights
     }
     found = [
         _exploding(evidence, path, norm)
@@ -45,14 +45,15 @@ def find(evidence: Evidence) -> list[Finding]:
 
 
 def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
+    cause, cure = evidence.too_high()
     return Finding(
         "exploding-gradient",
         path,
         norm,
         EXPLODING,
         f"{path}: its gradient explodes: its norm is {norm:.3g}",
-        f"{evidence.context.rate} is too high, or the inputs are not scaled",
-        f"{evidence.context.lower_rate()}; or optim.clip_grad_norm in a loop of your own",
+        cause,
+        f"{cure}; or optim.clip_grad_norm in a loop of your own",
     )
 
 

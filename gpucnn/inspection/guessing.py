@@ -11,18 +11,27 @@ THRESHOLD = Threshold(
     "of the loss of guessing",
     "a constant answer, which does not depend on the image, has the loss of guessing",
 )
+_LABELS = "look whether the labels are right: data.load(...).train.show(slice(12))"
+_ENOUGH = 50  # steps after which a training is better than guessing
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """A finding if the last epoch is not better than the best constant answer."""
-    assert evidence.labels is not None
+    labels = evidence.labels_of_guessing
+    assert labels is not None
     latest = last(evidence)
     assert latest is not None
-    if beats_guessing(evidence.loss, evidence.labels, *latest):
+    if beats_guessing(evidence.loss, labels, *latest):
         return []
+    # The result of an epoch is a mean over its steps: the model may be better by now.
+    others = (evidence.held_out, evidence.tested)
+    for now in others if any(others) else (evidence.trained,):
+        if now and beats_guessing(evidence.loss, now.labels, now.loss, now.accuracy):
+            return []
     loss, accuracy = latest
-    constant_loss, constant_accuracy = guessing(evidence.loss, evidence.labels)
-    worse = loss > 2 * constant_loss
+    constant_loss, constant_accuracy = guessing(evidence.loss, labels)
+    high = evidence.too_high()
+    worse = loss > constant_loss + evidence.uniform_loss
     return [
         Finding(
             "no-better-than-guessing",
@@ -31,16 +40,21 @@ def find(evidence: Evidence) -> list[Finding]:
             THRESHOLD,
             f"the training has the loss {loss:.4g} and the accuracy {accuracy:.2%};"
             f" guessing has {constant_loss:.4g} and {constant_accuracy:.2%}",
-            f"{evidence.context.rate} is too high"
+            high[0]
             if worse
             else f"{evidence.context.rate} does not fit, the steps were too few, the labels do not"
             " belong to the images, or a layer has failed",
-            evidence.context.lower_rate()
-            if worse
-            else f"{evidence.context.other_rate()}; or look whether the labels are right:"
-            " data.load(...).train.show(slice(12))",
+            high[1] if worse else cure(evidence),
         )
     ]
+
+
+def cure(evidence: Evidence) -> str:
+    """The cures of a training that does not learn: those that cost least first."""
+    cures = [evidence.context.other_rate(), _LABELS]
+    if evidence.context.is_usual and evidence.steps >= _ENOUGH:  # more steps will not help
+        cures.reverse()
+    return "; or ".join(cures)
 
 
 def last(evidence: Evidence) -> tuple[float, float] | None:
@@ -58,9 +72,13 @@ def _applies(evidence: Evidence) -> str | None:
         return "the training was cut short by limit_batches"
     if get_loss(evidence.loss).guess is None:
         return "the loss of a constant answer is not known for this loss"
-    if last(evidence) is not None:
-        return None
-    return evidence.missing.get("records", "no epoch is done")
+    return None
 
 
-CHECK = Check("learning at all", ("labels",), find, _applies)
+def _lacks(evidence: Evidence) -> str | None:
+    if evidence.labels_of_guessing is None:
+        return evidence.missing.get("labels", "there are no labels")
+    return None if last(evidence) else evidence.missing.get("records", "no epoch is done")
+
+
+CHECK = Check("learning at all", (), find, _applies, _lacks)

@@ -57,6 +57,8 @@ class Health:
         checked: the names of the checks that were made.
         unchecked: the names of the others, each with the reason.
         layers: the measures of each layer.
+        is_judged: whether more checks were made than evidence is missing for.
+        cure: what to type so that more can be checked; empty if nothing is missing.
         results: loss and accuracy on the parts of the data that were looked at.
         most_wrong: images with wrong answers, the one with the highest loss first.
         looked_at: the data set that these are in; None without one.
@@ -71,6 +73,8 @@ class Health:
     checked: Sequence[str]
     unchecked: dict[str, str]
     layers: Sequence[LayerHealth]
+    is_judged: bool = True
+    cure: str = ""
     results: Sequence[Result] = ()
     most_wrong: Sequence[WrongImage] = ()
     looked_at: Dataset | None = field(default=None, repr=False)
@@ -79,9 +83,14 @@ class Health:
     notes: Sequence[str] = ()
 
     @property
+    def part(self) -> str:
+        """The name of the part of the data that `most_wrong` is of."""
+        return self.results[:2][-1].name if self.results else ""
+
+    @property
     def is_healthy(self) -> bool:
-        """Whether there are no warnings."""
-        return not self.findings
+        """Whether there are no warnings, and enough checks were made to say so."""
+        return self.is_judged and not self.findings
 
     @property
     def verdict(self) -> str:
@@ -92,12 +101,16 @@ class Health:
             place += f", epoch {self.epoch}"
         if self.is_healthy:
             return f"healthy: no warnings in {place}"
+        if not self.findings:
+            total = count + len(self.unchecked)
+            return f"not judged: {count} of {total}{place.removeprefix(str(count))} could be made"
         warnings = len(self.findings)
         return f"{warnings} warning{'s' * (warnings != 1)} in {place}"
 
     def __str__(self) -> str:
-        """The verdict, and the findings."""
-        return "\n".join([self.verdict, *lines(self.findings)])
+        """The verdict, how to check more, and the findings."""
+        more = [f"  fix: {self.cure}"] if self.cure else []
+        return "\n".join([self.verdict, *more, *lines(self.findings)])
 
 
 def layers_of(evidence: Evidence) -> list[LayerHealth]:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.data import Dataset, Reading, Splits
+from gpucnn.data import Dataset, Loader, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
@@ -18,15 +20,18 @@ from gpucnn.inspection.data import Outputs, compute_outputs
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.health import Health, layers_of
+from gpucnn.inspection.images import largest_input
 from gpucnn.inspection.updates import LayerStep, StepMeter
 from gpucnn.inspection.weights import CHECK as WEIGHTS
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import Run, SavedModel, Trainer, checkpoint
-from gpucnn.training.metrics import Loss, compute_loss
+from gpucnn.training.evaluation import count_outputs, require_outputs
+from gpucnn.training.metrics import Loss, compute_loss, get_loss
 from gpucnn.training.run import find_weights, run_of
 from gpucnn.training.run_data import LabeledPart
 
+_IMAGES = 64  # for which the gradients of a model without a run are computed
 _TRIES = 3  # readings of a checkpoint that a training may replace meanwhile
 _NAMES = {"all": "other"}  # of parts of data that are not those of the training
 _OTHER = "give a run directory, a SavedModel, or a built Module and a data set"
@@ -94,7 +99,8 @@ def _weights_only(file: Path, evidence: Evidence, why: str) -> Health:
         rate = config.resolved("cpu").learning_rate
         evidence.context = Context(config, Run(folder), rate)
     unchecked = {check.name: why for check in checks.CHECKS if check is not WEIGHTS}
-    return Health(str(folder or file), None, WEIGHTS.find(evidence), [WEIGHTS.name], unchecked, [])
+    findings = WEIGHTS.find(evidence)
+    return Health(str(folder or file), None, findings, [WEIGHTS.name], unchecked, [], False)
 
 
 def _inspect_saved(
@@ -108,6 +114,7 @@ def _inspect_saved(
     evidence = Evidence(
         Context(config, run, rate),
         steps=description.get("step", 1),
+        diverged=_divergence(run) if run else None,
         weights=saved.model.state_dict(),
         model=saved.model,
         class_names=saved.class_names,
@@ -119,6 +126,8 @@ def _inspect_saved(
     try:
         found = saved.parts(data, data_dir, reading)
     except (DataError, UsageError) as error:
+        if data is not None or data_dir is not None:
+            raise
         evidence.missing["data"] = _line(error)
     parts = {split: part.dataset for split, part in found.items()}
     looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
@@ -129,9 +138,20 @@ def _inspect_saved(
     else:
         _measure_step(evidence, run, saved, parts)
     health = _health(str(folder or saved.path), evidence, looked_at)
+    if "data" in evidence.missing:
+        place = shlex.quote(str(folder or saved.path))
+        health = replace(health, cure=f"gpucnn inspect {place} --data PATH")
     last = [*found.values()][-1:]  # held out, if any: a note tells of images that were not
     text, notes = next(((part.text, part.notes) for part in last), ("", ()))
     return replace(health, epoch=saved.description.epoch, saved=saved, data=text, notes=notes)
+
+
+def _divergence(run: Run) -> tuple[str, str] | None:
+    """The message and the cause of the error that ended a run, if its loss was not finite."""
+    outcome = run.outcome()
+    if outcome.get("reason") != "diverged":
+        return None
+    return str(outcome.get("message") or "the loss is not finite"), str(outcome.get("cause") or "")
 
 
 def _epochs(run: Run) -> list[dict[str, Any]]:
@@ -157,7 +177,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
         model=model,
         loss=loss,
         missing={
-            "layers": "a model without a run has no state of an optimizer",
+            "layers": "no data set is given",
             "records": "a model without a run has no record of its epochs",
             "data": "no data set is given",
         },
@@ -175,8 +195,18 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
         if dataset.images.dtype not in (np.uint8, np.float32):
             dataset = replace(dataset, images=dataset.images.astype(np.float32))
         parts["train"] = dataset
+        require_outputs(model, dataset, get_loss(loss).name)
+        outputs = count_outputs(model, dataset.image_shape)
+        if outputs > max(dataset.classes, 2):
+            raise UsageError(
+                f"the model has {outputs} outputs for {dataset.classes} classes of {dataset.name}",
+                cause="each output is for a class; an autoencoder, for one, cannot be inspected",
+                fix=f"give the last layer {dataset.classes} outputs",
+            )
     scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
     looked_at = _look(evidence, parts, scale, 0.0, forward)
+    if dataset is not None:
+        _measure_gradients(evidence, parts["train"], scale, forward)
     return _health(model.display_name, evidence, looked_at)
 
 
@@ -189,29 +219,61 @@ def _look(
 ) -> Outputs | None:
     """Run the model on the parts of the data; returns the outputs on images held out, or else.
 
+    If images are held out for the validation and for the test, these are of the validation.
+
     The layers are measured on the training images, or else on those that there are.
     """
     model, missing = evidence.model, evidence.missing
     assert model is not None
     why = missing.get("data", "the data are not those of the training")
-    missing |= dict.fromkeys(("activations", "labels", "trained", "held_out"), why)
+    missing |= dict.fromkeys(("activations", "images", "labels", "trained", "held_out"), why)
     if parts:
         missing["held_out"] = "there are no images beside those of the training"
     looked_at = None
     for name in ("train", "validation", "test", "all"):
-        if name not in parts or evidence.held_out is not None:
+        if name not in parts:
             continue
         activations = None
         if evidence.activations is None:
             activations = evidence.activations = Activations(model, forward)
-        looked_at = compute_outputs(
+        outputs = compute_outputs(
             model, parts[name], evidence.loss, scale, offset, activations, forward
         )
         if name == "train":
-            evidence.labels, evidence.trained = parts[name].labels, looked_at.result("training")
+            evidence.labels, evidence.trained = parts[name].labels, outputs.result("training")
+            evidence.images = parts[name].images
+            evidence.largest = largest_input(parts[name].images, scale, offset)
+        elif evidence.held_out is None:
+            evidence.held_out = outputs.result(_NAMES.get(name, name))
         else:
-            evidence.held_out = looked_at.result(_NAMES.get(name, name))
+            evidence.tested = outputs.result(name)
+            continue
+        looked_at = outputs
     return looked_at
+
+
+def _measure_gradients(evidence: Evidence, dataset: Dataset, scale: float, forward: Any) -> None:
+    """Compute the gradients for some images, in evaluation mode; the model stays as it is."""
+    model = evidence.model
+    assert model is not None
+    backend = backends.get(model.device)
+    some = np.unique(np.linspace(0, len(dataset) - 1, _IMAGES).astype(int))
+    loader = Loader(dataset.subset(some), len(some), backend, shuffle=False, scale=scale)
+    before = [(parameter, parameter.grad) for parameter in model.parameters()]
+    try:
+        images, labels, *_ = loader.batch(0, 0)
+        with backend.quiet_device(), model.evaluating():
+            loss = compute_loss(evidence.loss, (forward or model)(Tensor(images)), labels)
+            for parameter, _ in before:
+                parameter.zero_grad()
+            loss.backward()
+        found = StepMeter(model)()
+        evidence.layers = {path: replace(layer, update=None) for path, layer in found.items()}
+    except GpucnnError as error:
+        evidence.missing["layers"] = _line(error)
+    finally:
+        for parameter, gradient in before:
+            parameter.grad = gradient
 
 
 def _measure_step(
@@ -224,7 +286,7 @@ def _measure_step(
     try:
         trainer = Trainer(model, Splits(parts["train"], parts.get("validation")), config)
         trainer.restore(_read_checkpoint(run), longer=True)
-        evidence.steps = trainer.step
+        evidence.steps, evidence.planned = trainer.step, trainer.total_steps
         evidence.layers = _step(trainer)
     except GpucnnError as error:
         evidence.missing["layers"] = _line(error)
@@ -264,9 +326,13 @@ def _health(name: str, evidence: Evidence, looked_at: Outputs | None) -> Health:
     return Health(
         name,
         None,
-        *checked,
+        checked.findings,
+        checked.made,
+        checked.unchecked,
         layers_of(evidence),
-        [result for result in (evidence.trained, evidence.held_out) if result is not None],
+        len(checked.made) > len(checked.lacking),
+        "",
+        [each for each in (evidence.trained, evidence.held_out, evidence.tested) if each],
         looked_at.most_wrong(evidence.class_names) if looked_at else (),
         looked_at.dataset if looked_at else None,
     )

@@ -25,6 +25,7 @@ from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
+from gpucnn.inspection.images import largest_input
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, Trainer
@@ -56,6 +57,8 @@ class HealthMonitor(Callback):
         self._known: set[tuple[str, str | None]] = set()
         self._meter: StepMeter | None = None
         self._pool: Loader | None = None
+        self._largest: float | None = None  # input
+        self._weighed = False
         self._batches = 1  # of a measurement
         self._every = _STEPS  # steps
         self._due: int | None = None
@@ -79,6 +82,8 @@ class HealthMonitor(Callback):
         else:
             self._since = trainer.step, time.perf_counter()
             self._due = self._next(trainer.step)
+            images = self._pool.dataset.images
+            self._largest = largest_input(images, trainer.scale, trainer.offset)
         self._check(trainer, self._evidence(trainer))
 
     def on_step_end(self, trainer: Trainer) -> None:
@@ -143,11 +148,18 @@ class HealthMonitor(Callback):
         config = trainer.config
         context = Context(config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
-            context, steps=trainer.step, loss=trainer.loss, records=trainer.records or None
+            context,
+            steps=trainer.step,
+            planned=trainer.total_steps,
+            loss=trainer.loss,
+            records=trainer.records or None,
         )
+        if trainer.step and not self._weighed:  # once: weights that do not learn stay equal
+            self._weighed, evidence.weights = True, trainer.model.state_dict()
         labels = _class_ids(trainer.loader.dataset)
         if labels is None:
             return evidence
+        evidence.images, evidence.largest = trainer.loader.dataset.images, self._largest
         evidence.labels, evidence.class_names = labels, trainer.loader.dataset.class_names
         if not trainer.records:
             return evidence
@@ -195,7 +207,7 @@ class HealthMonitor(Callback):
             left_out.add("class-imbalance")
         new = [
             finding
-            for finding in checks.run(evidence).findings
+            for finding in checks.run(evidence, {kind for kind, _ in self._known}).findings
             if finding.kind not in left_out and (finding.kind, finding.layer) not in self._known
         ]
         for finding in new:
@@ -210,7 +222,7 @@ class HealthMonitor(Callback):
     def _recall(self, trainer: Trainer) -> None:
         """Read the findings before the checkpoint, and drop those after it."""
         self.findings, self._known = [], set()
-        self._measured, self._meter = 0, None
+        self._measured, self._meter, self._weighed = 0, None, False
         if trainer.run is None:
             return
         file = trainer.run.path / FILE

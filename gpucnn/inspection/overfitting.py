@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from gpucnn.inspection.evidence import Check, Evidence
+from gpucnn.inspection.evidence import Check, Evidence, Result
 from gpucnn.inspection.finding import Finding, Threshold
 from gpucnn.training.metrics import beats_guessing
 
@@ -19,22 +19,36 @@ NOTHING = Threshold(
     "accuracy lost between the training images and others, which are answered as by guessing",
     "images that share no pattern with the training images can only be guessed",
 )
+_IMAGES = 20  # held out, below which nothing is said
 
 
 def find(evidence: Evidence) -> list[Finding]:
     """A finding if the accuracy on other images is much lower than on the training images."""
-    trained, other = evidence.trained, evidence.held_out
+    found: list[Finding] = []
+    for other in _judged(evidence):
+        known = {each.kind for each in found}
+        found += [each for each in _on(evidence, other) if each.kind not in known]
+    return found
+
+
+def _judged(evidence: Evidence) -> list[Result]:
+    """The results on other images, of those that are enough."""
+    others = (evidence.held_out, evidence.tested)
+    return [each for each in others if each and len(each.labels) >= _IMAGES]
+
+
+def _on(evidence: Evidence, other: Result) -> list[Finding]:
+    trained = evidence.trained
     assert trained is not None
-    assert other is not None
     gap = trained.accuracy - other.accuracy
-    chance = 2 * math.sqrt(other.accuracy * (1 - other.accuracy) / max(len(other.labels), 1))
+    sure = trained.accuracy - _highest(other.accuracy, len(other.labels))
     said = (
         f"accuracy {trained.accuracy:.2%} on the training images, and"
         f" {other.accuracy:.2%} on {len(other.labels):,} {other.name} images"
     )
     # By the accuracy alone: the loss on images that the model is wrong about has no upper bound.
     guesses = not beats_guessing(evidence.loss, other.labels, math.inf, other.accuracy)
-    if guesses and gap > NOTHING.value:
+    if guesses and sure > NOTHING.value:
         return [
             Finding(
                 "labels-do-not-fit",
@@ -48,7 +62,7 @@ def find(evidence: Evidence) -> list[Finding]:
                 f" .{other.name}.show(slice(12))",
             )
         ]
-    if gap - chance <= GAP.value:
+    if sure <= GAP.value:
         return []
     return [
         Finding(
@@ -61,6 +75,14 @@ def find(evidence: Evidence) -> list[Finding]:
             f"{_cure(evidence)}; or more images, Dropout, a smaller model",
         )
     ]
+
+
+def _highest(accuracy: float, count: int) -> float:
+    """The highest accuracy that may be the true one, by Wilson's interval of two deviations."""
+    z = 2.0
+    center = accuracy + z * z / (2 * count)
+    spread = z * math.sqrt(accuracy * (1 - accuracy) / count + (z / (2 * count)) ** 2)
+    return (center + spread) / (1 + z * z / count)
 
 
 def _cure(evidence: Evidence) -> str:
@@ -79,4 +101,8 @@ def _applies(evidence: Evidence) -> str | None:
     return None if evidence.steps else "the training has not begun"
 
 
-CHECK = Check("overfitting", ("trained", "held_out"), find, _applies)
+def _lacks(evidence: Evidence) -> str | None:
+    return None if _judged(evidence) else f"fewer than {_IMAGES} images are held out"
+
+
+CHECK = Check("overfitting", ("trained", "held_out"), find, _applies, _lacks)

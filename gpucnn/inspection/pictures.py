@@ -32,7 +32,9 @@ def draw(health: Health, image: NDArray[Any] | None = None) -> dict[str, Picture
         wrong = health.most_wrong
         titles = [f"{each.label}, answer {each.answer}" for each in wrong]
         found["wrong.png"] = plots.show_image(
-            dataset.images[[each.index for each in wrong]], titles, cmap="gray_r"
+            dataset.images[[each.index for each in wrong]],
+            titles,
+            cmap="gray",  # as the network sees them
         )
     if saved is None:
         return found

@@ -17,6 +17,10 @@ THRESHOLD = Threshold(
 def find(evidence: Evidence) -> list[Finding]:
     """A finding for each layer, the last apart, with too many saturated outputs."""
     assert evidence.activations is not None
+    cause, cure = evidence.too_high(
+        f"its weights are too large: they were initialized so, or {evidence.context.rate} is"
+        " too high"
+    )
     return [
         Finding(
             "saturated",
@@ -25,9 +29,8 @@ def find(evidence: Evidence) -> list[Finding]:
             THRESHOLD,
             f"{each.layer}: {each.saturation:.0%} of the outputs of its {each.kind} are within"
             f" {NEAR_END:.0%} of an end",
-            f"its weights are too large: they were initialized so, or {evidence.context.rate} is"
-            " too high",
-            f'{evidence.context.lower_rate()}; or kernel_initializer="glorot_uniform", or a ReLU',
+            cause,
+            f'{cure}; or kernel_initializer="glorot_uniform", or a ReLU',
         )
         for each in evidence.activations.found
         if not each.is_output and each.saturation >= THRESHOLD.value

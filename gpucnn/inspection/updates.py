@@ -24,11 +24,13 @@ class LayerStep:
         gradient: the Euclidean norm of the gradient by all of them; None if they have none, as
             frozen ones.
         update: the norm of the change of the weights divided by the norm of the weights; None
-            without weights of two axes or more, or if these were all 0.
+            without weights of two axes or more, if these were all 0, or if no step was made.
+        has_weights: whether it has weights of two axes or more.
     """
 
     gradient: float | None
     update: float | None
+    has_weights: bool = True
 
 
 class StepMeter:
@@ -61,7 +63,9 @@ class StepMeter:
                 changes.setdefault(layer, []).append(pair)
         return {
             layer: LayerStep(
-                float(np.sqrt(sum(squares))) if squares else None, _ratio(changes.get(layer, ()))
+                float(np.sqrt(sum(squares))) if squares else None,
+                _ratio(changes.get(layer, ())),
+                layer in changes,
             )
             for layer, squares in gradients.items()
         }

@@ -265,7 +265,7 @@ class TrainConfig:
         Args:
             device: name of the device that ``auto`` stands for.
         """
-        learning_rate = self.learning_rate or self._default_learning_rate()
+        learning_rate = self.learning_rate or self.default_learning_rate()
         data, data_dir = os.path.abspath(self.data), None  # a path needs no data_dir
         if self.data in NAMES:
             data = self.data
@@ -287,7 +287,8 @@ class TrainConfig:
         values = self.resolved(device).as_dict()
         return {key: value for key, value in values.items() if key not in INCIDENTAL}
 
-    def _default_learning_rate(self) -> float:
+    def default_learning_rate(self) -> float:
+        """The learning rate of a training that is given none."""
         if self.optimizer in ("adam", "adamw") and self.model in models.NAMES:
             return models.default_learning_rate(self.model)
         return optim.default_learning_rate(self.optimizer)

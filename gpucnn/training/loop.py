@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
+from typing import Any
 
-from gpucnn.data import Splits
+from gpucnn.data import Loader, Splits
 from gpucnn.errors import DivergedError, Interrupted, StorageError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
@@ -142,12 +143,13 @@ def _session(
 
 
 def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
+    test = trainer.evaluate(trainer.test)
     history = History(
         records=trainer.records,
         reason=trainer.stop or "finished",
-        test=trainer.evaluate(trainer.test),
+        test=test,
         seconds=trainer.seconds,
-        learned=_has_learned(trainer),
+        learned=_has_learned(trainer, test),
         report=trainer.judged and trainer.judged.report(),
     )
     for callback in chain:
@@ -155,18 +157,28 @@ def _finish(trainer: Trainer, chain: Sequence[Callback]) -> History:
     return history
 
 
-def _has_learned(trainer: Trainer) -> bool:
-    """Whether the last epoch was better than a constant answer, by `beats_guessing`.
+def _has_learned(trainer: Trainer, test: Mapping[str, float] | None) -> bool:
+    """Whether a result is better than that of a constant answer, by `beats_guessing`.
 
+    The results are those of the validation and of the test, and that of the last epoch, which is
+    a mean over the epoch: the first epoch of a good training may be no better than guessing.
     Trainings with `limit_batches` are not judged.
     """
-    if trainer.config.limit_batches is not None:
-        return True
-    labels = trainer.loader.dataset.labels
-    if not trainer.records or labels is None or labels.dtype.kind != "i":
+    if trainer.config.limit_batches is not None or not trainer.records:
         return True
     last = trainer.records[-1]
-    return beats_guessing(trainer.loss, labels, last["loss"], last["accuracy"])
+    results: list[tuple[Loader | None, Any, Any]] = [
+        (trainer.loader, last["loss"], last["accuracy"]),
+        (trainer.validation, last["val_loss"], last["val_accuracy"]),
+        (trainer.test, test and test["loss"], test and test["accuracy"]),
+    ]
+    for loader, loss, accuracy in results:
+        labels = None if loader is None else loader.dataset.labels
+        if labels is None or loss is None:
+            continue
+        if labels.dtype.kind != "i" or beats_guessing(trainer.loss, labels, loss, accuracy):
+            return True
+    return False
 
 
 def _interrupted(run: Run, saver: Checkpointer | None) -> Interrupted:

@@ -61,7 +61,7 @@ class Metric(NamedTuple):
 
 def _entropy(frequencies: NDArray[np.float64]) -> float:
     present = frequencies[frequencies > 0]
-    return float(-(present * np.log(present)).sum())
+    return float(-(present * np.log(present)).sum()) + 0.0  # of one class it would be -0
 
 
 #: The losses of `TrainConfig`. The first two take logits. Softmax predicts probabilities that sum

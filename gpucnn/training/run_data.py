@@ -21,6 +21,7 @@ from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
 from gpucnn.training.run import run_of
+from gpucnn.training.used import used_parts
 
 
 class LabeledPart(NamedTuple):
@@ -207,7 +208,8 @@ class RunData:
             splits = cut(parts, self.config.data, self.config.validation)
         except UsageError:
             return parts, True
-        used = [splits[role] for role in ("train", "validation") if role in splits]
+        parts = used_parts(splits, self.config)
+        used = [parts[role] for role in ("train", "validation") if role in parts]
         expected = self.description.data_sha256
         return splits, None if expected is None else digest(used) != expected
 

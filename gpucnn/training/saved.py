@@ -26,6 +26,7 @@ from gpucnn.training.metrics import get_loss
 from gpucnn.training.report import Report
 from gpucnn.training.run import Run, find_weights, run_of
 from gpucnn.training.run_data import LabeledPart, RunData, joined, no_labels
+from gpucnn.training.used import used_parts
 
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
@@ -150,16 +151,16 @@ class SavedModel(RunData):
         """All labeled parts as of `dataset`, by the name of the split.
 
         They are split as in the training if they are its data, into "train", "validation" and
-        "test"; other data are one part, "all".
+        "test", as far as the training used them; other data are one part, "all".
 
         Raises:
             DataError, UsageError: as `dataset`.
         """
         read = self._read(name, data_dir, reading)
-        splits = read.splits
+        splits = used_parts(read.splits, self.config)
         if not read.own:
             splits = {
-                "all": joined([p for p in splits.values() if p.labels is not None], read.name)
+                "all": joined([p for p in read.splits.values() if p.labels is not None], read.name)
             }
         found = {}
         for split, part in splits.items():

@@ -33,6 +33,7 @@ from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import freeze, start_from
+from gpucnn.training.used import used_parts
 
 _PROGRESS = {
     "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
@@ -103,16 +104,14 @@ class Trainer:
         return f"Trainer(step={self.step}, total_steps={self.total_steps})"
 
     def _prepare_data(self) -> None:
-        config, train, validation, test = (
-            self.config, self.data.train, self.data.validation, self.data.test
-        )  # fmt: skip
+        config, train = self.config, self.data.train
         if train.labels is None or not len(train):
             lacks = "images" if train.labels is not None else "labels"
             raise UsageError(f"{train.name} has no {lacks} to train on", fix="give other data")
         overfit = config.overfit_batches is not None
-        if config.overfit_batches is not None:
-            train = train.subset(slice(config.overfit_batches * config.batch_size))
-            validation, test = None, train
+        given = {"train": train, "validation": self.data.validation, "test": self.data.test}
+        parts = used_parts({role: part for role, part in given.items() if part}, config)
+        train = parts["train"]
         evaluation.require_outputs(self.model, train, self.loss.name)
         self.scale, self.offset = pixel_scaling(train, config.standardise)
         augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
@@ -129,8 +128,8 @@ class Trainer:
             offset=self.offset,
             limit_batches=config.limit_batches,
         )
-        self.validation = self._evaluation_loader(validation)
-        self.test = self._evaluation_loader(test)
+        self.validation = self._evaluation_loader(parts.get("validation"))
+        self.test = self._evaluation_loader(parts.get("test"))
         if config.patience and self.validation is None:
             raise UsageError(
                 "early stopping needs a validation set, and there is none",
@@ -140,8 +139,6 @@ class Trainer:
     def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
         if dataset is None or dataset.labels is None or not len(dataset):
             return None
-        if self.config.limit_batches:
-            dataset = dataset.subset(slice(self.config.limit_batches * self.config.batch_size))
         evaluation.require_outputs(self.model, dataset, self.loss.name)
         size, scale, offset = evaluation.BATCH_SIZE, self.scale, self.offset
         return Loader(dataset, size, self.backend, shuffle=False, scale=scale, offset=offset)
@@ -301,7 +298,8 @@ class Trainer:
         epoch = -(-step // self.steps_per_epoch)
         rate = float(self.learning_rates[step - 1])
         peak = float(self.learning_rates.max())
-        fix = f"lower the learning rate: learning_rate={peak / 10:.2g}, or --lr {peak / 10:.2g}"
+        lower = min(peak / 10, self.config.default_learning_rate())
+        fix = f"lower the learning rate: learning_rate={lower:.2g}, or --lr {lower:.2g}"
         if self.run is not None and self.run.last.exists():
             fix += f"; the last good checkpoint is {self.run.last}"
         return DivergedError(

@@ -62,7 +62,7 @@ def test_did_you_mean(run: Any, args: str, says: str) -> None:
     ],
 )
 def test_a_training_that_learned_nothing(run: Any, rate: str, advice: str) -> None:
-    args = ["--data", "digits", "--epochs", 2, "--lr", rate, "--optimizer", "sgd"]
+    args = ["--data", "digits", "--epochs", 2, "--lr", rate, "--optimizer", "sgd", "--no-health"]
     result = run("train", *args)
     assert result.code == 0
     assert result.out.startswith("learned nothing: 2 epochs in ")
@@ -77,6 +77,10 @@ def test_the_usual_rate_is_not_advised(run: Any, optimizer: str, rate: str | Non
     """It was given: it, or one that is rounded to it, is no other rate to try."""
     np.savez("blank.npz", x=np.zeros((80, 8, 8), np.uint8), y=np.arange(80) % 4)
     args = ["--data", "blank.npz", "--model", "softmax", "--optimizer", optimizer, "--epochs", 1]
+    warned = run("train", *args)  # one advice: that of the warning
+    assert "all 72 training images are equal" in warned.err
+    assert "  fix: see the warnings above, or gpucnn inspect runs/train-1\n" in warned.err
+    args.append("--no-health")
     result = run("train", *args, *(["--lr", rate] if rate else []))
     assert result.out.startswith("learned nothing")
     assert "raise the learning rate" not in result.err

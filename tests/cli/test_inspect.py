@@ -20,8 +20,8 @@ def test_a_healthy_run_is_told_in_a_line(train_once: Any, run: Any) -> None:
     result = run("inspect", "runs/train-1")
     assert result.code == 0
     verdict, *rest = result.out.splitlines()
-    assert verdict == "healthy: no warnings in 8 checks of runs/train-1, epoch 12"
-    assert "checked: weights, untrained layers, " in result.out
+    assert verdict == "healthy: no warnings in 9 checks of runs/train-1, epoch 12"
+    assert "checked: images, class balance, weights, untrained layers, " in result.out
     assert "not checked: dead ReLUs: the model has no ReLU" in rest
     assert "warning:" not in result.out
     assert max(map(len, result.out.splitlines())) <= 80
@@ -44,8 +44,9 @@ def test_json(train_once: Any, run: Any) -> None:
         "image", "index", "label", "answer", "probability", "loss"
     }  # fmt: skip
     assert end["healthy"] is True
+    assert end["judged"] is True
     assert end["epoch"] == 12
-    assert len(end["checked"]) == 8
+    assert len(end["checked"]) == 9
     assert end["unchecked"]["dead ReLUs"] == "the model has no ReLU"
 
 

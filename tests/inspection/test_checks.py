@@ -95,9 +95,9 @@ def test_frozen_layers_have_no_gradient_that_vanishes() -> None:
     ],
 )
 def test_updates(update: float, share: float, steps: int, found: set[str]) -> None:
-    config = TrainConfig(learning_rate=0.01)
+    config = TrainConfig(learning_rate=0.0001)
     evidence = Evidence(
-        Context(config, None, 0.01),
+        Context(config, None, 0.0001),
         steps=steps,
         layers=step(update / 2, update),
         rate_share=share,
@@ -136,8 +136,9 @@ def test_small_updates_are_right_near_a_minimum() -> None:
     ],
 )
 def test_the_course_of_the_loss(losses: Any, accuracies: Any, found: set[str]) -> None:
+    config = TrainConfig(learning_rate=0.0001, epochs=len(losses))
     evidence = Evidence(
-        steps=99, labels=LABELS, class_names=list("0123456789"),
+        Context(config, None, 0.0001), steps=100, labels=LABELS, class_names=list("0123456789"),
         records=records(losses, accuracies),
     )  # fmt: skip
     assert kinds_of(evidence) == found
@@ -206,7 +207,8 @@ def test_balance(counts: list[int], found: set[str]) -> None:
 @pytest.mark.parametrize("images", [9, 10])
 def test_answers(answers: list[int], found: set[str], images: int) -> None:
     labels, given = np.repeat(np.arange(3), images), np.repeat(answers, images)
-    evidence = Evidence(class_names=["a", "b", "c"], held_out=Result("test", 1, 1, labels, given))
+    held_out = Result("test", 1, 1, labels, given)
+    evidence = Evidence(class_names=["a", "b", "c"], held_out=held_out, steps=1)
     few = {"class-never-answered"} if images < 10 else set()
     assert kinds_of(evidence) == found - few
 
@@ -216,3 +218,167 @@ def test_evidence_says_what_is_missing() -> None:
     assert result.made == []
     assert set(result.unchecked) == {check.name for check in checks.CHECKS}
     assert result.unchecked["vanishing and exploding gradients"] == "why"
+
+
+def context(rate: float = 0.001, **given: Any) -> Context:
+    return Context(TrainConfig(**given), None, rate)
+
+
+NAMES = list("0123456789")
+
+
+@pytest.mark.parametrize(
+    ("rate", "epochs", "steps", "accuracy", "found"),
+    [
+        (1e-4, 3, 100, 0.4, {"learning-rate-low"}),
+        (1e-4, 3, 99, 0.4, set()),  # too few steps, as with large batches
+        (1e-4, 9, 100, 0.4, set()),  # the epochs that are left will do
+        (1e-3, 3, 100, 0.4, set()),  # a default: there is no better one to advise
+        (0.5, 3, 100, 0.4, set()),
+        (1e-4, 3, 100, 0.9, set()),  # the loss is high, but the answers are right
+    ],
+)
+def test_a_loss_falls_too_slowly_only_if_the_rate_is_low(
+    rate: float, epochs: int, steps: int, accuracy: float, found: set[str]
+) -> None:
+    evidence = Evidence(
+        context(rate, epochs=epochs), steps=steps, labels=LABELS, class_names=NAMES,
+        records=records([2.2, 2.1, 2.0], [0.2, 0.3, accuracy]),
+    )  # fmt: skip
+    assert kinds_of(evidence) == found
+
+
+@pytest.mark.parametrize(("planned", "found"), [(1_000, {"learning-rate-low"}), (10**5, set())])
+def test_small_updates_may_be_many(planned: int, found: set[str]) -> None:
+    evidence = Evidence(
+        context(1e-4), steps=99, planned=planned, layers=step(0.9e-5), labels=LABELS,
+        class_names=NAMES, records=records([2.0], [0.3]),
+    )  # fmt: skip
+    assert kinds_of(evidence) == found
+
+
+def test_no_rate_is_said_to_be_low_after_a_finding_that_explains_the_loss() -> None:
+    evidence = Evidence(
+        context(1e-4), steps=99, layers=step(0.9e-5), labels=LABELS, class_names=NAMES,
+        records=records([2.0], [0.3]),
+    )  # fmt: skip
+    for kind in ("learning-rate-high", "no-better-than-guessing"):
+        assert checks.run(evidence, {kind}).findings == []
+
+
+def test_guessing_one_class_of_most_images_has_a_low_loss() -> None:
+    labels = (np.arange(1000) >= 10).astype(int)
+    for losses in ([0.2, 0.1, 0.055], [0.3], [0.2, 0.09]):
+        accuracies = [0.99] * len(losses)
+        evidence = Evidence(
+            context(1e-4, epochs=3), steps=999, labels=labels, class_names=["a", "b"],
+            records=records(losses, accuracies),
+        )  # fmt: skip
+        assert not {kind for kind in kinds_of(evidence) if "learning-rate" in kind}
+
+
+def test_a_training_that_diverged() -> None:
+    evidence = Evidence(context(1e9), diverged=("the loss is not finite", "dense1 gives NaN"))
+    (finding,) = checks.run(evidence).findings
+    assert finding.kind == "learning-rate-high"
+    assert "dense1 gives NaN" in finding.message
+    assert finding.cure == "learning_rate=0.003"
+
+
+@pytest.mark.parametrize("count", [1, 2, 19])
+@pytest.mark.parametrize("accuracy", [0.0, 1.0])
+def test_a_few_images_show_no_overfitting(count: int, accuracy: float) -> None:
+    evidence = Evidence(
+        steps=99, loss="mean_squared_error", trained=Result("training", 0.1, 1.0, LABELS),
+        held_out=Result("validation", 0.1, accuracy, LABELS[:count]),
+    )  # fmt: skip
+    result = checks.run(evidence)
+    assert result.findings == []
+    assert result.unchecked["overfitting"] == "fewer than 20 images are held out"
+
+
+@pytest.mark.parametrize("held_out", [0.95, 0.5])
+def test_labels_of_the_test_images_that_do_not_fit(held_out: float) -> None:
+    evidence = Evidence(
+        steps=99, trained=Result("training", 0.1, 0.99, LABELS),
+        held_out=Result("validation", 0.1, held_out, LABELS),
+        tested=Result("test", 9.0, 0.1, LABELS),
+    )  # fmt: skip
+    found = {finding.kind: finding for finding in checks.run(evidence).findings}
+    assert found.keys() == {"labels-do-not-fit"} | ({"overfitting"} if held_out < 0.9 else set())
+    assert "1,000 test images" in found["labels-do-not-fit"].message
+    assert ".test.show(" in found["labels-do-not-fit"].cure
+
+
+def test_the_first_epoch_is_no_better_than_guessing_and_the_model_is() -> None:
+    evidence = Evidence(
+        context(), steps=9, labels=LABELS, class_names=NAMES, records=records([2.4], [0.1]),
+    )  # fmt: skip
+    assert kinds_of(evidence) == {"no-better-than-guessing"}
+    evidence.tested = Result("test", 1.5, 0.6, LABELS)
+    assert kinds_of(evidence) == set()
+
+
+@pytest.mark.parametrize(("steps", "first"), [(9, "epochs="), (999, "look whether the labels")])
+def test_the_first_cure_of_a_training_that_does_not_learn(steps: int, first: str) -> None:
+    evidence = Evidence(
+        context(), steps=steps, labels=LABELS, class_names=NAMES, records=records([2.4], [0.1]),
+    )  # fmt: skip
+    (finding,) = checks.run(evidence).findings
+    assert finding.cure.startswith(first)
+
+
+def test_labels_that_are_not_known_are_not_needed_for_the_course_of_the_loss() -> None:
+    for losses, found in (([2.0], set()), ([2.4], {"no-better-than-guessing"})):
+        evidence = Evidence(context(), steps=99, class_names=NAMES, records=records(losses, [0.1]))
+        assert kinds_of(evidence) == found
+    result = checks.run(evidence)
+    assert {"learning rate", "learning at all"} <= set(result.made)
+    assert "class balance" in result.lacking
+
+
+@pytest.mark.parametrize("images", [np.zeros((300, 1, 2, 2)), np.full((300, 5), 0.5, np.float32)])
+def test_images_that_are_equal_are_the_only_cause(images: Any) -> None:
+    activations = Activations(Dense(3).build((4,)))
+    activations.found = [Activation("dense1", "relu", False, np.zeros(9, bool))]
+    evidence = Evidence(
+        context(), steps=999, images=images, labels=LABELS, class_names=NAMES,
+        activations=activations, records=records([2.4], [0.1]),
+    )  # fmt: skip
+    assert kinds_of(evidence) == {"images-equal"}
+    images = images.copy()
+    images[299].flat[0] = 7
+    evidence.images = images
+    assert kinds_of(evidence) == {"dead-relu", "no-better-than-guessing"}
+
+
+def test_labels_that_are_all_equal() -> None:
+    evidence = Evidence(
+        context(), steps=999, labels=np.full(50, 3), class_names=NAMES,
+        records=records([9.0, 9.0], [0.1, 0.1]),
+    )  # fmt: skip
+    (finding,) = checks.run(evidence).findings
+    assert finding.kind == "one-class-only"
+    assert finding.message == "all 50 training images have the label 3"
+
+
+def test_inputs_that_are_not_scaled_are_the_first_cause() -> None:
+    evidence = Evidence(
+        context(), labels=LABELS, class_names=NAMES, layers=step(1e-3, gradients=[200.0])
+    )
+    for largest, cause in ((1.0, "the learning rate"), (255.0, "the inputs are not scaled")):
+        evidence.largest = largest
+        (finding,) = checks.run(evidence).findings
+        assert finding.kind == "exploding-gradient"
+        assert finding.cause.startswith(cause)
+    assert finding.cure.startswith("give inputs from 0 to 1, as in images / 255; or ")
+
+
+@pytest.mark.parametrize(
+    ("loss", "found"),
+    [("softmax_cross_entropy", {"relu-on-output"}), ("mean_squared_error", set())],
+)
+def test_a_relu_on_the_outputs(loss: str, found: set[str]) -> None:
+    activations = Activations(Dense(3).build((4,)))
+    activations.found = [Activation("dense1", "relu", True, np.ones(9, bool))]
+    assert kinds_of(Evidence(activations=activations, loss=loss)) == found

@@ -16,7 +16,7 @@ from processes import environment
 
 from gpucnn import data, keras
 from gpucnn import functions as F
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.inspection import Health, inspect
 from gpucnn.inspection.activations import Activations
 from gpucnn.nn import (
@@ -65,8 +65,8 @@ def test_nothing_is_changed(train_run: Any, optimizer: str) -> None:
 def test_it_agrees_with_evaluate(train_run: Any, digits: Path) -> None:
     run = train_run("lenet", epochs=2, validation=40)
     health, saved = inspect(run), SavedModel.load(run.path)
-    assert [result.name for result in health.results] == ["training", "validation"]
-    for result, split in zip(health.results, ("train", "validation"), strict=True):
+    assert [result.name for result in health.results] == ["training", "validation", "test"]
+    for result, split in zip(health.results, ("train", "validation", "test"), strict=True):
         report = saved.report(saved.dataset(split=split))
         assert result.accuracy == pytest.approx(report.accuracy, abs=1e-12)
         assert result.loss == pytest.approx(report.loss, rel=1e-5)
@@ -195,7 +195,9 @@ def test_a_file_outside_of_its_run(train_run: Any, tmp_path: Path, digits: Path)
     file = tmp_path / "moved.safetensors"
     file.write_bytes(run.last.read_bytes())
     health = inspect(file)
-    assert health.is_healthy
+    assert not health.is_healthy
+    assert health.verdict.startswith("not judged: 2 of 11 checks of ")
+    assert health.cure == f"gpucnn inspect {file} --data PATH"
     assert "the directory of its run" in health.unchecked["class balance"]
     health = inspect(file, data=str(digits))
     assert "in no run" in health.unchecked["vanishing and exploding gradients"]
@@ -208,9 +210,17 @@ def test_data_that_are_gone_or_changed(train_run: Any, digits: Path, tmp_path: P
     run = train_run("softmax", data=str(file), epochs=2)
     moved = file.rename(tmp_path / "moved.npz")
     health = inspect(run)
-    assert health.is_healthy
-    assert health.checked == ["weights", "untrained layers"]
+    assert not health.is_healthy
+    assert health.checked == [
+        "weights", "untrained layers", "learning rate", "learning at all"
+    ]  # fmt: skip
     assert all("mine.npz" in why for why in health.unchecked.values())
+    assert str(health).splitlines() == [
+        f"not judged: 4 of 11 checks of {run.path}, epoch 2 could be made",
+        f"  fix: gpucnn inspect {run.path} --data PATH",
+    ]
+    with pytest.raises(DataError, match=r"no\.npz"):
+        inspect(run, data=str(tmp_path / "no.npz"))
     whole = inspect(run, data=str(moved))
     assert "vanishing and exploding gradients" in whole.checked
     splits = data.load(str(moved), validation=0)
@@ -327,3 +337,51 @@ def test_the_text_of_a_verdict() -> None:
     assert "untrained-layer" in {kind for kind, _ in find_kinds(health)}
     assert str(health).splitlines()[0] == "1 warning in 2 checks of Sequential"
     assert health.unchecked["dead ReLUs"] == "no data set is given"
+
+
+def test_the_data_are_read_as_the_run_did(train_run: Any) -> None:
+    for given, sizes in (
+        ({"overfit_batches": 1}, {"training": 32, "test": 32}),
+        ({"limit_batches": 2, "validation": 100}, {"training": 300, "validation": 64, "test": 64}),
+    ):
+        run = train_run("softmax", epochs=2, name=next(iter(given)), **given)
+        health = inspect(run)
+        assert not any("changed" in note for note in health.notes)
+        assert {each.name: len(each.labels) for each in health.results} == sizes
+        assert health.layers[0].update
+        tested = run.records()[-1]["test_accuracy"]
+        assert health.results[-1].accuracy == pytest.approx(tested)
+
+
+def test_a_run_that_diverged(train_run: Any, options: Any) -> None:
+    with pytest.raises(DivergedError) as caught:
+        train_run("lenet", learning_rate=1e9, epochs=2)
+    assert caught.value.fix.startswith(
+        "lower the learning rate: learning_rate=0.003, or --lr 0.003"
+    )
+    health = inspect(Path(options().runs_dir, "train-1"))
+    assert find_kinds(health) == {("learning-rate-high", None)}
+    assert "the training diverged: the loss is not finite" in health.findings[0].message
+    assert health.findings[0].cure.endswith(" --lr 0.003")
+    assert health.unchecked["answered classes"] == "the training has not begun"
+
+
+def test_gradients_of_a_model_without_a_run(digits: Path) -> None:
+    model, dataset = keras_model(digits, 1)
+    wide = data.Dataset("wide", dataset.images * 2550, dataset.labels, 10)
+    health = inspect(model, wide)
+    assert ("exploding-gradient", health.layers[0].layer) in find_kinds(health)
+    assert "images / 2.55e+03" in str(health)
+    assert all(layer.gradient and layer.update is None for layer in health.layers)
+    sigmoids = [Dense(24, activation="sigmoid") for _ in range(8)]
+    deep = Sequential([Flatten(), *sigmoids, Dense(10)]).build((1, 28, 28))
+    assert ("vanishing-gradient", "dense1") in find_kinds(inspect(deep, dataset))
+    assert all(parameter.grad is None for parameter in deep.parameters())
+
+
+@pytest.mark.parametrize("outputs", [3, 12, 784])
+def test_outputs_that_do_not_fit_the_classes(digits: Path, outputs: int) -> None:
+    splits = data.load(str(digits), validation=0)
+    model = Sequential([Flatten(), Dense(outputs, activation="sigmoid")]).build((1, 28, 28))
+    with pytest.raises(UsageError, match=f"{outputs} outputs"):
+        inspect(model, splits.train, loss="mean_squared_error")

@@ -281,3 +281,20 @@ def test_a_file_that_cannot_be_written_ends_the_training(options: Any) -> None:
     (run.path / monitor.FILE).mkdir()
     with pytest.raises(StorageError, match=r"health\.jsonl"):
         fit_trainer(trainer_of(dead(), config), [Listener()], run=run)
+
+
+def test_weights_that_are_all_zero_are_the_cause(options: Any) -> None:
+    model = Sequential(
+        [Flatten(), Dense(20, activation="relu", kernel_initializer="zeros"), Dense(10)]
+    )
+    listener = Listener()
+    fit_trainer(trainer_of(model, options()), [listener])
+    assert find_kinds(listener.findings) == {("weights-all-zero", "dense1.weight")}
+
+
+def test_a_model_that_is_good_after_an_epoch_has_learned(options: Any) -> None:
+    config = options(epochs=1, learning_rate=0.01, batch_size=400)
+    trainer = trainer_of(Sequential([Flatten(), Dense(10)]), config)
+    history = fit_trainer(trainer, [])
+    assert history.records[0]["accuracy"] < 0.15 < 0.2 < history.test["accuracy"]
+    assert history.outcome == "finished"
