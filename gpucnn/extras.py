@@ -23,15 +23,17 @@ def require(call: str, package: str, modules: str, extra: str, others: str = "")
     """
     install = f'"gpucnn[{extra}]" {others}'.rstrip()
     for module in modules.split():
-        if importlib.util.find_spec(module.partition(".")[0]) is None:
-            raise MissingExtraError(
-                f"{call} needs {package}, which is not installed", fix=f"pip install {install}"
-            )
         try:
-            importlib.import_module(module)
+            is_installed = importlib.util.find_spec(module.partition(".")[0]) is not None
+            if is_installed:
+                importlib.import_module(module)
         except Exception as error:  # a package may raise anything, as with a NumPy it does not fit
             raise MissingExtraError(
                 f"{call} needs {package}, which cannot be imported",
                 cause=f"{type(error).__name__}: {error}",
                 fix=f"pip install --force-reinstall {install}",
             ) from error
+        if not is_installed:
+            raise MissingExtraError(
+                f"{call} needs {package}, which is not installed", fix=f"pip install {install}"
+            )

@@ -207,7 +207,7 @@ def _why_no_epoch(view: Examined) -> str:
         "interrupted": "was interrupted in its first epoch",
         "running": "has not finished its first epoch",
         "waiting": "has not begun",
-    }.get(row.state, f"is {row.state}: {row.problem}")
+    }.get(row.state, f"is {row.state}: {row.problem}" if row.problem else "has no record of one")
     return f"{view.name} {reason}"
 
 

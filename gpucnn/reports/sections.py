@@ -115,14 +115,8 @@ def most_wrong(view: Examined) -> str:
     chances, losses = found.probabilities[worst], found.losses[worst]
     picture = plots.show_most_wrong(dataset.images[worst], labels[worst], chances, names, losses)
     lines = [
-        (
-            _image_name(view, int(k)),
-            names[labels[k]],
-            names[answers[k]],
-            f"{p.max():.1%}",
-            f"{loss:.3f}",
-        )
-        for k, p, loss in zip(worst, chances, losses, strict=True)
+        (_image_name(view, k), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")
+        for k, p, loss in zip(worst.tolist(), chances, losses, strict=True)
     ]
     header = ("image", "class", "answer", "probability", "loss")
     text = "The images with wrong answers and the highest losses, the worst first."
@@ -178,9 +172,8 @@ def health(view: Examined) -> str:
 
 
 def options(view: Examined) -> str:
-    rows = [
-        (key, "" if value is None else word(value)) for key, value in view.config.as_dict().items()
-    ]
+    values = view.config.as_dict()
+    rows = [(key, "" if value is None else word(value)) for key, value in values.items()]
     again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
     return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
 

@@ -241,3 +241,10 @@ def test_pictures_of_a_run(copy: Run) -> None:
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in found)
     assert [file.name for file in save_pictures(copy, copy.records())] == ["curves.png"]
     assert not (copy.path / "confusion.png").exists()
+
+
+def test_images_have_short_names(runs: tuple[Run, Run], both: str, page: Any) -> None:
+    texts = page(both).texts
+    names = [text for text in texts if text.startswith(("test[", "validation["))]
+    assert {name.partition("[")[0] for name in names} == {"test", "validation"}
+    assert not [text for text in texts if text.startswith("/") and text.endswith("]")]
