@@ -182,17 +182,16 @@ class Optimizer(Printable):
         Args:
             counted: whether `step_count` already counts this step, or `found_inf` halts it.
         """
-        if not counted:
-            with backends.of(self.step_count).quiet_device():
-                # Counted from 1. A step that changes nothing does not count.
-                self.step_count += (self.found_inf == 0).astype("uint32")
-        now = count_change()
+        backend, now = backends.of(self.step_count), count_change()
         changing = {
             path: parameter
             for path, parameter in self.parameters.items()
             if parameter.requires_grad and parameter.grad is not None
         }
-        self.update_all(changing)
+        with backend.quiet_device():
+            if not counted:  # from 1 on; a step that changes nothing does not count
+                self.step_count += (self.found_inf == 0).astype("uint32")
+            self.update_all(changing)
         for parameter in changing.values():
             parameter.changed_at = now
 

@@ -404,3 +404,11 @@ def test_numbers_out_of_range(backend, options, message):
 def test_nothing_to_optimize():
     with pytest.raises(UsageError, match="without parameters"):
         optim.Adam({})
+
+
+@pytest.mark.parametrize("name", optim.OPTIMIZERS)
+def test_an_update_beyond_float32_is_infinite_without_a_warning(backend, name):
+    w = Tensor(backend.asarray(np.ones(3, np.float32)), requires_grad=True)
+    w.grad = backend.asarray(np.full(3, 3e38, np.float32))
+    optim.get(name, {"w": w}, 3e38).step()
+    assert not np.isfinite(backend.to_numpy(w.data)).any()
