@@ -270,6 +270,15 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ],
         {"scale": 1 / 255, "dtype": 2},
     ),
+    "pixels, the channels last": (
+        [
+            node("Transpose", "x", to="t", perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", ["t"], ["f"], to=1),
+            node("Div", "f", "scale", to="g"),
+            node("Conv", "g", "w"),
+        ],
+        {"scale": 255.0, "dtype": 2, "shape": ("n", 6, 5, 2), "w": W},
+    ),
 }
 
 

@@ -173,7 +173,8 @@ def gather(b: Builder, x: Known, where: Known) -> Known:
 def cast(b: Builder, x: Known) -> Known:
     if b.option("to") != 1:
         raise Unsupported("it converts to another type than float32")
-    return x
+    # What is computed from float32 is float32.
+    return b.function("float32", [x], result(x).shape) if b.takes_bytes else x
 
 
 def shape_of(b: Builder, x: Known) -> Known:

@@ -36,6 +36,7 @@ class Builder:
 
     Args:
         opset: the version of the operations.
+        takes_bytes: whether the input is uint8.
 
     Attributes:
         steps, layers: see `LayerGraph`.
@@ -44,8 +45,8 @@ class Builder:
         node: the one that is being added.
     """
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, opset: int, takes_bytes: bool = False) -> None:
+        self.opset, self.takes_bytes = opset, takes_bytes
         self.steps: list[Step] = []
         self.layers: dict[str, Module] = {}
         self.weights: dict[str, Array] = {}

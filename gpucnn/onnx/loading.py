@@ -57,7 +57,7 @@ def network(
     """
     path = content.path
     shape = image_shape(content)
-    b = Builder(content.opset)
+    b = Builder(content.opset, content.takes_bytes)
     values: dict[str, Known] = dict(content.arrays)
     values[next(iter(content.inputs))] = Result(INPUT, (ONE, *shape))
     with np.errstate(all="ignore"):  # of constants; weights that are not finite are refused later

@@ -43,7 +43,7 @@ def test_a_run_goes_out_and_comes_back(train_once: Any, run: Any) -> None:
     assert result.code == 0, result.err
     assert result.out.splitlines() == [
         "a.safetensors: 12 steps, 61,706 parameters",
-        "input: (N, 1, 28, 28), pixels * 0.00392156863",
+        "input: (N, 1, 28, 28), pixels * 0.00392156863 (as in the file)",
         "output: 0-9",
     ]
     assert "next: gpucnn predict a.safetensors FILE" in result.err
@@ -134,7 +134,8 @@ def test_import_refuses(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for code, *words in (
         (4, "none.onnx"), (4, "."), (4, "names.txt"),
         (4, "a.onnx", "--classes", "none.txt"), (4, "a.onnx", "--classes", "names.txt"),
-        (2, "a.onnx", "--std", 0), (2, "a.onnx", "--mean", "nan"), (2, "a.onnx", "--loss", "hinge"),
+        (2, "a.onnx", "--std", 0), (2, "a.onnx", "--mean", "nan"), (2, "a.onnx", "--mean", 33.3),
+        (2, "a.onnx", "--loss", "hinge"),
         (2, "a.onnx", "--output", "a.npz"), (1, "a.onnx", "--output", "none/a.safetensors"),
         (1, "a.onnx", "--output", "folder.safetensors"), (2,),
     ):  # fmt: skip
