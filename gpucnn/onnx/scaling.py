@@ -46,8 +46,8 @@ def pixel_scaling(
         UsageError: a number is not finite, both forms are given, or the input is uint8.
         DataError: the metadata are damaged.
     """
-    given = {"scale": scale, "offset": offset, "mean": mean, "std": std}
-    given = {name: value for name, value in given.items() if value is not None}
+    options = {"scale": scale, "offset": offset, "mean": mean, "std": std}
+    given = {name: value for name, value in options.items() if value is not None}
     for name, value in given.items():
         if not math.isfinite(value) or (name == "std" and value <= 0):
             cause = "it must be a finite number" + (" above 0" if name == "std" else "")
