@@ -79,6 +79,35 @@ def test_training_goes_on_from_it(train_once: Any, run: Any) -> None:
     assert run("export", "runs/train-3", "--onnx", "b.onnx", "--check").code == 0
 
 
+def test_training_keeps_the_scaling_of_the_file(run: Any) -> None:
+    foreign("a.onnx")
+    run("import", "a.onnx", "--mean", 0.25, "--std", 0.5)
+    scaling = pytest.approx((1 / 255 / 0.5, -0.5))
+
+    def found(path: str) -> tuple[float, float]:
+        about = SavedModel.load(path).description
+        return about.scale, about.offset
+
+    before = run("evaluate", "a.safetensors", "--data", "digits", "--json").events[-1]
+    short = (*SHORT[:2], "--limit-batches", 2, "--lr", 1e-12)
+    result = run("train", "--weights", "a.safetensors", *short, "--epochs", 1)
+    assert result.code == 0, result.err
+    assert "they keep their scaling, pixels * 0.00784 -0.5" in result.err
+    assert found("runs/train-1") == scaling
+    after = run("evaluate", "runs/train-1", "--json").events[-1]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-4)
+    Path("a.safetensors").unlink()
+    assert run("train", "--resume", "runs/train-1", "--epochs", 2).code == 0
+    assert found("runs/train-2") == scaling
+    result = run("train", "--weights", "runs/train-2", *short, "--epochs", 1)
+    assert "they keep their scaling" in result.err
+    assert found("runs/train-3") == scaling
+    result = run("train", "--weights", "runs/train-3", *short, "--epochs", 1, "--standardise")
+    assert "they were trained on pixels * 0.00784 -0.5, and now get * " in result.err
+    assert found("runs/train-4") != scaling
+
+
 def test_other_classes(run: Any) -> None:
     foreign("a.onnx")
     run("import", "a.onnx")
