@@ -235,4 +235,6 @@ def clip(b: Builder, x: Known, low: Known | None = None, high: Known | None = No
     ]
     if bounds == [None, None]:
         return x
+    if None not in bounds and not bounds[0] <= bounds[1]:
+        raise Unsupported(f"its min is {bounds[0]:g}, and its max {bounds[1]:g}")
     return b.function("clip", [x], result(x).shape, low=bounds[0], high=bounds[1])

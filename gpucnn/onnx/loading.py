@@ -66,7 +66,10 @@ def network(
     try:
         output = result(values[content.output])
         if output.shape[:1] != (ONE,):
-            raise Unsupported(f"its output is {text(output.shape)}, not one result for each image")
+            raise Unsupported(
+                f"its output is {text(output.shape)}, not one result for each image",
+                "write the network so that the batch N is the first axis of its output",
+            )
         dropped = b.drop_last(output, without)
         built = b.network(output if dropped is None else dropped[0], content.name)
         built.build(shape, device=device)
@@ -77,7 +80,9 @@ def network(
         ) from None
     except (GpucnnError, Unsupported) as error:
         raise DataError(
-            f"the network of {path} cannot be made", cause=_told(error), fix=WRITE_AGAIN
+            f"the network of {path} cannot be made",
+            cause=_told(error),
+            fix=(isinstance(error, Unsupported) and error.fix) or _FIX,
         ) from error
     return built, dropped and dropped[1]
 
