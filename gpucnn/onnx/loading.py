@@ -62,7 +62,8 @@ def network(
     values[next(iter(content.inputs))] = Result(INPUT, (ONE, *shape))
     with np.errstate(all="ignore"):  # of constants; weights that are not finite are refused later
         for node in _with_biases(content):
-            values[node.outputs[0]] = _added(b, node, values, path)
+            found = _added(b, node, values, path)
+            values |= zip(node.outputs, found if isinstance(found, list) else [found], strict=False)
     try:
         output = result(values[content.output])
         if output.shape[:1] != (ONE,):
@@ -150,8 +151,11 @@ def _with_biases(content: Content) -> list[Node]:
     ]
 
 
-def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Known:
-    """The result of a node, which is added to the network if it depends on the images."""
+def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Known | list[Known]:
+    """The result of a node, or a list of several.
+
+    The node is added to the network if it depends on the images.
+    """
     b.node = node
     try:
         given = _inputs(node, values)
@@ -163,7 +167,7 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
             table = OPERATIONS
         if node.operation not in table:
             raise Unsupported("there is no layer or function for it")
-        found: Known = table[node.operation](b, *given)
+        found: Known | list[Known] = table[node.operation](b, *given)
         return found
     except (GpucnnError, Unsupported, *_ERRORS) as error:
         raise DataError(
