@@ -218,8 +218,9 @@ def test_numbers_that_are_not_finite(state: dict[str, np.ndarray], value: float)
 def test_bfloat16_in_a_file(tmp_path: Path) -> None:
     header = b'{"a.weight":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
     (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
-    with pytest.raises(DtypeError, match="NumPy does not have") as error:
+    with pytest.raises(DtypeError) as error:
         network().load_torch_state(tmp_path / "a.safetensors")
+    assert "bfloat16" in str(error.value.cause)  # with and without a package that adds the type
     assert ".float()" in str(error.value.fix)
 
 
