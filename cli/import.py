@@ -40,12 +40,12 @@ _FILES = offer(files=True)
 )
 @click.option(
     "--mean",
-    type=Number(),
+    type=Number(min=0, max=1),
     help="mean that is subtracted from pixels in [0, 1] [as in FILE.onnx, else 0]",
 )
 @click.option(
     "--std",
-    type=Number(min=0, min_open=True),
+    type=Number(min=0, max=1, min_open=True),
     help="deviation by which they are then divided [as in FILE.onnx, else 1]",
 )
 @click.option(
@@ -71,16 +71,13 @@ def command(
     if output is None and target.exists():
         raise UsageError(f"{target} exists already", fix="give another name with --output")
     check_target(target, "--output", SUFFIX)
-    scaling: dict[str, float] = {}
-    if mean is not None or std is not None:
-        deviation = 1.0 if std is None else std
-        scaling = {"scale": 1 / 255 / deviation, "offset": -(mean or 0.0) / deviation}
     names = None if classes is None else _names(classes)
-    done = onnx.convert(file, target, class_names=names, loss=loss, **scaling)
-    network = done.network
+    done = onnx.convert(file, target, class_names=names, loss=loss, mean=mean, std=std)
+    network, scaling = done.network, scaled(done.scale, done.offset)
     (shape,) = network.built_for or ()
     console.result(f"{target}: {len(network.steps)} steps, {network.num_parameters:,} parameters")
-    console.result(f"input: (N, {', '.join(map(str, shape))}), {scaled(done.scale, done.offset)}")
+    sizes = ", ".join(map(str, ("N", *shape)))
+    console.result(f"input: ({sizes}), {scaling} ({done.scaling_known})")
     console.result(f"output: {listing(done.class_names)}")
     if done.left_out:
         console.note(f"note: the {done.left_out} at the end is left out: {done.loss} includes it")
@@ -93,6 +90,7 @@ def command(
             "class_names": done.class_names,
             "scale": done.scale,
             "offset": done.offset,
+            "scaling_known": done.scaling_known,
             "loss": done.loss,
             "left_out": done.left_out,
         }

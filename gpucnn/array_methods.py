@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from gpucnn import backend as backends
+from gpucnn import recording
 from gpucnn.array_operators import ArrayOperators, functions
 from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
@@ -152,6 +153,7 @@ class ArrayMethods(ArrayOperators):
 
     def numpy(self) -> Any:
         """The values as a NumPy array. Waits for the device."""
+        recording.reads(self, "numpy")
         return self.backend.to_numpy(self.data)
 
     def item(self) -> float:
@@ -166,6 +168,7 @@ class ArrayMethods(ArrayOperators):
                 cause="it has not exactly one element",
                 fix=fix,
             )
+        recording.reads(self, what)
         return self.numpy().reshape(-1)[0].item()
 
     def __bool__(self) -> bool:
@@ -230,7 +233,7 @@ class ArrayMethods(ArrayOperators):
         )
 
     def __repr__(self) -> str:
-        values = self.numpy()
+        values = self.backend.to_numpy(self.data)
         parts = [np.array2string(values, separator=", ", prefix="Tensor(", suffix=", ")]
         if not values.size or values.size > np.get_printoptions()["threshold"]:
             parts.append(f"shape={self.shape}")  # which the values do not show

@@ -74,7 +74,7 @@ class Tensor(ArrayMethods):
 
     def detach(self) -> Tensor:
         """The same array, cut off from the graph."""
-        return Tensor(self.data, name=self.name)
+        return recording.unrecorded(Tensor(self.data, name=self.name), self)
 
     @property
     def is_parameter(self) -> bool:
@@ -232,6 +232,8 @@ class Function(Printable):
             self.called_at = recording.changes
             result.requires_grad = True
             result.creator = self
+        else:
+            recording.unrecorded(result, *tensors)
         return result
 
     def _explain(self, error: Exception, arrays: Sequence[Array]) -> NoReturn:

@@ -6,15 +6,17 @@ that a backward can detect a change after the forward.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ContextDecorator
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from gpucnn.errors import UsageError
 
 Called = TypeVar("Called", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 _local = threading.local()
 
@@ -70,3 +72,36 @@ class no_grad(ContextDecorator):
 
     def __exit__(self, *_: object) -> None:
         _local.enabled = _local.stack.pop()
+
+
+class Watch(Protocol):
+    """What `watching` calls."""
+
+    def unrecorded(self, result: Any, sources: Any) -> None:
+        """A Tensor was computed from others, some of which may be arrays, without a record."""
+
+    def read(self, tensor: Any, what: str) -> None:
+        """A Tensor is about to be read as "numpy", "item" or as another thing of Python."""
+
+
+@contextlib.contextmanager
+def watching(watch: Watch) -> Iterator[None]:
+    """Inside, `watch` is told of results without a record and of reads, in this thread."""
+    _local.watch = watch
+    try:
+        yield
+    finally:
+        _local.watch = None
+
+
+def unrecorded(result: Result, *sources: Any) -> Result:
+    """A Tensor that was computed from others without a record; returns it."""
+    if (watch := getattr(_local, "watch", None)) is not None:
+        watch.unrecorded(result, sources)
+    return result
+
+
+def reads(tensor: Any, what: str) -> None:
+    """Say that a Tensor is about to be read."""
+    if (watch := getattr(_local, "watch", None)) is not None:
+        watch.read(tensor, what)

@@ -106,6 +106,11 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ],
         ROWS,
     ),
+    "matmul of images": ([node("MatMul", "x", "w")], {"w": R.normal(size=(5, 3))}),
+    "matmul of sequences, add": (
+        [node("MatMul", "x", "w", to="p"), node("Add", "p", "b")],
+        {"w": DENSE, "b": [1.0, 2.0, 3.0], "shape": ("n", 4, 6)},
+    ),
     "batch norm": ([node("BatchNormalization", "x", *"gbmv", epsilon=0.1)], CHANNELS),
     "batch norm of rows": (
         [node("BatchNormalization", "x", *"gbmv", epsilon=0.1)],
@@ -262,6 +267,38 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ],
         {"two": [2], "four": [4], "zero": 0, "one": 1, "axis": [0], "one1": [1], "zero1": [0]},
     ),
+    "hard sigmoid": (chain(("HardSigmoid", (), {}), ("HardSigmoid", (), {"alpha": 0.5})), {}),
+    "hard swish": (chain(("HardSwish", (), {})), {}),
+    "elu": (chain(("Elu", (), {}), ("Elu", (), {"alpha": 0.3})), {}),
+    "softplus": (chain(("Mul", ("a",), {}), ("Softplus", (), {})), {"a": 100.0}),
+    "prelu": (
+        chain(("PRelu", ("a",), {}), ("PRelu", ("b",), {})),
+        {"a": [[[0.2]], [[-1]]], "b": 0.1},
+    ),
+    "split": (
+        [
+            helper.make_node("Split", ["x", "a"], ["s1", "s2", "s3"], axis=-1),
+            helper.make_node("Split", ["x"], ["t1", "t2", "t3"], axis=2, num_outputs=3),
+            node("Concat", "s3", "s1", "s2", to="s", axis=3),
+            node("Concat", "t2", "t3", "t1", to="t", axis=2),
+            node("Sub", "s", "t"),
+        ],
+        {"a": [1, 2, 2]},
+    ),
+    "split of old": (
+        [
+            helper.make_node("Split", ["x"], ["s1", "s2"], axis=1),
+            helper.make_node("Split", ["s1"], ["t1", "t2"], axis=3, split=[1, 4]),
+            node("Sub", "t1", "t2"),
+        ],
+        {"opset": 11},
+    ),
+    "pad": (chain(("Pad", ("a", "f"), {})), {"a": [0, 1, 0, 2, 0, 0, 3, 9], "f": 0.5}),
+    "pad with zeros": (chain(("Pad", ("a", "", "b"), {})), {"a": [1, 0, 1, 2], "b": [-1, 2]}),
+    "pad of old": (
+        chain(("Pad", (), {"pads": [0, 0, 1, 0, 0, 0, 0, 1], "value": -2.0})),
+        {"opset": 10},
+    ),
     "pixels": (
         [
             helper.make_node("Cast", ["x"], ["f"], to=1),
@@ -269,6 +306,15 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
             node("Relu", "g"),
         ],
         {"scale": 1 / 255, "dtype": 2},
+    ),
+    "pixels, the channels last": (
+        [
+            node("Transpose", "x", to="t", perm=[0, 3, 1, 2]),
+            helper.make_node("Cast", ["t"], ["f"], to=1),
+            node("Div", "f", "scale", to="g"),
+            node("Conv", "g", "w"),
+        ],
+        {"scale": 255.0, "dtype": 2, "shape": ("n", 6, 5, 2), "w": W},
     ),
 }
 
@@ -290,6 +336,14 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
         {},
     ),
     ([node("Gelu", "x")], "tanh form", {}),
+    ([node("Pad", "x", "a", mode="reflect")], "its mode is reflect", {"a": [0, 0, 1, 1] * 2}),
+    ([node("Pad", "x", "a")], "negative", {"a": [0, 0, -1, 0] * 2}),
+    ([node("Pad", "x", "a")], "pads the batch", {"a": [1, 0, 0, 0] * 2}),
+    ([node("Pad", "x", "a")], "numbers for one image", {"a": [0, 0, 2**40, 0] * 2}),
+    ([node("Pad", "x", "a", "f")], "a finite number", {"a": [0, 0, 1, 0] * 2, "f": -np.inf}),
+    ([node("Split", "x", "a", axis=1)], "it cuts axis 1", {"a": [1]}),
+    ([node("Split", "x", axis=0)], "cuts the batch", {}),
+    ([node("PRelu", "x", "a")], "its slope is", {"a": np.ones((2, 1, 2, 6, 5))}),
     ([node("Conv", "x", "x")], "its weight is computed from the images", {}),
     ([node("Conv", "x", "w", kernel_shape=[5, 5])], "must be", {"w": W}),
     ([node("Conv", "x", "w")], r"must be \(F, C, KH, KW\)", {"w": W[0]}),
@@ -342,7 +396,10 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
     ([node("Relu", "x", "x", "x")], "Relu, cannot be imported", {}),
     ([node("Conv", "x", "w", strides=2)], "Conv, cannot be imported", {"w": W}),
     ([node("Conv", "x", "w", auto_pad=3)], "Conv, cannot be imported", {"w": W}),
-    ([node("Identity", "x")], "computes nothing", {}),
+    ([node("Identity", "x")], "nothing is computed", {}),
+    ([node("Clip", "x", "a", "b")], "its min is 2, and its max 1", {"a": 2.0, "b": 1.0}),
+    ([node("Clip", "x", min=0.5, max=-0.5)], "its max -0.5", {"opset": 10}),
+    ([node("ReduceMean", "x", axes=[0])], r"its output is \(1, 2, 6, 5\)", {"opset": 13}),
     ([node("Transpose", "x")], r"its output is \(5, 6, 2, N\)", {}),
     ([node("ReduceSum", "x", keepdims=0)], r"its output is \(\)", {}),
     ([node("Unsqueeze", "x", "a", "a")], "Unsqueeze, cannot be imported", {"a": [9]}),

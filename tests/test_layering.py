@@ -39,7 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "ops": FLOOR | {"backend", "interchange", "operands"},
     # The operators and methods of a Tensor, its bases; functions: for the operators, see below.
     "array_operators": FLOOR | {"recording", "autograd", "functions"},
-    "array_methods": FLOOR | {"backend", "array_operators", "autograd"},
+    "array_methods": FLOOR | {"backend", "recording", "array_operators", "autograd"},
     "autograd": FLOOR
     | {"backend", "interchange", "array_methods", "operands", "recording", "graph"},
     "graph": FLOOR | {"autograd"},  # for type checkers; a Tensor imports it late

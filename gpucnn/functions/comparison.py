@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import backend as backends
+from gpucnn import recording
 from gpucnn.array_methods import Axis
 from gpucnn.autograd import Tensor
 from gpucnn.errors import DtypeError
@@ -51,21 +52,21 @@ def compare(name: str, a: Tensor, b: Any) -> Tensor | NotImplementedType:
         backend = backends.of(a.data, other)
         check_broadcast(name, a.shape, other.shape)
     with backend.quiet_device():
-        return Tensor(getattr(backend.xp, name)(a.data, other))
+        return recording.unrecorded(Tensor(getattr(backend.xp, name)(a.data, other)), a, b)
 
 
 def any(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether any element over `axis` is true, or not zero; bools."""
     axes = check_axes("any", axis, x.ndim)
     with x.backend.quiet_device():
-        return Tensor(x.data.any(axis=axes, keepdims=keepdims))
+        return recording.unrecorded(Tensor(x.data.any(axis=axes, keepdims=keepdims)), x)
 
 
 def all(x: Tensor, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """Whether all elements over `axis` are true, or not zero; bools."""
     axes = check_axes("all", axis, x.ndim)
     with x.backend.quiet_device():
-        return Tensor(x.data.all(axis=axes, keepdims=keepdims))
+        return recording.unrecorded(Tensor(x.data.all(axis=axes, keepdims=keepdims)), x)
 
 
 def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor:
@@ -78,4 +79,4 @@ def argmax(x: Tensor, axis: int | None = None, keepdims: bool = False) -> Tensor
         axis = check_axis("argmax", axis, x.ndim)
     check_filled("argmax", tuple(range(x.ndim)) if axis is None else (axis,), x.shape)
     with x.backend.quiet_device():
-        return Tensor(x.data.argmax(axis=axis, keepdims=keepdims))
+        return recording.unrecorded(Tensor(x.data.argmax(axis=axis, keepdims=keepdims)), x)

@@ -59,9 +59,15 @@ def _slices(x: Tensor, ends: Sequence[Sequence[int | None]]) -> Tensor:
     return F.getitem(x, tuple(slice(*each) for each in ends))
 
 
+def _float32(x: Tensor) -> Tensor:
+    """x; integers, such as pixels, as float32."""
+    return x if x.dtype == np.float32 else Tensor(x.data.astype(np.float32))
+
+
 #: The functions of a `LayerGraph`; options are given by name.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
     "concat": lambda *tensors, axis: F.concat(tensors, axis),
+    "float32": _float32,
     "reshape": _reshape,
     "slices": _slices,
     "take": _take,

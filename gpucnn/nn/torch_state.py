@@ -6,7 +6,9 @@ and beta of a normalization weight and bias. Convolutions, and rows of flattened
 
 from __future__ import annotations
 
+import itertools
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
@@ -15,7 +17,7 @@ import numpy as np
 
 from gpucnn import files
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, DtypeError, WeightsMismatchError, expect
+from gpucnn.errors import DataError, DivergedError, DtypeError, WeightsMismatchError, expect
 from gpucnn.nn.state import by_layer, copy_in, join, owned
 from gpucnn.quoting import quoted
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 _KINDS = ("weight", "bias", "running_mean", "running_var")  # in the order of a layer's state
 _COUNTER = "num_batches_tracked"  # of batch norms; nothing here uses it
+_WRAPPERS = ("module.", "_orig_mod.")  # which DataParallel and torch.compile put before all names
 
 
 class TorchKeys(NamedTuple):
@@ -54,13 +57,14 @@ class LoadsTorchState:
     ) -> TorchKeys:
         """Copy the weights of a PyTorch network of the same layers into this (built) module.
 
-        The arrays are found by name. If the names differ, they are found by their order, which must
-        then give each array its shape. A file does not keep the order; in it the layers are taken
-        by the numbers in their names, as in "features.0.weight".
+        The arrays are found by name. If no layer has the same name in both, they are found by their
+        order, which must then give each array its shape. A file does not keep the order; in it,
+        layers of equal shapes are taken by the numbers in their names, as in "features.0.weight"
+        and "features.3.weight", or "conv1.weight" and "conv2.weight".
 
-        Weights of dense layers are transposed, gamma and beta of normalizations are called weight
-        and bias there, and num_batches_tracked is dropped. All of it is copied or, on error,
-        nothing.
+        "module." and "_orig_mod." before all names are left out. Weights of dense layers are
+        transposed, gamma and beta of normalizations are called weight and bias there, and
+        num_batches_tracked is dropped. All of it is copied or, on error, nothing.
 
         Args:
             state: what `state_dict()` gives in PyTorch, tensors or arrays by name; or the path of a
@@ -72,7 +76,9 @@ class LoadsTorchState:
             WeightsMismatchError: it lists missing, unexpected and wrongly shaped entries, by the
                 names and shapes of PyTorch.
             DataError: there is no such file, or it is no .safetensors file.
-            DtypeError: an entry is no array of numbers on the host.
+            DtypeError: an entry is no array of numbers on the host, or of a type that NumPy does
+                not have, such as bfloat16.
+            DivergedError: an entry has a number that is not finite.
         """
         return _load(self, state, strict)  # type: ignore[arg-type]
 
@@ -91,11 +97,15 @@ def _load(
         for name, value in state.items()
         if str(name).rpartition(".")[2] != _COUNTER
     }
+    given = _unwrapped(given, arrays)
     missing = [name for name in arrays if name not in given]
     unexpected = [name for name in given if name not in arrays]
-    if strict and missing and _in_order(arrays, given):
-        given = dict(zip(arrays, given.values(), strict=True))
-        missing, unexpected = [], []
+    share_layers = not _layers(arrays).keys().isdisjoint(_layers(given))
+    if strict and missing and not share_layers:
+        ordered = _by_numbers(arrays, given) if in_file else given
+        if _in_order(arrays, ordered):
+            given = dict(zip(arrays, ordered.values(), strict=True))
+            missing, unexpected = [], []
     if not strict:
         arrays = {name: array for name, array in arrays.items() if name in given}
         given = {name: given[name] for name in arrays}
@@ -105,10 +115,13 @@ def _load(
         error.fix = "make the layers of the PyTorch network, in its order"
         if strict and (missing or unexpected):
             error.fix += "; strict=False leaves out what is missing or unexpected"
-        if in_file and missing:
+        if strict and share_layers and missing and unexpected:
+            error.fix = "name all layers as there: some have the same names; " + error.fix
+        elif in_file and missing:
             error.fix = (
                 "name the layers as there: a .safetensors file does not keep the order of its"
-                " arrays; or give the state_dict() itself"
+                " arrays, and their shapes and numbers do not tell it; or give the state_dict()"
+                " itself"
             )
         raise
     return TorchKeys(missing, unexpected)
@@ -124,6 +137,23 @@ def _as_in_torch(module: Module) -> dict[str, Any]:
                 continue
             there = join(path, layer.torch_names.get(name, name))
             found[there] = array.T if name in layer.torch_transposed else array
+    return found
+
+
+def _unwrapped(given: dict[str, np.ndarray], arrays: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The arrays without a word of `_WRAPPERS` before all names."""
+    for word in _WRAPPERS * 2:  # either may be around the other
+        there = (all(name.startswith(word) for name in names) for names in (given, arrays))
+        if [*there] == [True, False]:
+            given = {name.removeprefix(word): array for name, array in given.items()}
+    return given
+
+
+def _layers(arrays: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Path of a layer -> the names of its arrays."""
+    found: dict[str, list[str]] = {}
+    for name in arrays:
+        found.setdefault(name.rpartition(".")[0], []).append(name)
     return found
 
 
@@ -150,6 +180,12 @@ def _array(name: str, value: Any) -> np.ndarray:
             cause=str(error).partition("\n")[0],
             fix="give tensor.detach().cpu().float() for each tensor",
         ) from error
+    if not np.isfinite(array).all():
+        raise DivergedError(
+            "the PyTorch weights cannot be used",
+            cause=f"{name} is not finite",
+            fix="use weights of another training",
+        )
     return array
 
 
@@ -166,15 +202,69 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DataError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix="check the path"
         ) from error
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError) as error:
+    except (TypeError, KeyError) as error:
+        raise DtypeError(
+            f"{path} has numbers of a type that NumPy does not have",
+            cause=str(error),
+            fix="in PyTorch, write net.float().state_dict() as the file",
+        ) from error
+    except (safetensors.SafetensorError, ValueError) as error:
         raise DataError(
             f"{path} is no .safetensors file of numbers", cause=quoted(error), fix=fix
         ) from error
-    return {name: found[name] for name in sorted(found, key=_place)}
+    return found
 
 
-def _place(name: str) -> tuple[Any, ...]:
-    """The place of an array in a file, which does not keep their order: by the numbers in names."""
-    layer, _, kind = name.rpartition(".")
-    numbers = [(int(part), "") if part.isdecimal() else (-1, part) for part in layer.split(".")]
-    return numbers, _KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind
+def _by_numbers(
+    arrays: Mapping[str, Any], given: Mapping[str, np.ndarray]
+) -> dict[str, np.ndarray]:
+    """The arrays of a file in the order of those of the module; empty if nothing tells it.
+
+    A layer there is for a layer of the same shapes here. Where several have these shapes, numbers
+    must tell their order, as in conv1 and conv2: that of words, as in encoder and decoder, is not
+    known. Numbers must not contradict the order, either.
+    """
+    if len(arrays) != len(given):
+        return {}
+    there = {layer: sorted(names, key=_kind) for layer, names in _layers(given).items()}
+    waiting: dict[Any, list[str]] = {}  # the shapes of a layer -> layers of these shapes
+    for layer in sorted(there, key=_parts):
+        shapes = [given[name].shape for name in there[layer]]
+        others = [given[name].shape for name in there[layer] if _kind(name)[0] == len(_KINDS)]
+        if len(set(others)) < len(others):
+            return {}
+        waiting.setdefault(tuple(shapes), []).append(layer)
+    for layers in waiting.values():
+        if not all(_numbers_differ(*pair) for pair in itertools.combinations(layers, 2)):
+            return {}
+    order = []
+    for names in _layers(arrays).values():
+        layers = waiting.get(tuple(arrays[name].shape for name in names), [])
+        if not layers:
+            return {}
+        order.append(layers.pop(0))
+    for one, other in itertools.combinations(order, 2):
+        if _numbers_differ(one, other) and _parts(one) > _parts(other):
+            return {}
+    return {name: given[name] for layer in order for name in there[layer]}
+
+
+def _kind(name: str) -> tuple[int, str]:
+    """The place of an array in its layer."""
+    kind = name.rpartition(".")[2]
+    return _KINDS.index(kind) if kind in _KINDS else len(_KINDS), kind
+
+
+def _parts(layer: str) -> list[tuple[str, int]]:
+    """The words of a path, and the number behind each: ("conv", 1), or -1."""
+    found = (re.fullmatch(r"(.*?)([0-9]*)", part, re.DOTALL) for part in layer.split("."))
+    return [(match[1], int(match[2] or -1)) for match in found if match]
+
+
+def _numbers_differ(one: str, other: str) -> bool:
+    """Whether two paths differ first in a number, which tells their order."""
+    pairs = zip(_parts(one), _parts(other), strict=False)
+    (word, number), (twin, another) = next(
+        (pair for pair in pairs if pair[0] != pair[1]), (("", -1), ("", -1))
+    )
+    return word == twin and -1 not in (number, another)

@@ -66,7 +66,7 @@ def flatten(b: Builder, x: Known) -> Known:
     source = result(x)
     if b.option("axis", 1) not in (1, 1 - len(source.shape)):
         raise Unsupported("it also flattens the axis of the batch, or keeps another one")
-    return _reshape_to(b, source, (ONE, -1))
+    return reshape_to(b, source, (ONE, -1))
 
 
 def reshape(b: Builder, x: Known, shape: Known) -> Known:
@@ -80,10 +80,10 @@ def reshape(b: Builder, x: Known, shape: Known) -> Known:
     # A file for a batch of one says so: (1, 400) stands for (N, 400).
     if sizes and sizes[0] == 1 == source.shape[0:1].count(ONE) and ONE not in sizes[1:]:
         sizes[0] = ONE
-    return _reshape_to(b, source, sizes)
+    return reshape_to(b, source, sizes)
 
 
-def _reshape_to(b: Builder, source: Result, sizes: Sequence[Any]) -> Known:
+def reshape_to(b: Builder, source: Result, sizes: Sequence[Any]) -> Known:
     shape = reshaped(source.shape, sizes)
     if len(shape) == 2 and shape[0] == source.shape[0] == ONE:
         return b.layer(nn.Flatten(), source, shape)
@@ -104,7 +104,7 @@ def squeeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
     gone = {k for k, n in enumerate(source.shape) if n == 1}
     if given is not None:
         gone = {axis % count for axis in given}
-    return _reshape_to(b, source, [n for k, n in enumerate(source.shape) if k not in gone])
+    return reshape_to(b, source, [n for k, n in enumerate(source.shape) if k not in gone])
 
 
 def unsqueeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
@@ -115,7 +115,7 @@ def unsqueeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
     sizes: list[Any] = list(source.shape)
     for axis in sorted(new):
         sizes.insert(axis, 1)
-    return _reshape_to(b, source, sizes)
+    return reshape_to(b, source, sizes)
 
 
 def transpose(b: Builder, x: Known) -> Known:
@@ -173,7 +173,8 @@ def gather(b: Builder, x: Known, where: Known) -> Known:
 def cast(b: Builder, x: Known) -> Known:
     if b.option("to") != 1:
         raise Unsupported("it converts to another type than float32")
-    return x
+    # What is computed from float32 is float32.
+    return b.function("float32", [x], result(x).shape) if b.takes_bytes else x
 
 
 def shape_of(b: Builder, x: Known) -> Known:

@@ -18,7 +18,16 @@ Array = NDArray[Any]
 
 
 class Unsupported(Exception):
-    """A node that no layer and no function here can compute; the message says why."""
+    """A node, or a network, that no layer and no function here can compute.
+
+    Args:
+        message: why.
+        fix: what to change in the file; by default the operation.
+    """
+
+    def __init__(self, message: str, fix: str | None = None) -> None:
+        super().__init__(message)
+        self.fix = fix
 
 
 class Result(NamedTuple):
@@ -36,6 +45,7 @@ class Builder:
 
     Args:
         opset: the version of the operations.
+        takes_bytes: whether the input is uint8.
 
     Attributes:
         steps, layers: see `LayerGraph`.
@@ -44,8 +54,8 @@ class Builder:
         node: the one that is being added.
     """
 
-    def __init__(self, opset: int) -> None:
-        self.opset = opset
+    def __init__(self, opset: int, takes_bytes: bool = False) -> None:
+        self.opset, self.takes_bytes = opset, takes_bytes
         self.steps: list[Step] = []
         self.layers: dict[str, Module] = {}
         self.weights: dict[str, Array] = {}
@@ -126,7 +136,9 @@ class Builder:
                 needed |= {*step.inputs}
                 steps.append(step)
         if not steps:
-            raise Unsupported("the network computes nothing")
+            raise Unsupported(
+                "its output is its input: nothing is computed", "write a network with layers"
+            )
         calls = {step.call for step in steps}
         self.layers = {name: layer for name, layer in self.layers.items() if name in calls}
         self.constants = {k: array for k, array in self.constants.items() if k in needed}

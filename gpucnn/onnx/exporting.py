@@ -114,13 +114,14 @@ def export(
     values = trace(network, names, _forward(saved, probabilities))
     scaling = (saved.description.scale, saved.description.offset) if saved else (1.0, 0.0)
     taken = (*names, _output_name(saved, probabilities))
-    written = [Nodes(taken), Nodes(taken)]
+    written = [Nodes(taken) for _ in BATCHES]
     for run, to in enumerate(written):
         given = {name: name for name in names}
         if with_preprocessing:
             given[names[0]] = _scaled(to, names[0], *scaling)
         result = _translate(values, run, given, to)
-    _require_same(network, *written)
+    for to in written[1:]:
+        _require_same(network, written[0], to)
     output = _output(values[-1], saved, probabilities)
     meaning = _meaning(saved, with_preprocessing)
     inputs = tuple(
@@ -211,7 +212,7 @@ def _translate(values: list[Value], run: int, inputs: Mapping[str, str], to: Nod
     """Add the nodes of all values; returns the name of the last.
 
     Args:
-        run: which of the two runs: 0 or 1.
+        run: the number of the run.
         inputs: the name of an input -> that of what the network takes.
     """
     names: list[Operand] = []
@@ -249,7 +250,7 @@ def _translated(operation: Any, value: Value, operands: list[Operand], to: Nodes
 
 
 def _require_same(network: Module, one: Nodes, other: Nodes) -> None:
-    """`GraphError` if the two runs differ in a node or a constant."""
+    """`GraphError` if two runs differ in a node or a constant."""
     different = {
         name
         for name, array in one.constants.items()

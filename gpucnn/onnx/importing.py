@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +18,7 @@ from gpucnn.onnx.exporting import PROBABILITIES, PRODUCER
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
 from gpucnn.onnx.reading import Content, read
+from gpucnn.onnx.scaling import pixel_scaling
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
@@ -30,7 +31,6 @@ _LOSS_OF = {
     "log_softmax": "softmax_cross_entropy",
     "sigmoid": "binary_cross_entropy",
 }
-_PIXELS = 1 / 255  # by default the network takes pixels as numbers from 0 to 1
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Imported:
         class_names: of its outputs.
         scale: the network takes pixel * scale + offset.
         offset: see `scale`.
+        scaling_known: where both are known from, in words.
         loss: whose outputs the network gives.
         left_out: the kind of the last layer that was left out, as the loss applies it; or None.
     """
@@ -52,6 +53,7 @@ class Imported:
     class_names: list[str]
     scale: float
     offset: float
+    scaling_known: str
     loss: str
     left_out: str | None
 
@@ -63,25 +65,29 @@ def convert(
     class_names: Sequence[str] | None = None,
     scale: float | None = None,
     offset: float | None = None,
+    mean: float | None = None,
+    std: float | None = None,
     loss: str | None = None,
 ) -> Imported:
     """Write the network of an ONNX file as a weights file, which `SavedModel.load` takes.
 
-    What is not given comes from the metadata of the file, if gpucnn wrote it. A softmax,
-    log-softmax or sigmoid at the end is left out if the loss takes what is before it.
+    What is not given comes from the metadata of the file, if gpucnn wrote it. A file whose input
+    is uint8 takes the pixels as they are. A softmax, log-softmax or sigmoid at the end is left out
+    if the loss takes what is before it.
 
     Args:
         path: the ONNX file.
         target: the .safetensors file, which is replaced if it is there.
         class_names: one for each output; by default their numbers.
         scale, offset: the network takes pixel * scale + offset; by default 1/255 and 0.
+        mean, std: the same in another form: the network takes (pixel / 255 - mean) / std.
         loss: a name of `TrainConfig.loss`; by default the one that the end of the network tells,
             or softmax_cross_entropy.
 
     Raises:
         DataError: as `load`; or its metadata are damaged.
-        UsageError: there is another number of names than of outputs, or an option is not
-            acceptable.
+        UsageError: there is another number of names than of outputs, a name twice, or another
+            option is not acceptable.
         StorageError: the target cannot be written.
         MissingExtraError: the package onnx is not installed.
     """
@@ -113,12 +119,19 @@ def convert(
         names = about["class_names"]
         if not isinstance(names, list):
             raise _damaged(content, f"class_names is {names!r}")
-    if len(names) != outputs or len(set(names)) < outputs:
+    if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
+        raise UsageError(
+            f"the class name {twice[0]!r} is given twice",
+            cause="each output needs a name of its own",
+            fix="rename one of them",
+        )
+    if len(names) != outputs:
         raise UsageError(
             f"{len(names)} class names for the {outputs} outputs of {content.path}",
             cause="each output needs a name of its own",
             fix="give a name for each, in the order of the outputs",
         )
+    scaling = pixel_scaling(content, about, scale, offset, mean, std)
     loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
     description: dict[str, Any] = {
         "reading": Reading(image_shape=shape if len(shape) == 3 else None).as_dict(),
@@ -127,13 +140,13 @@ def convert(
         "network": structure(built),
         "image_shape": list(shape),
         "class_names": names,
-        "scale": _number("scale", scale, about.get("scale", _PIXELS)),
-        "offset": _number("offset", offset, about.get("offset", 0.0)),
+        "scale": scaling.scale,
+        "offset": scaling.offset,
         "loss": loss,
     }
-    checked = Description.of(description, content.path)
+    Description.of(description, content.path)  # checks it
     checkpoint.save_weights(target, built.state_dict(), description, "--output FILE")
-    return Imported(target, built, names, checked.scale, checked.offset, loss, left_out)
+    return Imported(target, built, names, *scaling, loss, left_out)
 
 
 def _applied_by(loss: str | None, content: Content) -> tuple[str, ...]:
@@ -159,10 +172,3 @@ def _damaged(content: Content, cause: str) -> DataError:
         cause=cause,
         fix="write the file again with gpucnn export",
     )
-
-
-def _number(name: str, given: float | None, known: Any) -> float:
-    value = known if given is None else given
-    if not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UsageError(f"{name} is {value!r}", cause="it must be a finite number")
-    return float(value)

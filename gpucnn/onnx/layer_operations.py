@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import nn
+from gpucnn.onnx.array_operations import reshape_to
 from gpucnn.onnx.building import Array, Builder, Known, Result, Unsupported, array, images, result
 from gpucnn.onnx.sizes import of_one, text
 from gpucnn.shapes import conv2d_geometry, pool2d_geometry, resolve_padding
@@ -48,7 +49,8 @@ def gemm(b: Builder, x: Known, w: Known, bias: Known | None = None) -> Known:
 
 def _dense(b: Builder, x: Known, weight: Array, bias: Known | None = None) -> Known:
     source = result(x)
-    if weight.ndim != 2 or len(source.shape) != 2 or source.shape[1] != weight.shape[0]:
+    *others, size = source.shape
+    if weight.ndim != 2 or not others or size != weight.shape[0]:
         raise Unsupported(
             f"it multiplies {text(source.shape)} by {weight.shape}; a dense layer takes rows"
             f" (N, {weight.shape[0]})"
@@ -56,7 +58,11 @@ def _dense(b: Builder, x: Known, weight: Array, bias: Known | None = None) -> Kn
     units = weight.shape[1]
     arrays = {"weight": weight} | _bias(bias, units)
     layer = nn.Dense(units, use_bias=bias is not None)
-    return b.layer(layer, source, (source.shape[0], units), **arrays)
+    if len(others) == 1:
+        return b.layer(layer, source, (*others, units), **arrays)
+    rows = result(reshape_to(b, source, (-1, size)))  # a dense layer for each row of an image
+    product = b.layer(layer, rows, (rows.shape[0], units), **arrays)
+    return reshape_to(b, product, (*others, units))
 
 
 def _bias(bias: Known | None, size: int) -> dict[str, Array]:
@@ -202,7 +208,9 @@ def leaky_relu(b: Builder, x: Known) -> Known:
 
 def gelu(b: Builder, x: Known) -> Known:
     if b.option("approximate", "none") != "tanh":
-        raise Unsupported('it is exact, and GELU here is the tanh form: approximate="tanh"')
+        raise Unsupported(
+            'it is exact, and GELU here is the tanh form, in PyTorch GELU(approximate="tanh")'
+        )
     return b.layer(nn.GELU(), x, result(x).shape)
 
 
@@ -235,4 +243,6 @@ def clip(b: Builder, x: Known, low: Known | None = None, high: Known | None = No
     ]
     if bounds == [None, None]:
         return x
+    if None not in bounds and not bounds[0] <= bounds[1]:
+        raise Unsupported(f"its min is {bounds[0]:g}, and its max {bounds[1]:g}")
     return b.function("clip", [x], result(x).shape, low=bounds[0], high=bounds[1])

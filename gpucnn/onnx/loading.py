@@ -57,16 +57,20 @@ def network(
     """
     path = content.path
     shape = image_shape(content)
-    b = Builder(content.opset)
+    b = Builder(content.opset, content.takes_bytes)
     values: dict[str, Known] = dict(content.arrays)
     values[next(iter(content.inputs))] = Result(INPUT, (ONE, *shape))
     with np.errstate(all="ignore"):  # of constants; weights that are not finite are refused later
         for node in _with_biases(content):
-            values[node.outputs[0]] = _added(b, node, values, path)
+            found = _added(b, node, values, path)
+            values |= zip(node.outputs, found if isinstance(found, list) else [found], strict=False)
     try:
         output = result(values[content.output])
         if output.shape[:1] != (ONE,):
-            raise Unsupported(f"its output is {text(output.shape)}, not one result for each image")
+            raise Unsupported(
+                f"its output is {text(output.shape)}, not one result for each image",
+                "write the network so that the batch N is the first axis of its output",
+            )
         dropped = b.drop_last(output, without)
         built = b.network(output if dropped is None else dropped[0], content.name)
         built.build(shape, device=device)
@@ -77,7 +81,9 @@ def network(
         ) from None
     except (GpucnnError, Unsupported) as error:
         raise DataError(
-            f"the network of {path} cannot be made", cause=_told(error), fix=WRITE_AGAIN
+            f"the network of {path} cannot be made",
+            cause=_told(error),
+            fix=(isinstance(error, Unsupported) and error.fix) or _FIX,
         ) from error
     return built, dropped and dropped[1]
 
@@ -145,8 +151,11 @@ def _with_biases(content: Content) -> list[Node]:
     ]
 
 
-def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Known:
-    """The result of a node, which is added to the network if it depends on the images."""
+def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Known | list[Known]:
+    """The result of a node, or a list of several.
+
+    The node is added to the network if it depends on the images.
+    """
     b.node = node
     try:
         given = _inputs(node, values)
@@ -158,7 +167,7 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
             table = OPERATIONS
         if node.operation not in table:
             raise Unsupported("there is no layer or function for it")
-        found: Known = table[node.operation](b, *given)
+        found: Known | list[Known] = table[node.operation](b, *given)
         return found
     except (GpucnnError, Unsupported, *_ERRORS) as error:
         raise DataError(

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 from gpucnn import nn
 from gpucnn.onnx import array_operations as arrays
+from gpucnn.onnx import composed_operations as composed
 from gpucnn.onnx import layer_operations as layers
 from gpucnn.onnx.building import Known
 
 #: The operations that depend on the images.
-OPERATIONS: dict[str, Callable[..., Known]] = {
+OPERATIONS: dict[str, Callable[..., Known | list[Known]]] = {
     "Abs": arrays.elementwise("abs"),
     "Add": arrays.binary("add"),
     "AveragePool": layers.average_pool,
@@ -22,6 +23,7 @@ OPERATIONS: dict[str, Callable[..., Known]] = {
     "Cos": arrays.elementwise("cos"),
     "Div": arrays.binary("div"),
     "Dropout": layers.dropout,
+    "Elu": composed.elu,
     "Exp": arrays.elementwise("exp"),
     "Flatten": arrays.flatten,
     "Gather": arrays.gather,
@@ -29,6 +31,8 @@ OPERATIONS: dict[str, Callable[..., Known]] = {
     "Gemm": layers.gemm,
     "GlobalAveragePool": layers.over_images("mean"),
     "GlobalMaxPool": layers.over_images("max"),
+    "HardSigmoid": composed.hard_sigmoid,
+    "HardSwish": composed.hard_swish,
     "Identity": lambda b, x: x,
     "LayerNormalization": layers.layer_norm,
     "LeakyRelu": layers.leaky_relu,
@@ -40,6 +44,8 @@ OPERATIONS: dict[str, Callable[..., Known]] = {
     "Min": arrays.binary("minimum"),
     "Mul": arrays.binary("mul"),
     "Neg": arrays.elementwise("neg"),
+    "PRelu": composed.prelu,
+    "Pad": composed.pad,
     "Pow": arrays.power,
     "ReduceMax": arrays.reduction("max"),
     "ReduceMean": arrays.reduction("mean"),
@@ -52,6 +58,8 @@ OPERATIONS: dict[str, Callable[..., Known]] = {
     "Sin": arrays.elementwise("sin"),
     "Slice": arrays.cut,
     "Softmax": layers.softmax(nn.Softmax, "softmax"),
+    "Softplus": composed.softplus,
+    "Split": composed.split,
     "Sqrt": arrays.elementwise("sqrt"),
     "Squeeze": arrays.squeeze,
     "Sub": arrays.binary("sub"),

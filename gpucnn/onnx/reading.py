@@ -53,6 +53,7 @@ class Content:
         arrays: the weights and constants, by name: float32, integers or bools.
         producer: the program that wrote the file.
         metadata: texts by name.
+        takes_bytes: whether an input is uint8, not float32.
     """
 
     path: Path
@@ -64,6 +65,7 @@ class Content:
     arrays: dict[str, NDArray[Any]]
     producer: str
     metadata: dict[str, str]
+    takes_bytes: bool
 
 
 def read(path: Path) -> Content:
@@ -98,6 +100,7 @@ def read(path: Path) -> Content:
         arrays,
         model.producer_name,
         {entry.key: entry.value for entry in model.metadata_props},
+        any(_is_bytes(port) for port in graph.input if port.name in inputs),
     )
 
 
@@ -110,7 +113,9 @@ def _parsed(path: Path) -> Any:
             raise DataError(
                 f"{path} is no ONNX file",
                 cause="it is a folder" if path.is_dir() else f"it has {size:,} bytes",
-                fix=f"give a file of at most {_LARGEST:,} bytes",
+                fix="give the name of a file in it"
+                if path.is_dir()
+                else f"give a file of at most {_LARGEST:,} bytes",
             )
         content = files.read(path)
     except OSError as error:
@@ -143,6 +148,12 @@ def _opset(model: Any, path: Path) -> int:
             fix="write their operations instead: onnx.inliner.inline_local_functions(model)",
         )
     return int(versions[0])
+
+
+def _is_bytes(port: Any) -> bool:
+    from onnx import TensorProto
+
+    return bool(port.type.tensor_type.elem_type == TensorProto.UINT8)
 
 
 def _shape(port: Any, path: Path) -> tuple[int | None, ...]:

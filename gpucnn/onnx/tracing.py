@@ -1,8 +1,8 @@
 """The operations of a forward pass in evaluation mode, as a list.
 
-The network runs on two batches of different sizes and different images. A size that differs is the
+The network runs on batches of different sizes and different images. A size that differs is the
 batch, and is left open. Anything else that differs depends on the images in a way that is not
-recorded, and is refused.
+recorded, and is refused. So is reading a Tensor that depends on them: Python could decide by it.
 """
 
 from __future__ import annotations
@@ -19,13 +19,17 @@ from gpucnn.errors import GraphError
 from gpucnn.graph import ordered
 from gpucnn.nn import BatchNorm2d, Module
 from gpucnn.nn.building import has_own_forward
+from gpucnn.recording import watching
 
-#: Sizes; one that depends on the batch is a pair, with its values in the two runs.
-Shape = tuple[int | tuple[int, int], ...]
+#: Sizes; one that depends on the batch is a tuple, with its values in the runs.
+Shape = tuple[int | tuple[int, ...], ...]
 Operation = Function | BatchNorm2d
 
-#: The sizes of the two batches. Halves, thirds and quarters of them differ as well.
-BATCHES = (4, 9)
+#: The sizes of the batches. Halves, thirds and quarters of them differ as well.
+BATCHES = (4, 9, 1)
+
+
+_OTHER = "forward computes other operations for other images, or for another number of them"
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,7 +38,7 @@ class Value:
 
     Attributes:
         shape: its sizes.
-        arrays: of a constant or parameter, its values in the two runs.
+        arrays: of a constant or parameter, its values in the runs.
         operations: in each run the function that computed it, or the BatchNorm2d, which counts as
             one operation; None for an input or a constant.
         sources: the numbers of the values that it was computed from.
@@ -45,7 +49,7 @@ class Value:
 
     shape: Shape
     arrays: tuple[Any, ...]
-    operations: tuple[Operation | None, Operation | None]
+    operations: tuple[Operation | None, ...]
     sources: tuple[int, ...]
     is_input: bool
     name: str
@@ -80,30 +84,31 @@ def trace(
 
     Raises:
         GraphError: inside no_grad(); the output is no Tensor that was computed from the inputs; or
-            the two runs compute other operations.
+            the runs compute other operations; or one reads a Tensor that depends on the inputs.
     """
     if not is_grad_enabled():
         raise _refused(model, "no_grad() records no operations", "call export outside of no_grad()")
     runs = [_run(model, names, forward or model, batch) for batch in BATCHES]
-    one, other = runs
-    kinds = [[type(run.operation(tensor)) for tensor in run.tensors] for run in runs]
-    if kinds[0] != kinds[1]:
-        raise _refused(model, "forward computes other operations for other images")
+    one, *others = runs
+    first, *kinds = [[type(run.operation(tensor)) for tensor in run.tensors] for run in runs]
+    if any(each != first for each in kinds):
+        raise _refused(model, _OTHER)
     values = []
     numbers = [{id(tensor): k for k, tensor in enumerate(run.tensors)} for run in runs]
-    for tensor, twin in zip(one.tensors, other.tensors, strict=True):
-        sources, twins = (
+    for tensors in zip(one.tensors, *(run.tensors for run in others), strict=True):
+        tensor = tensors[0]
+        sources, *twins = (
             tuple(number[id(source)] for source in run.sources(each))
-            for number, run, each in zip(numbers, runs, (tensor, twin), strict=True)
+            for number, run, each in zip(numbers, runs, tensors, strict=True)
         )
-        if sources != twins or tensor.ndim != twin.ndim:
-            raise _refused(model, "forward computes other operations for other images")
-        operations = one.operation(tensor), other.operation(twin)
-        sizes = zip(tensor.shape, twin.shape, strict=True)
+        if any(each != sources for each in twins) or len({each.ndim for each in tensors}) > 1:
+            raise _refused(model, _OTHER)
+        operations = tuple(run.operation(each) for run, each in zip(runs, tensors, strict=True))
+        sizes = zip(*(each.shape for each in tensors), strict=True)
         values.append(
             Value(
-                tuple(a if a == b else (a, b) for a, b in sizes),
-                (tensor.numpy(), twin.numpy()) if operations == (None, None) else (),
+                tuple(each[0] if len({*each}) == 1 else each for each in sizes),
+                tuple(each.numpy() for each in tensors) if operations[0] is None else (),
                 operations,
                 sources,
                 any(tensor is given for given in one.inputs),
@@ -131,7 +136,7 @@ def _run(model: Module, names: Sequence[str], forward: Callable[..., Tensor], ba
             operands = statistics.setdefault(id(module), _operands(module))
             batch_norms[id(output)] = module, (given[0], *operands)
 
-    with model.observe(observe), model.evaluating():
+    with model.observe(observe), model.evaluating(), watching(_Reads(model, inputs)):
         output = forward(*inputs)
     if not isinstance(output, Tensor):
         raise _refused(
@@ -153,6 +158,37 @@ def _run(model: Module, names: Sequence[str], forward: Callable[..., Tensor], ba
             if id(tensor) not in ends:
                 layers.setdefault(id(tensor), module.path or "")
     return _Run(inputs, tensors, layers, batch_norms)
+
+
+class _Reads:
+    """Refuses to read what depends on the inputs, in one run."""
+
+    def __init__(self, model: Module, inputs: Sequence[Tensor]) -> None:
+        self._model = model
+        self._dependent = {id(tensor): tensor for tensor in inputs}  # also those without a record
+
+    def unrecorded(self, result: Tensor, sources: Sequence[Any]) -> None:
+        if any(isinstance(source, Tensor) and self._depends(source) for source in sources):
+            self._dependent[id(result)] = result
+
+    def read(self, tensor: Tensor, what: str) -> None:
+        if self._depends(tensor):
+            of = (
+                tensor.creator.label
+                if tensor.creator
+                else tensor.name or "a comparison or the like"
+            )
+            raise _refused(
+                self._model,
+                f"forward takes {what} of {of}, which depends on the images, and a file would keep"
+                " one answer for all images",
+                "compute with Tensors, by their methods and gpucnn.functions, and decide nothing in"
+                " Python: maximum, minimum and clip instead of comparisons",
+            )
+
+    def _depends(self, tensor: Tensor) -> bool:
+        found = ordered(tensor, lambda each: each.creator.inputs if each.creator else ())
+        return any(id(each) in self._dependent for each in found)
 
 
 def _operands(module: BatchNorm2d) -> tuple[Tensor, ...]:

@@ -60,7 +60,8 @@ class Description:
             raise DataError(
                 f"{file} is a model that gpucnn.keras saved, and no run",
                 cause="it does not say how its data were read",
-                fix="load it with gpucnn.keras.load_model; its save_run writes a run",
+                fix=f'write a run of it in Python: gpucnn.keras.load_model("{file}")'
+                f'.save_run("runs/{file.stem}")',
             )
         require(metadata, _KINDS, file)
         values = {**_DEFAULTS, "label_values": metadata["class_names"], **metadata}

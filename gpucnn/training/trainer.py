@@ -350,13 +350,23 @@ class Trainer:
         Raises:
             DataError, WeightsMismatchError: there are none, or they are of another model.
         """
-        description, said = start_from(
-            path, self.model, self.data.image_shape, self.data.class_names
+        is_free = self.data.train.images.dtype == "uint8" and not self.config.standardise
+        scaling, said = start_from(
+            path,
+            self.model,
+            self.data.image_shape,
+            self.data.class_names,
+            (self.scale, self.offset),
+            is_free,
         )
-        if (description.scale, description.offset) != (self.scale, self.offset):
-            said += f"; they were trained on pixels * {description.scale:.3g}"
-            said += f" {description.offset:+.3g}, and now get * {self.scale:.3g} {self.offset:+.3g}"
+        self._scale_pixels(*scaling)
         return said
+
+    def _scale_pixels(self, scale: float, offset: float) -> None:
+        self.scale, self.offset = scale, offset
+        for loader in (self.loader, self.validation, self.test):
+            if loader is not None:
+                loader.scale, loader.offset = scale, offset
 
     def restore(self, checkpoint: Checkpoint, longer: bool = False) -> None:
         """Continue from a snapshot of a training with the same options and data.
@@ -403,6 +413,8 @@ class Trainer:
         limits = Limits(self.steps_per_epoch, self.total_steps, images, self.validation is not None)
         check_progress(checkpoint, limits, state)
         copy_in(state, checkpoint.state, f"the state for {self.config.optimizer}")
+        about = checkpoint.description  # a training may keep the scaling of its first weights
+        self._scale_pixels(about.get("scale", self.scale), about.get("offset", self.offset))
         self.step = checkpoint.description["step"]
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch

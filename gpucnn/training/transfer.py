@@ -27,7 +27,9 @@ def start_from(
     model: Module,
     image_shape: tuple[int, ...],
     class_names: Sequence[str],
-) -> tuple[Description, str]:
+    scaling: tuple[float, float],
+    is_free: bool = False,
+) -> tuple[tuple[float, float], str]:
     """Copy trained weights into a built model of the same layers.
 
     The last layer stays new if the classes of the weights differ in names, number or order.
@@ -37,9 +39,12 @@ def start_from(
         model: built.
         image_shape: (C, H, W).
         class_names: of its outputs.
+        scaling: (scale, offset) of the training: the model gets pixel * scale + offset.
+        is_free: whether the training may take another scaling.
 
     Returns:
-        The description in the weights file, and a sentence about what was copied.
+        The scaling, which is that of the file if it may be and the file was imported, or is of a
+        training that began with one; and a sentence about what was copied.
 
     Raises:
         DataError: there are no such weights.
@@ -74,7 +79,15 @@ def start_from(
             error.fix = f"give --model {network or 'my_net.py:build'}, the network that they are of"
         raise
     new = f"; the last layer, {last}, is new, for other classes" if kept else ""
-    return description, f"starting from {file} (epoch {description.epoch}){new}"
+    is_imported = metadata.get("model") is None and description.network is not None
+    said = f"starting from {file} (epoch {description.epoch}){new}"
+    before = description.scale, description.offset
+    if before == scaling:
+        return scaling, said
+    was, now = (f"* {scale:.3g} {offset:+.3g}" for scale, offset in (before, scaling))
+    if is_free and is_imported and description.image_shape == tuple(image_shape):
+        return before, f"{said}; they keep their scaling, pixels {was}"
+    return scaling, f"{said}; they were trained on pixels {was}, and now get {now}"
 
 
 def network_of(path: str | os.PathLike[str]) -> str:

@@ -11,7 +11,7 @@ import pytest
 from selection import slow_except
 
 from gpucnn import data
-from gpucnn.training import checkpoint
+from gpucnn.training import SavedModel, checkpoint
 
 OPTIONS = ["--data", "digits", "--limit-batches", 8]
 
@@ -137,6 +137,7 @@ def test_a_change_of_scale_is_said(run: Any, train_once: Any) -> None:
     train_once(*OPTIONS, "--epochs", 1, "--standardise")
     result = run("train", *OPTIONS, "--epochs", 1, "--weights", "runs/train-1")
     assert "they were trained on pixels * " in result.err
+    assert SavedModel.load("runs/train-2").description.scale == 1 / 255
 
 
 def test_a_resumed_run_does_not_start_again(run: Any, train_once: Any) -> None:

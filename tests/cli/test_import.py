@@ -43,7 +43,7 @@ def test_a_run_goes_out_and_comes_back(train_once: Any, run: Any) -> None:
     assert result.code == 0, result.err
     assert result.out.splitlines() == [
         "a.safetensors: 12 steps, 61,706 parameters",
-        "input: (N, 1, 28, 28), pixels * 0.00392156863",
+        "input: (N, 1, 28, 28), pixels * 0.00392156863 (as in the file)",
         "output: 0-9",
     ]
     assert "next: gpucnn predict a.safetensors FILE" in result.err
@@ -77,6 +77,35 @@ def test_training_goes_on_from_it(train_once: Any, run: Any) -> None:
     weights = Path("runs/train-3/weights/last.safetensors")
     assert b"a.safetensors" not in weights.read_bytes()
     assert run("export", "runs/train-3", "--onnx", "b.onnx", "--check").code == 0
+
+
+def test_training_keeps_the_scaling_of_the_file(run: Any) -> None:
+    foreign("a.onnx")
+    run("import", "a.onnx", "--mean", 0.25, "--std", 0.5)
+    scaling = pytest.approx((1 / 255 / 0.5, -0.5))
+
+    def found(path: str) -> tuple[float, float]:
+        about = SavedModel.load(path).description
+        return about.scale, about.offset
+
+    before = run("evaluate", "a.safetensors", "--data", "digits", "--json").events[-1]
+    short = (*SHORT[:2], "--limit-batches", 2, "--lr", 1e-12)
+    result = run("train", "--weights", "a.safetensors", *short, "--epochs", 1)
+    assert result.code == 0, result.err
+    assert "they keep their scaling, pixels * 0.00784 -0.5" in result.err
+    assert found("runs/train-1") == scaling
+    after = run("evaluate", "runs/train-1", "--json").events[-1]
+    assert after["accuracy"] == before["accuracy"]
+    assert after["loss"] == pytest.approx(before["loss"], rel=1e-4)
+    Path("a.safetensors").unlink()
+    assert run("train", "--resume", "runs/train-1", "--epochs", 2).code == 0
+    assert found("runs/train-2") == scaling
+    result = run("train", "--weights", "runs/train-2", *short, "--epochs", 1)
+    assert "they keep their scaling" in result.err
+    assert found("runs/train-3") == scaling
+    result = run("train", "--weights", "runs/train-3", *short, "--epochs", 1, "--standardise")
+    assert "they were trained on pixels * 0.00784 -0.5, and now get * " in result.err
+    assert found("runs/train-4") != scaling
 
 
 def test_other_classes(run: Any) -> None:
@@ -134,7 +163,8 @@ def test_import_refuses(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for code, *words in (
         (4, "none.onnx"), (4, "."), (4, "names.txt"),
         (4, "a.onnx", "--classes", "none.txt"), (4, "a.onnx", "--classes", "names.txt"),
-        (2, "a.onnx", "--std", 0), (2, "a.onnx", "--mean", "nan"), (2, "a.onnx", "--loss", "hinge"),
+        (2, "a.onnx", "--std", 0), (2, "a.onnx", "--mean", "nan"), (2, "a.onnx", "--mean", 33.3),
+        (2, "a.onnx", "--loss", "hinge"),
         (2, "a.onnx", "--output", "a.npz"), (1, "a.onnx", "--output", "none/a.safetensors"),
         (1, "a.onnx", "--output", "folder.safetensors"), (2,),
     ):  # fmt: skip

@@ -10,7 +10,14 @@ import pytest
 import safetensors.numpy
 
 from gpucnn import backend, no_grad
-from gpucnn.errors import DataError, DeviceError, DtypeError, UsageError, WeightsMismatchError
+from gpucnn.errors import (
+    DataError,
+    DeviceError,
+    DivergedError,
+    DtypeError,
+    UsageError,
+    WeightsMismatchError,
+)
 from gpucnn.nn import BatchNorm2d, Conv2d, Dense, Flatten, LayerNorm, Module, Residual, Sequential
 
 NAMES = [
@@ -132,13 +139,89 @@ def test_a_file_does_not_keep_the_order(tmp_path: Path) -> None:
     net.load_torch_state(tmp_path / "net.safetensors")
     assert [layer.weight.numpy()[0, 0] for layer in net] == list(range(11))
     assert [layer.bias.numpy()[0] for layer in net] == [-k for k in range(11)]
-    two = Sequential([Dense(3), Dense(2)]).build((2,))
-    there = {"stem.weight": (3, 2), "stem.bias": (3,), "head.weight": (2, 3), "head.bias": (2,)}
-    state = {name: np.zeros(shape, np.float32) for name, shape in there.items()}
-    two.load_torch_state(state)
+
+
+@pytest.mark.parametrize(
+    ("names", "units", "is_known"),
+    [
+        (("stem", "head"), (3, 2), True),  # by the shapes
+        (("zeta1", "zeta2"), (2, 2), True),
+        (("blocks.2", "blocks.10"), (2, 2), True),
+        (("stage1.conv", "stage2.body"), (2, 2), True),
+        (("body10", "tail", "body2"), (2, 3, 2), False),  # the shapes contradict the numbers
+        (("zeta", "alpha"), (2, 2), False),
+        (("alpha", "zeta"), (2, 2), False),
+        (("encoder.0", "decoder.0"), (2, 2), False),
+        (("features.1", "classifier.0"), (2, 2), False),
+        (("stem", "0"), (2, 2), False),
+        (("b.1", "b.0"), (3, 2), False),
+    ],
+)
+def test_a_file_tells_the_order_by_shapes_and_numbers_alone(
+    tmp_path: Path, names: tuple[str, ...], units: tuple[int, ...], is_known: bool
+) -> None:
+    net = Sequential([Dense(size) for size in units]).build((2,))
+    sizes = zip((2, *units), units, strict=False)
+    state = {
+        f"{name}.{kind}": np.full(shape, k, np.float32)
+        for k, (name, (given, size)) in enumerate(zip(names, sizes, strict=True))
+        for kind, shape in (("weight", (size, given)), ("bias", (size,)))
+    }
     safetensors.numpy.save_file(state, tmp_path / "net.safetensors")
-    with pytest.raises(WeightsMismatchError, match="does not keep the order"):
-        two.load_torch_state(tmp_path / "net.safetensors")
+    expected = list(range(len(units)))
+    if is_known:
+        net.load_torch_state(tmp_path / "net.safetensors")
+        assert [layer.weight.numpy()[0, 0] for layer in net] == expected
+    else:
+        before = net.state_dict()
+        with pytest.raises(WeightsMismatchError, match="does not keep the order"):
+            net.load_torch_state(tmp_path / "net.safetensors")
+        assert all(np.array_equal(before[path], a) for path, a in net.state_dict().items())
+    net.load_torch_state(state)  # a dict keeps it
+    assert [layer.weight.numpy()[0, 0] for layer in net] == expected
+
+
+def test_the_order_does_not_override_names(tmp_path: Path) -> None:
+    net = Sequential([Dense(2), Dense(2)]).build((2,))
+    state = {
+        "dense2.weight": np.zeros((2, 2), np.float32), "dense2.bias": np.zeros(2, np.float32),
+        "first.weight": np.ones((2, 2), np.float32), "first.bias": np.ones(2, np.float32),
+    }  # fmt: skip
+    safetensors.numpy.save_file(state, tmp_path / "net.safetensors")
+    for given in (state, tmp_path / "net.safetensors"):
+        with pytest.raises(WeightsMismatchError, match=r"missing: dense1\.weight") as error:
+            net.load_torch_state(given)
+        assert "unexpected: first." in str(error.value.cause)
+        assert "name all layers as there" in str(error.value.fix)
+
+
+@pytest.mark.parametrize("prefix", ["module.", "_orig_mod.", "module._orig_mod."])
+def test_the_names_of_wrappers_are_left_out(
+    state: dict[str, np.ndarray], tmp_path: Path, prefix: str
+) -> None:
+    wrapped = {prefix + name: array for name, array in reversed(state.items())}
+    safetensors.numpy.save_file(wrapped, tmp_path / "net.safetensors")
+    for given in (wrapped, tmp_path / "net.safetensors"):
+        net = network()
+        net.load_torch_state(given)
+        check(net, state)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_numbers_that_are_not_finite(state: dict[str, np.ndarray], value: float) -> None:
+    state["batchnorm1.running_var"][1] = value
+    with pytest.raises(DivergedError, match="cannot be used") as error:
+        network().load_torch_state(state)
+    assert error.value.cause == "batchnorm1.running_var is not finite"
+
+
+def test_bfloat16_in_a_file(tmp_path: Path) -> None:
+    header = b'{"a.weight":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}'
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(4))
+    with pytest.raises(DtypeError) as error:
+        network().load_torch_state(tmp_path / "a.safetensors")
+    assert "bfloat16" in str(error.value.cause)  # with and without a package that adds the type
+    assert ".float()" in str(error.value.fix)
 
 
 def test_errors_list_what_differs_in_the_names_of_torch(state: dict[str, np.ndarray]) -> None:

@@ -86,6 +86,56 @@ def test_defaults_of_a_file_of_another_program(tmp_path: Path) -> None:
     done = onnx.convert(path, tmp_path / "a.safetensors")
     assert (done.class_names, done.scale, done.offset) == (["0", "1", "2"], 1 / 255, 0.0)
     assert (done.loss, done.left_out) == ("softmax_cross_entropy", None)
+    assert done.scaling_known == "by default"
+
+
+@pytest.mark.parametrize("with_preprocessing", [True, False])
+def test_pixels_are_scaled_once(
+    trained: SavedModel, tmp_path: Path, rng: np.random.Generator, with_preprocessing: bool
+) -> None:
+    onnx.export(trained, tmp_path / "a.onnx", with_preprocessing=with_preprocessing)
+    images = rng.integers(0, 256, (5, 1, 28, 28), np.uint8)
+    for strip in (False, True):  # the file of another program has no metadata
+        model = packaged.load(tmp_path / "a.onnx")
+        if strip:
+            model.producer_name = "pytorch"
+        (tmp_path / "b.onnx").write_bytes(model.SerializeToString())
+        done = onnx.convert(tmp_path / "b.onnx", tmp_path / "b.safetensors")
+        assert (done.scale, done.offset) == (1.0 if with_preprocessing else 1 / 255, 0.0)
+        again = SavedModel.load(tmp_path / "b.safetensors")
+        assert np.abs(again.predict(images) - trained.predict(images)).max() < 1e-6
+    if with_preprocessing:
+        with pytest.raises(UsageError, match="takes no mean and no std") as error:
+            onnx.convert(tmp_path / "b.onnx", tmp_path / "b.safetensors", mean=0.5, std=0.5)
+        assert "uint8" in str(error.value.cause)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected", "known"),
+    [
+        ({}, (1 / 255 / 0.25, -2.0), "as in the file"),
+        ({"mean": 0.2}, (1 / 255 / 0.25, -0.8), "mean as given, std as in the file"),
+        ({"std": 0.4}, (1 / 255 / 0.4, -1.25), "mean as in the file, std as given"),
+        ({"mean": 0.2, "std": 0.4}, (1 / 255 / 0.4, -0.5), "as given"),
+        ({"mean": 0.0}, (1 / 255 / 0.25, 0.0), "mean as given, std as in the file"),
+        ({"scale": 2.0}, (2.0, -2.0), "scale as given, offset as in the file"),
+    ],
+)
+def test_what_is_not_given_is_as_in_the_file(
+    trained: SavedModel,
+    tmp_path: Path,
+    options: dict[str, float],
+    expected: tuple[float, float],
+    known: str,
+) -> None:
+    """Here the network takes (pixel / 255 - 0.5) / 0.25."""
+    about = dataclasses.replace(trained.description, scale=1 / 255 / 0.25, offset=-2.0)
+    onnx.export(dataclasses.replace(trained, description=about), tmp_path / "a.onnx")
+    done = onnx.convert(tmp_path / "a.onnx", tmp_path / "a.safetensors", **options)  # type: ignore[arg-type]
+    assert np.allclose((done.scale, done.offset), expected, rtol=1e-12)
+    assert done.scaling_known == known
+    kept = SavedModel.load(tmp_path / "a.safetensors").description
+    assert (kept.scale, kept.offset) == (done.scale, done.offset)
 
 
 def test_options_that_do_not_fit(tmp_path: Path) -> None:
@@ -93,8 +143,11 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
     target = tmp_path / "a.safetensors"
     for options, says in (
         ({"class_names": ["a", "b"]}, "2 class names for the 3 outputs"),
-        ({"class_names": ["a", "b", "a"]}, "a name of its own"),
+        ({"class_names": ["a", "b", "b"]}, "the class name 'b' is given twice"),
         ({"scale": float("nan")}, "scale is nan"),
+        ({"mean": float("inf")}, "mean is inf"),
+        ({"std": 0.0}, "std is 0.0"),
+        ({"scale": 1.0, "std": 1.0}, "scale and std are given"),
         ({"loss": "hinge"}, "unknown loss"),
     ):
         with pytest.raises(UsageError, match=says):

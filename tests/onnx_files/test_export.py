@@ -13,7 +13,14 @@ from onnx_cases import IMAGE, LAYERS, OPERATIONS, Own, case_id, own
 from gpucnn import Tensor, data, no_grad, onnx
 from gpucnn import functions as F
 from gpucnn.autograd import Function
-from gpucnn.errors import DeviceError, GraphError, MissingExtraError, StorageError, UsageError
+from gpucnn.errors import (
+    DeviceError,
+    GraphError,
+    MissingExtraError,
+    StorageError,
+    UsageError,
+    VerificationError,
+)
 from gpucnn.keras import Sequential as KerasSequential
 from gpucnn.keras import layers as keras
 from gpucnn.nn import (
@@ -185,13 +192,65 @@ class Cube(Function):
         raise NotImplementedError
 
 
+def without_record(x: Tensor) -> Tensor:
+    with no_grad():
+        return x * 2
+
+
+#: What Python reads of the images, and what the error says of it.
+READS: list[tuple[Any, str]] = [
+    (lambda net, x: x.mean().item() > 0, "item of Mean"),
+    (lambda net, x: x.mean() > 0, "the truth value of a comparison"),
+    (lambda net, x: (x > -5).all(), "the truth value of a comparison"),
+    (lambda net, x: float(net.dense(x).sum()) > 0, "float of Sum"),
+    (lambda net, x: int(x[0, 0] * 9) > 2, "int of Mul"),
+    (lambda net, x: [1, 2, 3, 4, 5, 6, 7][x[0].argmax()], "numpy of a comparison or the like"),
+    (lambda net, x: x.numpy().max() > 3, "numpy of input"),
+    (lambda net, x: x.detach().numpy().max() > 3, "numpy of input"),
+    (lambda net, x: without_record(x).max().item() > 0, "item of a comparison or the like"),
+    (lambda net, x: (x > 0.5).numpy().any(), "numpy of a comparison"),
+]
+
+
+@pytest.mark.parametrize(("reads", "says"), READS)
+def test_python_does_not_decide_by_the_images(tmp_path: Any, reads: Any, says: str) -> None:
+    net = Own(lambda net, x: net.dense(x) if reads(net, x) else -net.dense(x)).build((6,))
+    with pytest.raises(GraphError, match=says):
+        onnx.export(net, tmp_path / "no.onnx")
+    net(np.zeros((2, 6), np.float32))  # outside of an export it may
+
+
+def test_python_may_decide_by_the_weights(tmp_path: Any) -> None:
+    def forward(net: Any, x: Tensor) -> Tensor:
+        repr(x), f"{x}"  # as in print
+        scale = net.square.numpy().max() + (net.square > 0).numpy().mean()
+        return net.dense(x) if float((net.square * 2).sum()) > scale * 1e6 else -net.dense(x)
+
+    net = Own(forward).build((6,), seed=1)
+    done = onnx.export(net, tmp_path / "a.onnx")
+    assert onnx.check(net, done).difference < 1e-4
+
+
+def test_a_difference_of_own_code_is_no_bug_of_gpucnn(tmp_path: Any) -> None:
+    for net, says in (
+        (Own(lambda net, x: net.dense(x) * (2 if len(x) < 30 else 3)), "Tensors instead"),
+        (Sequential([Dense(3)]), "a bug of gpucnn"),
+    ):
+        done = onnx.export(net.build((6,)), tmp_path / "a.onnx")
+        if isinstance(net, Sequential):
+            net[0].weight.data += 1
+        with pytest.raises(VerificationError) as error:
+            onnx.check(net, done)
+        assert says in str(error.value.fix)
+
+
 @pytest.mark.parametrize(
     ("function", "says"),
     [
         (lambda net, x: Cube()(net.dense(x)), "Cube in forward"),
         (lambda net, x: F.dropout(net.dense(x), 0.5, key=(1, 2), step=0), "Dropout in forward"),
-        (lambda net, x: net.dense(x)[net.dense(x).numpy() > 0], "indexed by bools"),
-        (lambda net, x: net.dense(x) * (x > 0.5).numpy().astype("f"), "operation Mul takes"),
+        (lambda net, x: net.dense(x)[net.dense(x).data > 0], "indexed by bools"),
+        (lambda net, x: net.dense(x) * (x > 0.5).data.astype("f"), "operation Mul takes"),
         (lambda net, x: net.dense(x) / len(x), "operation Div takes"),
         (lambda net, x: net.dense(x)[: len(x) // 2], "operation Slice takes"),
         (lambda net, x: net.dense(x).sum(), "first axis"),
@@ -200,9 +259,11 @@ class Cube(Function):
         (lambda net, x: net.dense(x) @ net.dense(x).T, "no other may depend"),
         (lambda net, x: net.dense(x)[:, [0, 1], None][:, [0], [0]], "several arrays"),
         (lambda net, x: net.dense(x)[:, np.arange(6) > 2], "bools"),
-        (lambda net, x: net.dense(Tensor(x.numpy())), "not computed from its input"),
+        (lambda net, x: net.dense(Tensor(x.data)), "not computed from its input"),
         (lambda net, x: (net.dense(x), x), "returns a tuple"),
         (lambda net, x: net.dense(x) if len(x) < 6 else -net.dense(x), "other operations"),
+        (lambda net, x: net.dense(x) if x.shape[0] > 1 else net.dense(-x), "other operations"),
+        (lambda net, x: net.dense(x) * (2 if len(x) > 1 else 3), "operation Mul takes"),
     ],
 )
 def test_what_cannot_be_written_is_named(tmp_path: Any, function: Any, says: str) -> None:
@@ -238,8 +299,6 @@ def test_refusals(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_check_finds_a_difference(tmp_path: Any) -> None:
-    from gpucnn.errors import VerificationError
-
     net = Sequential([Dense(3)]).build((4,))
     done = onnx.export(net, tmp_path / "a.onnx")
     found = onnx.check(net, done)
