@@ -1,4 +1,4 @@
-"""The schema of a checkpoint's progress: which numbers a run of some length can have.
+"""What a checkpoint must have to be resumed: the same options, and numbers that the run can have.
 
 A file may be whole, digest and all, and still hold values that no training wrote.
 """
@@ -12,8 +12,10 @@ from typing import Any, NamedTuple, TypeGuard
 
 import numpy as np
 
+from gpucnn.errors import UsageError
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import Checkpoint, DamagedError
+from gpucnn.training.described import MADE
 from gpucnn.training.divergence import first_bad
 
 
@@ -31,6 +33,31 @@ class Limits(NamedTuple):
     total_steps: int
     images: int
     validates: bool
+
+
+def require_same(now: Mapping[str, Any], then: Mapping[str, Any], longer: bool) -> None:
+    """Check that the options that decide the result are those of the checkpoint.
+
+    Args:
+        now: `TrainConfig.deciding` of the training that resumes.
+        then: the same of the one that was interrupted.
+        longer: whether the number of epochs may differ.
+
+    Raises:
+        UsageError: it names what has changed.
+    """
+    free = {"epochs"} if longer else set()
+    if MADE in (now["model"], then.get("model")):  # no name: the weights fit, and this tells more
+        free.add("model")
+    changed = [key for key in now if now[key] != then.get(key) and key not in free]
+    if changed:
+        raise UsageError(
+            f"{', '.join(changed)} cannot be changed when a run is resumed",
+            cause="; ".join(
+                f"{key} was {quoted(then.get(key))}, now it is {now[key]}" for key in changed
+            ),
+            fix="put config.toml back as it was, or start another run",
+        )
 
 
 # The fields of a record, with their least and greatest value. It may have others.

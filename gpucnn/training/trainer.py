@@ -16,17 +16,15 @@ from gpucnn.data.dataset import digest
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
-from gpucnn.quoting import quoted
 from gpucnn.training import evaluation
 from gpucnn.training.checkpoint import Checkpoint, require
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.described import MADE
 from gpucnn.training.description import describe
 from gpucnn.training.divergence import find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
-from gpucnn.training.progress import Limits
+from gpucnn.training.progress import Limits, require_same
 from gpucnn.training.progress import check as check_progress
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
@@ -351,13 +349,9 @@ class Trainer:
             DataError, WeightsMismatchError: there are none, or they are of another model.
         """
         is_free = self.data.train.images.dtype == "uint8" and not self.config.standardise
+        data, scaling = self.data, (self.scale, self.offset)
         scaling, said = start_from(
-            path,
-            self.model,
-            self.data.image_shape,
-            self.data.class_names,
-            (self.scale, self.offset),
-            is_free,
+            path, self.model, data.image_shape, data.class_names, scaling, is_free
         )
         self._scale_pixels(*scaling)
         return said
@@ -393,20 +387,7 @@ class Trainer:
         if shape != list(self.data.image_shape) or len(names) != self.data.classes:
             raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
-        now = self.config.deciding(self.backend.name)
-        then = {key: progress["config"].get(key) for key in now}
-        free = {"epochs"} if longer else set()
-        if MADE in (now["model"], then["model"]):  # no name: the weights fit, and this tells more
-            free.add("model")
-        changed = [key for key in now if now[key] != then[key] and key not in free]
-        if changed:
-            raise UsageError(
-                f"{', '.join(changed)} cannot be changed when a run is resumed",
-                cause="; ".join(
-                    f"{key} was {quoted(then[key])}, now it is {now[key]}" for key in changed
-                ),
-                fix="put config.toml back as it was, or start another run",
-            )
+        require_same(self.config.deciding(self.backend.name), progress["config"], longer)
         if progress["data_sha256"] != self._data_sha256:
             raise others
         state, images = self._state(), len(self.loader.dataset)
