@@ -101,8 +101,11 @@ def _events(health: Health, console: Console) -> None:
     for wrong in health.most_wrong:
         console.event({"event": "wrong", **wrong.as_dict()})
     end = {"name": health.name, "epoch": health.epoch, "healthy": health.is_healthy}
-    end["judged"] = health.is_judged
-    checks = {"checked": list(health.checked), "unchecked": health.unchecked}
+    checks = {
+        "judged": health.is_judged,
+        "checked": list(health.checked),
+        "unchecked": health.unchecked,
+    }
     console.event({"event": "end", **end, **checks})
 
 

@@ -54,8 +54,8 @@ def find(evidence: Evidence) -> list[Finding]:
             NEVER,
             f"{len(never)} of {len(names)} classes {'is' if len(never) == 1 else 'are'} never"
             f" answered for {len(result.labels):,} {result.name} images: {listing(never)}",
-            "they have few training images, look like another class, or were not learned yet",
-            f"{evidence.context.more_epochs()}; or add images of them",
+            "too few training images, a likeness to another class, or too short a training",
+            f"{evidence.context.more_epochs()}; or add images of each such class",
         )
     ]
 

@@ -47,8 +47,8 @@ def find(evidence: Evidence) -> list[Finding]:
                 NONE,
                 f"{len(empty)} of {len(names)} classes {'has' if len(empty) == 1 else 'have'} no"
                 f" training image: {listing(empty)}",
-                "they are in the list of classes, and no image has them as its label",
-                "add images of them, or leave the classes out",
+                "the list of classes names more than the training images are labeled with",
+                "add images of each class, or name fewer classes",
             )
         )
     by_size = [int(k) for k in np.argsort(counts, kind="stable") if counts[k]]

@@ -44,6 +44,7 @@ EXPLAINS: dict[str, set[str]] = {
     "learning-rate-low": _ANSWERS,
     "relu-on-output": _ANSWERS,
     "no-better-than-guessing": {"learning-rate-low", "class-never-answered"},
+    "class-without-images": {"overfitting"},
     "class-imbalance": {"one-class-answered"},
     "labels-do-not-fit": {"class-never-answered"},
 }

@@ -90,10 +90,15 @@ class Evidence:
             cause: of them, if the inputs are scaled.
         """
         lower = self.context.lower_rate()
-        if self.largest is not None and self.largest > UNSCALED:
+        if self.is_unscaled:
             scale = f"the inputs are not scaled: they go up to {self.largest:.3g}"
             return scale, f"give inputs from 0 to 1, as in images / {self.largest:.3g}; or {lower}"
         return cause or f"{self.context.rate} is too high", lower
+
+    @property
+    def is_unscaled(self) -> bool:
+        """Whether the inputs are known to be above `UNSCALED`."""
+        return self.largest is not None and self.largest > UNSCALED
 
     @property
     def labels_of_guessing(self) -> NDArray[Any] | None:

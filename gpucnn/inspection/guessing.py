@@ -31,7 +31,7 @@ def find(evidence: Evidence) -> list[Finding]:
     loss, accuracy = latest
     constant_loss, constant_accuracy = guessing(evidence.loss, labels)
     high = evidence.too_high()
-    worse = loss > constant_loss + evidence.uniform_loss
+    worse = evidence.is_unscaled or loss > constant_loss + evidence.uniform_loss
     return [
         Finding(
             "no-better-than-guessing",

@@ -96,14 +96,13 @@ class Health:
     def verdict(self) -> str:
         """The result in a line."""
         count = len(self.checked)
-        place = f"{count} check{'s' * (count != 1)} of {self.name}"
-        if self.epoch is not None:
-            place += f", epoch {self.epoch}"
+        of = f"of {self.name}" + (f", epoch {self.epoch}" if self.epoch is not None else "")
+        place = f"{count} check{'s' * (count != 1)} {of}"
         if self.is_healthy:
             return f"healthy: no warnings in {place}"
         if not self.findings:
             total = count + len(self.unchecked)
-            return f"not judged: {count} of {total}{place.removeprefix(str(count))} could be made"
+            return f"not judged: {count} of {total} checks {of} could be made"
         warnings = len(self.findings)
         return f"{warnings} warning{'s' * (warnings != 1)} in {place}"
 

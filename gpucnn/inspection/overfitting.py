@@ -40,8 +40,13 @@ def _judged(evidence: Evidence) -> list[Result]:
 def _on(evidence: Evidence, other: Result) -> list[Finding]:
     trained = evidence.trained
     assert trained is not None
+    if not beats_guessing(evidence.loss, trained.labels, math.inf, trained.accuracy):
+        return []  # nothing was learned by heart
     gap = trained.accuracy - other.accuracy
-    sure = trained.accuracy - _highest(other.accuracy, len(other.labels))
+    lowest, _ = _interval(trained.accuracy, len(trained.labels))
+    _, highest = _interval(other.accuracy, len(other.labels))
+    # The least that the gap may be by chance: Newcombe 1998, method 10.
+    sure = gap - math.hypot(trained.accuracy - lowest, highest - other.accuracy)
     said = (
         f"accuracy {trained.accuracy:.2%} on the training images, and"
         f" {other.accuracy:.2%} on {len(other.labels):,} {other.name} images"
@@ -77,12 +82,12 @@ def _on(evidence: Evidence, other: Result) -> list[Finding]:
     ]
 
 
-def _highest(accuracy: float, count: int) -> float:
-    """The highest accuracy that may be the true one, by Wilson's interval of two deviations."""
+def _interval(accuracy: float, count: int) -> tuple[float, float]:
+    """Where the true accuracy is, by Wilson's interval of two standard errors."""
     z = 2.0
     center = accuracy + z * z / (2 * count)
     spread = z * math.sqrt(accuracy * (1 - accuracy) / count + (z / (2 * count)) ** 2)
-    return (center + spread) / (1 + z * z / count)
+    return (center - spread) / (1 + z * z / count), (center + spread) / (1 + z * z / count)
 
 
 def _cure(evidence: Evidence) -> str:

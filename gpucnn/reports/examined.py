@@ -115,6 +115,9 @@ class Examined:
             if self.sources.data is None and own not in NAMES and not Path(own).exists():
                 error.fix = "give the place where they are now: --data PATH"
             raise
+        if saved.config.overfit_batches is not None:  # it was tested on the images to train on
+            used = saved.parts(self.sources.data, self.sources.data_dir)
+            return used.get("test", part)
         if part.split == "all":
             try:
                 return saved.dataset(self.sources.data, "validation", self.sources.data_dir)

@@ -382,3 +382,24 @@ def test_a_relu_on_the_outputs(loss: str, found: set[str]) -> None:
     activations = Activations(Dense(3).build((4,)))
     activations.found = [Activation("dense1", "relu", True, np.ones(9, bool))]
     assert kinds_of(Evidence(activations=activations, loss=loss)) == found
+
+
+@pytest.mark.parametrize(("accuracy", "found"), [(0.99, set()), (1.0, {"overfitting"})])
+def test_a_model_that_guesses_does_not_overfit(accuracy: float, found: set[str]) -> None:
+    """Its accuracy is the share of the largest class, which may differ between the parts."""
+    labels = (np.arange(1000) >= 10).astype(int)
+    others = (np.arange(500) >= 50).astype(int)
+    evidence = Evidence(
+        steps=99, trained=Result("training", 0.1, accuracy, labels),
+        held_out=Result("test", 0.1, 0.9, others),
+    )  # fmt: skip
+    assert kinds_of(evidence) == found
+
+
+def test_few_training_images_show_no_overfitting() -> None:
+    for count, found in ((18, set()), (1000, {"overfitting"})):
+        evidence = Evidence(
+            steps=99, trained=Result("training", 0.1, 0.4, LABELS[:count]),
+            held_out=Result("test", 0.1, 0.2, LABELS),
+        )  # fmt: skip
+        assert kinds_of(evidence) == found

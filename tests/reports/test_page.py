@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 from selection import slow_except
 
-from gpucnn import data, plots
+from gpucnn import backend, data, models, plots
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
 from gpucnn.reports import report, save_pictures
+from gpucnn.reports.examined import Examined, Sources
 from gpucnn.reports.sections import SECTIONS
-from gpucnn.training import Run, SavedModel
+from gpucnn.training import Run, SavedModel, TrainConfig, fit
 
 pytest.importorskip("matplotlib")
 
@@ -248,3 +249,15 @@ def test_images_have_short_names(runs: tuple[Run, Run], both: str, page: Any) ->
     names = [text for text in texts if text.startswith(("test[", "validation["))]
     assert {name.partition("[")[0] for name in names} == {"test", "validation"}
     assert not [text for text in texts if text.startswith("/") and text.endswith("]")]
+
+
+def test_a_run_that_tested_on_its_training_images(tmp_path: Path) -> None:
+    config = TrainConfig(
+        data="digits", model="softmax", epochs=1, batch_size=32, overfit_batches=2, device="cpu",
+        runs_dir=str(tmp_path),
+    )  # fmt: skip
+    run = Run.create(config, backend.get("cpu"))
+    history = fit(models.get("softmax"), data.load("digits"), config, run=run)
+    answers = Examined(run, Sources()).answers
+    assert len(answers.dataset) == 64
+    assert answers.report.accuracy == pytest.approx(history.test["accuracy"])

@@ -153,7 +153,7 @@ def test_the_fix_of_a_divergence_is_in_python_too() -> None:
     config = TrainConfig(epochs=9, optimizer="sgd", learning_rate=1e38, schedule="constant")
     with pytest.raises(DivergedError) as caught:
         fit(layer(), SPLITS, config)
-    assert "learning_rate=1e+37, or --lr 1e+37" in str(caught.value.fix)
+    assert "learning_rate=0.01, or --lr 0.01" in str(caught.value.fix)
 
 
 # --- a saved model ----------------------------------------------------------------------------
