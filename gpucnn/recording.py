@@ -1,7 +1,7 @@
 """Recording of computations on Tensors, and `no_grad`, which stops it.
 
 A record holds arrays that the gradient needs. `changes` counts the changes of Tensors in place, so
-that a backward can detect a change after the forward.
+that a backward can detect a change after the forward. `watching` tells of what no record shows.
 """
 
 from __future__ import annotations

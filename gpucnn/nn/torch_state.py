@@ -227,15 +227,17 @@ def _by_numbers(
     if len(arrays) != len(given):
         return {}
     there = {layer: sorted(names, key=_kind) for layer, names in _layers(given).items()}
+    parts = {layer: _parts(layer) for layer in there}
     waiting: dict[Any, list[str]] = {}  # the shapes of a layer -> layers of these shapes
-    for layer in sorted(there, key=_parts):
+    for layer in sorted(there, key=parts.__getitem__):
         shapes = [given[name].shape for name in there[layer]]
         others = [given[name].shape for name in there[layer] if _kind(name)[0] == len(_KINDS)]
         if len(set(others)) < len(others):
             return {}
         waiting.setdefault(tuple(shapes), []).append(layer)
     for layers in waiting.values():
-        if not all(_numbers_differ(*pair) for pair in itertools.combinations(layers, 2)):
+        pairs = itertools.combinations([parts[layer] for layer in layers], 2)
+        if not all(_numbers_differ(*pair) for pair in pairs):
             return {}
     order = []
     for names in _layers(arrays).values():
@@ -243,8 +245,8 @@ def _by_numbers(
         if not layers:
             return {}
         order.append(layers.pop(0))
-    for one, other in itertools.combinations(order, 2):
-        if _numbers_differ(one, other) and _parts(one) > _parts(other):
+    for one, other in itertools.combinations([parts[layer] for layer in order], 2):
+        if one > other and _numbers_differ(one, other):
             return {}
     return {name: given[name] for layer in order for name in there[layer]}
 
@@ -257,14 +259,13 @@ def _kind(name: str) -> tuple[int, str]:
 
 def _parts(layer: str) -> list[tuple[str, int]]:
     """The words of a path, and the number behind each: ("conv", 1), or -1."""
-    found = (re.fullmatch(r"(.*?)([0-9]*)", part, re.DOTALL) for part in layer.split("."))
+    found = (re.fullmatch(r"(.*?)([0-9]{0,9})", part, re.DOTALL) for part in layer.split("."))
     return [(match[1], int(match[2] or -1)) for match in found if match]
 
 
-def _numbers_differ(one: str, other: str) -> bool:
+def _numbers_differ(one: list[tuple[str, int]], other: list[tuple[str, int]]) -> bool:
     """Whether two paths differ first in a number, which tells their order."""
-    pairs = zip(_parts(one), _parts(other), strict=False)
-    (word, number), (twin, another) = next(
-        (pair for pair in pairs if pair[0] != pair[1]), (("", -1), ("", -1))
-    )
-    return word == twin and -1 not in (number, another)
+    for (word, number), (twin, another) in zip(one, other, strict=False):
+        if (word, number) != (twin, another):
+            return word == twin and -1 not in (number, another)
+    return False

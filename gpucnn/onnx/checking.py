@@ -79,14 +79,14 @@ def check(model: Module | SavedModel, exported: Exported) -> Checked:
         raise VerificationError(
             f"onnxruntime gives other outputs than the network: they differ by {difference:.3g}",
             cause=f"the largest output is {largest:.3g}",
-            fix="forward may decide by the images or by their number: compute with Tensors instead"
-            if _has_own_forward(network)
+            fix="compute with Tensors in forward: it may decide by the images or by their number"
+            if _has_own_code(network)
             else "report this as a bug of gpucnn, with the network",
         )
     return Checked(onnxruntime.__version__, sum(BATCHES), difference, largest)
 
 
-def _has_own_forward(network: Module) -> bool:
+def _has_own_code(network: Module) -> bool:
     """Whether the code of a layer is not of gpucnn."""
     return any(not type(each).__module__.startswith("gpucnn.") for each in network.modules())
 

@@ -85,7 +85,8 @@ def export(
         probabilities: the file gives the probability of each class, not what the loss takes.
 
     Raises:
-        GraphError: ONNX does not have an operation of the network; the message names it.
+        GraphError: ONNX does not have an operation of the network, or forward decides in Python by
+            the images or their number; the message names it.
         UsageError: an option needs a `SavedModel`, the model is not built, or the path is no name
             of a file.
         MissingExtraError: the package onnx is not installed.

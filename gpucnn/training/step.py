@@ -92,7 +92,7 @@ class TrainStep:
                 counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
                 self.totals.add(losses.data, output.data, labels, **counted)
                 for array, kept in zip(self._statistics, before, strict=True):
-                    xp.copyto(array, kept, where=optimizer.found_inf != 0)
+                    xp.copyto(array, kept, where=optimizer.found_inf[0] != 0)
                 losses.backward(self._gradient_of_mean(losses))
                 optimizer.step(counted=True)
         except OutOfMemoryError as error:

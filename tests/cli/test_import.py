@@ -17,7 +17,7 @@ helper, numpy_helper = packaged.helper, packaged.numpy_helper
 SHORT = ("--data", "digits", "--epochs", 1, "--limit-batches", 4)
 
 
-def foreign(path: str, end: str = "Softmax", classes: int = 10) -> None:
+def foreign(path: str, end: str = "Softmax", classes: int = 10, factor: bool = False) -> None:
     """A network of another program: digits, a dense layer, and probabilities."""
     weight = np.random.default_rng(1).normal(size=(784, classes)).astype(np.float32)
     nodes = [
@@ -25,12 +25,17 @@ def foreign(path: str, end: str = "Softmax", classes: int = 10) -> None:
         helper.make_node("Gemm", ["a", "fc.weight"], ["b"]),
         helper.make_node(end, ["b"], ["y"], name="/head/last"),
     ]
+    arrays = [numpy_helper.from_array(weight, "fc.weight")]
+    if factor:  # a number by which the scores are multiplied
+        nodes[1].output[0] = "c"
+        nodes.insert(2, helper.make_node("Mul", ["c", "factor"], ["b"]))
+        arrays.append(numpy_helper.from_array(np.array(0.5, np.float32), "factor"))
     graph = helper.make_graph(
         nodes,
         "main_graph",
         [helper.make_tensor_value_info("x", 1, ["n", 1, 28, 28])],
         [helper.make_tensor_value_info("y", 1, ["n", classes])],
-        [numpy_helper.from_array(weight, "fc.weight")],
+        arrays,
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     Path(path).write_bytes(model.SerializeToString())
@@ -80,7 +85,7 @@ def test_training_goes_on_from_it(train_once: Any, run: Any) -> None:
 
 
 def test_training_keeps_the_scaling_of_the_file(run: Any) -> None:
-    foreign("a.onnx")
+    foreign("a.onnx", factor=True)
     run("import", "a.onnx", "--mean", 0.25, "--std", 0.5)
     scaling = pytest.approx((1 / 255 / 0.5, -0.5))
 

@@ -146,6 +146,7 @@ def test_a_file_does_not_keep_the_order(tmp_path: Path) -> None:
     [
         (("stem", "head"), (3, 2), True),  # by the shapes
         (("zeta1", "zeta2"), (2, 2), True),
+        (("a" + "9" * 5000, "b"), (3, 2), True),
         (("blocks.2", "blocks.10"), (2, 2), True),
         (("stage1.conv", "stage2.body"), (2, 2), True),
         (("body10", "tail", "body2"), (2, 3, 2), False),  # the shapes contradict the numbers

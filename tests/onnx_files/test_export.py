@@ -233,7 +233,10 @@ def test_python_may_decide_by_the_weights(tmp_path: Any) -> None:
 
 def test_a_difference_of_own_code_is_no_bug_of_gpucnn(tmp_path: Any) -> None:
     for net, says in (
-        (Own(lambda net, x: net.dense(x) * (2 if len(x) < 30 else 3)), "Tensors instead"),
+        (
+            Own(lambda net, x: net.dense(x) * (2 if len(x) < 30 else 3)),
+            "compute with Tensors in forward",
+        ),
         (Sequential([Dense(3)]), "a bug of gpucnn"),
     ):
         done = onnx.export(net.build((6,)), tmp_path / "a.onnx")
