@@ -82,7 +82,8 @@ class Bodies:
             GpucnnError: it holds no image that the model takes.
         """
         kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if (coding := request.headers.get("content-encoding", "identity")) != "identity":
+        coding = request.headers.get("content-encoding", "identity").lower()
+        if coding != "identity":
             raise RequestError(
                 HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
                 f"the content encoding is {quoted(coding)}, and bodies are read as they are",
