@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import NAMES, Dataset
 from gpucnn.errors import DataError, GpucnnError
-from gpucnn.reports.markup import brief
 from gpucnn.reports.summary import RunSummary, summarize
 from gpucnn.training import Run, SavedModel, TrainConfig
 from gpucnn.training.metrics import compute_losses, get_loss
@@ -65,7 +64,6 @@ def _once(method: Callable[[Examined], Value]) -> property:
             try:
                 kept[method.__name__] = method(self)
             except GpucnnError as error:
-                error.cause = error.cause and brief(error.cause)
                 kept[method.__name__] = error
         value = kept[method.__name__]
         if isinstance(value, GpucnnError):

@@ -15,7 +15,7 @@ import gpucnn
 from gpucnn import plots
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.reports.examined import Examined, Sources
-from gpucnn.reports.markup import escaped, figure, missing, notice, paragraph, table
+from gpucnn.reports.markup import brief, escaped, figure, missing, notice, paragraph, table
 from gpucnn.reports.sections import SECTIONS, Section
 from gpucnn.training import Run
 from gpucnn.training.grid import word
@@ -94,6 +94,7 @@ class _Attempts:
         try:
             markup = build()
         except GpucnnError as error:
+            error.cause = error.cause and brief(error.cause)
             self._progress(title, error)
             if error in self._shown:
                 return paragraph(f"Not here, for the reason given at {self._shown[error]}.", "note")
