@@ -8,6 +8,7 @@ nothing back.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -188,7 +189,8 @@ class Optimizer(Printable):
             for path, parameter in self.parameters.items()
             if parameter.requires_grad and parameter.grad is not None
         }
-        with backend.quiet_device():
+        # A training step that counts by itself has entered it.
+        with nullcontext() if counted else backend.quiet_device():
             if not counted:  # from 1 on; a step that changes nothing does not count
                 self.step_count += (self.found_inf == 0).astype("uint32")
             self.update_all(changing)
