@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
@@ -259,3 +260,21 @@ def test_metrics_of_what_is_read_only_are_an_error(cpu, which):
             losses=np.ones(2, np.float32), outputs=logits, labels=np.array([0, 1]), **state
         )
     assert all((array == 0).all() for array in state.values())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="it is about glibc's malloc")
+def test_a_step_gets_the_pages_of_the_one_before():
+    code = """
+import resource, numpy as np, gpucnn.backend
+{}
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(5): [np.ones(1 << 20, np.float32) for _ in range(10)]
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults())
+"""
+    without, kept = (
+        int(run_python(code.format(line)).stdout) for line in ("", 'gpucnn.backend.get("cpu")')
+    )
+    assert kept < without / 10

@@ -16,6 +16,7 @@ from gpucnn.backend.cpu.convolution import Convolution
 from gpucnn.backend.cpu.dense import Dense
 from gpucnn.backend.cpu.dropout import Dropout
 from gpucnn.backend.cpu.gather import Gather
+from gpucnn.backend.cpu.heap import keep_freed_memory
 from gpucnn.backend.cpu.loss import Loss
 from gpucnn.backend.cpu.metrics import Metrics
 from gpucnn.backend.cpu.normalization import Normalization
@@ -44,6 +45,9 @@ class CpuBackend(
     name = "cpu"
     xp = np
     owns = staticmethod(is_plain)
+
+    def __init__(self) -> None:
+        keep_freed_memory()
 
     def asarray(self, array: Any, dtype: Any = None) -> Array:
         return np.asarray(array, dtype=dtype)
