@@ -57,15 +57,20 @@ def pytest_collection_finish() -> None:
 
 
 @pytest.fixture(scope="session")
-def backend(request: pytest.FixtureRequest) -> Iterator[Any]:
+def backend(request: pytest.FixtureRequest) -> Any:
     """A backend under test; arrays go in by ``asarray`` and come back by ``to_numpy``."""
+    return _ON_CPU[request.param]() if request.param in _ON_CPU else _get(request.param)
+
+
+@pytest.fixture(autouse=True)
+def computed_by_the_backend(request: pytest.FixtureRequest) -> Iterator[None]:
+    """While a test of ``backend`` runs, and no longer, NumPy arrays are computed by it."""
     with pytest.MonkeyPatch.context() as patch:
-        if request.param in _ON_CPU:  # NumPy arrays are computed by the one under test
-            on_cpu = _ON_CPU[request.param]()
-            patch.setattr(gpucnn.backend, "_cpu", lambda: on_cpu)
-            yield on_cpu
-        else:
-            yield _get(request.param)
+        if "backend" in request.fixturenames:
+            under_test = request.getfixturevalue("backend")
+            if under_test.name == "cpu":
+                patch.setattr(gpucnn.backend, "_cpu", lambda: under_test)
+        yield
 
 
 @pytest.fixture(scope="session")
