@@ -9,6 +9,7 @@ not disturb each other.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -51,7 +52,13 @@ def private_folder(kind: str) -> Path:
     process, with a `GpucnnWarning`.
     """
     folder = cache_folder(kind)
-    if (problem := _make(folder) or unsafe(folder)) is None:
+    try:
+        make(folder)
+    except OSError as error:
+        problem: str | None = f"it cannot be made ({error.strerror})"
+    else:
+        problem = unsafe(folder)
+    if problem is None:
         return folder.resolve()
     warnings.warn(
         f"compiled code is not kept in {quoted(folder)}: {problem}. This process compiles anew\n"
@@ -133,17 +140,13 @@ def contents(folder: Path) -> str:
     return f"{folder} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB)"
 
 
-def _make(folder: Path) -> str | None:
-    """Make a folder and those above it for this user alone; the reason why it cannot be made."""
+def make(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone; an OSError if that fails."""
     if not folder.is_absolute():
-        return "there is no home folder"
-    try:
-        missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
-        for place in reversed(missing):
-            place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
-    except OSError as error:
-        return f"it cannot be made ({error.strerror})"
-    return None
+        raise OSError(errno.ENOENT, "there is no home folder")
+    missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
 
 
 @functools.cache

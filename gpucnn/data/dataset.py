@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import random
+from gpucnn.data import storage
 from gpucnn.data.labels import listing
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError, expect
@@ -130,7 +131,7 @@ class Dataset:
         places = np.arange(len(self)) if self.places is None else self.places
         return replace(
             self,
-            images=self.images[indices],
+            images=storage.take(self.images, indices),
             labels=labels,
             places=places[indices],
             weights=weights,
@@ -216,7 +217,8 @@ def digest(parts: Sequence[Dataset]) -> str:
         for array in (part.images, part.labels):
             if array is not None:
                 sha.update(f"{array.dtype.str}{array.shape}".encode())
-                sha.update(array.tobytes())
+                for chunk in storage.chunks(array):
+                    sha.update(storage.as_bytes(array[chunk]))
     return sha.hexdigest()
 
 
@@ -230,14 +232,17 @@ def require_finite(array: NDArray[Any], where: str) -> None:
     Raises:
         DataError: there is a NaN or an infinity.
     """
-    if array.dtype.kind != "f" or np.isfinite(array).all():
+    if array.dtype.kind != "f":
         return
-    index = int(np.argwhere(~np.isfinite(array))[0][0])
-    worst = "NaN" if np.isnan(array[index]).any() else "infinity"
-    raise DataError(
-        f"{where.format(index)} holds {worst}",
-        fix="leave it out, or replace it, as numpy.nan_to_num does",
-    )
+    for chunk in storage.chunks(array):
+        finite = np.isfinite(array[chunk])
+        if not finite.all():
+            index = chunk.start + int(np.argwhere(~finite)[0][0])
+            worst = "NaN" if np.isnan(array[index]).any() else "infinity"
+            raise DataError(
+                f"{where.format(index)} holds {worst}",
+                fix="leave it out, or replace it, as numpy.nan_to_num does",
+            )
 
 
 def match_classes(
@@ -325,7 +330,9 @@ def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, f
     if not standardise or not dataset.images.size:
         return 1.0 / 255.0, 0.0
     # From the histogram: exact in integers, and no float copy of the images.
-    histogram = np.bincount(dataset.images.reshape(-1), minlength=256)
+    histogram = np.zeros(256, dtype=np.int64)
+    for chunk in storage.chunks(dataset.images):
+        histogram += np.bincount(dataset.images[chunk].reshape(-1), minlength=256)
     value = np.arange(256, dtype=np.float64)
     mean = float(histogram @ value / histogram.sum())
     deviation = float(np.sqrt(histogram @ (value - mean) ** 2 / histogram.sum())) or 1.0

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.files import Content, read_pieces
+from gpucnn.data.files import read_pieces
 from gpucnn.data.header import is_header
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
@@ -160,7 +160,7 @@ def _rows(path: Path) -> tuple[bytearray, array[int]]:
     return content, starts
 
 
-def _is_blank(line: Content) -> bool:
+def _is_blank(line: bytes | bytearray) -> bool:
     """Whether there are only blanks in a line, also those of other scripts."""
     rest = line.strip()
     if rest and " " < chr(rest[0]) < "\x7f":

@@ -301,7 +301,7 @@ def _verified(
         raise
     hashed = raw if source.unpacked is None else content
     actual = hashlib.sha256(hashed).hexdigest()
-    if source.unpacked is None and not raw.startswith(GZIP_MAGIC):
+    if source.unpacked is None and raw[:2] != GZIP_MAGIC:
         # Only the hash of the gzip file is known, but this must not be a file of another set.
         others = {known for other in SOURCES.values() for known in other.unpacked or ()}
         if actual not in others:
