@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import Upload, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
@@ -57,12 +58,12 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
         DataError: files cannot be read (all of them are named), or their sizes differ.
         MissingExtraError: Pillow is not installed.
     """
-    opened: list[NDArray[np.uint8]] = []
     kept: list[int] = []
     broken: list[DataError] = []
     doubts: dict[str, list[str]] = {}
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
+    together = _Together(reading.image_shape and reading.image_shape[0])
     for place, file in enumerate(files):
         try:
             picture, remarks = open_picture(file)
@@ -76,33 +77,77 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
             broken.append(error)
             continue
         if size is not None and picture.shape[:2] != size:
-            # Scaled here, so that memory never holds all of them in their original size.
             channels = 3 if picture.ndim == 3 else 1
             picture = _as_opened(fit_image(picture, (channels, *size)))
             scaled += 1
-        opened.append(picture)
+        together.add(picture, file)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
     for doubt in sorted({each for several in doubts.values() for each in several}):
         notes.append(f"{_some([file for file in doubts if doubt in doubts[file]])}: {doubt}")
-    if size is None:
-        _refuse_sizes(opened, [files[place] for place in kept])
-    channels = 3 if any(picture.ndim == 3 for picture in opened) else 1
-    if reading.image_shape is not None:
-        channels = reading.image_shape[0]
-    shape = (channels, *opened[0].shape[:2])
-    images = np.empty((len(opened), *shape), dtype=np.uint8)
-    for image, picture in zip(images, opened, strict=True):
-        if channels == 1 or picture.ndim == 2:
-            image[:] = fit_image(picture, shape) if picture.ndim == 3 else picture
-        else:
-            image[:] = picture.transpose(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+    images = together.images()
+    shape: tuple[int, int, int] = images.shape[1:]
     said = ["converted as MNIST's images were"] if reading.convert == "mnist" else []
     if scaled:
-        what = "all of them" if scaled == len(opened) else f"{scaled:,} of them"
+        what = "all of them" if scaled == len(kept) else f"{scaled:,} of them"
         said.append(f"{what} scaled to {shape[1]}x{shape[2]}")
     known = reading.replace(image_shape=shape, convert=reading.convert or "none")
     return Pictures(images, kept, known, said, notes, doubts)
+
+
+class _Together:
+    """Pictures of one size that become one array, one at a time.
+
+    Args:
+        channels: of an image; by default 1, or 3 if a picture has colors.
+    """
+
+    def __init__(self, channels: int | None) -> None:
+        self._channels = channels or 1
+        self._may_change = channels is None
+        self._values = storage.Spool()
+        self._count = 0
+        self._first: tuple[Path | Upload, tuple[int, ...]] | None = None  # its size: (H, W)
+        self._problem: DataError | None = None
+
+    def add(self, picture: NDArray[np.uint8], file: Path | Upload) -> None:
+        """Add a picture (H, W) or (H, W, 3)."""
+        self._first = self._first or (file, picture.shape[:2])
+        if self._problem is None and picture.shape[:2] != self._first[1]:
+            self._problem = _other_size(picture, file, *self._first)
+        if self._problem is not None:
+            return
+        if self._channels == 1 and picture.ndim == 3 and self._may_change:
+            self._color()
+        if picture.ndim == 2:
+            image = np.broadcast_to(picture, (self._channels, *picture.shape))
+        elif self._channels == 1:
+            image = fit_image(picture, (1, *picture.shape[:2]))
+        else:
+            image = picture.transpose(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+        self._values.add(image)
+        self._count += 1
+
+    def images(self) -> NDArray[np.uint8]:
+        """All of them, uint8 (N, C, H, W).
+
+        Raises:
+            DataError: their sizes differ.
+        """
+        if self._problem is not None:
+            raise self._problem
+        assert self._first is not None
+        shape = self._count, self._channels, *self._first[1]
+        return self._values.array(shape, np.uint8)
+
+    def _color(self) -> None:
+        """Make gray images RGB."""
+        if self._count:
+            gray = self.images()
+            self._values = storage.Spool()
+            for chunk in storage.chunks(gray):
+                self._values.add(gray[chunk].repeat(3, axis=1))
+        self._channels = 3
 
 
 def read_listed(
@@ -184,15 +229,13 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
 
 
-def _refuse_sizes(opened: Sequence[NDArray[Any]], files: Sequence[Path | Upload]) -> None:
-    first = opened[0]
-    for picture, file in zip(opened, files, strict=True):
-        if picture.shape[:2] != first.shape[:2]:
-            (height, width), (first_height, first_width) = picture.shape[:2], first.shape[:2]
-            raise DataError(
-                f"{file} is {width}x{height} pixels, but {files[0]} is"
-                f" {first_width}x{first_height}",
-                cause="a model takes images of one size",
-                fix=f"scale all of them with --image-size {first_height}x{first_width} (height x"
-                " width), or another size",
-            )
+def _other_size(
+    picture: NDArray[Any], file: Path | Upload, first: Path | Upload, size: tuple[int, ...]
+) -> DataError:
+    (height, width), (first_height, first_width) = picture.shape[:2], size
+    return DataError(
+        f"{file} is {width}x{height} pixels, but {first} is {first_width}x{first_height}",
+        cause="a model takes images of one size",
+        fix=f"scale all of them with --image-size {first_height}x{first_width} (height x"
+        " width), or another size",
+    )
