@@ -234,15 +234,13 @@ def require_finite(array: NDArray[Any], where: str) -> None:
     """
     if array.dtype.kind != "f":
         return
-    for chunk in storage.chunks(array):
-        finite = np.isfinite(array[chunk])
-        if not finite.all():
-            index = chunk.start + int(np.argwhere(~finite)[0][0])
-            worst = "NaN" if np.isnan(array[index]).any() else "infinity"
-            raise DataError(
-                f"{where.format(index)} holds {worst}",
-                fix="leave it out, or replace it, as numpy.nan_to_num does",
-            )
+    if (place := storage.first(array, lambda some: ~np.isfinite(some))) is None:
+        return
+    worst = "NaN" if np.isnan(array[place[0]]).any() else "infinity"
+    raise DataError(
+        f"{where.format(place[0])} holds {worst}",
+        fix="leave it out, or replace it, as numpy.nan_to_num does",
+    )
 
 
 def match_classes(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,6 @@ from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
 
 Images = NDArray[np.uint8]
-Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each number
 
 _DIM = 64  # of 255: images without a brighter pixel are worth a word
 _RESCALE = "correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())"
@@ -121,7 +119,7 @@ def _floats_to_bytes(
     scales = "pixels are whole from 0 to 255, or 0 to 1"
     _refuse(array, lambda some: ~np.isfinite(some), where, "a pixel is a number from 0 to 255")
     _refuse(array, lambda x: (x < -_ROUNDING) | (x > 255 + _ROUNDING), where, scales)
-    above = _count(array, _is_above)
+    above = storage.count(array, _is_above)
     if not above:
         exact = True
 
@@ -135,7 +133,7 @@ def _floats_to_bytes(
         images = storage.convert(array, scale)
         rounding = "" if exact else ", rounded to 256 levels"
         return images, white or 1, f"0 to 1 as 0 to 255{rounding}"
-    if broken := _count(array, _is_broken):  # the fewer are the mistake
+    if broken := storage.count(array, _is_broken):  # the fewer are the mistake
         if broken <= above:
             _refuse(array, _is_broken, where, scales, "round the pixels, as in numpy.rint(x)")
         _refuse(array, _is_above, where, scales)
@@ -150,23 +148,15 @@ def _is_broken(array: NDArray[np.floating]) -> NDArray[np.bool_]:
     return np.abs(np.rint(array) - array) > _ROUNDING
 
 
-def _count(array: NDArray[Any], test: Test) -> int:
-    return sum(int(np.count_nonzero(test(array[chunk]))) for chunk in storage.chunks(array))
-
-
 def _refuse(
-    array: NDArray[Any], is_wrong: Test, where: str, cause: str, fix: str = _RESCALE
+    array: NDArray[Any], is_wrong: storage.Test, where: str, cause: str, fix: str = _RESCALE
 ) -> None:
-    for chunk in storage.chunks(array):
-        wrong = is_wrong(array[chunk])
-        if not wrong.any():
-            continue
-        value = array[chunk][wrong][0]
-        if len(array) > 1:
-            index = int(np.argmax(wrong.reshape(len(wrong), -1).any(axis=1)))
-            where = f"image {chunk.start + index} of {where}"
-        what = "NaN" if np.isnan(value) else value
-        raise DataError(f"{where} holds {what}", cause=cause, fix=fix)
+    if (place := storage.first(array, is_wrong)) is None:
+        return
+    value = "NaN" if np.isnan(array[place]) else array[place]
+    if len(array) > 1:
+        where = f"image {place[0]} of {where}"
+    raise DataError(f"{where} holds {value}", cause=cause, fix=fix)
 
 
 def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:

@@ -25,6 +25,7 @@ CHUNK = 16 * 2**20  # bytes of an array that are worked on at a time
 _KIND = "images"  # the folder of the cache
 
 Content = bytes | bytearray | mmap.mmap
+Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each element
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:
@@ -112,6 +113,21 @@ def chunks(array: NDArray[Any]) -> Iterator[slice]:
     """Slices of the first axis, of `CHUNK` bytes each or of one element."""
     step = max(1, CHUNK // max(1, size_of(array.shape[1:], array.dtype)))
     return (slice(k, min(k + step, len(array))) for k in range(0, len(array), step))
+
+
+def first(array: NDArray[Any], test: Test) -> tuple[int, ...] | None:
+    """The place of the first element that a test is true of; None if there is none."""
+    for chunk in chunks(array):
+        found = test(array[chunk])
+        if found.any():
+            place = np.unravel_index(int(found.argmax()), found.shape)
+            return (chunk.start + int(place[0]), *map(int, place[1:]))
+    return None
+
+
+def count(array: NDArray[Any], test: Test) -> int:
+    """The number of elements that a test is true of."""
+    return sum(int(np.count_nonzero(test(array[chunk]))) for chunk in chunks(array))
 
 
 def stored(parts: Iterable[NDArray[Any]], shape: Sequence[int], dtype: Any) -> NDArray[Any]:
