@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data import storage
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import Upload, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
+from gpucnn.data.stack import Stack
 from gpucnn.errors import DataError
 
 _FEW = 3  # names in a note
@@ -63,7 +62,7 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
     doubts: dict[str, list[str]] = {}
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
-    together = _Together(reading.image_shape and reading.image_shape[0])
+    stack = Stack(reading.image_shape and reading.image_shape[0])
     for place, file in enumerate(files):
         try:
             picture, remarks = open_picture(file)
@@ -80,12 +79,12 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
             channels = 3 if picture.ndim == 3 else 1
             picture = _as_opened(fit_image(picture, (channels, *size)))
             scaled += 1
-        together.add(picture, file)
+        stack.add(picture, file)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
     for doubt in sorted({each for several in doubts.values() for each in several}):
         notes.append(f"{_some([file for file in doubts if doubt in doubts[file]])}: {doubt}")
-    images = together.images()
+    images = stack.images()
     shape: tuple[int, int, int] = images.shape[1:]
     said = ["converted as MNIST's images were"] if reading.convert == "mnist" else []
     if scaled:
@@ -93,61 +92,6 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
         said.append(f"{what} scaled to {shape[1]}x{shape[2]}")
     known = reading.replace(image_shape=shape, convert=reading.convert or "none")
     return Pictures(images, kept, known, said, notes, doubts)
-
-
-class _Together:
-    """Pictures of one size that become one array, one at a time.
-
-    Args:
-        channels: of an image; by default 1, or 3 if a picture has colors.
-    """
-
-    def __init__(self, channels: int | None) -> None:
-        self._channels = channels or 1
-        self._may_change = channels is None
-        self._values = storage.Spool()
-        self._count = 0
-        self._first: tuple[Path | Upload, tuple[int, ...]] | None = None  # its size: (H, W)
-        self._problem: DataError | None = None
-
-    def add(self, picture: NDArray[np.uint8], file: Path | Upload) -> None:
-        """Add a picture (H, W) or (H, W, 3)."""
-        self._first = self._first or (file, picture.shape[:2])
-        if self._problem is None and picture.shape[:2] != self._first[1]:
-            self._problem = _other_size(picture, file, *self._first)
-        if self._problem is not None:
-            return
-        if self._channels == 1 and picture.ndim == 3 and self._may_change:
-            self._color()
-        if picture.ndim == 2:
-            image = np.broadcast_to(picture, (self._channels, *picture.shape))
-        elif self._channels == 1:
-            image = fit_image(picture, (1, *picture.shape[:2]))
-        else:
-            image = picture.transpose(2, 0, 1)  # (H, W, 3) -> (3, H, W)
-        self._values.add(image)
-        self._count += 1
-
-    def images(self) -> NDArray[np.uint8]:
-        """All of them, uint8 (N, C, H, W).
-
-        Raises:
-            DataError: their sizes differ.
-        """
-        if self._problem is not None:
-            raise self._problem
-        assert self._first is not None
-        shape = self._count, self._channels, *self._first[1]
-        return self._values.array(shape, np.uint8)
-
-    def _color(self) -> None:
-        """Make gray images RGB."""
-        if self._count:
-            gray = self.images()
-            self._values = storage.Spool()
-            for chunk in storage.chunks(gray):
-                self._values.add(gray[chunk].repeat(3, axis=1))
-        self._channels = 3
 
 
 def read_listed(
@@ -227,15 +171,3 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
             fix=f"replace them, or {left_out}" if len(broken) < count else "give other pictures",
         )
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
-
-
-def _other_size(
-    picture: NDArray[Any], file: Path | Upload, first: Path | Upload, size: tuple[int, ...]
-) -> DataError:
-    (height, width), (first_height, first_width) = picture.shape[:2], size
-    return DataError(
-        f"{file} is {width}x{height} pixels, but {first} is {first_width}x{first_height}",
-        cause="a model takes images of one size",
-        fix=f"scale all of them with --image-size {first_height}x{first_width} (height x"
-        " width), or another size",
-    )

@@ -68,12 +68,16 @@ class Spool:
         """The bytes as an array of this shape."""
         return np.frombuffer(self.content(), dtype).reshape(shape)
 
+    def __del__(self) -> None:
+        if self._file is not None:
+            self._file.close()  # what is mapped stays
+
     def _move(self) -> None:
         """Go on in a file."""
         self._may_move = False
         folder = cache_directory.cache_folder(_KIND)
         cache_directory.make(folder)
-        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115  it is kept
+        self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         self._write(memoryview(self._memory))
         self._memory = bytearray()
 
@@ -96,7 +100,9 @@ class Spool:
         if self._count:  # otherwise they still are there
             self._memory = bytearray(self.content())
             del self._memory[self._count :]  # of a piece that was written in part
-        self._file = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
 
 
 def as_bytes(array: NDArray[Any]) -> memoryview:
