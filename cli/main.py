@@ -120,11 +120,11 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
         hint = getattr(error, "hint", None) or f"see {command} --help"
         return UsageError(" ".join(error.format_message().split("\n")), fix=hint)
     if isinstance(error, MemoryError):
-        return GpucnnError(
-            "out of memory",
-            cause=str(error) or None,
-            fix="use fewer images, or a smaller --batch-size where the command has one",
-        )
+        from gpucnn.backend.cpu.memory import out_of_memory
+
+        ours = out_of_memory(error)
+        ours.fix = "use fewer images, or a smaller --batch-size where the command has one"
+        return ours
     if own := _in_own_network(error):
         return own
     if isinstance(error, OSError):

@@ -10,6 +10,7 @@ import numpy as np
 
 from gpucnn import random
 from gpucnn.backend import Backend
+from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data.augment import Augment
 from gpucnn.data.dataset import Dataset, require_finite
 from gpucnn.errors import OutOfMemoryError, UsageError, expect
@@ -101,13 +102,13 @@ class Loader(Printable):
         if limit_batches is not None:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
         given = (dataset.images, dataset.labels, dataset.weights)
+        placed: list[Any] = []
         try:
-            self._images, self._labels, self._weights = (
-                None if array is None else backend.asarray(array) for array in given
-            )
-        except OutOfMemoryError as error:
-            error.fix = self._less_data
-            raise
+            for array in given:
+                placed.append(None if array is None else backend.asarray(array))
+        except MemoryError as error:
+            raise self._too_large(out_of_memory(error), placed) from None
+        self._images, self._labels, self._weights = placed
         self._passes = 0  # the number of iterations over the loader so far
         self._epoch: int | None = None
         self._order: Any = None  # device, int32 (N,): the image at each place of the epoch
@@ -118,6 +119,22 @@ class Loader(Printable):
 
     def __len__(self) -> int:
         return self.steps_per_epoch
+
+    def _too_large(self, error: OutOfMemoryError, placed: list[Any]) -> OutOfMemoryError:
+        """The error with a `fix` for a data set that does not fit on the device as a whole.
+
+        Args:
+            placed: the arrays that found room there.
+        """
+        data, count = self.dataset, len(self.dataset)
+        size, held = (
+            sum(array.nbytes for array in arrays if array is not None)
+            for arrays in ((data.images, data.labels, data.weights), placed)
+        )
+        fitting = min(count, count * (error.free + held) // max(1, size))
+        error.fix = f"{self._less_data}; they have {size / 1e6:,.0f} MB, of which "
+        error.fix += f"{fitting:,} of {count:,} images would fill the device"
+        return error
 
     def __iter__(self) -> Iterator[Batch]:
         self._passes += 1
@@ -180,6 +197,12 @@ class Loader(Printable):
         return epoch, index * self.batch_size
 
     def _gather(self, indices: Any) -> Batch:
+        try:
+            return self._gathered(indices)
+        except MemoryError as error:
+            raise out_of_memory(error) from None
+
+    def _gathered(self, indices: Any) -> Batch:
         black, white = 0.0, 1.0
         if self.dataset.images.dtype == np.uint8:
             images = self.backend.gather(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.errors import UsageError, expect
+from gpucnn.errors import OutOfMemoryError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.building import dry_run
 from gpucnn.training.metrics import Loss, Metric, Totals, compute_losses, get_loss
@@ -43,6 +43,7 @@ def evaluate(
     Raises:
         UsageError: the model has fewer outputs than there are classes, it gives no Tensor, or the
             data set has no labels.
+        OutOfMemoryError: there is no room for a batch; its `fix` says which would fit.
     """
     expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
     expect(dataset, Dataset, "the data set", "give one part, such as splits.test")
@@ -54,7 +55,12 @@ def evaluate(
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
-    return evaluate_batches(model, loader, loss, outputs=outputs)
+    try:
+        return evaluate_batches(model, loader, loss, outputs=outputs)
+    except OutOfMemoryError as error:
+        if (fitting := error.fitting(batch_size)) < batch_size:
+            error.fix = f"from Python, evaluate(..., batch_size={fitting}) takes less memory"
+        raise
 
 
 class Judged(NamedTuple):

@@ -95,12 +95,16 @@ class Replays:
     def _work(self, images: int) -> None:
         """A whole step: gather the batch, forward, backward, update."""
         optimizer = self.step.optimizer
-        batch = self.loader.take(
-            images,
-            rates=self._rates,
-            step=optimizer.step_count,
-            learning_rate=optimizer.learning_rate,
-        )
+        try:
+            batch = self.loader.take(
+                images,
+                rates=self._rates,
+                step=optimizer.step_count,
+                learning_rate=optimizer.learning_rate,
+            )
+        except OutOfMemoryError as error:
+            error.suggest_batch(images)
+            raise
         self.step(*batch)
 
     def _capture(self, images: int) -> None:

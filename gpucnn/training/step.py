@@ -96,10 +96,7 @@ class TrainStep:
                 losses.backward(self._gradient_of_mean(losses))
                 optimizer.step(counted=True)
         except OutOfMemoryError as error:
-            if (fitting := error.fitting(len(images))) < len(images):
-                error.fix = f"give --batch-size {fitting}, or less"
-            else:
-                error.fix = "use a smaller model, or the device cpu"
+            error.suggest_batch(len(images))
             raise
 
     @property
