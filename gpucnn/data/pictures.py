@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import picture_cache
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import Upload, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
@@ -44,6 +45,8 @@ class Pictures:
 def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
     """Pictures, in files or uploaded, as images of one shape.
 
+    Large images are kept in the cache, and are not decoded again while the files are the same.
+
     By default all of them must have one size; the images are gray (C = 1) if all pictures are, else
     RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with `image_size`
     or `image_shape` each is scaled to it.
@@ -57,6 +60,20 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
         DataError: files cannot be read (all of them are named), or their sizes differ.
         MissingExtraError: Pillow is not installed.
     """
+    paths = [file for file in files if isinstance(file, Path)]
+    if len(paths) < len(files):
+        return _read(files, reading, name)
+    entry = picture_cache.Entry(paths, name, reading.as_dict())
+    if (kept := entry.recall()) is not None:
+        images, rest = kept
+        return Pictures(images, reading=Reading.from_dict(rest.pop("reading"), name), **rest)
+    pictures = _read(files, reading, name)
+    rest = {**vars(pictures), "reading": pictures.reading.as_dict()}
+    entry.keep(rest.pop("images"), rest)
+    return pictures
+
+
+def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
     kept: list[int] = []
     broken: list[DataError] = []
     doubts: dict[str, list[str]] = {}

@@ -22,7 +22,7 @@ from gpucnn.quoting import quoted
 
 LARGE = 256 * 10**6  # bytes
 CHUNK = 16 * 2**20  # bytes of an array that are worked on at a time
-_KIND = "images"  # the folder of the cache
+FOLDER = "images"  # of the cache
 
 Content = bytes | bytearray | mmap.mmap
 Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each element
@@ -75,7 +75,7 @@ class Spool:
     def _move(self) -> None:
         """Go on in a file."""
         self._may_move = False
-        folder = cache_directory.cache_folder(_KIND)
+        folder = cache_directory.cache_folder(FOLDER)
         cache_directory.make(folder)
         self._file = tempfile.TemporaryFile(dir=folder, buffering=0)  # noqa: SIM115
         self._write(memoryview(self._memory))
@@ -92,7 +92,7 @@ class Spool:
         """Go on in memory."""
         warnings.warn(
             "large images are held in memory: no file can be written in"
-            f" {quoted(cache_directory.cache_folder(_KIND))} ({error.strerror or error})\n"
+            f" {quoted(cache_directory.cache_folder(FOLDER))} ({error.strerror or error})\n"
             "fix: free some space there, or set GPUCNN_CACHE_DIR to a folder on another disk",
             GpucnnWarning,
             stacklevel=2,
