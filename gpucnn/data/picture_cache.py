@@ -27,7 +27,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-import gpucnn
 from gpucnn.backend import cache_directory
 from gpucnn.data import storage
 
@@ -101,8 +100,7 @@ class Entry:
         """
         stamp, changed = hashlib.sha256(), 0
         try:
-            versions = gpucnn.__version__, np.__version__, _version_of_pillow()
-            stamp.update(repr((versions, os.environ.get("GPUCNN_MAX_PIXELS"))).encode())
+            stamp.update(repr((_reader(), os.environ.get("GPUCNN_MAX_PIXELS"))).encode())
             for file in self._files:
                 found = os.stat(file)
                 changed = max(changed, found.st_mtime_ns, found.st_ctime_ns)
@@ -123,5 +121,7 @@ class Entry:
 
 
 @functools.cache
-def _version_of_pillow() -> str:
-    return metadata.version("pillow")
+def _reader() -> tuple[str, ...]:
+    """The versions of what decodes and scales pictures; of this package, its code."""
+    code = b"".join(file.read_bytes() for file in sorted(Path(__file__).parent.glob("*.py")))
+    return metadata.version("pillow"), np.__version__, hashlib.sha256(code).hexdigest()
