@@ -39,9 +39,13 @@ class Spool:
     The file lies in the cache and has no name, so the system deletes it after the last use, also
     that of a process that was killed. If it cannot be written, the bytes are in memory, and a
     `GpucnnWarning` says so.
+
+    Args:
+        size: the number of bytes that will be added, if it is known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, size: int = 0) -> None:
+        self._size = size
         self._memory = bytearray()
         self._file: IO[bytes] | None = None
         self._count = 0  # bytes in the file
@@ -51,7 +55,7 @@ class Spool:
         """Add bytes, or the values of an array in their order."""
         view = as_bytes(data) if isinstance(data, np.ndarray) else memoryview(data)
         try:
-            if self._may_move and len(self._memory) + len(view) > LARGE:
+            if self._may_move and max(self._size, len(self._memory) + len(view)) > LARGE:
                 self._move()
             if self._file is not None:
                 self._write(view)
@@ -138,7 +142,7 @@ def count(array: NDArray[Any], test: Test) -> int:
 
 def stored(parts: Iterable[NDArray[Any]], shape: Sequence[int], dtype: Any) -> NDArray[Any]:
     """Arrays of this dtype, one after the other, as one array of this shape."""
-    spool = Spool()
+    spool = Spool(size_of(shape, dtype))
     for part in parts:
         spool.add(part)
     return spool.array(shape, dtype)
