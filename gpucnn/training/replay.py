@@ -95,16 +95,12 @@ class Replays:
     def _work(self, images: int) -> None:
         """A whole step: gather the batch, forward, backward, update."""
         optimizer = self.step.optimizer
-        try:
-            batch = self.loader.take(
-                images,
-                rates=self._rates,
-                step=optimizer.step_count,
-                learning_rate=optimizer.learning_rate,
-            )
-        except OutOfMemoryError as error:
-            error.suggest_batch(images)
-            raise
+        batch = self.loader.take(
+            images,
+            rates=self._rates,
+            step=optimizer.step_count,
+            learning_rate=optimizer.learning_rate,
+        )
         self.step(*batch)
 
     def _capture(self, images: int) -> None:
