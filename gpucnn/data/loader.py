@@ -132,8 +132,8 @@ class Loader(Printable):
             for arrays in ((data.images, data.labels, data.weights), placed)
         )
         fitting = min(count, count * (error.free + held) // max(1, size))
-        error.fix = f"{self._less_data}; they have {size / 1e6:,.0f} MB, of which "
-        error.fix += f"{fitting:,} of {count:,} images would fill the device"
+        error.fix = f"{self._less_data}; the data set has {size / 1e6:,.0f} MB, and "
+        error.fix += f"{fitting:,} of its {count:,} images would fill the device"
         return error
 
     def __iter__(self) -> Iterator[Batch]:

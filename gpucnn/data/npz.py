@@ -87,11 +87,8 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
 
 def _begin(file: IO[bytes], member: zipfile.ZipInfo) -> int:
     """The place of a member's first byte: behind its header, a name and further fields."""
-    place = file.tell()
     file.seek(member.header_offset + 26)
-    sizes = struct.unpack("<HH", file.read(4))
-    file.seek(place)
-    return member.header_offset + 30 + sum(sizes)
+    return member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
 
 
 def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None) -> NDArray[Any]:

@@ -251,4 +251,4 @@ def test_a_data_set_that_does_not_fit_needs_fewer_images(
     size = sum(array.nbytes for array in (dataset.images, dataset.labels, dataset.weights))
     held = {"images": 0, "labels": dataset.images.nbytes}.get(full, size - 20 * 4)
     fitting = min(20, 20 * (room + held) // size)
-    assert f"of which {fitting} of 20 images would fill the device" in caught.value.fix
+    assert f"and {fitting} of its 20 images would fill the device" in caught.value.fix
