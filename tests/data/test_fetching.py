@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import subprocess
 import sys
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from processes import environment
 from web_server import Handler, Server
 
+from gpucnn.cli import doctor
+from gpucnn.cli.downloads import DownloadProgress
+from gpucnn.cli.main import main
+from gpucnn.cli.output import Console
+from gpucnn.cli.preparation import load as read
 from gpucnn.data import download, load, sources
 from gpucnn.data.download_folder import temporary_folder
 from gpucnn.errors import DataError, UsageError
+from gpucnn.training import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("cache")
 
@@ -140,7 +148,7 @@ def test_the_next_mirror_gives_what_the_first_does_not(
             handler, contents[name]
         )
     both = (f"{mirror.url}bad/", f"{mirror.url}mnist/")
-    changed = sources.replace(sources.SOURCES["mnist"], mirrors=both)
+    changed = replace(sources.SOURCES["mnist"], mirrors=both)
     monkeypatch.setitem(sources.SOURCES, "mnist", changed)
     sources.fetch("mnist")
     assert {name: (cache / "mnist" / name).read_bytes() for name in names(cache / "mnist")} == (
@@ -159,6 +167,65 @@ def test_progress_is_told(mirror: Server) -> None:
     assert [now for now in told if now[1] == now[2]] == [
         (f"{file}.gz", size, size) for file, size in zip(sources.FILES, sizes, strict=True)
     ]
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_the_command_shows_the_progress(
+    mirror: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    fetch = ["data", "fetch", "mnist", "--data-dir"]
+    lines = [
+        f"downloading {file}.gz ({size:,} bytes)"
+        for file, size in zip(sources.FILES, sources.SOURCES["mnist"].sizes, strict=True)
+    ]
+    assert CliRunner().invoke(main, [*fetch, "a"]).stderr.splitlines() == lines
+    assert CliRunner().invoke(main, [*fetch, "a"]).stderr == ""  # nothing is downloaded
+    assert CliRunner().invoke(main, [*fetch, "b", "--quiet"]).stderr == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    with DownloadProgress(Console()) as progress:
+        sources.fetch("mnist", "c", progress=progress)
+    shown = terminal.getvalue()
+    size = sources.SOURCES["mnist"].sizes[3]
+    assert sources.FILES[3] in shown
+    assert f"{size}/{size} bytes" in shown
+
+
+def test_a_training_downloads_and_says_so(
+    mirror: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = TrainConfig(data="mnist", validation=2)
+    with pytest.raises(DataError, match="mnist is not in"):
+        read(replace(config, data_dir=str(tmp_path)), Console())  # an explicit folder
+    assert not mirror.asked
+    capsys.readouterr()
+    assert len(read(config, Console()).train) == 10
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith(f"downloading {FIRST} (")
+    assert lines[4].startswith("data: 12 images of mnist")
+
+
+def test_commands_name_the_mirror_of_the_environment(
+    mirror: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert doctor._mirror() == {}
+    monkeypatch.setenv("GPUCNN_MIRROR", mirror.url)
+    assert doctor._mirror() == {"GPUCNN_MIRROR": mirror.url}
+    monkeypatch.setenv("GPUCNN_MIRROR", "http://example.org")
+    shown = CliRunner().invoke(main, ["doctor"])
+    assert "\n  GPUCNN_MIRROR: no; http is for this machine only" in shown.output
+    assert "unknown" not in shown.stderr
+    for command in (["data", "fetch", "mnist"], ["train", "--data", "mnist"]):
+        refused = CliRunner().invoke(main, command)
+        assert refused.exit_code == 2
+        assert "error: GPUCNN_MIRROR cannot be used: http://example.org\n" in refused.stderr
+    assert not mirror.asked
 
 
 def test_files_of_a_dead_process_are_removed_but_not_those_of_a_live_one(
