@@ -74,11 +74,9 @@ def download(
         OSError: it cannot be written.
     """
     received, digest = 0, hashlib.sha256()
-    with to.open("wb") as file, contextlib.closing(_pieces(url)) as pieces:
+    with to.open("wb") as file, contextlib.closing(_pieces(url, size)) as pieces:
         for piece in pieces:
             received += len(piece)
-            if received > size:
-                raise DownloadError(f"it sends more than the {size:,} bytes of the file")
             file.write(piece)
             digest.update(piece)
             if progress is not None:
@@ -91,8 +89,8 @@ def download(
         raise DownloadError("the file has another SHA-256 than it should")
 
 
-def _pieces(url: str) -> Generator[bytes, None, None]:
-    """The bytes of a URL as they come.
+def _pieces(url: str, most: int) -> Generator[bytes, None, None]:
+    """The bytes of a URL as they come; a `DownloadError` if there are more than `most`.
 
     Another thread waits for the server. The time-out of a socket bounds one wait for one byte;
     here the whole is bounded, and Ctrl-C has its effect at once, also while a name is resolved.
@@ -102,7 +100,7 @@ def _pieces(url: str) -> Generator[bytes, None, None]:
     received: queue.SimpleQueue[bytes | Exception] = queue.SimpleQueue()
     abandoned = threading.Event()
     threading.Thread(
-        target=_receive, args=(requests.Session(), url, received, abandoned), daemon=True
+        target=_receive, args=(requests.Session(), url, most, received, abandoned), daemon=True
     ).start()
     try:
         end, count, in_all = time.monotonic() + PATIENCE, 0, 0
@@ -136,6 +134,7 @@ def _too_slow(received: int) -> str:
 def _receive(
     session: requests.Session,
     url: str,
+    most: int,
     received: queue.SimpleQueue[bytes | Exception],
     abandoned: threading.Event,
 ) -> None:
@@ -144,13 +143,17 @@ def _receive(
         with session, contextlib.closing(_open(session, url)) as response:
             if response.status_code != 200:
                 raise DownloadError(f"HTTP status {response.status_code}")
-            if response.headers.get("Content-Type", "").startswith("text/html"):
+            if response.headers.get("Content-Type", "").lower().startswith("text/html"):
                 raise DownloadError(
                     "it sent a web page in place of the file; perhaps the network asks for a login"
                 )
             # The file is the bytes as they are sent, also if a server calls gzip their coding.
             response.raw.headers.pop("Content-Encoding", None)
+            count = 0
             for piece in response.iter_content(_PIECE):
+                count += len(piece)
+                if count > most:
+                    raise DownloadError(f"it sends more than the {most:,} bytes of the file")
                 if abandoned.is_set():
                     return
                 received.put(piece)

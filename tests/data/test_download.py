@@ -82,6 +82,15 @@ def endless(handler: Handler) -> None:
         handler.wfile.write(CONTENT)
 
 
+def no_colon(handler: Handler) -> None:
+    handler.wfile.write(b"HTTP/1.0 200 OK\r\nno colon\x1b[2J\r\n\r\n" + CONTENT[:100])
+
+
+def endless_continue(handler: Handler) -> None:
+    while not handler.server.stopping.is_set():
+        handler.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
 def invalid_chunks(handler: Handler) -> None:
     handler.send_response(200)
     handler.send_header("Transfer-Encoding", "chunked")
@@ -105,7 +114,7 @@ def no_length(handler: Handler) -> None:
 
 @pytest.mark.parametrize(
     "answer",
-    [Handler.stall, stall_in_the_middle, trickle_header, trickle],
+    [Handler.stall, stall_in_the_middle, trickle_header, trickle, endless_continue],
     ids=lambda a: a.__name__,
 )
 def test_a_server_that_is_too_slow(
@@ -136,13 +145,13 @@ def test_the_least_speed(monkeypatch: pytest.MonkeyPatch, speed: int, enough: bo
     clock = SimpleNamespace(now=0.0)
     monkeypatch.setattr(download, "time", SimpleNamespace(monotonic=lambda: clock.now))
 
-    def receive(session: Any, url: str, received: Any, abandoned: Any) -> None:
+    def receive(session: Any, url: str, most: int, received: Any, abandoned: Any) -> None:
         for _ in range(100):
             received.put(bytes(speed))
         received.put(b"")
 
     monkeypatch.setattr(download, "_receive", receive)
-    pieces = download._pieces("https://example.org/")
+    pieces = download._pieces("https://example.org/", 10**6)
 
     def a_piece_a_second() -> int:
         for _ in pieces:
@@ -162,6 +171,7 @@ def test_the_least_speed(monkeypatch: pytest.MonkeyPatch, speed: int, enough: bo
     [
         (lambda h: h.send(CONTENT[:5000], length=len(CONTENT)), "the connection broke off"),
         (lambda h: h.send(CONTENT[:5000]), "it sent 5,000 of 10,240 bytes"),
+        (no_colon, "it sent 100 of 10,240 bytes"),
         (no_length, "it sent 100 of 10,240 bytes"),
         (lambda h: h.send(b""), "it sent 0 of 10,240 bytes"),
         (lambda h: h.send(CONTENT + b"x"), "it sends more than the 10,240 bytes of the file"),
@@ -172,7 +182,7 @@ def test_the_least_speed(monkeypatch: pytest.MonkeyPatch, speed: int, enough: bo
         (lambda h: h.send(status=206), "HTTP status 206"),
         (lambda h: h.send(status=302), "HTTP status 302"),  # it says no place
         (
-            lambda h: h.send(b"<html>log in</html>", Content_Type="text/html; charset=utf-8"),
+            lambda h: h.send(b"<html>log in</html>", Content_Type="Text/HTML; charset=utf-8"),
             "it sent a web page in place of the file; perhaps the network asks for a login",
         ),
         (invalid_chunks, "the connection broke off"),

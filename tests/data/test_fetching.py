@@ -68,6 +68,16 @@ def test_the_mirror_of_the_environment_alone_is_asked(
     assert "GPUCNN_MIRROR" not in str(caught.value)
 
 
+def test_a_folder_that_was_fetched_into_is_a_mirror(
+    mirror: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site"
+    assert sources.fetch("mnist", site) == site / "mnist"
+    mirror.folder = site
+    monkeypatch.setenv("GPUCNN_MIRROR", mirror.url)
+    assert sources.fetch("mnist") == cache / "mnist"
+
+
 @pytest.mark.parametrize(
     "url",
     [

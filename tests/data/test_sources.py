@@ -54,6 +54,7 @@ def test_mirrors_are_folders_of_known_hosts(source: sources.Source) -> None:
             ("https://ossci-datasets.s3.amazonaws.com/", "https://storage.googleapis.com/")
         )
         assert mirror.endswith("/")
+    assert len(source.sizes) == len(source.packed) == len(sources.FILES)
 
 
 def test_tries_the_next_mirror(
