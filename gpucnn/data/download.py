@@ -26,7 +26,7 @@ from gpucnn.quoting import quoted
 if TYPE_CHECKING:
     import requests
 
-#: Told of the bytes of a file as they come: its name, the bytes so far, the bytes in all.
+#: Is called with the name of a file, its bytes so far and its bytes in all.
 Progress = Callable[[str, int, int], None]
 
 PATIENCE = 20.0  # seconds over which the speed is measured
@@ -37,7 +37,10 @@ _REDIRECTS = 5
 
 
 class DownloadError(Exception):
-    """A server did not give the file; the text is the reason in a few words."""
+    """A server did not give the file; the text is the reason in a few words.
+
+    No user sees it: the caller tries the next server, and in the end raises a `DataError`.
+    """
 
 
 def mirror() -> str | None:
@@ -92,8 +95,9 @@ def download(
 def _pieces(url: str, most: int) -> Generator[bytes, None, None]:
     """The bytes of a URL as they come; a `DownloadError` if there are more than `most`.
 
-    Another thread waits for the server. The time-out of a socket bounds one wait for one byte;
-    here the whole is bounded, and Ctrl-C has its effect at once, also while a name is resolved.
+    Another thread reads from the server, because the time-out of a socket begins anew with each
+    byte. This thread measures the speed over `PATIENCE` seconds, from the resolution of the name
+    to the last byte, and obeys Ctrl-C at once.
     """
     import requests  # here, because it takes long to load and few runs download
 
@@ -138,7 +142,7 @@ def _receive(
     received: queue.SimpleQueue[bytes | Exception],
     abandoned: threading.Event,
 ) -> None:
-    """Put the bytes of a URL into a queue as they come; then b"", or the exception that it met."""
+    """Put the bytes of a URL into a queue as they come, and at the end b"" or the exception."""
     try:
         with session, contextlib.closing(_open(session, url)) as response:
             if response.status_code != 200:
@@ -171,7 +175,8 @@ def _open(session: requests.Session, url: str) -> requests.Response:
             stream=True,
             allow_redirects=False,
             headers={"Accept-Encoding": "identity"},
-            proxies={"no_proxy": host} if host else None,  # a proxy has another loopback
+            # Through a proxy, 127.0.0.1 would be the machine of the proxy.
+            proxies={"no_proxy": host} if host else None,
             timeout=(_CONNECT, PATIENCE),
         )
         try:
@@ -204,19 +209,19 @@ def _loopback(url: SplitResult) -> str | None:
 
 
 def _is_safe(url: SplitResult) -> bool:
-    """Whether nobody on the way can read or change what a URL gives."""
+    """Whether others can neither read nor change what a URL gives."""
     return url.scheme == "https" or (url.scheme == "http" and _loopback(url) is not None)
 
 
 def _unfit(text: str) -> str | None:
     """The reason why a text is no URL of a mirror; None if it is one."""
+    if not text.isprintable() or " " in text or "\\" in text:
+        return "a URL has no spaces, control characters or backslashes"
     try:
         url = urlsplit(text)
         host, _ = url.hostname, url.port
     except ValueError as error:
         return f"it is no URL: {error}"
-    if not text.isprintable() or " " in text or "\\" in text:
-        return "a URL has no spaces, control characters or backslashes"
     if url.scheme not in ("https", "http") or not host:
         return "it must begin with https:// and the name of a host"
     if not _is_safe(url):

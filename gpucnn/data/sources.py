@@ -361,12 +361,11 @@ def _download(
             return to
         except DownloadError as error:
             failures.append(f"{folder}: {error}")
-    fix = (
-        f"give the directory that has the files with {OPTION}, or, with a network,"
-        f" gpucnn data fetch {source.name}; --data digits needs none"
-    )
-    if mirrors != source.mirrors:
-        fix = f"check GPUCNN_MIRROR, which is the only place that is asked, or unset it; or {fix}"
+    fix = f"give the directory that has the files with {OPTION}"
+    if mirrors == source.mirrors:
+        fix += f", or, with a network, gpucnn data fetch {source.name}; --data digits needs none"
+    else:
+        fix = f"check GPUCNN_MIRROR, the only place that is asked, or unset it; or {fix}"
     raise DataError(
         f"{source.name} could not be downloaded: no mirror gave {to.name}",
         cause="; ".join(failures),
