@@ -177,7 +177,7 @@ def _open(session: requests.Session, url: str) -> requests.Response:
             headers={"Accept-Encoding": "identity"},
             # Through a proxy, 127.0.0.1 would be the machine of the proxy.
             proxies={"no_proxy": host} if host else None,
-            timeout=(_CONNECT, PATIENCE),
+            timeout=(_CONNECT, 3 * PATIENCE),  # it only ends this thread: the speed decides first
         )
         try:
             target = session.get_redirect_target(response)

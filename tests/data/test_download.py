@@ -129,6 +129,16 @@ def test_a_server_that_is_too_slow(
     assert time.monotonic() - begun < 10  # its time-outs are 30 s
 
 
+def test_a_stall_after_a_fast_begin(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(download, "PATIENCE", 0.2)
+    monkeypatch.setattr(download, "SLOWEST", 1)  # 5,000 bytes are enough for the first 0.2 s
+    server.answers["file"] = stall_in_the_middle
+    with pytest.raises(DownloadError, match=r"no answer in|less than 1 bytes a second"):
+        get(f"{server.url}file", tmp_path)
+
+
 def test_a_name_that_is_not_resolved_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
