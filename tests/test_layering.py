@@ -79,8 +79,8 @@ THIRD_PARTY = {
     "onnxruntime": {"onnx"},
     "PIL": {"data", "plots", "serving", "cli"},
     "platformdirs": {"backend", "data"},
-    "pooch": {"data"},
     "python_multipart": {"serving"},
+    "requests": {"data"},
     "rich": {"cli"},
     "safetensors": {"nn", "training"},
     "starlette": {"serving"},
@@ -378,7 +378,7 @@ HEAVY = {
     "rich",
     "click",
     "safetensors",
-    "pooch",
+    "requests",
     "PIL",
     "threadpoolctl",
 }
@@ -422,6 +422,6 @@ def test_a_layer_loads_nothing_above_it(module, absent):
         "rich",
         "click",
         "PIL",
-        "pooch",
+        "requests",
         "safetensors",
     }
