@@ -23,6 +23,7 @@ MEMINFO = "MemTotal:  100000 kB\nMemFree: 1 kB\nMemAvailable:   70000 kB\nHugePa
 @pytest.fixture
 def proc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
     (tmp_path / "self").mkdir()
     (tmp_path / "self" / "status").write_text(STATUS)
     (tmp_path / "meminfo").write_text(MEMINFO)
@@ -60,6 +61,22 @@ def test_a_limit_of_the_process(proc: Path, limits: dict[int, int], kind: str, u
     assert memory.usage() == (4000 * 1024, 0, 1024)
 
 
+def test_the_limit_of_a_container(proc: Path, limits: dict[int, int]) -> None:
+    machine = memory.usage()
+    (proc / "memory.max").write_text("max\n")
+    (proc / "memory.current").write_text("900\n")
+    (proc / "memory.stat").write_text("anon 1\ninactive_file 50\n")
+    assert memory.usage() == machine
+    for limit, free in ((1000, 150), (800, 0)):
+        (proc / "memory.max").write_text(f"{limit}\n")
+        assert memory.usage() == (4000 * 1024, free, limit)
+
+
+def test_the_memory_of_this_machine() -> None:
+    found = memory.usage()
+    assert found is None or 1 << 20 < found.free <= found.total
+
+
 def test_the_error_says_what_was_asked_for(proc: Path, limits: dict[int, int]) -> None:
     error = memory.out_of_memory(numpy_error())
     assert error.message == "an array of (1048576, 1048576) does not fit into memory"
@@ -80,6 +97,7 @@ def test_an_error_without_a_size(proc: Path, limits: dict[int, int]) -> None:
 
 def test_another_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory, "_CONTAINER", tmp_path)
     assert memory.out_of_memory(MemoryError()).cause is None
     error = memory.out_of_memory(numpy_error())
     assert str(error.cause).endswith(" MB were asked for")

@@ -5,12 +5,29 @@ from __future__ import annotations
 import math
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from gpucnn.errors import OutOfMemoryError
 
 _PROC = Path("/proc")
+_CONTAINER = Path("/sys/fs/cgroup")  # the limits of a container
+
+
+class Usage(NamedTuple):
+    """Bytes of the host.
+
+    Attributes:
+        held: by this process.
+        free: that it may still have, without swapping.
+        total: of the machine; or the limit of its container, of ``ulimit -d`` or of ``ulimit -v``,
+            if that leaves less.
+    """
+
+    held: int
+    free: int
+    total: int
 
 
 def out_of_memory(error: MemoryError) -> OutOfMemoryError:
@@ -21,34 +38,50 @@ def out_of_memory(error: MemoryError) -> OutOfMemoryError:
     asked, what = 0, "an array"
     if shape is not None and dtype is not None:
         asked, what = math.prod(shape) * np.dtype(dtype).itemsize, f"an array of {tuple(shape)}"
-    held, free, total = usage()
-    message = f"{what} does not fit into memory"
-    return OutOfMemoryError(message, asked=asked, held=held, free=free, total=total, on_host=True)
+    found = usage() or Usage(0, 0, 0)
+    return OutOfMemoryError(
+        f"{what} does not fit into memory", asked=asked, on_host=True, **found._asdict()
+    )
 
 
-def usage() -> tuple[int, int, int]:
-    """The bytes that this process holds, those that it may still have, and those of all.
+def usage() -> Usage | None:
+    """The memory that is in use; None where the system does not say."""
+    process, machine = _read(_PROC / "self" / "status"), _read(_PROC / "meminfo")
+    known = [*_in_container(), *_in_limits(process)]
+    if "MemAvailable" in machine:
+        known.append((machine["MemAvailable"], machine["MemTotal"]))
+    return Usage(process.get("RssAnon", 0), *min(known)) if known else None
 
-    They are those of the machine, or of the limit by ``ulimit -d`` or ``ulimit -v`` if less is
-    left of that; 0 where the system does not say.
-    """
-    process, machine = _read("self/status"), _read("meminfo")
-    held, total = process.get("RssAnon", 0), machine.get("MemTotal", 0)
-    known = [(machine.get("MemAvailable", 0), total)]
-    with suppress(ImportError, OSError):
+
+def _in_container() -> list[tuple[int, int]]:
+    """The bytes that a container has left, and its limit; none without a limit."""
+    try:
+        limit = int((_CONTAINER / "memory.max").read_text())
+        used = int((_CONTAINER / "memory.current").read_text())
+        pages = (_CONTAINER / "memory.stat").read_text().split()
+    except (OSError, ValueError):  # there is no container, or its limit is "max"
+        return []
+    cached = dict(zip(pages[::2], pages[1::2], strict=False)).get("inactive_file", "0")
+    return [(max(0, limit - used + int(cached)), limit)]  # the kernel gives up cached files first
+
+
+def _in_limits(process: dict[str, int]) -> list[tuple[int, int]]:
+    """The bytes that the limits of a process leave, and these limits."""
+    found = []
+    with suppress(ImportError):
         import resource
 
-        for limit, used in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
-            most = resource.getrlimit(limit)[0]
-            if most != resource.RLIM_INFINITY and used in process:
-                known.append((max(0, most - process[used]), most))
-    return held, *min(known)
+        for kind, used in ((resource.RLIMIT_DATA, "VmData"), (resource.RLIMIT_AS, "VmSize")):
+            limit = resource.getrlimit(kind)[0]
+            if limit != resource.RLIM_INFINITY and used in process:
+                found.append((max(0, limit - process[used]), limit))
+    return found
 
 
-def _read(name: str) -> dict[str, int]:
+def _read(file: Path) -> dict[str, int]:
     """The bytes in a file of /proc by their names; empty on other systems than Linux."""
     try:
-        lines = (_PROC / name).read_text().splitlines()
+        lines = file.read_text().splitlines()
     except OSError:
         return {}
     fields = (line.split() for line in lines if line.endswith(" kB"))
