@@ -16,13 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files
+from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data import storage
 from gpucnn.data.files import describe, unreadable
 from gpucnn.data.found import Found, Part
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, OutOfMemoryError
 
 _ROLES = {
     "train": ("train", "tr"),
@@ -47,6 +48,7 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
 
     Raises:
         DataError: the file cannot be read, is damaged, or holds pickled objects.
+        OutOfMemoryError: there is no room for an array.
     """
     try:
         with files.open_regular(path) as file:
@@ -75,6 +77,8 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
             " an array of objects is made one of text by y.astype(str)",
         ) from error
+    except OutOfMemoryError:
+        raise
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
         if isinstance(error, OSError) and error.errno == errno.EFBIG:
             raise unreadable(path, error) from error
@@ -108,17 +112,20 @@ def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None
     expected = header + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and expected > size:  # before memory is taken for it
         raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
-    if not dtype.hasobject and expected - header > storage.LARGE:
+    try:
+        if dtype.hasobject or expected - header <= storage.LARGE:
+            stream.seek(0)
+            array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+            return array
         content: storage.Content
         if begin is None:
             content, offset = _unpacked(stream), 0
         else:
             content, offset = storage.map_file(file), begin + header
-        values = np.frombuffer(content, dtype, math.prod(shape), offset)
-        return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
-    stream.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-    return array
+    except MemoryError as error:
+        raise out_of_memory(error) from error
+    values = np.frombuffer(content, dtype, math.prod(shape), offset)
+    return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
 
 
 def _unpacked(stream: IO[bytes]) -> storage.Content:

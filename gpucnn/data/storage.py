@@ -6,6 +6,7 @@ drops them where memory gets scarce. It is read-only.
 
 from __future__ import annotations
 
+import errno
 import math
 import mmap
 import tempfile
@@ -29,8 +30,17 @@ Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each element
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:
-    """The bytes of an open file. If it is cut short later, to read them ends the process."""
-    return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    """The bytes of an open file. If it is cut short later, to read them ends the process.
+
+    Raises:
+        MemoryError: the limit of ``ulimit -v`` is too low for it.
+    """
+    try:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(str(error)) from error
+        raise
 
 
 class Spool:

@@ -320,6 +320,26 @@ class TestReaders:
             )
 
 
+@pytest.mark.parametrize("name", ["a.npz", "a.npy", "train-images-idx3-ubyte"])
+def test_a_file_beyond_the_address_space(
+    tmp_path: Path, limit: None, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """As that of ``ulimit -v``: not a file that cannot be read."""
+
+    def full(*_: Any, **__: Any) -> None:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    if name == "a.npz":
+        save_npz(tmp_path / name, GRAY)
+    elif name == "a.npy":
+        np.save(tmp_path / name, GRAY)
+    else:
+        (tmp_path / name).write_bytes(idx_bytes(GRAY))
+    monkeypatch.setattr(mmap, "mmap", full)
+    with pytest.raises(MemoryError):
+        find(tmp_path / name, labeled=False)
+
+
 def test_training_gives_the_same_bits(
     tmp_path: Path, limit: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
