@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import math
 import mmap
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.backend import cache_directory
+from gpucnn.backend.cpu.memory import no_room
 from gpucnn.errors import GpucnnWarning
 from gpucnn.quoting import quoted
 
@@ -33,13 +35,14 @@ def map_file(file: IO[bytes]) -> mmap.mmap:
     """The bytes of an open file. If it is cut short later, to read them ends the process.
 
     Raises:
-        MemoryError: the limit of ``ulimit -v`` is too low for it.
+        OutOfMemoryError: the limit of ``ulimit -v`` is too low for it.
     """
     try:
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         if error.errno == errno.ENOMEM:
-            raise MemoryError(str(error)) from error
+            size = os.fstat(file.fileno()).st_size
+            raise no_room(f"a file of {size:,} bytes", size) from error
         raise
 
 

@@ -23,7 +23,7 @@ from gpucnn.data import Dataset, Loader, load, pixel_scaling, storage
 from gpucnn.data.dataset import digest, hold_out, require_finite
 from gpucnn.data.loading import find
 from gpucnn.data.npz import load_numpy
-from gpucnn.errors import DataError, GpucnnWarning
+from gpucnn.errors import DataError, GpucnnWarning, OutOfMemoryError
 from gpucnn.models import get
 from gpucnn.training import TrainConfig, evaluate, fit
 
@@ -336,7 +336,7 @@ def test_a_file_beyond_the_address_space(
     else:
         (tmp_path / name).write_bytes(idx_bytes(GRAY))
     monkeypatch.setattr(mmap, "mmap", full)
-    with pytest.raises(MemoryError):
+    with pytest.raises(OutOfMemoryError, match="a file of .* bytes does not fit into memory"):
         find(tmp_path / name, labeled=False)
 
 

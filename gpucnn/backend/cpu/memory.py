@@ -38,6 +38,11 @@ def out_of_memory(error: MemoryError) -> OutOfMemoryError:
     asked, what = 0, "an array"
     if shape is not None and dtype is not None:
         asked, what = math.prod(shape) * np.dtype(dtype).itemsize, f"an array of {tuple(shape)}"
+    return no_room(what, asked)
+
+
+def no_room(what: str, asked: int) -> OutOfMemoryError:
+    """The error for a thing of `asked` bytes, of which 0 says that they are not known."""
     found = usage() or Usage(0, 0, 0)
     return OutOfMemoryError(
         f"{what} does not fit into memory", asked=asked, on_host=True, **found._asdict()
