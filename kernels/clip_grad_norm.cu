@@ -3,7 +3,7 @@
 //     norm = sqrt(sum of all grad[i]^2)
 //     out[i] = grad[i] * factor        factor = min(1, max_norm / (norm + 1e-6)), NaN if norm is NaN
 //
-//     found_inf = 0 if halted = 0 and norm is finite, else 1;  step += 1 - found_inf
+//     found_inf = 0 if halted = 0 and norm is finite, else 1, and factor = 1;  step += 1 - found_inf
 //
 // (Pascanu, Mikolov and Bengio 2013, section 3.2, with PyTorch's 1e-6.)
 //
@@ -82,6 +82,7 @@ extern "C" __global__ void __launch_bounds__(THREADS)
     const bool counts = *halted == 0 && root - root == 0;  // neither infinite nor NaN
     *step += counts ? 1 : 0;
     *found_inf = counts ? 0 : 1;
+    if (!counts) *factor = 1;  // no update takes the gradients: they show where they went wrong
 }
 
 extern "C" __global__ void scale_gradients(const Gradients table,

@@ -112,9 +112,7 @@ def test_squares_of_large_floats_do_not_overflow(backend):
 def test_a_norm_that_is_not_finite(backend, dtype, bad):
     """As in PyTorch: a NaN makes all NaN, an infinity makes the finite ones 0."""
     grads = [np.ones(3, dtype), np.array([1, bad], dtype)]
-    counted = counters(backend)
-    (first, second), norm = clip(backend, grads, 1.0, **counted)
-    assert read(backend, counted) == (0, 7, 1)
+    (first, second), norm = clip(backend, grads, 1.0)
     if np.isnan(bad):
         assert math.isnan(norm)
         assert np.isnan([*first, *second]).all()
@@ -122,6 +120,17 @@ def test_a_norm_that_is_not_finite(backend, dtype, bad):
         assert norm == np.inf
         assert [*first, second[0]] == [0] * 4
         assert np.isnan(second[1])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_gradients_that_are_not_finite_count_no_step(backend, dtype, bad):
+    """They stay as they are, and show where they went wrong."""
+    grads = [np.full(3, 9, dtype), np.array([9, bad], dtype)]
+    counted = counters(backend)
+    found, _ = clip(backend, grads, 1.0, **counted)
+    assert read(backend, counted) == (0, 7, 1)
+    for got, grad in zip(found, grads, strict=True):
+        assert_same_bits(got, grad)
 
 
 def test_it_counts_a_step_of_finite_gradients(backend, rng):
@@ -134,9 +143,11 @@ def test_it_counts_a_step_of_finite_gradients(backend, rng):
 
 @pytest.mark.parametrize("halted", [1, 9, 2**32 - 1])
 def test_a_halted_training_counts_no_step(backend, rng, halted):
-    counted = counters(backend, halted=halted)
-    clip(backend, gradients(rng, SHAPES, "float32"), 1.0, **counted)
+    counted, grads = counters(backend, halted=halted), gradients(rng, SHAPES, "float32")
+    found, _ = clip(backend, grads, 1.0, **counted)
     assert read(backend, counted) == (halted, 7, 1)
+    for got, grad in zip(found, grads, strict=True):
+        assert_same_bits(got, grad)
 
 
 def test_it_gives_the_same_bits_each_time(backend, rng):

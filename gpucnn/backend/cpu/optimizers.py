@@ -51,11 +51,12 @@ class Optimizers(contract.Optimizers):
         norm = math.sqrt(sum(parallel(lambda pair: _squared_norm(pair[0]), chunks)))
         ratio = max_norm / (norm + 1e-6)
         factor = 1.0 if ratio > 1 else ratio  # NaN stays NaN
-        parallel(lambda pair: np.multiply(pair[0], pair[0].dtype.type(factor), out=pair[1]), chunks)
         if halted is not None and step is not None and found_inf is not None:
             counts = not halted[0] and math.isfinite(norm)
             step += np.uint32(counts)
             found_inf[0] = not counts
+            factor = factor if counts else 1.0
+        parallel(lambda pair: np.multiply(pair[0], pair[0].dtype.type(factor), out=pair[1]), chunks)
         return clipped, np.array([norm])
 
     def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
