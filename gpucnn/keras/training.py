@@ -64,6 +64,8 @@ class KerasTrainer(Trainer):
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         error = super().diverged(message, cause, step)
         error.fix = (error.fix or "").partition(", or --lr")[0]
+        if self.config.clip_norm is None:
+            error.fix += "; or clip the gradients: give the optimizer global_clipnorm=1.0"
         return error
 
 

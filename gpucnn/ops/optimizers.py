@@ -132,7 +132,7 @@ def clip_grad_norm(
         found_inf = 0 if halted = 0 and norm is finite, else 1;  step += 1 - found_inf
 
     (Pascanu, Mikolov and Bengio 2013, section 3.2, with PyTorch's 1e-6.) Nothing is read back. The
-    norm is summed in float64 and in a fixed order. Where it sets found_inf, the gradients are copied
+    norm is summed in float64 and in a fixed order. Where found_inf is set, the gradients are copied
     as they are: no update takes them.
 
     Args:
