@@ -127,6 +127,8 @@ class Bridge(gpucnn.training.Callback):
         self.epoch += 1
         if self.verbose:
             values = "".join(f" - {key}: {logs[key]:.4f}" for key in self._named(record))
+            if skipped := record.get("skipped_steps"):
+                values += f" - {skipped} step{'s' * (skipped != 1)} skipped"
             print(f"Epoch {self.epoch}/{self.epochs} - {record['seconds']:.1f}s{values}")
         if self.model.stop_training:
             trainer.stop = "stopped"

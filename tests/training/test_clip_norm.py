@@ -215,14 +215,6 @@ def test_a_resumed_training_gives_the_same_bits(
     assert results(whole.path)["metrics"][0]["skipped_steps"] == 1
 
 
-def test_it_decides_the_result(digits: data.Splits, make_model: Make, config: TrainConfig) -> None:
-    run = Run.create(config, backend.get("cpu"))
-    with pytest.raises(Interrupted):
-        fit(make_model(), digits, run.config(), [StopAt(1)], run=run)
-    with pytest.raises(UsageError, match="clip_norm cannot be changed"):
-        fit(make_model(), digits, replace(run.config(), clip_norm=1.0), run=run, resume=True)
-
-
 COUNTERS: list[tuple[str, Any, str]] = [
     ("steps", np.array([5], np.uint32), "its steps is"),
     ("step_count", np.array([6], np.uint32), "its records skip 1 steps"),
@@ -277,12 +269,6 @@ class TestProgress:
         with pytest.raises(DamagedError) as caught:
             Trainer(spoiled(), digits, config).restore(bad)
         assert words in str(caught.value.cause)
-
-
-@pytest.mark.parametrize("value", [0, -1, math.inf, math.nan, "1", True, [1.0]])
-def test_a_norm_that_is_none(value: Any) -> None:
-    with pytest.raises(UsageError, match="clip_norm is"):
-        TrainConfig(clip_norm=value)
 
 
 def test_it_is_an_option_everywhere(tmp_path: Path) -> None:
