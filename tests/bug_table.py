@@ -122,7 +122,7 @@ BUGS = [
         "gpucnn/backend/cuda/optimizers.py",
         "first += blocks",
         "first += 0",
-        CLIP, "many or dtypes",
+        CLIP, "many",
     ),
     Bug(
         "clip: a part of a gradient begins with its own elements alone",

@@ -34,7 +34,7 @@ from gpucnn.bench.stopwatch import Call, Seconds, Stopwatch, Times
 from gpucnn.data import Dataset, Splits
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module, Sequential
-from gpucnn.parameters import clip_gradients
+from gpucnn.optim import clip_grad_norm
 from gpucnn.training import TrainConfig, Trainer
 from gpucnn.training.metrics import compute_loss
 
@@ -281,7 +281,7 @@ class _ClockedStep:
         loss.backward()
         mark((last, BACKWARD))
         if trainer.config.clip_norm is not None:
-            clip_gradients(trainer.optimizer.parameters.values(), trainer.config.clip_norm)
+            clip_grad_norm(trainer.optimizer.parameters, trainer.config.clip_norm)
         trainer.optimizer.step()
         mark(("optimizer", FORWARD))
         trainer.step += 1
