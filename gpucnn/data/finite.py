@@ -31,7 +31,8 @@ def require_finite(
     if finite.all():
         return
     index = int(np.argwhere(~finite)[0][0])
-    element = where.format(index if places is None else places[index])
+    # Not `format`: the name of a data set may have braces.
+    element = where.replace("{}", str(index if places is None else places[index]), 1)
     worst = "NaN" if np.isnan(array[index]).any() else "infinity"
     cause, fix = None, "leave it out, or replace it, as numpy.nan_to_num does"
     if np.isfinite(array[index]).all():

@@ -71,5 +71,6 @@ class Stepper:
         raise DivergedError(
             "the loss of the batch is not finite",
             cause=cause,
-            fix="lower the learning rate of the optimizer",
+            fix="lower the learning rate of the optimizer"
+            + ", or give it global_clipnorm=1.0" * (self.step.clip_norm is None),
         )

@@ -110,6 +110,13 @@ class TestArrays:
             one_hot(labels(bad, dtype), 2)
 
 
+@pytest.mark.parametrize("name", ["a{b}", "{}", "{0} {", "%s\\n"])
+def test_any_name(name: str) -> None:
+    with pytest.raises(DataError) as caught:
+        Dataset(name, images(), labels(np.nan, "float32"), 2)
+    assert caught.value.message == f"the target of image 4 of {name} holds NaN"
+
+
 @pytest.mark.parametrize("value", [1e39, -1e300])
 def test_numbers_beyond_float32(value: float) -> None:
     """The losses are float32, so such a number would be infinite."""
