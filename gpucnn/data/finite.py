@@ -26,16 +26,21 @@ def require_finite(
     """
     if array.dtype.kind != "f":
         return
-    with np.errstate(over="ignore"):
-        finite = np.isfinite(array.astype(dtype or array.dtype, copy=False))
-    if finite.all():
+
+    def are_bad(values: NDArray[Any]) -> NDArray[np.bool_]:
+        with np.errstate(over="ignore"):
+            return ~np.isfinite(values.astype(dtype or values.dtype, copy=False))
+
+    bad = are_bad(array)
+    if not bad.any():
         return
-    index = int(np.argwhere(~finite)[0][0])
+    index = int(np.argwhere(bad)[0][0])
+    values = np.atleast_1d(array[index])
     # Not `format`: the name of a data set may have braces.
     element = where.replace("{}", str(index if places is None else places[index]), 1)
-    worst = "NaN" if np.isnan(array[index]).any() else "infinity"
+    worst = "NaN" if np.isnan(values).any() else "infinity"
     cause, fix = None, "leave it out, or replace it, as numpy.nan_to_num does"
-    if np.isfinite(array[index]).all():
-        cause = f"{array[index][~finite[index]].flat[0]:g} is infinite as {np.dtype(dtype)}"
+    if np.isfinite(values).all():
+        cause = f"{values[are_bad(values)][0]:g} is infinite as {np.dtype(dtype)}"
         fix = "scale the numbers, as in x / abs(x).max()"
     raise DataError(f"{element} holds {worst}", cause=cause, fix=fix)
