@@ -9,11 +9,9 @@ import numpy as np
 
 from gpucnn import nn
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, result
-from gpucnn.onnx.sizes import ONE, Batch, broadcast, reshaped, text
+from gpucnn.onnx.sizes import BATCH, ONE, Batch, broadcast, reshaped, text
 
 Operation = Callable[..., Known]
-
-BATCH = -(2**62)  # stands for the number of images in an array of sizes
 
 # ---- arithmetic -------------------------------------------------------------------------------
 
@@ -64,14 +62,15 @@ def reduction(function: str) -> Operation:
 
 def flatten(b: Builder, x: Known) -> Known:
     source = result(x)
-    if b.option("axis", 1) not in (1, 1 - len(source.shape)):
+    first = source.shape[0]
+    if b.option("axis", 1) not in (1, 1 - len(source.shape)) or not isinstance(first, Batch):
         raise Unsupported("it also flattens the axis of the batch, or keeps another one")
-    return reshape_to(b, source, (ONE, -1))
+    return reshape_to(b, source, (first, -1))
 
 
 def reshape(b: Builder, x: Known, shape: Known) -> Known:
     source = result(x)
-    sizes: list[Any] = array(shape, "its shape").tolist()
+    sizes: list[Any] = array(shape, "its shape", may_hold_batch=True).tolist()
     for axis, size in enumerate(sizes):
         if size == 0 and not b.option("allowzero", 0) and axis < len(source.shape):
             sizes[axis] = source.shape[axis]

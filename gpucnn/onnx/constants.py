@@ -8,8 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.onnx.array_operations import BATCH
-from gpucnn.onnx.building import Array, Builder, Unsupported
+from gpucnn.onnx.building import Array, Builder, Unsupported, array, holds_batch
 
 _LARGEST = 2**24  # numbers of an array that is computed from others
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32}
@@ -26,10 +25,8 @@ def constant(b: Builder) -> Array:
 
 def _arithmetic(function: Callable[..., Any]) -> Callable[..., Array]:
     def compute(b: Builder, x: Array, y: Array) -> Array:
-        if any(each.dtype.kind == "i" and (each == BATCH).any() for each in (x, y)):
-            raise Unsupported("a size is computed from the batch size")
         _check_size(math.prod(np.broadcast_shapes(x.shape, y.shape)))
-        return np.asarray(function(x, y))
+        return np.asarray(function(*(array(each, "a size") for each in (x, y))))
 
     return compute
 
@@ -41,7 +38,10 @@ def _divide(x: Array, y: Array) -> Any:
 def _cast(b: Builder, x: Array) -> Array:
     if b.option("to") not in _TYPES:
         raise Unsupported("it converts to another type")
-    return x.astype(_TYPES[b.option("to")])
+    dtype = np.dtype(_TYPES[b.option("to")])
+    if holds_batch(x) and dtype.kind != "i":
+        raise Unsupported(f"it converts the batch size to {dtype}")
+    return x.astype(dtype)
 
 
 def _gather(b: Builder, x: Array, where: Array) -> Array:
@@ -70,7 +70,7 @@ def _unsqueeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
 
 
 def _slice(b: Builder, x: Array, *given: Array) -> Array:
-    values = [each.tolist() for each in given]
+    values = [array(each, "an end").tolist() for each in given]
     values += [b.option(name) for name in ("starts", "ends", "axes", "steps")[len(values) :]]
     starts, ends, axes, steps = values
     parts = [slice(None)] * x.ndim
