@@ -67,6 +67,15 @@ class Builder:
         """The attribute of a name."""
         return self.node.attributes.get(name, default)
 
+    def setting(self, name: str, given: Known | None, default: Any = None) -> Any:
+        """An option that is an attribute in older opsets, and the input `given` in newer ones."""
+        return self.option(name, default) if given is None else array(given, f"its {name}").tolist()
+
+    def number(self, name: str, given: Known | None, default: Any = None) -> Any:
+        """A `setting` that is one number."""
+        value = self.setting(name, given, default)
+        return np.array(value).item() if isinstance(value, list) else value
+
     def layer(self, layer: Module, x: Known, shape: Shape, **weights: Array) -> Result:
         """Add a layer with its weights, by their names in it; returns its result.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.onnx.array_operations import ranges
 from gpucnn.onnx.building import Array, Builder, Unsupported, array, holds_batch
 
 _LARGEST = 2**24  # numbers of an array that is computed from others
@@ -61,21 +62,18 @@ def _reshape(b: Builder, x: Array, shape: Array) -> Array:
 
 
 def _squeeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
-    given = b.option("axes") if axes is None else axes.tolist()
-    return x.squeeze() if given is None else x.squeeze(tuple(given))
+    given = b.setting("axes", axes)
+    return x.squeeze(None if given is None else tuple(given))
 
 
 def _unsqueeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
-    return np.expand_dims(x, tuple(b.option("axes") if axes is None else axes.tolist()))
+    return np.expand_dims(x, tuple(b.setting("axes", axes)))
 
 
 def _slice(b: Builder, x: Array, *given: Array) -> Array:
-    values = [array(each, "an end").tolist() for each in given]
-    values += [b.option(name) for name in ("starts", "ends", "axes", "steps")[len(values) :]]
-    starts, ends, axes, steps = values
     parts = [slice(None)] * x.ndim
-    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        parts[axes[k] if axes else k] = slice(start, end, steps[k] if steps else 1)
+    for axis, part in ranges(b, *given).items():
+        parts[axis] = part
     return x[tuple(parts)]
 
 

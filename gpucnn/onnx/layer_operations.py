@@ -231,15 +231,12 @@ def dropout(
 ) -> Known:
     if training is not None and array(training, "its mode").any():
         raise Unsupported("it drops while the network is used")
-    rate = b.option("ratio", 0.5) if ratio is None else array(ratio, "its ratio").item()
-    return b.layer(nn.Dropout(round(rate, 6)), x, result(x).shape)
+    rate = round(b.number("ratio", ratio, 0.5), 6)
+    return b.layer(nn.Dropout(rate), x, result(x).shape)
 
 
 def clip(b: Builder, x: Known, low: Known | None = None, high: Known | None = None) -> Known:
-    bounds = [
-        b.option(name) if given is None else array(given, "a bound").item()
-        for name, given in (("min", low), ("max", high))
-    ]
+    bounds = [b.number("min", low), b.number("max", high)]
     if bounds == [None, None]:
         return x
     if None not in bounds and not bounds[0] <= bounds[1]:
