@@ -22,27 +22,31 @@ USUAL_PORT = 8000
 class Page:
     """A page of package data: style, scripts and data are inside of its HTML.
 
-    `page.html` in the folder `data` of the package has the places <!--policy-->, <!--style-->,
-    <!--data--> and <!--script-->. The style is `page.css`, after `base.css` of all pages.
+    Its body is `page.html` in the folder `data` of the package, in the `frame.html` of all pages.
+    Its style is `page.css`, after `base.css` of all pages.
 
     Args:
         package: "gpucnn.explain".
+        title: "gpucnn explain".
         scripts: the names of its scripts, in their order.
     """
 
     package: str
+    title: str
     scripts: Sequence[str]
 
     def html(self, data: Mapping[str, Any]) -> str:
         """The page with its data, which are JSON values."""
         parts = {
             "policy": self.policy(),
+            "title": self.title,
             "style": self._style(),
+            "body": self._file("page.html"),
             "script": self._script(),
             # No "<": a text that holds "</script>" does not end the block.
             "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         }
-        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], self._file("page.html"))
+        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], _shared("frame.html"))
 
     def policy(self) -> str:
         """The Content-Security-Policy: only the page's own style and script, and its own server."""
@@ -53,13 +57,17 @@ class Page:
         )
 
     def _style(self) -> str:
-        return _file("gpucnn.web", "base.css") + self._file("page.css")
+        return _shared("base.css") + self._file("page.css")
 
     def _file(self, name: str) -> str:
         return _file(self.package, name)
 
     def _script(self) -> str:
         return '"use strict";\n{\n' + "\n".join(map(self._file, self.scripts)) + "}\n"
+
+
+def _shared(name: str) -> str:
+    return _file("gpucnn.web", name)
 
 
 def _file(package: str, name: str) -> str:
