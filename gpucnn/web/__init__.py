@@ -7,12 +7,14 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from gpucnn.errors import UsageError
+
+Bound = TypeVar("Bound")
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 8000
@@ -95,11 +97,23 @@ def is_loopback(host: str) -> bool:
     return re.fullmatch(rf"({re.escape(LOOPBACK)}|localhost)(:\d+)?", host.lower()) is not None
 
 
-def unusable_port(port: int, error: OSError) -> UsageError:
-    """The error for a port that cannot be had."""
-    in_use = error.errno == errno.EADDRINUSE
-    return UsageError(
-        f"port {port} cannot be used",
-        cause="another program uses it" if in_use else error.strerror,
-        fix="give another --port, or 0 for any that is free",
-    )
+def bound(bind: Callable[[int], Bound], port: int | None) -> Bound:
+    """The result of `bind` for a port.
+
+    Args:
+        port: None for `USUAL_PORT`, or a free one if another program has that; 0 for any.
+
+    Raises:
+        UsageError: the port cannot be had.
+    """
+    try:
+        return bind(USUAL_PORT if port is None else port)
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        if port is None and in_use:
+            return bind(0)
+        raise UsageError(
+            f"port {USUAL_PORT if port is None else port} cannot be used",
+            cause="another program uses it" if in_use else error.strerror,
+            fix="give another --port, or 0 for any that is free",
+        ) from error
