@@ -17,30 +17,13 @@ from gpucnn.nn import arguments
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "AUC",
-    "NAMES",
-    "Accuracy",
-    "BinaryAccuracy",
-    "CategoricalAccuracy",
-    "F1Score",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Precision",
-    "Recall",
-    "SparseCategoricalAccuracy",
-    "SparseTopKCategoricalAccuracy",
-    "TopKCategoricalAccuracy",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "get",
-    "mae",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "mse",
-    "sparse_categorical_accuracy",
-    "sparse_top_k_categorical_accuracy",
+    "AUC", "NAMES", "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "F1Score",
+    "MeanAbsoluteError", "MeanSquaredError", "Precision", "Recall", "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy", "binary_accuracy",
+    "categorical_accuracy", "get", "mae", "mean_absolute_error", "mean_squared_error", "mse",
+    "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
-]
+]  # fmt: skip
 
 
 _AVERAGES = ("micro", "macro", "weighted")  # of a score of each class
