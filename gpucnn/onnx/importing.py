@@ -78,7 +78,8 @@ def convert(
     Args:
         path: the ONNX file.
         target: the .safetensors file, which is replaced if it is there.
-        class_names: one for each output; by default their numbers.
+        class_names: one for each output; by default their numbers, and 1 for the one output of
+            binary cross-entropy, which is the probability of class 1.
         scale, offset: the network takes pixel * scale + offset; by default 1/255 and 0.
         mean, std: the same in another form: the network takes (pixel / 255 - mean) / std.
         loss: a name of `TrainConfig.loss`; by default the one that the end of the network tells,
@@ -111,7 +112,10 @@ def convert(
             fix="use it in Python: gpucnn.onnx.load",
         )
     outputs = scores[1]
+    loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
     names = [str(k) for k in range(outputs)]
+    if outputs == 1 and loss == "binary_cross_entropy":
+        names = ["1"]  # a single output means yes, class 1
     if class_names is not None:
         names = list(class_names)
         about.pop("label_values", None)
@@ -132,7 +136,6 @@ def convert(
             fix="give a name for each, in the order of the outputs",
         )
     scaling = pixel_scaling(content, about, scale, offset, mean, std)
-    loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
     description: dict[str, Any] = {
         "reading": Reading(image_shape=shape if len(shape) == 3 else None).as_dict(),
         **{key: about[key] for key in ("reading", "read", "label_values") if key in about},
