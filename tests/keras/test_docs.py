@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run_python
 
 from gpucnn.errors import GpucnnError
 
@@ -30,12 +29,8 @@ def test_lines_that_are_not_marked_are_the_same() -> None:
     assert sum(theirs != ours for theirs, ours in pairs) == 6
 
 
-def test_ours_runs(tmp_path: Path) -> None:
-    """In a process of its own."""
-    source = OURS.replace("keras.datasets.mnist", "keras.datasets.digits")
-    done = run_python(source, cwd=tmp_path, PATH="", PYTHONWARNINGS="error")
-    assert done.returncode == 0, done.stderr
-    assert "Score(loss=" in done.stdout
+def test_ours_runs(tmp_path: Path, run_script: Callable[[str], str]) -> None:
+    assert "Score(loss=" in run_script(OURS)
     assert (tmp_path / "digits.safetensors").is_file()
 
 
