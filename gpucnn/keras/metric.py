@@ -95,7 +95,9 @@ class Metric:
             raise UsageError(
                 f"{self.kind} of a model with outputs {shown}",
                 cause="binary accuracy is for one output, categorical accuracy for several",
-                fix='use metrics=["accuracy"]',
+                fix='use metrics=["accuracy"]'
+                + "; if an image may belong to several classes, leave it out, and compute "
+                "((model.predict(x) > 0.5) == y).mean()" * (self.kind == _BINARY),
             )
         if not self.takes_probabilities:
             return
