@@ -102,8 +102,9 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:
+        is_ragged = isinstance(values, (list, tuple)) and isinstance(error, ValueError)
         raise DataError(
             f"{name} cannot be made an array",
-            cause=str(error),
+            cause="its parts differ in length or in depth" if is_ragged else str(error),
             fix="give a NumPy array, or lists of one length",
         ) from error

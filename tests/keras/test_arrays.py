@@ -467,6 +467,20 @@ class TestNoArrays:
                 verb([x], [c])
         assert small().train_on_batch([x[0]], [c[0]])  # one example
 
+    def test_a_pair_of_x_and_y(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        for given in ((x, c), (x, x), (x, c, np.ones(60))):
+            for verb in (small().fit, small().evaluate, small().train_on_batch):
+                with pytest.raises(DataError, match="x is a tuple, and y is missing"):
+                    verb(given)
+
+    @pytest.mark.parametrize("ragged", [[[1, 2], [3]], [[1, 2], 3], ([0.5], [])])
+    def test_lists_that_are_ragged(self, ragged: Any, rows: Any, small: Make) -> None:
+        for given in ((ragged, [0, 1]), (rows[0][:2], ragged)):
+            with pytest.raises(DataError, match="cannot be made an array") as caught:
+                small().fit(*given)
+            assert caught.value.cause == "its parts differ in length or in depth"
+
     def test_no_example_in_the_validation(self, rows: Any, small: Make) -> None:
         x, c = rows
         with pytest.raises(DataError, match="the validation arrays hold no example"):

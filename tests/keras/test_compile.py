@@ -325,8 +325,10 @@ class TestMetrics:
     def test_an_accuracy_of_other_outputs(self, rows: Any, small: Make) -> None:
         for units, metric in ((3, "binary_accuracy"), (1, "categorical_accuracy")):
             model = small(units, None, loss="mse", metrics=[metric])
-            with pytest.raises(UsageError, match=f"{metric} of a model"):
+            with pytest.raises(UsageError, match=f"{metric} of a model") as caught:
                 model.fit(rows[0], np.zeros((60, units)), verbose=0)
+            # The accuracy is refused as well where an image belongs to several classes.
+            assert ("several classes" in str(caught.value.fix)) == (units == 3)
 
     @pytest.mark.parametrize(
         ("given", "words"),
