@@ -51,7 +51,7 @@ ALLOWED: dict[str, set[str]] = {
     "optim": NETS | {"schedules", "parameters", "foreign"},
     "plots": {"errors", "extras", "shapes", "backend", "recording"},
     "data": FLOOR | {"backend", "plots"},
-    "training": NETS | {"models", "optim", "schedules", "data", "__init__"},
+    "training": NETS | {"models", "parameters", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},
     "web": {"errors"},
     "onnx": NETS | {"data", "training", "__init__"},

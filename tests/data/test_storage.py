@@ -20,7 +20,8 @@ from data_files import idx_bytes, picture_folder, pixel_table
 from processes import environment
 
 from gpucnn.data import Dataset, Loader, load, pixel_scaling, storage
-from gpucnn.data.dataset import digest, hold_out, require_finite
+from gpucnn.data.dataset import digest, hold_out
+from gpucnn.data.finite import require_finite
 from gpucnn.data.loading import find
 from gpucnn.data.npz import load_numpy
 from gpucnn.errors import DataError, GpucnnWarning, OutOfMemoryError
@@ -336,7 +337,7 @@ def test_a_file_beyond_the_address_space(
     else:
         (tmp_path / name).write_bytes(idx_bytes(GRAY))
     monkeypatch.setattr(mmap, "mmap", full)
-    with pytest.raises(OutOfMemoryError, match="a file of .* bytes does not fit into memory"):
+    with pytest.raises(OutOfMemoryError, match=r"a file of .* bytes does not fit into memory"):
         find(tmp_path / name, labeled=False)
 
 
