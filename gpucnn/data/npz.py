@@ -112,20 +112,19 @@ def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None
     expected = header + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and expected > size:  # before memory is taken for it
         raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
+    array: NDArray[Any]
     try:
         if dtype.hasobject or expected - header <= storage.LARGE:
             stream.seek(0)
-            array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
-            return array
-        content: storage.Content
-        if begin is None:
-            content, offset = _unpacked(stream), 0
+            array = np.lib.format.read_array(stream, allow_pickle=False)
         else:
-            content, offset = storage.map_file(file), begin + header
+            content = _unpacked(stream) if begin is None else storage.map_file(file)
+            offset = 0 if begin is None else begin + header
+            values = np.frombuffer(content, dtype, math.prod(shape), offset)
+            array = values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
     except MemoryError as error:
         raise out_of_memory(error) from error
-    values = np.frombuffer(content, dtype, math.prod(shape), offset)
-    return values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
+    return array
 
 
 def _unpacked(stream: IO[bytes]) -> storage.Content:
