@@ -41,7 +41,7 @@ def read_raw(path: Path, claimed: Claimed | None = None) -> Content:
     try:
         with files.open_regular(path) as file:
             size = os.fstat(file.fileno()).st_size
-            if size > storage.LARGE:
+            if size > storage.large():
                 return storage.map_file(file)
             head = file.read(_HEAD)
             most = claimed(head) if claimed and not head.startswith(GZIP_MAGIC) else None

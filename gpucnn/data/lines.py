@@ -142,29 +142,29 @@ def read_lines(path: Path) -> Lines:
 def _rows(path: Path) -> tuple[Content, array[int]]:
     """The text of a table in UTF-8, and the first byte of each line that is not blank."""
     content, starts = storage.Spool(), array("q")
-    place, line = 0, bytearray()  # where the last line begins, and as much as there is of it
+    begun, size, is_blank = 0, 0, True  # of the last line, which may be in several pieces
     for piece in _decoded(path):
         content.add(piece)
         for number, part in enumerate(piece.split(b"\n")):
             if number:  # the line before has ended
-                if not _is_blank(line):
-                    starts.append(place)
-                place += len(line) + 1
-                line.clear()
-            line += part
-        if len(line) > _LONGEST:
+                if not is_blank:
+                    starts.append(begun)
+                begun, size, is_blank = begun + size + 1, 0, True
+            size += len(part)
+            is_blank = is_blank and _is_blank(part)
+        if size > _LONGEST:
             raise DataError(
                 f"{path} has a line of more than {_LONGEST:,} bytes",
                 cause="an image with so many pixels is not read from a table",
                 fix=LINE_FIX,
             )
-    if not _is_blank(line):
-        starts.append(place)
+    if not is_blank:
+        starts.append(begun)
     return content.content(), starts
 
 
-def _is_blank(line: bytearray) -> bool:
-    """Whether there are only blanks in a line, also those of other scripts."""
+def _is_blank(line: bytes) -> bool:
+    """Whether there are only blanks in a line or a part, also those of other scripts."""
     rest = line.strip()
     if rest and " " < chr(rest[0]) < "\x7f":
         return False
@@ -172,7 +172,7 @@ def _is_blank(line: bytearray) -> bool:
 
 
 def _decoded(path: Path) -> Iterator[bytes]:
-    """The pieces of a text in UTF-8; "\\n" ends a line."""
+    """The pieces of a text in UTF-8, of whole characters; "\\n" ends a line."""
     pieces = read_pieces(path)
     head = next(pieces, b"")
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")

@@ -114,7 +114,7 @@ def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None
         raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
     array: NDArray[Any]
     try:
-        if dtype.hasobject or expected - header <= storage.LARGE:
+        if dtype.hasobject or expected - header <= storage.large():
             stream.seek(0)
             array = np.lib.format.read_array(stream, allow_pickle=False)
         else:

@@ -77,7 +77,7 @@ class Entry:
         Args:
             rest: of the result, as JSON values.
         """
-        if images.nbytes <= storage.LARGE or self._stamp is None or not self._is_settled:
+        if images.nbytes <= storage.LEAST or self._stamp is None or not self._is_settled:
             return
         if self._look()[0] != self._stamp:
             return

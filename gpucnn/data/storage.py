@@ -1,4 +1,4 @@
-"""Arrays that may be larger than memory: those of more than `LARGE` bytes are mapped from a file.
+"""Arrays that may be larger than memory: those of more than `large()` bytes are mapped from a file.
 
 A mapped array is an ordinary array. The system reads the pages that are in use from the file, and
 drops them where memory gets scarce. It is read-only.
@@ -7,6 +7,7 @@ drops them where memory gets scarce. It is read-only.
 from __future__ import annotations
 
 import errno
+import functools
 import math
 import mmap
 import os
@@ -19,16 +20,24 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.backend import cache_directory
-from gpucnn.backend.cpu.memory import no_room
+from gpucnn.backend.cpu.memory import no_room, usage
 from gpucnn.errors import GpucnnWarning
 from gpucnn.quoting import quoted
 
-LARGE = 256 * 10**6  # bytes
+LEAST = 256 * 10**6  # bytes; smaller arrays never are in a file
+_FRACTION = 1 / 8  # of the memory; a few arrays of this size fit into it
 CHUNK = 16 * 2**20  # bytes of an array that are worked on at a time
 FOLDER = "images"  # of the cache
 
 Content = bytes | bytearray | mmap.mmap
 Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each element
+
+
+@functools.cache
+def large() -> int:
+    """The most bytes of an array in memory: an eighth of all, or `LEAST` if that is more."""
+    found = usage()
+    return max(LEAST, int(_FRACTION * found.total)) if found else LEAST
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:
@@ -47,7 +56,7 @@ def map_file(file: IO[bytes]) -> mmap.mmap:
 
 
 class Spool:
-    """Bytes that are added one after the other: in memory up to `LARGE`, then in a file.
+    """Bytes that are added one after the other: in memory up to `large()`, then in a file.
 
     The file lies in the cache and has no name, so the system deletes it after the last use, also
     that of a process that was killed. If it cannot be written, the bytes are in memory, and a
@@ -68,7 +77,7 @@ class Spool:
         """Add bytes, or the values of an array in their order."""
         view = as_bytes(data) if isinstance(data, np.ndarray) else memoryview(data)
         try:
-            if self._may_move and max(self._size, len(self._memory) + len(view)) > LARGE:
+            if self._may_move and max(self._size, len(self._memory) + len(view)) > large():
                 self._move()
             if self._file is not None:
                 self._write(view)
@@ -176,7 +185,7 @@ def take(array: NDArray[Any], indices: Any) -> NDArray[Any]:
     if places.dtype == np.bool_ and places.shape == (len(array),):
         places = np.flatnonzero(places)
     shape = (*places.shape, *array.shape[1:])
-    if places.ndim != 1 or size_of(shape, array.dtype) <= LARGE:
+    if places.ndim != 1 or size_of(shape, array.dtype) <= large():
         return array[indices]
     step = max(1, CHUNK // size_of(array.shape[1:], array.dtype))
     parts = (array[places[k : k + step]] for k in range(0, len(places), step))
@@ -185,7 +194,7 @@ def take(array: NDArray[Any], indices: Any) -> NDArray[Any]:
 
 def concatenate(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     """`numpy.concatenate` of arrays of one dtype, along the first axis."""
-    if sum(array.nbytes for array in arrays) <= LARGE:
+    if sum(array.nbytes for array in arrays) <= large():
         return np.concatenate(arrays)
     shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
     parts = (array[chunk] for array in arrays for chunk in chunks(array))
@@ -194,6 +203,6 @@ def concatenate(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
 
 def contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """`numpy.ascontiguousarray`."""
-    if array.flags.c_contiguous or array.nbytes <= LARGE:
+    if array.flags.c_contiguous or array.nbytes <= large():
         return np.ascontiguousarray(array)
     return stored((array[chunk] for chunk in chunks(array)), array.shape, array.dtype)

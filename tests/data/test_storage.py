@@ -19,6 +19,7 @@ import pytest
 from data_files import idx_bytes, picture_folder, pixel_table
 from processes import environment
 
+from gpucnn.backend.cpu.memory import Usage
 from gpucnn.data import Dataset, Loader, load, pixel_scaling, storage
 from gpucnn.data.dataset import digest, hold_out
 from gpucnn.data.finite import require_finite
@@ -44,7 +45,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def limit(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Arrays of more than `LIMIT` bytes are large, and chunks have a few rows."""
-    monkeypatch.setattr(storage, "LARGE", LIMIT)
+    monkeypatch.setattr(storage, "large", lambda: LIMIT)
     monkeypatch.setattr(storage, "CHUNK", 150)
 
 
@@ -54,6 +55,16 @@ def is_mapped(array: np.ndarray) -> bool:
     while isinstance(base, np.ndarray):
         base = base.base
     return isinstance(base.obj if isinstance(base, memoryview) else base, mmap.mmap)
+
+
+@pytest.mark.parametrize(
+    ("total", "expected"), [(None, 256), (1000, 256), (2048, 256), (8000, 1000), (64_000, 8000)]
+)
+def test_the_limit(monkeypatch: pytest.MonkeyPatch, total: int | None, expected: int) -> None:
+    """An eighth of the memory, and at least 256 MB: also where the memory is not known."""
+    found = total and Usage(0, 0, total * 10**6)
+    monkeypatch.setattr(storage, "usage", lambda: found)
+    assert storage.large.__wrapped__() == expected * 10**6
 
 
 class TestSpool:
@@ -187,7 +198,7 @@ class TestDataset:
         dataset = Dataset("mine", GRAY[:, None], LABELS, 3)
         parts = hold_out(dataset, 5)
         assert is_mapped(parts[0].images)
-        monkeypatch.setattr(storage, "LARGE", 10**9)
+        monkeypatch.setattr(storage, "large", lambda: 10**9)
         for part, expected in zip(parts, hold_out(dataset, 5), strict=True):
             assert part is not None
             assert expected is not None
@@ -255,7 +266,7 @@ class TestReaders:
     ) -> None:
         path = FILES[name](tmp_path)
         large = find(path)
-        monkeypatch.setattr(storage, "LARGE", 10**9)
+        monkeypatch.setattr(storage, "large", lambda: 10**9)
         small = find(path)
         for part, expected in zip(large.parts, small.parts, strict=True):
             np.testing.assert_array_equal(part.images, expected.images)
@@ -347,7 +358,7 @@ def test_training_gives_the_same_bits(
     path = save_npz(tmp_path / "a.npz", COLORS)
     found = []
     for large in (LIMIT, 10**9):
-        monkeypatch.setattr(storage, "LARGE", large)
+        monkeypatch.setattr(storage, "large", lambda large=large: large)
         splits = load(path, validation=5)
         assert is_mapped(splits.train.images) == (large == LIMIT)
         model = get("softmax", 3)
