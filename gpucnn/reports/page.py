@@ -142,8 +142,8 @@ def _facts(view: Examined) -> dict[str, str]:
         "data": row.data or "-",
         "state": state,
         "epochs": "-" if row.epochs is None else f"{row.epochs} of {row.planned}",
-        "test accuracy": _percent(last.get("test_accuracy")),
-        "test loss": _number(last.get("test_loss")),
+        "test accuracy, last epoch": _percent(last.get("test_accuracy")),
+        "test loss, last epoch": _number(last.get("test_loss")),
         "validation accuracy, last epoch": _percent(last.get("val_accuracy")),
         "validation loss, last epoch": _number(last.get("val_loss")),
         "best validation accuracy": _percent(row.val_accuracy)
