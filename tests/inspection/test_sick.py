@@ -17,7 +17,7 @@ from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.nn import Dense, Flatten, Sequential
 from gpucnn.nn.initializers import Constant, Normal
-from gpucnn.training import Run, Trainer, fit_trainer
+from gpucnn.training import Run, TrainConfig, Trainer, fit_trainer
 
 
 def test_dead_relus_by_a_bias(inspected: Any) -> None:
@@ -232,3 +232,9 @@ def test_the_cure_of_a_training_that_does_not_learn(
         evidence = Evidence(context, steps=9, labels=np.arange(100) % 10, records=records)
         (finding,) = guessing.find(evidence)
         assert finding.cure.startswith(f"{wanted}; or ")
+
+
+def test_the_cure_of_a_run_whose_network_was_made_in_python(tmp_path: Path) -> None:
+    config = TrainConfig(model="python", epochs=4, device="cpu")
+    context = Context(config, Run(tmp_path), 0.003)
+    assert context.train_again(epochs=8, shift=2) == "epochs=8, shift=2"
