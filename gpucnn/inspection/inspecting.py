@@ -16,7 +16,7 @@ from gpucnn.data import Dataset, Loader, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
-from gpucnn.inspection.data import Outputs, compute_outputs
+from gpucnn.inspection.data import Outputs, class_ids, compute_outputs
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.health import Health, layers_of
@@ -185,22 +185,22 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
     parts: dict[str, Dataset] = {}
     if dataset is not None:
         expect(dataset, Dataset, "the data set", "give one part, such as splits.train")
-        labels = dataset.labels
-        if labels is None or labels.dtype.kind != "i" or not labels.size:
+        if dataset.labels is None or dataset.labels.dtype.kind != "i" or not len(dataset):
             raise UsageError(
                 f"{dataset.name} has no class ids to compare with",
                 fix="give a data set of at least one image, with integers as labels",
             )
-        evidence.class_names = dataset.class_names
         if dataset.images.dtype not in (np.uint8, np.float32):
             dataset = replace(dataset, images=dataset.images.astype(np.float32))
         parts["train"] = dataset
         require_outputs(model, dataset, get_loss(loss).name)
         outputs = count_outputs(model, dataset.image_shape)
-        if outputs > max(dataset.classes, 2):
+        if outputs > max(dataset.classes, 2) or class_ids(model, dataset) is None:
             raise UsageError(
-                f"the model has {outputs} outputs for {dataset.classes} classes of {dataset.name}",
-                cause="each output is for a class; an autoencoder, for one, cannot be inspected",
+                f"the model has {outputs} output{'s' * (outputs != 1)} for"
+                f" {dataset.classes} classes of {dataset.name}",
+                cause="each output is for a class: no autoencoder and no regression can be"
+                " inspected",
                 fix=f"give the last layer {dataset.classes} outputs",
             )
     scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
@@ -239,6 +239,7 @@ def _look(
         outputs = compute_outputs(
             model, parts[name], evidence.loss, scale, offset, activations, forward
         )
+        evidence.class_names = outputs.class_names
         if name == "train":
             evidence.labels, evidence.trained = parts[name].labels, outputs.result("training")
             evidence.images = parts[name].images
@@ -333,7 +334,7 @@ def _health(name: str, evidence: Evidence, looked_at: Outputs | None) -> Health:
         len(checked.made) > len(checked.lacking),
         "",
         [each for each in (evidence.trained, evidence.held_out, evidence.tested) if each],
-        looked_at.most_wrong(evidence.class_names) if looked_at else (),
+        looked_at.most_wrong() if looked_at else (),
         looked_at.dataset if looked_at else None,
     )
 

@@ -19,10 +19,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files, random
-from gpucnn.data import Dataset, Loader
+from gpucnn.data import Loader
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
+from gpucnn.inspection.data import class_ids
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.images import largest_input
@@ -58,6 +59,7 @@ class HealthMonitor(Callback):
         self._meter: StepMeter | None = None
         self._pool: Loader | None = None
         self._largest: float | None = None  # input
+        self._labels: tuple[NDArray[Any] | None, ...] = (None, None)  # to train on, to validate
         self._weighed = False
         self._batches = 1  # of a measurement
         self._every = _STEPS  # steps
@@ -75,6 +77,10 @@ class HealthMonitor(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
+        self._labels = tuple(
+            None if loader is None else class_ids(trainer.model, loader.dataset)
+            for loader in (trainer.loader, trainer.validation)
+        )
         try:
             self._pool = self._make_pool(trainer)
         except OutOfMemoryError:
@@ -156,7 +162,7 @@ class HealthMonitor(Callback):
         )
         if trainer.step and not self._weighed:  # once: weights that do not learn stay equal
             self._weighed, evidence.weights = True, trainer.model.state_dict()
-        labels = _class_ids(trainer.loader.dataset)
+        labels, held_out = self._labels
         if labels is None:
             return evidence
         evidence.images, evidence.largest = trainer.loader.dataset.images, self._largest
@@ -165,7 +171,6 @@ class HealthMonitor(Callback):
             return evidence
         last = trainer.records[-1]
         evidence.trained = Result("training", last["loss"], last["accuracy"], labels)
-        held_out = None if trainer.validation is None else _class_ids(trainer.validation.dataset)
         if held_out is not None:
             loss, accuracy = last["val_loss"], last["val_accuracy"]
             evidence.held_out = Result("validation", loss, accuracy, held_out)
@@ -240,9 +245,3 @@ class HealthMonitor(Callback):
             except (ValueError, TypeError, KeyError):
                 break  # it was cut short, or changed
         write_atomic(file, "".join(kept).encode())
-
-
-def _class_ids(dataset: Dataset) -> NDArray[Any] | None:
-    """The labels, if they are class ids."""
-    labels = dataset.labels
-    return labels if labels is not None and labels.dtype.kind == "i" and labels.size else None

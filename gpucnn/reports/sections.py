@@ -6,7 +6,6 @@ A section is a function from an `Examined` run to markup. One that cannot be mad
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +17,13 @@ from gpucnn.data.dataset import Dataset
 from gpucnn.data.image import is_picture, open_image
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
+from gpucnn.inspection.data import Outputs
+from gpucnn.inspection.finding import Context
 from gpucnn.nn import Module
 from gpucnn.reports.examined import Examined
 from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
 from gpucnn.training.grid import word
-from gpucnn.training.run import CONFIG
 
 _SAMPLES = 12
 _CONFUSED = 15  # pairs in the table
@@ -77,43 +77,45 @@ def model(view: Examined) -> str:
 
 
 def confusion(view: Examined) -> str:
-    found = view.answers
-    part = _part(view.part.split)
+    report, part = view.report, _part(view.part.split)
     text = f"Confusion matrix on the {part}: rows are the true classes, columns the answers."
-    return figure(show_report(found.report, part), text, _weights(view))
+    return figure(show_report(report, part), text, _weights(view))
 
 
 def scores(view: Examined) -> str:
     lines = [
         (label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in numbers))
-        for label, images, *numbers in view.answers.report.scores
+        for label, images, *numbers in view.report.scores
     ]
     found = table(("class", "images", "precision", "recall", "F1"), lines)
     return found if len(lines) <= _CLASSES else details(f"{len(lines)} classes", found)
 
 
 def confused(view: Examined) -> str:
-    found = view.answers
-    lines = [(*pair, f"{count:,}") for *pair, count in found.report.confused[:_CONFUSED]]
+    found = view.outputs
+    lines = [(*pair, f"{count:,}") for *pair, count in view.report.confused[:_CONFUSED]]
     if not lines:
-        return _no_errors(found.answers)
+        return _no_errors(found)
     picture = plots.show_confused(
-        found.dataset.images, found.dataset.labels, found.answers, view.saved.class_names
+        found.dataset.images, found.dataset.labels, found.answers, found.class_names
     )
     text = "Images of the pairs of classes that are confused most; the table has the counts."
     return figure(picture, text, text) + table(("class", "taken for", "images"), lines, words=2)
 
 
 def most_wrong(view: Examined) -> str:
-    found = view.answers
-    dataset, labels, answers = found.dataset, found.dataset.labels, found.answers
-    wrong = np.flatnonzero(answers != labels)
-    if not len(wrong):
-        return _no_errors(answers)
-    worst = wrong[np.argsort(-found.losses[wrong], kind="stable")][:_WORST]
-    names = view.saved.class_names
-    chances, losses = found.probabilities[worst], found.losses[worst]
-    picture = plots.show_most_wrong(dataset.images[worst], labels[worst], chances, names, losses)
+    found: Outputs = view.outputs
+    labels, answers, names = found.dataset.labels, found.answers, found.class_names
+    worst = found.wrong[:_WORST]
+    if not len(worst):
+        return _no_errors(found)
+    assert labels is not None
+    images, chances, losses = (
+        found.dataset.images[worst],
+        found.probabilities[worst],
+        found.losses[worst],
+    )
+    picture = plots.show_most_wrong(images, labels[worst], chances, names, losses)
     lines = [
         (_image_name(view, k), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")
         for k, p, loss in zip(worst.tolist(), chances, losses, strict=True)
@@ -124,7 +126,7 @@ def most_wrong(view: Examined) -> str:
 
 
 def samples(view: Examined) -> str:
-    dataset = view.answers.dataset
+    dataset = view.judged.dataset
     places = _of_each_class(dataset)
     images = dataset.images[places]
     scale, offset = view.saved.description.scale, view.saved.description.offset
@@ -150,7 +152,7 @@ def filters(view: Examined) -> str:
 
 
 def feature_maps(view: Examined) -> str:
-    description, dataset = view.saved.description, view.answers.dataset
+    description, dataset = view.saved.description, view.judged.dataset
     image = dataset.images[0] * np.float32(description.scale) + np.float32(description.offset)
     picture = plots.show_feature_maps(view.saved.model, image)
     name = view.saved.class_names[dataset.labels[0]]
@@ -174,8 +176,9 @@ def health(view: Examined) -> str:
 def options(view: Examined) -> str:
     values = view.config.as_dict()
     rows = [(key, "" if value is None else word(value)) for key, value in values.items()]
-    again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
-    return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
+    again = Context(view.config, view.run).train_again()
+    how = paragraph(f"Train it again: {again}") if again else ""
+    return details("all options", table(("option", "value"), rows, words=2)) + how
 
 
 def environment(view: Examined) -> str:
@@ -208,7 +211,7 @@ def _part(split: str) -> str:
 
 def _image_name(view: Examined, index: int) -> str:
     """The part and the place of an image of the answers: "test[3]"; a file with its folder."""
-    dataset = view.answers.dataset
+    dataset = view.judged.dataset
     if dataset.items is None:
         return view.part.split + dataset.item(index).removeprefix(dataset.name)
     return "/".join(Path(dataset.item(index)).parts[-2:])
@@ -218,8 +221,8 @@ def _weights(view: Examined) -> str:
     return f"{view.saved.path}, of epoch {view.saved.description.epoch}"
 
 
-def _no_errors(answers: Any) -> str:
-    return paragraph(f"No answer is wrong: all {len(answers):,} are right.")
+def _no_errors(found: Outputs) -> str:
+    return paragraph(f"No answer is wrong: all {len(found.answers):,} are right.")
 
 
 def _of_each_class(dataset: Dataset) -> list[int]:
