@@ -99,7 +99,7 @@ def _weights_only(file: Path, evidence: Evidence, why: str) -> Health:
         rate = config.resolved("cpu").learning_rate
         evidence.context = Context(config, Run(folder), rate)
     unchecked = {check.name: why for check in checks.CHECKS if check is not WEIGHTS}
-    findings = WEIGHTS.find(evidence)
+    findings = [*WEIGHTS.find(evidence)]
     return Health(str(folder or file), None, findings, [WEIGHTS.name], unchecked, [], False)
 
 
