@@ -19,7 +19,7 @@ from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
 from gpucnn.inspection.data import Outputs
 from gpucnn.inspection.finding import Context
-from gpucnn.nn import Module
+from gpucnn.inspection.pictures import first_filters
 from gpucnn.reports.examined import Examined
 from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
@@ -145,7 +145,14 @@ def samples(view: Examined) -> str:
 
 
 def filters(view: Examined) -> str:
-    layer, shape = _first_filters(view.saved.model, view.saved.image_shape)
+    network = view.saved.model
+    found = first_filters(network, view.saved.image_shape)
+    if found is None:
+        raise UsageError(
+            f"{network.display_name} has no filters",
+            cause="no layer is a convolution, or a dense layer on the pixels",
+        )
+    layer, shape = found
     picture = plots.show_filters(layer, image_shape=shape)
     text = f"The weights of {layer.display_name}: blue is below 0, red is above."
     return figure(picture, text, text)
@@ -234,19 +241,3 @@ def _of_each_class(dataset: Dataset) -> list[int]:
         of_class = labels == k
         turn[of_class] = np.arange(of_class.sum())
     return [int(place) for place in np.lexsort((labels, turn))[:_SAMPLES]]
-
-
-def _first_filters(network: Module, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...] | None]:
-    """The first layer of filters, and the shape of its inputs if it is dense."""
-    for _, layer in network.named_modules():
-        weight = getattr(layer, "weight", None)
-        if weight is None:
-            continue
-        if weight.ndim == 4:
-            return layer, None
-        if weight.ndim == 2 and weight.shape[0] == np.prod(shape):
-            return layer, shape
-    raise UsageError(
-        f"{network.display_name} has no filters",
-        cause="no layer is a convolution, or a dense layer on the pixels",
-    )
