@@ -137,13 +137,18 @@ def _inspect_saved(
         evidence.missing["layers"] = evidence.missing["trained"]
     else:
         _measure_step(evidence, run, saved, parts)
-    health = _health(str(folder or saved.path), evidence, looked_at)
-    if "data" in evidence.missing:
-        place = shlex.quote(str(folder or saved.path))
-        health = replace(health, cure=f"gpucnn inspect {place} --data PATH")
-    last = [*found.values()][-1:]  # held out, if any: a note tells of images that were not
-    text, notes = next(((part.text, part.notes) for part in last), ("", ()))
-    return replace(health, epoch=saved.description.epoch, saved=saved, data=text, notes=notes)
+    name = str(folder or saved.path)
+    cure = f"gpucnn inspect {shlex.quote(name)} --data PATH" if "data" in evidence.missing else ""
+    # The part that is held out, if any is: a note tells of images that were not.
+    last = [*found.values()][-1] if found else None
+    return replace(
+        _health(name, evidence, looked_at),
+        epoch=saved.description.epoch,
+        cure=cure,
+        saved=saved,
+        data=last.text if last else "",
+        notes=last.notes if last else (),
+    )
 
 
 def _divergence(run: Run) -> tuple[str, str] | None:

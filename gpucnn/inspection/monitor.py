@@ -49,6 +49,7 @@ class HealthMonitor(Callback):
     Attributes:
         findings: those of this training so far.
         share: of the time of a training, at most, that it measures.
+        steps_between: two measurements, at least.
     """
 
     share: float = 0.02
@@ -62,7 +63,7 @@ class HealthMonitor(Callback):
         self._labels: tuple[NDArray[Any] | None, ...] = (None, None)  # to train on, to validate
         self._weighed = False
         self._batches = 1  # of a measurement
-        self._every = _STEPS  # steps
+        self.steps_between = _STEPS
         self._due: int | None = None
         self._measured = 0
         self._since = (0, 0.0)  # step and time after the last measurement
@@ -112,11 +113,6 @@ class HealthMonitor(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._check(trainer, self._evidence(trainer))
-
-    @property
-    def steps_between(self) -> int:
-        """Steps between two measurements, at least."""
-        return self._every
 
     def prepare(self, trainer: Trainer) -> None:
         """Copy the weights before the step that `measure` then looks at."""
@@ -184,7 +180,7 @@ class HealthMonitor(Callback):
         dataset = trainer.loader.dataset
         size = min(getattr(trainer.loader, "batch_size", _IMAGES), len(dataset))
         self._batches = max(1, min(_IMAGES, len(dataset)) // size)
-        self._every = _STEPS * max(self._batches, 2)
+        self.steps_between = _STEPS * max(self._batches, 2)
         count = max(min(_POOL, len(dataset)) // size, 1) * size
         chosen = random.permutation(len(dataset), trainer.config.seed, "health")[:count]
         return Loader(
@@ -198,9 +194,9 @@ class HealthMonitor(Callback):
 
     def _next(self, step: int, pause: int = 0) -> int:
         """The step of the next measurement, in a fixed course that a resumed training keeps to."""
-        half = self._every // 2
+        half = self.steps_between // 2
         earliest = max(step + max(pause, 2), half)
-        return half + -(-(earliest - half) // self._every) * self._every
+        return half + -(-(earliest - half) // self.steps_between) * self.steps_between
 
     def _check(self, trainer: Trainer, evidence: Evidence) -> None:
         """Tell what is found, and was not told before."""
