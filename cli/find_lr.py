@@ -85,11 +85,7 @@ def _draw(found: LearningRates, path: Path, console: Console) -> str | None:
         console.without("picture of the search", error)
         return None
     picture = plots.show_learning_rates(
-        found.rates,
-        found.losses,
-        found.smoothed,
-        lowest=found.lowest,
-        suggestion=found.suggestion,
+        found.rates, found.losses, found.smoothed, lowest=found.lowest, suggestion=found.suggestion
     )
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

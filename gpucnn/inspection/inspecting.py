@@ -216,11 +216,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
 
 
 def _look(
-    evidence: Evidence,
-    parts: dict[str, Dataset],
-    scale: float,
-    offset: float,
-    forward: Any = None,
+    evidence: Evidence, parts: dict[str, Dataset], scale: float, offset: float, forward: Any = None
 ) -> Outputs | None:
     """Run the model on the parts of the data; returns the outputs on images held out, or else.
 
