@@ -128,7 +128,7 @@ def _inspect_saved(
     except (DataError, UsageError) as error:
         if data is not None or data_dir is not None:
             raise
-        evidence.missing["data"] = _line(error)
+        evidence.missing["data"] = error.reason
     parts = {split: part.dataset for split, part in found.items()}
     looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
     if run is None:
@@ -272,7 +272,7 @@ def _measure_gradients(evidence: Evidence, dataset: Dataset, scale: float, forwa
         found = StepMeter(model)()
         evidence.layers = {path: replace(layer, update=None) for path, layer in found.items()}
     except GpucnnError as error:
-        evidence.missing["layers"] = _line(error)
+        evidence.missing["layers"] = error.reason
     finally:
         for parameter, gradient in before:
             parameter.grad = gradient
@@ -291,7 +291,7 @@ def _measure_step(
         evidence.steps, evidence.planned = trainer.step, trainer.total_steps
         evidence.layers = _step(trainer)
     except GpucnnError as error:
-        evidence.missing["layers"] = _line(error)
+        evidence.missing["layers"] = error.reason
     finally:
         model.load_state_dict(before)
         copy_in(counters(model), steps, "the counters")
@@ -338,8 +338,3 @@ def _health(name: str, evidence: Evidence, looked_at: Outputs | None) -> Health:
         looked_at.most_wrong() if looked_at else (),
         looked_at.dataset if looked_at else None,
     )
-
-
-def _line(error: GpucnnError) -> str:
-    """An error in a line."""
-    return error.message + (f": {error.cause}" if error.cause else "")

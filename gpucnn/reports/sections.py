@@ -46,29 +46,23 @@ class Section(NamedTuple):
 
 
 def data(view: Examined) -> str:
-    description = view.saved.description
-    lines = [paragraph(description.read or "The run does not say how its data were read.")]
+    read = view.saved.description.read or "The run does not say how its data were read."
     try:
         part = view.part
     except (DataError, UsageError) as error:
-        reason = error.message + (f": {error.cause}" if error.cause else "")
-        return "".join([*lines, paragraph(f"The data cannot be read now: {reason}.", "note")])
+        why = f"The data cannot be read now: {error.reason}."
+        return paragraph(read) + paragraph(why, "note")
     notes = "".join(paragraph(f"Note: {note}", "note") for note in part.notes)
     shown = f"This page evaluates the {_part(part.split)}: {len(part.dataset):,} images."
-    return "".join([*lines, paragraph(shown), notes])
+    return paragraph(read) + paragraph(shown) + notes
 
 
 def model(view: Examined) -> str:
     rows = view.saved.model.summary_rows()
+    shapes = (" x ".join(map(str, row.output_shape[1:])) or "1" for row in rows)
     lines = [
-        (
-            row.layer,
-            row.title,
-            " x ".join(map(str, row.output_shape[1:])) or "1",
-            f"{row.parameters:,}",
-            f"{row.flops:,}",
-        )
-        for row in rows
+        (row.layer, row.title, shape, f"{row.parameters:,}", f"{row.flops:,}")
+        for row, shape in zip(rows, shapes, strict=True)
     ]
     parameters, flops = (sum(getattr(row, key) for row in rows) for key in ("parameters", "flops"))
     lines.append(("all", "", "", f"{parameters:,}", f"{flops:,}"))
