@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Result
 from gpucnn.nn import Module
 from gpucnn.training.evaluation import BATCH_SIZE, answers_of, count_outputs
@@ -118,25 +117,16 @@ def compute_outputs(
     loss: str | Loss,
     scale: float,
     offset: float,
-    activations: Activations | None = None,
-    forward: Callable[[Tensor], Tensor] | None = None,
+    compute: Callable[[Any], Tensor],
 ) -> Outputs:
     """The outputs of a built model for all images, in evaluation mode.
 
     Args:
         scale, offset: the model gets a pixel x as x * scale + offset.
-        activations: counts the outputs of the layers on the way.
-        forward: the function from images to the outputs that the loss takes; by default the model.
+        compute: the function from an array of images to the outputs that the loss takes.
     """
     backend = backends.get(model.device)
     loader = Loader(dataset, BATCH_SIZE, backend, shuffle=False, scale=scale, offset=offset)
-    found = []
     with model.evaluating(), backend.quiet_device():
-        for images, *_ in loader.epoch(0):
-            if activations is not None:
-                output = activations.add(images)
-            else:
-                with no_grad():
-                    output = (forward or model)(Tensor(images))
-            found.append(backend.to_numpy(output.data))
+        found = [backend.to_numpy(compute(images).data) for images, *_ in loader.epoch(0)]
     return Outputs(dataset, np.concatenate(found), loss)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn.autograd import Tensor
+from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks
@@ -130,7 +130,8 @@ def _inspect_saved(
             raise
         evidence.missing["data"] = error.reason
     parts = {split: part.dataset for split, part in found.items()}
-    looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
+    scale, offset = saved.description.scale, saved.description.offset
+    looked_at = _look(evidence, parts, scale, offset, saved.model)
     if run is None:
         evidence.missing["layers"] = "the file is in no run, so there is no state of its optimizer"
     elif evidence.trained is None:
@@ -216,7 +217,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
 
 
 def _look(
-    evidence: Evidence, parts: dict[str, Dataset], scale: float, offset: float, forward: Any = None
+    evidence: Evidence, parts: dict[str, Dataset], scale: float, offset: float, forward: Any
 ) -> Outputs | None:
     """Run the model on the parts of the data; returns the outputs on images held out, or else.
 
@@ -234,12 +235,11 @@ def _look(
     for name in ("train", "validation", "test", "all"):
         if name not in parts:
             continue
-        activations = None
+        compute: Any = no_grad(lambda images: forward(Tensor(images)))
         if evidence.activations is None:
-            activations = evidence.activations = Activations(model, forward)
-        outputs = compute_outputs(
-            model, parts[name], evidence.loss, scale, offset, activations, forward
-        )
+            evidence.activations = Activations(model, forward)
+            compute = evidence.activations.add
+        outputs = compute_outputs(model, parts[name], evidence.loss, scale, offset, compute)
         evidence.class_names = outputs.class_names
         if name == "train":
             evidence.labels, evidence.trained = parts[name].labels, outputs.result("training")
@@ -265,7 +265,7 @@ def _measure_gradients(evidence: Evidence, dataset: Dataset, scale: float, forwa
     try:
         images, labels, *_ = loader.batch(0, 0)
         with backend.quiet_device(), model.evaluating():
-            loss = compute_loss(evidence.loss, (forward or model)(Tensor(images)), labels)
+            loss = compute_loss(evidence.loss, forward(Tensor(images)), labels)
             for parameter, _ in before:
                 parameter.zero_grad()
             loss.backward()
