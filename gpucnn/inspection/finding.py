@@ -103,7 +103,10 @@ class Context:
     learning_rate: float | None = None
 
     def train_again(self, **options: Any) -> str:
-        """The command that trains again with other options; in Python, where none can, these."""
+        """The command that trains again with other options; the options where no command can.
+
+        None can without a run, and none if its network was made in Python.
+        """
         if self.run is None or (self.config and self.config.model == MADE):
             return ", ".join(f"{key}={value!r}" for key, value in options.items())
         code = " --trust-code" if self.run.has_code else ""

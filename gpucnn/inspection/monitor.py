@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -29,7 +30,7 @@ from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.images import largest_input
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.quoting import on_its_lines
-from gpucnn.training import Callback, Trainer
+from gpucnn.training import Callback, TrainConfig, Trainer
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
@@ -61,6 +62,7 @@ class HealthMonitor(Callback):
         self._pool: Loader | None = None
         self._largest: float | None = None  # input
         self._labels: tuple[NDArray[Any] | None, ...] = (None, None)  # to train on, to validate
+        self._config: TrainConfig | None = None
         self._weighed = False
         self._batches = 1  # of a measurement
         self.steps_between = _STEPS
@@ -78,6 +80,9 @@ class HealthMonitor(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
+        self._config = trainer.config
+        if trainer.run is not None:  # which notes a network that was made in Python
+            self._config = replace(trainer.config, model=trainer.run.config().model)
         self._labels = tuple(
             None if loader is None else class_ids(trainer.model, loader.dataset)
             for loader in (trainer.loader, trainer.validation)
@@ -147,8 +152,7 @@ class HealthMonitor(Callback):
 
     def _evidence(self, trainer: Trainer) -> Evidence:
         """What the epochs so far show."""
-        config = trainer.config
-        context = Context(config, trainer.run, float(trainer.learning_rates.max()))
+        context = Context(self._config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
             context,
             steps=trainer.step,
