@@ -161,7 +161,7 @@ def _loss(value: Any) -> str:
 
 
 def _number(value: Any, form: str) -> str:
-    """A number as in `format`; "-" in place of what a damaged record has."""
+    """A number in this form; "-" if it is none, as in a damaged record."""
     return format(value, form) if isinstance(value, (int, float)) else "-"
 
 
