@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -109,9 +108,8 @@ class Context:
         """
         if self.run is None or (self.config and self.config.model == MADE):
             return ", ".join(f"{key}={value!r}" for key, value in options.items())
-        code = " --trust-code" if self.run.has_code else ""
-        flags = "".join(f" {flag_name(key)} {value}" for key, value in options.items())
-        return f"gpucnn train --config {shlex.quote(str(self.run.path))}/config.toml{code}{flags}"
+        flags = (f" {flag_name(key)} {value}" for key, value in options.items())
+        return self.run.train_command + "".join(flags)
 
     def lower_rate(self) -> str:
         """The cure for a learning rate that is too high: the default, or a tenth of it."""
