@@ -50,7 +50,7 @@ class HealthMonitor(Callback):
     Attributes:
         findings: those of this training so far.
         share: of the time of a training, at most, that it measures.
-        steps_between: two measurements, at least.
+        steps_between: the least number of steps from one measurement to the next.
     """
 
     share: float = 0.02
@@ -81,7 +81,7 @@ class HealthMonitor(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
         self._config = trainer.config
-        if trainer.run is not None:  # which notes a network that was made in Python
+        if trainer.run is not None:  # its options note that a network was made in Python
             self._config = replace(trainer.config, model=trainer.run.config().model)
         self._labels = tuple(
             None if loader is None else class_ids(trainer.model, loader.dataset)
