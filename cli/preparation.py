@@ -144,7 +144,7 @@ def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
         raise UsageError(
             f"{', '.join(fixed)} cannot be changed when a run is resumed",
             cause="a run is resumed with the options that it was started with",
-            fix=f"start another: gpucnn train --config {run.path}/config.toml {fixed[0]} ...",
+            fix=f"start another: {run.train_command} {fixed[0]} ...",
         )
     return replace(run.config(), **given)
 

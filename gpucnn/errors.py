@@ -44,6 +44,11 @@ class GpucnnError(Exception):
             parts.append(f"fix: {self.fix}".replace("\n", "\n  "))
         return "\n".join(parts)
 
+    @property
+    def reason(self) -> str:
+        """The message and the cause, as a part of another text."""
+        return f"{self.message}: {self.cause}" if self.cause else self.message
+
     def as_dict(self) -> dict[str, str | None]:
         """The error as the fields of a JSON event: kind, message, cause, fix."""
         return {"kind": self.kind, "message": self.message, "cause": self.cause, "fix": self.fix}

@@ -73,7 +73,7 @@ def is_blocked(evidence: Evidence) -> bool:
     """Whether there are dead or saturated layers, which stop the gradient: other findings."""
     if evidence.activations is None:
         return False
-    return bool(dead.find(evidence) or saturation.find(evidence))
+    return any(True for check in (dead, saturation) for _ in check.find(evidence))
 
 
 CHECK = Check("vanishing and exploding gradients", ("layers",), find)

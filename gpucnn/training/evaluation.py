@@ -79,23 +79,31 @@ class Judged(NamedTuple):
     result: dict[str, float]
 
     def report(self) -> Report | None:
-        """Its confusion matrix; None where not every image has a class id and outputs (K,).
-
-        A single output means yes, class 1, or no, class 0.
-        """
-        labels, classes = self.dataset.labels, self.dataset.classes
+        """Its confusion matrix; None where not every image has a class id and outputs (K,)."""
+        labels = self.dataset.labels
         outputs = np.concatenate(self.outputs)
         if labels is None or labels.dtype.kind != "i" or outputs.ndim != 2:
             return None
         if labels.shape != (len(outputs),):
             return None
-        answers = outputs.argmax(axis=1)
-        if outputs.shape[1] == 1:
-            answers = (outputs[:, 0] > get_loss(self.loss).threshold).astype(np.int64)
-        outnumbering = range(classes, max(outputs.shape[1], 2))
-        names = [*self.dataset.class_names, *map(str, outnumbering)]
+        answers, names = answers_of(outputs, self.dataset, self.loss)
         loss, accuracy = self.result["loss"], self.result["accuracy"]
         return Report.of(labels, answers, names, loss=loss, accuracy=accuracy)
+
+
+def answers_of(
+    outputs: NDArray[np.float32], dataset: Dataset, loss: str | Loss
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The class ids (N,) that outputs (N, K) answer, and the names of all classes.
+
+    A single output means yes, class 1, or no, class 0. A class beyond those of the data set has
+    its number as its name.
+    """
+    classes, K = dataset.classes, outputs.shape[1]
+    names = [*dataset.class_names, *map(str, range(classes, max(K, 2)))]
+    if K == 1:
+        return (outputs[:, 0] > get_loss(loss).threshold).astype(np.int64), names
+    return outputs.argmax(axis=1), names
 
 
 def evaluate_batches(

@@ -155,6 +155,12 @@ class Run:
         return self.path / "outcome.json"
 
     @property
+    def train_command(self) -> str:
+        """The command that trains another run with the same options, which others may follow."""
+        trust = " --trust-code" if self.has_code else ""
+        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{trust}"
+
+    @property
     def resume_command(self) -> str:
         """The command that resumes the run."""
         trust = " --trust-code" if self.has_code else ""
