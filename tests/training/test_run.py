@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -27,7 +27,7 @@ def test_runs_take_the_first_free_number(config: TrainConfig) -> None:
     with pytest.raises(UsageError, match="exists already") as caught:
         Run.create(replace(config, name="mine"), CPU)
     assert f"--resume {named.path}" in str(caught.value.fix)
-    assert sorted(path.name for path in runs.iterdir()) == ["mine", "train-1", "train-2"]
+    assert sorted(path.name for path in runs.glob("[!.]*")) == ["mine", "train-1", "train-2"]
 
 
 def test_runs_made_at_once_are_different_ones(config: TrainConfig) -> None:
@@ -86,7 +86,7 @@ def test_a_failed_creation_leaves_nothing(
         with pytest.raises(StorageError) as caught:
             Run.create(config, CPU)
     assert caught.value.cause == "the disk is full"
-    assert list(Path(config.runs_dir).iterdir()) == []
+    assert os.listdir(config.runs_dir) == [".new.lock"]
 
 
 def test_the_environment_is_recorded(config: TrainConfig) -> None:
@@ -112,16 +112,29 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
         assert os.listdir(run.weights) == []
 
 
-def test_drafts_of_killed_processes_are_deleted(config: TrainConfig) -> None:
+def test_the_draft_of_a_killed_process_is_deleted(config: TrainConfig) -> None:
+    """However young it is: a process that makes a run holds the lock."""
     runs = Path(config.runs_dir)
-    for name, age in ((".new-1-1", 3600), (".new-1-2", 0)):
-        (runs / name / "weights").mkdir(parents=True)
-        (runs / name / "config.toml").touch()
-        then = time.time() - age
-        os.utime(runs / name, (then, then))
-    Run.create(config, CPU)
-    # The second may be of a process that makes its run at this moment.
-    assert sorted(path.name for path in runs.iterdir()) == [".new-1-2", "train-1"]
+    (runs / ".new" / "weights").mkdir(parents=True)
+    (runs / ".new" / "model.py").write_text("half")
+    run = Run.create(config, CPU)
+    assert sorted(path.name for path in runs.iterdir()) == [".new.lock", "train-1"]
+    assert not (run.path / "model.py").exists()
+
+
+def test_a_process_that_makes_a_run_is_waited_for(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Path(config.runs_dir)
+    (runs / ".new").mkdir(parents=True)
+    monkeypatch.setattr("gpucnn.training.run._PATIENCE", 0.1)
+    with (
+        filelock.FileLock(runs / ".new.lock"),
+        pytest.raises(StorageError, match="is in use") as caught,
+    ):
+        Run.create(config, CPU)
+    assert "another process is making a run" in str(caught.value.cause)
+    assert sorted(path.name for path in runs.iterdir()) == [".new", ".new.lock"]
 
 
 def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:

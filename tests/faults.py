@@ -1,0 +1,200 @@
+"""Whether a failing disk loses anything: each file operation of a training fails once.
+
+python tests/faults.py          each operation, with one error each
+python tests/faults.py --all    with every error
+
+The operations are those of the C library, so they are counted and made to fail below Python: see
+faults.cpp. After a fault there must be a clear error, or the result must be right all the same; the
+files must be readable; and the training, resumed, must leave what one without faults leaves. The
+exit code is 1 if one does not.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+os.environ |= {"GPUCNN_NUMBA": "0"}  # the compiled backend writes the same files
+
+import argparse
+import ctypes
+import errno
+import shutil
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from click.testing import CliRunner
+from run_files import Damaged, check_readable, contents, left
+
+from gpucnn.cli import outcome
+from gpucnn.cli.main import main as main_command
+
+HERE = Path(__file__).resolve().parent
+LIBRARY = "GPUCNN_TEST_FAULTS"  # the variable of the environment with its path
+SHORT = 0  # the code of a read or write of half of the bytes, which is no error
+WRITING = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
+#: Operation -> the errors that it ends with.
+CODES: dict[str, tuple[int, ...]] = {
+    "open": (errno.EMFILE, errno.ENOSPC, errno.EIO, errno.EROFS),
+    "opendir": (errno.EMFILE, errno.EIO),
+    "read": (SHORT, errno.EIO),
+    "write": (SHORT, *WRITING),
+    "lock": (errno.ENOLCK, errno.EIO),
+}
+OPTIONS = (
+    "--data", "data.npz", "--model", "softmax", "--epochs", "2", "--batch-size", "20",
+    "--validation", "20", "--checkpoint-every", "1", "--device", "cpu", "--threads", "1",
+    "--log", "csv", "--name", "run",
+)  # fmt: skip
+RUN = Path("runs/run")
+TRAIN = ("train", *OPTIONS)
+RESUME = ("train", "--resume", str(RUN))
+
+
+@dataclass
+class Done:
+    """A command: its exit code, its errors, and its operations on files below the folder."""
+
+    code: int
+    err: str
+    operations: list[str]
+
+
+@dataclass
+class Disk:
+    """Runs commands in the current folder, one of whose file operations fails."""
+
+    library: ctypes.CDLL
+
+    def __call__(
+        self, arguments: Sequence[str], number: int = 0, code: int = 0, lasting: bool = False
+    ) -> Done:
+        """Run a command whose operation `number`, from 1, fails; if `lasting`, all after it too."""
+        self.library.faults_arm(os.getcwd().encode(), number, code, lasting)
+        try:
+            result = CliRunner().invoke(main_command, arguments)
+        finally:
+            operations = self.library.faults_disarm().decode().splitlines()
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise Damaged(f"{type(result.exception).__name__}: {result.exception}")
+        return Done(result.exit_code, result.stderr, operations)
+
+
+def check(disk: Disk, done: Done, expected: dict[str, Any]) -> None:
+    """Check how a command with a fault ended, resume the training, and compare what it leaves.
+
+    Raises:
+        Damaged: it is something else than without a fault.
+    """
+    check_readable(RUN)
+    if done.code == 0:  # the operation did not matter
+        compare(expected)
+    elif done.code not in (1, 4) or "error: " not in done.err or "cause: " not in done.err:
+        raise Damaged(f"exit code {done.code}: {done.err}")
+    elif "bug in gpucnn" in done.err:
+        raise Damaged(done.err)
+    again = disk(RESUME if RUN.exists() else TRAIN)
+    if again.code != 0:
+        raise Damaged(f"resumed with exit code {again.code}: {again.err}")
+    compare(expected)
+    if paths := left(RUN.parent):
+        raise Damaged(f"files that are left: {', '.join(map(str, paths))}")
+
+
+def compare(expected: dict[str, Any]) -> None:
+    """Raise Damaged unless the run has these contents."""
+    found = contents(RUN)
+    if different := [key for key in expected | found if found.get(key) != expected.get(key)]:
+        raise Damaged(f"other contents: {', '.join(different)}")
+
+
+def faults(operations: Sequence[str], every: bool) -> Iterator[tuple[int, int, bool]]:
+    """(number of the operation, error, whether it lasts) of each fault."""
+    for number, operation in enumerate(operations, 1):
+        codes = CODES.get(operation.split()[0], WRITING)
+        if every:
+            yield from ((number, code, lasting) for code in codes for lasting in (False, True))
+        else:
+            yield number, codes[number % len(codes)], number // len(codes) % 2 == 1
+
+
+def run(disk: Disk, every: bool) -> tuple[int, int]:
+    """Make each operation of a training, and of a resumed one, fail; returns faults and losses."""
+    images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
+    np.savez("data.npz", x=images, y=np.arange(60) % 3)
+    first = disk(TRAIN)
+    if first.code != 0:
+        raise Damaged(first.err)
+    expected, half = contents(RUN), Path("half")
+    shutil.rmtree(RUN.parent)
+    disk(TRAIN, len(first.operations) // 2, errno.ENOSPC, lasting=True)
+    shutil.copytree(RUN.parent, half)
+    count = lost = 0
+    for name, arguments, before in (("train", TRAIN, None), ("resume", RESUME, half)):
+        reset(before)
+        operations = disk(arguments).operations
+        kinds = Counter(operation.split()[0] for operation in operations)
+        print(f"{name}: {len(operations)} operations:", dict(kinds.most_common()), flush=True)
+        for number, code, lasting in faults(operations, every):
+            reset(before)
+            count += 1
+            done = None
+            try:
+                done = disk(arguments, number, code, lasting)
+                check(disk, done, expected)
+            except Damaged as error:
+                lost += 1
+                fault = errno.errorcode.get(code, "short")
+                place = operations[number - 1]
+                print(f"{name}: {place}: {fault}{' lasting' * lasting}: {error}", flush=True)
+    return count, lost
+
+
+def reset(before: Path | None) -> None:
+    """Put the runs back to those of a folder; to none by default."""
+    shutil.rmtree(RUN.parent, ignore_errors=True)
+    if before is not None:
+        shutil.copytree(before, RUN.parent)
+
+
+def start_again(folder: Path) -> int:
+    """Compile faults.cpp, and start this script again with it; returns the exit code."""
+    library = folder / "libfaults.so"
+    compiler = ["g++", "-std=c++17", "-O1", "-Wall", "-shared", "-fPIC"]
+    subprocess.run([*compiler, HERE / "faults.cpp", "-o", library, "-ldl"], check=True)
+    variables = {"LD_PRELOAD": str(library), LIBRARY: str(library)}
+    command = [sys.executable, *sys.argv]
+    return subprocess.run(command, env={**os.environ, **variables}).returncode
+
+
+def main() -> int:
+    """Make operations fail, print a line for each that lost something, return the exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--all", action="store_true", help="each operation with every error")
+    given = parser.parse_args()
+    begun = time.monotonic()
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a disk takes long to sync
+    with tempfile.TemporaryDirectory(prefix="faults.", dir=memory) as folder:
+        if LIBRARY not in os.environ:
+            return start_again(Path(folder))
+        library = ctypes.CDLL(os.environ.pop(LIBRARY))
+        library.faults_disarm.restype = ctypes.c_char_p
+        outcome.save_pictures = lambda *_: None  # they take most of the time; see test_pictures
+        os.chdir(folder)
+        try:
+            count, lost = run(Disk(library), given.all)
+        finally:
+            os.chdir(HERE)
+    print(f"{count} faults: {lost} lost something, in {time.monotonic() - begun:.0f} s")
+    return 1 if lost else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
