@@ -40,5 +40,5 @@ def run_script(name: str, *arguments: object, **variables: str) -> subprocess.Co
     """Run a script of tests/, as `run_python` runs code."""
     return subprocess.run(
         [sys.executable, str(ROOT / "tests" / name), *map(str, arguments)],
-        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=120,
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=600,
     )  # fmt: skip

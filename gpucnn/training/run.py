@@ -274,7 +274,7 @@ class Run:
         except UsageError as error:
             if not isinstance(error.__cause__, OSError):
                 raise
-            fix = "check the disk, or use an intact copy of the run"
+            fix = "remove the cause, or use an intact copy of the run"
             raise DataError(error.message, cause=error.cause, fix=fix) from error.__cause__
 
     def change_config(self, **changes: Any) -> None:
