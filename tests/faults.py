@@ -49,8 +49,8 @@ CODES: dict[str, tuple[int, ...]] = {
     "lock": (errno.ENOLCK, errno.EIO),
 }
 OPTIONS = (
-    "--data", "data.npz", "--model", "softmax", "--epochs", "2", "--batch-size", "20",
-    "--validation", "20", "--checkpoint-every", "1", "--device", "cpu", "--threads", "1",
+    "--data", "data.npz", "--model", "softmax", "--epochs", "2", "--batch-size", "40",
+    "--validation", "20", "--device", "cpu", "--threads", "1",
     "--log", "csv", "--name", "run",
 )  # fmt: skip
 RUN = Path("runs/run")

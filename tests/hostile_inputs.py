@@ -297,10 +297,9 @@ COMMANDS: dict[int, tuple[tuple[str, ...], ...]] = {
         ("predict", RED, "a"), ("evaluate", RED), ("report", RED), ("inspect", RED),
         ("serve", RED), ("export", RED, "--onnx", "a.onnx"), ("summary", RED),
         ("train", "--resume", RED), ("import", RED), ("runs", RED), ("runs", LONG),
-        ("predict", RUN, RED), ("predict", RUN, "a\0b"), ("train", "--resume", "a\0b"), ("predict", RUN, LONG),
-        ("predict", LONG, "a"),
-        ("evaluate", LONG), ("train", "--resume", LONG), ("train", "--weights", LONG),
-        ("import", LONG), ("train", "--data", LONG),
+        ("predict", RUN, RED), ("predict", RUN, "a\0b"), ("train", "--resume", "a\0b"),
+        ("predict", RUN, LONG), ("predict", LONG, "a"), ("evaluate", LONG), ("import", LONG),
+        ("train", "--resume", LONG), ("train", "--weights", LONG), ("train", "--data", LONG),
     ),
     1: (
         ("train", "--data", "digits", "--name", LONG),

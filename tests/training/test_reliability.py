@@ -1,4 +1,4 @@
-"""Trainings that are killed, and disks that fail: the scripts of tests/, and what they found."""
+"""Kills, disks that fail, and long runs: the scripts of tests/, with few repetitions."""
 
 from __future__ import annotations
 
@@ -38,7 +38,18 @@ def test_a_fault_of_any_file_operation_loses_nothing() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = re.search(r"^(\d+) faults: 0 lost", done.stdout, re.MULTILINE)
     assert found
-    assert int(found[1]) > 400, "operations are no longer seen"
+    assert int(found[1]) > 300, "operations are no longer seen"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is of Linux")
+@pytest.mark.parametrize(
+    ("name", "count"), [("conv", 2000), ("epochs", 200), ("predictions", 200), ("requests", 200)]
+)
+def test_memory_files_and_threads_do_not_grow(name: str, count: int) -> None:
+    done = run_script("long_runs.py", name, "--count", count)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"of {count:,}: " in done.stdout
 
 
 def _step(number: int) -> Checkpoint:
