@@ -256,7 +256,6 @@ def run_cases() -> list[Case]:
           for name, content in BYTES.items()),
         *(Case(f"described-{name}", outside, {"a.safetensors": content})
           for name, content in DESCRIPTIONS.items()),
-        Case("described-shape-other", outside, {"a.safetensors": described(image_shape=[9])}, 1),
         Case("described-code", outside, {"a.safetensors": described(model="/x.py:f")}, USAGE),
         *(Case(f"resume-{name}", resume, {LAST: content}) for name, content in RESUMED.items()),
         *(Case(f"config-{name}", ("train", "--config", "a.toml"), {"a.toml": content}, USAGE)
