@@ -1,7 +1,7 @@
 """Whether a failing disk loses anything: each file operation of a training fails once.
 
 python tests/faults.py          each operation, with one error each
-python tests/faults.py --all    with every error
+python tests/faults.py --all    with every error, and those that draw the pictures of a run, too
 
 The operations are those of the C library, so they are counted and made to fail below Python: see
 faults.cpp. After a fault there must be a clear error, or the result must be right all the same; the
@@ -38,6 +38,7 @@ from gpucnn.cli.main import main as main_command
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "GPUCNN_TEST_FAULTS"  # the variable of the environment with its path
+save_pictures = outcome.save_pictures
 SHORT = 0  # the code of a read or write of half of the bytes, which is no error
 WRITING = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS)
 #: Operation -> the errors that it ends with.
@@ -56,6 +57,21 @@ OPTIONS = (
 RUN = Path("runs/run")
 TRAIN = ("train", *OPTIONS)
 RESUME = ("train", "--resume", str(RUN))
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command whose operations fail, one after the other.
+
+    Args:
+        before: a folder with the runs that there are before it; None for none.
+        draws: whether it draws pictures; then it is their operations that fail.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    before: Path | None
+    draws: bool = False
 
 
 @dataclass
@@ -125,36 +141,54 @@ def faults(operations: Sequence[str], every: bool) -> Iterator[tuple[int, int, b
             yield number, codes[number % len(codes)], number // len(codes) % 2 == 1
 
 
-def run(disk: Disk, every: bool) -> tuple[int, int]:
-    """Make each operation of a training, and of a resumed one, fail; returns faults and losses."""
+def run_all(disk: Disk, every: bool) -> tuple[int, int]:
+    """Run the scenarios; returns the number of faults and of losses."""
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez("data.npz", x=images, y=np.arange(60) % 3)
+    outcome.save_pictures = _draw_nothing
     first = disk(TRAIN)
     if first.code != 0:
         raise Damaged(first.err)
-    expected, half = contents(RUN), Path("half")
+    expected = contents(RUN)
+    finished = Path(shutil.copytree(RUN.parent, "finished"))
     shutil.rmtree(RUN.parent)
     disk(TRAIN, len(first.operations) // 2, errno.ENOSPC, lasting=True)
-    shutil.copytree(RUN.parent, half)
+    half = Path(shutil.copytree(RUN.parent, "half"))
+    scenarios = [Scenario("train", TRAIN, None), Scenario("resume", RESUME, half)]
+    if every:
+        scenarios.append(Scenario("draw", RESUME, finished, draws=True))
+    results = [run(disk, scenario, expected, every) for scenario in scenarios]
+    return sum(count for count, _ in results), sum(lost for _, lost in results)
+
+
+def run(disk: Disk, scenario: Scenario, expected: dict[str, Any], every: bool) -> tuple[int, int]:
+    """Make each operation of a command fail; returns the number of faults and of losses."""
+    outcome.save_pictures = save_pictures if scenario.draws else _draw_nothing
+    reset(scenario.before)
+    operations = disk(scenario.arguments).operations
+    kinds = Counter(operation.split()[0] for operation in operations)
+    print(f"{scenario.name}: {len(operations)} operations:", dict(kinds.most_common()), flush=True)
     count = lost = 0
-    for name, arguments, before in (("train", TRAIN, None), ("resume", RESUME, half)):
-        reset(before)
-        operations = disk(arguments).operations
-        kinds = Counter(operation.split()[0] for operation in operations)
-        print(f"{name}: {len(operations)} operations:", dict(kinds.most_common()), flush=True)
-        for number, code, lasting in faults(operations, every):
-            reset(before)
-            count += 1
-            done = None
-            try:
-                done = disk(arguments, number, code, lasting)
-                check(disk, done, expected)
-            except Damaged as error:
-                lost += 1
-                fault = errno.errorcode.get(code, "short")
-                place = operations[number - 1]
-                print(f"{name}: {place}: {fault}{' lasting' * lasting}: {error}", flush=True)
+    for number, code, lasting in faults(operations, every):
+        place = operations[number - 1]
+        if scenario.draws and ".png" not in place:
+            continue
+        reset(scenario.before)
+        count += 1
+        try:
+            done = disk(scenario.arguments, number, code, lasting)
+            if scenario.draws and done.code != 0:
+                raise Damaged(f"exit code {done.code}: {done.err}")
+            check(disk, done, expected)
+        except Damaged as error:
+            lost += 1
+            fault = errno.errorcode.get(code, "short") + " lasting" * lasting
+            print(f"{scenario.name}: {place}: {fault}: {error}", flush=True)
     return count, lost
+
+
+def _draw_nothing(*_: object) -> None:
+    """In place of the pictures, which take most of the time."""
 
 
 def reset(before: Path | None) -> None:
@@ -177,7 +211,7 @@ def start_again(folder: Path) -> int:
 def main() -> int:
     """Make operations fail, print a line for each that lost something, return the exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--all", action="store_true", help="each operation with every error")
+    parser.add_argument("--all", action="store_true", help="every error, and the pictures")
     given = parser.parse_args()
     begun = time.monotonic()
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None  # a disk takes long to sync
@@ -186,10 +220,9 @@ def main() -> int:
             return start_again(Path(folder))
         library = ctypes.CDLL(os.environ.pop(LIBRARY))
         library.faults_disarm.restype = ctypes.c_char_p
-        outcome.save_pictures = lambda *_: None  # they take most of the time; see test_pictures
         os.chdir(folder)
         try:
-            count, lost = run(Disk(library), given.all)
+            count, lost = run_all(Disk(library), given.all)
         finally:
             os.chdir(HERE)
     print(f"{count} faults: {lost} lost something, in {time.monotonic() - begun:.0f} s")

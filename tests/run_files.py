@@ -51,7 +51,7 @@ def check_readable(path: Path) -> None:
 def contents(run: Path) -> dict[str, Any]:
     """The files of a run by name: what is in them, without times.
 
-    The previous checkpoint is left out: it may be of another step.
+    The previous checkpoint is left out, which may be of another step, and so are pictures.
     """
     weights = run / "weights"
     state = f"state-{checkpoint.read(weights).description['step']}.safetensors"
@@ -64,8 +64,8 @@ def contents(run: Path) -> dict[str, Any]:
             found[name] = [_timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".csv":
             found[name] = [_timeless(row) for row in csv.DictReader(path.open())]
-        elif path.name == checkpoint.PREVIOUS or not path.name.startswith("state-"):
-            found[name] = path.name == checkpoint.PREVIOUS or path.read_bytes()
+        elif not path.name.startswith(("state-", checkpoint.PREVIOUS)) and path.suffix != ".png":
+            found[name] = path.read_bytes()
     return found
 
 
