@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -146,3 +147,25 @@ def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
     assert caught.value.cause == "it holds runs, and is none itself"
     named = ", ".join(str(runs / f"train-{number}") for number in range(1, 6))
     assert caught.value.fix == f"give one of these: {named} or 2 more"
+
+
+def test_a_folder_that_cannot_be_listed(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run = Run.create(config, CPU)
+    monkeypatch.setattr(Path, "glob", fail)
+    with pytest.raises(StorageError, match="cannot be written"), run.lock():
+        pass
+    assert not run.is_in_use()
+
+
+def test_the_options_of_a_run_that_cannot_be_read(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    (run.path / "config.toml").unlink()
+    os.mkfifo(run.path / "config.toml")
+    with pytest.raises(DataError, match=r"config\.toml cannot be read") as caught:
+        run.config()
+    assert "--config" not in str(caught.value.fix)
