@@ -51,7 +51,8 @@ def check_readable(path: Path) -> None:
 def contents(run: Path) -> dict[str, Any]:
     """The files of a run by name: what is in them, without times.
 
-    The previous checkpoint is left out, which may be of another step, and so are pictures.
+    The previous checkpoint is left out, which may be of another step; so are pictures, and what
+    the next start deletes.
     """
     weights = run / "weights"
     state = f"state-{checkpoint.read(weights).description['step']}.safetensors"
@@ -64,7 +65,12 @@ def contents(run: Path) -> dict[str, Any]:
             found[name] = [_timeless(json.loads(line)) for line in path.read_text().splitlines()]
         elif path.suffix == ".csv":
             found[name] = [_timeless(row) for row in csv.DictReader(path.open())]
-        elif not path.name.startswith(("state-", checkpoint.PREVIOUS)) and path.suffix != ".png":
+        elif path.name.startswith(("state-", checkpoint.PREVIOUS)) or path.suffix in (
+            ".png",
+            ".tmp",
+        ):
+            continue
+        else:
             found[name] = path.read_bytes()
     return found
 
