@@ -301,8 +301,8 @@ COMMANDS: dict[int, tuple[tuple[str, ...], ...]] = {
         ("train", "--resume", LONG), ("train", "--weights", LONG), ("train", "--data", LONG),
     ),
     1: (
-        ("train", "--data", "digits", "--name", LONG),
-        ("train", "--data", "digits", "--runs-dir", "/proc/none"),
+        ("train", "--data", "digits", "--model", "softmax", "--name", LONG),
+        ("train", "--data", "digits", "--model", "softmax", "--runs-dir", "/proc/none"),
     ),
 }  # fmt: skip
 
