@@ -11,7 +11,8 @@ import numpy as np
 from gpucnn import random
 from gpucnn.backend import Backend
 from gpucnn.data.augment import Augment
-from gpucnn.data.dataset import Dataset, require_finite
+from gpucnn.data.dataset import Dataset
+from gpucnn.data.finite import require_finite
 from gpucnn.errors import OutOfMemoryError, UsageError, expect
 from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
@@ -48,7 +49,7 @@ class Loader(Printable):
 
     Raises:
         UsageError: the batch size or the limit is below 1, or the images cannot be augmented so.
-        DataError: an image or a target holds NaN or infinity.
+        DataError: an image holds NaN or infinity.
         OutOfMemoryError: the device has no room for the whole data set.
     """
 
@@ -85,9 +86,7 @@ class Loader(Printable):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         if augment is not None:
             augment.require_fit(dataset)
-        require_finite(dataset.images, f"image {{}} of {dataset.name}")
-        if dataset.labels is not None:
-            require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
+        require_finite(dataset.images, f"image {{}} of {dataset.name}", dataset.places)
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend

@@ -53,7 +53,7 @@ def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
         EXPLODING,
         f"{path}: its gradient explodes: its norm is {norm:.3g}",
         cause,
-        f"{cure}; or optim.clip_grad_norm in a loop of your own",
+        f"{cure}; or clip the gradients: clip_norm=1.0, or --clip-norm 1",
     )
 
 
