@@ -1,12 +1,14 @@
-"""Whether a failing disk loses anything: each file operation of a training fails once.
+"""Whether a failing disk loses anything: each file operation of a command fails once.
+
+The commands are a training, a resumed training and a download.
 
 python tests/faults.py          each operation, with one error each
 python tests/faults.py --all    with every error, and those that draw the pictures of a run, too
 
 The operations are those of the C library, so they are counted and made to fail below Python: see
 faults.cpp. After a fault there must be a clear error, or the result must be right all the same; the
-files must be readable; and the training, resumed, must leave what one without faults leaves. The
-exit code is 1 if one does not.
+files must be readable; and the training, resumed, or the download, repeated, must leave what one
+without faults leaves. The exit code is 1 if one does not.
 """
 
 from __future__ import annotations
@@ -14,27 +16,34 @@ from __future__ import annotations
 import os
 import sys
 
-os.environ |= {"GPUCNN_NUMBA": "0"}  # the compiled backend writes the same files
+# The compiled backend writes the same files. No proxy is on the way to this machine.
+os.environ |= {"GPUCNN_NUMBA": "0", "NO_PROXY": "127.0.0.1"}
 
 import argparse
+import contextlib
 import ctypes
 import errno
+import functools
+import gzip
+import hashlib
 import shutil
 import subprocess
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from click.testing import CliRunner
 from run_files import Damaged, check_readable, contents, left
+from web_server import Server
 
 from gpucnn.cli import outcome
 from gpucnn.cli.main import main as main_command
+from gpucnn.data import sources
 
 HERE = Path(__file__).resolve().parent
 LIBRARY = "GPUCNN_TEST_FAULTS"  # the variable of the environment with its path
@@ -59,21 +68,6 @@ TRAIN = ("train", *OPTIONS)
 RESUME = ("train", "--resume", str(RUN))
 
 
-@dataclass(frozen=True)
-class Scenario:
-    """A command whose operations fail, one after the other.
-
-    Args:
-        before: a folder with the runs that there are before it; None for none.
-        draws: whether it draws pictures; then it is their operations that fail.
-    """
-
-    name: str
-    arguments: Sequence[str]
-    before: Path | None
-    draws: bool = False
-
-
 @dataclass
 class Done:
     """A command: its exit code, its errors, and its operations on files below the folder."""
@@ -81,6 +75,23 @@ class Done:
     code: int
     err: str
     operations: list[str]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command whose operations fail, one after the other.
+
+    Args:
+        reset: makes the files that there are before it.
+        check: raises Damaged if the command, with a fault, did not end as it should.
+        path: only operations on paths with this text fail.
+    """
+
+    name: str
+    arguments: Sequence[str]
+    reset: Callable[[], None]
+    check: Callable[[Done], None]
+    path: str = ""
 
 
 @dataclass
@@ -103,30 +114,48 @@ class Disk:
         return Done(result.exit_code, result.stderr, operations)
 
 
-def check(disk: Disk, done: Done, expected: dict[str, Any]) -> None:
-    """Check how a command with a fault ended, resume the training, and compare what it leaves.
+def check_end(done: Done) -> None:
+    """Raise Damaged unless a command that failed ended in a clear error."""
+    if done.code == 0:  # the operation did not matter
+        return
+    if done.code not in (1, 4) or "error: " not in done.err or "cause: " not in done.err:
+        raise Damaged(f"exit code {done.code}: {done.err}")
+    if "bug in gpucnn" in done.err:
+        raise Damaged(done.err)
 
-    Raises:
-        Damaged: it is something else than without a fault.
+
+def check_again(disk: Disk, arguments: Sequence[str]) -> None:
+    """Raise Damaged unless a command succeeds that follows the one with a fault."""
+    again = disk(arguments)
+    if again.code != 0:
+        raise Damaged(f"again, with exit code {again.code}: {again.err}")
+
+
+def check_training(disk: Disk, expected: dict[str, Any], draws: bool, done: Done) -> None:
+    """Check how a training with a fault ended, resume it, and compare what it leaves.
+
+    Args:
+        draws: whether the fault was in a picture, which fails no training.
     """
     check_readable(RUN)
-    if done.code == 0:  # the operation did not matter
-        compare(expected)
-    elif done.code not in (1, 4) or "error: " not in done.err or "cause: " not in done.err:
+    check_end(done)
+    if draws and done.code != 0:
         raise Damaged(f"exit code {done.code}: {done.err}")
-    elif "bug in gpucnn" in done.err:
-        raise Damaged(done.err)
-    again = disk(RESUME if RUN.exists() else TRAIN)
-    if again.code != 0:
-        raise Damaged(f"resumed with exit code {again.code}: {again.err}")
-    compare(expected)
-    if paths := left(RUN.parent):
+    if done.code == 0:
+        compare(contents(RUN), expected)
+    check_again(disk, RESUME if RUN.exists() else TRAIN)
+    compare(contents(RUN), expected)
+    check_left(RUN.parent)
+
+
+def check_left(folder: Path) -> None:
+    """Raise Damaged if there are files of a write that did not end."""
+    if paths := left(folder):
         raise Damaged(f"files that are left: {', '.join(map(str, paths))}")
 
 
-def compare(expected: dict[str, Any]) -> None:
-    """Raise Damaged unless the run has these contents."""
-    found = contents(RUN)
+def compare(found: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Raise Damaged unless these are the expected contents."""
     if different := [key for key in expected | found if found.get(key) != expected.get(key)]:
         raise Damaged(f"other contents: {', '.join(different)}")
 
@@ -141,8 +170,8 @@ def faults(operations: Sequence[str], every: bool) -> Iterator[tuple[int, int, b
             yield number, codes[number % len(codes)], number // len(codes) % 2 == 1
 
 
-def run_all(disk: Disk, every: bool) -> tuple[int, int]:
-    """Run the scenarios; returns the number of faults and of losses."""
+def trainings(disk: Disk, every: bool) -> Iterator[Scenario]:
+    """A training, a resumed one, and one that draws its pictures."""
     images = np.random.default_rng(0).integers(0, 256, (60, 8, 8), dtype=np.uint8)
     np.savez("data.npz", x=images, y=np.arange(60) % 3)
     outcome.save_pictures = _draw_nothing
@@ -154,32 +183,62 @@ def run_all(disk: Disk, every: bool) -> tuple[int, int]:
     shutil.rmtree(RUN.parent)
     disk(TRAIN, len(first.operations) // 2, errno.ENOSPC, lasting=True)
     half = Path(shutil.copytree(RUN.parent, "half"))
-    scenarios = [Scenario("train", TRAIN, None), Scenario("resume", RESUME, half)]
+    check = functools.partial(check_training, disk, expected, False)
+    yield Scenario("train", TRAIN, functools.partial(reset, None), check)
+    yield Scenario("resume", RESUME, functools.partial(reset, half), check)
     if every:
-        scenarios.append(Scenario("draw", RESUME, finished, draws=True))
-    results = [run(disk, scenario, expected, every) for scenario in scenarios]
-    return sum(count for count, _ in results), sum(lost for _, lost in results)
+        outcome.save_pictures = save_pictures
+        check = functools.partial(check_training, disk, expected, True)
+        yield Scenario("draw", RESUME, functools.partial(reset, finished), check, ".png")
 
 
-def run(disk: Disk, scenario: Scenario, expected: dict[str, Any], every: bool) -> tuple[int, int]:
+@contextlib.contextmanager
+def fetching(disk: Disk, folder: Path) -> Iterator[Scenario]:
+    """A download, from a server in this process; its files are in `folder`."""
+    server = Server(folder)
+    arguments = ("data", "fetch", "mnist", "--data-dir", "fetched")
+    files = {f"{name}.gz": gzip.compress(name.encode(), mtime=0) for name in sources.FILES}
+    for name, content in files.items():
+        (folder / name).write_bytes(content)
+    stand_in = replace(
+        sources.SOURCES["mnist"],
+        mirrors=(server.url,),
+        sizes=tuple(map(len, files.values())),
+        packed=tuple(hashlib.sha256(content).hexdigest() for content in files.values()),
+        unpacked=tuple(hashlib.sha256(name.encode()).hexdigest() for name in sources.FILES),
+    )
+    sources.SOURCES["mnist"] = stand_in
+    target = Path("fetched/mnist")
+
+    def check(done: Done) -> None:
+        check_end(done)
+        found = {path.name: path.read_bytes() for path in target.glob("*.gz")}
+        compare(found, files if done.code == 0 else {name: files[name] for name in found})
+        check_again(disk, arguments)
+        compare({path.name: path.read_bytes() for path in target.glob("[!.]*")}, files)
+        check_left(target)
+
+    try:
+        yield Scenario("fetch", arguments, lambda: shutil.rmtree("fetched", True), check)
+    finally:
+        server.stop()
+
+
+def run(disk: Disk, scenario: Scenario, every: bool) -> tuple[int, int]:
     """Make each operation of a command fail; returns the number of faults and of losses."""
-    outcome.save_pictures = save_pictures if scenario.draws else _draw_nothing
-    reset(scenario.before)
+    scenario.reset()
     operations = disk(scenario.arguments).operations
     kinds = Counter(operation.split()[0] for operation in operations)
     print(f"{scenario.name}: {len(operations)} operations:", dict(kinds.most_common()), flush=True)
     count = lost = 0
     for number, code, lasting in faults(operations, every):
         place = operations[number - 1]
-        if scenario.draws and ".png" not in place:
+        if scenario.path not in place:
             continue
-        reset(scenario.before)
+        scenario.reset()
         count += 1
         try:
-            done = disk(scenario.arguments, number, code, lasting)
-            if scenario.draws and done.code != 0:
-                raise Damaged(f"exit code {done.code}: {done.err}")
-            check(disk, done, expected)
+            scenario.check(disk(scenario.arguments, number, code, lasting))
         except Damaged as error:
             lost += 1
             fault = errno.errorcode.get(code, "short") + " lasting" * lasting
@@ -218,13 +277,20 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="faults.", dir=memory) as folder:
         if LIBRARY not in os.environ:
             return start_again(Path(folder))
+        place, mirror = Path(folder, "place"), Path(folder, "mirror")
+        place.mkdir()
+        mirror.mkdir()
         library = ctypes.CDLL(os.environ.pop(LIBRARY))
         library.faults_disarm.restype = ctypes.c_char_p
-        os.chdir(folder)
+        disk = Disk(library)
+        os.chdir(place)
         try:
-            count, lost = run_all(Disk(library), given.all)
+            results = [run(disk, scenario, given.all) for scenario in trainings(disk, given.all)]
+            with fetching(disk, mirror) as scenario:
+                results.append(run(disk, scenario, given.all))
         finally:
             os.chdir(HERE)
+        count, lost = (sum(numbers) for numbers in zip(*results, strict=True))
     print(f"{count} faults: {lost} lost something, in {time.monotonic() - begun:.0f} s")
     return 1 if lost else 0
 

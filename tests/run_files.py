@@ -20,7 +20,11 @@ class Damaged(Exception):
 
 def left(folder: Path) -> list[Path]:
     """The files and folders below a folder that are of a write that did not end."""
-    return [path for path in folder.rglob("*") if path.suffix == ".tmp" or path.name == ".new"]
+    return [
+        path
+        for path in folder.rglob("*")
+        if path.suffix == ".tmp" or path.name == ".new" or path.name.startswith(".download-")
+    ]
 
 
 def check_readable(path: Path) -> None:
