@@ -142,7 +142,7 @@ class Killer:
 
     def _count(self, run: Path) -> None:
         """Note what a killed training was doing."""
-        if (self.runs / ".new").exists():
+        if any(self.runs.glob(".new-*")):
             self.counts["killed while it made the run"] += 1
         elif list(run.rglob("*.tmp")):
             self.counts["killed while it wrote a file"] += 1

@@ -23,7 +23,7 @@ def left(folder: Path) -> list[Path]:
     return [
         path
         for path in folder.rglob("*")
-        if path.suffix == ".tmp" or path.name == ".new" or path.name.startswith(".download-")
+        if path.suffix == ".tmp" or path.name.startswith((".new-", ".download-"))
     ]
 
 

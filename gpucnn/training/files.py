@@ -80,12 +80,14 @@ def remove_temporaries(directory: Path) -> None:
 def locked(file: Path, seconds: float, busy: StorageError) -> Iterator[None]:
     """Hold a lock, a file of this name; the system releases it when the process ends or is killed.
 
+    Whoever can write into the folder can hold it.
+
     Raises:
         StorageError: `busy`, if another process holds it for so many seconds; or the file cannot
             be written.
     """
-    held = filelock.FileLock(file)
     with storage_errors(file.parent):
+        held = filelock.FileLock(file, mode=file.parent.stat().st_mode & 0o666)
         try:
             held.acquire(timeout=seconds)
         except filelock.Timeout as error:

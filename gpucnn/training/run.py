@@ -18,6 +18,7 @@ import os
 import platform
 import shlex
 import shutil
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib import metadata
@@ -38,7 +39,7 @@ from gpucnn.training.recorded import read_object, read_outcome, read_records
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
-_DRAFT = ".new"  # the run that is being made, by the process that holds the lock
+_DRAFT = ".new-"  # begins the name of the run that the process with the lock is making
 _DRAFT_LOCK = ".new.lock"
 _PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 
@@ -65,7 +66,7 @@ class Run:
         runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
-        draft = runs_dir / _DRAFT
+        draft = runs_dir / f"{_DRAFT}{time.time_ns()}"
         busy = StorageError(
             f"{runs_dir} is in use",
             cause="another process is making a run in it",
@@ -73,21 +74,20 @@ class Run:
         )
         with storage_errors(runs_dir):
             runs_dir.mkdir(parents=True, exist_ok=True)
-        with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
-            shutil.rmtree(draft, ignore_errors=True)  # of a killed process
-            try:
-                with storage_errors(runs_dir):
+            with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
+                for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
+                    shutil.rmtree(left, ignore_errors=True)  # another user's may stay
+                try:
                     (draft / "weights").mkdir(parents=True)
-                write_atomic(draft / CONFIG, written.to_toml().encode())
-                if code is not None:
-                    write_atomic(draft / COPY, code.source)
-                environment = json.dumps(describe_environment(backend), indent=2)
-                write_atomic(draft / "environment.json", environment.encode() + b"\n")
-                with storage_errors(runs_dir):
+                    write_atomic(draft / CONFIG, written.to_toml().encode())
+                    if code is not None:
+                        write_atomic(draft / COPY, code.source)
+                    environment = json.dumps(describe_environment(backend), indent=2)
+                    write_atomic(draft / "environment.json", environment.encode() + b"\n")
                     return cls(_claim(draft, runs_dir, config.name))
-            except BaseException:
-                shutil.rmtree(draft, ignore_errors=True)
-                raise
+                except BaseException:
+                    shutil.rmtree(draft, ignore_errors=True)
+                    raise
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Run:

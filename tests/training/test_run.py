@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -116,18 +117,37 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
 def test_the_draft_of_a_killed_process_is_deleted(config: TrainConfig) -> None:
     """However young it is: a process that makes a run holds the lock."""
     runs = Path(config.runs_dir)
-    (runs / ".new" / "weights").mkdir(parents=True)
-    (runs / ".new" / "model.py").write_text("half")
+    (runs / ".new-1" / "weights").mkdir(parents=True)
+    (runs / ".new-1" / "model.py").write_text("half")
     run = Run.create(config, CPU)
     assert sorted(path.name for path in runs.iterdir()) == [".new.lock", "train-1"]
     assert not (run.path / "model.py").exists()
+
+
+def test_a_draft_that_cannot_be_deleted_is_left(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another user, in a folder that both can write into."""
+    runs = Path(config.runs_dir)
+    (runs / ".new-1" / "weights").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
+    assert Run.create(config, CPU).path == runs / "train-1"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777])
+def test_whoever_can_write_into_the_folder_can_make_runs(config: TrainConfig, mode: int) -> None:
+    runs = Path(config.runs_dir)
+    runs.mkdir()
+    runs.chmod(mode)
+    Run.create(config, CPU)
+    assert stat.S_IMODE((runs / ".new.lock").stat().st_mode) == mode & 0o666
 
 
 def test_a_process_that_makes_a_run_is_waited_for(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = Path(config.runs_dir)
-    (runs / ".new").mkdir(parents=True)
+    (runs / ".new-1").mkdir(parents=True)
     monkeypatch.setattr("gpucnn.training.run._PATIENCE", 0.1)
     with (
         filelock.FileLock(runs / ".new.lock"),
@@ -135,7 +155,7 @@ def test_a_process_that_makes_a_run_is_waited_for(
     ):
         Run.create(config, CPU)
     assert "another process is making a run" in str(caught.value.cause)
-    assert sorted(path.name for path in runs.iterdir()) == [".new", ".new.lock"]
+    assert sorted(path.name for path in runs.iterdir()) == [".new-1", ".new.lock"]
 
 
 def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
