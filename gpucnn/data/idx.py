@@ -64,7 +64,12 @@ def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
         DataError: as `parse_idx`.
     """
     if content[:4] == _TABLE_OF_INTS:
-        return _values(content, path, 2, np.dtype(">i4"))[:, 0].astype(np.int64)
+        table = _values(content, path, 2, np.dtype(">i4"))
+        if table.shape[1] == 0:
+            raise DataError(
+                f"{path} has rows without labels", cause="they have no numbers", fix=_GET_AGAIN
+            )
+        return table[:, 0].astype(np.int64)
     return parse_idx(content, path, LABELS).astype(np.int64)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +88,10 @@ def _read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
         raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
     stream.seek(0)
     array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    if dtype.kind == "U" and array.size and dtype.itemsize:
+        codes = array.reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
+        if codes.max() > sys.maxunicode:  # Python has no text with it
+            raise ValueError(f"a text in it has the character number {codes.max():,}")
     return array
 
 
