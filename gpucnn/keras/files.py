@@ -17,6 +17,7 @@ from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.losses import named
 from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
+from gpucnn.nn.room import room_for
 from gpucnn.nn.structure import as_lists, from_structure, structure
 from gpucnn.training import checkpoint
 
@@ -114,7 +115,8 @@ def load(
             fix=f"give the function: custom_objects={{{names}}}; or compile=False, and compile "
             "the model then",
         )
-    model.build(*shapes, seed=seed, device=device, channels_first=True)
+    with room_for(weights):
+        model.build(*shapes, seed=seed, device=device, channels_first=True)
     model.load_state_dict(weights)
     return model, options
 

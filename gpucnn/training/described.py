@@ -10,12 +10,15 @@ from typing import Any
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.structure import from_structure
+from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
 MADE = "python"  # the model of a run whose network was made in Python, and is in its weights file
 #: What a damaged or hostile structure may lead to, beside our own errors.
-_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_ERRORS = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
+)  # fmt: skip
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
 #: A loss -> the activation that it includes, as `predict` does afterwards.
 _INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
@@ -57,7 +60,7 @@ def build(
 def _no_network(file: Path, error: Exception) -> DataError:
     return DataError(
         f"{file} describes a network that cannot be made",
-        cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
+        cause=quoted(f"{type(error).__name__}: {error}".replace("\n", "; ")),
         fix="make the file again with this version of gpucnn",
     )
 
