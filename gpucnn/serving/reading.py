@@ -139,7 +139,9 @@ class Bodies:
                     fix="send it again",
                 ) from error
             except ClientDisconnect as error:
-                raise RequestError(HTTPStatus.BAD_REQUEST, "the client has gone") from error
+                raise RequestError(
+                    HTTPStatus.BAD_REQUEST, "the client has gone", fix="send the request again"
+                ) from error
             yield body
 
     def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:

@@ -340,7 +340,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
-        raise UsageError(f"{path} is not valid TOML", cause=quoted(error)) from error
+        raise UsageError(
+            f"{path} is not valid TOML",
+            cause=quoted(error),
+            fix='write a line for each option: epochs = 5, model = "lenet"',
+        ) from error
 
 
 def parse_value(key: str, text: str) -> Any:

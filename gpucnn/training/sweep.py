@@ -132,7 +132,11 @@ class Sweep:
                 raise ValueError("it has no runs")
             return cls(Path(path), rows)
         except OSError as error:
-            raise DataError(f"there is no sweep in {path}", cause=error.strerror) from error
+            raise DataError(
+                f"there is no sweep in {path}",
+                cause=error.strerror,
+                fix="give the folder of a sweep, as runs/sweep-1",
+            ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(
                 f"{file} is damaged",
