@@ -1,0 +1,95 @@
+"""Each parser refuses what it cannot read by an error of gpucnn, and by nothing else."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import fuzz_parsers
+import pytest
+from fuzz_parsers import CORPUS, PARSERS
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+_SHORT = 30  # bytes that are put into an input
+
+
+@pytest.fixture(scope="module", autouse=True)
+def closed() -> Iterator[None]:
+    """The files and threads of the parsers are gone after the tests."""
+    yield
+    fuzz_parsers.close()
+
+
+@functools.cache
+def corpus(name: str) -> list[bytes]:
+    return [file.read_bytes() for file in sorted((CORPUS / name).iterdir())]
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_the_corpus(name: str) -> None:
+    """Among its files are inputs that showed a fault once."""
+    refused = [len(fuzz_parsers.check(name, data)) for data in corpus(name)]
+    assert max(refused) > 0
+    assert min(refused) < len(PARSERS[name].reads)
+
+
+@st.composite
+def inputs(draw: st.DrawFn, name: str) -> bytes:
+    """A file of the corpus with a few changes: bytes replaced, put in, left out or repeated."""
+    data = draw(st.sampled_from(corpus(name)))
+    tokens = st.sampled_from(PARSERS[name].tokens or (b"",))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        end = draw(st.integers(start, min(len(data), start + _SHORT)))
+        new = draw(
+            st.one_of(
+                st.binary(max_size=4), tokens, st.just(data[start:end] * 2), st.just(b"9" * _SHORT)
+            )
+        )
+        data = data[:start] + new + data[end:]
+    return data
+
+
+@pytest.mark.parametrize("name", PARSERS)
+def test_altered_inputs(name: str) -> None:
+    _check_altered(name, 20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PARSERS)
+def test_more_altered_inputs(name: str) -> None:
+    _check_altered(name, 400)
+
+
+def _check_altered(name: str, count: int) -> None:
+    @settings(max_examples=count)
+    @given(data=inputs(name))
+    def run(data: bytes) -> None:
+        fuzz_parsers.check(name, data)
+
+    run()
+
+
+def test_checks_can_fail() -> None:
+    """The promise is held against errors that break it."""
+    from gpucnn.errors import DataError, GpucnnError
+
+    def raising(error: Exception) -> fuzz_parsers.Parser:
+        def read(data: bytes) -> None:
+            raise error
+
+        return fuzz_parsers.Parser((read,))
+
+    long = "a b " * 100
+    for error in (
+        ValueError("x"),
+        GpucnnError("of another kind", fix="x"),
+        DataError("without a fix"),
+        DataError(long, fix="x"),
+        DataError("x", fix="many words " * 500),
+    ):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setitem(PARSERS, "broken", raising(error))
+            with pytest.raises((AssertionError, ValueError)):
+                fuzz_parsers.check("broken", long.encode())
