@@ -444,8 +444,18 @@ def close() -> None:
 
 
 def ask(data: bytes) -> tuple[int, Any]:
-    """The status and the JSON that the server answers to a content type, a line end and a body."""
-    kind, _, body = data.partition(b"\n")
+    """The status and the JSON that the server answers to a body.
+
+    Its first bytes tell its content type: JSON, or a form; a zero byte is followed by the type
+    itself and a line end. Other bodies are pictures.
+    """
+    kind, body = b"image/png", data
+    if data.startswith((b"[", b"{")):
+        kind = b"application/json"
+    elif data.startswith(b"--"):
+        kind = b"multipart/form-data; boundary=" + data[2:].partition(b"\r\n")[0]
+    elif data.startswith(b"\0"):
+        kind, _, body = data[1:].partition(b"\n")
     app, loop = _server()
     scope = {
         "type": "http", "http_version": "1.1", "method": "POST", "scheme": "http",
@@ -544,7 +554,7 @@ PARSERS = {
         b"lr=", b"seed=0..4", b"..", b"28x28", b"3x32x32", b"batch-size=",
     )),
     "request": Parser((_request,), (_Answer,), tokens=(
-        b"application/json\n", b"image/png\n", b"multipart/form-data; boundary=e\n--e\r\n",
+        b"\0application/json\n", b"\0image/png\n", b"--e\r\n", b"\0multipart/form-data; boundary=",
         b"\r\n--e--\r\n", b'Content-Disposition: form-data; filename="a"\r\n\r\n',
         b'{"canvas": "data:image/png;base64,', b"[[0, 1], [2, 255]]", b"1e999", b"NaN",
     )),
