@@ -446,6 +446,21 @@ def test_reads_back_a_table_of_random_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.pixels, numbers[:, 1:])
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEADER[:-1]},\n3,0,1,2,255,\n,\n", "line 3: 0 columns, where line 1 has 5"),
+        ("3,0,1,2,255,\n,\n9,4,5,6,7,\n", "line 2: 0 columns, where line 1 has 5"),
+        ("a.png,cat,\n,\n", "line 2: 0 columns, where line 1 has 2"),
+        (",\n,\n", "line 1: 0 columns are neither"),
+        (" ;\n3;0;1;2;255;\n", "line 1: 1 columns are neither"),
+    ],
+)
+def test_rows_of_separators_alone(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(write(tmp_path / "t.csv", text))
+
+
 def test_tables_of_a_folder(tmp_path: Path) -> None:
     names = ["train.csv", "TEST.CSV", "val.csv.gz", "sign_train.tsv", "other.csv", "x_test.csv"]
     for name in (*names, "sample_submission.csv"):
