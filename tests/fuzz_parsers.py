@@ -27,7 +27,7 @@ from unittest import mock
 
 import numpy as np
 
-from gpucnn import models, nn, onnx
+from gpucnn import keras, models, nn, onnx
 from gpucnn.data.idx import read_labels
 from gpucnn.data.image import Upload, open_picture
 from gpucnn.data.loading import find, load
@@ -290,7 +290,11 @@ def _described() -> dict[str, tuple[dict[str, Any], nn.Module]]:
         if name == "softmax":
             described |= {"model": name, "network": None}
         found[name] = described, network.build((1, 2, 2))
-    return found
+    model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
+    model.compile("adam", "mse", metrics=["mae"])
+    model.save(_folder() / "keras.safetensors")
+    _, described = checkpoint.load_weights(_folder() / "keras.safetensors")
+    return found | {"keras": (described, model)}
 
 
 def edited(data: bytes, base: Any) -> Any:
@@ -331,7 +335,7 @@ def _description(data: bytes) -> None:
         path = _folder() / "described.safetensors"
         checkpoint.save_weights(path, network.state_dict(), found)
         with mock.patch.object(room, "LARGEST", 2**20):  # a larger result takes a second
-            SavedModel.load(path)
+            keras.load_model(path) if "keras" in found else SavedModel.load(path)
 
 
 _PROGRESS = {
@@ -530,7 +534,7 @@ PARSERS = {
         (_description,),
         (DataError, DivergedError, MismatchError, UsageError),
         tokens=(
-            b"softmax\n", b"dense\n", b"conv\n", b"graph\n", b"residual\n", *_KEYS,
+            b"softmax\n", b"dense\n", b"conv\n", b"graph\n", b"residual\n", b"keras\n", *_KEYS,
             b"\nnetwork.layers.0.", b"\nnetwork.layers.1.", b"arguments.", b"\nnetwork.steps.0.",
             b"out_features: ", b"filters: ", b"kernel_size: ", b'class: "Linear"', b'{"again": 0}',
             b"null", b"1e999", b"NaN", b"[]", b"{}",

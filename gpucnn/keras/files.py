@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn import nn
-from gpucnn.errors import DataError, GpucnnError, ShapeError, UsageError, expect
+from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.losses import named
 from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
 from gpucnn.nn.room import room_for
-from gpucnn.nn.structure import as_lists, from_structure, structure
+from gpucnn.nn.structure import ERRORS, as_lists, from_structure, structure
 from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
@@ -102,7 +102,7 @@ def load(
         settings = found.get("compile") if compile else None
         missing = set() if settings is None else _own_names(settings) - functions.keys()
         options = None if settings is None or missing else _compile_options(settings, functions)
-    except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
+    except (GpucnnError, *ERRORS) as error:
         raise _no_model(file, error) from error
     if missing:
         names = ", ".join(f'"{name}": {name}' for name in sorted(missing))
@@ -115,7 +115,7 @@ def load(
     try:
         with room_for(weights):
             model.build(*shapes, seed=seed, device=device, channels_first=True)
-    except ShapeError as error:
+    except ERRORS as error:  # ours are ShapeError and UsageError among them
         raise _no_model(file, error) from error
     model.load_state_dict(weights)
     return model, options

@@ -234,6 +234,8 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         metadata = json.loads(text) if text else None
+        stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
+        digest = _digest(tensors, metadata)
     except OSError as error:
         raise DamagedError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again
@@ -253,8 +255,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
             f"{path} is of format {quoted(metadata['format'])}, this version reads {FORMAT}",
             fix="pip install --upgrade gpucnn",
         )
-    digest = metadata.pop("sha256", None)
-    if digest != _digest(tensors, metadata):
+    if stated != digest:
         raise DamagedError(f"{path} was altered", cause="its digest does not match", fix=again)
     del metadata["format"]
     return tensors, metadata, digest

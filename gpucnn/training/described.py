@@ -9,16 +9,12 @@ from typing import Any
 
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Module
-from gpucnn.nn.structure import from_structure
+from gpucnn.nn.structure import ERRORS, from_structure
 from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
 MADE = "python"  # the model of a run whose network was made in Python, and is in its weights file
-#: What a damaged or hostile structure may lead to, beside our own errors.
-_ERRORS = (
-    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, TypeError, ValueError
-)  # fmt: skip
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
 #: A loss -> the activation that it includes, as `predict` does afterwards.
 _INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
@@ -37,7 +33,7 @@ def make(structure: Mapping[str, Any], file: Path) -> Module:
     """
     try:
         network: Module = from_structure(structure)
-    except (GpucnnError, *_ERRORS) as error:
+    except (GpucnnError, *ERRORS) as error:
         raise _no_network(file, error) from error
     return network
 
@@ -53,7 +49,7 @@ def build(
     network = make(structure, file)
     try:
         return network.build(image_shape, device=device)
-    except _ERRORS as error:  # ours are ShapeError and UsageError among them
+    except ERRORS as error:  # ours are ShapeError and UsageError among them
         raise _no_network(file, error) from error
 
 
@@ -119,7 +115,7 @@ def _with_outputs(
                     break
                 arguments[size] = classes
                 return changed
-    except _ERRORS as error:
+    except ERRORS as error:
         raise _no_network(file, error) from error
     raise UsageError(
         f"the network in {file} is for {before} classes, and cannot be changed for {classes}",

@@ -99,11 +99,34 @@ def test_a_model_that_does_not_take_its_images(tmp_path: Path) -> None:
     assert "kernel does not fit" in (error.value.cause or "")
 
 
-def test_a_file_of_keras(tmp_path: Path) -> None:
+def nested(times: int) -> dict[str, Any]:
+    described = structure(nn.Flatten())
+    for _ in range(times):
+        described = {"class": "Residual", "name": None, "body": described, "shortcut": None}
+    return described
+
+
+def test_a_network_that_is_nested_deeply(tmp_path: Path) -> None:
+    path = save(tmp_path / "w.safetensors", network=nested(300))
+    with pytest.raises(DataError, match="describes a network that cannot be made"):
+        SavedModel.load(path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"arguments": {"units": 10**8}},
+        {"arguments": {"units": [2]}},
+        {"again": 7},
+        {"class": "Nothing"},
+        nested(300),
+    ],
+)
+def test_a_file_of_keras(tmp_path: Path, change: dict[str, Any]) -> None:
     model = keras.Sequential([keras.layers.Input((4,)), keras.layers.Dense(2)])
     model.save(tmp_path / "m.safetensors")
     weights, description = checkpoint.load_weights(tmp_path / "m.safetensors")
-    description["keras"]["layers"][-1]["arguments"]["units"] = 10**8
+    description["keras"]["layers"][-1] |= change
     checkpoint.save_weights(tmp_path / "m.safetensors", weights, description)
     with pytest.raises(DataError, match="a model that cannot be made"):
         keras.load_model(tmp_path / "m.safetensors")
