@@ -237,10 +237,6 @@ def _pixels() -> bytes:
     return stream.getvalue()
 
 
-def _network(data: bytes) -> None:
-    onnx.load(_written("network.onnx", data))
-
-
 # ---- runs ------------------------------------------------------------------------------------
 
 
@@ -324,6 +320,31 @@ def _value(text: str) -> Any:
         return json.loads(text)
     except (ValueError, RecursionError):
         return text
+
+
+@functools.cache
+def _networks() -> dict[bytes, Any]:
+    """The ONNX files of the corpus as JSON values, by name."""
+    from google.protobuf.json_format import MessageToDict
+    from onnx import ModelProto
+
+    files = sorted((CORPUS / "onnx").glob("*.onnx"))
+    return {
+        file.stem.encode(): MessageToDict(ModelProto.FromString(file.read_bytes()))
+        for file in files
+    }
+
+
+def _network(data: bytes) -> None:
+    """A file, or that of the corpus which the first line names, changed by the other lines."""
+    from google.protobuf.json_format import ParseDict, ParseError
+    from onnx import ModelProto
+
+    base = _networks().get(data.split(b"\n")[0])
+    if base is not None:
+        with contextlib.suppress(ParseError, TypeError, ValueError, AttributeError):
+            data = ParseDict(edited(data, base), ModelProto()).SerializeToString()
+    onnx.load(_written("network.onnx", data))
 
 
 def _description(data: bytes) -> None:
@@ -451,13 +472,15 @@ def ask(data: bytes) -> tuple[int, Any]:
     """The status and the JSON that the server answers to a body.
 
     Its first bytes tell its content type: JSON, or a form; a zero byte is followed by the type
-    itself and a line end. Other bodies are pictures.
+    itself and a line end, a one by the numbers and brackets of an array. Other bodies are pictures.
     """
     kind, body = b"image/png", data
     if data.startswith((b"[", b"{")):
         kind = b"application/json"
     elif data.startswith(b"--"):
         kind = b"multipart/form-data; boundary=" + data[2:].partition(b"\r\n")[0]
+    elif data.startswith(b"\1"):
+        kind, body = b"application/json", _array(data[1:])
     elif data.startswith(b"\0"):
         kind, _, body = data[1:].partition(b"\n")
     app, loop = _server()
@@ -477,6 +500,24 @@ def ask(data: bytes) -> tuple[int, Any]:
 
     loop.run_until_complete(app(scope, receive, send))
     return sent[0]["status"], json.loads(b"".join(part["body"] for part in sent[1:]))
+
+
+_NUMBERS = ("0", "1", "2", "255", "256", "-1", "0.5", "1e999", "1e-9", "true", "null", '"a"')
+
+
+def _array(data: bytes) -> bytes:
+    """An array in JSON: bytes are brackets and numbers, and missing brackets are added."""
+    text, depth = "[", 1
+    for byte in data:
+        if byte % 16 < len(_NUMBERS):
+            text += f"{_NUMBERS[byte % 16]},"
+        elif byte % 2 or depth == 1:
+            text, depth = text + "[", depth + 1
+        else:
+            text, depth = f"{text.removesuffix(',')}],", depth - 1
+    for _ in range(depth):
+        text = f"{text.removesuffix(',')}],"
+    return text[:-1].encode()
 
 
 class _Answer(GpucnnError):
@@ -521,7 +562,12 @@ PARSERS = {
         b"train/", b"val/", b"test/", b".png", b".csv", b".zip", b"train-images-idx3-ubyte",
         b"data_batch_1.bin", b".DS_Store", b"labels.csv", b"/0/", b"__MACOSX/", b"\n",
     )),
-    "onnx": Parser((_network,)),
+    "onnx": Parser((_network,), tokens=(
+        b"gemm\n", b"conv\n", b"math\n", b"norm\n", b"shape\n", b"transpose\n", b"opType: ",
+        b"\ngraph.node.0.", b"\ngraph.node.1.", b"attribute.0.", b"ints: ", b"floats: ", b"type: ",
+        b"\ngraph.initializer.0.", b"dims: ", b"dataType: ", b"rawData: ", b"\ngraph.input.0.",
+        b"type.tensorType.shape.dim.1.dimValue: ", b"input: ", b"output: ", b"-1", b"1000000000",
+    )),
     "weights": Parser(
         (_weights, _torch_weights, _damaged_run),
         (DataError, DivergedError, DtypeError, MismatchError, UsageError),
