@@ -38,6 +38,7 @@ from gpucnn.errors import WeightsMismatchError as MismatchError
 from gpucnn.nn import room
 from gpucnn.nn.layer_graph import LayerGraph, Step
 from gpucnn.nn.structure import structure
+from gpucnn.onnx import sizes
 from gpucnn.quoting import LONGEST, on_its_lines
 from gpucnn.serving.app import App
 from gpucnn.training import Run, SavedModel, TrainConfig, checkpoint, progress
@@ -344,7 +345,10 @@ def _network(data: bytes) -> None:
     if base is not None:
         with contextlib.suppress(ParseError, TypeError, ValueError, AttributeError):
             data = ParseDict(edited(data, base), ModelProto()).SerializeToString()
-    onnx.load(_written("network.onnx", data))
+    path = _written("network.onnx", data)
+    with mock.patch.object(sizes, "LARGEST", 2**20):  # a larger result takes a second
+        onnx.load(path)
+        onnx.convert(path, _folder() / "converted.safetensors")
 
 
 def _description(data: bytes) -> None:
@@ -562,11 +566,13 @@ PARSERS = {
         b"train/", b"val/", b"test/", b".png", b".csv", b".zip", b"train-images-idx3-ubyte",
         b"data_batch_1.bin", b".DS_Store", b"labels.csv", b"/0/", b"__MACOSX/", b"\n",
     )),
-    "onnx": Parser((_network,), tokens=(
+    "onnx": Parser((_network,), (DataError, UsageError), tokens=(
         b"gemm\n", b"conv\n", b"math\n", b"norm\n", b"shape\n", b"transpose\n", b"opType: ",
         b"\ngraph.node.0.", b"\ngraph.node.1.", b"attribute.0.", b"ints: ", b"floats: ", b"type: ",
         b"\ngraph.initializer.0.", b"dims: ", b"dataType: ", b"rawData: ", b"\ngraph.input.0.",
-        b"type.tensorType.shape.dim.1.dimValue: ", b"input: ", b"output: ", b"-1", b"1000000000",
+        b"type.tensorType.shape.dim.1.dimValue: ", b"\nproducerName: gpucnn",
+        b"\nmetadataProps.0.key: class_names", b"\nmetadataProps.0.value: ", b"input: ",
+        b"output: ", b"-1", b"1000000000",
     )),
     "weights": Parser(
         (_weights, _torch_weights, _damaged_run),

@@ -51,10 +51,7 @@ def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8
             f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
             fix="give an idx file, whole; other formats need suffixes like .png, .csv, .npy",
         )
-    array = _values(content, path, dimensions, np.dtype(np.uint8))
-    if dimensions == IMAGES:
-        refuse_empty(array.shape, str(path))
-    return array
+    return _values(content, path, dimensions, np.dtype(np.uint8))
 
 
 def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
@@ -90,6 +87,8 @@ def _values(content: Content, path: Path, dimensions: int, dtype: np.dtype) -> N
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
             fix=_GET_AGAIN,
         )
+    if dimensions == IMAGES:
+        refuse_empty(shape, str(path))  # NumPy has no array of 2**32 x 2**32 x 0
     return np.frombuffer(content, dtype, offset=header).reshape(shape)
 
 

@@ -19,6 +19,7 @@ from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
 from gpucnn.onnx.reading import Content, read
 from gpucnn.onnx.scaling import pixel_scaling
+from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
@@ -118,10 +119,10 @@ def convert(
     elif "class_names" in about:
         names = about["class_names"]
         if not isinstance(names, list):
-            raise _damaged(content, f"class_names is {names!r}")
+            raise _damaged(content, f"class_names is {quoted(repr(names))}")
     if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
         raise UsageError(
-            f"the class name {twice[0]!r} is given twice",
+            f"the class name {quoted(repr(twice[0]))} is given twice",
             cause="each output needs a name of its own",
             fix="rename one of them",
         )

@@ -298,12 +298,12 @@ def check_name(name: str) -> None:
     """Raise a `UsageError` if the directory of a run or a sweep cannot have a name."""
     if not name or name[0] == "." or Path(name).name != name:
         raise UsageError(
-            f"name is {name!r}, which is not a plain directory name",
+            f"name is {quoted(repr(name))}, which is not a plain directory name",
             fix="give a name without slashes or a leading dot; --runs-dir says where",
         )
     if on_one_line(name) != name:
         raise UsageError(
-            f"name is {name!r}, which has characters that cannot be seen",
+            f"name is {quoted(repr(name))}, which has characters that cannot be seen",
             fix="give a name without line breaks, tabs and other control characters",
         )
 
@@ -375,7 +375,7 @@ def _expanded(key: str, path: str | None) -> str | None:
     expanded = os.path.expanduser(path) if path else path
     if expanded and expanded.startswith("~"):
         raise UsageError(
-            f"{key} is {path!r}, and there is no such home folder",
-            fix=f"give another path; a file that is called so is './{path}'",
+            f"{key} is {quoted(repr(path))}, and there is no such home folder",
+            fix="give another path; './' before it makes it one of a file that is called so",
         )
     return expanded

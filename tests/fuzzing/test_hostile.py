@@ -44,7 +44,10 @@ def inputs(draw: st.DrawFn, name: str) -> bytes:
         end = draw(st.integers(start, min(len(data), start + _SHORT)))
         new = draw(
             st.one_of(
-                st.binary(max_size=4), tokens, st.just(data[start:end] * 2), st.just(b"9" * _SHORT)
+                st.binary(max_size=4),
+                tokens,
+                st.just(data[start:end] * 2),
+                st.sampled_from([b"9" * 20, b"9" * 400, b"9" * 5000]),
             )
         )
         data = data[:start] + new + data[end:]
@@ -69,6 +72,42 @@ def _check_altered(name: str, count: int) -> None:
         fuzz_parsers.check(name, data)
 
     run()
+
+
+@pytest.mark.parametrize("digits", ["9" * 20, "9" * 400, "9" * 5000, "0" * 5000 + "1"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("table", "label,p{},p1,p2,p3\n1,2,3,4,5\n"),
+        ("table", "label,p{0}x1,p{0}x2,p2x1,p2x2\n1,2,3,4,5\n"),
+        ("table", "label,p0,p1,p2,p3\n{},2,3,4,5\n1,1,1,1,1\n"),
+        ("table", "id,p0,p1,p2,p3\n{},1,2,3,4\n"),
+        ("table", "{},1,2,3\n{},1,2,3\n"),
+        ("table", "{},1,0,1,2,3\n{},1,0,1,2,3\n"),
+        ("configuration", "epochs = {}"),
+        ("configuration", "learning_rate = {}.0"),
+        ("configuration", 'image_shape = "{}x2"'),
+        ("options", "seed={}"),
+        ("options", "seed=0..{}"),
+        ("options", "EPOCHS={}"),
+        ("options", "{}x28"),
+        ("metrics", '{{"epoch": 1, "loss": {}, "seconds": 1, "val_accuracy": null}}'),
+        ("metrics", '{{"reason": "a", "date": "2020-01-01", "seconds": {}}}'),
+        ("request", "[[0, 1], [2, {}]]"),
+        ("description", "softmax\nimage_shape: [{}]"),
+        ("description", "softmax\nscale: {}"),
+        ("description", 'softmax\nclass_names: ["{}", "b"]'),
+        ("description", "dense\nnetwork.layers.1.arguments.out_features: {}"),
+        ("description", "conv\nnetwork.layers.0.arguments.padding: {}"),
+        ("progress", "\ndescription.step: {}"),
+        ("progress", "\nprogress.seconds: {}"),
+        ("onnx", 'gemm\nproducerName: gpucnn\nmetadataProps: [{{"key": "scale", "value": "{}"}}]'),
+        ("picture", "P2\n{} 1\n255\n0"),
+    ],
+)
+def test_long_numbers(name: str, text: str, digits: str) -> None:
+    """Python does not read more than 4,300 digits, and no float has 400."""
+    fuzz_parsers.check(name, text.format(digits, digits).encode())
 
 
 def test_checks_can_fail() -> None:
