@@ -233,7 +233,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = json.loads(text) if text else None
+        metadata: Any = json.loads(text) if text else None
         stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
         digest = _digest(tensors, metadata)
     except OSError as error:
