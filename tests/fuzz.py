@@ -37,7 +37,7 @@ class Fuzzing:
     """
 
     def __init__(self, parsers: Any, options: argparse.Namespace, work: Path) -> None:
-        self._check, self._close = parsers.check, parsers.close
+        self._check, self._close = parsers.check, parsers.files.close
         self._options, self._work = options, work
         self._count = self._taken = 0
         self._slowest = 0.0
@@ -115,7 +115,7 @@ def main() -> None:
     for folder in (kept, options.found):
         folder.mkdir(parents=True, exist_ok=True)
     arguments = [
-        str(kept), str(fuzz_parsers.CORPUS / options.parser), f"-max_len={chosen.max_bytes}",
+        str(kept), str(fuzz_parsers.files.CORPUS / options.parser), f"-max_len={chosen.max_bytes}",
         f"-timeout={_HANG}", f"-rss_limit_mb={_MEGABYTES}",
         f"-artifact_prefix={options.found}/hang-",
     ]  # fmt: skip

@@ -166,7 +166,7 @@ def _parse_block(
 def _not_blank(lines: Iterable[str]) -> Iterator[str]:
     """The lines; a ValueError at a blank one, which NumPy would skip."""
     for line in lines:
-        if not line.strip():
+        if not line or line.isspace():
             raise ValueError("a row has no cells")
         yield line
 

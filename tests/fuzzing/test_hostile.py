@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 
+import fuzz_files
 import fuzz_parsers
 import pytest
-from fuzz_parsers import CORPUS, PARSERS
+from fuzz_files import CORPUS
+from fuzz_parsers import PARSERS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,7 +20,7 @@ _SHORT = 30  # bytes that are put into an input
 def closed() -> Iterator[None]:
     """The files and threads of the parsers are gone after the tests."""
     yield
-    fuzz_parsers.close()
+    fuzz_files.close()
 
 
 @functools.cache

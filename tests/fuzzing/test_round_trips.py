@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fuzz_parsers
+import fuzz_files
+import fuzz_requests
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -57,7 +58,7 @@ def folded(name: str) -> str:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     yield tmp_path_factory.mktemp("round-trips")
-    fuzz_parsers.close()
+    fuzz_files.close()
 
 
 # ---- data ------------------------------------------------------------------------------------
@@ -361,7 +362,7 @@ def test_onnx(place: Path, weight: Any, x: Any) -> None:
 def test_requests(pixels: Any) -> None:
     """The network gives the pixels of the image, so that the answer tells them."""
     assume(all(image.max() > 1 for image in pixels))
-    status, answer = fuzz_parsers.ask(json.dumps(pixels.tolist()).encode())
+    status, answer = fuzz_requests.ask(json.dumps(pixels.tolist()).encode())
     assert status == 200
     for image, each in zip(pixels, answer["predictions"], strict=True):
         powers = np.exp(image.reshape(-1) / 255)
