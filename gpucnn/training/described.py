@@ -9,6 +9,7 @@ from typing import Any
 
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Module
+from gpucnn.nn.room import room_for
 from gpucnn.nn.structure import ERRORS, from_structure
 from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
@@ -70,14 +71,17 @@ def for_classes(file: Path, classes: int) -> Module:
         DataError: there is no such file, or it holds weights alone.
         UsageError: it has another number of outputs, which are not those of its last layer.
     """
-    _, metadata = checkpoint.load_weights(file)
+    weights, metadata = checkpoint.load_weights(file)
     structure = metadata.get("network")
     if not isinstance(structure, dict):
         raise DataError(
             f"{file} holds weights, and does not describe their network",
             fix="give --model the name of the network; gpucnn import makes files that describe it",
         )
-    before = metadata.get("class_names", [])
+    checkpoint.require(metadata, {"image_shape": list, "class_names": list}, file)
+    with room_for(weights):  # the training builds it without bounds
+        build(structure, tuple(metadata["image_shape"]), file, "cpu")
+    before = metadata["class_names"]
     if len(before) != classes:
         structure = _with_outputs(structure, len(before), classes, file)
     return make(structure, file)

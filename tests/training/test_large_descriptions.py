@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from gpucnn.nn.layer_graph import LayerGraph, Step
 from gpucnn.nn.room import room_for
 from gpucnn.nn.structure import structure
 from gpucnn.training import SavedModel, checkpoint
+from gpucnn.training.described import for_classes
 
 SIDE = 256  # of the images
 
@@ -68,21 +70,33 @@ def save(path: Path, **description: Any) -> Path:
     return path
 
 
+def load_to_train(path: Path) -> nn.Module:
+    return for_classes(path, 2)
+
+
+@pytest.mark.parametrize("read", [SavedModel.load, load_to_train])
 @pytest.mark.parametrize("name", HUGE)
 def test_networks_of_a_small_file(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, read: Callable[[Path], object]
 ) -> None:
     monkeypatch.setattr(room, "LARGEST", 2**20)  # as it is, the doubled one takes a second
     path = save(tmp_path / "w.safetensors", network=HUGE[name])
     tracemalloc.start()
     try:
         with pytest.raises(DataError, match="describes a network that cannot be made") as error:
-            SavedModel.load(path)
+            read(path)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
     assert "ShapeError" in (error.value.cause or "")
     assert peak < 64e6
+
+
+@pytest.mark.parametrize("change", [{"class_names": 7}, {"image_shape": "x"}, {"image_shape": []}])
+def test_other_values_beside_a_network(tmp_path: Path, change: dict[str, Any]) -> None:
+    network = layers(nn.Flatten(), nn.Dense(2))
+    with pytest.raises(DataError):
+        for_classes(save(tmp_path / "w.safetensors", network=network, **change), 2)
 
 
 @pytest.mark.parametrize("shape", [[1, 10**6, 10**6], [2**40]])
