@@ -282,8 +282,8 @@ def test_the_first_frame_of_an_animation_is_taken_and_that_is_said(
     frames = [Image.new("L", (9, 9), level) for level in (250, 10, 120)]
     path = tmp_path / f"a.{kind.lower()}"
     frames[0].save(path, kind, save_all=True, append_images=frames[1:])
-    pixels, notes = open_picture(path)
-    assert abs(int(pixels.flat[0]) - 250) < 5
+    picture, notes = open_picture(path)
+    assert abs(int(picture.whole().flat[0]) - 250) < 5
     assert notes == ["it has several frames, and the first is taken"]
     found = read_pictures([path], Reading(), "here")
     assert found.doubts == {str(path): notes}
