@@ -25,7 +25,7 @@ class Components:
         mask: bool (H, W).
 
     Attributes:
-        labels: int64 (H, W), the number of the component at each pixel, 0 where there is none.
+        labels: int32 (H, W), the number of the component at each pixel, 0 where there is none.
         count: how many components there are.
         top, bottom, left, right: int64 (count + 1,), the box of each component; bottom and right
             are, as in a slice, one past the last.
@@ -36,11 +36,13 @@ class Components:
         stride = width + 2
         # The margins keep a run of pixels from going on over a row's end.
         flat = np.pad(mask, ((0, 0), (1, 1))).ravel()
-        starts, ends = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2).T + 1
+        changes = np.flatnonzero(flat[1:] != flat[:-1]).astype(np.int32)  # noise has many
+        starts, ends = changes.reshape(-1, 2).T + 1
         number = _joined(starts, ends, stride) + 1
-        steps = np.zeros(flat.size, dtype=np.int64)
+        steps = np.zeros(flat.size, dtype=np.int32)
         steps[starts], steps[ends] = number, -number
-        self.labels = np.cumsum(steps).reshape(height, stride)[:, 1:-1]
+        np.cumsum(steps, out=steps)
+        self.labels = steps.reshape(height, stride)[:, 1:-1]
         self.count = int(number.max(initial=0))
         row, start = np.divmod(starts, stride)
         size = self.count + 1
@@ -127,18 +129,19 @@ class Components:
         return np.bincount(np.concatenate(sides), minlength=self.count + 1)
 
 
-def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
+def _joined(starts: NDArray[np.int32], ends: NDArray[np.int32], stride: int) -> NDArray[np.int32]:
     """The number, from 0, of the component that each run of pixels belongs to."""
     # Each run touches the runs first..last - 1, which are in the next row.
-    first = np.searchsorted(ends, starts + stride, side="left")
-    last = np.searchsorted(starts, ends + stride, side="right")
-    touching = last - first
-    upper = np.repeat(np.arange(starts.size), touching)
-    lower = np.arange(upper.size) + np.repeat(first - (np.cumsum(touching) - touching), touching)
-    component = np.arange(starts.size)  # of each run; a component has the number of its first run
+    first = np.searchsorted(ends, starts + stride, side="left").astype(np.int32)
+    touching = np.searchsorted(starts, ends + stride, side="right").astype(np.int32) - first
+    runs = np.arange(starts.size, dtype=np.int32)
+    upper = np.repeat(runs, touching)
+    before = np.cumsum(touching, dtype=np.int32) - touching
+    lower = np.arange(upper.size, dtype=np.int32) + np.repeat(first - before, touching)
+    component = runs  # of each run; a component has the number of its first run
     while np.any(component[upper] != component[lower]):
         joined = np.minimum(component[upper], component[lower])
         for side in (upper, lower):
             np.minimum.at(component, component[side], joined)
         component = component[component]
-    return np.unique(component, return_inverse=True)[1]
+    return np.unique(component, return_inverse=True)[1].astype(np.int32)
