@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -85,26 +87,31 @@ class Strokes:
         tall = components.height > _TALL * components.height[main]
         tall &= self.mass > _FULL * self.mass[main]
         drawn[main] = False
-        strokes = np.stack(
-            [components.top, components.left, -components.bottom, -components.right], axis=1
-        )
         others = np.flatnonzero(drawn)
-        others = others[np.argsort(self._off_center(strokes[others]), kind="stable")[:_MOST]]
-        digits, boxes = [[main]], strokes[[main, *others]]
-        for k in sorted(others.tolist(), key=lambda k: (not tall[k], -components.height[k], k)):
-            gaps = self._gaps(strokes[k], boxes[: len(digits)], bool(tall[k]))
+        others = others[np.argsort(self._off_center(self._boxes(others)), kind="stable")[:_MOST]]
+        order = sorted(others.tolist(), key=lambda k: (not tall[k], -components.height[k], k))
+        strokes = self._boxes([main, *order])
+        digits, boxes = [[main]], strokes.copy()
+        for k, stroke in zip(order, strokes[1:], strict=True):
+            gaps = self._gaps(stroke, boxes[: len(digits)], bool(tall[k]))
             nearest = int(gaps.argmin())
             if gaps[nearest] < np.inf:
                 digits[nearest].append(k)
-                boxes[nearest] = np.minimum(boxes[nearest], strokes[k])
+                boxes[nearest] = np.minimum(boxes[nearest], stroke)
             elif tall[k]:
-                boxes[len(digits)] = strokes[k]
+                boxes[len(digits)] = stroke
                 digits.append([k])
         distance = self._off_center(boxes[: len(digits)])
         return [digits[k] for k in np.argsort(distance, kind="stable").tolist()]
 
+    def _boxes(self, numbers: Any) -> NDArray[np.int64]:
+        """The box of each of some strokes: top, left, -bottom, -right, (N, 4)."""
+        components = self.components
+        sides = components.top, components.left, -components.bottom, -components.right
+        return np.stack([side[numbers] for side in sides], axis=1)
+
     def _off_center(self, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How far boxes are off the center, (N,); a box is (top, left, -bottom, -right)."""
+        """How far boxes are off the center: the square of twice the pixels, (N,)."""
         off: NDArray[np.int64] = boxes[:, :2] - boxes[:, 2:] - self.components.labels.shape
         return (off**2).sum(axis=1)
 
@@ -114,7 +121,7 @@ class Strokes:
         """Pixels between a stroke and each digit that it may belong to, or else infinity, (N,).
 
         Args:
-            stroke: its box (top, left, -bottom, -right), (4,).
+            stroke: its box, as in `_boxes`, (4,).
             boxes: those of the digits, (N, 4).
         """
         above, beside = np.maximum(boxes[:, :2] + stroke[2:], stroke[:2] + boxes[:, 2:]).T
