@@ -12,13 +12,15 @@ from typing import TypeVar
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, similar
+from gpucnn.quoting import quoted
 
 #: A prefix, and one number or two: pixel0, 0001, px_7, V12, 1x28, pixel 3-4, r0c5.
 _PIXEL = re.compile(r"[^\W\d]{0,10}[ _.-]?\d+([x,_. -]?[^\W\d]{0,3}\d+)?", re.IGNORECASE)
 #: With the numbers left out, names whose two numbers are a column and a row.
 _COLUMN_FIRST = re.compile(r"x#.?y#", re.IGNORECASE)
 _ROW_FIRST = re.compile(r"[^\W\d]*.?#[x,_. -]?#|r#.?c#|row#.?col#|y#.?x#", re.IGNORECASE)
-_NUMBER = re.compile(r"-?[1-9]\d*")
+_NUMBER = re.compile(r"-?[1-9]\d{0,8}")  # of a column
+_DIGITS = 18  # of a number in a name, or of a row
 _OPTION = "--label-column"
 Item = TypeVar("Item", int, str)
 
@@ -185,7 +187,7 @@ def _counter(rows: Sequence[Row], places: Sequence[int]) -> int | None:
     for place in places:
         cells = (row[place].strip() if len(row) > place else "" for row in rows)
         first = next(cells, "")
-        if first.isdecimal() and len(rows) > 1:
+        if first.isdecimal() and len(first) <= _DIGITS and len(rows) > 1:
             numbers = map(str, range(int(first) + 1, int(first) + len(rows)))
             if all(cell == number for cell, number in zip(cells, numbers, strict=True)):
                 return place
@@ -315,7 +317,8 @@ def _chosen(names: Sequence[str], where: str, label_column: str) -> int | None:
     listed = [*_without(names, pixels), *pixels]
     close = similar(names, label_column)
     raise DataError(
-        f"{where} has no column {label_column!r}" + (f"; did you mean {close}?" if close else ""),
+        f"{where} has no column {quoted(repr(label_column))}"
+        + (f"; did you mean {quoted(close)}?" if close else ""),
         cause=f"its columns are {listing(listed)}",
         fix=f"give one of them as {_OPTION}, or its number: 1 is the first, -1 the last",
     )
@@ -330,7 +333,10 @@ def _without(several: Sequence[Item], others: Iterable[Item]) -> list[Item]:
 def _order(names: Sequence[str]) -> list[int] | None:
     """The order of pixels by the numbers in their names; None if those do not say one."""
     kinds = {_kind(name) for name in names}
-    numbers = [tuple(map(int, re.findall(r"\d+", name))) for name in names]
+    texts = [re.findall(r"\d+", name) for name in names]
+    if any(len(text) > _DIGITS for several in texts for text in several):
+        return None
+    numbers = [tuple(map(int, several)) for several in texts]
     if len(kinds) != 1 or len(set(numbers)) < len(numbers):
         return None
     (kind,) = kinds

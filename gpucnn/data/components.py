@@ -12,6 +12,7 @@ _FULL = 0.85  # least fraction of its box that a sheet fills
 _SLIM = 0.5  # ratio of the sides of a box; no sheet is slimmer
 _INSIDE = 0.3  # of a frame's height: the least height of the component in it
 _MOST = 100  # components that may be frames, or be framed; there are more in noise
+_PIECE = 1 << 16  # pairs of runs that are joined at once
 _TINY = 8  # pixels; no sheet is smaller
 
 
@@ -25,7 +26,7 @@ class Components:
         mask: bool (H, W).
 
     Attributes:
-        labels: int64 (H, W), the number of the component at each pixel, 0 where there is none.
+        labels: int32 (H, W), the number of the component at each pixel, 0 where there is none.
         count: how many components there are.
         top, bottom, left, right: int64 (count + 1,), the box of each component; bottom and right
             are, as in a slice, one past the last.
@@ -36,11 +37,13 @@ class Components:
         stride = width + 2
         # The margins keep a run of pixels from going on over a row's end.
         flat = np.pad(mask, ((0, 0), (1, 1))).ravel()
-        starts, ends = np.flatnonzero(flat[1:] != flat[:-1]).reshape(-1, 2).T + 1
+        changes = np.flatnonzero(flat[1:] != flat[:-1]).astype(np.int32)  # noise has many
+        starts, ends = changes.reshape(-1, 2).T + 1
         number = _joined(starts, ends, stride) + 1
-        steps = np.zeros(flat.size, dtype=np.int64)
+        steps = np.zeros(flat.size, dtype=np.int32)
         steps[starts], steps[ends] = number, -number
-        self.labels = np.cumsum(steps).reshape(height, stride)[:, 1:-1]
+        np.cumsum(steps, out=steps)
+        self.labels = steps.reshape(height, stride)[:, 1:-1]
         self.count = int(number.max(initial=0))
         row, start = np.divmod(starts, stride)
         size = self.count + 1
@@ -108,8 +111,9 @@ class Components:
         )
 
     def total(self, values: NDArray[np.float64] | NDArray[np.bool_]) -> NDArray[np.float64]:
-        """The sum of an array (H, W) over each component."""
-        sums = np.bincount(self.labels.ravel(), values.ravel(), self.count + 1)
+        """The sum of an array (H, W) over each component; 0 for the rest of the picture."""
+        inside = self.labels > 0
+        sums = np.bincount(self.labels[inside], values[inside], self.count + 1)
         return sums.astype(np.float64)
 
     @cached_property
@@ -127,18 +131,33 @@ class Components:
         return np.bincount(np.concatenate(sides), minlength=self.count + 1)
 
 
-def _joined(starts: NDArray[np.int64], ends: NDArray[np.int64], stride: int) -> NDArray[np.int64]:
+def _joined(starts: NDArray[np.int32], ends: NDArray[np.int32], stride: int) -> NDArray[np.int32]:
     """The number, from 0, of the component that each run of pixels belongs to."""
-    # Each run touches the runs first..last - 1, which are in the next row.
-    first = np.searchsorted(ends, starts + stride, side="left")
-    last = np.searchsorted(starts, ends + stride, side="right")
-    touching = last - first
-    upper = np.repeat(np.arange(starts.size), touching)
-    lower = np.arange(upper.size) + np.repeat(first - (np.cumsum(touching) - touching), touching)
-    component = np.arange(starts.size)  # of each run; a component has the number of its first run
-    while np.any(component[upper] != component[lower]):
-        joined = np.minimum(component[upper], component[lower])
-        for side in (upper, lower):
-            np.minimum.at(component, component[side], joined)
+    upper, lower = _touching(starts, ends, stride)
+    component = np.arange(starts.size, dtype=np.int32)  # it has the number of its first run
+    apart = True
+    while apart:
+        apart = False
+        for start in range(0, upper.size, _PIECE):
+            above, below = (component[side[start : start + _PIECE]] for side in (upper, lower))
+            if not np.array_equal(above, below):
+                apart = True
+                joined = np.minimum(above, below)
+                np.minimum.at(component, above, joined)
+                np.minimum.at(component, below, joined)
         component = component[component]
-    return np.unique(component, return_inverse=True)[1]
+    return np.unique(component, return_inverse=True)[1].astype(np.int32)
+
+
+def _touching(
+    starts: NDArray[np.int32], ends: NDArray[np.int32], stride: int
+) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+    """The pairs of runs that touch: the numbers of the upper and of the lower ones."""
+    # Each run touches the runs first..last - 1, which are in the next row.
+    first = np.searchsorted(ends, starts + stride, side="left").astype(np.int32)
+    count = np.searchsorted(starts, ends + stride, side="right").astype(np.int32) - first
+    upper = np.repeat(np.arange(starts.size, dtype=np.int32), count)
+    first -= np.cumsum(count, dtype=np.int32) - count
+    lower = np.repeat(first, count)
+    lower += np.arange(lower.size, dtype=np.int32)
+    return upper, lower

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -146,7 +146,7 @@ def _parse(text: Lines, body: range, columns: Columns) -> dict[int, Any] | None:
 def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int, Any]) -> None:
     """Parse some rows, and add them to the columns in `found`."""
     table = np.loadtxt(
-        map(text.line, rows),
+        _not_blank(map(text.line, rows)),
         dtype,
         comments=None,
         delimiter=None if text.separator == " " else text.separator,
@@ -161,6 +161,14 @@ def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int
             cells += map(sys.intern, read.tolist())  # labels are few
         else:
             cells += [row[place] for row in text.cells(rows)]
+
+
+def _not_blank(lines: Iterable[str]) -> Iterator[str]:
+    """The lines; a ValueError at a blank one, which NumPy would skip."""
+    for line in lines:
+        if not line or line.isspace():
+            raise ValueError("a row has no cells")
+        yield line
 
 
 def _merged(found: dict[int, Any], pixels: Sequence[int]) -> NDArray[Any]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.components import Components
+from gpucnn.data.image import Pixels
 from gpucnn.data.ink import Floats, Ink, dark_ink, local_median, reduced
 from gpucnn.data.strokes import Strokes, darkness, sharpness
 
@@ -43,7 +44,7 @@ class Sight:
     factor: int
 
 
-def find_digit(image: NDArray[np.uint8]) -> Sight | None:
+def find_digit(image: Pixels) -> Sight | None:
     """The digit nearest to the center of a picture, or None if nothing stands out from the paper.
 
     Args:

@@ -44,7 +44,7 @@ def is_renamed(first: Sequence[str]) -> bool:
         if seen[name] and not point:
             return False
         seen[name] += 1
-    return max(seen.values()) > _COUNTING
+    return max(seen.values(), default=0) > _COUNTING
 
 
 def is_id(name: str) -> bool:

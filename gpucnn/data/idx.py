@@ -51,10 +51,7 @@ def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8
             f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
             fix="give an idx file, whole; other formats need suffixes like .png, .csv, .npy",
         )
-    array = _values(content, path, dimensions, np.dtype(np.uint8))
-    if dimensions == IMAGES:
-        refuse_empty(array.shape, str(path))
-    return array
+    return _values(content, path, dimensions, np.dtype(np.uint8))
 
 
 def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
@@ -64,7 +61,12 @@ def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
         DataError: as `parse_idx`.
     """
     if content[:4] == _TABLE_OF_INTS:
-        return _values(content, path, 2, np.dtype(">i4"))[:, 0].astype(np.int64)
+        table = _values(content, path, 2, np.dtype(">i4"))
+        if table.shape[1] == 0:
+            raise DataError(
+                f"{path} has rows without labels", cause="they have no numbers", fix=_GET_AGAIN
+            )
+        return table[:, 0].astype(np.int64)
     return parse_idx(content, path, LABELS).astype(np.int64)
 
 
@@ -85,6 +87,8 @@ def _values(content: Content, path: Path, dimensions: int, dtype: np.dtype) -> N
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
             fix=_GET_AGAIN,
         )
+    if dimensions == IMAGES:
+        refuse_empty(shape, str(path))  # NumPy has no array of 2**32 x 2**32 x 0
     return np.frombuffer(content, dtype, offset=header).reshape(shape)
 
 

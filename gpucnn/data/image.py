@@ -8,14 +8,15 @@ import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import extras, files
+from gpucnn.data.decoded import Decoded, strips
 from gpucnn.data.files import describe
-from gpucnn.data.resample import resize
+from gpucnn.data.resample import resize_pieces
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
@@ -29,8 +30,8 @@ _MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _LONGEST = 30_000  # pixels of a side
 _MOVES = "it has several frames, and the first is taken"
 _LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
-_ROWS = 64  # of a picture that become gray at once
-_VISIBLE = 0.05  # of the range from black to white: less contrast is none
+
+Pixels = NDArray[np.uint8] | Decoded  # (H, W) or (H, W, 3)
 
 
 @dataclass(frozen=True)
@@ -79,13 +80,13 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
             8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
-    return open_picture(path)[0]
+    return open_picture(path)[0].whole()
 
 
-def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
+def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
     """The picture of `open_image`, and remarks on it; raises the same."""
-    extras.require(f"{path}: reading pictures", "Pillow", "PIL.ImageOps", "image")
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    extras.require(f"{path}: reading pictures", "Pillow", "PIL.Image", "image")
+    from PIL import Image, UnidentifiedImageError
 
     try:
         opened = files.open_regular(path) if isinstance(path, Path) else io.BytesIO(path.content)
@@ -99,8 +100,7 @@ def open_picture(path: Path | Upload) -> tuple[NDArray[np.uint8], list[str]]:
             with Image.open(file, formats=FORMATS) as picture:
                 # Cameras write a second picture behind a JPEG, which then is an MPO.
                 moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
-                found = pixels(ImageOps.exif_transpose(picture), str(path))
-            return found, [_MOVES] if moves else []
+                return Decoded(picture, str(path), turned=True), [_MOVES] if moves else []
     except DataError:
         raise
     except Image.DecompressionBombError as error:
@@ -151,56 +151,30 @@ def _too_large(name: str, size: str, most: int, longest: int) -> DataError:
     )
 
 
-def fit_image(image: NDArray[np.uint8], image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
+def fit_image(image: Pixels, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """An image (H, W) or (H, W, 3) as uint8 of `image_shape` (C, H, W): gray or RGB, and scaled."""
     channels, height, width = image_shape
-    if channels == 1:
-        planes = gray(image)[np.newaxis]
-    else:
-        colors = np.atleast_3d(image).transpose(2, 0, 1)  # (H, W, C) -> (C, H, W)
-        planes = np.broadcast_to(colors, (channels, *colors.shape[1:])).astype(np.float64)
-    return np.rint(resize(planes, (height, width))).astype(np.uint8)
+    fitted = np.empty(image_shape, dtype=np.uint8)
+    as_gray = channels == 1 or image.ndim == 2
+    for channel in range(1 if as_gray else channels):
+
+        def levels(rows: slice, channel: int = channel) -> NDArray[np.float64]:
+            part = image[rows, :]
+            return gray(part) if as_gray else part[..., channel].astype(np.float64)
+
+        shape = image.shape[0], image.shape[1]
+        for rows, columns, piece in resize_pieces(levels, shape, (height, width)):
+            fitted[channel, rows, columns] = np.rint(piece)
+    if as_gray:
+        fitted[1:] = fitted[0]
+    return fitted
 
 
-def gray(image: NDArray[np.uint8]) -> NDArray[np.float64]:
+def gray(image: NDArray[Any]) -> NDArray[np.float64]:
     """An image (H, W) or (H, W, 3) as gray levels, float64 (H, W), 0 to 255."""
     if image.ndim == 2:
         return image.astype(np.float64)
     levels = np.empty(image.shape[:2])
-    for start in range(0, len(image), _ROWS):  # not at once, for the memory of the products
-        levels[start : start + _ROWS] = image[start : start + _ROWS] @ _LUMA
+    for rows in strips(image.shape):  # not at once, for the memory of the products
+        levels[rows] = image[rows] @ _LUMA
     return levels
-
-
-def pixels(picture: Image.Image, name: str) -> NDArray[np.uint8]:
-    """uint8 (H, W) or (H, W, 3) of a Pillow image; see `open_image`."""
-    if picture.mode[0] in "IF":
-        raise DataError(
-            f"{name} has more than 8 bits a pixel (mode {picture.mode})",
-            fix="save it with 8 bits a channel",
-        )
-    is_gray = _is_gray(picture)
-    if picture.has_transparency_data:
-        picture = _on_ground(picture.convert("RGBA"))
-    return np.asarray(picture.convert("L" if is_gray else "RGB"))
-
-
-def _is_gray(picture: Image.Image) -> bool:
-    """Whether a picture is gray by its mode; one with a palette, by its colors."""
-    if picture.mode != "P":
-        return picture.mode in ("1", "L", "LA")
-    colors = np.asarray(picture.convert("RGBA"))[..., :3]
-    return bool((colors == colors[..., :1]).all())
-
-
-def _on_ground(picture: Image.Image) -> Image.Image:
-    """An RGBA picture on white; or on black, if nothing is visible on white."""
-    from PIL import Image
-
-    on = {
-        ground: Image.alpha_composite(Image.new("RGBA", picture.size, ground), picture)
-        for ground in ("white", "black")
-    }
-    contrast = {ground: np.ptp(np.asarray(image.convert("L"))) for ground, image in on.items()}
-    blank = contrast["white"] < _VISIBLE * 255 < contrast["black"]
-    return on["black" if blank else "white"]

@@ -9,9 +9,11 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from gpucnn.data.components import Components
-from gpucnn.data.image import gray
+from gpucnn.data.decoded import strips
+from gpucnn.data.image import Pixels, gray
 from gpucnn.data.resample import resize
 
+Box = tuple[slice, slice]  # rows and columns
 Floats = NDArray[np.float64]
 
 _LEAST_NOISE = 0.3  # gray levels; rounding deviates by that
@@ -48,7 +50,7 @@ class Ink:
     noise: float
 
 
-def reduced(image: NDArray[np.uint8], factor: int) -> Floats:
+def reduced(image: Pixels, factor: int, box: Box = (slice(None), slice(None))) -> Floats:
     """The gray levels of an image, the mean of `factor` x `factor` pixels in place of each.
 
     Rows and columns that are left over at the bottom and at the right are dropped. An image with
@@ -56,18 +58,27 @@ def reduced(image: NDArray[np.uint8], factor: int) -> Floats:
 
     Args:
         image: uint8 (H, W) or (H, W, 3).
+        box: the rows and the columns that are taken; H and W below are their numbers.
 
     Returns:
         float64 (max(H // factor, 1), max(W // factor, 1)), 0 to 255.
     """
     if factor == 1:
-        return gray(image)
-    down, across = (min(factor, side) for side in image.shape[:2])
-    height, width = image.shape[0] // down, image.shape[1] // across
-    whole = image[: height * down, : width * across]
-    rows = whole.reshape(height, down, -1).sum(axis=1, dtype=np.uint32)
-    sums = rows.reshape(height, width, across, -1).sum(axis=2)  # (H, W, channels)
-    return gray((sums / (down * across)).reshape(height, width, *image.shape[2:]))
+        return gray(image[box])
+    (top, bottom, _), (left, right, _) = (
+        part.indices(side) for part, side in zip(box, image.shape, strict=False)
+    )
+    down, across = min(factor, bottom - top), min(factor, right - left)
+    height, width = (bottom - top) // down, (right - left) // across
+    columns = slice(left, left + width * across)
+    levels = np.empty((height, width))
+    for rows in strips((height, down * width * across)):
+        stored = slice(top + rows.start * down, top + min(rows.stop, height) * down)
+        whole = image[stored, columns]
+        sums = whole.reshape(len(whole) // down, down, -1).sum(axis=1, dtype=np.uint32)
+        sums = sums.reshape(len(sums), width, across, -1).sum(axis=2)  # (rows, W, channels)
+        levels[rows] = gray((sums / (down * across)).reshape(-1, width, *image.shape[2:]))
+    return levels
 
 
 def even_ink(levels: Floats) -> Ink | None:
@@ -94,10 +105,12 @@ def even_ink(levels: Floats) -> Ink | None:
         return None
     unevenness = float(departs[even].max())
     depth[depth <= unevenness] = 0.0
-    unit = np.full_like(levels, paper + _BLACK)
+    unit = paper + _BLACK
+    depth /= unit
     noise = max(_LEAST_NOISE, unevenness / 3)
     # Everything that differs from even paper is ink, sharp or not.
-    return Ink(depth / unit, np.ones_like(levels), unit, noise)
+    edges, units = (np.broadcast_to(value, levels.shape) for value in (1.0, unit))
+    return Ink(depth, edges, units, noise)
 
 
 def _is_cropped(solid: NDArray[np.bool_], even: NDArray[np.bool_]) -> bool:

@@ -19,6 +19,7 @@ _MISSING = ("", "?", "na", "<na>", "nan", "null")
 _NUMBER = re.compile(
     r"-?(0|[1-9]\d*)(\.\d*)?|-?\d\.\d+e[+-]\d+|-?nan|-?inf", re.ASCII | re.IGNORECASE
 )
+_PLAIN = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 
 Labels = NDArray[Any]  # int64 (N,), or str (N,)
 
@@ -159,8 +160,8 @@ def in_order(name: str) -> tuple[bool, int, str]:
 
 
 def is_plain(name: str) -> bool:
-    """Whether a name is a number as it is usually written: 7, not 07."""
-    return name.isascii() and name.isdecimal() and str(int(name)) == name
+    """Whether a name is a number as it is usually written: 7, not 07, and of 18 digits at most."""
+    return _PLAIN.fullmatch(name) is not None
 
 
 def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.int32]:

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data.components import Components
+from gpucnn.data.decoded import Decoded
 from gpucnn.data.digit_search import Sight, find_digit
-from gpucnn.data.image import pixels
+from gpucnn.data.image import Pixels
 from gpucnn.data.ink import Floats, dark_ink, even_ink, reduced, spread
 from gpucnn.data.resample import resize
 from gpucnn.data.strokes import Strokes
@@ -47,12 +48,12 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
-def to_mnist(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
+def to_mnist(image: Pixels | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
     """The image of `convert` without the notes: uint8 (28, 28), light on dark."""
     return convert(image, name).image
 
 
-def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> Converted:
+def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
     """A drawing or photograph of a digit, of any size, in the form of MNIST's images.
 
     The digit may be dark on light or light on dark, on paper that is shaded, partly in shadow,
@@ -68,8 +69,8 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
     Raises:
         DataError: it is blank, or nothing stands out from its paper.
     """
-    array = image if isinstance(image, np.ndarray) else pixels(image, name)
-    seen = _drawn(array) or _photographed(array)
+    pixels = image if isinstance(image, np.ndarray | Decoded) else Decoded(image, name)
+    seen = _drawn(pixels) or _photographed(pixels)
     if seen is None:
         raise DataError(
             f"{name} is blank, or shows no digit",
@@ -80,7 +81,7 @@ def convert(image: NDArray[np.uint8] | Image.Image, name: str = "the image") -> 
     return Converted(_framed(ink), notes)
 
 
-def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
+def _drawn(image: Pixels) -> _Seen | None:
     """The ink of a drawing on even paper without specks, or one of several digits."""
     ink = even_ink(reduced(image, -(-max(image.shape[:2]) // _LARGE)))
     if ink is None or not ink.amount.any():
@@ -93,7 +94,7 @@ def _drawn(image: NDArray[np.uint8]) -> _Seen | None:
     return _inked(strokes, digits[0]), notes
 
 
-def _photographed(image: NDArray[np.uint8]) -> _Seen | None:
+def _photographed(image: Pixels) -> _Seen | None:
     """The strokes of the digit nearest to the center of a photograph."""
     sight = find_digit(image)
     ink = None if sight is None else _traced(image, sight)
@@ -119,16 +120,19 @@ def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def _traced(image: NDArray[np.uint8], sight: Sight) -> Floats | None:
+def _traced(image: Pixels, sight: Sight) -> Floats | None:
     """The ink of a digit alone at a higher resolution, (H, W); None if it is lost."""
     size = max(part.stop - part.start for part in sight.box)
     margin = int(_MARGIN * size) + 2
-    cut = tuple(slice(max(0, part.start - margin), part.stop + margin) for part in sight.box)
-    near = image[cut]
-    factor = -(-max(near.shape[:2]) // _LONGEST)
+    rows, columns = (
+        slice(max(0, part.start - margin), min(part.stop + margin, side))
+        for part, side in zip(sight.box, image.shape, strict=False)
+    )
+    cut = rows, columns
+    factor = -(-max(part.stop - part.start for part in cut) // _LONGEST)
     coarsest = max(factor, sight.factor, size // (_ENOUGH * _BOX))
     while True:
-        levels = reduced(near, factor)
+        levels = reduced(image, factor, cut)
         ink = dark_ink(levels if sight.dark else 255.0 - levels, _WIDEST * size / factor)
         box = tuple(
             slice((part.start - start) // factor, -((start - part.stop) // factor))

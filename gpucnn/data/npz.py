@@ -7,6 +7,7 @@ import math
 import os
 import re
 import struct
+import sys
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -124,6 +125,10 @@ def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None
             array = values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
     except MemoryError as error:
         raise out_of_memory(error) from error
+    if dtype.kind == "U" and array.size and dtype.itemsize:
+        codes = array.reshape(-1).view(np.dtype("u4").newbyteorder(dtype.byteorder))
+        if codes.max() > sys.maxunicode:  # Python has no text with it
+            raise ValueError(f"a text in it has the character number {codes.max():,}")
     return array
 
 

@@ -82,20 +82,15 @@ def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictur
     stack = Stack(reading.image_shape and reading.image_shape[0])
     for place, file in enumerate(files):
         try:
-            picture, remarks = open_picture(file)
-            if reading.convert == "mnist":
-                converted = convert(picture, str(file))
-                picture = converted.image
-                remarks = [*remarks, *converted.notes]
+            picture, was_scaled, remarks = _read_one(file, reading, size)
             if remarks:
                 doubts[str(file)] = remarks
         except DataError as error:
-            broken.append(error)
+            # The frames of its traceback would keep the pixels of the picture.
+            error.__cause__ = error.__context__ = None
+            broken.append(error.with_traceback(None))
             continue
-        if size is not None and picture.shape[:2] != size:
-            channels = 3 if picture.ndim == 3 else 1
-            picture = _as_opened(fit_image(picture, (channels, *size)))
-            scaled += 1
+        scaled += was_scaled
         stack.add(picture, file)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
@@ -164,6 +159,23 @@ def _some(named: list[str]) -> str:
     """The first few of many names."""
     more = len(named) - _FEW
     return ", ".join(named[:_FEW]) + (f" and {more:,} more" if more > 0 else "")
+
+
+def _read_one(
+    file: Path | Upload, reading: Reading, size: tuple[int, ...] | None
+) -> tuple[NDArray[np.uint8], bool, list[str]]:
+    """A picture as `open_image` gives it, whether it was scaled to `size`, and remarks on it.
+
+    The decoded picture is gone afterwards, so memory holds one of them at a time.
+    """
+    picture, remarks = open_picture(file)
+    if reading.convert == "mnist":
+        converted = convert(picture, str(file))  # of 28x28, as `size` is then if it is given
+        return converted.image, False, [*remarks, *converted.notes]
+    if size in (None, picture.shape[:2]):
+        return picture.whole(), False, remarks
+    channels = 3 if picture.ndim == 3 else 1
+    return _as_opened(fit_image(picture, (channels, *size))), True, remarks
 
 
 def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,6 +16,7 @@ _SHARP = 0.9  # least sharpness of a stroke
 _ABOVE, _BESIDE = 0.25, 0.2  # of the main stroke's size: the widest gaps within a digit
 _TALL = 0.5  # least ratio of the heights of two digits
 _FULL = 0.2  # least ratio of their masses; a thin 1 beside a broad 8 has it
+_MOST = 2000  # strokes that are grouped, the nearest to the center; there are more in noise
 _SHARED = 0.5  # least fraction of its columns that a tall stroke has in common with its digit
 
 
@@ -83,33 +86,51 @@ class Strokes:
         )
         tall = components.height > _TALL * components.height[main]
         tall &= self.mass > _FULL * self.mass[main]
-        others = [k for k in np.flatnonzero(drawn).tolist() if k != main]
-        digits = [[main]]
-        for k in sorted(others, key=lambda k: (not tall[k], -components.height[k])):
-            gaps = [self._gap(k, digit, bool(tall[k])) for digit in digits]
-            nearest = int(np.argmin(gaps))
+        drawn[main] = False
+        others = np.flatnonzero(drawn)
+        others = others[np.argsort(self._off_center(self._boxes(others)), kind="stable")[:_MOST]]
+        order = sorted(others.tolist(), key=lambda k: (not tall[k], -components.height[k], k))
+        strokes = self._boxes([main, *order])
+        digits, boxes = [[main]], strokes.copy()
+        for k, stroke in zip(order, strokes[1:], strict=True):
+            gaps = self._gaps(stroke, boxes[: len(digits)], bool(tall[k]))
+            nearest = int(gaps.argmin())
             if gaps[nearest] < np.inf:
                 digits[nearest].append(k)
+                boxes[nearest] = np.minimum(boxes[nearest], stroke)
             elif tall[k]:
+                boxes[len(digits)] = stroke
                 digits.append([k])
-        return sorted(digits, key=self._off_center)
+        distance = self._off_center(boxes[: len(digits)])
+        return [digits[k] for k in np.argsort(distance, kind="stable").tolist()]
 
-    def _off_center(self, digit: list[int]) -> int:
-        box, shape = self.components.box(digit), self.components.labels.shape
-        return sum(
-            (part.start + part.stop - side) ** 2 for part, side in zip(box, shape, strict=True)
-        )
-
-    def _gap(self, k: int, digit: list[int], tall: bool) -> float:
-        """Pixels between a stroke and a digit that it may belong to, or else infinity."""
+    def _boxes(self, numbers: Any) -> NDArray[np.int64]:
+        """The box of each of some strokes: top, left, -bottom, -right, (N, 4)."""
         components = self.components
-        rows, columns = components.box(digit)
-        above = max(rows.start - components.bottom[k], components.top[k] - rows.stop)
-        beside = max(columns.start - components.right[k], components.left[k] - columns.stop)
-        size = components.size[self.main]
-        shared = -beside / min(components.width[k], columns.stop - columns.start)
-        near = above < _ABOVE * size and beside < _BESIDE * size
-        return float(max(above, beside)) if near and (not tall or shared > _SHARED) else np.inf
+        sides = components.top, components.left, -components.bottom, -components.right
+        return np.stack([side[numbers] for side in sides], axis=1)
+
+    def _off_center(self, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far boxes are off the center: the square of twice the pixels, (N,)."""
+        off: NDArray[np.int64] = boxes[:, :2] - boxes[:, 2:] - self.components.labels.shape
+        return (off**2).sum(axis=1)
+
+    def _gaps(
+        self, stroke: NDArray[np.int64], boxes: NDArray[np.int64], tall: bool
+    ) -> NDArray[np.float64]:
+        """Pixels between a stroke and each digit that it may belong to, or else infinity, (N,).
+
+        Args:
+            stroke: its box, as in `_boxes`, (4,).
+            boxes: those of the digits, (N, 4).
+        """
+        above, beside = np.maximum(boxes[:, :2] + stroke[2:], stroke[:2] + boxes[:, 2:]).T
+        size = self.components.size[self.main]
+        width = np.minimum(-stroke[1] - stroke[3], -boxes[:, 1] - boxes[:, 3])
+        near = (above < _ABOVE * size) & (beside < _BESIDE * size)
+        if tall:
+            near &= -beside / width > _SHARED
+        return np.where(near, np.maximum(above, beside), np.inf)
 
     def _mass(self, where: NDArray[np.bool_]) -> Floats:
         """The ink of each stroke in a place."""

@@ -242,6 +242,6 @@ class HealthMonitor(Callback):
                 if entry["step"] <= trainer.step:
                     self._known.add((entry["kind"], entry["layer"]))
                     kept.append(line + "\n")
-            except (ValueError, TypeError, KeyError):
+            except (ValueError, TypeError, KeyError, RecursionError):
                 break  # it was cut short, or changed
         write_atomic(file, "".join(kept).encode())

@@ -17,7 +17,9 @@ from gpucnn.keras.compiled import Compiled
 from gpucnn.keras.losses import named
 from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
-from gpucnn.nn.structure import as_lists, from_structure, structure
+from gpucnn.nn.room import room_for
+from gpucnn.nn.structure import ERRORS, as_lists, from_structure, structure
+from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
@@ -100,12 +102,8 @@ def load(
         settings = found.get("compile") if compile else None
         missing = set() if settings is None else _own_names(settings) - functions.keys()
         options = None if settings is None or missing else _compile_options(settings, functions)
-    except (GpucnnError, KeyError, TypeError, ValueError, AttributeError) as error:
-        raise DataError(
-            f"{file} describes a model that cannot be made",
-            cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
-            fix="save it with this version of gpucnn",
-        ) from error
+    except (GpucnnError, *ERRORS) as error:
+        raise _no_model(file, error) from error
     if missing:
         names = ", ".join(f'"{name}": {name}' for name in sorted(missing))
         raise UsageError(
@@ -114,9 +112,21 @@ def load(
             fix=f"give the function: custom_objects={{{names}}}; or compile=False, and compile "
             "the model then",
         )
-    model.build(*shapes, seed=seed, device=device, channels_first=True)
+    try:
+        with room_for(weights):
+            model.build(*shapes, seed=seed, device=device, channels_first=True)
+    except ERRORS as error:  # ours are ShapeError and UsageError among them
+        raise _no_model(file, error) from error
     model.load_state_dict(weights)
     return model, options
+
+
+def _no_model(file: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{file} describes a model that cannot be made",
+        cause=quoted(f"{type(error).__name__}: {error}".replace("\n", "; ")),
+        fix="save it with this version of gpucnn",
+    )
 
 
 def without_verbs(model: nn.Module) -> nn.Module:

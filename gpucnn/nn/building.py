@@ -13,6 +13,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import ShapeError, SignatureError, UsageError
 from gpucnn.nn.overrides import local
+from gpucnn.nn.room import check_result
 from gpucnn.nn.state import join, move
 from gpucnn.shapes import is_channels_last, layout_fix
 
@@ -144,6 +145,8 @@ def dry_run(root: Module, shapes: tuple[Shape, ...]) -> Any:
 def sample(root: Module, shapes: tuple[Shape, ...]) -> list[Tensor]:
     """One sample of zeros, on the device of a module, for inputs of these shapes."""
     target = backends.get(root.device)
+    for shape in shapes:
+        check_result(shape)
     return [Tensor(target.asarray(np.zeros((1, *shape), np.float32))) for shape in shapes]
 
 

@@ -19,6 +19,7 @@ from gpucnn.errors import UsageError, choose
 from gpucnn.nn.module import Module, Shape
 from gpucnn.nn.named import Named
 from gpucnn.nn.overrides import local
+from gpucnn.nn.room import check_operands, check_result, is_bounded, take_room
 from gpucnn.nn.sequential import Chain
 
 _FUNCTION = "F."  # begins the name of a function in a step
@@ -51,7 +52,15 @@ def _reshape(x: Tensor, sizes: Sequence[int]) -> Tensor:
 
 def _take(x: Tensor, axis: int, where: int | Sequence[int]) -> Tensor:
     """x at an index, or at several, of one axis."""
+    if not isinstance(where, int):
+        check_result((*x.shape[:axis], len(where), *x.shape[axis + 1 :]))
     return F.getitem(x, (*[slice(None)] * axis, where))
+
+
+def _concat(*tensors: Tensor, axis: int) -> Tensor:
+    """The tensors one after the other along an axis."""
+    check_result((sum(x.size for x in tensors),))
+    return F.concat(tensors, axis)
 
 
 def _slices(x: Tensor, ends: Sequence[Sequence[int | None]]) -> Tensor:
@@ -66,7 +75,7 @@ def _float32(x: Tensor) -> Tensor:
 
 #: The functions of a `LayerGraph`; options are given by name.
 FUNCTIONS: dict[str, Callable[..., Tensor]] = {
-    "concat": lambda *tensors, axis: F.concat(tensors, axis),
+    "concat": _concat,
     "float32": _float32,
     "reshape": _reshape,
     "slices": _slices,
@@ -138,11 +147,13 @@ class LayerGraph(Module):
     def create(self, x_shape: Shape) -> None:
         backend = backends.get(self.device)
         for name, shape in self.constants.items():
+            take_room(shape)
             setattr(self, name, backend.asarray(np.zeros(shape, np.float32)))
 
     def forward(self, x: Tensor) -> Tensor:
         values = {INPUT: x}
         values |= {name: Tensor(getattr(self, name)) for name in self.constants}
+        bounded = is_bounded()
         observed = local.observers and self.observer is not None
         with x.backend.quiet_device():  # once, and not for each function
             for output, call, names, options, last_uses in self._segments:
@@ -153,6 +164,8 @@ class LayerGraph(Module):
                     for each in calls:
                         x = each(x)
                 else:
+                    if bounded:
+                        check_operands([each.shape for each in operands])
                     x = call(*operands, **options)
                 values[output] = x
                 for name in last_uses:

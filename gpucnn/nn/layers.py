@@ -17,6 +17,7 @@ from gpucnn.functions import convolution
 from gpucnn.nn import activations, arguments, initializers
 from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.nn.module import Module, Parameter, Shape
+from gpucnn.nn.room import check_result
 from gpucnn.shapes import PaddingArg, PairArg, conv2d_geometry, pair
 
 _FLATTEN = "put Flatten() before it"
@@ -209,7 +210,10 @@ class Conv2d(WeightedLayer):
             f"reshape rows of pixels to images, as in x.reshape(-1, 1, {side}, {side})",
         )
         size = (self.filters, x_shape[1] // self.groups, *self.kernel_size)
-        conv2d_geometry(x_shape, size, self.stride, self.padding, self.dilation, self.groups)
+        found = conv2d_geometry(
+            x_shape, size, self.stride, self.padding, self.dilation, self.groups
+        )
+        check_result(found.y_shape)
         taps = math.prod(self.kernel_size)
         fans = size[1] * taps, self.filters * taps
         self.weight = self.new_parameter("weight", size, self.kernel_initializer, *fans)

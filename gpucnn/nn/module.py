@@ -36,6 +36,7 @@ from gpucnn.nn.foreign import ATTRIBUTES, LAYERS, LOADING
 from gpucnn.nn.named import Members, Named
 from gpucnn.nn.overrides import Overridable, local
 from gpucnn.nn.parameter import Parameter
+from gpucnn.nn.room import take_room
 from gpucnn.nn.state import by_layer, copy_in, copy_out, counters, entries, join, move, owned
 from gpucnn.nn.summary import SummaryRow, rows, table
 from gpucnn.nn.torch_state import LoadsTorchState
@@ -128,6 +129,7 @@ class Module(Overridable, PrintedAsTree, LoadsTorchState):
             initializer: a name or object of `gpucnn.nn.initializers`.
             fan_in, fan_out: inputs of one output and outputs of one input, for Glorot and He.
         """
+        take_room(shape)
         stream = f"init/{join(self.stream, name)}"
         values = initializers.get(initializer)(shape, fan_in, fan_out, self.seed, stream)
         return Parameter(backends.get(self.device).asarray(values), requires_grad=not self.frozen)

@@ -20,6 +20,10 @@ CLASSES: dict[str, Callable[..., nn.Module]] = {
 }
 CLASSES["LayerGraph"] = LayerGraph
 
+#: What a damaged or hostile structure may lead to, beside our own errors: in `from_structure`, and
+#: when the network is built.
+ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+
 _NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
 

@@ -202,7 +202,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         raise DataError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix="check the path"
         ) from error
-    except (TypeError, KeyError) as error:
+    except (TypeError, KeyError, AttributeError) as error:
         raise DtypeError(
             f"{path} has numbers of a type that NumPy does not have",
             cause=str(error),

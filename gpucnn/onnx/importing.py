@@ -19,6 +19,7 @@ from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
 from gpucnn.onnx.reading import Content, read
 from gpucnn.onnx.scaling import pixel_scaling
+from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
@@ -139,10 +140,10 @@ def _class_names(content: Content, about: dict[str, Any], outputs: int, loss: st
     first = 1 if outputs == 1 and loss == "binary_cross_entropy" else 0
     names = about.get("class_names", [str(first + k) for k in range(outputs)])
     if not isinstance(names, list):
-        raise _damaged(content, f"class_names is {names!r}")
+        raise _damaged(content, f"class_names is {quoted(repr(names))}")
     if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
         raise UsageError(
-            f"the class name {twice[0]!r} is given twice",
+            f"the class name {quoted(repr(twice[0]))} is given twice",
             cause="each output needs a name of its own",
             fix="rename one of them",
         )

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, GpucnnError, expect
 from gpucnn.nn.layer_graph import INPUT, LayerGraph
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, result
@@ -101,8 +102,9 @@ def image_shape(content: Content) -> tuple[int, ...]:
     path = content.path
     if len(content.inputs) > 1:
         raise DataError(
-            f"{path} has {len(content.inputs)} inputs: {', '.join(content.inputs)}",
+            f"{path} has {len(content.inputs)} inputs: {listing([*content.inputs])}",
             cause="a network here takes images alone",
+            fix="write the file again, with one input",
         )
     ((name, shape),) = content.inputs.items()
     sizes = tuple(size for size in shape[1:] if size is not None)

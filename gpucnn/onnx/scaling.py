@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from gpucnn.errors import DataError, UsageError
 from gpucnn.onnx.reading import Content
+from gpucnn.quoting import quoted
+from gpucnn.training.recorded import is_number
 
 _PIXELS = 1 / 255  # by default a network takes pixels as numbers from 0 to 1
 _GIVEN, _IN_FILE, _DEFAULT = "as given", "as in the file", "by default"
@@ -67,10 +69,10 @@ def pixel_scaling(
     in_file = {name for name in ("scale", "offset") if name in about}
     found = {"scale": about.get("scale", _PIXELS), "offset": about.get("offset", 0.0)}
     for name, value in found.items():
-        if not isinstance(value, (int, float)) or not math.isfinite(value):
+        if not is_number(value):
             raise DataError(
                 f"the metadata of {content.path} are damaged",
-                cause=f"{name} is {value!r}",
+                cause=f"{name} is {quoted(repr(value))}",
                 fix="write the file again with gpucnn export",
             )
     names = ("mean", "std") if {*given} & {"mean", "std"} else ("scale", "offset")

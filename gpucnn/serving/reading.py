@@ -120,9 +120,10 @@ class Bodies:
     async def _body(self, request: Request, most: int) -> AsyncIterator[bytearray]:
         """The body of a request, of at most so many bytes."""
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > most:
+        declared = int(length[:20]) if length.isdecimal() else None
+        if declared is not None and declared > most:
             raise too_large(most)
-        is_small = length.isdecimal() and int(length) <= _LARGE
+        is_small = declared is not None and declared <= _LARGE
         async with contextlib.nullcontext() if is_small else self._large:
             body = bytearray()
             try:
@@ -139,7 +140,9 @@ class Bodies:
                     fix="send it again",
                 ) from error
             except ClientDisconnect as error:
-                raise RequestError(HTTPStatus.BAD_REQUEST, "the client has gone") from error
+                raise RequestError(
+                    HTTPStatus.BAD_REQUEST, "the client has gone", fix="send the request again"
+                ) from error
             yield body
 
     def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:

@@ -39,6 +39,12 @@ _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order:
 
 Arrays = Mapping[str, NDArray[Any]]
 
+#: Errors of safetensors and JSON, for a file that is damaged, or of types that NumPy does not have.
+UNREADABLE = (
+    OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError,
+    RecursionError,
+)  # fmt: skip
+
 
 class DamagedError(DataError):
     """A file of weights or of state is missing, cut short or altered."""
@@ -98,9 +104,10 @@ def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) 
     """
     for key, kind in kinds.items():
         if not isinstance(values.get(key), kind):
+            found = quoted(repr(values.get(key)))
             raise DamagedError(
                 f"{what} does not describe itself as gpucnn does",
-                cause=f"its {key} is {values.get(key)!r}, where a {kind.__name__} should be",
+                cause=f"its {key} is {found}, where a {kind.__name__} should be",
                 fix="use an intact copy of the run, or train again",
             )
 
@@ -174,7 +181,9 @@ def read(directory: Path, name: str = LAST) -> Checkpoint:
     state_name = description.pop("state", None)
     if not isinstance(state_name, str) or Path(state_name).name != state_name:
         raise DamagedError(
-            f"{directory / name} cannot be resumed", cause="it names no file of optimizer state"
+            f"{directory / name} cannot be resumed",
+            cause="it names no file of optimizer state",
+            fix="use the last.safetensors of a run, or train again",
         )
     state, progress, _ = _unpack(directory / state_name)
     if progress.pop(_BELONGS_TO, None) != digest:
@@ -193,7 +202,7 @@ def _remove_states(directory: Path) -> None:
     """
     try:
         kept = {_state_of(directory / name) for name in (LAST, PREVIOUS)}
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, AttributeError):
+    except UNREADABLE:
         return
     with storage_errors(directory):
         for other in directory.glob("state-*.safetensors"):
@@ -229,12 +238,14 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         with safetensors.safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = json.loads(text) if text else None
+        metadata: Any = json.loads(text) if text else None
+        stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
+        digest = _digest(tensors, metadata)
     except OSError as error:
         raise DamagedError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again
         ) from error
-    except (safetensors.SafetensorError, ValueError, TypeError, KeyError, RecursionError) as error:
+    except UNREADABLE as error:
         raise DamagedError(
             f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again
         ) from error
@@ -246,11 +257,10 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         )
     if metadata["format"] != FORMAT:
         raise DamagedError(
-            f"{path} is of format {metadata['format']}, this version reads {FORMAT}",
+            f"{path} is of format {quoted(metadata['format'])}, this version reads {FORMAT}",
             fix="pip install --upgrade gpucnn",
         )
-    digest = metadata.pop("sha256", None)
-    if digest != _digest(tensors, metadata):
+    if stated != digest:
         raise DamagedError(f"{path} was altered", cause="its digest does not match", fix=again)
     del metadata["format"]
     return tensors, metadata, digest

@@ -304,12 +304,12 @@ def check_name(name: str) -> None:
     """Raise a `UsageError` if the directory of a run or a sweep cannot have a name."""
     if not name or name[0] == "." or Path(name).name != name:
         raise UsageError(
-            f"name is {name!r}, which is not a plain directory name",
+            f"name is {quoted(repr(name))}, which is not a plain directory name",
             fix="give a name without slashes or a leading dot; --runs-dir says where",
         )
     if on_one_line(name) != name:
         raise UsageError(
-            f"name is {name!r}, which has characters that cannot be seen",
+            f"name is {quoted(repr(name))}, which has characters that cannot be seen",
             fix="give a name without line breaks, tabs and other control characters",
         )
 
@@ -346,7 +346,11 @@ def _read_toml(path: Path) -> dict[str, Any]:
             f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
-        raise UsageError(f"{path} is not valid TOML", cause=quoted(error)) from error
+        raise UsageError(
+            f"{path} is not valid TOML",
+            cause=quoted(error),
+            fix='write a line for each option: epochs = 5, model = "lenet"',
+        ) from error
 
 
 def parse_value(key: str, text: str) -> Any:
@@ -377,7 +381,7 @@ def _expanded(key: str, path: str | None) -> str | None:
     expanded = os.path.expanduser(path) if path else path
     if expanded and expanded.startswith("~"):
         raise UsageError(
-            f"{key} is {path!r}, and there is no such home folder",
-            fix=f"give another path; a file that is called so is './{path}'",
+            f"{key} is {quoted(repr(path))}, and there is no such home folder",
+            fix="give another path; './' before it makes it one of a file that is called so",
         )
     return expanded

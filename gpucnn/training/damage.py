@@ -8,6 +8,8 @@ from pathlib import Path
 import safetensors
 
 from gpucnn import files
+from gpucnn.quoting import quoted
+from gpucnn.training.checkpoint import UNREADABLE
 from gpucnn.training.recorded import read_records
 from gpucnn.training.run import Run
 
@@ -33,8 +35,8 @@ def find_damage(run: Run) -> str | None:
             epoch = _epoch_of(file)
         except FileNotFoundError:
             return f"{name} is missing"
-        except (OSError, ValueError, TypeError, KeyError, safetensors.SafetensorError) as error:
-            return f"{name} is cut short or altered: {error}"
+        except UNREADABLE as error:
+            return f"{name} is cut short or altered: {quoted(error)}"
         if epoch > len(records):
             return f"{run.metrics.name} has {len(records)} epochs, and {name} is of epoch {epoch}"
     return None

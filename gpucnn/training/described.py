@@ -9,13 +9,13 @@ from typing import Any
 
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Module
-from gpucnn.nn.structure import from_structure
+from gpucnn.nn.room import room_for
+from gpucnn.nn.structure import ERRORS, from_structure
+from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
 SUFFIX = ".safetensors"
 MADE = "python"  # the model of a run whose network was made in Python, and is in its weights file
-#: What a damaged or hostile structure may lead to, beside our own errors.
-_ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
 #: A loss -> the activation that it includes, as `predict` does afterwards.
 _INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
@@ -34,7 +34,7 @@ def make(structure: Mapping[str, Any], file: Path) -> Module:
     """
     try:
         network: Module = from_structure(structure)
-    except (GpucnnError, *_ERRORS) as error:
+    except (GpucnnError, *ERRORS) as error:
         raise _no_network(file, error) from error
     return network
 
@@ -50,14 +50,14 @@ def build(
     network = make(structure, file)
     try:
         return network.build(image_shape, device=device)
-    except _ERRORS as error:  # ours are ShapeError and UsageError among them
+    except ERRORS as error:  # ours are ShapeError and UsageError among them
         raise _no_network(file, error) from error
 
 
 def _no_network(file: Path, error: Exception) -> DataError:
     return DataError(
         f"{file} describes a network that cannot be made",
-        cause=f"{type(error).__name__}: {error}".replace("\n", "; "),
+        cause=quoted(f"{type(error).__name__}: {error}".replace("\n", "; ")),
         fix="make the file again with this version of gpucnn",
     )
 
@@ -71,14 +71,17 @@ def for_classes(file: Path, classes: int) -> Module:
         DataError: there is no such file, or it holds weights alone.
         UsageError: it has another number of outputs, which are not those of its last layer.
     """
-    _, metadata = checkpoint.load_weights(file)
+    weights, metadata = checkpoint.load_weights(file)
     structure = metadata.get("network")
     if not isinstance(structure, dict):
         raise DataError(
             f"{file} holds weights, and does not describe their network",
             fix="give --model the name of the network; gpucnn import makes files that describe it",
         )
-    before = metadata.get("class_names", [])
+    checkpoint.require(metadata, {"image_shape": list, "class_names": list}, file)
+    with room_for(weights):  # the training builds it without bounds
+        build(structure, tuple(metadata["image_shape"]), file, "cpu")
+    before = metadata["class_names"]
     if len(before) != classes:
         structure = _with_outputs(structure, len(before), classes, file)
     return make(structure, file)
@@ -116,7 +119,7 @@ def _with_outputs(
                     break
                 arguments[size] = classes
                 return changed
-    except _ERRORS as error:
+    except ERRORS as error:
         raise _no_network(file, error) from error
     raise UsageError(
         f"the network in {file} is for {before} classes, and cannot be changed for {classes}",

@@ -9,6 +9,7 @@ from typing import Any
 
 from gpucnn.data import NAMES, Reading, Splits
 from gpucnn.errors import DataError, UsageError
+from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
 
@@ -85,9 +86,7 @@ class Description:
         sound["network"] = isinstance(values["network"], dict | None)
         for key, is_sound in sound.items():
             if not is_sound:
-                raise DataError(
-                    f"{file} describes no model", cause=f"its {key} is {values.get(key)}"
-                )
+                raise no_model(file, f"its {key} is {quoted(values.get(key))}")
         kept = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**{**kept, "image_shape": tuple(shape), "reading": _reading(values, file)})
 
@@ -105,6 +104,15 @@ def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(value, str) for value in values)
 
 
+def no_model(file: Path, cause: str) -> DataError:
+    """The error for a weights file whose metadata describe no model that can be built."""
+    return DataError(
+        f"{file} describes no model",
+        cause=cause,
+        fix="use an intact copy of the file, or make it again with this version of gpucnn",
+    )
+
+
 def config_of(metadata: dict[str, Any], file: Path) -> TrainConfig:
     """The options of the training that the metadata of a weights file name.
 
@@ -116,7 +124,7 @@ def config_of(metadata: dict[str, Any], file: Path) -> TrainConfig:
     try:
         return TrainConfig(**known)
     except UsageError as error:
-        raise DataError(f"{file} describes no model", cause=error.message) from error
+        raise no_model(file, error.message) from error
 
 
 def describe(config: TrainConfig, data: Splits) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.errors import UsageError, choose
+from gpucnn.quoting import quoted
 from gpucnn.training.config import FIELDS, check_value, field_type, flag_name, parse_value
 
 MOST_RUNS = 1000  # of a sweep
@@ -37,7 +38,7 @@ def parse_grid(texts: Sequence[str]) -> dict[str, list[Any]]:
         name, equals, values = text.partition("=")
         if not equals or not values:
             raise UsageError(
-                f"--sweep {text!r} has no values",
+                f"--sweep {quoted(repr(text))} has no values",
                 fix="give an option and its values, as in lr=1e-3,3e-3 or seed=0..4",
             )
         key = choose(OPTIONS, name.strip().lstrip("-").replace("_", "-"), "option", _FROM)
@@ -90,34 +91,38 @@ def _values(key: str, name: str, text: str) -> list[Any]:
             value = check_value(key, value, "--sweep")
             if value in found:
                 raise UsageError(
-                    f"--sweep gives {name}={value} twice",
+                    f"--sweep gives {quoted(f'{name}={value}')} twice",
                     cause="equal options give equal runs",
                     fix="give each value once, and other values of seed for more runs",
                 )
             found.append(value)
+            if len(found) > MOST_RUNS:
+                raise _too_many(len(found))
     return found
 
 
 def _range(key: str, name: str, text: str) -> Sequence[Any]:
     """The values of a range; or the one value that a text is."""
     kind, _ = field_type(key)
+    given = quoted(f"{name}={text}")
     first, dots, last = text.partition("..")
     if kind is str or not dots:
         return [parse_value(key, text)]
     if kind is not int:
         raise UsageError(
-            f"--sweep {name}={text}: a range is of whole numbers, and {name} takes others",
+            f"--sweep {given}: a range is of whole numbers, and {name} takes others",
             fix=f"list the values, as in {name}=A,B,C",
         )
     try:
         low, high = int(first), int(last)
     except ValueError as error:
         raise UsageError(
-            f"--sweep {name}={text}: {error}", fix=f"give a range as {name}=0..4"
+            f"--sweep {given}: {quoted(error)}", fix=f"give a range as {name}=0..4"
         ) from error
+    low, high = (check_value(key, value, "--sweep") for value in (low, high))
     if high < low:
         raise UsageError(
-            f"--sweep {name}={text} is an empty range",
+            f"--sweep {given} is an empty range",
             fix=f"give the lower end first: {high}..{low}",
         )
     if high - low >= MOST_RUNS:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
-import math
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -56,8 +56,8 @@ def _is_record(found: Any) -> bool:
     return (
         isinstance(found, dict)
         and type(found.get("epoch")) is int
-        and all(_is_number(found.get(key)) for key in ("loss", "seconds"))
-        and all(found.get(key) is None or _is_number(found[key]) for key in _MAY_BE_NONE)
+        and all(is_number(found.get(key)) for key in ("loss", "seconds"))
+        and all(found.get(key) is None or is_number(found[key]) for key in _MAY_BE_NONE)
         and "val_accuracy" in found
     )
 
@@ -73,9 +73,10 @@ def _is_outcome(found: dict[str, Any]) -> bool:
         return False
     with contextlib.suppress(ValueError):
         datetime.datetime.fromisoformat(date)
-        return _is_number(seconds) and all(isinstance(text, str | None) for text in texts)
+        return is_number(seconds) and all(isinstance(text, str | None) for text in texts)
     return False
 
 
-def _is_number(value: Any) -> bool:
-    return type(value) in (int, float) and math.isfinite(value)
+def is_number(value: Any) -> bool:
+    """Whether a JSON value is a finite number; a whole one may be larger than every float."""
+    return type(value) in (int, float) and abs(value) <= sys.float_info.max

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Reading
 from gpucnn.data.dataset import match_classes
-from gpucnn.errors import DataError, DivergedError, DtypeError, UsageError, expect
+from gpucnn.errors import DataError, DivergedError, DtypeError, ShapeError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.arguments import is_whole
+from gpucnn.nn.room import room_for
 from gpucnn.training import checkpoint, described, evaluation
 from gpucnn.training.code import Code, network
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.description import Description, config_of
+from gpucnn.training.description import Description, config_of, no_model
 from gpucnn.training.divergence import first_bad
 from gpucnn.training.metrics import get_loss
 from gpucnn.training.report import Report
@@ -96,17 +97,19 @@ class SavedModel(RunData):
                 cause=f"{model or config.model} is the code of another model",
                 fix="leave out --model" if model else "put config.toml back as it was",
             )
-        if description.network is not None:
-            built = described.build(description.network, shape, file, device)
-        else:
-            built = network(model or config.model, shape, classes).build(shape, device=device)
+        with room_for(arrays):
+            if description.network is not None:
+                built = described.build(description.network, shape, file, device)
+            else:
+                made = network(model or config.model, shape, classes)
+                try:
+                    built = made.build(shape, device=device)
+                except ShapeError as error:
+                    raise no_model(file, error.message) from error
         built.load_state_dict(arrays)
         outputs = evaluation.count_outputs(built, shape)
         if outputs != classes:
-            raise DataError(
-                f"{file} describes no model",
-                cause=f"it has {outputs} outputs for {classes} classes",
-            )
+            raise no_model(file, f"it has {outputs} outputs for {classes} classes")
         return cls(built.eval(), file, config, description)
 
     @property

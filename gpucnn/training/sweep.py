@@ -32,6 +32,7 @@ from gpucnn.training.csv_log import table
 from gpucnn.training.files import storage_errors, write_atomic
 from gpucnn.training.grid import Settings, folder_name
 from gpucnn.training.history import History
+from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
 
 RECORD = "sweep.json"
@@ -132,7 +133,11 @@ class Sweep:
                 raise ValueError("it has no runs")
             return cls(Path(path), rows)
         except OSError as error:
-            raise DataError(f"there is no sweep in {path}", cause=error.strerror) from error
+            raise DataError(
+                f"there is no sweep in {path}",
+                cause=error.strerror,
+                fix="give the folder of a sweep, as runs/sweep-1",
+            ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise DataError(
                 f"{file} is damaged",
@@ -284,9 +289,10 @@ def _row(values: dict[str, Any]) -> Row:
     """The row of `Row.as_dict`."""
     results = {key: values[key] for key in _results([], None, None)}
     run, settings = values["run"], values["settings"]
-    if not isinstance(run, str) or Path(run).name != run or not isinstance(settings, dict):
+    is_name = isinstance(run, str) and Path(run).name == run and run not in ("", "..")
+    if not is_name or not isinstance(settings, dict):
         raise ValueError(f"{run!r} is no run")
-    if not all(isinstance(each, (int, float, NoneType)) for each in results.values()):
+    if not all(each is None or is_number(each) for each in results.values()):
         raise ValueError(f"the results of {run} are no numbers")
     if any(not isinstance(values[key], (str, NoneType)) for key in ("state", "message")):
         raise ValueError(f"the state of {run} is no text")

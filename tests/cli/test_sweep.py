@@ -298,8 +298,11 @@ def test_a_damaged_record(run: Any, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("run", "../x"), ("run", 3), ("settings", []), ("loss", "low"), ("state", 1), ("message", {})],
-)
+    [
+        ("run", "../x"), ("run", ".."), ("run", ""), ("run", 3), ("settings", []), ("loss", "low"),
+        ("loss", float("nan")), ("loss", 10**400), ("state", 1), ("message", {}),
+    ],
+)  # fmt: skip
 def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any) -> None:
     record = Path("runs/sweep-1/sweep.json")
     values = json.loads(record.read_text())

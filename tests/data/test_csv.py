@@ -7,8 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gpucnn.data.columns import Known
 from gpucnn.data.csv import find_tables, read_table
@@ -448,31 +446,19 @@ def test_reads_back_a_table_of_random_images(tmp_path: Path) -> None:
     np.testing.assert_array_equal(table.pixels, numbers[:, 1:])
 
 
-@given(
-    order=st.permutations(["label", "id", *(f"pixel{k}" for k in range(9))]),
-    separator=st.sampled_from([",", ";", "\t"]),
-    quoted=st.booleans(),
-    seed=st.integers(0, 2**32 - 1),
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f"{HEADER[:-1]},\n3,0,1,2,255,\n,\n", "line 3: 0 columns, where line 1 has 5"),
+        ("3,0,1,2,255,\n,\n9,4,5,6,7,\n", "line 2: 0 columns, where line 1 has 5"),
+        ("a.png,cat,\n,\n", "line 2: 0 columns, where line 1 has 2"),
+        (",\n,\n", "line 1: 0 columns are neither"),
+        (" ;\n3;0;1;2;255;\n", "line 1: 1 columns are neither"),
+    ],
 )
-def test_columns_in_any_order(
-    tmp_path_factory: pytest.TempPathFactory,
-    order: list[str],
-    separator: str,
-    quoted: bool,
-    seed: int,
-) -> None:
-    rng = np.random.default_rng(seed)
-    pixels, labels = rng.integers(0, 256, (5, 9)), rng.integers(0, 40, 5)
-    mark = '"' if quoted else ""
-    lines = [separator.join(f"{mark}{name}{mark}" for name in order)]
-    for k in range(5):
-        row = {"label": labels[k], "id": f"r{k}"} | {f"pixel{j}": pixels[k, j] for j in range(9)}
-        lines.append(separator.join(f"{mark}{row[name]}{mark}" for name in order))
-    path = tmp_path_factory.getbasetemp() / "any-order.csv"
-    table = read_table(write(path, "\n".join(lines)))
-    np.testing.assert_array_equal(table.pixels, pixels)
-    np.testing.assert_array_equal(table.labels, labels)
-    assert table.ids == [f"r{k}" for k in range(5)]
+def test_rows_of_separators_alone(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_table(write(tmp_path / "t.csv", text))
 
 
 def test_tables_of_a_folder(tmp_path: Path) -> None:

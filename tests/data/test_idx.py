@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from gpucnn.data.idx import (
     IMAGES,
@@ -88,53 +85,6 @@ def test_missing_file_and_directory_name_their_cause(tmp_path: Path) -> None:
     assert error.value.cause == "No such file or directory"
     with pytest.raises(DataError, match="cannot be read"):
         read_idx(tmp_path, IMAGES)
-
-
-@given(
-    start=st.sampled_from([b"", b"\x00\x00\x08\x03", b"\x00\x00\x08\x01", b"\x1f\x8b"]),
-    rest=st.binary(max_size=64),
-    dimensions=st.sampled_from([IMAGES, LABELS]),
-)
-def test_random_bytes_are_an_error_or_a_correct_array(
-    tmp_path_factory: pytest.TempPathFactory, start: bytes, rest: bytes, dimensions: int
-) -> None:
-    content = start + rest
-    path = tmp_path_factory.getbasetemp() / "random-idx"
-    path.write_bytes(content)
-    outcome: Any
-    try:
-        outcome = read_idx(path, dimensions)
-    except DataError as error:
-        outcome = error.message
-    if isinstance(outcome, str):
-        assert str(path) in outcome
-    else:
-        assert struct.unpack(f">{dimensions}I", content[4 : 4 + 4 * dimensions]) == outcome.shape
-        assert outcome.tobytes() == content[4 + 4 * dimensions :]
-
-
-@given(
-    shape=st.lists(st.integers(0, 4), min_size=3, max_size=3),
-    cut=st.integers(-3, 3),
-    packed=st.booleans(),
-)
-def test_only_the_right_length_is_taken(
-    tmp_path_factory: pytest.TempPathFactory, shape: list[int], cut: int, packed: bool
-) -> None:
-    values = bytes(i % 256 for i in range(max(math.prod(shape) + cut, 0)))
-    content = struct.pack(">BBBB3I", 0, 0, 8, 3, *shape) + values
-    path = tmp_path_factory.getbasetemp() / "length-idx"
-    path.write_bytes(gzip.compress(content) if packed else content)
-    if len(values) == math.prod(shape) == 0:
-        with pytest.raises(DataError, match=r"length-idx has (no images|images without pixels)"):
-            read_idx(path, IMAGES)
-    elif len(values) == math.prod(shape):
-        array = read_idx(path, IMAGES)
-        assert array.shape == tuple(shape)
-        assert array.tobytes() == values
-    else:
-        with pytest.raises(DataError, match="its header says"):
-            read_idx(path, IMAGES)
 
 
 def test_labels_beside_images_take_either_spelling_and_packing(

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 import struct
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
-from gpucnn.data.image import fit_image, is_picture, open_image
-from gpucnn.data.resample import resize
+from gpucnn.data.decoded import Decoded
+from gpucnn.data.image import fit_image, is_picture, open_image, open_picture
+from gpucnn.data.ink import reduced
+from gpucnn.data.pictures import read_pictures
+from gpucnn.data.reading import Reading
+from gpucnn.data.resample import resize, resize_pieces
 from gpucnn.errors import DataError
+
+RNG = np.random.default_rng(0)
 
 
 def drawing(size: tuple[int, int], ink: int, paper: int, width: int) -> Image.Image:
@@ -108,3 +115,133 @@ def test_resize_agrees_with_pillow(size: tuple[int, int]) -> None:
     image = np.random.default_rng(0).random((8, 13)).astype(np.float32)
     picture = Image.fromarray(image).resize((size[1], size[0]), Image.Resampling.BILINEAR)
     np.testing.assert_allclose(resize(image, size), np.asarray(picture), atol=1e-5)
+
+
+def turned(picture: Image.Image, orientation: int, path: Path, **options: object) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    picture.save(path, exif=exif, **options)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "webp"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_parts_of_a_turned_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, orientation: int
+) -> None:
+    """A part is the same as cut out of the whole, which is turned as Pillow does it."""
+    colors = RNG.integers(0, 256, (23, 31, 3), dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    turned(Image.fromarray(colors), orientation, path)
+    with Image.open(path) as stored:
+        expected = np.asarray(ImageOps.exif_transpose(stored))
+    monkeypatch.setattr("gpucnn.data.decoded._PIECE", 100)
+    picture, _ = open_picture(path)
+    assert picture.shape == expected.shape
+    np.testing.assert_array_equal(open_image(path), expected)
+    for rows, columns in (
+        (slice(3, 9), slice(None)),
+        (slice(None), slice(5, 11)),
+        (slice(4, 99), slice(0, 1)),
+    ):
+        np.testing.assert_array_equal(picture[rows, columns], expected[rows, columns])
+
+
+def with_parts(mode: str) -> Image.Image:
+    """A picture of a mode, with transparent parts where it can have them."""
+    colors = Image.fromarray(RNG.integers(0, 256, (29, 37, 3), dtype=np.uint8))
+    if mode == "P with alpha":
+        return with_parts("RGBA").quantize(9)
+    if mode == "gray P":
+        return colors.convert("L").quantize(30)
+    if mode in ("LA", "RGBA"):
+        colors.putalpha(colors.getchannel(1))
+    return colors.convert(mode)
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("1", "png"), ("L", "png"), ("LA", "png"), ("P", "gif"), ("gray P", "png"),
+     ("P with alpha", "png"), ("RGBA", "webp"), ("RGBA", "png"), ("CMYK", "jpg"), ("CMYK", "tif")],
+)  # fmt: skip
+def test_a_picture_in_strips_is_the_whole_picture(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, suffix: str
+) -> None:
+    path = tmp_path / f"a.{suffix}"
+    with_parts(mode).save(path)
+    whole = open_image(path)
+    for piece in (1, 50, 80):
+        monkeypatch.setattr("gpucnn.data.decoded._PIECE", piece)
+        np.testing.assert_array_equal(open_image(path), whole)
+        assert whole.ndim == (2 if mode in ("1", "L", "LA", "gray P") else 3)
+
+
+def test_white_on_transparent_is_on_black_although_it_is_in_one_strip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.new("RGBA", (20, 30), (255, 255, 255, 0))
+    ImageDraw.Draw(picture).line([(3, 20), (15, 20)], fill=(255, 255, 255, 255))
+    picture.save(tmp_path / "a.png")
+    monkeypatch.setattr("gpucnn.data.decoded._PIECE", 40)
+    image = open_image(tmp_path / "a.png")
+    assert (int(image.min()), int(image.max())) == (0, 255)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (5, 9), (40, 3), (61, 97)])
+@pytest.mark.parametrize("shape", [(1, 1), (37, 53), (3, 211), (101, 7)])
+def test_scaling_in_pieces(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, int], size: tuple[int, int]
+) -> None:
+    """The same as at once, but for the rounding of sums."""
+    image = RNG.integers(0, 256, shape, dtype=np.uint8)
+    expected = resize(image, size)
+    pieces = list(resize_pieces(lambda rows: image[rows].astype(float), shape, size))
+    assert len(pieces) == 1
+    np.testing.assert_array_equal(pieces[0][2], expected)
+    monkeypatch.setattr("gpucnn.data.resample._WHOLE", 0)
+    monkeypatch.setattr("gpucnn.data.resample._PIECE", 150)
+    found = np.full(size, np.nan)
+    for rows, columns, piece in resize_pieces(lambda rows: image[rows].astype(float), shape, size):
+        found[rows, columns] = piece
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("colors", [False, True])
+def test_large_pictures_are_fitted_as_small_ones(
+    monkeypatch: pytest.MonkeyPatch, channels: int, colors: bool
+) -> None:
+    image = RNG.integers(0, 256, (97, 131, 3) if colors else (97, 131), dtype=np.uint8)
+    expected = fit_image(image, (channels, 17, 13))
+    monkeypatch.setattr("gpucnn.data.resample._WHOLE", 0)
+    monkeypatch.setattr("gpucnn.data.resample._PIECE", 1000)
+    monkeypatch.setattr("gpucnn.data.decoded._PIECE", 100)
+    np.testing.assert_array_equal(fit_image(image, (channels, 17, 13)), expected)
+
+
+@pytest.mark.parametrize("shape", [(41, 59, 3), (41, 59), (2, 59, 3), (41, 1)])
+@pytest.mark.parametrize("factor", [2, 3, 7])
+def test_reduced_in_strips(
+    monkeypatch: pytest.MonkeyPatch, shape: tuple[int, ...], factor: int
+) -> None:
+    image = RNG.integers(0, 256, shape, dtype=np.uint8)
+    box = slice(1, 39), slice(0, 50)
+    part = image[box]
+    down, across = (min(factor, side) for side in part.shape[:2])
+    height, width = part.shape[0] // down, part.shape[1] // across
+    blocks = part[: height * down, : width * across].reshape(height, down, width, across, -1)
+    means = blocks.mean(axis=(1, 3))
+    expected = means @ [0.299, 0.587, 0.114] if image.ndim == 3 else means[..., 0]
+    for piece in (1, 60, 10**6):
+        monkeypatch.setattr("gpucnn.data.decoded._PIECE", piece)
+        np.testing.assert_allclose(reduced(image, factor, box), expected, rtol=1e-12)
+
+
+def test_a_broken_picture_does_not_keep_its_pixels(tmp_path: Path) -> None:
+    """Neither does a blank one, which was decoded before it was refused."""
+    Image.new("L", (50, 40), 200).save(tmp_path / "blank.png")
+    drawing((40, 30), 0, 255, 5).save(tmp_path / "seven.png")
+    files = [tmp_path / "blank.png", tmp_path / "seven.png"]
+    gc.collect()
+    read = read_pictures(files, Reading(convert="mnist", skip_broken=True), "here")
+    assert (read.kept, len(read.images)) == ([1], 1)
+    assert not any(type(each) is Decoded for each in gc.get_objects())

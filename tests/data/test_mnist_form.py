@@ -15,7 +15,9 @@ from PIL import Image, ImageDraw, ImageFont
 from selection import slow_except
 
 from gpucnn.data import load
+from gpucnn.data.ink import even_ink
 from gpucnn.data.mnist_form import convert, to_mnist
+from gpucnn.data.strokes import Strokes
 from gpucnn.errors import DataError
 
 
@@ -374,3 +376,33 @@ def test_drawings_without_a_margin(
             right += int(nearest(converted[np.newaxis])[0] == nearest(image[np.newaxis])[0])
     assert refused <= 2
     assert right >= 37
+
+
+def strokes_of(image: NDArray[np.uint8]) -> Strokes:
+    ink = even_ink(image.astype(float))
+    assert ink is not None
+    return Strokes(ink, ink.amount > 0)
+
+
+def test_of_many_digits_the_nearest_to_the_center_are_grouped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sheet = np.full((200, 300), 255, dtype=np.uint8)
+    for row in range(10, 190, 20):
+        for column in range(10, 290, 20):
+            sheet[row : row + 12, column : column + 4] = 0
+    strokes = strokes_of(sheet)
+    every = strokes.digits()
+    assert len(every) == 9 * 14
+    monkeypatch.setattr("gpucnn.data.strokes._MOST", 7)
+    assert strokes.digits()[:6] == every[:6]
+    assert len(strokes.digits()) == 8  # and the main one
+
+
+def test_specks_are_not_compared_with_each_other() -> None:
+    """There are 40,000 here: each beside each would take minutes."""
+    sheet = np.full((410, 410), 255, dtype=np.uint8)
+    sheet[5:-5:2, 5:-5:2] = 0
+    begun = time.process_time()
+    assert len(strokes_of(sheet).digits()) > 1
+    assert time.process_time() - begun < 5

@@ -207,6 +207,18 @@ def test_pickled_objects_are_refused_and_not_run(tmp_path: Path) -> None:
     assert not evidence.exists()
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_text_beyond_unicode(tmp_path: Path, order: str) -> None:
+    codes = np.array([[65, 66], [65, 0x110000], [67, 0]], f"{order}u4")
+    np.savez(tmp_path / "a.npz", x=IMAGES[:3], y=codes.view(f"{order}U2")[:, 0])
+    with pytest.raises(DataError) as error:
+        load_numpy(tmp_path / "a.npz")
+    assert "character number 1,114,112" in (error.value.cause or "")
+    codes[1, 1] = 0x10FFFF
+    np.savez(tmp_path / "a.npz", x=IMAGES[:3], y=codes.view(f"{order}U2")[:, 0])
+    assert load_numpy(tmp_path / "a.npz")["y"].tolist() == ["AB", "A\U0010ffff", "C"]
+
+
 def test_damaged_archives(tmp_path: Path) -> None:
     path = tmp_path / "set.npz"
     np.savez(path, x=IMAGES, y=LABELS)

@@ -322,6 +322,7 @@ def test_a_client_that_goes_away(client: Client) -> None:
         HEAD + b"Content-Length: -1\r\n\r\n",
         HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
         HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+        HEAD + b"Content-Type: image/png\r\nContent-Length: " + b"0" * 5000 + b"1\r\n\r\nx",
         HEAD + b"Transfer-Encoding: chunked\r\n\r\nmany\r\n",
     ],
 )

@@ -6,6 +6,8 @@ import errno
 import json
 import os
 import shlex
+import sys
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,22 @@ def _same(one: Checkpoint, other: Checkpoint) -> bool:
             for a, b in ((one.weights, other.weights), (one.state, other.state))
         )
     )
+
+
+def test_metadata_that_are_nested_deeply(tmp_path: Path) -> None:
+    """JSON may be read at a depth at which it cannot be written any more, for the digest."""
+    path, limit = tmp_path / "w.safetensors", sys.getrecursionlimit()
+    for depth in (*range(100, limit - 60, 200), *range(limit - 60, limit, 4)):
+        sys.setrecursionlimit(100 * limit)
+        try:
+            nested: Any = []
+            for _ in range(depth):
+                nested = [nested]
+            save_weights(path, {}, {"step": 1, "nested": nested})
+        finally:
+            sys.setrecursionlimit(limit)
+        with nullcontext() if depth == 100 else suppress(DataError):
+            assert load_weights(path)[1]["step"] == 1
 
 
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:

@@ -53,6 +53,11 @@ def test_values(texts: list[str], grid: dict[str, list[Any]]) -> None:
         (["lr=1e-3..1e-1"], "a range is of whole numbers"),
         (["seed=4..0"], "0..4"),
         (["seed=0..x"], "0..4"),
+        (["seed=0.." + "9" * 4300], "seed is a number of 14285 bits"),
+        (["seed=0,1.." + "9" * 5000], "seed=0..4"),
+        (["seed=" + ",".join(map(str, range(5000)))], "at most 1,000"),
+        (["lr=0..1" + " x" * 300], "a range is of whole numbers"),
+        (["lr " * 300], "has no values"),
         (["seed=0.."], "0..4"),
         (["seed=0..999999999999"], "at most 1,000"),
         (["seed=0..99", "lr=1,2,3,4,5,6,7,8,9,10,11"], "1,100 runs"),
@@ -62,6 +67,7 @@ def test_what_is_refused(texts: list[str], says: str) -> None:
     with pytest.raises(UsageError) as caught:
         parse_grid(texts)
     assert says in str(caught.value)
+    assert len(str(caught.value)) < 800
     assert caught.value.fix
 
 
