@@ -22,12 +22,12 @@ import numpy as np
 from gpucnn.autograd import Function, Tensor
 from gpucnn.backend import Backend
 from gpucnn.backend.contract import Array
+from gpucnn.backend.cpu import memory
 from gpucnn.bench import ceilings as limits
 from gpucnn.bench import costs
 from gpucnn.bench.ceilings import Ceilings
 from gpucnn.bench.costs import BACKWARD, FORWARD, Part
 from gpucnn.bench.health import health_share
-from gpucnn.bench.machine import free_memory
 from gpucnn.bench.networks import next_batch
 from gpucnn.bench.record import BenchRow
 from gpucnn.bench.stopwatch import Call, Seconds, Stopwatch, Times
@@ -116,7 +116,7 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
 
     Raises:
         UsageError: the model is no Sequential.
-        MemoryError: there is too little memory for the batch.
+        OutOfMemoryError: there is too little memory for the batch.
     """
     if not isinstance(model, Sequential) or not len(model):
         raise UsageError(
@@ -131,11 +131,12 @@ def prepare(model: Module, config: TrainConfig, image_shape: tuple[int, ...]) ->
     shape = (batch * max(1, most // batch), *image_shape)
     calls = costs.calls(model)
     outputs = sum(call.y.data.nbytes for call in calls if call.layer not in model.not_kept())
-    needed, free = math.prod(shape) + batch * outputs * (config.device == "cpu"), free_memory()
-    if free is not None and needed > free:  # the system might grant it now, and kill us later
-        raise MemoryError(
-            f"the step needs more than {needed / 1e9:,.1f} GB, {free / 1e9:,.1f} GB are free"
-        )
+    needed = math.prod(shape) + batch * outputs * (config.device == "cpu")
+    found = memory.usage()
+    if found is not None and needed > found.free:  # the system might grant it, and kill us later
+        error = memory.no_room(f"a step of {batch:,} images", needed)
+        error.suggest_batch(batch)
+        raise error
     images = rng.integers(0, 256, shape, dtype=np.uint8)
     classes = calls[-1].y.shape[-1]
     labels = rng.integers(0, classes, len(images), dtype=np.int32)

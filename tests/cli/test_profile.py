@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from gpucnn.backend.cpu import memory
 from gpucnn.backend.problem import Problem
 from gpucnn.bench import ceilings, profiler
 from gpucnn.bench.ceilings import Ceilings
@@ -154,12 +155,13 @@ def test_a_missing_matplotlib_is_said_first(
 def test_a_batch_that_memory_is_too_small_for(
     unmeasured: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpucnn.bench.profiler.free_memory", lambda: 10**9)
+    little = memory.Usage(held=0, free=10**9, total=10**9)
+    monkeypatch.setattr("gpucnn.backend.cpu.memory.usage", lambda: little)
     result = unmeasured("-b", 10**4, "--device", "cpu")
     assert result.code == 1
-    # Its images and the outputs of its layers, 204 kB an image; nothing of it is tried.
-    assert "needs more than 2.0 GB, 1.0 GB are free" in result.err
-    assert "--batch-size" in result.err
+    # Its images and the outputs of its layers, 203 kB an image; nothing of it is tried.
+    assert "2,029 MB were asked for, 1,000 MB of 1,000 MB are free" in result.err
+    assert "--batch-size 4928" in result.err
 
 
 def test_ctrl_c(profile: Any, monkeypatch: pytest.MonkeyPatch) -> None:
