@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from gpucnn.cli.completion import offer
+from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources
@@ -54,7 +55,8 @@ def list_(data_dir: str | None, console: Console) -> None:
 @output_options
 def fetch(name: str, data_dir: str | None, console: Console) -> None:
     """Download the missing or damaged files of data set NAME."""
-    folder = sources.fetch(name, data_dir)
+    with DownloadProgress(console) as progress:
+        folder = sources.fetch(name, data_dir, progress=progress)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))
 

@@ -8,13 +8,15 @@ from typing import Any
 import click
 
 from gpucnn import backend as backends
+from gpucnn.backend.cache_directory import cache_folder, contents
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.backend.cuda.diagnosis import cuda_facts, cuda_problems
 from gpucnn.backend.numba.diagnosis import numba_problem
 from gpucnn.backend.simulator.diagnosis import simulator_facts
 from gpucnn.cli.output import Console, output_options
-from gpucnn.data import sources
-from gpucnn.errors import GpucnnError
+from gpucnn.data import sources, storage
+from gpucnn.data.download import mirror
+from gpucnn.errors import GpucnnError, UsageError
 from gpucnn.training.run import describe_environment
 
 _EXTRAS = {
@@ -45,7 +47,11 @@ def command(console: Console) -> None:
         "auto": {"device": chosen.name, "reason": why},
         "cuda": cuda_facts(),
         "sim": simulator_facts(),
-        "data": {name: _data(name) for name in sources.SOURCES},
+        "data": {
+            **{name: _data(name) for name in sources.SOURCES},
+            **_mirror(),
+            "pictures": _pictures(),
+        },
         "extras": {name: _extra(name, module) for name, module in _EXTRAS.items()},
     }
     listed = [problem._asdict() for found in problems.values() for problem in found]
@@ -62,13 +68,31 @@ def _device(name: str) -> str:
     try:
         backends.get(name)
     except GpucnnError as error:
-        return "; ".join(part for part in ("no", error.cause, error.fix) if part)
+        return _no(error)
     return "ok"
 
 
 def _data(name: str) -> str:
     missing, folder = sources.missing(name), sources.path(name)
     return f"not in {folder}: gpucnn data fetch {name}" if missing else f"in {folder}"
+
+
+def _pictures() -> str:
+    folder = cache_folder(storage.FOLDER)
+    return f"decoded ones are kept in {contents(folder)}; delete the folder to free the space"
+
+
+def _mirror() -> dict[str, str]:
+    """The place that downloads come from, if the environment says one."""
+    try:
+        url = mirror()
+    except UsageError as error:
+        return {"GPUCNN_MIRROR": _no(error)}
+    return {"GPUCNN_MIRROR": url} if url else {}
+
+
+def _no(error: GpucnnError) -> str:
+    return "; ".join(part for part in ("no", error.cause, error.fix) if part)
 
 
 def _extra(name: str, module: str) -> str:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
-import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
 from gpucnn.cli import lesson_text
+from gpucnn.cli.address import ANY_PORT, PORT, run_server
 from gpucnn.cli.completion import offer
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import PAGE, check_target
@@ -18,7 +17,6 @@ from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
 from gpucnn.explain.server import Server
 from gpucnn.training.files import write_atomic
-from gpucnn.web import USUAL_PORT
 
 
 @click.command()
@@ -40,11 +38,7 @@ from gpucnn.web import USUAL_PORT
 @click.option(
     "--serve", is_flag=True, help="show the page on this machine, with fields for numbers"
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help=f"port of --serve, 0 for any that is free [{USUAL_PORT}, or one that is free]",
-)
+@click.option("--port", type=PORT, help=f"port of --serve, {ANY_PORT}")
 @click.option("--open", "open_", is_flag=True, help="open the page of --serve in a browser")
 @output_options
 def command(
@@ -75,7 +69,8 @@ def command(
         if html is not None:
             _write(lessons, html, console)
         else:
-            _serve(Server(lessons, given, port), open_, console)
+            with Server(lessons, given, port) as server:
+                run_server(server.serve_forever, server.address, open_, console)
         return
     if topic is None:
         console.result(lesson_text.listing(), colored=True)
@@ -91,18 +86,6 @@ def _write(lessons: Sequence[Lesson], path: Path, console: Console) -> None:
     write_atomic(path, page(lessons).encode(), "--html FILE")
     console.note(f"page: {path}")
     console.event({"event": "page", "topics": [each.topic for each in lessons], "file": str(path)})
-
-
-def _serve(server: Server, open_: bool, console: Console) -> None:
-    """Serve the page until Ctrl-C or SIGTERM: both raise KeyboardInterrupt, the usual end here."""
-    with server, contextlib.suppress(KeyboardInterrupt):
-        console.result(server.address)
-        console.event({"event": "serving", "address": server.address})
-        console.note("Ctrl-C ends the server")
-        if open_:
-            webbrowser.open(server.address)
-        server.serve_forever()
-    console.note("", "the server has ended")  # below the ^C of the terminal
 
 
 def _name_and_numbers(text: str) -> tuple[str, str]:

@@ -29,26 +29,14 @@ def find(config: TrainConfig, code: Code | None, console: Console) -> None:
     console.note(f"trying {STEPS} learning rates from {LOW:g} to {HIGH:g}, one a batch")
     found = find_learning_rate(trainer.model, trainer.data, trainer.config)
     console.result("\n".join([*_table(found), "", _advice(found)]))
-    for rate, loss, smoothed in zip(found.rates, found.losses, found.smoothed, strict=True):
-        console.event(
-            {
-                "event": "step",
-                "learning_rate": float(rate),
-                "loss": float(loss),
-                "smoothed": float(smoothed),
-            }
-        )
+    columns = (found.rates.tolist(), found.losses.tolist(), found.smoothed.tolist())
+    for rate, loss, smoothed in zip(*columns, strict=True):
+        step = {"learning_rate": rate, "loss": loss, "smoothed": smoothed}
+        console.event({"event": "step", **step})
+    keys = ("suggestion", "lowest", "steepest", "diverged")
+    end = {key: getattr(found, key) for key in keys}
     picture = _draw(found, Path(config.runs_dir) / "find-lr.png", console)
-    console.event(
-        {
-            "event": "end",
-            "suggestion": found.suggestion,
-            "lowest": found.lowest,
-            "steepest": found.steepest,
-            "diverged": found.diverged,
-            "picture": picture,
-        }
-    )
+    console.event({"event": "end", **end, "picture": picture})
 
 
 def _table(found: LearningRates) -> list[str]:
@@ -85,11 +73,7 @@ def _draw(found: LearningRates, path: Path, console: Console) -> str | None:
         console.without("picture of the search", error)
         return None
     picture = plots.show_learning_rates(
-        found.rates,
-        found.losses,
-        found.smoothed,
-        lowest=found.lowest,
-        suggestion=found.suggestion,
+        found.rates, found.losses, found.smoothed, lowest=found.lowest, suggestion=found.suggestion
     )
     with storage_errors(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)

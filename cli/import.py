@@ -101,7 +101,7 @@ def command(
 def _names(path: Path) -> list[str]:
     """The lines of a file that are not empty."""
     try:
-        lines = files.read_text(path).splitlines()
+        lines = files.read(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         cause = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
         raise DataError(f"{path} cannot be read", cause=cause, fix="check --classes") from error

@@ -49,16 +49,13 @@ from gpucnn.training.files import storage_errors, write_atomic
 @output_options
 def command(
     run: str,
-    weights: str | None,
     own_model: str | None,
-    trust_code: bool,
-    data: str | None,
-    data_dir: str | None,
     image: Path | None,
     folder: Path | None,
     reading: Reading,
     device: str,
     console: Console,
+    **sources: Any,
 ) -> None:
     """Look for what is wrong with RUN, and say its cause and what to type next.
 
@@ -70,16 +67,8 @@ def command(
         raise UsageError("--image is given, and no folder for its pictures", fix="add -o FOLDER")
     if folder is not None:
         plots.require("-o")
-    health = inspect(
-        run,
-        data=data,
-        data_dir=data_dir,
-        reading=reading,
-        weights=weights,
-        device=console.device(device),
-        code=own_model,
-        trust_code=trust_code,
-    )
+    device = console.device(device)
+    health = inspect(run, code=own_model, reading=reading, device=device, **sources)
     if health.data:
         console.data(health.data, health.notes)
     _events(health, console)
@@ -101,12 +90,8 @@ def _events(health: Health, console: Console) -> None:
     for wrong in health.most_wrong:
         console.event({"event": "wrong", **wrong.as_dict()})
     end = {"name": health.name, "epoch": health.epoch, "healthy": health.is_healthy}
-    checks = {
-        "judged": health.is_judged,
-        "checked": list(health.checked),
-        "unchecked": health.unchecked,
-    }
-    console.event({"event": "end", **end, **checks})
+    checks = {"checked": list(health.checked), "unchecked": health.unchecked}
+    console.event({"event": "end", **end, "judged": health.is_judged, **checks})
 
 
 def _text(health: Health) -> Iterator[str]:

@@ -30,8 +30,7 @@ def _printed(lines: Iterable[Text]) -> str:
     """The text of lines for stdout: Rich looks there, and at NO_COLOR and FORCE_COLOR."""
     terminal = Terminal(width=WIDTH, highlight=False, markup=False, emoji=False)
     with terminal.capture() as captured:
-        for line in lines:
-            terminal.print(line, soft_wrap=True)
+        terminal.print(Text("\n").join(lines), soft_wrap=True)
     return captured.get().rstrip()
 
 

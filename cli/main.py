@@ -9,6 +9,7 @@ from gpucnn.cli import signals  # first: it handles signals during the other imp
 
 # isort: split
 import contextlib
+import errno
 import importlib
 import io
 import os
@@ -24,7 +25,7 @@ import gpucnn
 from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
-from gpucnn.errors import GpucnnError, GpucnnWarning, Interrupted, UsageError
+from gpucnn.errors import DataError, GpucnnError, GpucnnWarning, Interrupted, UsageError
 from gpucnn.quoting import on_its_lines
 
 COMMANDS = {
@@ -120,14 +121,20 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
         hint = getattr(error, "hint", None) or f"see {command} --help"
         return UsageError(" ".join(error.format_message().split("\n")), fix=hint)
     if isinstance(error, MemoryError):
-        return GpucnnError(
-            "out of memory",
-            cause=str(error) or None,
-            fix="use fewer images, or a smaller --batch-size where the command has one",
-        )
+        from gpucnn.backend.cpu.memory import out_of_memory
+
+        ours = out_of_memory(error)
+        ours.fix = "use fewer images, or a smaller --batch-size where the command has one"
+        return ours
     if own := _in_own_network(error):
         return own
     if isinstance(error, OSError):
+        if error.errno == errno.ENAMETOOLONG:
+            return DataError(
+                f"there is no file {error.filename}",
+                cause="its name is longer than a name may be",
+                fix="check the path",
+            )
         where = f"{error.filename}: " if error.filename else ""
         return GpucnnError(
             f"{where}{error.strerror or error}",

@@ -22,6 +22,8 @@ def summary(history: History, run: Run | None) -> str:
         text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
         if _best(history, run) is not None:
             text += " with the last weights"
+    if skipped := sum(record.get("skipped_steps", 0) for record in history.records):
+        text += f"; {skipped} step{'s' * (skipped != 1)} skipped: their gradients were not finite"
     return text
 
 

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn import data as datasets
+from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.output import Console
-from gpucnn.data import Splits
+from gpucnn.data import Splits, sources
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.structure import structure
 from gpucnn.training import Run, TrainConfig, Trainer
@@ -49,7 +50,10 @@ def require_trust(code: Code | None, named_by: str | None, trust_code: bool) -> 
 
 
 def load(config: TrainConfig, console: Console) -> Splits:
-    """The data that the options name."""
+    """The data that the options name; they are downloaded if they are missing."""
+    if config.data in sources.SOURCES:
+        with DownloadProgress(console) as progress:
+            sources.complete(config.data, config.data_dir, progress)
     data = datasets.load(
         config.data, config.data_dir, validation=config.validation, reading=config.reading
     )
@@ -140,7 +144,7 @@ def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
         raise UsageError(
             f"{', '.join(fixed)} cannot be changed when a run is resumed",
             cause="a run is resumed with the options that it was started with",
-            fix=f"start another: gpucnn train --config {run.path}/config.toml {fixed[0]} ...",
+            fix=f"start another: {run.train_command} {fixed[0]} ...",
         )
     return replace(run.config(), **given)
 

@@ -40,10 +40,7 @@ _POSITIVE = click.IntRange(min=1)
 @device_option
 @click.option("--threads", type=_POSITIVE, help="threads of the CPU backend [all usable cores]")
 @click.option(
-    "--seconds",
-    type=Number(0.1, 3600),
-    default=6.0,
-    help="time for measuring, about [6]",
+    "--seconds", type=Number(0.1, 3600), default=6.0, help="time for measuring, about [6]"
 )
 @click.option(
     "--plot",

@@ -100,7 +100,8 @@ class ProgressBar(EpochLines):
         self.show(f"note: {note}")
 
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
-        self._bar.update(self._task, figures=f"loss {loss_text(loss)}")
+        skipped = f", {trainer.skipped_steps} skipped" * bool(trainer.skipped_steps)
+        self._bar.update(self._task, figures=f"loss {loss_text(loss)}{skipped}")
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=trainer.step)
@@ -137,7 +138,10 @@ def epoch_line(trainer: Trainer, record: dict[str, Any]) -> str:
     )
     if record["val_loss"] is not None:
         text += f"; val {loss_text(record['val_loss'])}, {record['val_accuracy']:.2%}"
-    return text + f"; {record['images_per_second']:,.0f} img/s, {record['seconds']:.1f} s"
+    text += f"; {record['images_per_second']:,.0f} img/s, {record['seconds']:.1f} s"
+    if skipped := record.get("skipped_steps"):
+        text += f"; {skipped} of {trainer.steps_per_epoch} steps skipped"
+    return text
 
 
 def _make_bar() -> Progress:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,14 +47,7 @@ _FILE = "report.html"
 @click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps")
 @output_options
 def command(
-    runs: tuple[str, ...],
-    output: Path | None,
-    weights: str | None,
-    data: str | None,
-    data_dir: str | None,
-    device: str,
-    trust_code: bool,
-    console: Console,
+    runs: tuple[str, ...], output: Path | None, device: str, console: Console, **sources: Any
 ) -> None:
     """Write a page of HTML on RUN, or on several runs side by side.
 
@@ -71,15 +65,7 @@ def command(
         if error is not None:
             missing.setdefault(error, []).append(title)
 
-    page = report(
-        opened,
-        weights=weights,
-        data=data,
-        data_dir=data_dir,
-        device=console.device(device),
-        trust_code=trust_code,
-        progress=progress,
-    )
+    page = report(opened, device=console.device(device), progress=progress, **sources)
     write_atomic(output, page.encode(), "-o FILE")
     for error, titles in missing.items():
         console.note(f"not in the page: {', '.join(titles)}")

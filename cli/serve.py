@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import webbrowser
 from collections.abc import Callable
 
 import click
 
+from gpucnn.cli.address import ANY_PORT, PORT, run_server
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import config_option, device_option, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import Reading
 from gpucnn.serving import BATCH_SIZE, require
 from gpucnn.training import SavedModel
-from gpucnn.web import LOOPBACK, USUAL_PORT
+from gpucnn.web import LOOPBACK
 
 
 @click.command()
@@ -25,11 +25,7 @@ from gpucnn.web import LOOPBACK, USUAL_PORT
     help=f"address to listen on [{LOOPBACK}]",
     shell_complete=offer(LOOPBACK, "0.0.0.0"),
 )
-@click.option(
-    "--port",
-    type=click.IntRange(0, 65535),
-    help=f"0 for any that is free [{USUAL_PORT}, or one that is free]",
-)
+@click.option("--port", type=PORT, help=ANY_PORT)
 @click.option(
     "--name",
     "names",
@@ -80,11 +76,5 @@ def command(
     app = App(saved, reading, batch_size=batch_size, is_own=listener.is_own)
     if not listener.is_loopback:
         console.note("note: other machines can use this server; it asks for no password")
-    console.result(listener.address)
-    console.event({"event": "serving", "address": listener.address})
-    console.note("Ctrl-C ends the server")
-    if open_:
-        webbrowser.open(listener.address)
-    with contextlib.closing(listener.socket), contextlib.suppress(KeyboardInterrupt):
-        run(app, listener)
-    console.note("", "the server has ended")  # below the ^C of the terminal
+    with contextlib.closing(listener.socket):
+        run_server(lambda: run(app, listener), listener.address, open_, console)

@@ -98,7 +98,7 @@ def start(
             code = Code.parse(config.model)
             if "model" not in values and flags["model"] is None:
                 require_trust(code, named_by or config.weights, trust_code)
-            config = _on_device(config, console if not runs else quiet)
+            config = replace(config, device=(quiet if runs else console).device(config.device))
             trainer = make_trainer(config, data(config, console), code, quiet)
             if config.weights is not None:
                 trainer.start_from(config.weights)
@@ -131,11 +131,6 @@ def resume(
     """
     resumed_config(sweep.run(sweep.rows[0]), flags)  # refuses the others, also if nothing is left
     _Session(sweep, flags, trust_code, console, shown, _Data()).train()
-
-
-def _on_device(config: TrainConfig, console: Console) -> TrainConfig:
-    """The configuration with the device that "auto" stands for."""
-    return replace(config, device=console.device(config.device))
 
 
 @dataclass
@@ -215,14 +210,8 @@ def _show(sweep: Sweep, console: Console) -> None:
     for spread in found:
         console.event({"event": "setting", "metric": metric, **asdict(spread)})
     failed = sum(row.has_failed for row in sweep.rows)
-    console.event(
-        {
-            "event": "end",
-            "path": str(sweep.path),
-            "finished": len(sweep.rows) - failed,
-            "failed": failed,
-        }
-    )
+    results = {"finished": len(sweep.rows) - failed, "failed": failed}
+    console.event({"event": "end", "path": str(sweep.path), **results})
     over = " over the seeds" * any("seed" in row.settings for row in sweep.rows)
     title = f"{_METRICS[metric]} of the last epoch{over}"
     console.note("")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import shlex
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -250,8 +251,8 @@ def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> Tra
             f"--epochs {epochs} cannot be given to go on with {run.path}",
             cause=f"it has {done} of {config.epochs} epochs"
             + (", and stopped early for its --patience" if early else ""),
-            fix=f"start another from its weights: gpucnn train --config {run.path}/config.toml"
-            f" --weights {run.path} --epochs {epochs}"
+            fix=f"start another from its weights: {run.train_command}"
+            f" --weights {shlex.quote(str(run.path))} --epochs {epochs}"
             if early
             else f"give more than {done} epochs"
             if done >= config.epochs

@@ -44,6 +44,11 @@ class GpucnnError(Exception):
             parts.append(f"fix: {self.fix}".replace("\n", "\n  "))
         return "\n".join(parts)
 
+    @property
+    def reason(self) -> str:
+        """The message and the cause, as a part of another text."""
+        return f"{self.message}: {self.cause}" if self.cause else self.message
+
     def as_dict(self) -> dict[str, str | None]:
         """The error as the fields of a JSON event: kind, message, cause, fix."""
         return {"kind": self.kind, "message": self.message, "cause": self.cause, "fix": self.fix}
@@ -141,31 +146,48 @@ class KernelError(GpucnnError, RuntimeError):
 
 
 class OutOfMemoryError(GpucnnError, MemoryError):
-    """The device has no room for an array.
+    """The device, or the host, has no room for an array.
 
     `fix` names all that could be smaller; a caller that knows which of it is too large replaces it.
 
     Args:
-        asked: bytes of the allocation that failed.
-        held: bytes of the arrays alive in this process.
+        on_host: whether it is the host that has no room.
+        asked: bytes of the allocation that failed; 0 if they are not known.
+        held: bytes of the arrays alive in this process; on the host, of its memory.
         free: bytes that the device has left.
-        total: bytes of the device.
+        total: bytes of the device, of which 0 says that these three are not known.
     """
 
     kind = "memory"
 
-    def __init__(self, message: str, *, asked: int, held: int, free: int, total: int) -> None:
+    def __init__(
+        self, message: str, *, asked: int, held: int, free: int, total: int, on_host: bool = False
+    ) -> None:
+        holder = "this process" if on_host else "arrays"
+        parts = [f"{_megabytes(asked)} were asked for"] if asked else []
+        if total:
+            parts.append(f"{_megabytes(free)} of {_megabytes(total)} are free")
+            parts.append(f"{_megabytes(held)} are held by {holder}")
         super().__init__(
             message,
-            cause=f"{_megabytes(asked)} were asked for, {_megabytes(free)} of "
-            f"{_megabytes(total)} are free, {_megabytes(held)} are held by arrays",
-            fix="use a smaller model, batch or data set, or the device cpu",
+            cause=", ".join(parts) or None,
+            fix=f"use a smaller model, batch or data set{'' if on_host else ', or the device cpu'}",
         )
-        self.asked, self.held, self.free = asked, held, free
+        self.on_host = on_host
+        self.asked, self.held, self.free, self.total = asked, held, free, total
 
     def fitting(self, batch_size: int) -> int:
         """The largest batch size that may fit, if memory grows in step with it; at least 1."""
+        if not (self.total and self.asked):
+            return max(1, batch_size // 2)
         return max(1, batch_size * (self.held + self.free) // (self.held + self.asked + 1))
+
+    def suggest_batch(self, batch_size: int) -> None:
+        """Let `fix` name the batch size that may fit in place of this one."""
+        if (fitting := self.fitting(batch_size)) < batch_size:
+            self.fix = f"give --batch-size {fitting}, or less"
+        else:
+            self.fix = f"use a smaller model{'' if self.on_host else ', or the device cpu'}"
 
 
 def _megabytes(number: int) -> str:

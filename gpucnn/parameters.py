@@ -88,20 +88,27 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> Tensor:
     Returns:
         The norm before scaling, float64 (); it is summed in float64 and in a fixed order.
     """
-    check_number("max_norm", max_norm)
-    trained: list[tuple[Tensor, Array]] = [
-        (p, p.grad) for p in named(parameters).values() if p.requires_grad and p.grad is not None
-    ]
+    norm = clip_gradients(named(parameters).values(), check_number("max_norm", max_norm))
+    return Tensor(np.zeros(()) if norm is None else norm.reshape(()))
+
+
+def clip_gradients(parameters: Iterable[Tensor], max_norm: float, **counted: Array) -> Array | None:
+    """Replace the gradients of parameters that are not frozen by those of `ops.clip_grad_norm`.
+
+    Args:
+        counted: halted, step and found_inf, or none of them.
+
+    Returns:
+        The norm, float64 (1,) on the device; None without a gradient.
+    """
+    trained = [p for p in parameters if p.requires_grad and p.grad is not None]
     if not trained:
-        return Tensor(np.zeros(()))
-    backend = backends.of(*(grad for _, grad in trained))
-    with backend.quiet_device():
-        squares = [(grad.astype("float64") ** 2).sum() for _, grad in trained]
-        norm = sum(squares[1:], squares[0]) ** 0.5
-        scale = backend.xp.minimum(max_norm / (norm + 1e-6), 1)
-        for parameter, grad in trained:
-            parameter.grad = grad * scale.astype(grad.dtype)
-    return Tensor(norm)
+        return None
+    backend = backends.of(*(parameter.grad for parameter in trained))
+    clipped, norm = backend.clip_grad_norm([p.grad for p in trained], max_norm, **counted)
+    for parameter, grad in zip(trained, clipped, strict=True):
+        parameter.grad = grad
+    return norm
 
 
 def check_number(name: str, value: float, below: float = math.inf) -> float:

@@ -23,10 +23,7 @@
 //
 // Constants: THREADS.
 #include "common.cuh"
-
-#ifndef THREADS
-#define THREADS 256
-#endif
+#include "block_sum.cuh"
 
 // The class of a row: x[0], x[stride], ...; `half` is what a single one is compared with.
 __device__ inline int answer(const real *x, int K, index_t stride, real half) {
@@ -41,18 +38,6 @@ __device__ inline int answer(const real *x, int K, index_t stride, real half) {
         }
     }
     return best;
-}
-
-// The sum over the block's threads, in the first of them. sums has THREADS elements.
-__device__ inline double block_sum(double *sums, double value) {
-    const int thread = threadIdx.x;
-    sums[thread] = value;
-    __syncthreads();
-    for (int half = THREADS / 2; half > 0; half /= 2) {
-        if (thread < half) sums[thread] += sums[thread + half];
-        __syncthreads();
-    }
-    return sums[0];
 }
 
 // Adds the sum of the losses and the right answers to the totals, and counts the step.

@@ -21,6 +21,7 @@ class Bug(NamedTuple):
 
 
 KERNELS = "backend/test_cuda_kernels.py"
+CLIP = "backend/test_clip_grad_norm.py"
 CONVOLUTION = "backend/test_cuda_convolution.py"
 STEPS = "backend/test_steps.py"
 LAUNCHES = "gpucnn/backend/cuda/launches.py"
@@ -115,6 +116,45 @@ BUGS = [
         "range(0, min(len(same), _TENSORS), _TENSORS)",
         "backend/test_optimizers.py", "several and many",
     ),
+    # ---- clipping --------------------------------------------------------------------------
+    Bug(
+        "clip: the parts of a later gradient lie on those of the first",
+        "gpucnn/backend/cuda/optimizers.py",
+        "first += blocks",
+        "first += 0",
+        CLIP, "many",
+    ),
+    Bug(
+        "clip: a part of a gradient begins with its own elements alone",
+        "kernels/clip_grad_norm.cu",
+        "static_cast<index_t>(gradient.blocks) * THREADS",
+        "THREADS",
+        CLIP, "cut_into_parts",
+    ),
+    Bug(
+        "clip: the parts beyond the first of each thread", "kernels/clip_grad_norm.cu",
+        "part < parts; part += THREADS",
+        "part < parts; part += parts",
+        CLIP, "many",
+    ),
+    Bug(
+        "clip: an infinite norm counts", "kernels/clip_grad_norm.cu",
+        "root - root == 0",
+        "root == root",
+        CLIP, "not_finite",
+    ),
+    Bug(
+        "clip: a halted step counts", "kernels/clip_grad_norm.cu",
+        "*halted == 0 && ",
+        "",
+        CLIP, "halted",
+    ),
+    Bug(
+        "clip: a NaN becomes 1", "kernels/clip_grad_norm.cu",
+        "ratio > 1 ? 1 : ratio",
+        "ratio < 1 ? ratio : 1",
+        CLIP, "not_finite",
+    ),
     # ---- metrics ---------------------------------------------------------------------------
     Bug(
         "metrics: a later NaN takes the place of the first", "kernels/metrics.cu",
@@ -123,7 +163,7 @@ BUGS = [
         "backend/test_metrics.py", "first_of_equal",
     ),
     Bug(
-        "metrics: the sums of a half of the threads", "kernels/metrics.cu",
+        "metrics: the sums of a half of the threads", "kernels/block_sum.cuh",
         "half > 0; half /= 2",
         "half > 1; half /= 2",
         "backend/test_metrics.py", "sums_and_right",

@@ -16,7 +16,9 @@ KEY = (0x12345678, 0x9ABCDEF0)
 
 def is_in_place(name: str) -> bool:
     """Whether a call changes its arguments, which must then be arrays that can be changed."""
-    return name.endswith("_update") or name in ("accumulate_metrics", "begin_step", "increment")
+    return name.endswith("_update") or name in (
+        "accumulate_metrics", "begin_step", "clip_grad_norm", "increment"
+    )  # fmt: skip
 
 
 class Calls:
@@ -98,6 +100,13 @@ class Calls:
             owner.increment(counter)
             return (counter,)
 
+        def clip(owner: Any) -> tuple[Any, ...]:
+            halted, step, found_inf = u32(0), u32(3), u32(1)
+            grads, norm = owner.clip_grad_norm(
+                [grad, losses], 2.0, halted=halted, step=step, found_inf=found_inf
+            )
+            return *grads, norm, step, found_inf
+
         self.calls: dict[str, Callable[[Any], tuple[Any, ...]]] = {
             "conv2d_forward": lambda o: (o.conv2d_forward(x, w, b, **conv, activation="relu"),),
             "conv2d_backward_input": lambda o: (o.conv2d_backward_input(y, w, x.shape, **conv),),
@@ -133,6 +142,7 @@ class Calls:
             "begin_step": begin,
             "increment": increment,
             "accumulate_metrics": metrics,
+            "clip_grad_norm": clip,
             "sgd_update": sgd,
             "rmsprop_update": rmsprop,
             "adam_update": adam,

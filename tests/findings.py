@@ -27,7 +27,7 @@ class Listener(HealthMonitor):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         super().on_train_begin(trainer)
-        self._every, self._due = EVERY, trainer.step + FIRST
+        self.steps_between, self._due = EVERY, trainer.step + FIRST
 
     def tell(self, text: str) -> None:
         self.told.append(text)

@@ -90,6 +90,16 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
         ],
         {"w": DENSE, **ROWS},
     ),
+    "weights of several gemms": (
+        [
+            node("Gemm", "x", "w", "b", to="t1"),
+            node("Gemm", "t1", "w", "b", to="t2", transB=1),
+            node("Gemm", "t2", "w", "b", to="t3", alpha=0.5),
+            node("Gemm", "t3", "w", "b", to="t4", beta=0.5),
+            node("MatMul", "t4", "w"),
+        ],
+        {"w": R.normal(size=(3, 3)), "b": [1.0, 2.0, 3.0], "shape": ("n", 3)},
+    ),
     "matmul, used twice": (
         [node("MatMul", "x", "w", to="p"), node("Add", "p", "b", to="q"), node("Mul", "p", "q")],
         {"w": DENSE, "b": [1.0, 2.0, 3.0], **ROWS},
@@ -187,7 +197,7 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     ),
     "clip": (
         chain(("Clip", ("low", "high"), {}), ("Clip", ("", "low"), {})),
-        {"low": -0.5, "high": 0.75},
+        {"low": [-0.5], "high": 0.75},
     ),
     "clip of old": (
         chain(("Clip", (), {"min": 0.0, "max": 6.0}), ("Clip", (), {"min": 0.1})),
@@ -196,6 +206,15 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
     "dropout": (chain(("Dropout", ("ratio",), {}), ("Neg", (), {})), {"ratio": 0.3}),
     "dropout of old": (chain(("Dropout", (), {"ratio": 0.3}), ("Neg", (), {})), {"opset": 9}),
     "flatten": (chain(("Flatten", (), {"axis": -3}), ("Neg", (), {})), {}),
+    "flatten twice the batch": (
+        chain(
+            ("Reshape", ("a",), {}),
+            ("Flatten", (), {}),
+            ("ReduceMax", ("b",), {}),
+            ("Reshape", ("c",), {}),
+        ),
+        {"a": [-1, 3, 10], "b": [1], "c": [-1, 2]},
+    ),
     "reshapes": (
         chain(
             ("Reshape", ("a",), {}),
@@ -243,6 +262,19 @@ FILES: dict[str, tuple[list[Any], dict[str, Any]]] = {
             node("Reshape", "x", "shape"),
         ],
         {},
+    ),
+    "the size of the batch as int32": (
+        [
+            node("Shape", "x", to="s"),
+            node("Gather", "s", "zero", to="n"),
+            helper.make_node("Cast", ["n"], ["n32"], to=6),
+            helper.make_node("Cast", ["n32"], ["n64"], to=7),
+            node("Concat", "sixty", "n64", to="shape", axis=0),
+            node("Transpose", "x", to="t", perm=[1, 2, 3, 0]),
+            node("Reshape", "t", "shape", to="r"),
+            node("Transpose", "r", perm=[1, 0]),
+        ],
+        {"zero": [0], "sixty": [60]},
     ),
     "sizes that are computed": (
         [
@@ -353,6 +385,11 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
     ([node("Conv", "x", "w", strides=[0, 0])], "stride", {"w": W}),
     ([node("Conv", "x", "w", strides=[1, 1, 1])], "two axes", {"w": W}),
     ([node("Conv", "x", "w", "b")], r"bias is \(3,\)", {"w": W, "b": np.ones(3)}),
+    (
+        [node("Gemm", "x", "w", "b")],
+        r"bias is \(3, 1\)",
+        {"w": DENSE, "b": np.ones((3, 1)), **ROWS},
+    ),
     ([node("MaxPool", "x", kernel_shape=[2, 2], dilations=[2, 2])], "dilated", {}),
     ([node("MaxPool", "x", kernel_shape=[2, 2], pads=[2, 2, 2, 2])], "smaller than the kernel", {}),
     (
@@ -384,6 +421,11 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
     ([node("Reshape", "x", "a")], "reshape of", {"a": [0, 61]}),
     ([node("Reshape", "x", "a")], "reshape of", {"a": [-1, -1]}),
     ([node("Flatten", "x", axis=2)], "the axis of the batch", {}),
+    (
+        [node("Transpose", "x", to="t", perm=[1, 0, 2, 3]), node("Flatten", "t")],
+        "the axis of the batch",
+        {},
+    ),
     ([node("Transpose", "x", perm=[0, 0, 1, 2])], "perm", {}),
     ([node("Concat", "x", "x", axis=0)], "along axis 0", {}),
     ([node("Slice", "x", "a", "b")], "cuts the batch", {"a": [1], "b": [3]}),
@@ -419,6 +461,26 @@ REFUSED: list[tuple[list[Any], str, dict[str, Any]]] = [
         [node("Shape", "x", to="s"), node("Mul", "s", "s", to="t"), node("Reshape", "x", "t")],
         "computed from the batch size",
         {},
+    ),
+    (
+        [
+            node("Shape", "x", to="s"),
+            helper.make_node("Cast", ["s"], ["f"], to=1),
+            node("Gather", "f", "a", to="n"),
+            node("Div", "x", "n"),
+        ],
+        "converts the batch size to float32",
+        {"a": 0},
+    ),
+    (
+        [node("Shape", "x", to="s"), node("Slice", "x", "a", "s")],
+        "its ends is computed from the batch size",
+        {"a": [0, 0, 0, 0]},
+    ),
+    (
+        [node("Shape", "x", to="s"), node("Slice", "a", "a", "s", to="b"), node("Add", "x", "b")],
+        "computed from the batch size",
+        {"a": [0, 0, 0, 0]},
     ),
     (
         [node("ConstantOfShape", "a", to="b"), node("Add", "x", "b")],

@@ -34,3 +34,11 @@ def run_python(
         [sys.executable, "-c", code, *arguments],
         cwd=cwd, env=environment(**variables), capture_output=True, text=True, timeout=120,
     )  # fmt: skip
+
+
+def run_script(name: str, *arguments: object, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run a script of tests/, as `run_python` runs code."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "tests" / name), *map(str, arguments)],
+        cwd=ROOT, env=environment(**variables), capture_output=True, text=True, timeout=600,
+    )  # fmt: skip

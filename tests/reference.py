@@ -455,6 +455,13 @@ def metrics(losses: Any, outputs: Any, labels: Any, *, threshold: float = 0.0) -
 # --- optimizers ------------------------------------------------------------------------------
 
 
+def clip_grad_norm(grads: list[Any], max_norm: float) -> tuple[list[Array], float]:
+    """All of them times min(1, max_norm / (norm + 1e-6)), and the norm."""
+    norm = math.sqrt(math.fsum(float(value) ** 2 for grad in grads for value in grad.ravel()))
+    factor = min(1.0, max_norm / (norm + 1e-6))
+    return [f64(grad) * factor for grad in grads], norm
+
+
 def sgd(
     w: Any,
     g: Any,

@@ -1,4 +1,4 @@
-"""Choosing by name: the one error of all tables."""
+"""Choosing by name: the one error of all tables; the texts of an error."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def test_a_name_that_there_is_not(name, message, fix):
 def test_the_origin_of_the_name_is_told():
     with pytest.raises(UsageError, match=r"unknown model 'vgg' \(from --model\)"):
         choose(TABLE, "vgg", "model", " (from --model)")
+
+
+def test_the_reason_is_message_and_cause():
+    assert UsageError("it is wrong", cause="it is 3", fix="give 4").reason == "it is wrong: it is 3"
+    assert UsageError("it is wrong", fix="give 4").reason == "it is wrong"

@@ -9,6 +9,7 @@ not disturb each other.
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import os
@@ -16,6 +17,7 @@ import shutil
 import stat
 import tempfile
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 
 import platformdirs
@@ -23,7 +25,9 @@ import platformdirs
 from gpucnn.errors import GpucnnWarning, StorageError
 from gpucnn.quoting import quoted
 
-_DIGEST_BYTES = hashlib.sha256().digest_size
+DIGEST_BYTES = hashlib.sha256().digest_size
+DRAFT = "draft-"  # begins the name of a file that is being written
+_PIECE = 1 << 20  # bytes
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
@@ -51,7 +55,13 @@ def private_folder(kind: str) -> Path:
     process, with a `GpucnnWarning`.
     """
     folder = cache_folder(kind)
-    if (problem := _make(folder) or unsafe(folder)) is None:
+    try:
+        make(folder)
+    except OSError as error:
+        problem: str | None = f"it cannot be made ({error.strerror})"
+    else:
+        problem = unsafe(folder)
+    if problem is None:
         return folder.resolve()
     warnings.warn(
         f"compiled code is not kept in {quoted(folder)}: {problem}. This process compiles anew\n"
@@ -93,36 +103,55 @@ def is_whole(path: Path) -> bool:
     """Whether there is a file of this user, as `write` wrote it."""
     try:
         with path.open("rb") as file:
-            if os.name != "nt" and os.fstat(file.fileno()).st_uid != os.geteuid():
+            found = os.fstat(file.fileno())
+            if os.name != "nt" and found.st_uid != os.geteuid():
                 return False
-            content = file.read()
+            digest, rest = hashlib.sha256(), found.st_size - DIGEST_BYTES
+            while rest > 0 and (piece := file.read(min(rest, _PIECE))):
+                digest.update(piece)
+                rest -= len(piece)
+            return file.read() == digest.digest()
     except OSError:
         return False
-    return hashlib.sha256(content[:-_DIGEST_BYTES]).digest() == content[-_DIGEST_BYTES:]
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file with the digest at its end; whatever is in its place is replaced.
+    """`write_pieces` of a compiled kernel.
 
     Raises:
         StorageError: it cannot be written.
     """
-    temporary = None
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-            temporary = file.name
-            file.write(content + hashlib.sha256(content).digest())
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
+        write_pieces(path, [content])
     except OSError as error:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
         raise StorageError(
             f"a compiled kernel cannot be kept in {path.parent}",
             cause=str(error),
             fix="free some space, or set GPUCNN_CACHE_DIR to a folder that can be written",
         ) from error
+
+
+def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a file with the digest at its end; whatever is in its place is replaced.
+
+    An OSError says that it cannot be written.
+    """
+    temporary = None
+    try:
+        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=DRAFT, delete=False) as file:
+            temporary = file.name
+            digest = hashlib.sha256()
+            for piece in pieces:
+                digest.update(piece)
+                file.write(piece)
+            file.write(digest.digest())
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except BaseException:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+        raise
 
 
 def contents(folder: Path) -> str:
@@ -133,17 +162,13 @@ def contents(folder: Path) -> str:
     return f"{folder} ({len(sizes)} files, {sum(sizes) / 2**20:.1f} MiB)"
 
 
-def _make(folder: Path) -> str | None:
-    """Make a folder and those above it for this user alone; the reason why it cannot be made."""
+def make(folder: Path) -> None:
+    """Make a folder, and those above it, for this user alone; an OSError if that fails."""
     if not folder.is_absolute():
-        return "there is no home folder"
-    try:
-        missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
-        for place in reversed(missing):
-            place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
-    except OSError as error:
-        return f"it cannot be made ({error.strerror})"
-    return None
+        raise OSError(errno.ENOENT, "there is no home folder")
+    missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
 
 
 @functools.cache

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.backend import Backend
+from gpucnn.backend.cpu.memory import usage
 from gpucnn.training.run import describe_environment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_CONTAINER = Path("/sys/fs/cgroup")  # the limits of a container
 _STAT = Path("/proc/stat")
 
 
@@ -48,8 +48,8 @@ def commit() -> str | None:
 
 def free_memory() -> int | None:
     """Bytes of the host that can be had without swapping; None where that is not known."""
-    found = [free for free in (_free_in_machine(), _free_in_container()) if free is not None]
-    return min(found, default=None)
+    found = usage()
+    return found.free if found else None
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -106,22 +106,6 @@ def _memory() -> int | None:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, OSError, ValueError):  # not everywhere
         return None
-
-
-def _free_in_machine() -> int | None:
-    available = _first("/proc/meminfo", "MemAvailable")  # as in: 1024 kB
-    return int(available.split()[0]) << 10 if available else None
-
-
-def _free_in_container() -> int | None:
-    try:
-        limit = int((_CONTAINER / "memory.max").read_text())
-        used = int((_CONTAINER / "memory.current").read_text())
-        pages = (_CONTAINER / "memory.stat").read_text().split()
-    except (OSError, ValueError):  # there is no container, or its limit is "max"
-        return None
-    cached = dict(zip(pages[::2], pages[1::2], strict=False)).get("inactive_file", "0")
-    return max(0, limit - used + int(cached))  # the kernel gives up cached files first
 
 
 def _first(file: str, key: str) -> str | None:

@@ -40,19 +40,16 @@ def _times(profile: Profile) -> Table:
         cells = _cells(part, lambda row: [time(row.seconds), time(row.floor)])
         lines.append([part.name, *cells, *_fractions(part.roofline, seconds, whole), bar])
     rest, roofline = profile.rest, sum(part.roofline for part in parts)
+    fractions = _fractions(roofline, whole, whole)
     lines += [
         ["the rest", time(rest), "", "", "", *_fractions(0.0, rest, whole), ""],
-        [
-            "whole step",
-            time(whole),
-            time(roofline),
-            "",
-            "",
-            *_fractions(roofline, whole, whole),
-            "",
-        ],
+        ["whole step", time(whole), time(roofline), "", "", *fractions, ""],
     ]
     header = ["forward", "roofline", "backward", "roofline", "roof", "step", ""]
+    health = (
+        f"not in the step: train's health checks, {100 * (profile.health or 0):.1f}% of its time"
+        " (--no-health leaves them out)"
+    )
     waits = "the rest: also the time in which the GPU waits for the host, which no layer has"
     return Table("layer", header, lines, [
         f"{profile.config.batch_size / whole:,.0f} images/s; # is forward, = backward",
@@ -62,18 +59,9 @@ def _times(profile: Profile) -> Table:
         "roof: roofline / time; above 100% where the data is still in a cache, or where fewer "
         "multiplications are made than the definition of a convolution has",
         "step: fraction of the whole step, which is the trainer's own, without clocks in it",
-        *_health(profile),
-        *([waits] if "gpu" in profile.environment else []),
+        *[health] * (profile.health is not None),
+        *[waits] * ("gpu" in profile.environment),
     ])  # fmt: skip
-
-
-def _health(profile: Profile) -> list[str]:
-    if profile.health is None:
-        return []
-    return [
-        f"not in the step: train's health checks, {100 * profile.health:.1f}% of its time"
-        " (--no-health leaves them out)"
-    ]
 
 
 def _costs(profile: Profile) -> Table:

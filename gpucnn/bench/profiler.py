@@ -34,6 +34,7 @@ from gpucnn.bench.stopwatch import Call, Seconds, Stopwatch, Times
 from gpucnn.data import Dataset, Splits
 from gpucnn.errors import UsageError
 from gpucnn.nn import Module, Sequential
+from gpucnn.optim import clip_grad_norm
 from gpucnn.training import TrainConfig, Trainer
 from gpucnn.training.metrics import compute_loss
 
@@ -279,6 +280,8 @@ class _ClockedStep:
         del x
         loss.backward()
         mark((last, BACKWARD))
+        if trainer.config.clip_norm is not None:
+            clip_grad_norm(trainer.optimizer.parameters, trainer.config.clip_norm)
         trainer.optimizer.step()
         mark(("optimizer", FORWARD))
         trainer.step += 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gpucnn.data import storage
 from gpucnn.data.files import read_raw
 from gpucnn.data.found import Found, Part
 from gpucnn.data.reading import Reading
@@ -43,8 +44,8 @@ def read_cifar(path: Path, files: list[Path], reading: Reading | None = None) ->
         by_role.setdefault("test" if file.name.startswith(_TEST) else "train", []).append(file)
     parts = []
     for role, mine in sorted(by_role.items(), key=lambda pair: pair[0] != "train"):
-        records = np.concatenate([_records(file) for file in mine])
-        images = np.ascontiguousarray(records[:, 1:]).reshape(-1, *_SHAPE)
+        records = storage.concatenate([_records(file) for file in mine])
+        images = storage.contiguous(records[:, 1:]).reshape(-1, *_SHAPE)
         labels = records[:, 0].astype(np.int64)
         whole = len(by_role) == 1 and len(files) == 1
         parts.append(

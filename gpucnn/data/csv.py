@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.header import is_number
 from gpucnn.data.labels import Labels, as_labels
@@ -127,24 +128,23 @@ def _parse(text: Lines, body: range, columns: Columns) -> dict[int, Any] | None:
             else:
                 fields.append((f"{place}", f"U{_WIDEST if place in texts else 1}"))
         found: dict[int, Any] = {}
-        for name, kind, *shape in fields:
+        for name, _, *shape in fields:
             if shape:
-                found[int(name)] = np.empty((len(body), *shape[0]), kind)
+                found[int(name)] = storage.Spool()
             elif int(name) in texts:
                 found[int(name)] = []
         try:
             for start in range(0, len(body), _BLOCK):
-                _parse_block(text, body[start : start + _BLOCK], start, np.dtype(fields), found)
+                _parse_block(text, body[start : start + _BLOCK], np.dtype(fields), found)
         except ValueError:
             continue
-        return found
+        runs = {int(name): (len(body), *shape[0]) for name, _, *shape in fields if shape}
+        return found | {k: found[k].array(shape, number) for k, shape in runs.items()}
     return None
 
 
-def _parse_block(
-    text: Lines, rows: range, start: int, dtype: np.dtype[Any], found: dict[int, Any]
-) -> None:
-    """Parse some rows into the columns in `found`, from the place `start` on."""
+def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int, Any]) -> None:
+    """Parse some rows, and add them to the columns in `found`."""
     table = np.loadtxt(
         map(text.line, rows),
         dtype,
@@ -156,7 +156,7 @@ def _parse_block(
     for place, cells in found.items():
         read = table[str(place)]
         if not isinstance(cells, list):
-            cells[start : start + len(rows)] = read
+            cells.add(read)
         elif np.char.str_len(read).max() < _WIDEST:
             cells += map(sys.intern, read.tolist())  # labels are few
         else:
@@ -166,25 +166,36 @@ def _parse_block(
 def _merged(found: dict[int, Any], pixels: Sequence[int]) -> NDArray[Any]:
     """The pixels in their order, (N, P), C-contiguous."""
     places = set(pixels)
-    runs = [np.asarray(found[place]) for place in sorted(found) if place in places]
-    array = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
-    if list(pixels) != sorted(pixels):
-        array = array[:, np.argsort(np.argsort(pixels))]
-    return np.ascontiguousarray(array)
+    runs = [found[place] for place in sorted(found) if place in places]
+    if len(runs) == 1 and list(pixels) == sorted(pixels):
+        return np.asarray(runs[0])
+    order = np.argsort(np.argsort(pixels))
+    blocks = (
+        np.concatenate([run[chunk] for run in runs], axis=1)[:, order]
+        for chunk in storage.chunks(runs[0])
+    )
+    return storage.stored(blocks, (len(runs[0]), len(pixels)), runs[0].dtype)
 
 
-def _first_wrong(pixels: NDArray[Any]) -> tuple[int, int] | None:
+def _first_wrong(pixels: NDArray[Any]) -> tuple[int, ...] | None:
     """(row, pixel) of the first number that is no pixel: neither 0 to 255 nor 0 to 1."""
     if pixels.dtype == np.uint8:
         return None
-    wrong = ~((pixels >= 0) & (pixels <= 255))  # NaN as well
-    if not wrong.any():
-        broken, large = pixels != np.rint(pixels), pixels > 1
-        if not (broken.any() and large.any()):
-            return None
-        wrong = broken if broken.sum() <= large.sum() else large  # the fewer are the mistake
-    row, number = np.argwhere(wrong)[0]
-    return int(row), int(number)
+    if (found := storage.first(pixels, lambda x: ~((x >= 0) & (x <= 255)))) is not None:
+        return found  # NaN as well
+    broken, large = storage.count(pixels, _is_broken), storage.count(pixels, _is_large)
+    if not (broken and large):
+        return None
+    # The fewer are the mistake.
+    return storage.first(pixels, _is_broken if broken <= large else _is_large)
+
+
+def _is_broken(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    return pixels != np.rint(pixels)
+
+
+def _is_large(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    return pixels > 1
 
 
 def _explain(text: Lines, body: range, columns: Columns) -> NoReturn:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import random
-from gpucnn.data.labels import listing
+from gpucnn.data import storage
+from gpucnn.data.finite import require_finite
+from gpucnn.data.labels import MOST_CLASSES, listing
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError, expect
 from gpucnn.spelling import explain_attribute
@@ -37,10 +40,11 @@ class Dataset:
         ids: the identifiers of the rows of a table, as they are written there; or None.
         numbered: whether the classes have numbers only.
         places: of a subset, the place of each image in `items`, `ids` and the whole; or None.
-        weights: float32 (N,), the weight of each image's loss in training; None for 1.
+        weights: (N,), the weight of each image's loss in training, kept as float32; None for 1.
 
     Raises:
-        DataError: a label outside [0, classes), or not one label an image.
+        DataError: a label outside [0, classes), not one label or weight an image, or a target or a
+            weight that is not finite as a float32; with images of float64, as a float64.
     """
 
     name: str
@@ -62,6 +66,7 @@ class Dataset:
         if not self.label_values:
             object.__setattr__(self, "label_values", self.class_names)
         expect(self.images, np.ndarray, "images", "give numpy.asarray(images), (N, C, H, W)")
+        self._check_weights()
         if self.labels is None:
             return
         labels = np.asarray(self.labels)
@@ -86,6 +91,24 @@ class Dataset:
                     fix="correct the label, or give the labels that belong to these images",
                 )
             object.__setattr__(self, "labels", labels.astype(np.int32, copy=False))
+        self._require_finite(labels, "target")
+
+    def _check_weights(self) -> None:
+        if self.weights is None:
+            return
+        weights = np.asarray(self.weights)
+        if weights.shape != (len(self.images),) or weights.dtype.kind not in "biuf":
+            raise DataError(
+                f"{self.name}: the weights are {weights.dtype} {weights.shape} for"
+                f" {len(self.images)} images",
+                fix="give one number an image: (N,)",
+            )
+        self._require_finite(weights, "weight")
+        object.__setattr__(self, "weights", weights.astype(np.float32, copy=False))
+
+    def _require_finite(self, values: NDArray[Any], noun: str) -> None:
+        dtype = np.float64 if self.images.dtype == np.float64 else np.float32  # of the losses
+        require_finite(values, f"the {noun} of image {{}} of {self.name}", self.places, dtype)
 
     def __len__(self) -> int:
         return len(self.images)
@@ -130,7 +153,7 @@ class Dataset:
         places = np.arange(len(self)) if self.places is None else self.places
         return replace(
             self,
-            images=self.images[indices],
+            images=storage.take(self.images, indices),
             labels=labels,
             places=places[indices],
             weights=weights,
@@ -216,28 +239,9 @@ def digest(parts: Sequence[Dataset]) -> str:
         for array in (part.images, part.labels):
             if array is not None:
                 sha.update(f"{array.dtype.str}{array.shape}".encode())
-                sha.update(array.tobytes())
+                for chunk in storage.chunks(array):
+                    sha.update(storage.as_bytes(array[chunk]))
     return sha.hexdigest()
-
-
-def require_finite(array: NDArray[Any], where: str) -> None:
-    """Check that numbers are finite.
-
-    Args:
-        array: (N, ...).
-        where: the description of an element for the message, with {} for its number.
-
-    Raises:
-        DataError: there is a NaN or an infinity.
-    """
-    if array.dtype.kind != "f" or np.isfinite(array).all():
-        return
-    index = int(np.argwhere(~np.isfinite(array))[0][0])
-    worst = "NaN" if np.isnan(array[index]).any() else "infinity"
-    raise DataError(
-        f"{where.format(index)} holds {worst}",
-        fix="leave it out, or replace it, as numpy.nan_to_num does",
-    )
 
 
 def match_classes(
@@ -325,7 +329,9 @@ def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, f
     if not standardise or not dataset.images.size:
         return 1.0 / 255.0, 0.0
     # From the histogram: exact in integers, and no float copy of the images.
-    histogram = np.bincount(dataset.images.reshape(-1), minlength=256)
+    histogram = np.zeros(256, dtype=np.int64)
+    for chunk in storage.chunks(dataset.images):
+        histogram += np.bincount(dataset.images[chunk].reshape(-1), minlength=256)
     value = np.arange(256, dtype=np.float64)
     mean = float(histogram @ value / histogram.sum())
     deviation = float(np.sqrt(histogram @ (value - mean) ** 2 / histogram.sum())) or 1.0
@@ -338,21 +344,32 @@ def one_hot(labels: Any, classes: int | None = None) -> NDArray[np.float32]:
     `classes` is one more than the largest label if not given.
 
     Raises:
-        DataError: a label is no whole number in [0, classes).
+        DataError: a label is no whole number in [0, classes), or above 65,535 without `classes`.
+        UsageError: `classes` is no whole number of at least 1.
     """
     ids = np.asarray(labels).reshape(-1)
-    if ids.size and not np.array_equal(ids, np.trunc(ids)):
+    if classes is not None and not (isinstance(classes, numbers.Integral) and classes >= 1):
+        raise UsageError(
+            f"classes is {classes!r}", fix="give the number of classes, as in classes=10"
+        )
+    whole = ids.dtype.kind in "biuf" and bool((np.isfinite(ids) & (ids == np.trunc(ids))).all())
+    if ids.size and not whole:
         raise DataError(
             "labels must be whole numbers to be made one-hot", fix="give the numbers of classes"
         )
-    ids = ids.astype(np.int64)
-    if classes is None:
-        classes = int(ids.max(initial=-1)) + 1
-    if ids.size and (ids.min() < 0 or ids.max() >= classes):
+    low, high = (int(ids.min()), int(ids.max())) if ids.size else (0, -1)
+    if classes is None and high >= MOST_CLASSES:
         raise DataError(
-            f"labels go from {ids.min()} to {ids.max()}, not within 0..{classes - 1}",
+            f"labels go up to {high}, and the number of classes is not given",
+            cause=f"the number of a class is below {MOST_CLASSES:,}",
+            fix="correct the labels, or give the number of classes",
+        )
+    classes = high + 1 if classes is None else int(classes)
+    if low < 0 or high >= classes:
+        raise DataError(
+            f"labels go from {low} to {high}, not within 0..{classes - 1}",
             fix="number the classes from 0, and give the right number of them",
         )
     encoded = np.zeros((ids.size, classes), dtype=np.float32)
-    encoded[np.arange(ids.size), ids] = 1.0
+    encoded[np.arange(ids.size), ids.astype(np.int64)] = 1.0
     return encoded

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
+import mmap
 import os
 import zlib
 from collections.abc import Callable, Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from gpucnn import files
+from gpucnn.data import storage
+from gpucnn.data.storage import Content, Spool
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
@@ -22,11 +26,10 @@ _FREE, _RATIO = 64 * 10**6, 100
 
 #: The number of bytes that a file says to have, by its first `_HEAD` bytes; None: it says nothing.
 Claimed = Callable[[bytes], "int | None"]
-Content = bytes | bytearray
 
 
-def read_raw(path: Path, claimed: Claimed | None = None) -> bytes:
-    """The bytes of a file.
+def read_raw(path: Path, claimed: Claimed | None = None) -> Content:
+    """The bytes of a file; a large one is mapped.
 
     Args:
         claimed: the number of its unpacked bytes by its header: one more at most is read.
@@ -37,12 +40,14 @@ def read_raw(path: Path, claimed: Claimed | None = None) -> bytes:
     """
     try:
         with files.open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > storage.large():
+                return storage.map_file(file)
             head = file.read(_HEAD)
             most = claimed(head) if claimed and not head.startswith(GZIP_MAGIC) else None
             if most is None:
                 file.close()
                 return files.read(path)
-            size = os.fstat(file.fileno()).st_size
             return (head + file.read(max(0, min(size, most + 1) - len(head))))[: most + 1]
     except OSError as error:
         raise unreadable(path, error) from error
@@ -50,12 +55,13 @@ def read_raw(path: Path, claimed: Claimed | None = None) -> bytes:
 
 def unreadable(path: Path, error: OSError) -> DataError:
     """The error for a file that the system, or `gpucnn.files`, does not let read."""
-    return DataError(
-        f"{path} cannot be read", cause=describe(error), fix="check its name and permissions"
-    )
+    fix = "check its name and permissions"
+    if error.errno == errno.EFBIG:
+        fix = f"if you trust it, set {files.VARIABLE} to the megabytes that it has"
+    return DataError(f"{path} cannot be read", cause=describe(error), fix=fix)
 
 
-def decompress(raw: bytes, path: Path, claimed: Claimed | None = None) -> Content:
+def decompress(raw: Content, path: Path, claimed: Claimed | None = None) -> Content:
     """`raw` unpacked if it is gzip (whatever the file is called), else as it is.
 
     Args:
@@ -64,18 +70,18 @@ def decompress(raw: bytes, path: Path, claimed: Claimed | None = None) -> Conten
     Raises:
         DataError: the gzip stream is cut short or damaged, or unpacks to too many bytes.
     """
-    if not raw.startswith(GZIP_MAGIC):
+    if raw[:2] != GZIP_MAGIC:
         return raw
-    content = bytearray()  # not pieces to be joined, which would take the memory twice
-    most = None
-    for piece in _unpacked(io.BytesIO(raw), len(raw), path):
-        content += piece
-        if most is None:
-            most = claimed(bytes(content[:_HEAD])) if claimed else None
-        if most is not None and len(content) > most:
-            del content[most + 1 :]
+    content = Spool()
+    rest = None  # bytes that may follow
+    packed = raw if isinstance(raw, mmap.mmap) else io.BytesIO(raw)
+    for piece in _unpacked(packed, len(raw), path):
+        if rest is None and claimed and (most := claimed(piece)) is not None:
+            rest = most + 1
+        content.add(piece[:rest])
+        if rest is not None and (rest := rest - len(piece)) <= 0:
             break
-    return content
+    return content.content()
 
 
 def read_pieces(path: Path) -> Iterator[bytes]:
@@ -100,7 +106,7 @@ def read_pieces(path: Path) -> Iterator[bytes]:
         raise unreadable(path, error) from error
 
 
-def _unpacked(packed: IO[bytes], size: int, path: Path) -> Iterator[bytes]:
+def _unpacked(packed: IO[bytes] | mmap.mmap, size: int, path: Path) -> Iterator[bytes]:
     """The pieces of a gzip stream of `size` bytes."""
     most = files.limit_by_user()
     if most is None:

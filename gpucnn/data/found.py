@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.data.labels import Labels
 from gpucnn.data.reading import Reading
 
@@ -72,4 +73,4 @@ class Found:
     @property
     def images(self) -> NDArray[np.uint8]:
         """The images of all parts: uint8 (N, C, H, W)."""
-        return np.concatenate([part.images for part in self.parts])
+        return storage.concatenate([part.images for part in self.parts])

@@ -39,7 +39,7 @@ def as_labels(
             65,535; the message names the first of them.
     """
     if array.ndim == 2 and array.shape[1] > 1:
-        return _from_one_hot(array, where)
+        return _from_one_hot(array, where, name)
     flat = array.reshape(-1)
     if array.ndim not in (1, 2) or array.dtype.kind not in "biufUSO":
         raise DataError(
@@ -93,7 +93,8 @@ def _whole(
 ) -> Labels:
     """Numbers as int64; `shown` are the labels as they are in the file."""
     if labels.dtype.kind == "f":
-        _refuse(shown, ~np.isfinite(labels), where, name, "the label is missing")
+        _refuse(shown, np.isnan(labels), where, name, "the label is missing")
+        _refuse(shown, np.isinf(labels), where, name, "the number of a class is finite")
         _refuse(shown, labels != np.trunc(labels), where, name, "the number of a class is whole")
     _refuse(shown, labels < 0, where, name, "classes are numbered from 0")
     above = f"the number of a class is below {MOST_CLASSES:,}"
@@ -101,18 +102,21 @@ def _whole(
     return labels.astype(np.int64)
 
 
-def _from_one_hot(array: NDArray[Any], where: str) -> Labels:
-    rows_of_one = array.dtype.kind in "biuf" and bool(
-        np.isin(array, (0, 1)).all() and (array.sum(axis=1) == 1).all()
+def _from_one_hot(array: NDArray[Any], where: str, name: Callable[[int], str]) -> Labels:
+    shown = ""
+    if array.dtype.kind in "biuf":
+        right = np.isin(array, (0, 1)).all(axis=1) & ((array == 1).sum(axis=1) == 1)
+        if right.all():
+            return array.argmax(axis=1).astype(np.int64)
+        first = int(np.argmin(right))
+        row = quoted(", ".join(map(str, array[first].tolist())), 40)
+        shown = f"; that of {name(first)} is {row}"
+    raise DataError(
+        f"{where} is {array.dtype} of shape {array.shape}, and not one-hot",
+        cause=f"a row must have a single 1, at the place of the image's class{shown}",
+        fix="save one label for each image: the number of its class; several labels for an"
+        " image are not supported",
     )
-    if not rows_of_one:
-        raise DataError(
-            f"{where} is {array.dtype} of shape {array.shape}, and not one-hot",
-            cause="a row must have a single 1, at the place of the image's class",
-            fix="save one label for each image: the number of its class; several labels for an"
-            " image are not supported",
-        )
-    return array.argmax(axis=1).astype(np.int64)
 
 
 def one_hot_width(array: NDArray[Any]) -> int:

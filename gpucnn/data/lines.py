@@ -15,8 +15,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.files import Content, read_pieces
+from gpucnn.data import storage
+from gpucnn.data.files import read_pieces
 from gpucnn.data.header import is_header
+from gpucnn.data.storage import Content
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
@@ -41,7 +43,7 @@ class Lines:
     """
 
     path: Path
-    content: bytearray
+    content: Content
     starts: NDArray[np.int64]
     separator: str
     changes: tuple[Callable[[str], str], ...] = ()
@@ -62,7 +64,8 @@ class Lines:
 
     def number(self, row: int) -> int:
         """The number of its line in the file, from 1."""
-        return self.content.count(b"\n", 0, int(self.starts[row])) + 1
+        before = np.frombuffer(self.content, np.uint8)[: self.starts[row]]
+        return storage.count(before, lambda byte: byte == ord("\n")) + 1
 
     def cells(self, rows: Iterable[int]) -> Iterator[list[str]]:
         """The cells of rows.
@@ -136,32 +139,32 @@ def read_lines(path: Path) -> Lines:
     return replace(text, starts=text.starts[comments:])
 
 
-def _rows(path: Path) -> tuple[bytearray, array[int]]:
+def _rows(path: Path) -> tuple[Content, array[int]]:
     """The text of a table in UTF-8, and the first byte of each line that is not blank."""
-    content, starts = bytearray(), array("q")
-    begun = 0  # where the last line begins; it may be in a piece before
+    content, starts = storage.Spool(), array("q")
+    begun, size, is_blank = 0, 0, True  # of the last line, which may be in several pieces
     for piece in _decoded(path):
-        place = len(content)
-        content += piece
-        *whole, _ = piece.split(b"\n")
-        for line in whole:
-            end = place + len(line)
-            if not _is_blank(line if begun == place else content[begun:end]):
-                starts.append(begun)
-            place = begun = end + 1
-        if len(content) - begun > _LONGEST:
+        content.add(piece)
+        for number, part in enumerate(piece.split(b"\n")):
+            if number:  # the line before has ended
+                if not is_blank:
+                    starts.append(begun)
+                begun, size, is_blank = begun + size + 1, 0, True
+            size += len(part)
+            is_blank = is_blank and _is_blank(part)
+        if size > _LONGEST:
             raise DataError(
                 f"{path} has a line of more than {_LONGEST:,} bytes",
                 cause="an image with so many pixels is not read from a table",
                 fix=LINE_FIX,
             )
-    if not _is_blank(content[begun:]):
+    if not is_blank:
         starts.append(begun)
-    return content, starts
+    return content.content(), starts
 
 
-def _is_blank(line: Content) -> bool:
-    """Whether there are only blanks in a line, also those of other scripts."""
+def _is_blank(line: bytes) -> bool:
+    """Whether there are only blanks in a line or a part, also those of other scripts."""
     rest = line.strip()
     if rest and " " < chr(rest[0]) < "\x7f":
         return False
@@ -169,7 +172,7 @@ def _is_blank(line: Content) -> bool:
 
 
 def _decoded(path: Path) -> Iterator[bytes]:
-    """The pieces of a text in UTF-8; "\\n" ends a line."""
+    """The pieces of a text in UTF-8, of whole characters; "\\n" ends a line."""
     pieces = read_pieces(path)
     head = next(pieces, b"")
     encoding = next((name for mark, name in _MARKS.items() if head.startswith(mark)), "utf-8")
@@ -209,7 +212,7 @@ def _plain(text: Lines) -> Lines:
         DataError: a quoted cell goes on in the next line.
     """
     separator, rows = text.separator, range(len(text))
-    if b'"' in text.content:
+    if text.content.find(b'"') >= 0:
         for row in rows:
             if text.line(row).count('"') % 2:
                 raise DataError(

@@ -10,8 +10,10 @@ import numpy as np
 
 from gpucnn import random
 from gpucnn.backend import Backend
+from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data.augment import Augment
-from gpucnn.data.dataset import Dataset, require_finite
+from gpucnn.data.dataset import Dataset
+from gpucnn.data.finite import require_finite
 from gpucnn.errors import OutOfMemoryError, UsageError, expect
 from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
@@ -48,7 +50,7 @@ class Loader(Printable):
 
     Raises:
         UsageError: the batch size or the limit is below 1, or the images cannot be augmented so.
-        DataError: an image or a target holds NaN or infinity.
+        DataError: an image holds NaN or infinity.
         OutOfMemoryError: the device has no room for the whole data set.
     """
 
@@ -85,9 +87,7 @@ class Loader(Printable):
                 raise UsageError(f"{key} is {value!r}", fix=f"give a {key} of at least 1")
         if augment is not None:
             augment.require_fit(dataset)
-        require_finite(dataset.images, f"image {{}} of {dataset.name}")
-        if dataset.labels is not None:
-            require_finite(dataset.labels, f"the target of image {{}} of {dataset.name}")
+        require_finite(dataset.images, f"image {{}} of {dataset.name}", dataset.places)
         self.dataset = dataset
         self.batch_size = batch_size
         self.backend = backend
@@ -101,13 +101,13 @@ class Loader(Printable):
         if limit_batches is not None:
             self.steps_per_epoch = min(self.steps_per_epoch, limit_batches)
         given = (dataset.images, dataset.labels, dataset.weights)
+        placed: list[Any] = []
         try:
-            self._images, self._labels, self._weights = (
-                None if array is None else backend.asarray(array) for array in given
-            )
-        except OutOfMemoryError as error:
-            error.fix = self._less_data
-            raise
+            for array in given:
+                placed.append(None if array is None else backend.asarray(array))
+        except MemoryError as error:
+            raise self._too_large(out_of_memory(error), placed) from None
+        self._images, self._labels, self._weights = placed
         self._passes = 0  # the number of iterations over the loader so far
         self._epoch: int | None = None
         self._order: Any = None  # device, int32 (N,): the image at each place of the epoch
@@ -118,6 +118,22 @@ class Loader(Printable):
 
     def __len__(self) -> int:
         return self.steps_per_epoch
+
+    def _too_large(self, error: OutOfMemoryError, placed: list[Any]) -> OutOfMemoryError:
+        """The error with a `fix` for a data set that does not fit on the device as a whole.
+
+        Args:
+            placed: the arrays that found room there.
+        """
+        data, count = self.dataset, len(self.dataset)
+        size, held = (
+            sum(array.nbytes for array in arrays if array is not None)
+            for arrays in ((data.images, data.labels, data.weights), placed)
+        )
+        fitting = min(count, count * (error.free + held) // max(1, size))
+        error.fix = f"{self._less_data}; the data set has {size / 1e6:,.0f} MB, and "
+        error.fix += f"{fitting:,} of its {count:,} images would fill the device"
+        return error
 
     def __iter__(self) -> Iterator[Batch]:
         self._passes += 1
@@ -180,6 +196,14 @@ class Loader(Printable):
         return epoch, index * self.batch_size
 
     def _gather(self, indices: Any) -> Batch:
+        try:
+            return self._gathered(indices)
+        except MemoryError as error:
+            ours = out_of_memory(error)
+            ours.suggest_batch(len(indices))
+            raise ours from None
+
+    def _gathered(self, indices: Any) -> Batch:
         black, white = 0.0, 1.0
         if self.dataset.images.dtype == np.uint8:
             images = self.backend.gather(

@@ -31,6 +31,9 @@ def load(
 ) -> Splits:
     """The training, validation and test images of a data set.
 
+    Images that take more than an eighth of the memory (and 256 MB) lie in a file that is mapped;
+    they are read-only.
+
     Args:
         name_or_path: ``mnist``, ``fashion-mnist`` or ``digits``; or a path:
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import os
 import re
+import struct
 import zipfile
 from dataclasses import replace
 from pathlib import Path
@@ -14,12 +16,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.data.files import describe
+from gpucnn.backend.cpu.memory import out_of_memory
+from gpucnn.data import storage
+from gpucnn.data.files import describe, unreadable
 from gpucnn.data.found import Found, Part
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, OutOfMemoryError
 
 _ROLES = {
     "train": ("train", "tr"),
@@ -40,8 +44,11 @@ _LONE = "arr_0"  # np.savez's name for an array without a name
 def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
     """The arrays of an .npz file by name, or of an .npy file under the name ``""``.
 
+    A large array is mapped: from the file itself, or from a file that it is unpacked into.
+
     Raises:
         DataError: the file cannot be read, is damaged, or holds pickled objects.
+        OutOfMemoryError: there is no room for an array.
     """
     try:
         with files.open_regular(path) as file:
@@ -49,7 +56,7 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             magic = file.read(2)
             file.seek(0)
             if magic != b"PK":
-                return {"": _read_array(file, size)}
+                return {"": _read_array(file, size, file, 0)}
             arrays = {}
             with zipfile.ZipFile(file) as archive:
                 if sum(member.file_size for member in archive.infolist()) > files.limit():
@@ -58,7 +65,10 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
                     if member.filename.endswith(".npy"):
                         with archive.open(member) as stream:
                             name = member.filename.removesuffix(".npy")
-                            arrays[name] = _read_array(stream, member.file_size)
+                            begin = None if member.compress_type else _begin(file, member)
+                            arrays[name] = _read_array(stream, member.file_size, file, begin)
+                            while stream.read(storage.CHUNK):
+                                pass  # to the end, where zipfile compares the CRC
             return arrays
     except ValueError as error:
         raise DataError(
@@ -67,7 +77,11 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
             " an array of objects is made one of text by y.astype(str)",
         ) from error
+    except OutOfMemoryError:
+        raise
     except Exception as error:  # a damaged file makes NumPy and zipfile raise nearly anything
+        if isinstance(error, OSError) and error.errno == errno.EFBIG:
+            raise unreadable(path, error) from error
         raise DataError(
             f"{path} cannot be read",
             cause=describe(error),
@@ -75,19 +89,50 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _read_array(stream: IO[bytes], size: int) -> NDArray[Any]:
-    """The array in an .npy file of `size` bytes, which must have room for what its header says."""
+def _begin(file: IO[bytes], member: zipfile.ZipInfo) -> int:
+    """The place of a member's first byte: behind its header, a name and further fields."""
+    file.seek(member.header_offset + 26)
+    return member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
+
+
+def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None) -> NDArray[Any]:
+    """The array in an .npy file, which must have room for what its header says.
+
+    Args:
+        stream: the bytes of the .npy file, `size` of them.
+        file: the open file that has them, perhaps packed.
+        begin: the place where they begin there; None if they are packed.
+    """
     version = np.lib.format.read_magic(stream)
     read_header = np.lib.format.read_array_header_2_0
     if version == (1, 0):
         read_header = np.lib.format.read_array_header_1_0
-    shape, _, dtype = read_header(stream)
-    expected = stream.tell() + math.prod(shape) * dtype.itemsize
+    shape, is_fortran, dtype = read_header(stream)
+    header = stream.tell()
+    expected = header + math.prod(shape) * dtype.itemsize
     if not dtype.hasobject and expected > size:  # before memory is taken for it
         raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
-    stream.seek(0)
-    array: NDArray[Any] = np.lib.format.read_array(stream, allow_pickle=False)
+    array: NDArray[Any]
+    try:
+        if dtype.hasobject or expected - header <= storage.large():
+            stream.seek(0)
+            array = np.lib.format.read_array(stream, allow_pickle=False)
+        else:
+            content = _unpacked(stream) if begin is None else storage.map_file(file)
+            offset = 0 if begin is None else begin + header
+            values = np.frombuffer(content, dtype, math.prod(shape), offset)
+            array = values.reshape(shape[::-1]).T if is_fortran else values.reshape(shape)
+    except MemoryError as error:
+        raise out_of_memory(error) from error
     return array
+
+
+def _unpacked(stream: IO[bytes]) -> storage.Content:
+    """The bytes of a stream from its place on."""
+    content = storage.Spool()
+    while piece := stream.read(storage.CHUNK):
+        content.add(piece)
+    return content.content()
 
 
 def read_npz(path: Path, reading: Reading | None = None, labeled: bool = True) -> Found:
@@ -191,7 +236,7 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
         DataError: several arrays may be the same.
     """
     found: dict[str, tuple[list[str], list[str]]] = {}
-    for name in arrays:
+    for name in (name for name, array in arrays.items() if array.ndim):  # a number is neither
         words = [word for word in _WORDS.split(name.lower()) if word]
         roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
         rest = [word for word in words if not any(word in known for known in _ROLES.values())]
@@ -220,7 +265,11 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
 
 def _are_equal(arrays: list[NDArray[Any]]) -> bool:
     rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays if array.ndim]
-    return all(np.array_equal(other, rows[0]) for other in rows[1:])
+    return all(
+        other.shape == rows[0].shape
+        and all(np.array_equal(other[k], rows[0][k]) for k in storage.chunks(other))
+        for other in rows[1:]
+    )
 
 
 def _refuse_several(path: Path, names: list[str]) -> None:

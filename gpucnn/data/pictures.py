@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import picture_cache
 from gpucnn.data.found import Found, Part
 from gpucnn.data.image import Upload, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
+from gpucnn.data.stack import Stack
 from gpucnn.errors import DataError
 
 _FEW = 3  # names in a note
@@ -44,6 +45,8 @@ class Pictures:
 def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
     """Pictures, in files or uploaded, as images of one shape.
 
+    Large images are kept in the cache, and are not decoded again while the files are the same.
+
     By default all of them must have one size; the images are gray (C = 1) if all pictures are, else
     RGB (C = 3). With `convert` "mnist" each is converted as MNIST's images were; with `image_size`
     or `image_shape` each is scaled to it.
@@ -57,12 +60,26 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
         DataError: files cannot be read (all of them are named), or their sizes differ.
         MissingExtraError: Pillow is not installed.
     """
-    opened: list[NDArray[np.uint8]] = []
+    paths = [file for file in files if isinstance(file, Path)]
+    if len(paths) < len(files):
+        return _read(files, reading, name)
+    entry = picture_cache.Entry(paths, name, reading.as_dict())
+    if (kept := entry.recall()) is not None:
+        images, rest = kept
+        return Pictures(images, reading=Reading.from_dict(rest.pop("reading"), name), **rest)
+    pictures = _read(files, reading, name)
+    rest = {**vars(pictures), "reading": pictures.reading.as_dict()}
+    entry.keep(rest.pop("images"), rest)
+    return pictures
+
+
+def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
     kept: list[int] = []
     broken: list[DataError] = []
     doubts: dict[str, list[str]] = {}
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
+    stack = Stack(reading.image_shape and reading.image_shape[0])
     for place, file in enumerate(files):
         try:
             picture, was_scaled, remarks = _read_one(file, reading, size)
@@ -74,26 +91,16 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
             broken.append(error.with_traceback(None))
             continue
         scaled += was_scaled
-        opened.append(picture)
+        stack.add(picture, file)
         kept.append(place)
     notes = _refuse_broken(broken, len(files), reading, name)
     for doubt in sorted({each for several in doubts.values() for each in several}):
         notes.append(f"{_some([file for file in doubts if doubt in doubts[file]])}: {doubt}")
-    if size is None:
-        _refuse_sizes(opened, [files[place] for place in kept])
-    channels = 3 if any(picture.ndim == 3 for picture in opened) else 1
-    if reading.image_shape is not None:
-        channels = reading.image_shape[0]
-    shape = (channels, *opened[0].shape[:2])
-    images = np.empty((len(opened), *shape), dtype=np.uint8)
-    for image, picture in zip(images, opened, strict=True):
-        if channels == 1 or picture.ndim == 2:
-            image[:] = fit_image(picture, shape) if picture.ndim == 3 else picture
-        else:
-            image[:] = picture.transpose(2, 0, 1)  # (H, W, 3) -> (3, H, W)
+    images = stack.images()
+    shape: tuple[int, int, int] = images.shape[1:]
     said = ["converted as MNIST's images were"] if reading.convert == "mnist" else []
     if scaled:
-        what = "all of them" if scaled == len(opened) else f"{scaled:,} of them"
+        what = "all of them" if scaled == len(kept) else f"{scaled:,} of them"
         said.append(f"{what} scaled to {shape[1]}x{shape[2]}")
     known = reading.replace(image_shape=shape, convert=reading.convert or "none")
     return Pictures(images, kept, known, said, notes, doubts)
@@ -193,17 +200,3 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
             fix=f"replace them, or {left_out}" if len(broken) < count else "give other pictures",
         )
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
-
-
-def _refuse_sizes(opened: Sequence[NDArray[Any]], files: Sequence[Path | Upload]) -> None:
-    first = opened[0]
-    for picture, file in zip(opened, files, strict=True):
-        if picture.shape[:2] != first.shape[:2]:
-            (height, width), (first_height, first_width) = picture.shape[:2], first.shape[:2]
-            raise DataError(
-                f"{file} is {width}x{height} pixels, but {files[0]} is"
-                f" {first_width}x{first_height}",
-                cause="a model takes images of one size",
-                fix=f"scale all of them with --image-size {first_height}x{first_width} (height x"
-                " width), or another size",
-            )

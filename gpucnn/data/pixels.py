@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.data.files import refuse_empty
 from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
@@ -31,7 +32,7 @@ def as_images(
         reading: the options known so far.
 
     Returns:
-        images: uint8 (N, C, H, W), C-contiguous.
+        images: uint8 (N, C, H, W), C-contiguous; in a file where they are large and no view.
         reading: the options, with those that were found.
         said: the changes to the array, in words.
 
@@ -52,10 +53,11 @@ def as_images(
         stored = reading.replace(image_shape=(wanted[0], wanted[2], wanted[1]))
     images, found, how = _arrange(array, where, stored)
     refuse_empty(images.shape, where)
+    if reading.transpose:
+        images = images.swapaxes(-1, -2)
     images, white, scaling = to_bytes(images, where, reading.white)
     said = [words for words in (how, scaling) if words]
     if reading.transpose:
-        images = images.swapaxes(-1, -2)
         said.append("rows and columns of each image swapped")
     shape = images.shape[1:]
     if wanted is not None and shape != wanted:
@@ -68,7 +70,7 @@ def as_images(
     if 0 < highest < _DIM:
         said.append(f"no pixel above {highest} of 255")
     found = found.replace(white=white, image_shape=shape)
-    return np.ascontiguousarray(images), found, said
+    return storage.contiguous(images), found, said
 
 
 def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:
@@ -83,7 +85,7 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
         The array as uint8; its value of white; and the change in words, or "".
     """
     if array.dtype == np.bool_:
-        return array.astype(np.uint8) * np.uint8(255), 1, "true as 255"
+        return storage.convert(array, _stretch), 1, "true as 255"
     if array.dtype.kind not in "iuf":
         raise DataError(
             f"{where} has values of type {array.dtype}, where pixels are numbers from 0 to 255",
@@ -92,10 +94,22 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
     if array.dtype.kind == "f":
         return _floats_to_bytes(array, where, white)
     if array.dtype != np.uint8:
-        _refuse(array, (array < 0) | (array > 255), where, "pixels are 0 to 255, or 0 to 1")
+        cause = "pixels are 0 to 255, or 0 to 1"
+        _refuse(array, lambda some: (some < 0) | (some > 255), where, cause)
     if int(array.max(initial=0)) == 1 and white in (None, 1):
-        return array.astype(np.uint8) * np.uint8(255), 1, "zeros and ones as black and white"
-    return array.astype(np.uint8, copy=False), white or 255, ""
+        return storage.convert(array, _stretch), 1, "zeros and ones as black and white"
+    if array.dtype != np.uint8:
+        array = storage.convert(array, _as_uint8)
+    return array, white or 255, ""
+
+
+def _as_uint8(array: NDArray[Any]) -> Images:
+    return array.astype(np.uint8)
+
+
+def _stretch(array: NDArray[Any]) -> Images:
+    """0 as 0, and 1 as 255."""
+    return array.astype(np.uint8) * np.uint8(255)
 
 
 def _floats_to_bytes(
@@ -103,32 +117,46 @@ def _floats_to_bytes(
 ) -> tuple[Images, int, str]:
     """`to_bytes` of floats; their scale is 0 to 1 if none is above 1."""
     scales = "pixels are whole from 0 to 255, or 0 to 1"
-    _refuse(array, ~np.isfinite(array), where, "a pixel is a number from 0 to 255")
-    _refuse(array, (array < -_ROUNDING) | (array > 255 + _ROUNDING), where, scales)
-    above = array > 1 + _ROUNDING
-    if not above.any():
-        scaled = np.clip(array, 0, 1, dtype=np.float32) * np.float32(255)
-        levels = np.rint(scaled)
-        rounding = "" if (np.abs(levels - scaled) < 0.01).all() else ", rounded to 256 levels"
-        return levels.astype(np.uint8), white or 1, f"0 to 1 as 0 to 255{rounding}"
-    levels = np.rint(array)
-    broken = np.abs(levels - array) > _ROUNDING
-    if broken.any():  # the fewer are the mistake
-        if broken.sum() <= above.sum():
-            _refuse(array, broken, where, scales, "round the pixels, as in numpy.rint(x)")
-        _refuse(array, above, where, scales)
-    return levels.astype(np.uint8), white or 255, ""
+    _refuse(array, lambda some: ~np.isfinite(some), where, "a pixel is a number from 0 to 255")
+    _refuse(array, lambda x: (x < -_ROUNDING) | (x > 255 + _ROUNDING), where, scales)
+    above = storage.count(array, _is_above)
+    if not above:
+        exact = True
+
+        def scale(some: NDArray[np.floating]) -> Images:
+            nonlocal exact
+            scaled = np.clip(some, 0, 1, dtype=np.float32) * np.float32(255)
+            levels = np.rint(scaled)
+            exact = exact and bool((np.abs(levels - scaled) < 0.01).all())
+            return levels.astype(np.uint8)
+
+        images = storage.convert(array, scale)
+        rounding = "" if exact else ", rounded to 256 levels"
+        return images, white or 1, f"0 to 1 as 0 to 255{rounding}"
+    if broken := storage.count(array, _is_broken):  # the fewer are the mistake
+        if broken <= above:
+            _refuse(array, _is_broken, where, scales, "round the pixels, as in numpy.rint(x)")
+        _refuse(array, _is_above, where, scales)
+    return storage.convert(array, lambda some: np.rint(some).astype(np.uint8)), white or 255, ""
+
+
+def _is_above(array: NDArray[np.floating]) -> NDArray[np.bool_]:
+    return array > 1 + _ROUNDING
+
+
+def _is_broken(array: NDArray[np.floating]) -> NDArray[np.bool_]:
+    return np.abs(np.rint(array) - array) > _ROUNDING
 
 
 def _refuse(
-    array: NDArray[Any], wrong: NDArray[np.bool_], where: str, cause: str, fix: str = _RESCALE
+    array: NDArray[Any], is_wrong: storage.Test, where: str, cause: str, fix: str = _RESCALE
 ) -> None:
-    if not wrong.any():
+    if (place := storage.first(array, is_wrong)) is None:
         return
-    value = array[wrong][0]
+    value = "NaN" if np.isnan(array[place]) else array[place]
     if len(array) > 1:
-        where = f"image {np.argmax(wrong.reshape(len(wrong), -1).any(axis=1))} of {where}"
-    raise DataError(f"{where} holds {'NaN' if np.isnan(value) else value}", cause=cause, fix=fix)
+        where = f"image {place[0]} of {where}"
+    raise DataError(f"{where} holds {value}", cause=cause, fix=fix)
 
 
 def _arrange(array: NDArray[Any], where: str, reading: Reading) -> tuple[Any, Reading, str]:

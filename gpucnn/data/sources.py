@@ -10,16 +10,15 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import filelock
 import platformdirs
 
 from gpucnn.data.dataset import Dataset
+from gpucnn.data.download import DownloadError, Progress, download, mirror
+from gpucnn.data.download_folder import OPTION, left_over, temporary_folder
 from gpucnn.data.files import GZIP_MAGIC, Content, decompress, read_raw
 from gpucnn.data.idx import (
     IMAGES,
@@ -32,12 +31,8 @@ from gpucnn.data.idx import (
     parse_idx,
     read_whole,
 )
-from gpucnn.errors import DataError, StorageError, UsageError
+from gpucnn.errors import DataError, UsageError
 
-TIMEOUT = (5.0, 20.0)  # seconds to connect, and between two pieces of an answer
-_LOCK = ".lock"
-_LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
-_OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 FILES = (*TRAIN, *TEST)
 
 _FASHION_NAMES = [
@@ -54,7 +49,8 @@ class Source:
         name: as ``--data`` takes it.
         description: one line about it.
         mirrors: URLs of folders with the .gz files, tried in order.
-        packed: SHA-256 of each .gz file of the mirrors, in the order of `FILES`.
+        sizes: bytes of each .gz file of the mirrors, in the order of `FILES`.
+        packed: SHA-256 of each .gz file of the mirrors, in this order.
         unpacked: SHA-256 of the uncompressed files; None if only those of the .gz are known.
         class_names: the classes in the order of their labels.
         convert: the conversion that makes a picture like its images, as in `Reading`.
@@ -63,6 +59,7 @@ class Source:
     name: str
     description: str
     mirrors: tuple[str, ...]
+    sizes: tuple[int, ...]
     packed: tuple[str, ...]
     unpacked: tuple[str, ...] | None
     class_names: list[str]
@@ -84,6 +81,7 @@ SOURCES = {
                 "https://ossci-datasets.s3.amazonaws.com/mnist/",
                 "https://storage.googleapis.com/cvdf-datasets/mnist/",
             ),
+            sizes=(9_912_422, 28_881, 1_648_877, 4_542),
             packed=(
                 "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
                 "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
@@ -103,6 +101,7 @@ SOURCES = {
             name="fashion-mnist",
             description="70,000 pieces of clothing, 28x28 (Xiao, Rasul and Vollgraf, 2017)",
             mirrors=("https://storage.googleapis.com/tensorflow/tf-keras-datasets/",),
+            sizes=(26_421_880, 29_515, 4_422_102, 5_148),
             packed=(
                 "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
                 "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
@@ -187,11 +186,11 @@ def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dat
     Raises:
         DataError: a file is missing, damaged, or is not the one that is expected.
         StorageError: a download cannot be written.
+        UsageError: a file is missing, and ``$GPUCNN_MIRROR`` cannot be used.
     """
     source = get(name)
+    complete(name, data_dir)
     directory = path(name, data_dir)
-    if directory == _cache(name) and missing(name, data_dir):
-        fetch(name)
     parts = []
     for images_file, labels_file in (TRAIN, TEST):
         report, content = _read_verified(source, directory, images_file)
@@ -200,6 +199,17 @@ def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dat
         labels = parse_idx(content, report.path, LABELS)
         parts.append(replace(from_pair(images, labels, name), class_names=source.class_names))
     return parts[0], parts[1]
+
+
+def complete(
+    name: str, data_dir: str | os.PathLike[str] | None = None, progress: Progress | None = None
+) -> None:
+    """Download the files that are missing from the cache directory, as `fetch` does.
+
+    An explicit directory stays as it is.
+    """
+    if path(name, data_dir) == _cache(name) and missing(name, data_dir):
+        fetch(name, progress=progress)
 
 
 def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[FileReport]:
@@ -212,40 +222,41 @@ def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[Fi
     return [_read_verified(source, directory, file)[0] for file in FILES]
 
 
-def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
+def fetch(
+    name: str,
+    data_dir: str | os.PathLike[str] | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Path:
     """Download the missing or damaged files of a named data set; returns their directory.
 
     It is the cache directory, or DIR/NAME in an explicit DIR; a DIR that has some of the files
     itself gets the others. Each file gets a temporary name, is checked by its SHA-256, and is then
     renamed. Several processes may do this at once: one downloads, the others wait.
 
+    Args:
+        progress: called with the name of a file, its bytes so far and its bytes in all.
+
     Raises:
         DataError: no mirror gave a file with the right hash.
         StorageError: the directory cannot be written.
+        UsageError: ``$GPUCNN_MIRROR`` cannot be used.
     """
     source = get(name)
     directory = path(name, data_dir)
     unusable = _unusable(source, directory)
-    if not unusable:
+    if not unusable and not left_over(directory):
         return directory
     if len(unusable) == len(FILES) and directory.name != name:
         directory = directory / name  # never among files of another data set with the same names
-    with _storage(directory):
-        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
-        directory.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(directory / _LOCK)
-        with (
-            lock.acquire(timeout=_LOCK_TIMEOUT),
-            _removed_on_failure(directory, made),
-            tempfile.TemporaryDirectory(dir=directory, prefix=".download-") as temporary,
-        ):
-            for file in _unusable(source, directory):  # again: another process may have got them
-                _download(source, file, Path(temporary))
-                old = find_file(directory, file)
-                new = directory / f"{file}.gz"
-                os.replace(Path(temporary) / new.name, new)
-                if old is not None and old != new:
-                    old.unlink(missing_ok=True)
+    mirrors = _mirrors(source)
+    with temporary_folder(directory) as temporary:
+        for file in _unusable(source, directory):  # again: another process may have got them
+            whole = _download(source, mirrors, file, temporary, progress)
+            old, new = find_file(directory, file), directory / whole.name
+            os.replace(whole, new)
+            if old is not None and old != new:
+                old.unlink(missing_ok=True)
     return directory
 
 
@@ -283,7 +294,7 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
             f"{source.name} is not in {directory}: there is no {file} (nor {file}.gz)",
             cause=None if directory.is_dir() else f"{directory} is not a directory",
             fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
-            f" {_OPTION}",
+            f" {OPTION}",
         )
     return read_whole(found, functools.partial(_verified, source, directory, file))[0]
 
@@ -301,7 +312,7 @@ def _verified(
         raise
     hashed = raw if source.unpacked is None else content
     actual = hashlib.sha256(hashed).hexdigest()
-    if source.unpacked is None and not raw.startswith(GZIP_MAGIC):
+    if source.unpacked is None and raw[:2] != GZIP_MAGIC:
         # Only the hash of the gzip file is known, but this must not be a file of another set.
         others = {known for other in SOURCES.values() for known in other.unpacked or ()}
         if actual not in others:
@@ -327,76 +338,36 @@ def _unusable(source: Source, directory: Path) -> list[str]:
     return names
 
 
-def _download(source: Source, file: str, temporary: Path) -> None:
+def _mirrors(source: Source) -> tuple[str, ...]:
+    """The folders to download from: that of ``$GPUCNN_MIRROR`` alone, if it is set."""
+    own = mirror()
+    return (f"{own}{source.name}/",) if own else source.mirrors
+
+
+def _download(
+    source: Source,
+    mirrors: tuple[str, ...],
+    file: str,
+    temporary: Path,
+    progress: Progress | None,
+) -> Path:
     """Get FILE.gz into `temporary` from the first mirror that gives it with the right hash."""
-    import pooch  # here, because it takes long to load and few runs download
-
-    pooch.get_logger().setLevel("WARNING")  # it would announce every file on stderr
+    to, number = temporary / f"{file}.gz", FILES.index(file)
+    size, sha256 = source.sizes[number], source.packed[number]
     failures = []
-    for mirror in source.mirrors:
+    for folder in mirrors:
         try:
-            pooch.retrieve(
-                f"{mirror}{file}.gz",
-                known_hash=f"sha256:{source.packed[FILES.index(file)]}",
-                fname=f"{file}.gz",
-                path=temporary,
-                downloader=pooch.HTTPDownloader(timeout=TIMEOUT, progressbar=False),
-            )
-            return
-        except OSError as error:
-            # Errors of requests, which pooch uses, have no number; those of the disk have.
-            if error.errno is not None:
-                raise
-            failures.append(f"{mirror}: {_reason(error)}")
-        except ValueError:  # pooch: the hash differs; the file is not kept
-            failures.append(f"{mirror}: the file has another SHA-256 than it should")
+            download(f"{folder}{to.name}", to, size=size, sha256=sha256, progress=progress)
+            return to
+        except DownloadError as error:
+            failures.append(f"{folder}: {error}")
+    fix = f"give the directory that has the files with {OPTION}"
+    if mirrors == source.mirrors:
+        fix += f", or, with a network, gpucnn data fetch {source.name}; --data digits needs none"
+    else:
+        fix = f"check GPUCNN_MIRROR, the only place that is asked, or unset it; or {fix}"
     raise DataError(
-        f"{source.name} could not be downloaded: no mirror gave {file}.gz",
+        f"{source.name} could not be downloaded: no mirror gave {to.name}",
         cause="; ".join(failures),
-        fix=f"give the directory that has the files with {_OPTION}, or, with a network,"
-        f" gpucnn data fetch {source.name}; --data digits needs none",
+        fix=fix,
     )
-
-
-def _reason(error: OSError) -> str:
-    """The reason in a few words; the text of requests repeats the URL and object addresses."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"HTTP status {response.status_code}"
-    kind = type(error).__name__
-    return {"ConnectionError": "no connection", "ConnectTimeout": "no answer"}.get(kind, kind)
-
-
-@contextmanager
-def _removed_on_failure(directory: Path, made: list[Path]) -> Iterator[None]:
-    """Remove the folders in `made` again if the body fails, unless one of them has other files.
-
-    The lock is held meanwhile; a process that waits for it makes the folder again.
-    """
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
-        yield
-    except BaseException:
-        with suppress(OSError):
-            if made and all(entry.name == _LOCK for entry in directory.iterdir()):
-                (directory / _LOCK).unlink(missing_ok=True)
-                for folder in made:
-                    folder.rmdir()
-        raise
-
-
-@contextmanager
-def _storage(directory: Path) -> Iterator[None]:
-    """An OSError inside becomes a StorageError about `directory`."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, filelock.Timeout):
-            cause = f"another process has held {error.lock_file} for {_LOCK_TIMEOUT:.0f} s"
-        else:
-            cause = error.strerror or str(error)
-        raise StorageError(
-            f"{directory} cannot be written",
-            cause=cause,
-            fix=f"give a directory that can be written with {_OPTION}",
-        ) from error

@@ -107,7 +107,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="db",
         array=b.grad,
         about="the gradient of b, dL/db",
-        terms={(): [found.product(("dy", out)) for out in meet]},
+        terms=found.sums("ij->", "dy"),
         gradient_of="b",
     )
     by_weight: dict[Index, list[Term]] = {}

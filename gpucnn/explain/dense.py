@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from gpucnn import functions as F
 from gpucnn.autograd import Tensor
 from gpucnn.explain.inputs import Input, Numbers, check_fit, gradient, written
@@ -55,13 +53,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="y",
         array=y.numpy(),
         about=f"the output: {outputs} numbers for each example",
-        terms={
-            (n, o): [
-                *(found.product(("x", (n, i)), ("w", (i, o))) for i in range(inputs)),
-                found.product(("b", (o,))),
-            ]
-            for n, o in np.ndindex(N, outputs)
-        },
+        terms=found.dense("x", "w", "b"),
     )
     found.part = "backward"
     found.given_gradient(dy)
@@ -73,7 +65,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="db",
         array=b.grad,
         about="the gradient of b, dL/db",
-        terms={(o,): [found.product(("dy", (n, o))) for n in range(N)] for o in range(outputs)},
+        terms=found.sums("no->o", "dy"),
         gradient_of="b",
     )
     found.step(
@@ -85,10 +77,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dw",
         array=w.grad,
         about="the gradient of w, dL/dw",
-        terms={
-            (i, o): [found.product(("x", (n, i)), ("dy", (n, o))) for n in range(N)]
-            for i, o in np.ndindex(inputs, outputs)
-        },
+        terms=found.sums("ni,no->io", "x", "dy"),
         gradient_of="w",
     )
     found.step(
@@ -101,10 +90,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dx",
         array=x.grad,
         about="the gradient of x, dL/dx",
-        terms={
-            (n, i): [found.product(("dy", (n, o)), ("w", (i, o))) for o in range(outputs)]
-            for n, i in np.ndindex(N, inputs)
-        },
+        terms=found.sums("no,io->ni", "dy", "w"),
         gradient_of="x",
     )
     return found

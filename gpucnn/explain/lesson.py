@@ -245,6 +245,36 @@ class Lesson:
         number = float(self.arrays[name].array[index])
         return Term(f"{factor(number)} / {count}", number / count, (Cell(name, index),))
 
+    def sums(self, rule: str, *names: str) -> dict[Index, list[Term]]:
+        """The products that are added for each number of numpy.einsum(rule, *arrays).
+
+        Args:
+            rule: as in "ni,io->no", in which i is added over.
+            names: of the arrays.
+        """
+        *inputs, output = rule.replace("->", ",").split(",")
+        sizes: dict[str, int] = {}
+        for axes, name in zip(inputs, names, strict=True):
+            sizes |= zip(axes, self.arrays[name].array.shape, strict=True)
+        order = [*output, *(axis for axis in sizes if axis not in output)]
+        found: dict[Index, list[Term]] = {}
+        for index in np.ndindex(*(sizes[axis] for axis in order)):
+            at = dict(zip(order, index, strict=True))
+            cells = (tuple(at[axis] for axis in axes) for axes in inputs)
+            term = self.product(*zip(names, cells, strict=True))
+            found.setdefault(index[: len(output)], []).append(term)
+        return found
+
+    def dense(self, x: str, w: str, b: str) -> dict[Index, list[Term]]:
+        """The terms of x @ w + b."""
+        sums = self.sums("ni,io->no", x, w)
+        return {at: [*terms, self.product((b, at[1:]))] for at, terms in sums.items()}
+
+    def pairs(self, *names: str) -> dict[Index, list[Term]]:
+        """The numbers of arrays of one shape that stand in the same place, each as a term."""
+        places = np.ndindex(self.arrays[names[0]].array.shape)
+        return {at: [self.product((name, at)) for name in names] for at in places}
+
     def columns(self) -> dict[str, int]:
         """For each array that is no gradient, its place from left to right; inputs are at 0."""
         places = {n: 0 for n, values in self.arrays.items() if values.gradient_of is None}

@@ -10,6 +10,7 @@ from gpucnn.web import Page
 
 _PAGE = Page(
     "gpucnn.explain",
+    "gpucnn explain",
     ("lesson.js", "graph.js", "number.js", "fields.js", "address.js", "page.js"),
 )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import sys
 from collections.abc import Mapping, Sequence
@@ -17,7 +16,7 @@ from gpucnn.explain import TOPICS, explain, topic_module
 from gpucnn.explain.inputs import read
 from gpucnn.explain.lesson import Lesson
 from gpucnn.explain.page import page, policy
-from gpucnn.web import LOOPBACK, USUAL_PORT, headers, is_loopback, unusable_port
+from gpucnn.web import LOOPBACK, bound, headers, is_loopback
 
 _LONGEST_TARGET = 8192  # characters of path and query: more than the numbers of any lesson
 _MOST_FIELDS = 32
@@ -30,7 +29,7 @@ class Server(ThreadingHTTPServer):
     Args:
         lessons: those of the page.
         given: the inputs of the first lesson that were given, by name.
-        port: None for `USUAL_PORT`, or a free one if another program has that.
+        port: see `gpucnn.web.bound`.
 
     Raises:
         UsageError: the port cannot be had.
@@ -42,13 +41,8 @@ class Server(ThreadingHTTPServer):
         self, lessons: Sequence[Lesson], given: Mapping[str, str], port: int | None = None
     ) -> None:
         self.page = page(lessons, given).encode()
-        try:
-            super().__init__((LOOPBACK, USUAL_PORT if port is None else port), _Handler)
-        except OSError as error:
-            if port is None and error.errno == errno.EADDRINUSE:
-                super().__init__((LOOPBACK, 0), _Handler)
-                return
-            raise unusable_port(USUAL_PORT if port is None else port, error) from error
+        init = super().__init__
+        bound(lambda choice: init((LOOPBACK, choice), _Handler), port)
 
     @property
     def address(self) -> str:

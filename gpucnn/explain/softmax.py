@@ -123,7 +123,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dz",
         array=z.grad,
         about="the gradient of z, dL/dz",
-        terms={(k,): [found.product(("ds", (k,)))] for k in each},
+        terms=found.pairs("ds"),
         closing=" * 1",
         gradient_of="z",
     )
@@ -137,7 +137,7 @@ def lesson(numbers: Numbers) -> Lesson:
         name="dz_short",
         array=fused.grad,
         about="the gradient of z, by the short form",
-        terms={(k,): [found.product(("p", (k,))), found.product(("t", (k,)))] for k in each},
+        terms=found.pairs("p", "t"),
         joiner=" - ",
         gradient_of="z",
     )

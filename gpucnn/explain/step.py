@@ -104,7 +104,7 @@ def _forward(
     z = h @ w2 + b2
     for tensor in (a, h, z):
         tensor.retain_grad()
-    (N, inputs), hidden = x.shape, b1.size
+    N = len(x)
     found.step(
         "layer 1: weighted sum",
         f"{a_}[n,j] = sum over i of x[n,i] * {w1_}[i,j], plus {b1_}[j]",
@@ -113,13 +113,7 @@ def _forward(
         name=a_,
         array=a.numpy(),
         about="the weighted sums of layer 1",
-        terms={
-            (n, j): [
-                *(found.product(("x", (n, i)), (w1_, (i, j))) for i in range(inputs)),
-                found.product((b1_, (j,))),
-            ]
-            for n, j in np.ndindex(a.shape)
-        },
+        terms=found.dense("x", w1_, b1_),
     )
     found.step(
         "sigmoid",
@@ -129,7 +123,7 @@ def _forward(
         name=h_,
         array=h.numpy(),
         about="the output of layer 1",
-        terms={at: [found.product((a_, at))] for at in np.ndindex(h.shape)},
+        terms=found.pairs(a_),
         opening="1 / (1 + exp(-",
         closing="))",
     )
@@ -141,13 +135,7 @@ def _forward(
         name=z_,
         array=z.numpy(),
         about="the logits: each row is for an example",
-        terms={
-            (n, k): [
-                *(found.product((h_, (n, j)), (w2_, (j, k))) for j in range(hidden)),
-                found.product((b2_, (k,))),
-            ]
-            for n, k in np.ndindex(z.shape)
-        },
+        terms=found.dense(h_, w2_, b2_),
     )
     made = softmax.forward(found, z, t, "losses", new)
     loss = made.losses.mean()
@@ -158,7 +146,7 @@ def _forward(
         name=f"L{new}",
         array=loss.numpy(),
         about="the loss",
-        terms={(): [found.product((f"losses{new}", (n,))) for n in range(N)]},
+        terms=found.sums("n->", f"losses{new}"),
         opening="(",
         closing=f") / {N}",
     )
@@ -168,8 +156,7 @@ def _forward(
 def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> None:
     """Add the steps from the loss to the gradients of the parameters."""
     w1, b1, w2, b2 = (weights[name] for name in _PARAMETERS)
-    (N, hidden), classes = before.h.shape, b2.size
-    logits = list(np.ndindex(N, classes))
+    N = len(before.h)
     found.step(
         "softmax and cross-entropy: probability minus one-hot",
         f"dz[n,k] = (p[n,k] - t[n,k]) / {N}",
@@ -179,7 +166,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="dz",
         array=before.z.grad,
         about="the gradient of z, dL/dz",
-        terms={at: [found.product(("p", at)), found.product(("t", at))] for at in logits},
+        terms=found.pairs("p", "t"),
         opening="(",
         joiner=" - ",
         closing=f") / {N}",
@@ -193,7 +180,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="db2",
         array=b2.grad,
         about="the gradient of b2",
-        terms={(k,): [found.product(("dz", (n, k))) for n in range(N)] for k in range(classes)},
+        terms=found.sums("nk->k", "dz"),
         gradient_of="b2",
     )
     found.step(
@@ -204,10 +191,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="dw2",
         array=w2.grad,
         about="the gradient of w2",
-        terms={
-            (j, k): [found.product(("h", (n, j)), ("dz", (n, k))) for n in range(N)]
-            for j, k in np.ndindex(w2.shape)
-        },
+        terms=found.sums("nj,nk->jk", "h", "dz"),
         gradient_of="w2",
     )
     found.step(
@@ -219,10 +203,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="dh",
         array=before.h.grad,
         about="the gradient of h",
-        terms={
-            (n, j): [found.product(("dz", (n, k)), ("w2", (j, k))) for k in range(classes)]
-            for n, j in np.ndindex(N, hidden)
-        },
+        terms=found.sums("nk,jk->nj", "dz", "w2"),
         gradient_of="h",
     )
     slope = Tensor(before.a.numpy().copy(), requires_grad=True)
@@ -234,7 +215,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="slope",
         array=slope.grad,
         about="the local derivatives",
-        terms={at: [found.product(("h", at))] * 2 for at in np.ndindex(N, hidden)},
+        terms=found.pairs("h", "h"),
         joiner=" * (1 - ",
         closing=")",
     )
@@ -245,7 +226,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="da",
         array=before.a.grad,
         about="the gradient of a",
-        terms={at: [found.product(("dh", at), ("slope", at))] for at in np.ndindex(N, hidden)},
+        terms=found.sums("nj,nj->nj", "dh", "slope"),
         gradient_of="a",
     )
     found.step(
@@ -255,7 +236,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="db1",
         array=b1.grad,
         about="the gradient of b1",
-        terms={(j,): [found.product(("da", (n, j))) for n in range(N)] for j in range(hidden)},
+        terms=found.sums("nj->j", "da"),
         gradient_of="b1",
     )
     found.step(
@@ -266,10 +247,7 @@ def _backward(found: Lesson, before: _Network, weights: dict[str, Tensor]) -> No
         name="dw1",
         array=w1.grad,
         about="the gradient of w1",
-        terms={
-            (i, j): [found.product(("x", (n, i)), ("da", (n, j))) for n in range(N)]
-            for i, j in np.ndindex(w1.shape)
-        },
+        terms=found.sums("ni,nj->ij", "x", "da"),
         gradient_of="w1",
     )
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Function, Tensor
 from gpucnn.functions import activation, convolution
+from gpucnn.graph import ordered
 from gpucnn.inspection.updates import layer_of
 from gpucnn.nn import Module
 from gpucnn.nn.overrides import local, override
@@ -153,26 +154,9 @@ class Activations:
 
 def _activations(output: Tensor) -> Iterator[tuple[str, Tensor]]:
     """(kind, output) of each activation behind a tensor, the first computed first."""
-    for tensor in _in_order(output):
+    for tensor in ordered(output, lambda each: each.creator.inputs if each.creator else ()):
         if tensor.creator is not None and tensor.ndim > 1 and (kind := _kind(tensor.creator)):
             yield kind, tensor
-
-
-def _in_order(result: Tensor) -> list[Tensor]:
-    """The tensors behind a result, each after those that it was computed from."""
-    order: list[Tensor] = []
-    seen: set[int] = set()
-    stack = [(result, False)]
-    while stack:
-        tensor, done = stack.pop()
-        if done:
-            order.append(tensor)
-        elif id(tensor) not in seen:
-            seen.add(id(tensor))
-            stack.append((tensor, True))
-            if tensor.creator is not None:
-                stack += [(source, False) for source in reversed(tensor.creator.inputs)]
-    return order
 
 
 def _kind(function: Function) -> str | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from gpucnn.data.labels import listing
@@ -17,7 +19,7 @@ _IMAGES = 10  # of a class that must be answered
 ONE = Threshold(1.0, "class is answered for all images", "there are images of several classes")
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(evidence: Evidence) -> Iterator[Finding]:
     """A finding if only one class is answered, or if some are never."""
     result = _result(evidence)
     assert result is not None
@@ -27,27 +29,24 @@ def find(evidence: Evidence) -> list[Finding]:
     answers = np.bincount(result.answers, minlength=len(names))
     if np.count_nonzero(labels) > 1 and np.count_nonzero(answers) == 1:
         only = on_one_line(names[int(answers.argmax())])
-        return [
-            Finding(
-                "one-class-answered",
-                None,
-                1.0,
-                ONE,
-                f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
-                "the model has learned nothing but the most frequent class, or its last layers are"
-                " dead",
-                guessing.cure(evidence),
-            )
-        ]
+        yield Finding(
+            "one-class-answered",
+            None,
+            1.0,
+            ONE,
+            f"each of {len(result.labels):,} {result.name} images gets the answer {only}",
+            "the model has learned nothing but the most frequent class, or its last layers are"
+            " dead",
+            guessing.cure(evidence),
+        )
+        return
     never = [
         name
         for name, label, answer in zip(names, labels, answers, strict=True)
         if label >= _IMAGES and not answer
     ]
-    if not never:
-        return []
-    return [
-        Finding(
+    if never:
+        yield Finding(
             "class-never-answered",
             None,
             float(len(never)),
@@ -57,7 +56,6 @@ def find(evidence: Evidence) -> list[Finding]:
             "too few training images, a likeness to another class, or too short a training",
             f"{evidence.context.more_epochs()}; or add images of each such class",
         )
-    ]
 
 
 def _result(evidence: Evidence) -> Result | None:
@@ -66,12 +64,8 @@ def _result(evidence: Evidence) -> Result | None:
     return next((each for each in known if each and each.answers is not None), None)
 
 
-def _applies(evidence: Evidence) -> str | None:
-    return None if evidence.steps else "the training has not begun"
-
-
 def _lacks(evidence: Evidence) -> str | None:
     return None if _result(evidence) else evidence.missing.get("trained", "there are no answers")
 
 
-CHECK = Check("answered classes", (), find, _applies, _lacks)
+CHECK = Check("answered classes", (), find, Evidence.not_begun, _lacks)

@@ -84,6 +84,6 @@ def run(evidence: Evidence, known: Collection[str] = ()) -> Checked:
         result.made.append(check.name)
         explained: set[str] = set().union(*(EXPLAINS.get(kind, ()) for kind in kinds))
         found = [each for each in check.find(evidence) if each.kind not in explained]
-        kinds |= {each.kind for each in found}
         result.findings.extend(found)
+        kinds |= {each.kind for each in found}
     return result

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.inspection.activations import Activations
 from gpucnn.inspection.evidence import Result
 from gpucnn.nn import Module
-from gpucnn.training.evaluation import BATCH_SIZE
+from gpucnn.training.evaluation import BATCH_SIZE, answers_of, count_outputs
 from gpucnn.training.metrics import Loss, compute_losses, get_loss
 
 MOST = 12  # wrong images that are listed
@@ -49,24 +48,31 @@ class Outputs:
     """The outputs of a model for the images of a data set with class ids.
 
     Args:
-        dataset: with labels.
+        dataset: N images, with labels.
         outputs: float32 (N, K).
         loss: the name of a loss of `TrainConfig`, or a loss.
+
+    Attributes:
+        answers: class ids (N,).
+        class_names: of all classes, those of the data set and those of the answers.
+        probabilities: float32 (N, K) as of `SavedModel.predict`; of a single output (N, 2), no and
+            yes.
+        losses: float32 (N,).
+        wrong: the places of the wrong answers, the one with the highest loss first.
     """
 
     def __init__(self, dataset: Dataset, outputs: NDArray[np.float32], loss: str | Loss) -> None:
         self.dataset = dataset
+        self.answers, self.class_names = answers_of(outputs, dataset, loss)
         with no_grad():
             losses = compute_losses(loss, Tensor(outputs), dataset.labels).numpy()
-            self.predictions = get_loss(loss).predictions(Tensor(outputs)).numpy()
+            found = get_loss(loss).predictions(Tensor(outputs)).numpy()
+        self.probabilities = found if found.shape[1] > 1 else np.hstack([1 - found, found])
         if not losses.ndim:  # one number for the whole batch
             losses = np.broadcast_to(losses, len(outputs))
         self.losses = losses.reshape(len(losses), -1).mean(axis=1)
-        self.answers = (
-            outputs.argmax(axis=1)
-            if outputs.shape[1] > 1
-            else (outputs[:, 0] > get_loss(loss).threshold).astype(np.int64)
-        )
+        wrong = np.flatnonzero(self.answers != dataset.labels)
+        self.wrong = wrong[np.argsort(-self.losses[wrong], kind="stable")]
 
     def result(self, name: str) -> Result:
         """Mean loss, accuracy and answers, as of the part of the data of this name."""
@@ -75,23 +81,34 @@ class Outputs:
         accuracy = float((self.answers == labels).mean())
         return Result(name, float(self.losses.mean()), accuracy, labels, self.answers)
 
-    def most_wrong(self, class_names: Sequence[str]) -> list[WrongImage]:
-        """The images with wrong answers, the one with the highest loss first."""
+    def most_wrong(self) -> list[WrongImage]:
+        """The first of `wrong`."""
         labels = self.dataset.labels
         assert labels is not None
-        wrong = np.flatnonzero(self.answers != labels)
-        order = wrong[np.argsort(-self.losses[wrong], kind="stable")][:MOST]
         return [
             WrongImage(
-                self.dataset.item(int(k)),
-                int(k),
-                class_names[labels[k]],
-                class_names[self.answers[k]],
-                float(self.predictions[k, self.answers[k] if self.predictions.shape[1] > 1 else 0]),
+                self.dataset.item(k),
+                k,
+                self.class_names[labels[k]],
+                self.class_names[self.answers[k]],
+                float(self.probabilities[k, self.answers[k]]),
                 float(self.losses[k]),
             )
-            for k in order
+            for k in self.wrong[:MOST].tolist()
         ]
+
+
+def class_ids(model: Module, dataset: Dataset) -> NDArray[Any] | None:
+    """The labels, if they are class ids that a built model answers.
+
+    None for targets; and for more than two classes if the model has a single output, which is then
+    a number and no class.
+    """
+    labels = dataset.labels
+    if labels is None or labels.dtype.kind != "i" or not labels.size:
+        return None
+    is_number = labels.max() > 1 and count_outputs(model, dataset.image_shape) == 1
+    return None if is_number else labels
 
 
 def compute_outputs(
@@ -100,25 +117,16 @@ def compute_outputs(
     loss: str | Loss,
     scale: float,
     offset: float,
-    activations: Activations | None = None,
-    forward: Callable[[Tensor], Tensor] | None = None,
+    compute: Callable[[Any], Tensor],
 ) -> Outputs:
     """The outputs of a built model for all images, in evaluation mode.
 
     Args:
         scale, offset: the model gets a pixel x as x * scale + offset.
-        activations: counts the outputs of the layers on the way.
-        forward: the function from images to the outputs that the loss takes; by default the model.
+        compute: the function from an array of images to the outputs that the loss takes.
     """
     backend = backends.get(model.device)
     loader = Loader(dataset, BATCH_SIZE, backend, shuffle=False, scale=scale, offset=offset)
-    found = []
     with model.evaluating(), backend.quiet_device():
-        for images, *_ in loader.epoch(0):
-            if activations is not None:
-                output = activations.add(images)
-            else:
-                with no_grad():
-                    output = (forward or model)(Tensor(images))
-            found.append(backend.to_numpy(output.data))
+        found = [backend.to_numpy(compute(images).data) for images, *_ in loader.epoch(0)]
     return Outputs(dataset, np.concatenate(found), loss)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from gpucnn.inspection.activations import Activation
+from collections.abc import Iterator
+
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
 from gpucnn.training.metrics import get_loss
@@ -17,23 +18,28 @@ OUTPUT = Threshold(1.0, "ReLU that gives the outputs", "logits are any real numb
 _LOGITS = ("softmax_cross_entropy", "binary_cross_entropy")  # losses that take them
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(evidence: Evidence) -> Iterator[Finding]:
     """A finding for each layer with too many dead ReLUs."""
     assert evidence.activations is not None
-    found = []
     for each in evidence.activations.found:
         if each.kind != "relu":
             continue
         if each.is_output and get_loss(evidence.loss).name in _LOGITS:
-            found.append(_on_output(each))
-            continue
-        if each.dead < THRESHOLD.value:
-            continue
-        cause, cure = evidence.too_high(
-            f"{evidence.context.rate} was too high, or their biases are far below 0"
-        )
-        found.append(
-            Finding(
+            yield Finding(
+                "relu-on-output",
+                each.layer,
+                1.0,
+                OUTPUT,
+                f"{each.layer}: its ReLU gives the outputs of the model",
+                "the loss takes any numbers as outputs, and a ReLU gives none below 0; an output"
+                " that is 0 gets no gradient",
+                f"leave the ReLU out of {each.layer}",
+            )
+        elif each.dead >= THRESHOLD.value:
+            cause, cure = evidence.too_high(
+                f"{evidence.context.rate} was too high, or their biases are far below 0"
+            )
+            yield Finding(
                 "dead-relu",
                 each.layer,
                 each.dead,
@@ -43,21 +49,6 @@ def find(evidence: Evidence) -> list[Finding]:
                 cause,
                 f'{cure}; or activation="leaky_relu" in place of "relu"',
             )
-        )
-    return found
-
-
-def _on_output(each: Activation) -> Finding:
-    return Finding(
-        "relu-on-output",
-        each.layer,
-        1.0,
-        OUTPUT,
-        f"{each.layer}: its ReLU gives the outputs of the model",
-        "the loss takes any numbers as outputs, and a ReLU gives none below 0; an output that is 0"
-        " gets no gradient",
-        f"leave the ReLU out of {each.layer}",
-    )
 
 
 def _applies(evidence: Evidence) -> str | None:

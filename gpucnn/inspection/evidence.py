@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -117,6 +117,16 @@ class Evidence:
         """The loss of guessing among the classes, if each has as many images."""
         return guessing(self.loss, np.arange(max(len(self.class_names), 2)))[0]
 
+    def not_begun(self) -> str | None:
+        """The reason why a training without a step cannot be judged; None with one."""
+        return None if self.steps else "the training has not begun"
+
+    def cut_short(self) -> str | None:
+        """The reason why a training that left images out cannot be judged; None if it did not."""
+        config = self.context.config
+        is_cut = config is not None and config.limit_batches is not None
+        return "the training was cut short by limit_batches" if is_cut else None
+
     def why_not(self, needs: Sequence[str]) -> str | None:
         """Why a check that needs these attributes cannot be made; None if it can."""
         for name in needs:
@@ -138,6 +148,6 @@ class Check(NamedTuple):
 
     name: str
     needs: Sequence[str]
-    find: Callable[[Evidence], list[Finding]]
+    find: Callable[[Evidence], Iterable[Finding]]
     applies: Callable[[Evidence], str | None] = lambda evidence: None
     lacks: Callable[[Evidence], str | None] = lambda evidence: None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -12,6 +11,7 @@ from typing import Any
 from gpucnn.optim import default_learning_rate
 from gpucnn.training import Run, TrainConfig
 from gpucnn.training.config import flag_name
+from gpucnn.training.described import MADE
 
 
 @dataclass(frozen=True)
@@ -102,12 +102,14 @@ class Context:
     learning_rate: float | None = None
 
     def train_again(self, **options: Any) -> str:
-        """The command that trains again with other options; without a run, the options."""
-        if self.run is None:
+        """The command that trains again with other options; the options where no command can.
+
+        None can without a run, and none if its network was made in Python.
+        """
+        if self.run is None or (self.config and self.config.model == MADE):
             return ", ".join(f"{key}={value!r}" for key, value in options.items())
-        flags = " ".join(f"{flag_name(key)} {value}" for key, value in options.items())
-        code = " --trust-code" if self.run.has_code else ""
-        return f"gpucnn train --config {shlex.quote(str(self.run.path))}/config.toml{code} {flags}"
+        flags = (f" {flag_name(key)} {value}" for key, value in options.items())
+        return self.run.train_command + "".join(flags)
 
     def lower_rate(self) -> str:
         """The cure for a learning rate that is too high: the default, or a tenth of it."""

@@ -53,7 +53,7 @@ def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
         EXPLODING,
         f"{path}: its gradient explodes: its norm is {norm:.3g}",
         cause,
-        f"{cure}; or optim.clip_grad_norm in a loop of your own",
+        f"{cure}; or clip the gradients: clip_norm=1.0, or --clip-norm 1",
     )
 
 
@@ -73,7 +73,7 @@ def is_blocked(evidence: Evidence) -> bool:
     """Whether there are dead or saturated layers, which stop the gradient: other findings."""
     if evidence.activations is None:
         return False
-    return bool(dead.find(evidence) or saturation.find(evidence))
+    return any(True for check in (dead, saturation) for _ in check.find(evidence))
 
 
 CHECK = Check("vanishing and exploding gradients", ("layers",), find)

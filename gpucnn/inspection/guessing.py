@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
 from gpucnn.training.metrics import beats_guessing, get_loss, guessing
@@ -15,38 +17,36 @@ _LABELS = "look whether the labels are right: data.load(...).train.show(slice(12
 _ENOUGH = 50  # steps after which a training is better than guessing
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(evidence: Evidence) -> Iterator[Finding]:
     """A finding if the last epoch is not better than the best constant answer."""
     labels = evidence.labels_of_guessing
     assert labels is not None
     latest = last(evidence)
     assert latest is not None
     if beats_guessing(evidence.loss, labels, *latest):
-        return []
+        return
     # The result of an epoch is a mean over its steps: the model may be better by now.
     others = (evidence.held_out, evidence.tested)
     for now in others if any(others) else (evidence.trained,):
         if now and beats_guessing(evidence.loss, now.labels, now.loss, now.accuracy):
-            return []
+            return
     loss, accuracy = latest
     constant_loss, constant_accuracy = guessing(evidence.loss, labels)
     high = evidence.too_high()
     worse = evidence.is_unscaled or loss > constant_loss + evidence.uniform_loss
-    return [
-        Finding(
-            "no-better-than-guessing",
-            None,
-            loss / constant_loss if constant_loss else 0.0,
-            THRESHOLD,
-            f"the training has the loss {loss:.4g} and the accuracy {accuracy:.2%};"
-            f" guessing has {constant_loss:.4g} and {constant_accuracy:.2%}",
-            high[0]
-            if worse
-            else f"{evidence.context.rate} does not fit, the steps were too few, the labels do not"
-            " belong to the images, or a layer has failed",
-            high[1] if worse else cure(evidence),
-        )
-    ]
+    yield Finding(
+        "no-better-than-guessing",
+        None,
+        loss / constant_loss if constant_loss else 0.0,
+        THRESHOLD,
+        f"the training has the loss {loss:.4g} and the accuracy {accuracy:.2%};"
+        f" guessing has {constant_loss:.4g} and {constant_accuracy:.2%}",
+        high[0]
+        if worse
+        else f"{evidence.context.rate} does not fit, the steps were too few, the labels do not"
+        " belong to the images, or a layer has failed",
+        high[1] if worse else cure(evidence),
+    )
 
 
 def cure(evidence: Evidence) -> str:
@@ -67,12 +67,9 @@ def last(evidence: Evidence) -> tuple[float, float] | None:
 
 
 def _applies(evidence: Evidence) -> str | None:
-    config = evidence.context.config
-    if config is not None and config.limit_batches is not None:
-        return "the training was cut short by limit_batches"
-    if get_loss(evidence.loss).guess is None:
-        return "the loss of a constant answer is not known for this loss"
-    return None
+    is_known = get_loss(evidence.loss).guess is not None
+    unknown = None if is_known else "the loss of a constant answer is not known for this loss"
+    return evidence.cut_short() or unknown
 
 
 def _lacks(evidence: Evidence) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -15,25 +16,22 @@ _CHUNK = 256  # images that are compared at a time
 _SOME = 1024  # images, of which the largest pixel is found
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(evidence: Evidence) -> Iterator[Finding]:
     """A finding if all training images are equal."""
     images = evidence.images
     assert images is not None
     if len(images) < 2 or not _are_equal(images):
-        return []
-    first = images[0]
-    black = " (all pixels are 0)" if not np.any(first) else ""
-    return [
-        Finding(
-            "images-equal",
-            None,
-            1.0,
-            EQUAL,
-            f"all {len(images):,} training images are equal{black}",
-            "they were read or prepared wrongly, and the network cannot tell them apart",
-            "look at them: data.load(...).train.show(slice(12))",
-        )
-    ]
+        return
+    black = " (all pixels are 0)" if not np.any(images[0]) else ""
+    yield Finding(
+        "images-equal",
+        None,
+        1.0,
+        EQUAL,
+        f"all {len(images):,} training images are equal{black}",
+        "they were read or prepared wrongly, and the network cannot tell them apart",
+        "look at them: data.load(...).train.show(slice(12))",
+    )
 
 
 def _are_equal(images: NDArray[Any]) -> bool:

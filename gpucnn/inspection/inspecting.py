@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from gpucnn import backend as backends
-from gpucnn.autograd import Tensor
+from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
-from gpucnn.inspection.data import Outputs, compute_outputs
+from gpucnn.inspection.data import Outputs, class_ids, compute_outputs
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.health import Health, layers_of
@@ -99,7 +99,7 @@ def _weights_only(file: Path, evidence: Evidence, why: str) -> Health:
         rate = config.resolved("cpu").learning_rate
         evidence.context = Context(config, Run(folder), rate)
     unchecked = {check.name: why for check in checks.CHECKS if check is not WEIGHTS}
-    findings = WEIGHTS.find(evidence)
+    findings = [*WEIGHTS.find(evidence)]
     return Health(str(folder or file), None, findings, [WEIGHTS.name], unchecked, [], False)
 
 
@@ -128,22 +128,28 @@ def _inspect_saved(
     except (DataError, UsageError) as error:
         if data is not None or data_dir is not None:
             raise
-        evidence.missing["data"] = _line(error)
+        evidence.missing["data"] = error.reason
     parts = {split: part.dataset for split, part in found.items()}
-    looked_at = _look(evidence, parts, saved.description.scale, saved.description.offset)
+    scale, offset = saved.description.scale, saved.description.offset
+    looked_at = _look(evidence, parts, scale, offset, saved.model)
     if run is None:
         evidence.missing["layers"] = "the file is in no run, so there is no state of its optimizer"
     elif evidence.trained is None:
         evidence.missing["layers"] = evidence.missing["trained"]
     else:
         _measure_step(evidence, run, saved, parts)
-    health = _health(str(folder or saved.path), evidence, looked_at)
-    if "data" in evidence.missing:
-        place = shlex.quote(str(folder or saved.path))
-        health = replace(health, cure=f"gpucnn inspect {place} --data PATH")
-    last = [*found.values()][-1:]  # held out, if any: a note tells of images that were not
-    text, notes = next(((part.text, part.notes) for part in last), ("", ()))
-    return replace(health, epoch=saved.description.epoch, saved=saved, data=text, notes=notes)
+    name = str(folder or saved.path)
+    cure = f"gpucnn inspect {shlex.quote(name)} --data PATH" if "data" in evidence.missing else ""
+    # The part that is held out, if any is: a note tells of images that were not.
+    last = [*found.values()][-1] if found else None
+    return replace(
+        _health(name, evidence, looked_at),
+        epoch=saved.description.epoch,
+        cure=cure,
+        saved=saved,
+        data=last.text if last else "",
+        notes=last.notes if last else (),
+    )
 
 
 def _divergence(run: Run) -> tuple[str, str] | None:
@@ -185,22 +191,22 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
     parts: dict[str, Dataset] = {}
     if dataset is not None:
         expect(dataset, Dataset, "the data set", "give one part, such as splits.train")
-        labels = dataset.labels
-        if labels is None or labels.dtype.kind != "i" or not labels.size:
+        if dataset.labels is None or dataset.labels.dtype.kind != "i" or not len(dataset):
             raise UsageError(
                 f"{dataset.name} has no class ids to compare with",
                 fix="give a data set of at least one image, with integers as labels",
             )
-        evidence.class_names = dataset.class_names
         if dataset.images.dtype not in (np.uint8, np.float32):
             dataset = replace(dataset, images=dataset.images.astype(np.float32))
         parts["train"] = dataset
         require_outputs(model, dataset, get_loss(loss).name)
         outputs = count_outputs(model, dataset.image_shape)
-        if outputs > max(dataset.classes, 2):
+        if outputs > max(dataset.classes, 2) or class_ids(model, dataset) is None:
             raise UsageError(
-                f"the model has {outputs} outputs for {dataset.classes} classes of {dataset.name}",
-                cause="each output is for a class; an autoencoder, for one, cannot be inspected",
+                f"the model has {outputs} output{'s' * (outputs != 1)} for"
+                f" {dataset.classes} classes of {dataset.name}",
+                cause="each output is for a class: no autoencoder and no regression can be"
+                " inspected",
                 fix=f"give the last layer {dataset.classes} outputs",
             )
     scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
@@ -211,11 +217,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
 
 
 def _look(
-    evidence: Evidence,
-    parts: dict[str, Dataset],
-    scale: float,
-    offset: float,
-    forward: Any = None,
+    evidence: Evidence, parts: dict[str, Dataset], scale: float, offset: float, forward: Any
 ) -> Outputs | None:
     """Run the model on the parts of the data; returns the outputs on images held out, or else.
 
@@ -233,12 +235,12 @@ def _look(
     for name in ("train", "validation", "test", "all"):
         if name not in parts:
             continue
-        activations = None
+        compute: Any = no_grad(lambda images: forward(Tensor(images)))
         if evidence.activations is None:
-            activations = evidence.activations = Activations(model, forward)
-        outputs = compute_outputs(
-            model, parts[name], evidence.loss, scale, offset, activations, forward
-        )
+            evidence.activations = Activations(model, forward)
+            compute = evidence.activations.add
+        outputs = compute_outputs(model, parts[name], evidence.loss, scale, offset, compute)
+        evidence.class_names = outputs.class_names
         if name == "train":
             evidence.labels, evidence.trained = parts[name].labels, outputs.result("training")
             evidence.images = parts[name].images
@@ -263,14 +265,14 @@ def _measure_gradients(evidence: Evidence, dataset: Dataset, scale: float, forwa
     try:
         images, labels, *_ = loader.batch(0, 0)
         with backend.quiet_device(), model.evaluating():
-            loss = compute_loss(evidence.loss, (forward or model)(Tensor(images)), labels)
+            loss = compute_loss(evidence.loss, forward(Tensor(images)), labels)
             for parameter, _ in before:
                 parameter.zero_grad()
             loss.backward()
         found = StepMeter(model)()
         evidence.layers = {path: replace(layer, update=None) for path, layer in found.items()}
     except GpucnnError as error:
-        evidence.missing["layers"] = _line(error)
+        evidence.missing["layers"] = error.reason
     finally:
         for parameter, gradient in before:
             parameter.grad = gradient
@@ -289,7 +291,7 @@ def _measure_step(
         evidence.steps, evidence.planned = trainer.step, trainer.total_steps
         evidence.layers = _step(trainer)
     except GpucnnError as error:
-        evidence.missing["layers"] = _line(error)
+        evidence.missing["layers"] = error.reason
     finally:
         model.load_state_dict(before)
         copy_in(counters(model), steps, "the counters")
@@ -333,11 +335,6 @@ def _health(name: str, evidence: Evidence, looked_at: Outputs | None) -> Health:
         len(checked.made) > len(checked.lacking),
         "",
         [each for each in (evidence.trained, evidence.held_out, evidence.tested) if each],
-        looked_at.most_wrong(evidence.class_names) if looked_at else (),
+        looked_at.most_wrong() if looked_at else (),
         looked_at.dataset if looked_at else None,
     )
-
-
-def _line(error: GpucnnError) -> str:
-    """An error in a line."""
-    return error.message + (f": {error.cause}" if error.cause else "")

@@ -44,18 +44,19 @@ _CHANGE = 0.1  # of the weights: if all steps together change less, the updates 
 
 def find(evidence: Evidence) -> list[Finding]:
     """At most one finding: by a divergence, by the updates, then by the loss of the epochs."""
-    return (_by_divergence(evidence) or _by_updates(evidence) or _by_loss(evidence))[:1]
+    found = _by_divergence(evidence) or _by_updates(evidence) or _by_loss(evidence)
+    return [found] if found else []
 
 
-def _by_divergence(evidence: Evidence) -> list[Finding]:
+def _by_divergence(evidence: Evidence) -> Finding | None:
     if evidence.diverged is None:
-        return []
+        return None
     message, why = evidence.diverged
     said = f"the training diverged: {message}{f' ({why})' if why else ''}"
-    return [_high(evidence, 1.0, DIVERGED, said)]
+    return _high(evidence, 1.0, DIVERGED, said)
 
 
-def _by_updates(evidence: Evidence) -> list[Finding]:
+def _by_updates(evidence: Evidence) -> Finding | None:
     share = evidence.rate_share
     updates = {
         path: layer.update / share  # as with the highest learning rate
@@ -63,24 +64,24 @@ def _by_updates(evidence: Evidence) -> list[Finding]:
         if layer.update is not None and share > _SHARE
     }
     if not updates or evidence.steps < _STEPS:
-        return []
+        return None
     layer = max(updates, key=lambda path: updates[path])
     largest = updates[layer]
     if largest > UPDATE.value:
         said = f"{layer}: a step changes its weights by {largest:.0%}"
-        return [_high(evidence, largest, UPDATE, said, layer)]
+        return _high(evidence, largest, UPDATE, said, layer)
     in_all = largest * (evidence.planned or evidence.steps)
     is_low = evidence.context.is_low and in_all < _CHANGE
     if 0 < largest < SMALL_UPDATE.value and is_low and _is_slow(evidence):
         said = f"a step changes the weights of no layer by more than {largest:.1e} of their norm"
-        return [_low(evidence, largest, SMALL_UPDATE, said)]
-    return []
+        return _low(evidence, largest, SMALL_UPDATE, said)
+    return None
 
 
-def _by_loss(evidence: Evidence) -> list[Finding]:
+def _by_loss(evidence: Evidence) -> Finding | None:
     records, labels = evidence.records, evidence.labels_of_guessing
     if not records or labels is None:
-        return []
+        return None
     losses = [record["loss"] for record in records]
     accuracies = [record["accuracy"] for record in records]
     constant, _ = guessing(evidence.loss, labels)
@@ -90,7 +91,7 @@ def _by_loss(evidence: Evidence) -> list[Finding]:
     most = WORSE if len(losses) > 1 else FIRST
     if share > most.value:
         said = f"the loss of epoch {len(losses)} is {losses[-1]:.4g}; guessing has {constant:.4g}"
-        return [_high(evidence, share, most, said)]
+        return _high(evidence, share, most, said)
     drop = max(accuracies) - accuracies[-1]
     if drop > DROP.value and losses[-1] > 2 * min(losses):
         best = accuracies.index(max(accuracies)) + 1
@@ -98,12 +99,12 @@ def _by_loss(evidence: Evidence) -> list[Finding]:
             f"the accuracy of epoch {best} was {max(accuracies):.2%}, and that of epoch"
             f" {len(losses)} is {accuracies[-1]:.2%}"
         )
-        return [_high(evidence, drop, DROP, said)]
+        return _high(evidence, drop, DROP, said)
     steady = all(later < earlier for earlier, later in pairwise(losses))
     learns = beats_guessing(evidence.loss, labels, losses[-1], accuracies[-1])
     is_late = len(losses) >= _EPOCHS and evidence.steps >= _ENOUGH
     if not (evidence.context.is_low and is_late and steady and learns):
-        return []
+        return None
     left = evidence.context.config.epochs - len(losses) if evidence.context.config else 0
     expected = losses[-1] - max(left, 0) * (losses[-2] - losses[-1])
     if expected > SLOW.value * constant and accuracies[-1] < 0.5 and constant > uniform / 2:
@@ -111,8 +112,8 @@ def _by_loss(evidence: Evidence) -> list[Finding]:
             f"the loss falls slowly: from {losses[0]:.4g} to {losses[-1]:.4g} in"
             f" {len(losses)} epochs; guessing has {constant:.4g}"
         )
-        return [_low(evidence, share, SLOW, said)]
-    return []
+        return _low(evidence, share, SLOW, said)
+    return None
 
 
 def _is_slow(evidence: Evidence) -> bool:
@@ -138,10 +139,7 @@ def _low(evidence: Evidence, value: float, threshold: Threshold, said: str) -> F
 
 
 def _applies(evidence: Evidence) -> str | None:
-    config = evidence.context.config
-    if evidence.diverged is None and config is not None and config.limit_batches is not None:
-        return "the training was cut short by limit_batches"
-    return None
+    return None if evidence.diverged else evidence.cut_short()
 
 
 def _lacks(evidence: Evidence) -> str | None:

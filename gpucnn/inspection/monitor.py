@@ -12,6 +12,7 @@ import math
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -19,16 +20,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files, random
-from gpucnn.data import Dataset, Loader
+from gpucnn.data import Loader
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
+from gpucnn.inspection.data import class_ids
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.images import largest_input
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.quoting import on_its_lines
-from gpucnn.training import Callback, Trainer
+from gpucnn.training import Callback, TrainConfig, Trainer
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
@@ -48,6 +50,7 @@ class HealthMonitor(Callback):
     Attributes:
         findings: those of this training so far.
         share: of the time of a training, at most, that it measures.
+        steps_between: the least number of steps from one measurement to the next.
     """
 
     share: float = 0.02
@@ -58,9 +61,11 @@ class HealthMonitor(Callback):
         self._meter: StepMeter | None = None
         self._pool: Loader | None = None
         self._largest: float | None = None  # input
+        self._labels: tuple[NDArray[Any] | None, ...] = (None, None)  # to train on, to validate
+        self._config: TrainConfig | None = None
         self._weighed = False
         self._batches = 1  # of a measurement
-        self._every = _STEPS  # steps
+        self.steps_between = _STEPS
         self._due: int | None = None
         self._measured = 0
         self._since = (0, 0.0)  # step and time after the last measurement
@@ -75,6 +80,13 @@ class HealthMonitor(Callback):
 
     def on_train_begin(self, trainer: Trainer) -> None:
         self._recall(trainer)
+        self._config = trainer.config
+        if trainer.run is not None:  # its options note that a network was made in Python
+            self._config = replace(trainer.config, model=trainer.run.config().model)
+        self._labels = tuple(
+            None if loader is None else class_ids(trainer.model, loader.dataset)
+            for loader in (trainer.loader, trainer.validation)
+        )
         try:
             self._pool = self._make_pool(trainer)
         except OutOfMemoryError:
@@ -106,11 +118,6 @@ class HealthMonitor(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._check(trainer, self._evidence(trainer))
-
-    @property
-    def steps_between(self) -> int:
-        """Steps between two measurements, at least."""
-        return self._every
 
     def prepare(self, trainer: Trainer) -> None:
         """Copy the weights before the step that `measure` then looks at."""
@@ -145,8 +152,7 @@ class HealthMonitor(Callback):
 
     def _evidence(self, trainer: Trainer) -> Evidence:
         """What the epochs so far show."""
-        config = trainer.config
-        context = Context(config, trainer.run, float(trainer.learning_rates.max()))
+        context = Context(self._config, trainer.run, float(trainer.learning_rates.max()))
         evidence = Evidence(
             context,
             steps=trainer.step,
@@ -156,7 +162,7 @@ class HealthMonitor(Callback):
         )
         if trainer.step and not self._weighed:  # once: weights that do not learn stay equal
             self._weighed, evidence.weights = True, trainer.model.state_dict()
-        labels = _class_ids(trainer.loader.dataset)
+        labels, held_out = self._labels
         if labels is None:
             return evidence
         evidence.images, evidence.largest = trainer.loader.dataset.images, self._largest
@@ -165,7 +171,6 @@ class HealthMonitor(Callback):
             return evidence
         last = trainer.records[-1]
         evidence.trained = Result("training", last["loss"], last["accuracy"], labels)
-        held_out = None if trainer.validation is None else _class_ids(trainer.validation.dataset)
         if held_out is not None:
             loss, accuracy = last["val_loss"], last["val_accuracy"]
             evidence.held_out = Result("validation", loss, accuracy, held_out)
@@ -179,7 +184,7 @@ class HealthMonitor(Callback):
         dataset = trainer.loader.dataset
         size = min(getattr(trainer.loader, "batch_size", _IMAGES), len(dataset))
         self._batches = max(1, min(_IMAGES, len(dataset)) // size)
-        self._every = _STEPS * max(self._batches, 2)
+        self.steps_between = _STEPS * max(self._batches, 2)
         count = max(min(_POOL, len(dataset)) // size, 1) * size
         chosen = random.permutation(len(dataset), trainer.config.seed, "health")[:count]
         return Loader(
@@ -193,9 +198,9 @@ class HealthMonitor(Callback):
 
     def _next(self, step: int, pause: int = 0) -> int:
         """The step of the next measurement, in a fixed course that a resumed training keeps to."""
-        half = self._every // 2
+        half = self.steps_between // 2
         earliest = max(step + max(pause, 2), half)
-        return half + -(-(earliest - half) // self._every) * self._every
+        return half + -(-(earliest - half) // self.steps_between) * self.steps_between
 
     def _check(self, trainer: Trainer, evidence: Evidence) -> None:
         """Tell what is found, and was not told before."""
@@ -240,9 +245,3 @@ class HealthMonitor(Callback):
             except (ValueError, TypeError, KeyError):
                 break  # it was cut short, or changed
         write_atomic(file, "".join(kept).encode())
-
-
-def _class_ids(dataset: Dataset) -> NDArray[Any] | None:
-    """The labels, if they are class ids."""
-    labels = dataset.labels
-    return labels if labels is not None and labels.dtype.kind == "i" and labels.size else None

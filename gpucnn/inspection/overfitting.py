@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 from gpucnn.inspection.evidence import Check, Evidence, Result
 from gpucnn.inspection.finding import Finding, Threshold
@@ -37,11 +38,11 @@ def _judged(evidence: Evidence) -> list[Result]:
     return [each for each in others if each and len(each.labels) >= _IMAGES]
 
 
-def _on(evidence: Evidence, other: Result) -> list[Finding]:
+def _on(evidence: Evidence, other: Result) -> Iterator[Finding]:
     trained = evidence.trained
     assert trained is not None
     if not beats_guessing(evidence.loss, trained.labels, math.inf, trained.accuracy):
-        return []  # nothing was learned by heart
+        return  # nothing was learned by heart
     gap = trained.accuracy - other.accuracy
     lowest, _ = _interval(trained.accuracy, len(trained.labels))
     _, highest = _interval(other.accuracy, len(other.labels))
@@ -54,23 +55,19 @@ def _on(evidence: Evidence, other: Result) -> list[Finding]:
     # By the accuracy alone: the loss on images that the model is wrong about has no upper bound.
     guesses = not beats_guessing(evidence.loss, other.labels, math.inf, other.accuracy)
     if guesses and sure > NOTHING.value:
-        return [
-            Finding(
-                "labels-do-not-fit",
-                None,
-                gap,
-                NOTHING,
-                said,
-                "the labels of one part do not belong to its images: they are in another order, or"
-                " shuffled; the model has learned images by heart",
-                "look at the images with their labels: data.load(...).train.show(slice(12)), and"
-                f" .{other.name}.show(slice(12))",
-            )
-        ]
-    if sure <= GAP.value:
-        return []
-    return [
-        Finding(
+        yield Finding(
+            "labels-do-not-fit",
+            None,
+            gap,
+            NOTHING,
+            said,
+            "the labels of one part do not belong to its images: they are in another order, or"
+            " shuffled; the model has learned images by heart",
+            "look at the images with their labels: data.load(...).train.show(slice(12)), and"
+            f" .{other.name}.show(slice(12))",
+        )
+    elif sure > GAP.value:
+        yield Finding(
             "overfitting",
             None,
             gap,
@@ -79,7 +76,6 @@ def _on(evidence: Evidence, other: Result) -> list[Finding]:
             "the model has more parameters than the images determine: it learns them by heart",
             f"{_cure(evidence)}; or more images, Dropout, a smaller model",
         )
-    ]
 
 
 def _interval(accuracy: float, count: int) -> tuple[float, float]:
@@ -101,9 +97,7 @@ def _applies(evidence: Evidence) -> str | None:
     config = evidence.context.config
     if config is not None and config.overfit_batches is not None:
         return "overfit_batches asks for it"
-    if config is not None and config.limit_batches is not None:
-        return "the training was cut short by limit_batches"
-    return None if evidence.steps else "the training has not begun"
+    return evidence.cut_short() or evidence.not_begun()
 
 
 def _lacks(evidence: Evidence) -> str | None:

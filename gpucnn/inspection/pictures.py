@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from gpucnn import plots
 from gpucnn.inspection.health import Health
-from gpucnn.nn import Conv2d, Dense, Module
+from gpucnn.nn import Module
 
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
@@ -38,9 +39,8 @@ def draw(health: Health, image: NDArray[Any] | None = None) -> dict[str, Picture
         )
     if saved is None:
         return found
-    layer = _first_filters(saved.model, saved.image_shape)
-    if layer is not None:
-        shape = None if isinstance(layer, Conv2d) else saved.image_shape
+    if filters := first_filters(saved.model, saved.image_shape):
+        layer, shape = filters
         found["filters.png"] = plots.show_filters(layer, image_shape=shape)
     if image is not None:
         seen = image.astype(np.float32) * saved.description.scale + saved.description.offset
@@ -48,13 +48,20 @@ def draw(health: Health, image: NDArray[Any] | None = None) -> dict[str, Picture
     return found
 
 
-def _first_filters(model: Module, image_shape: tuple[int, ...]) -> Module | None:
-    """The first layer whose weights are filters on the image: convolution, or dense."""
-    pixels = int(np.prod(image_shape))
+def first_filters(
+    model: Module, image_shape: tuple[int, ...]
+) -> tuple[Module, tuple[int, ...] | None] | None:
+    """The first layer whose weights are filters on images: convolution, or dense on the pixels.
+
+    Returns:
+        The layer, and the shape of its inputs if it is dense; None without one.
+    """
     for layer in model.modules():
-        if isinstance(layer, Conv2d):
-            return layer
-        if isinstance(layer, Dense):
-            fits = len(image_shape) == 3 and layer.weight.shape[0] == pixels
-            return layer if fits and image_shape[0] in (1, 3) else None
+        weight = getattr(layer, "weight", None)
+        if weight is None:
+            continue
+        if weight.ndim == 4:
+            return layer, None
+        if weight.ndim == 2 and weight.shape[0] == math.prod(image_shape):
+            return layer, image_shape
     return None

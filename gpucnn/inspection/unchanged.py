@@ -79,8 +79,4 @@ def _host(parameter: Parameter) -> NDArray[np.float32]:
     return host
 
 
-def _applies(evidence: Evidence) -> str | None:
-    return None if evidence.steps else "the training has not begun"
-
-
-CHECK = Check("untrained layers", ("model",), find, _applies)
+CHECK = Check("untrained layers", ("model",), find, Evidence.not_begun)

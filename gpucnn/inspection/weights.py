@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,22 +17,20 @@ SAME = Threshold(
 )
 
 
-def find(evidence: Evidence) -> list[Finding]:
+def find(evidence: Evidence) -> Iterator[Finding]:
     """A finding for each array with NaN or infinity, or whose numbers are all equal.
 
     Biases, and the scales of a normalization, may be equal: arrays of one axis.
     """
     assert evidence.weights is not None
-    found = []
     for path, array in evidence.weights.items():
         if array.dtype.kind != "f" or not array.size:
             continue
         bad = float((~np.isfinite(array)).mean())
         if bad:
-            found.append(_not_finite(evidence.context, path, array, bad))
+            yield _not_finite(evidence.context, path, array, bad)
         elif array.ndim > 1 and array.size > 1 and array.min() == array.max() and evidence.steps:
-            found.append(_same(path, float(array.flat[0])))
-    return found
+            yield _same(path, float(array.flat[0]))
 
 
 def _not_finite(context: Context, path: str, array: NDArray[Any], share: float) -> Finding:

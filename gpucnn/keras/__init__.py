@@ -26,22 +26,9 @@ from gpucnn.keras.utils import set_random_seed, to_categorical
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "FitHistory",
-    "Score",
-    "Sequential",
-    "backend",
-    "callbacks",
-    "datasets",
-    "layers",
-    "load_model",
-    "losses",
-    "metrics",
-    "models",
-    "optimizers",
-    "set_random_seed",
-    "to_categorical",
-    "utils",
-]
+    "FitHistory", "Score", "Sequential", "backend", "callbacks", "datasets", "layers", "load_model",
+    "losses", "metrics", "models", "optimizers", "set_random_seed", "to_categorical", "utils",
+]  # fmt: skip
 __all__ += layers.__all__
 
 modules.register(__name__)

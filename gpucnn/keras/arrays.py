@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gpucnn.autograd import Tensor
 from gpucnn.data import Dataset, Splits
-from gpucnn.data.dataset import require_finite
+from gpucnn.data.finite import require_finite
 from gpucnn.errors import DataError, ShapeError
 from gpucnn.shapes import layout_fix
 
@@ -45,11 +45,8 @@ def images(x: Any, name: str = "x") -> NDArray[np.float32]:
             cause="it must hold numbers",
             fix="convert it, as in x.astype(numpy.float32)",
         )
-    with np.errstate(over="ignore"):  # found below
-        converted = np.asarray(array, np.float32)
-    if array.dtype.kind == "f":
-        require_finite(converted, f"image {{}} of {name}")
-    return converted
+    require_finite(array, f"image {{}} of {name}", dtype=np.float32)
+    return np.asarray(array, np.float32)
 
 
 def _instead_of(x: Any) -> str:
@@ -105,8 +102,9 @@ def as_array(values: Any, name: str) -> NDArray[Any]:
     try:
         return np.asarray(values)
     except (TypeError, ValueError) as error:
+        is_ragged = isinstance(values, (list, tuple)) and isinstance(error, ValueError)
         raise DataError(
             f"{name} cannot be made an array",
-            cause=str(error),
+            cause="its parts differ in length or in depth" if is_ragged else str(error),
             fix="give a NumPy array, or lists of one length",
         ) from error

@@ -22,7 +22,7 @@ from gpucnn.data.loader import Batch
 from gpucnn.errors import DataError, UsageError
 from gpucnn.keras import arrays
 from gpucnn.keras.labels import Reader
-from gpucnn.nn.arguments import is_whole
+from gpucnn.nn.arguments import whole
 from gpucnn.training.evaluation import BATCH_SIZE
 
 
@@ -54,12 +54,8 @@ class Epochs:
 
     def __post_init__(self) -> None:
         for name, value in (("batch_size", self.batch_size), (self.option, self.steps)):
-            if value is not None and (not is_whole(value) or value < 1):
-                raise UsageError(
-                    f"{name} is {value!r}",
-                    cause="it must be an integer of at least 1",
-                    fix=f"give a {name} of at least 1",
-                )
+            if value is not None:
+                whole(value, name, 1)
 
     def size(self, count: int) -> int:
         """Examples in a batch, of data with so many examples."""

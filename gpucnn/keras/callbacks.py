@@ -22,16 +22,9 @@ from gpucnn.training import TensorBoard
 from gpucnn.training.files import storage_errors
 
 __all__ = [
-    "CSVLogger",
-    "Callback",
-    "EarlyStopping",
-    "LambdaCallback",
-    "LearningRateScheduler",
-    "ModelCheckpoint",
-    "ReduceLROnPlateau",
-    "TensorBoard",
-    "TerminateOnNaN",
-]
+    "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",
+    "ModelCheckpoint", "ReduceLROnPlateau", "TensorBoard", "TerminateOnNaN",
+]  # fmt: skip
 
 
 class LearningRateScheduler(Callback):

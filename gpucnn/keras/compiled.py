@@ -37,6 +37,7 @@ class Compiled:
         return TrainConfig(
             optimizer=self.optimizer.name,
             learning_rate=self.optimizer.learning_rate or None,  # 0 is set by the trainer
+            clip_norm=self.optimizer.global_clipnorm,
             schedule=self.schedule,
             loss=name if LOSSES.get(name) is self.loss.function else OWN + name,
             device=self.device,

@@ -147,7 +147,12 @@ def _plain(described: Any) -> Any:
 def _settings(compiled: Compiled) -> dict[str, Any]:
     optimizer, loss = compiled.optimizer, compiled.loss
     return {
-        "optimizer": [optimizer.name, optimizer.learning_rate, optimizer.options],
+        "optimizer": [
+            optimizer.name,
+            optimizer.learning_rate,
+            optimizer.options,
+            optimizer.global_clipnorm,
+        ],
         "loss": [loss.name, OWN] if loss.is_own else [loss.name, loss.from_logits, loss.options],
         "metrics": [[metric.name, metric.kind, metric.options] for metric in compiled.metrics],
         "schedule": compiled.schedule,

@@ -6,7 +6,6 @@ model has no output for.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NamedTuple
@@ -15,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import Dataset
-from gpucnn.data.dataset import require_finite
+from gpucnn.data.finite import require_finite
 from gpucnn.errors import DataError, ShapeError, UsageError
 from gpucnn.keras.arrays import as_array, batch_of
 from gpucnn.keras.losses import Loss
@@ -83,7 +82,7 @@ class Reader(NamedTuple):
                 f"{name}: {len(x)} images but {len(labels)} labels",
                 fix="give the labels of these images, one each",
             )
-        weights = self._weights(labels, sample_weight, class_weight)
+        weights = self._weights(labels, sample_weight, class_weight, f"{part}sample_weight")
         classes = self.outputs[0] if self.outputs else 1
         return Dataset(name, x, labels, classes, weights=weights)
 
@@ -186,7 +185,7 @@ class Reader(NamedTuple):
         return array.astype(np.int32)
 
     def _weights(
-        self, labels: NDArray[Any], sample_weight: Any, class_weight: Any
+        self, labels: NDArray[Any], sample_weight: Any, class_weight: Any, name: str
     ) -> NDArray[np.float32] | None:
         if class_weight is not None:
             if sample_weight is not None:
@@ -197,17 +196,16 @@ class Reader(NamedTuple):
             return self._by_class(labels, class_weight)
         if sample_weight is None:
             return None
-        weights = as_array(sample_weight, "sample_weight")
+        weights = as_array(sample_weight, name)
         if weights.shape == (len(labels), 1):
             weights = weights[:, 0]
         if weights.shape != (len(labels),) or weights.dtype.kind not in "biuf":
             raise UsageError(
-                f"sample_weight is {weights.dtype} {weights.shape} for {len(labels)} examples",
+                f"{name} is {weights.dtype} {weights.shape} for {len(labels)} examples",
                 fix="give one number an example: (N,)",
             )
-        weights = weights.astype(np.float32)
-        require_finite(weights, "sample_weight {}")
-        return weights
+        require_finite(weights, f"{name} {{}}", dtype=np.float32)
+        return weights.astype(np.float32)
 
     def _by_class(self, labels: NDArray[Any], class_weight: Any) -> NDArray[np.float32]:
         if len(self.outputs) != 1 or self.loss.is_regression:
@@ -226,10 +224,10 @@ class Reader(NamedTuple):
         table = np.ones(classes, np.float32)
         for key, value in class_weight.items():
             number = isinstance(value, Real) and not isinstance(value, bool)
-            if not number or not math.isfinite(value):
+            if not number or not abs(value) <= float(np.finfo(np.float32).max):
                 raise UsageError(
                     f"class_weight of class {key} is {value!r}",
-                    cause="it must be a finite number",
+                    cause="it must be a finite number, also as a float32",
                     fix=f"give a number, or leave class {key} out, which then counts 1",
                 )
             table[key] = value

@@ -18,26 +18,10 @@ from gpucnn.shapes import PairArg
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "Activation",
-    "AveragePooling2D",
-    "AvgPool2D",
-    "BatchNormalization",
-    "Conv2D",
-    "Convolution2D",
-    "Dense",
-    "Dropout",
-    "Flatten",
-    "GlobalAveragePooling2D",
-    "GlobalAvgPool2D",
-    "Input",
-    "InputLayer",
-    "LayerNormalization",
-    "LeakyReLU",
-    "MaxPool2D",
-    "MaxPooling2D",
-    "ReLU",
-    "Softmax",
-]
+    "Activation", "AveragePooling2D", "AvgPool2D", "BatchNormalization", "Conv2D", "Convolution2D",
+    "Dense", "Dropout", "Flatten", "GlobalAveragePooling2D", "GlobalAvgPool2D", "Input",
+    "InputLayer", "LayerNormalization", "LeakyReLU", "MaxPool2D", "MaxPooling2D", "ReLU", "Softmax",
+]  # fmt: skip
 
 Shape = Sequence[int]
 Called = TypeVar("Called", bound=Callable[..., Any])

@@ -19,31 +19,12 @@ from gpucnn.training.metrics import Loss as Computed
 from gpucnn.training.metrics import as_targets
 
 __all__ = [
-    "BinaryCrossentropy",
-    "CategoricalCrossentropy",
-    "CosineSimilarity",
-    "Huber",
-    "KLDivergence",
-    "LogCosh",
-    "Loss",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Poisson",
-    "SparseCategoricalCrossentropy",
-    "binary_crossentropy",
-    "categorical_crossentropy",
-    "cosine_similarity",
-    "get",
-    "huber",
-    "kl_divergence",
-    "log_cosh",
-    "mae",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "mse",
-    "poisson",
-    "sparse_categorical_crossentropy",
-]
+    "BinaryCrossentropy", "CategoricalCrossentropy", "CosineSimilarity", "Huber", "KLDivergence",
+    "LogCosh", "Loss", "MeanAbsoluteError", "MeanSquaredError", "Poisson",
+    "SparseCategoricalCrossentropy", "binary_crossentropy", "categorical_crossentropy",
+    "cosine_similarity", "get", "huber", "kl_divergence", "log_cosh", "mae", "mean_absolute_error",
+    "mean_squared_error", "mse", "poisson", "sparse_categorical_crossentropy",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)

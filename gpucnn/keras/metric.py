@@ -10,6 +10,7 @@ from typing import Any
 from gpucnn.autograd import Tensor
 from gpucnn.errors import UsageError
 from gpucnn.keras import measures, own
+from gpucnn.keras.arrays import batch_of
 from gpucnn.training.metrics import Metric as Measured
 
 _BINARY = "binary_accuracy"
@@ -89,14 +90,16 @@ class Metric:
 
     def check(self, outputs: tuple[int, ...]) -> None:
         """`UsageError` if the metric is not for outputs (N, *outputs)."""
-        shown = f"(N, {', '.join(map(str, outputs))})"
+        shown = batch_of(outputs)
         if self.kind in NAMES[2:] and (self.kind == _BINARY) != (outputs == (1,)):
             raise UsageError(
                 f"{self.kind} of a model with outputs {shown}",
                 cause="binary accuracy is for one output, categorical accuracy for several",
-                fix='use metrics=["accuracy"]',
+                fix='use metrics=["accuracy"]'
+                + "; if an image may belong to several classes, leave it out, and compute "
+                "((model.predict(x) > 0.5) == y).mean()" * (self.kind == _BINARY),
             )
-        if self.kind not in KINDS or self.kind in _FALLS:
+        if not self.takes_probabilities:
             return
         if len(outputs) != 1:
             raise UsageError(

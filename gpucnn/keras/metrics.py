@@ -17,30 +17,13 @@ from gpucnn.nn import arguments
 from gpucnn.spelling import explain_names
 
 __all__ = [
-    "AUC",
-    "NAMES",
-    "Accuracy",
-    "BinaryAccuracy",
-    "CategoricalAccuracy",
-    "F1Score",
-    "MeanAbsoluteError",
-    "MeanSquaredError",
-    "Precision",
-    "Recall",
-    "SparseCategoricalAccuracy",
-    "SparseTopKCategoricalAccuracy",
-    "TopKCategoricalAccuracy",
-    "binary_accuracy",
-    "categorical_accuracy",
-    "get",
-    "mae",
-    "mean_absolute_error",
-    "mean_squared_error",
-    "mse",
-    "sparse_categorical_accuracy",
-    "sparse_top_k_categorical_accuracy",
+    "AUC", "NAMES", "Accuracy", "BinaryAccuracy", "CategoricalAccuracy", "F1Score",
+    "MeanAbsoluteError", "MeanSquaredError", "Precision", "Recall", "SparseCategoricalAccuracy",
+    "SparseTopKCategoricalAccuracy", "TopKCategoricalAccuracy", "binary_accuracy",
+    "categorical_accuracy", "get", "mae", "mean_absolute_error", "mean_squared_error", "mse",
+    "sparse_categorical_accuracy", "sparse_top_k_categorical_accuracy",
     "top_k_categorical_accuracy",
-]
+]  # fmt: skip
 
 
 _AVERAGES = ("micro", "macro", "weighted")  # of a score of each class
@@ -49,18 +32,12 @@ _AVERAGES = ("micro", "macro", "weighted")  # of a score of each class
 def _decision(threshold: Any, class_id: Any) -> dict[str, Any]:
     return {
         "threshold": 0.5 if threshold is None else _threshold(threshold, "thresholds"),
-        "class_id": None if class_id is None else _whole(class_id, "class_id", 0),
+        "class_id": None if class_id is None else arguments.whole(class_id, "class_id", 0),
     }
 
 
 def _threshold(value: Any, name: str) -> float:
     return arguments.number(value, name, "one number from 0 to 1", 0.5, least=0, most=1)
-
-
-def _whole(value: Any, name: str, least: int) -> int:
-    if not arguments.is_whole(value) or value < least:
-        raise UsageError(f"{name} is {value!r}", fix=f"give a whole number from {least} on")
-    return int(value)
 
 
 @spelling.part
@@ -136,7 +113,7 @@ def F1Score(
 @spelling.part
 def TopKCategoricalAccuracy(k: int = 5, name: str = "top_k_categorical_accuracy") -> Metric:
     """The fraction of examples with the right class among those of the k largest outputs."""
-    return Metric(name, "top_k_categorical_accuracy", {"k": _whole(k, "k", 1)})
+    return Metric(name, "top_k_categorical_accuracy", {"k": arguments.whole(k, "k", 1)})
 
 
 @spelling.part
@@ -144,7 +121,7 @@ def SparseTopKCategoricalAccuracy(
     k: int = 5, name: str = "sparse_top_k_categorical_accuracy"
 ) -> Metric:
     """The same as `TopKCategoricalAccuracy`: both take class ids and one-hot labels."""
-    return Metric(name, "sparse_top_k_categorical_accuracy", {"k": _whole(k, "k", 1)})
+    return Metric(name, "sparse_top_k_categorical_accuracy", {"k": arguments.whole(k, "k", 1)})
 
 
 @spelling.part

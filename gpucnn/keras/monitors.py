@@ -102,10 +102,10 @@ class EarlyStopping(_Monitor):
         start_from_epoch: int = 0,
     ) -> None:
         super().__init__(monitor, mode, min_delta)
-        self.patience = _count(patience, "patience")
+        self.patience = arguments.whole(patience, "patience", 0)
         self.verbose, self.baseline = verbose, baseline
         self.restore_best_weights = arguments.flag(restore_best_weights, "restore_best_weights")
-        self.start_from_epoch = _count(start_from_epoch, "start_from_epoch")
+        self.start_from_epoch = arguments.whole(start_from_epoch, "start_from_epoch", 0)
 
     def on_train_begin(self, logs: Any = None) -> None:
         self.wait = self.stopped_epoch = self.best_epoch = 0
@@ -164,7 +164,10 @@ class ReduceLROnPlateau(_Monitor):
             factor, "factor", "at least 0, below 1", 0.1, least=0, below=1
         )
         self.min_lr = arguments.number(min_lr, "min_lr", "at least 0", 1e-5, least=0)
-        self.patience, self.cooldown = _count(patience, "patience"), _count(cooldown, "cooldown")
+        self.patience, self.cooldown = (
+            arguments.whole(patience, "patience", 0),
+            arguments.whole(cooldown, "cooldown", 0),
+        )
         self.verbose = verbose
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -260,9 +263,3 @@ def _fields(filepath: str) -> list[str]:
             fix="write names with formats of numbers, as in {epoch:02d} and {val_loss:.2f}",
         ) from error
     return fields
-
-
-def _count(value: Any, name: str) -> int:
-    if not arguments.is_whole(value) or value < 0:
-        raise UsageError(f"{name} is {value!r}", fix=f"give {name} a whole number, 0 or more")
-    return int(value)

@@ -65,6 +65,12 @@ def open_dataset(
             cause="a model has one input and one output",
             fix="give the arrays themselves",
         )
+    if y is None and isinstance(x, tuple) and len(x) in (2, 3):
+        raise DataError(
+            f"{part}x is a tuple, and y is missing",
+            cause="x, y and sample_weight are arguments of their own",
+            fix="give x, y in place of (x, y)",
+        )
     images = arrays.images(x, f"{part}x")
     if part and not len(images):
         raise DataError(f"the {part}arrays hold no example", fix="give some, or leave them out")

@@ -35,13 +35,27 @@ class Optimizer:
     Attributes:
         name: a name in `gpucnn.optim.OPTIMIZERS`.
         options: its arguments that were given, without the learning rate.
+        global_clipnorm: the largest joint norm of the gradients of a step, or None. A step whose
+            gradients are not finite is then skipped.
     """
 
-    def __init__(self, name: str, learning_rate: float | None, options: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        name: str,
+        learning_rate: float | None,
+        options: Mapping[str, Any],
+        global_clipnorm: float | None = None,
+    ) -> None:
         self.name = name
         self.options = {key: value for key, value in options.items() if value is not None}
         default = optim.default_learning_rate(name)
         self.learning_rate = default if learning_rate is None else learning_rate
+        self.global_clipnorm = None
+        if global_clipnorm is not None:
+            wanted = "a finite number above 0"
+            self.global_clipnorm = arguments.number(
+                global_clipnorm, "global_clipnorm", wanted, 1.0, above=0
+            )
         self.make({"": Parameter(np.zeros(1, np.float32))})  # checks the options
 
     @property
@@ -64,6 +78,8 @@ class Optimizer:
 
     def __repr__(self) -> str:
         options = {"learning_rate": self.learning_rate, **self.options}
+        if self.global_clipnorm is not None:
+            options["global_clipnorm"] = self.global_clipnorm
         shown = ", ".join(f"{key}={value!r}" for key, value in options.items())
         return f"{optim.OPTIMIZERS[self.name].__name__}({shown})"
 
@@ -80,12 +96,14 @@ def SGD(
     nesterov: bool = False,
     weight_decay: float | None = None,
     name: str | None = None,
+    *,
+    global_clipnorm: float | None = None,
 ) -> Optimizer:
     """`gpucnn.optim.SGD`."""
     if momentum:
         _no_decay("SGD with momentum", weight_decay)
     options = {"momentum": momentum, "nesterov": nesterov, "weight_decay": weight_decay}
-    return Optimizer("sgd", learning_rate, options)
+    return Optimizer("sgd", learning_rate, options, global_clipnorm)
 
 
 @spelling.part
@@ -97,6 +115,8 @@ def RMSprop(
     centered: bool = False,
     weight_decay: float | None = None,
     name: str | None = None,
+    *,
+    global_clipnorm: float | None = None,
 ) -> Optimizer:
     """`gpucnn.optim.RMSprop`, which has no momentum.
 
@@ -107,7 +127,7 @@ def RMSprop(
         raise UsageError("RMSprop has neither momentum nor a centered form", fix="leave them out")
     _no_decay("RMSprop", weight_decay)
     eps = 1e-7 if epsilon is None else epsilon
-    return Optimizer("rmsprop", learning_rate, {"rho": rho, "eps": eps})
+    return Optimizer("rmsprop", learning_rate, {"rho": rho, "eps": eps}, global_clipnorm)
 
 
 @spelling.part
@@ -119,11 +139,15 @@ def Adam(
     *,  # the fifth is `decay` in Keras 2, `amsgrad` in Keras 3
     weight_decay: float | None = None,
     name: str | None = None,
+    global_clipnorm: float | None = None,
 ) -> Optimizer:
     """`gpucnn.optim.Adam`; with `weight_decay` it is AdamW, as in Keras."""
     if weight_decay:
-        return AdamW(learning_rate, weight_decay, beta_1, beta_2, epsilon)
-    return Optimizer("adam", learning_rate, {"beta1": beta_1, "beta2": beta_2, "eps": epsilon})
+        return AdamW(
+            learning_rate, weight_decay, beta_1, beta_2, epsilon, global_clipnorm=global_clipnorm
+        )
+    options = {"beta1": beta_1, "beta2": beta_2, "eps": epsilon}
+    return Optimizer("adam", learning_rate, options, global_clipnorm)
 
 
 @spelling.part
@@ -134,10 +158,12 @@ def AdamW(
     beta_2: float = 0.999,
     epsilon: float | None = None,
     name: str | None = None,
+    *,
+    global_clipnorm: float | None = None,
 ) -> Optimizer:
     """`gpucnn.optim.AdamW`."""
     options = {"beta1": beta_1, "beta2": beta_2, "eps": epsilon, "weight_decay": weight_decay}
-    return Optimizer("adamw", learning_rate, options)
+    return Optimizer("adamw", learning_rate, options, global_clipnorm)
 
 
 def get(optimizer: Any, learning_rate: float | None = None) -> Optimizer:

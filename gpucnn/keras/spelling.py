@@ -48,9 +48,9 @@ _LAYER_INSTEAD = {
 
 _PART_INSTEAD = {
     "decay": "leave it out, or change the rate with callbacks.LearningRateScheduler",
-    "clipnorm": f"to scale gradients, {_LOOP}",
-    "clipvalue": f"to clip gradients, {_LOOP}",
-    "global_clipnorm": f"to scale gradients, {_LOOP}",
+    "clipnorm": "global_clipnorm=1.0 scales all gradients together; to scale those of each variable"
+    f" by themselves, {_LOOP}",
+    "clipvalue": f"to clip gradients, {_LOOP}; global_clipnorm=1.0 scales them all together",
     "amsgrad": "it is Adam without it",
     "use_ema": "there is no moving average of weights",
     "loss_scale_factor": "everything is float32",

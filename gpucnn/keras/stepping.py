@@ -37,7 +37,10 @@ class Stepper:
     def step(self) -> TrainStep:
         """The step, which adds to `totals`."""
         loss = self.compiled.loss.function
-        return TrainStep(self.model, loss, self.optimizer, self.totals, self.network)
+        clip_norm = self.compiled.optimizer.global_clipnorm
+        return TrainStep(
+            self.model, loss, self.optimizer, self.totals, self.network, clip_norm=clip_norm
+        )
 
     def __getstate__(self) -> dict[str, Any]:
         """Without totals and step, which hold functions; a copy makes its own."""
@@ -56,11 +59,11 @@ class Stepper:
         self.optimizer.set_learning_rate(self.compiled.optimizer.learning_rate)
         with explain_graph(self.model):
             self.step(*arrays)
-        if not backend.to_numpy(self.optimizer.found_inf)[0]:
+        if not backend.to_numpy(self.step.failed)[0]:
             loss, accuracy = self.totals.read()
             return {"loss": loss, "accuracy": accuracy, **self.totals.read_metrics()}
         with backend.quiet_device():
-            self.optimizer.found_inf.fill(0)
+            self.step.failed.fill(0)
         with self.model.training_mode():
             cause = find_culprit(
                 self.model, self.compiled.loss.function, *arrays, forward=self.network
@@ -68,5 +71,6 @@ class Stepper:
         raise DivergedError(
             "the loss of the batch is not finite",
             cause=cause,
-            fix="lower the learning rate of the optimizer",
+            fix="lower the learning rate of the optimizer"
+            + ", or give it global_clipnorm=1.0" * (self.step.clip_norm is None),
         )

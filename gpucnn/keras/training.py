@@ -64,6 +64,8 @@ class KerasTrainer(Trainer):
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         error = super().diverged(message, cause, step)
         error.fix = (error.fix or "").partition(", or --lr")[0]
+        if self.config.clip_norm is None:
+            error.fix += "; or clip the gradients: give the optimizer global_clipnorm=1.0"
         return error
 
 
@@ -125,6 +127,8 @@ class Bridge(gpucnn.training.Callback):
         self.epoch += 1
         if self.verbose:
             values = "".join(f" - {key}: {logs[key]:.4f}" for key in self._named(record))
+            if skipped := record.get("skipped_steps"):
+                values += f" - {skipped} step{'s' * (skipped != 1)} skipped"
             print(f"Epoch {self.epoch}/{self.epochs} - {record['seconds']:.1f}s{values}")
         if self.model.stop_training:
             trainer.stop = "stopped"

@@ -63,10 +63,8 @@ def to_categorical(x: Any, num_classes: int | None = None) -> NDArray[np.float32
             cause="classes are numbered from 0",
             fix="correct them; for labels -1 and 1 give (y + 1) // 2",
         )
-    if num_classes is not None and (not arguments.is_whole(num_classes) or num_classes < 1):
-        raise UsageError(
-            f"num_classes is {num_classes!r}", fix="give a whole number, as in num_classes=10"
-        )
+    if num_classes is not None:
+        arguments.whole(num_classes, "num_classes", 1)
     rows = one_hot(ids, num_classes)
     shape = ids.shape[:-1] if ids.ndim > 1 and ids.shape[-1] == 1 else ids.shape
     return rows.reshape(*shape, rows.shape[1])

@@ -31,6 +31,17 @@ def size(value: Any, name: str) -> int:
     return int(value)
 
 
+def whole(value: Any, name: str, least: int) -> int:
+    """An integer of at least `least`, else `UsageError`."""
+    if is_whole(value) and value >= least:
+        return int(value)
+    raise UsageError(
+        f"{name} is {value!r}",
+        cause=f"it must be an integer of at least {least}",
+        fix=f"give {name}={max(least, 1)}",
+    )
+
+
 def number(
     value: Any,
     name: str,

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from gpucnn import nn
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, result
-from gpucnn.onnx.sizes import ONE, Batch, broadcast, reshaped, text
+from gpucnn.onnx.sizes import BATCH, ONE, Batch, broadcast, reshaped, text
 
 Operation = Callable[..., Known]
-
-BATCH = -(2**62)  # stands for the number of images in an array of sizes
 
 # ---- arithmetic -------------------------------------------------------------------------------
 
@@ -45,7 +44,7 @@ def reduction(function: str) -> Operation:
     def add(b: Builder, x: Known, axes: Known | None = None) -> Known:
         source = result(x)
         count = len(source.shape)
-        given = b.option("axes") if axes is None else array(axes, "its axes").tolist()
+        given = b.setting("axes", axes)
         if not given and b.option("noop_with_empty_axes", 0):
             return x
         chosen = sorted(axis % count for axis in given or range(count))
@@ -64,14 +63,15 @@ def reduction(function: str) -> Operation:
 
 def flatten(b: Builder, x: Known) -> Known:
     source = result(x)
-    if b.option("axis", 1) not in (1, 1 - len(source.shape)):
+    first = source.shape[0]
+    if b.option("axis", 1) not in (1, 1 - len(source.shape)) or not isinstance(first, Batch):
         raise Unsupported("it also flattens the axis of the batch, or keeps another one")
-    return reshape_to(b, source, (ONE, -1))
+    return reshape_to(b, source, (first, -1))
 
 
 def reshape(b: Builder, x: Known, shape: Known) -> Known:
     source = result(x)
-    sizes: list[Any] = array(shape, "its shape").tolist()
+    sizes: list[Any] = array(shape, "its shape", may_hold_batch=True).tolist()
     for axis, size in enumerate(sizes):
         if size == 0 and not b.option("allowzero", 0) and axis < len(source.shape):
             sizes[axis] = source.shape[axis]
@@ -98,22 +98,18 @@ def reshape_to(b: Builder, source: Result, sizes: Sequence[Any]) -> Known:
 
 
 def squeeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
-    source = result(x)
-    given = b.option("axes") if axes is None else array(axes, "its axes").tolist()
-    count = len(source.shape)
-    gone = {k for k, n in enumerate(source.shape) if n == 1}
-    if given is not None:
-        gone = {axis % count for axis in given}
+    source, given = result(x), b.setting("axes", axes)
+    if given is None:
+        given = [k for k, n in enumerate(source.shape) if n == 1]
+    gone = {axis % len(source.shape) for axis in given}
     return reshape_to(b, source, [n for k, n in enumerate(source.shape) if k not in gone])
 
 
 def unsqueeze(b: Builder, x: Known, axes: Known | None = None) -> Known:
-    source = result(x)
-    given = b.option("axes") if axes is None else array(axes, "its axes").tolist()
+    source, given = result(x), b.setting("axes", axes)
     count = len(source.shape) + len(given)
-    new = {axis % count for axis in given}
     sizes: list[Any] = list(source.shape)
-    for axis in sorted(new):
+    for axis in sorted({axis % count for axis in given}):
         sizes.insert(axis, 1)
     return reshape_to(b, source, sizes)
 
@@ -140,23 +136,25 @@ def concat(b: Builder, *inputs: Known) -> Known:
 
 def cut(b: Builder, x: Known, *given: Known | None) -> Known:
     source = result(x)
-    names = ("starts", "ends", "axes", "steps")
-    values = [b.option(name) for name in names]
-    for k, each in enumerate(given):
-        values[k] = None if each is None else array(each, f"its {names[k]}").tolist()
-    starts, ends, axes, steps = values
     cuts: list[list[int | None]] = [[None] * 3 for _ in source.shape]
     sizes: list[Any] = list(source.shape)
-    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        axis = (axes[k] if axes else k) % len(sizes)
-        step = steps[k] if steps else 1
+    for place, part in ranges(b, *given).items():
+        axis = place % len(sizes)
         if isinstance(sizes[axis], Batch):
-            if (start, step) == (0, 1) and end >= 2**31 - 1:
+            if (part.start, part.step) == (0, 1) and part.stop >= 2**31 - 1:
                 continue
             raise Unsupported("it cuts the batch")
-        cuts[axis] = [start, end, step]
-        sizes[axis] = len(range(sizes[axis])[slice(*cuts[axis])])
+        cuts[axis] = [part.start, part.stop, part.step]
+        sizes[axis] = len(range(sizes[axis])[part])
     return b.function("slices", [source], tuple(sizes), ends=cuts)
+
+
+def ranges(b: Builder, *given: Known | None) -> dict[int, slice]:
+    """What Slice takes of each axis that it names."""
+    names = ("starts", "ends", "axes", "steps")
+    starts, ends, axes, steps = (b.setting(*each) for each in zip_longest(names, given))
+    parts = zip(starts, ends, steps or [1] * len(starts), strict=True)
+    return dict(zip(axes or range(len(starts)), (slice(*part) for part in parts), strict=True))
 
 
 def gather(b: Builder, x: Known, where: Known) -> Known:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gpucnn.nn import Module
 from gpucnn.nn.layer_graph import LayerGraph, Step
 from gpucnn.onnx.reading import Node
-from gpucnn.onnx.sizes import Shape, checked, text
+from gpucnn.onnx.sizes import BATCH, Shape, checked, text
 
 Array = NDArray[Any]
 
@@ -67,13 +67,23 @@ class Builder:
         """The attribute of a name."""
         return self.node.attributes.get(name, default)
 
+    def setting(self, name: str, given: Known | None, default: Any = None) -> Any:
+        """An option that is an attribute in older opsets, and the input `given` in newer ones."""
+        return self.option(name, default) if given is None else array(given, f"its {name}").tolist()
+
+    def number(self, name: str, given: Known | None, default: Any = None) -> Any:
+        """A `setting` that is one number."""
+        value = self.setting(name, given, default)
+        return np.array(value).item() if isinstance(value, list) else value
+
     def layer(self, layer: Module, x: Known, shape: Shape, **weights: Array) -> Result:
         """Add a layer with its weights, by their names in it; returns its result.
 
         Two nodes with the same weights and attributes become one layer that is called twice.
         """
         source, weight_names = result(x), self.node.inputs[1:] if weights else ()
-        key = (repr(layer), *weight_names)
+        attributes = sorted(self.node.attributes.items())
+        key = (repr(layer), self.node.operation, repr(attributes), *weight_names)
         name = self._made.get(key) if weights else None
         if name is None:
             name = self._made[key] = self._name(layer, weight_names)
@@ -158,11 +168,23 @@ def result(value: Known) -> Result:
     raise Unsupported("its input is a constant")
 
 
-def array(value: Known | None, what: str) -> Array:
-    """A value that is known before the network runs: a weight or an option."""
-    if isinstance(value, np.ndarray):
-        return value
-    raise Unsupported(f"{what} is computed from the images, or left out")
+def array(value: Known | None, what: str, *, may_hold_batch: bool = False) -> Array:
+    """A value that is known before the network runs: a weight or an option.
+
+    Args:
+        what: its name, for the message.
+        may_hold_batch: whether one of its numbers may stand for the number of images.
+    """
+    if not isinstance(value, np.ndarray):
+        raise Unsupported(f"{what} is computed from the images, or left out")
+    if holds_batch(value) and not may_hold_batch:
+        raise Unsupported(f"{what} is computed from the batch size")
+    return value
+
+
+def holds_batch(value: Array) -> bool:
+    """Whether one of its numbers stands for the number of images."""
+    return value.dtype.kind == "i" and bool((value == BATCH).any())
 
 
 def images(value: Known) -> Result:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
 
 import numpy as np
 
@@ -68,11 +67,7 @@ def split(b: Builder, x: Known, sizes: Known | None = None) -> list[Known]:
     if isinstance(whole, Batch):
         raise Unsupported("it cuts the batch")
     part = -(-whole // count)
-    given: list[Any] = (
-        b.option("split", [min(part, whole - k * part) for k in range(count)])
-        if sizes is None
-        else array(sizes, "its sizes").tolist()
-    )
+    given = b.setting("split", sizes, [min(part, whole - k * part) for k in range(count)])
     if len(given) != count or min(given) < 0 or sum(given) != whole:
         raise Unsupported(f"it cuts axis {axis} of {text(source.shape)} into {given}")
     found: list[Known] = []
@@ -94,10 +89,9 @@ def pad(
     padded = result(x)
     if b.option("mode", "constant") != "constant":
         raise Unsupported(f"its mode is {b.option('mode')}, and must be constant")
-    ends = b.option("pads") if pads is None else array(pads, "its pads").tolist()
-    fill = b.option("value", 0.0) if value is None else array(value, "its value").item()
+    ends, fill = b.setting("pads", pads), b.number("value", value, 0.0)
     count = len(padded.shape)
-    chosen = range(count) if axes is None else array(axes, "its axes").tolist()
+    chosen = b.setting("axes", axes, range(count))
     if min(ends) < 0 or not math.isfinite(fill):
         raise Unsupported("its padding is negative, or not filled with a finite number")
     for axis, before, after in zip(chosen, ends, ends[len(ends) // 2 :], strict=False):

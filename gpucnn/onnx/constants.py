@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from gpucnn.onnx.array_operations import BATCH
-from gpucnn.onnx.building import Array, Builder, Unsupported
+from gpucnn.onnx.array_operations import ranges
+from gpucnn.onnx.building import Array, Builder, Unsupported, array, holds_batch
 
 _LARGEST = 2**24  # numbers of an array that is computed from others
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32}
@@ -26,10 +26,8 @@ def constant(b: Builder) -> Array:
 
 def _arithmetic(function: Callable[..., Any]) -> Callable[..., Array]:
     def compute(b: Builder, x: Array, y: Array) -> Array:
-        if any(each.dtype.kind == "i" and (each == BATCH).any() for each in (x, y)):
-            raise Unsupported("a size is computed from the batch size")
         _check_size(math.prod(np.broadcast_shapes(x.shape, y.shape)))
-        return np.asarray(function(x, y))
+        return np.asarray(function(*(array(each, "a size") for each in (x, y))))
 
     return compute
 
@@ -41,7 +39,10 @@ def _divide(x: Array, y: Array) -> Any:
 def _cast(b: Builder, x: Array) -> Array:
     if b.option("to") not in _TYPES:
         raise Unsupported("it converts to another type")
-    return x.astype(_TYPES[b.option("to")])
+    dtype = np.dtype(_TYPES[b.option("to")])
+    if holds_batch(x) and dtype.kind != "i":
+        raise Unsupported(f"it converts the batch size to {dtype}")
+    return x.astype(dtype)
 
 
 def _gather(b: Builder, x: Array, where: Array) -> Array:
@@ -61,21 +62,18 @@ def _reshape(b: Builder, x: Array, shape: Array) -> Array:
 
 
 def _squeeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
-    given = b.option("axes") if axes is None else axes.tolist()
-    return x.squeeze() if given is None else x.squeeze(tuple(given))
+    given = b.setting("axes", axes)
+    return x.squeeze(None if given is None else tuple(given))
 
 
 def _unsqueeze(b: Builder, x: Array, axes: Array | None = None) -> Array:
-    return np.expand_dims(x, tuple(b.option("axes") if axes is None else axes.tolist()))
+    return np.expand_dims(x, tuple(b.setting("axes", axes)))
 
 
 def _slice(b: Builder, x: Array, *given: Array) -> Array:
-    values = [each.tolist() for each in given]
-    values += [b.option(name) for name in ("starts", "ends", "axes", "steps")[len(values) :]]
-    starts, ends, axes, steps = values
     parts = [slice(None)] * x.ndim
-    for k, (start, end) in enumerate(zip(starts, ends, strict=True)):
-        parts[axes[k] if axes else k] = slice(start, end, steps[k] if steps else 1)
+    for axis, part in ranges(b, *given).items():
+        parts[axis] = part
     return x[tuple(parts)]
 
 

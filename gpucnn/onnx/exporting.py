@@ -111,11 +111,13 @@ def export(
     network: Module = model.model if isinstance(model, SavedModel) else model
     network.require_built()
     shapes = network.built_for or ()
-    names = ["images"] if saved else ["input"] if len(shapes) == 1 else _numbered(len(shapes))
+    names = ["images" if saved else "input"]
+    if len(shapes) != 1:
+        names = [f"input{number}" for number in range(1, len(shapes) + 1)]
+    output_name = _output_name(saved, probabilities)
     values = trace(network, names, _forward(saved, probabilities))
     scaling = (saved.description.scale, saved.description.offset) if saved else (1.0, 0.0)
-    taken = (*names, _output_name(saved, probabilities))
-    written = [Nodes(taken) for _ in BATCHES]
+    written = [Nodes((*names, output_name)) for _ in BATCHES]
     for run, to in enumerate(written):
         given = {name: name for name in names}
         if with_preprocessing:
@@ -123,7 +125,7 @@ def export(
         result = _translate(values, run, given, to)
     for to in written[1:]:
         _require_same(network, written[0], to)
-    output = _output(values[-1], saved, probabilities)
+    output = _output(output_name, values[-1], saved)
     meaning = _meaning(saved, with_preprocessing)
     inputs = tuple(
         Port(name, "uint8" if with_preprocessing else "float32", shape, meaning)
@@ -141,10 +143,6 @@ def export(
     return Exported(target, inputs, output, len(to.nodes))
 
 
-def _numbered(count: int) -> list[str]:
-    return [f"input{number}" for number in range(1, count + 1)]
-
-
 def _forward(saved: SavedModel | None, probabilities: bool) -> Callable[..., Tensor] | None:
     if saved is None or not probabilities:
         return None
@@ -159,7 +157,7 @@ def _output_name(saved: SavedModel | None, probabilities: bool) -> str:
     return PROBABILITIES if probabilities else "logits"
 
 
-def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port:
+def _output(name: str, value: Value, saved: SavedModel | None) -> Port:
     """The output of the file.
 
     Raises:
@@ -178,7 +176,7 @@ def _output(value: Value, saved: SavedModel | None, probabilities: bool) -> Port
     meaning = ", ".join(saved.class_names[:10]) if saved else ""
     if saved and len(saved.class_names) > 10:
         meaning += f" and {len(saved.class_names) - 10} more"
-    return Port(_output_name(saved, probabilities), "float32", shape, meaning)
+    return Port(name, "float32", shape, meaning)
 
 
 def _meaning(saved: SavedModel | None, in_graph: bool) -> str:
@@ -305,11 +303,7 @@ def _content(
     graph = helper.make_graph(
         [
             helper.make_node(
-                node.operation,
-                node.inputs,
-                [node.output],
-                name=node.output,
-                **node.attributes,
+                node.operation, node.inputs, [node.output], name=node.output, **node.attributes
             )
             for node in to.nodes
         ],

@@ -78,7 +78,8 @@ def convert(
     Args:
         path: the ONNX file.
         target: the .safetensors file, which is replaced if it is there.
-        class_names: one for each output; by default their numbers.
+        class_names: one for each output; by default their numbers, and 1 for the one output of
+            binary cross-entropy, which is the probability of class 1.
         scale, offset: the network takes pixel * scale + offset; by default 1/255 and 0.
         mean, std: the same in another form: the network takes (pixel / 255 - mean) / std.
         loss: a name of `TrainConfig.loss`; by default the one that the end of the network tells,
@@ -110,29 +111,12 @@ def convert(
             cause=f"for one image it gives {scores}, and not a score for each class: (1, classes)",
             fix="use it in Python: gpucnn.onnx.load",
         )
-    outputs = scores[1]
-    names = [str(k) for k in range(outputs)]
-    if class_names is not None:
-        names = list(class_names)
-        about.pop("label_values", None)
-    elif "class_names" in about:
-        names = about["class_names"]
-        if not isinstance(names, list):
-            raise _damaged(content, f"class_names is {names!r}")
-    if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
-        raise UsageError(
-            f"the class name {twice[0]!r} is given twice",
-            cause="each output needs a name of its own",
-            fix="rename one of them",
-        )
-    if len(names) != outputs:
-        raise UsageError(
-            f"{len(names)} class names for the {outputs} outputs of {content.path}",
-            cause="each output needs a name of its own",
-            fix="give a name for each, in the order of the outputs",
-        )
-    scaling = pixel_scaling(content, about, scale, offset, mean, std)
     loss = loss or _LOSS_OF.get(left_out or "", "softmax_cross_entropy")
+    if class_names is not None:
+        about["class_names"] = list(class_names)
+        about.pop("label_values", None)
+    names = _class_names(content, about, scores[1], loss)
+    scaling = pixel_scaling(content, about, scale, offset, mean, std)
     description: dict[str, Any] = {
         "reading": Reading(image_shape=shape if len(shape) == 3 else None).as_dict(),
         **{key: about[key] for key in ("reading", "read", "label_values") if key in about},
@@ -147,6 +131,28 @@ def convert(
     Description.of(description, content.path)  # checks it
     checkpoint.save_weights(target, built.state_dict(), description, "--output FILE")
     return Imported(target, built, names, *scaling, loss, left_out)
+
+
+def _class_names(content: Content, about: dict[str, Any], outputs: int, loss: str) -> list[str]:
+    """The names in the metadata, checked; by default numbers."""
+    # A single output of binary cross-entropy means yes, class 1.
+    first = 1 if outputs == 1 and loss == "binary_cross_entropy" else 0
+    names = about.get("class_names", [str(first + k) for k in range(outputs)])
+    if not isinstance(names, list):
+        raise _damaged(content, f"class_names is {names!r}")
+    if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
+        raise UsageError(
+            f"the class name {twice[0]!r} is given twice",
+            cause="each output needs a name of its own",
+            fix="rename one of them",
+        )
+    if len(names) != outputs:
+        raise UsageError(
+            f"{len(names)} class names for the {outputs} outputs of {content.path}",
+            cause="each output needs a name of its own",
+            fix="give a name for each, in the order of the outputs",
+        )
+    return names
 
 
 def _applied_by(loss: str | None, content: Content) -> tuple[str, ...]:

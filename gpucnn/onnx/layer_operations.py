@@ -69,11 +69,10 @@ def _bias(bias: Known | None, size: int) -> dict[str, Array]:
     if bias is None:
         return {}
     found = array(bias, "its bias")
-    if found.shape in ((), (1,), (1, 1)):
-        found = np.full(size, found.reshape(-1)[0])
-    if found.size != size:
-        raise Unsupported(f"its bias is {found.shape}, and must be ({size},)")
-    return {"bias": found if found.ndim == 1 else found.reshape(-1)}
+    try:
+        return {"bias": np.broadcast_to(found, (1, size))[0]}
+    except ValueError:
+        raise Unsupported(f"its bias is {found.shape}, and must be ({size},)") from None
 
 
 def matmul(b: Builder, x: Known, y: Known) -> Known:
@@ -232,15 +231,12 @@ def dropout(
 ) -> Known:
     if training is not None and array(training, "its mode").any():
         raise Unsupported("it drops while the network is used")
-    rate = b.option("ratio", 0.5) if ratio is None else float(array(ratio, "its ratio"))
-    return b.layer(nn.Dropout(round(rate, 6)), x, result(x).shape)
+    rate = round(b.number("ratio", ratio, 0.5), 6)
+    return b.layer(nn.Dropout(rate), x, result(x).shape)
 
 
 def clip(b: Builder, x: Known, low: Known | None = None, high: Known | None = None) -> Known:
-    bounds = [
-        b.option(name) if given is None else float(array(given, "a bound"))
-        for name, given in (("min", low), ("max", high))
-    ]
+    bounds = [b.number("min", low), b.number("max", high)]
     if bounds == [None, None]:
         return x
     if None not in bounds and not bounds[0] <= bounds[1]:

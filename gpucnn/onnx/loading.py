@@ -161,10 +161,8 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
         given = _inputs(node, values)
         if node.operation == "Constant":
             return constant(b)
-        if given and all(isinstance(each, np.ndarray) for each in given if each is not None):
-            table: Any = {**OPERATIONS, **CONSTANTS} if node.operation in CONSTANTS else CONSTANTS
-        else:
-            table = OPERATIONS
+        is_known = all(isinstance(each, np.ndarray) for each in given if each is not None)
+        table: Any = CONSTANTS if given and is_known else OPERATIONS
         if node.operation not in table:
             raise Unsupported("there is no layer or function for it")
         found: Known | list[Known] = table[node.operation](b, *given)

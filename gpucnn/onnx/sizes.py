@@ -13,12 +13,16 @@ from typing import NamedTuple
 from gpucnn.errors import ShapeError
 
 LARGEST = 2**28  # numbers of a result for one image
+BATCH = -(2**30)  # stands for the number of images in an array of sizes, int32 or int64
 
 
 class Batch(NamedTuple):
     """So many times the number of images."""
 
     times: Fraction
+
+    def __str__(self) -> str:
+        return "N" if self.times == 1 else f"{self.times}N"
 
 
 Size = int | Batch
@@ -75,11 +79,7 @@ def reshaped(shape: Shape, sizes: Sequence[Size]) -> Shape:
 
 def text(shape: Shape) -> str:
     """The shape for a message: (N, 3, 8), (2N, 3)."""
-    sizes = [
-        (f"{size.times}N" if size.times != 1 else "N") if isinstance(size, Batch) else str(size)
-        for size in shape
-    ]
-    return f"({', '.join(sizes)})"
+    return f"({', '.join(map(str, shape))})"
 
 
 def _count(shape: Shape) -> Fraction:

@@ -34,7 +34,7 @@ from gpucnn.ops.dropout import dropout_backward, dropout_forward
 from gpucnn.ops.loss import softmax_cross_entropy_backward, softmax_cross_entropy_forward
 from gpucnn.ops.metrics import accumulate_metrics
 from gpucnn.ops.normalization import batch_norm_backward, batch_norm_forward
-from gpucnn.ops.optimizers import adam_update, rmsprop_update, sgd_update
+from gpucnn.ops.optimizers import adam_update, clip_grad_norm, rmsprop_update, sgd_update
 from gpucnn.ops.pooling import (
     avg_pool2d_backward,
     avg_pool2d_forward,
@@ -53,6 +53,7 @@ __all__ = [
     "batch_norm_forward",
     "begin_step",
     "bias_grad",
+    "clip_grad_norm",
     "conv2d_backward_input",
     "conv2d_backward_weight",
     "conv2d_forward",

@@ -1,4 +1,4 @@
-"""One step of an optimizer, in place.
+"""One step of an optimizer, in place, and the clipping of gradients before it.
 
 The parameter, its gradient and its slots are arrays; or they are lists, with an array for each of
 several parameters. On a GPU one kernel then updates them all.
@@ -114,6 +114,39 @@ def adam_update(
         param, grad, m, v, learning_rate=learning_rate, step=step, beta1=beta1, beta2=beta2,
         eps=eps, weight_decay=weight_decay, decoupled=decoupled, found_inf=found_inf,
     )  # fmt: skip
+
+
+@primitive
+def clip_grad_norm(
+    grads: Array,
+    max_norm: float,
+    *,
+    halted: Array | None = None,
+    step: Array | None = None,
+    found_inf: Array | None = None,
+) -> tuple[list[Array], Array]:
+    """Gradients, scaled together so that their joint L2 norm is at most `max_norm`.
+
+        norm = sqrt(sum of all grad**2)
+        grad * min(1, max_norm / (norm + 1e-6))        NaN if the norm is NaN
+        found_inf = 0 if halted = 0 and norm is finite, else 1;  step += 1 - found_inf
+
+    (Pascanu, Mikolov and Bengio 2013, section 3.2, with PyTorch's 1e-6.) Nothing is read back. The
+    norm is summed in float64 and in a fixed order. Where found_inf is set, the gradients are copied
+    as they are: no update takes them.
+
+    Args:
+        grads: a list of arrays of any shapes.
+        max_norm: at least 0.
+        halted: uint32 (1,): not 0 if the loss was not finite. Without it no step is counted.
+        step: uint32 (1,), changed in place: the number of steps that changed the parameters.
+        found_inf: uint32 (1,), changed in place: whether the updates of this step change nothing.
+
+    Returns:
+        New arrays of the shapes and dtypes of grads, and the norm before scaling, float64 (1,).
+    """
+    backend = _backend_of("clip_grad_norm", grads=grads)
+    return backend.clip_grad_norm(grads, max_norm, halted=halted, step=step, found_inf=found_inf)
 
 
 def _backend_of(name: str, *optional: Array | None, **required: Array) -> Backend:

@@ -114,6 +114,11 @@ def square_side(size: int) -> int | None:
     return side if side * side == size else None
 
 
+def scaled(image: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:
+    """An image (C, H, W) as (H, W, C), `low` as 0 and `high` as 1."""
+    return (image.transpose(1, 2, 0).astype(np.float64) - low) / ((high - low) or 1.0)
+
+
 def limits(array: NDArray[Any]) -> tuple[float, float]:
     """The values that are drawn black and white.
 

@@ -15,7 +15,7 @@ from gpucnn import backend as backends
 from gpucnn.errors import NoLayerError, ShapeError, UsageError
 from gpucnn.plots.arrays import is_module, limits, to_host
 from gpucnn.plots.extra import require
-from gpucnn.plots.tiles import SIGNED, draw_tiles
+from gpucnn.plots.tiles import draw_tiles, signed
 from gpucnn.recording import no_grad
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ def _draw(image: NDArray[Any], outputs: list[_Output], title: str) -> Picture:
     for axes, (name, values) in zip(rows, outputs, strict=True):
         if values.ndim == 3:
             shown = values[:_MAPS]
-            _add_color_bar(axes, draw_tiles(axes, shown, columns, **_colors(shown)))
+            _add_color_bar(axes, draw_tiles(axes, shown, columns, **signed(shown)))
             count = f"{len(values)} maps" if len(values) > 1 else "1 map"
             if len(values) > _MAPS:
                 count = f"{_MAPS} of {count}"
@@ -211,17 +211,12 @@ def _draw_numbers(axes: Axes, values: NDArray[Any]) -> None:
         axes.set_xticks(range(len(values)))
         axes.spines[["top", "right"]].set_visible(False)
     else:
-        colors = _colors(values)
+        colors = signed(values)
         shown = axes.imshow(values[None], aspect="auto", interpolation="nearest", **colors)
         axes.set_yticks([])
         _add_color_bar(axes, shown)
     axes.tick_params(labelsize=7)
     axes.set_xlabel("index", fontsize=7)
-
-
-def _colors(values: NDArray[Any]) -> dict[str, Any]:
-    most = float(np.abs(values).max()) or 1.0
-    return {"cmap": SIGNED, "vmin": -most, "vmax": most}
 
 
 def _add_color_bar(axes: Axes, shown: Any) -> None:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from gpucnn.errors import ShapeError, UsageError
 from gpucnn.plots.arrays import is_module, square_side, to_host
 from gpucnn.plots.extra import require
-from gpucnn.plots.tiles import SIGNED, draw_tiles
+from gpucnn.plots.tiles import draw_tiles, signed
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -102,8 +102,7 @@ def _draw(weight: NDArray[Any], name: str) -> Picture:
 
     shown = weight[:_FILTERS, :_CHANNELS]
     F, C, KH, KW = shown.shape
-    most = float(np.abs(shown).max()) or 1.0
-    colors = {"cmap": SIGNED, "vmin": -most, "vmax": most}
+    colors = signed(shown)
     is_grid = C in (1, 3)
     columns = min(8, math.ceil(math.sqrt(F))) if is_grid else C
     rows = math.ceil(F / columns) if is_grid else F
@@ -112,7 +111,7 @@ def _draw(weight: NDArray[Any], name: str) -> Picture:
     parts: list[Axes] = list(picture.subplots(panels, panels, squeeze=False).flat)
     if C == 3:
         in_color = parts.pop(0)
-        draw_tiles(in_color, 0.5 + shown.transpose(0, 2, 3, 1) / (2 * most), columns)
+        draw_tiles(in_color, 0.5 + shown.transpose(0, 2, 3, 1) / (2 * colors["vmax"]), columns)
         in_color.set_title("in color, gray is 0", fontsize="medium")
         _label_rows(in_color, F, columns, KH)
         for axes, color in zip(parts, ("red", "green", "blue"), strict=True):

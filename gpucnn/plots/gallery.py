@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.plots.arrays import limits
+from gpucnn.plots.arrays import limits, scaled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -70,11 +70,10 @@ def in_rows(cells: Sequence[Cell], most: int, together: int = 1) -> list[Sequenc
 
 
 def _draw(axes: Axes, image: NDArray[Any], x: float, y: float) -> None:
-    low, high = limits(image)
     _, H, W = image.shape
     h, w = SIDE * H / max(H, W), SIDE * W / max(H, W)
     x, y = x + (SIDE - w) / 2, y + (SIDE - h) / 2
-    values = (image.transpose(1, 2, 0).astype(np.float64) - low) / ((high - low) or 1.0)
+    values = scaled(image, *limits(image))
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)
     axes.imshow(values, extent=(x, x + w, y + h, y), interpolation="none")

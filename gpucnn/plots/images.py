@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import UsageError, choose
-from gpucnn.plots.arrays import limits, to_images
+from gpucnn.plots.arrays import limits, scaled, to_images
 from gpucnn.plots.extra import require
 
 if TYPE_CHECKING:
@@ -114,8 +114,7 @@ def draw_image(axes: Axes, image: NDArray[Any], low: float, high: float, cmap: s
     """Draw one image (C, H, W), `low` as black and `high` as white."""
     if len(image) == 1:
         return axes.imshow(image[0], cmap=cmap, vmin=low, vmax=high)
-    values = image.transpose(1, 2, 0).astype(np.float64)
-    return axes.imshow((values - low) / ((high - low) or 1.0))
+    return axes.imshow(scaled(image, low, high))
 
 
 def label_pixels(axes: Axes, H: int, W: int) -> None:

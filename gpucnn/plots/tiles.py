@@ -15,6 +15,12 @@ SIGNED = "RdBu_r"  # blue below 0, white at 0, red above; also for the color-bli
 _BORDER = "#444444"
 
 
+def signed(values: NDArray[Any]) -> dict[str, Any]:
+    """Matplotlib's options for the colors of values that are drawn together: `SIGNED`."""
+    most = float(np.abs(values).max()) or 1.0
+    return {"cmap": SIGNED, "vmin": -most, "vmax": most}
+
+
 def join(tiles: NDArray[Any], columns: int) -> NDArray[Any]:
     """Tiles (K, h, w) or (K, h, w, 3) from left to right in rows of so many columns.
 

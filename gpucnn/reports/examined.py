@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gpucnn.autograd import Tensor, no_grad
-from gpucnn.data import NAMES, Dataset
+from gpucnn.data import NAMES
 from gpucnn.errors import DataError, GpucnnError
+from gpucnn.inspection.data import Outputs
 from gpucnn.reports.summary import RunSummary, summarize
 from gpucnn.training import Run, SavedModel, TrainConfig
-from gpucnn.training.metrics import compute_losses, get_loss
+from gpucnn.training.evaluation import Judged
 from gpucnn.training.report import Report
 from gpucnn.training.run_data import LabeledPart
 
@@ -33,25 +32,6 @@ class Sources:
     data_dir: str | None = None
     device: str = "cpu"
     trust_code: bool = False
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """The answers of a model on labeled data.
-
-    Attributes:
-        dataset: the N images, with class ids of the model.
-        answers: class ids (N,).
-        probabilities: float32 (N, K), as of `SavedModel.predict`.
-        losses: float32 (N,).
-        report: confusion matrix and scores.
-    """
-
-    dataset: Dataset
-    answers: NDArray[np.int64]
-    probabilities: NDArray[np.float32]
-    losses: NDArray[np.float32]
-    report: Report
 
 
 def _once(method: Callable[[Examined], Value]) -> property:
@@ -104,7 +84,10 @@ class Examined:
 
     @_once
     def part(self) -> LabeledPart:
-        """The test part of the data; without one the validation part, or all."""
+        """The test part of the data; without one the validation part, or all.
+
+        Of a training with `overfit_batches` it is the images that it trained and tested on.
+        """
         saved: SavedModel = self.saved
         own = saved.config.data
         try:
@@ -113,9 +96,9 @@ class Examined:
             if self.sources.data is None and own not in NAMES and not Path(own).exists():
                 error.fix = "give the place where they are now: --data PATH"
             raise
-        if saved.config.overfit_batches is not None:  # it was tested on the images to train on
+        if saved.config.overfit_batches is not None:
             used = saved.parts(self.sources.data, self.sources.data_dir)
-            return used.get("test", part)
+            return used.get("train", part)
         if part.split == "all":
             try:
                 return saved.dataset(self.sources.data, "validation", self.sources.data_dir)
@@ -124,13 +107,19 @@ class Examined:
         return part
 
     @_once
-    def answers(self) -> Answers:
+    def judged(self) -> Judged:
+        """Loss, accuracy and outputs on `part`."""
+        return self.saved.judge(self.part)
+
+    @_once
+    def outputs(self) -> Outputs:
         """The answers on `part`."""
-        judged = self.saved.judge(self.part)
-        dataset, outputs, report = judged.dataset, np.concatenate(judged.outputs), judged.report()
+        judged: Judged = self.judged
+        return Outputs(judged.dataset, np.concatenate(judged.outputs), judged.loss)
+
+    @_once
+    def report(self) -> Report:
+        """The confusion matrix and the scores on `part`."""
+        report = self.judged.report()
         assert report is not None  # as for `SavedModel.report`
-        with no_grad():
-            predicted = get_loss(judged.loss).predictions(Tensor(outputs)).numpy()
-            losses = compute_losses(judged.loss, Tensor(outputs), dataset.labels).numpy()
-        losses = losses.reshape(len(outputs), -1).mean(axis=1)
-        return Answers(dataset, outputs.argmax(axis=1), predicted, losses, report)
+        return report

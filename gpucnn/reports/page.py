@@ -142,36 +142,27 @@ def _facts(view: Examined) -> dict[str, str]:
         "data": row.data or "-",
         "state": state,
         "epochs": "-" if row.epochs is None else f"{row.epochs} of {row.planned}",
-        "test accuracy": _percent(last.get("test_accuracy")),
-        "test loss": _number(last.get("test_loss")),
-        "validation accuracy, last epoch": _percent(last.get("val_accuracy")),
-        "validation loss, last epoch": _number(last.get("val_loss")),
-        "best validation accuracy": _percent(row.val_accuracy)
+        "test accuracy, last epoch": _number(last.get("test_accuracy"), ".2%"),
+        "test loss, last epoch": _loss(last.get("test_loss")),
+        "validation accuracy, last epoch": _number(last.get("val_accuracy"), ".2%"),
+        "validation loss, last epoch": _loss(last.get("val_loss")),
+        "best validation accuracy": _number(row.val_accuracy, ".2%")
         + (f" (epoch {best})" if best else ""),
-        "training accuracy, last epoch": _percent(last.get("accuracy")),
-        "training loss, last epoch": _number(last.get("loss")),
+        "training accuracy, last epoch": _number(last.get("accuracy"), ".2%"),
+        "training loss, last epoch": _loss(last.get("loss")),
         "time": "-" if row.seconds is None else f"{row.seconds:,.1f} s",
-        "images/s, last epoch": _count(last.get("images_per_second")),
+        "images/s, last epoch": _number(last.get("images_per_second"), ",.0f"),
         "begun": "-" if row.date is None else f"{row.date:%Y-%m-%d %H:%M}",
     }
 
 
-def _percent(value: Any) -> str:
-    return f"{value:.2%}" if _is_number(value) else "-"
+def _loss(value: Any) -> str:
+    return _number(value, ".3e" if isinstance(value, (int, float)) and abs(value) >= 1e4 else ".4f")
 
 
-def _number(value: Any) -> str:
-    if not _is_number(value):
-        return "-"
-    return f"{value:.4f}" if abs(value) < 1e4 else f"{value:.3e}"
-
-
-def _count(value: Any) -> str:
-    return f"{value:,.0f}" if _is_number(value) else "-"
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float))
+def _number(value: Any, form: str) -> str:
+    """A number in this form; "-" if it is none, as in a damaged record."""
+    return format(value, form) if isinstance(value, (int, float)) else "-"
 
 
 def _differences(views: Sequence[Examined]) -> str:

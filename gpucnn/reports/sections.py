@@ -6,7 +6,6 @@ A section is a function from an `Examined` run to markup. One that cannot be mad
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,12 +17,13 @@ from gpucnn.data.dataset import Dataset
 from gpucnn.data.image import is_picture, open_image
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
-from gpucnn.nn import Module
+from gpucnn.inspection.data import Outputs
+from gpucnn.inspection.finding import Context
+from gpucnn.inspection.pictures import first_filters
 from gpucnn.reports.examined import Examined
 from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
 from gpucnn.training.grid import word
-from gpucnn.training.run import CONFIG
 
 _SAMPLES = 12
 _CONFUSED = 15  # pairs in the table
@@ -46,29 +46,23 @@ class Section(NamedTuple):
 
 
 def data(view: Examined) -> str:
-    description = view.saved.description
-    lines = [paragraph(description.read or "The run does not say how its data were read.")]
+    read = view.saved.description.read or "The run does not say how its data were read."
     try:
         part = view.part
     except (DataError, UsageError) as error:
-        reason = error.message + (f": {error.cause}" if error.cause else "")
-        return "".join([*lines, paragraph(f"The data cannot be read now: {reason}.", "note")])
+        why = f"The data cannot be read now: {error.reason}."
+        return paragraph(read) + paragraph(why, "note")
     notes = "".join(paragraph(f"Note: {note}", "note") for note in part.notes)
     shown = f"This page evaluates the {_part(part.split)}: {len(part.dataset):,} images."
-    return "".join([*lines, paragraph(shown), notes])
+    return paragraph(read) + paragraph(shown) + notes
 
 
 def model(view: Examined) -> str:
     rows = view.saved.model.summary_rows()
+    shapes = (" x ".join(map(str, row.output_shape[1:])) or "1" for row in rows)
     lines = [
-        (
-            row.layer,
-            row.title,
-            " x ".join(map(str, row.output_shape[1:])) or "1",
-            f"{row.parameters:,}",
-            f"{row.flops:,}",
-        )
-        for row in rows
+        (row.layer, row.title, shape, f"{row.parameters:,}", f"{row.flops:,}")
+        for row, shape in zip(rows, shapes, strict=True)
     ]
     parameters, flops = (sum(getattr(row, key) for row in rows) for key in ("parameters", "flops"))
     lines.append(("all", "", "", f"{parameters:,}", f"{flops:,}"))
@@ -77,43 +71,42 @@ def model(view: Examined) -> str:
 
 
 def confusion(view: Examined) -> str:
-    found = view.answers
-    part = _part(view.part.split)
+    report, part = view.report, _part(view.part.split)
     text = f"Confusion matrix on the {part}: rows are the true classes, columns the answers."
-    return figure(show_report(found.report, part), text, _weights(view))
+    return figure(show_report(report, part), text, _weights(view))
 
 
 def scores(view: Examined) -> str:
     lines = [
         (label, f"{images:,}", *("-" if s is None else f"{s:.2%}" for s in numbers))
-        for label, images, *numbers in view.answers.report.scores
+        for label, images, *numbers in view.report.scores
     ]
     found = table(("class", "images", "precision", "recall", "F1"), lines)
     return found if len(lines) <= _CLASSES else details(f"{len(lines)} classes", found)
 
 
 def confused(view: Examined) -> str:
-    found = view.answers
-    lines = [(*pair, f"{count:,}") for *pair, count in found.report.confused[:_CONFUSED]]
+    found = view.outputs
+    lines = [(*pair, f"{count:,}") for *pair, count in view.report.confused[:_CONFUSED]]
     if not lines:
-        return _no_errors(found.answers)
+        return _no_errors(found)
     picture = plots.show_confused(
-        found.dataset.images, found.dataset.labels, found.answers, view.saved.class_names
+        found.dataset.images, found.dataset.labels, found.answers, found.class_names
     )
     text = "Images of the pairs of classes that are confused most; the table has the counts."
     return figure(picture, text, text) + table(("class", "taken for", "images"), lines, words=2)
 
 
 def most_wrong(view: Examined) -> str:
-    found = view.answers
-    dataset, labels, answers = found.dataset, found.dataset.labels, found.answers
-    wrong = np.flatnonzero(answers != labels)
-    if not len(wrong):
-        return _no_errors(answers)
-    worst = wrong[np.argsort(-found.losses[wrong], kind="stable")][:_WORST]
-    names = view.saved.class_names
+    found: Outputs = view.outputs
+    labels, answers, names = found.dataset.labels, found.answers, found.class_names
+    worst = found.wrong[:_WORST]
+    if not len(worst):
+        return _no_errors(found)
+    assert labels is not None
+    images = found.dataset.images[worst]
     chances, losses = found.probabilities[worst], found.losses[worst]
-    picture = plots.show_most_wrong(dataset.images[worst], labels[worst], chances, names, losses)
+    picture = plots.show_most_wrong(images, labels[worst], chances, names, losses)
     lines = [
         (_image_name(view, k), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")
         for k, p, loss in zip(worst.tolist(), chances, losses, strict=True)
@@ -124,7 +117,7 @@ def most_wrong(view: Examined) -> str:
 
 
 def samples(view: Examined) -> str:
-    dataset = view.answers.dataset
+    dataset = view.judged.dataset
     places = _of_each_class(dataset)
     images = dataset.images[places]
     scale, offset = view.saved.description.scale, view.saved.description.offset
@@ -143,14 +136,21 @@ def samples(view: Examined) -> str:
 
 
 def filters(view: Examined) -> str:
-    layer, shape = _first_filters(view.saved.model, view.saved.image_shape)
+    network = view.saved.model
+    found = first_filters(network, view.saved.image_shape)
+    if found is None:
+        raise UsageError(
+            f"{network.display_name} has no filters",
+            cause="no layer is a convolution, or a dense layer on the pixels",
+        )
+    layer, shape = found
     picture = plots.show_filters(layer, image_shape=shape)
     text = f"The weights of {layer.display_name}: blue is below 0, red is above."
     return figure(picture, text, text)
 
 
 def feature_maps(view: Examined) -> str:
-    description, dataset = view.saved.description, view.answers.dataset
+    description, dataset = view.saved.description, view.judged.dataset
     image = dataset.images[0] * np.float32(description.scale) + np.float32(description.offset)
     picture = plots.show_feature_maps(view.saved.model, image)
     name = view.saved.class_names[dataset.labels[0]]
@@ -174,8 +174,9 @@ def health(view: Examined) -> str:
 def options(view: Examined) -> str:
     values = view.config.as_dict()
     rows = [(key, "" if value is None else word(value)) for key, value in values.items()]
-    again = f"Train it again: gpucnn train --config {shlex.quote(str(view.run.path / CONFIG))}"
-    return details("all options", table(("option", "value"), rows, words=2)) + paragraph(again)
+    again = Context(view.config, view.run).train_again()
+    how = paragraph(f"Train it again: {again}") if again else ""
+    return details("all options", table(("option", "value"), rows, words=2)) + how
 
 
 def environment(view: Examined) -> str:
@@ -208,7 +209,7 @@ def _part(split: str) -> str:
 
 def _image_name(view: Examined, index: int) -> str:
     """The part and the place of an image of the answers: "test[3]"; a file with its folder."""
-    dataset = view.answers.dataset
+    dataset = view.judged.dataset
     if dataset.items is None:
         return view.part.split + dataset.item(index).removeprefix(dataset.name)
     return "/".join(Path(dataset.item(index)).parts[-2:])
@@ -218,8 +219,8 @@ def _weights(view: Examined) -> str:
     return f"{view.saved.path}, of epoch {view.saved.description.epoch}"
 
 
-def _no_errors(answers: Any) -> str:
-    return paragraph(f"No answer is wrong: all {len(answers):,} are right.")
+def _no_errors(found: Outputs) -> str:
+    return paragraph(f"No answer is wrong: all {len(found.answers):,} are right.")
 
 
 def _of_each_class(dataset: Dataset) -> list[int]:
@@ -231,19 +232,3 @@ def _of_each_class(dataset: Dataset) -> list[int]:
         of_class = labels == k
         turn[of_class] = np.arange(of_class.sum())
     return [int(place) for place in np.lexsort((labels, turn))[:_SAMPLES]]
-
-
-def _first_filters(network: Module, shape: tuple[int, ...]) -> tuple[Any, tuple[int, ...] | None]:
-    """The first layer of filters, and the shape of its inputs if it is dense."""
-    for _, layer in network.named_modules():
-        weight = getattr(layer, "weight", None)
-        if weight is None:
-            continue
-        if weight.ndim == 4:
-            return layer, None
-        if weight.ndim == 2 and weight.shape[0] == np.prod(shape):
-            return layer, shape
-    raise UsageError(
-        f"{network.display_name} has no filters",
-        cause="no layer is a convolution, or a dense layer on the pixels",
-    )

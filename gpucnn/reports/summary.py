@@ -107,8 +107,7 @@ def summarize(run: Run) -> RunSummary:
             problem=problem,
         )
     except GpucnnError as error:
-        cause = f": {error.cause}" if error.cause else ""
-        return RunSummary(name, path, problem=f"{error.message}{cause}")
+        return RunSummary(name, path, problem=error.reason)
     except OSError as error:
         return RunSummary(name, path, problem=error.strerror or str(error))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from typing import Any
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
@@ -13,7 +14,7 @@ _LONGEST_NAME = 100  # characters
 
 
 class _Parts:
-    """Collects the parts of a form that are files."""
+    """Collects the parts of a form that are files; its methods on_... are those of the parser."""
 
     def __init__(self) -> None:
         self.files: list[tuple[bytes, str]] = []
@@ -58,18 +59,8 @@ def files(content_type: str, body: bytes, most: int) -> list[tuple[bytes, str]]:
     parts = _Parts()
     cause = "it ends early"
     try:
-        parser = MultipartParser(
-            options.get(b"boundary", b""),
-            {
-                "on_part_begin": parts.on_part_begin,
-                "on_header_field": parts.on_header_field,
-                "on_header_value": parts.on_header_value,
-                "on_header_end": parts.on_header_end,
-                "on_part_data": parts.on_part_data,
-                "on_part_end": parts.on_part_end,
-                "on_end": parts.on_end,
-            },
-        )
+        callbacks: Any = {n: getattr(parts, n) for n in dir(parts) if n.startswith("on_")}
+        parser = MultipartParser(options.get(b"boundary", b""), callbacks)
         parser.write(body)
         parser.finalize()
     except FormParserError as error:

@@ -27,13 +27,11 @@ def description(saved: SavedModel) -> dict[str, Any]:
     shape = list(saved.image_shape)
     picture = {"type": "string", "format": "binary", "maxLength": MOST_BYTES}
     bodies = {
-        "application/json": {"schema": {"$ref": "#/components/schemas/Images"}},
+        "application/json": {"schema": _reference("Images")},
         "multipart/form-data": {
             "schema": {
                 "type": "object",
-                "properties": {
-                    "file": {"type": "array", "items": picture, "maxItems": MOST_IMAGES}
-                },
+                "properties": {"file": {**_array(picture), "maxItems": MOST_IMAGES}},
             }
         },
         "image/*": {"schema": {**picture, "description": _PICTURE}},
@@ -92,14 +90,17 @@ def description(saved: SavedModel) -> dict[str, Any]:
 
 
 def _answer(text: str, schema: str) -> dict[str, Any]:
-    reference = {"$ref": f"#/components/schemas/{schema}"}
-    return {"description": text, "content": {"application/json": {"schema": reference}}}
+    return {
+        "description": text,
+        "content": {"application/json": {"schema": _reference(schema)}},
+    }
 
 
 def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
     text, number = {"type": "string"}, {"type": "number"}
     label = {"type": "string", "enum": classes}
-    integers = {"type": "array", "items": {"type": "integer"}}
+    text_or_null = {"type": ["string", "null"]}
+    integers, texts = _array({"type": "integer"}), _array(text)
     return {
         "Images": {
             "description": f"One image of the shape {shape}, or a list of up to {MOST_IMAGES}; or"
@@ -107,7 +108,7 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
             " dark as in training. How an image is read depends on it alone. Axes of length 1 may"
             " be left out, and an image may be a row.",
             "oneOf": [
-                {"type": "array", "items": {}, "minItems": 1},
+                {**_array({}), "minItems": 1},
                 _object(
                     canvas={
                         "description": "The result of canvas.toDataURL().",
@@ -119,22 +120,14 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
         },
         "Answer": {
             **_object(
-                predictions={
-                    "type": "array",
-                    "items": {"$ref": "#/components/schemas/Prediction"},
-                }
-            ),
-            "properties": {
-                "predictions": {
-                    "type": "array",
-                    "items": {"$ref": "#/components/schemas/Prediction"},
-                },
-                "input": {
+                predictions=_array(_reference("Prediction")),
+                input={
                     "description": "With layers=1: the image that the model sees, a PNG as data:.",
-                    "type": ["string", "null"],
+                    **text_or_null,
                 },
-                "layers": {"type": "array", "items": {"$ref": "#/components/schemas/Layer"}},
-            },
+                layers=_array(_reference("Layer")),
+            ),
+            "required": ["predictions"],
         },
         "Prediction": _object(
             label=label,
@@ -147,18 +140,16 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
             },
             notes={
                 "description": "How an array was read, and what may be wrong with a picture.",
-                "type": "array",
-                "items": text,
+                **texts,
             },
         ),
         "Layer": _object(
             name=text,
             shape=integers,
-            most={"description": "The largest absolute value.", "type": "number"},
+            most={"description": "The largest absolute value.", **number},
             maps={
                 "description": "A PNG as data: for each of the first channels; white is 0.",
-                "type": "array",
-                "items": text,
+                **texts,
             },
         ),
         "Health": _object(
@@ -166,17 +157,25 @@ def _schemas(classes: list[str], shape: list[int]) -> dict[str, Any]:
             gpucnn=text,
             model=text,
             image_shape=integers,
-            classes={"type": "array", "items": text},
+            classes=texts,
         ),
         "Problem": _object(
             error=_object(
                 kind=text,
                 message=text,
-                cause={"type": ["string", "null"]},
-                fix={"type": ["string", "null"]},
+                cause=text_or_null,
+                fix=text_or_null,
             )
         ),
     }
+
+
+def _reference(schema: str) -> dict[str, str]:
+    return {"$ref": f"#/components/schemas/{schema}"}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
 
 
 def _object(**properties: Any) -> dict[str, Any]:

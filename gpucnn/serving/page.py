@@ -7,7 +7,7 @@ from gpucnn.data.reading import times
 from gpucnn.training import SavedModel
 from gpucnn.web import Page
 
-_PAGE = Page("gpucnn.serving", ("drawing.js", "answer.js", "page.js"))
+_PAGE = Page("gpucnn.serving", "gpucnn serve", ("drawing.js", "answer.js", "page.js"))
 
 
 def html(saved: SavedModel, given: Reading) -> str:

@@ -16,7 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.serving.app import App
 from gpucnn.serving.protocol import Protocol
 from gpucnn.serving.unread import ReadToTheEnd
-from gpucnn.web import LOOPBACK, USUAL_PORT, unusable_port
+from gpucnn.web import LOOPBACK, bound
 
 _KEEP_ALIVE = 20  # seconds between two requests of a connection
 _DRAIN = 40  # seconds for answers after a signal: longer than an answer takes
@@ -27,7 +27,7 @@ class Listener:
 
     Args:
         host: an address of this machine, or a name of it.
-        port: None for `USUAL_PORT`, or a free one if another program has that; 0 for any.
+        port: see `gpucnn.web.bound`.
         names: other names of the server, as behind a reverse proxy.
 
     Raises:
@@ -45,22 +45,18 @@ class Listener:
             raise UsageError(
                 f"--host {host!r} is no address", cause=str(error), fix=f"give {LOOPBACK}"
             ) from error
-        self.socket = self._bound(family, str(place[0]), port)
+        self.socket = bound(lambda choice: self._bound(family, str(place[0]), choice), port)
         self.is_loopback = ipaddress.ip_address(self.socket.getsockname()[0]).is_loopback
 
-    def _bound(self, family: int, address: str, port: int | None) -> socket.socket:
-        for choice in (USUAL_PORT, 0) if port is None else (port,):
-            try:
-                return socket.create_server((address, choice), family=family, backlog=1024)
-            except OSError as error:
-                if error.errno == errno.EADDRNOTAVAIL:
-                    raise UsageError(
-                        f"--host {self.host} is no address of this machine", fix=f"give {LOOPBACK}"
-                    ) from error
-                if port is None and choice and error.errno == errno.EADDRINUSE:
-                    continue
-                raise unusable_port(choice, error) from error
-        raise AssertionError
+    def _bound(self, family: int, address: str, port: int) -> socket.socket:
+        try:
+            return socket.create_server((address, port), family=family, backlog=1024)
+        except OSError as error:
+            if error.errno != errno.EADDRNOTAVAIL:
+                raise
+            raise UsageError(
+                f"--host {self.host} is no address of this machine", fix=f"give {LOOPBACK}"
+            ) from error
 
     @property
     def address(self) -> str:

@@ -187,21 +187,26 @@ def read(directory: Path, name: str = LAST) -> Checkpoint:
 
 
 def _remove_states(directory: Path) -> None:
-    """Delete the files of state that neither the last nor the previous weights name."""
-    kept = {_state_of(directory / name) for name in (LAST, PREVIOUS)}
-    for other in directory.glob("state-*.safetensors"):
-        if other.name not in kept:
-            with storage_errors(other):
+    """Delete the files of state that neither the last nor the previous weights name.
+
+    If either cannot be read, which may be for this moment only, nothing is deleted.
+    """
+    try:
+        kept = {_state_of(directory / name) for name in (LAST, PREVIOUS)}
+    except (OSError, safetensors.SafetensorError, ValueError, TypeError, AttributeError):
+        return
+    with storage_errors(directory):
+        for other in directory.glob("state-*.safetensors"):
+            if other.name not in kept:
                 other.unlink()
 
 
 def _state_of(path: Path) -> object:
-    """The name of the file of state that belongs to weights; None if they cannot be read."""
-    try:
-        with safetensors.safe_open(path, framework="numpy") as file:
-            return json.loads(file.metadata()[_KEY]).get("state")
-    except (OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError):
+    """The name of the file of state that belongs to weights; None if there are no weights."""
+    if not path.exists():
         return None
+    with safetensors.safe_open(path, framework="numpy") as file:
+        return json.loads((file.metadata() or {}).get(_KEY, "{}")).get("state")
 
 
 def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:

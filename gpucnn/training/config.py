@@ -106,6 +106,12 @@ class TrainConfig:
     momentum: float | None = option(None, "momentum of sgd (0)", low=0, below=1)
     nesterov: bool = option(False, "Nesterov's form of sgd's momentum")
     weight_decay: float | None = option(None, "weight decay (adamw: 0.01, others: 0)", low=0)
+    clip_norm: float | None = option(
+        None,
+        "largest joint norm of the gradients of a step, which are scaled down to it; a step whose"
+        " gradients are not finite is skipped",
+        above=0,
+    )
     schedule: str = option(
         "cosine",
         f"course of the learning rate: {', '.join(schedules.NAMES)}",

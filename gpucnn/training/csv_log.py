@@ -18,8 +18,7 @@ class CsvLog(Callback):
     """Writes metrics.csv of a run: the lines of its metrics.jsonl as a table.
 
     A missing value is empty, and numbers are written in full. The whole table is written anew after
-    each epoch and after the test. So it always has what metrics.jsonl has, which `fit` writes
-    before it calls this: a resumed run has the table of one that was not interrupted.
+    each epoch and after the test, so a resumed run has the table of one that was not interrupted.
 
     Raises:
         StorageError: at the start of the training or later, the table cannot be written.
@@ -29,17 +28,17 @@ class CsvLog(Callback):
         self.run = run
 
     def on_train_begin(self, trainer: Trainer) -> None:
-        self._write()
+        self._write(trainer.records)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
-        self._write()
+        self._write(trainer.records)
 
     def on_train_end(self, trainer: Trainer, history: History) -> None:
-        self._write()
+        self._write(history.lines())
 
-    def _write(self) -> None:
+    def _write(self, records: Sequence[dict[str, Any]]) -> None:
         path = self.run.path / "metrics.csv"
-        if records := self.run.records():
+        if records:
             write_atomic(path, table(records).encode())
         else:
             with storage_errors(path):

@@ -17,6 +17,8 @@ _DEFAULTS = {
     "read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None, "network": None
 }  # fmt: skip
 
+_LARGEST = 100_000_000  # values of an image: more than the 25,000,000 pixels of a picture have
+
 
 @dataclass(frozen=True)
 class Description:
@@ -67,7 +69,9 @@ class Description:
         values = {**_DEFAULTS, "label_values": metadata["class_names"], **metadata}
         shape, names = values["image_shape"], values["class_names"]
         sound = {
-            "image_shape": shape and all(type(size) is int and size > 0 for size in shape),
+            "image_shape": shape
+            and all(type(size) is int and size > 0 for size in shape)
+            and math.prod(shape) <= _LARGEST,
             "class_names": names and _are_texts(names),
             "label_values": _are_texts(values["label_values"])
             and len(values["label_values"]) == len(names),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.nn import Module
 from gpucnn.nn.state import buffers
+from gpucnn.training.config import TrainConfig
 from gpucnn.training.metrics import Loss, compute_loss, get_loss
 
 
@@ -54,6 +56,37 @@ def find_culprit(
     if found:
         return found[0]
     return f"every layer is finite, but {get_loss(loss).name} of the output is {value}"
+
+
+def advice(config: TrainConfig, peak: float, last: Path | None) -> str:
+    """How to train without a divergence.
+
+    Args:
+        config: the options of the training that diverged.
+        peak: its highest learning rate.
+        last: its last good checkpoint.
+    """
+    lower = min(peak / 10, config.default_learning_rate())
+    fixes = [f"lower the learning rate: learning_rate={lower:.2g}, or --lr {lower:.2g}"]
+    if config.clip_norm is None:
+        fixes.append("or clip the gradients: clip_norm=1.0, or --clip-norm 1")
+    if last is not None:
+        fixes.append(f"the last good checkpoint is {last}")
+    return "; ".join(fixes)
+
+
+def bad_gradient(parameters: Mapping[str, Tensor]) -> str:
+    """Names the first gradient of a backward pass that is not finite: the last of the parameters.
+
+    Args:
+        parameters: by name, in the order of the forward pass.
+    """
+    for path, parameter in reversed([*parameters.items()]):
+        if parameter.grad is not None:
+            worst = _worst(backends.of(parameter.grad).to_numpy(parameter.grad))
+            if worst:
+                return f"the gradient of {path} holds {worst}"
+    return "the norm of the gradients is not finite"
 
 
 def first_bad(arrays: Mapping[str, Any]) -> str | None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
-from gpucnn.errors import UsageError, expect
+from gpucnn.errors import OutOfMemoryError, UsageError, expect
 from gpucnn.nn import Module
 from gpucnn.nn.building import dry_run
 from gpucnn.training.metrics import Loss, Metric, Totals, compute_losses, get_loss
@@ -43,6 +43,7 @@ def evaluate(
     Raises:
         UsageError: the model has fewer outputs than there are classes, it gives no Tensor, or the
             data set has no labels.
+        OutOfMemoryError: there is no room for a batch; its `fix` says which would fit.
     """
     expect(model, Module, "the model", "give a gpucnn.nn.Module, such as Sequential([...])")
     expect(dataset, Dataset, "the data set", "give one part, such as splits.test")
@@ -54,7 +55,12 @@ def evaluate(
     require_outputs(model, dataset, loss)
     backend = backends.get(model.device)
     loader = Loader(dataset, batch_size, backend, shuffle=False, scale=scale, offset=offset)
-    return evaluate_batches(model, loader, loss, outputs=outputs)
+    try:
+        return evaluate_batches(model, loader, loss, outputs=outputs)
+    except OutOfMemoryError as error:
+        if (fitting := error.fitting(batch_size)) < batch_size:
+            error.fix = f"from Python, evaluate(..., batch_size={fitting}) takes less memory"
+        raise
 
 
 class Judged(NamedTuple):
@@ -73,23 +79,31 @@ class Judged(NamedTuple):
     result: dict[str, float]
 
     def report(self) -> Report | None:
-        """Its confusion matrix; None where not every image has a class id and outputs (K,).
-
-        A single output means yes, class 1, or no, class 0.
-        """
-        labels, classes = self.dataset.labels, self.dataset.classes
+        """Its confusion matrix; None where not every image has a class id and outputs (K,)."""
+        labels = self.dataset.labels
         outputs = np.concatenate(self.outputs)
         if labels is None or labels.dtype.kind != "i" or outputs.ndim != 2:
             return None
         if labels.shape != (len(outputs),):
             return None
-        answers = outputs.argmax(axis=1)
-        if outputs.shape[1] == 1:
-            answers = (outputs[:, 0] > get_loss(self.loss).threshold).astype(np.int64)
-        outnumbering = range(classes, max(outputs.shape[1], 2))
-        names = [*self.dataset.class_names, *map(str, outnumbering)]
+        answers, names = answers_of(outputs, self.dataset, self.loss)
         loss, accuracy = self.result["loss"], self.result["accuracy"]
         return Report.of(labels, answers, names, loss=loss, accuracy=accuracy)
+
+
+def answers_of(
+    outputs: NDArray[np.float32], dataset: Dataset, loss: str | Loss
+) -> tuple[NDArray[np.int64], list[str]]:
+    """The class ids (N,) that outputs (N, K) answer, and the names of all classes.
+
+    A single output means yes, class 1, or no, class 0. A class beyond those of the data set has
+    its number as its name.
+    """
+    classes, K = dataset.classes, outputs.shape[1]
+    names = [*dataset.class_names, *map(str, range(classes, max(K, 2)))]
+    if K == 1:
+        return (outputs[:, 0] > get_loss(loss).threshold).astype(np.int64), names
+    return outputs.argmax(axis=1), names
 
 
 def evaluate_batches(

@@ -8,6 +8,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+import filelock
+
 from gpucnn.errors import StorageError
 
 TEMPORARY = ".tmp"
@@ -69,9 +71,32 @@ def remove_temporaries(directory: Path) -> None:
     Raises:
         StorageError: a file cannot be deleted.
     """
-    for left in directory.glob(f"*{TEMPORARY}"):
-        with storage_errors(left):
+    with storage_errors(directory):
+        for left in directory.glob(f"*{TEMPORARY}"):
             left.unlink()
+
+
+@contextlib.contextmanager
+def locked(file: Path, seconds: float, busy: StorageError) -> Iterator[None]:
+    """Hold a lock, a file of this name; the system releases it when the process ends or is killed.
+
+    Whoever can write into the folder can hold it.
+
+    Raises:
+        StorageError: `busy`, if another process holds it for so many seconds; or the file cannot
+            be written.
+    """
+    with storage_errors(file.parent):
+        held = filelock.FileLock(file, mode=file.parent.stat().st_mode & 0o666)
+        try:
+            held.acquire(timeout=seconds)
+        except filelock.Timeout as error:
+            raise busy from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):  # the end of the process releases it, too
+            held.release()
 
 
 @contextlib.contextmanager

@@ -15,8 +15,9 @@ class History:
     Args:
         records: the object of each epoch's line in metrics.jsonl: epoch (from 1), loss and accuracy
             (of the training images while they were trained on), val_loss and val_accuracy (None
-            without a validation set), images_per_second, seconds, learning_rate. The last line of
-            the file has test_loss and test_accuracy, too, if there is a test set.
+            without a validation set), images_per_second, seconds, learning_rate, and with
+            `TrainConfig.clip_norm` skipped_steps. The last line of the file has test_loss and
+            test_accuracy, too, if there is a test set.
         reason: why it ended: "finished", "early-stopping", or the word of a callback.
         seconds: how long it took, sessions before an interruption included.
         test: loss and accuracy on the test set with the last weights; None without one.

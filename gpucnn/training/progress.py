@@ -14,7 +14,7 @@ import numpy as np
 
 from gpucnn.errors import UsageError
 from gpucnn.quoting import quoted
-from gpucnn.training.checkpoint import Checkpoint, DamagedError
+from gpucnn.training.checkpoint import Checkpoint, DamagedError, require
 from gpucnn.training.described import MADE
 from gpucnn.training.divergence import first_bad
 
@@ -27,12 +27,30 @@ class Limits(NamedTuple):
         total_steps: of the whole training.
         images: those of an epoch.
         validates: whether it has a validation set.
+        clips: whether it clips gradients, and so may skip steps.
     """
 
     steps_per_epoch: int
     total_steps: int
     images: int
     validates: bool
+    clips: bool = False
+
+
+_PROGRESS = {
+    "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
+}  # fmt: skip
+_DESCRIPTION = {"step": int, "image_shape": list, "class_names": list}
+
+
+def require_form(checkpoint: Checkpoint) -> None:
+    """Check that a checkpoint has the values that resuming reads, of their types.
+
+    Raises:
+        DamagedError: it lacks one.
+    """
+    require(checkpoint.progress, _PROGRESS, "the checkpoint")
+    require(checkpoint.description, _DESCRIPTION, "the checkpoint")
 
 
 def require_same(now: Mapping[str, Any], then: Mapping[str, Any], longer: bool) -> None:
@@ -109,13 +127,15 @@ def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) 
     if not least <= len(records) <= epochs:
         yield f"it has {len(records)} records after {epochs} epochs"
     for number, record in enumerate(records, 1):
-        yield from _record(record, number, limits.validates)
+        yield from _record(record, number, limits)
     yield from _state(checkpoint.state, state, step, limits.images)
+    if limits.clips:
+        yield from _skipped(checkpoint.state, records, step, limits.steps_per_epoch)
     if bad := first_bad(checkpoint.weights):
         yield f"its weights {bad} are not finite"
 
 
-def _record(record: object, number: int, validates: bool) -> Iterator[str]:
+def _record(record: object, number: int, limits: Limits) -> Iterator[str]:
     name = f"the record of epoch {number}"
     if not isinstance(record, dict):
         yield f"{name} is {_shown(record)}, and no object"
@@ -123,10 +143,13 @@ def _record(record: object, number: int, validates: bool) -> Iterator[str]:
     if not _is_whole(record.get("epoch")) or record["epoch"] != number:
         yield f"{name} says that its epoch is {_shown(record.get('epoch'))}"
     tested = {key: bounds for key, bounds in _TESTED.items() if key in record}
-    validated = _VALIDATED if validates else {}
-    for key, (least, most) in {**_RECORD, **validated, **tested}.items():
+    validated = _VALIDATED if limits.validates else {}
+    clipped = {"skipped_steps": (0, limits.steps_per_epoch - 1)} if limits.clips else {}
+    for key, (least, most) in {**_RECORD, **validated, **tested, **clipped}.items():
         yield from _number(record, key, least, most, name)
-    for key in () if validates else _VALIDATED:
+    if limits.clips and not _is_whole(record.get("skipped_steps")):
+        yield f"{name} has the skipped_steps {_shown(record.get('skipped_steps'))}"
+    for key in () if limits.validates else _VALIDATED:
         if record.get(key) is not None:
             yield f"{name} has a {key}, and the run has no validation set"
 
@@ -142,10 +165,21 @@ def _state(
             yield f"its {name} is {given.dtype} {given.shape}, not {array.dtype} {array.shape}"
     if bad := first_bad(found):
         yield f"its {bad} is not finite"
-    if (counted := found["step_count"].tolist()) != [step]:
-        yield f"its step_count is {counted}, and its step {step}"
+    counter = "steps" if "steps" in expected else "step_count"
+    if (counted := found[counter].tolist()) != [step]:
+        yield f"its {counter} is {counted}, and its step {step}"
     if not 0 <= found["totals"][1] <= images:
         yield f"it counts {found['totals'][1]:g} right answers of {images} images"
+
+
+def _skipped(
+    found: Mapping[str, Any], records: list[dict[str, Any]], step: int, steps_per_epoch: int
+) -> Iterator[str]:
+    """The steps that were not skipped: all but those of the records, and of the present epoch."""
+    recorded = sum(record["skipped_steps"] for record in records)
+    most, present = step - recorded, step - len(records) * steps_per_epoch
+    if not most - present <= (counted := int(found["step_count"][0])) <= most:
+        yield f"its step_count is {counted} at step {step}, and its records skip {recorded} steps"
 
 
 def _number(

@@ -94,12 +94,11 @@ class Replays:
 
     def _work(self, images: int) -> None:
         """A whole step: gather the batch, forward, backward, update."""
-        optimizer = self.step.optimizer
         batch = self.loader.take(
             images,
             rates=self._rates,
-            step=optimizer.step_count,
-            learning_rate=optimizer.learning_rate,
+            step=self.step.steps,
+            learning_rate=self.step.optimizer.learning_rate,
         )
         self.step(*batch)
 

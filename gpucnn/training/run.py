@@ -34,13 +34,14 @@ from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.files import remove_temporaries, storage_errors, write_atomic
+from gpucnn.training.files import locked, remove_temporaries, storage_errors, write_atomic
 from gpucnn.training.recorded import read_object, read_outcome, read_records
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
-_DRAFT = ".new-"  # begins the name of a run that is being made
-_ABANDONED = 60  # seconds without a change, after which a draft is one of a killed process
+_DRAFT = ".new-"  # begins the name of the run that the process with the lock is making
+_DRAFT_LOCK = ".new.lock"
+_PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 
 
 @dataclass(frozen=True)
@@ -54,31 +55,39 @@ class Run:
         """Make a new run directory: `runs_dir/name`, or the first free `runs_dir/train-N`.
 
         It appears complete or not at all: with its config.toml, and a copy of the code of the
-        user's own model, which is by default the file that `config.model` names. Drafts that
-        killed processes left are deleted.
+        user's own model, which is by default the file that `config.model` names. A draft that a
+        killed process left is deleted.
 
         Raises:
             UsageError: `config.name` is taken.
-            StorageError: the directory cannot be written.
+            StorageError: the directory cannot be written, or another process has been making a run
+                in it for 10 seconds.
         """
         runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
-        draft = runs_dir / f"{_DRAFT}{os.getpid()}-{time.time_ns()}"
+        draft = runs_dir / f"{_DRAFT}{time.time_ns()}"
+        busy = StorageError(
+            f"{runs_dir} is in use",
+            cause="another process is making a run in it",
+            fix="end that process, or write to another place with --runs-dir DIR",
+        )
         with storage_errors(runs_dir):
-            (draft / "weights").mkdir(parents=True)
-        _remove_drafts(runs_dir)
-        try:
-            write_atomic(draft / CONFIG, written.to_toml().encode())
-            if code is not None:
-                write_atomic(draft / COPY, code.source)
-            environment = json.dumps(describe_environment(backend), indent=2)
-            write_atomic(draft / "environment.json", environment.encode() + b"\n")
-            with storage_errors(runs_dir):
-                return cls(_claim(draft, runs_dir, config.name))
-        except BaseException:
-            shutil.rmtree(draft, ignore_errors=True)
-            raise
+            runs_dir.mkdir(parents=True, exist_ok=True)
+            with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
+                for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
+                    shutil.rmtree(left, ignore_errors=True)  # another user's may stay
+                try:
+                    (draft / "weights").mkdir(parents=True)
+                    write_atomic(draft / CONFIG, written.to_toml().encode())
+                    if code is not None:
+                        write_atomic(draft / COPY, code.source)
+                    environment = json.dumps(describe_environment(backend), indent=2)
+                    write_atomic(draft / "environment.json", environment.encode() + b"\n")
+                    return cls(_claim(draft, runs_dir, config.name))
+                except BaseException:
+                    shutil.rmtree(draft, ignore_errors=True)
+                    raise
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Run:
@@ -153,6 +162,12 @@ class Run:
     @property
     def outcome_file(self) -> Path:
         return self.path / "outcome.json"
+
+    @property
+    def train_command(self) -> str:
+        """The command that trains another run with the same options, which others may follow."""
+        trust = " --trust-code" if self.has_code else ""
+        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{trust}"
 
     @property
     def resume_command(self) -> str:
@@ -258,8 +273,15 @@ class Run:
 
         Raises:
             UsageError: config.toml was changed into something that is not acceptable.
+            DataError: it cannot be read.
         """
-        return TrainConfig.load(self.path / CONFIG, env={})
+        try:
+            return TrainConfig.load(self.path / CONFIG, env={})
+        except UsageError as error:
+            if not isinstance(error.__cause__, OSError):
+                raise
+            fix = "remove the cause, or use an intact copy of the run"
+            raise DataError(error.message, cause=error.cause, fix=fix) from error.__cause__
 
     def change_config(self, **changes: Any) -> None:
         """Replace options in config.toml.
@@ -284,22 +306,16 @@ class Run:
         Raises:
             StorageError: another process is training in it, or it cannot be written.
         """
-        held = filelock.FileLock(self.path / _LOCK)
-        with storage_errors(self.path):
-            try:
-                held.acquire(timeout=0.2)  # `is_in_use` of another process holds it for a moment
-            except filelock.Timeout as error:
-                raise StorageError(
-                    f"{self.path} is in use",
-                    cause="another process is training in it",
-                    fix="wait for it to end, or start another run",
-                ) from error
-        try:
+        busy = StorageError(
+            f"{self.path} is in use",
+            cause="another process is training in it",
+            fix="wait for it to end, or start another run",
+        )
+        # `is_in_use` of another process holds it for a moment.
+        with locked(self.path / _LOCK, 0.2, busy):
             remove_temporaries(self.path)
             remove_temporaries(self.weights)
             yield
-        finally:
-            held.release()
 
 
 def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path:
@@ -337,29 +353,15 @@ def _why_no_run(path: Path) -> str:
     return "it is a file, not a directory" if path.exists() else "no such directory"
 
 
-def _remove_drafts(runs_dir: Path) -> None:
-    """Delete what killed processes left half made; to make a run takes milliseconds."""
-    for draft in runs_dir.glob(f"{_DRAFT}*"):
-        with contextlib.suppress(OSError):
-            if time.time() - draft.stat().st_mtime > _ABANDONED:
-                shutil.rmtree(draft)
-
-
 def _claim(draft: Path, runs_dir: Path, name: str | None) -> Path:
-    """Rename `draft` to its place; onto a directory that is not empty that fails."""
+    """Rename `draft` to its place."""
     number = 1
-    while True:
-        path = runs_dir / (name or f"train-{number}")
-        try:
-            if not path.exists():
-                os.rename(draft, path)
-                return path
-        except OSError:
-            if not path.exists():
-                raise
+    while (path := runs_dir / (name or f"train-{number}")).exists():
         if name is not None:
             raise UsageError(
                 f"{path} exists already",
                 fix=f"give another --name, or go on with it: --resume {shlex.quote(str(path))}",
             )
         number += 1
+    os.rename(draft, path)
+    return path

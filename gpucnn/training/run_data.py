@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data import Dataset, Reading
+from gpucnn.data import Dataset, Reading, storage
 from gpucnn.data.dataset import digest
 from gpucnn.data.found import Found
 from gpucnn.data.image import Upload
@@ -259,7 +259,7 @@ def joined(parts: list[Dataset], name: str) -> Dataset:
     first = parts[0]
     return Dataset(
         name,
-        np.concatenate([part.images for part in parts]),
+        storage.concatenate([part.images for part in parts]),
         np.concatenate([part.labels for part in parts if part.labels is not None]),
         first.classes,
         first.class_names,

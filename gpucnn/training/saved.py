@@ -151,13 +151,16 @@ class SavedModel(RunData):
         """All labeled parts as of `dataset`, by the name of the split.
 
         They are split as in the training if they are its data, into "train", "validation" and
-        "test", as far as the training used them; other data are one part, "all".
+        "test", as far as the training used them: with `overfit_batches` into "train" alone. Other
+        data are one part, "all".
 
         Raises:
             DataError, UsageError: as `dataset`.
         """
         read = self._read(name, data_dir, reading)
         splits = used_parts(read.splits, self.config)
+        if self.config.overfit_batches is not None:
+            splits.pop("test", None)  # these are the images to train on
         if not read.own:
             splits = {
                 "all": joined([p for p in read.splits.values() if p.labels is not None], read.name)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from gpucnn.autograd import Tensor
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.nn import Module
@@ -12,17 +14,22 @@ from gpucnn.nn.building import has_own_forward
 from gpucnn.nn.overrides import local, override
 from gpucnn.nn.state import buffers
 from gpucnn.optim import Optimizer
+from gpucnn.parameters import clip_gradients
 from gpucnn.training.metrics import Loss, Totals, compute_losses, get_loss, is_ours
 
 
 class TrainStep:
     """Calling it with a batch trains the model on it.
 
-    Values that change from step to step are in arrays on the device: `optimizer.step_count` counts
-    the steps, `optimizer.learning_rate` is the rate of this one, and `totals` sums the loss and the
-    number of right answers. The first loss that is not finite writes the number of its step into
-    `optimizer.found_inf`. From then on updates change nothing and running statistics are restored,
-    so the host finds both as they were in the step that failed.
+    Values that change from step to step are in arrays on the device: `steps` counts the steps,
+    `optimizer.learning_rate` is the rate of this one, and `totals` sums the loss and the number of
+    right answers. The first loss that is not finite writes the number of its step into `failed`.
+    From then on updates change nothing and running statistics are restored, so the host finds both
+    as they were in the step that failed.
+
+    With `clip_norm`, a step is skipped if its loss is finite and its gradients are not: it changes
+    neither parameters, slots nor running statistics. `optimizer.step_count` counts the steps that
+    were not skipped, and `optimizer.found_inf` tells whether this one is.
 
     Args:
         model: built and on the device of the optimizer.
@@ -30,6 +37,7 @@ class TrainStep:
         optimizer: of the model's parameters.
         totals: sums over the batches, of the loss and perhaps of metrics.
         forward: the function from images to the outputs that the loss takes; by default the model.
+        clip_norm: the largest joint norm of the gradients of a step; None for any.
     """
 
     def __init__(
@@ -39,6 +47,7 @@ class TrainStep:
         optimizer: Optimizer,
         totals: Totals,
         forward: Callable[[Tensor], Tensor] | None = None,
+        clip_norm: float | None = None,
     ) -> None:
         self.model = model
         self.forward = forward or model
@@ -46,10 +55,29 @@ class TrainStep:
         self.optimizer = optimizer
         self.totals = totals
         self.backend = totals.backend
+        self.clip_norm = clip_norm
+        # `steps` and `failed`, where those of the optimizer tell of the steps that are not skipped.
+        zeros = [] if clip_norm is None else [np.zeros(1, np.uint32), np.zeros(1, np.uint32)]
+        self._counters = [self.backend.asarray(zero) for zero in zeros]
         self._modules = list(model.modules().values())
         self._statistics = list(buffers(model).values())
         self._compiled: set[int] = set()  # the sizes of batches whose kernels are
         self._gradients: dict[Any, Any] = {}  # of the mean, by shape and dtype of the losses
+
+    @property
+    def steps(self) -> Any:
+        """uint32 (1,) on the device, the number of steps done, with those that were skipped."""
+        return self._counters[0] if self._counters else self.optimizer.step_count
+
+    @property
+    def failed(self) -> Any:
+        """uint32 (1,) on the device, the first step whose loss was not finite, or 0."""
+        return self._counters[1] if self._counters else self.optimizer.found_inf
+
+    def arrays(self) -> dict[str, Any]:
+        """The arrays on the device that a checkpoint has of the step, by name."""
+        arrays = {**self.optimizer.arrays(), "totals": self.totals.sums}
+        return arrays | {"steps": self.steps} if self._counters else arrays
 
     def __call__(self, images: Any, labels: Any, weights: Any = None) -> None:
         """Train on images (N, ...), their labels and perhaps weights, all arrays of the device."""
@@ -80,7 +108,7 @@ class TrainStep:
                     array[...] = kept
 
     def _train(self, images: Any, labels: Any, weights: Any) -> None:
-        """Forward, metrics, backward, update."""
+        """Forward, metrics, backward, clipping, update."""
         xp, optimizer = self.backend.xp, self.optimizer
         try:
             with self.backend.quiet_device():
@@ -89,17 +117,18 @@ class TrainStep:
                 with override(local.training, self._modules, True):
                     output = self.forward(Tensor(images))
                 losses = compute_losses(self.loss, output, labels, weights)
-                counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
+                counted = {"step": self.steps, "found_inf": self.failed}
                 self.totals.add(losses.data, output.data, labels, **counted)
+                losses.backward(self._gradient_of_mean(losses))
+                if self.clip_norm is not None:
+                    counted = {"step": optimizer.step_count, "found_inf": optimizer.found_inf}
+                    parameters = optimizer.parameters.values()
+                    clip_gradients(parameters, self.clip_norm, halted=self.failed, **counted)
                 for array, kept in zip(self._statistics, before, strict=True):
                     xp.copyto(array, kept, where=optimizer.found_inf[0] != 0)
-                losses.backward(self._gradient_of_mean(losses))
                 optimizer.step(counted=True)
         except OutOfMemoryError as error:
-            if (fitting := error.fitting(len(images))) < len(images):
-                error.fix = f"give --batch-size {fitting}, or less"
-            else:
-                error.fix = "use a smaller model, or the device cpu"
+            error.suggest_batch(len(images))
             raise
 
     @property

@@ -45,7 +45,7 @@ class TensorBoard(Callback):
     The folder `train` in `log_dir` has
 
     - step/loss, step/accuracy: every `log_interval` steps, the means of the epoch so far;
-    - epoch/loss, epoch/accuracy: after each epoch;
+    - epoch/loss, epoch/accuracy: after each epoch; with `clip_norm` epoch/skipped_steps, too;
     - step/learning_rate, epoch/learning_rate: that of the last step;
     - weights/..., gradients/...: after each epoch, histograms of each parameter and of its
       gradient by the loss of the epoch's last batch, in evaluation mode;
@@ -143,7 +143,8 @@ class TensorBoard(Callback):
 
     def _write_record(self, step: int, record: dict[str, Any]) -> None:
         """Write the numbers of an epoch."""
-        values = {key: record[key] for key in ("loss", "accuracy", "learning_rate")}
+        keys = ("loss", "accuracy", "learning_rate", "skipped_steps")
+        values = {key: record[key] for key in keys if key in record}
         self._files["train"].scalars(step, "epoch", {**record.get("metrics", {}), **values})
         if record["val_loss"] is not None:
             values = {"loss": record["val_loss"], "accuracy": record["val_accuracy"]}

@@ -17,14 +17,14 @@ from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
-from gpucnn.training.checkpoint import Checkpoint, require
+from gpucnn.training.checkpoint import Checkpoint
 from gpucnn.training.clock import Clock
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import describe
-from gpucnn.training.divergence import find_culprit
+from gpucnn.training.divergence import advice, bad_gradient, find_culprit
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
-from gpucnn.training.progress import Limits, require_same
+from gpucnn.training.progress import Limits, require_form, require_same
 from gpucnn.training.progress import check as check_progress
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
@@ -32,10 +32,6 @@ from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import freeze, start_from
 from gpucnn.training.used import used_parts
-
-_PROGRESS = {
-    "records": list, "seconds": float, "epoch_seconds": float, "config": dict, "data_sha256": str
-}  # fmt: skip
 
 _MIRRORED = (
     "flip mirrors images, and a mirrored digit or letter is none, or another\n  fix: leave flip out"
@@ -61,6 +57,8 @@ class Trainer:
         first_epoch: the number of epochs that earlier trainings of the model did; they are not in
             `step` and `records`.
         judged: the last evaluation on the test set; without a test set, on the validation set.
+        skipped_steps: the steps of the epoch up to the last `read` that were skipped, see
+            `TrainConfig.clip_norm`.
 
     Raises:
         UsageError: the options do not fit each other or the data.
@@ -94,6 +92,7 @@ class Trainer:
         self.records: list[dict[str, Any]] = []
         self.notes: list[str] = []
         self.judged: Judged | None = None
+        self.skipped_steps = 0
         self._clock = Clock()
         self._prepare_data()
         self._prepare_step()
@@ -147,7 +146,7 @@ class Trainer:
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, self.loss, self.metrics)
         step = self._train_step = TrainStep(
-            self.model, self.loss, self.optimizer, self.totals, self.forward
+            self.model, self.loss, self.optimizer, self.totals, self.forward, config.clip_norm
         )
         self._replays = Replays(
             step, self.loader, self.learning_rates, self.config.graph, self.notes
@@ -230,8 +229,12 @@ class Trainer:
         Raises:
             DivergedError: a loss was not finite.
         """
-        failed_step = int(self.backend.to_numpy(self.optimizer.found_inf)[0])
+        failed_step = int(self.backend.to_numpy(self._train_step.failed)[0])
         if not failed_step:
+            if self.config.clip_norm is not None:
+                done = int(self.backend.to_numpy(self.optimizer.step_count)[0])
+                before = sum(record["skipped_steps"] for record in self.records)
+                self.skipped_steps = self.step - done - before
             return self.totals.read()
         epoch, index = divmod(failed_step - 1, self.steps_per_epoch)
         self.model.set_step(failed_step - 1)
@@ -243,11 +246,14 @@ class Trainer:
         """Validate, and add the record of the epoch whose last step was just done.
 
         Raises:
-            DivergedError: a loss was not finite.
+            DivergedError: a loss was not finite, or all steps were skipped.
         """
         if not self.step_in_epoch:
             self.loader.end_epoch()
         loss, accuracy = self.read()
+        if self.skipped_steps == self.steps_per_epoch:
+            cause = bad_gradient(self.optimizer.parameters)
+            raise self.diverged("all steps of an epoch were skipped", cause)
         trained = self._clock.lap
         validated = self.evaluate(self.validation) or {}
         record: dict[str, Any] = {
@@ -260,6 +266,8 @@ class Trainer:
             "seconds": self._clock.lap,
             "learning_rate": float(self.learning_rates[self.step - 1]),
         }
+        if self.config.clip_norm is not None:
+            record["skipped_steps"] = self.skipped_steps
         if self.metrics:
             record["metrics"] = self.totals.read_metrics()
             record["val_metrics"] = {m.name: validated[m.name] for m in self.metrics if validated}
@@ -293,17 +301,12 @@ class Trainer:
     def diverged(self, message: str, cause: str, step: int | None = None) -> DivergedError:
         """The error to raise for numbers that are not finite after `step` (now) steps."""
         step = self.step if step is None else step
-        epoch = -(-step // self.steps_per_epoch)
-        rate = float(self.learning_rates[step - 1])
-        peak = float(self.learning_rates.max())
-        lower = min(peak / 10, self.config.default_learning_rate())
-        fix = f"lower the learning rate: learning_rate={lower:.2g}, or --lr {lower:.2g}"
-        if self.run is not None and self.run.last.exists():
-            fix += f"; the last good checkpoint is {self.run.last}"
+        epoch, rate = -(-step // self.steps_per_epoch), float(self.learning_rates[step - 1])
+        last = self.run.last if self.run is not None and self.run.last.exists() else None
         return DivergedError(
             f"{message}: step {step}, in epoch {epoch}",
             cause=f"{cause}; the learning rate was {rate:.3g}",
-            fix=fix,
+            fix=advice(self.config, float(self.learning_rates.max()), last),
         )
 
     def snapshot(self) -> Checkpoint:
@@ -329,7 +332,7 @@ class Trainer:
     def _state(self) -> dict[str, Any]:
         """The arrays of a checkpoint beside the weights: on the device, by name."""
         steps = {f"counters/{path}": array for path, array in counters(self.model).items()}
-        return {**self.optimizer.arrays(), "totals": self.totals.sums, **steps}
+        return {**self._train_step.arrays(), **steps}
 
     def _description(self) -> dict[str, Any]:
         return {
@@ -374,16 +377,14 @@ class Trainer:
             DataError: the images have changed.
             DamagedError: a trainer of this run could not have made it.
         """
-        progress = checkpoint.progress
-        require(progress, _PROGRESS, "the checkpoint")
-        lists = {"image_shape": list, "class_names": list}
-        require(checkpoint.description, {"step": int, **lists}, "the checkpoint")
+        require_form(checkpoint)
+        progress, about = checkpoint.progress, checkpoint.description
         others = DataError(
             "the data set is not the one that the run was started with",
             cause=f"the images or labels of {self.data.name} have changed",
             fix="restore the data, or start another run",
         )
-        shape, names = (checkpoint.description[key] for key in lists)
+        shape, names = about["image_shape"], about["class_names"]
         if shape != list(self.data.image_shape) or len(names) != self.data.classes:
             raise others  # the weights would not fit either
         self.model.load_state_dict(checkpoint.weights)
@@ -391,12 +392,13 @@ class Trainer:
         if progress["data_sha256"] != self._data_sha256:
             raise others
         state, images = self._state(), len(self.loader.dataset)
-        limits = Limits(self.steps_per_epoch, self.total_steps, images, self.validation is not None)
+        clips, validates = self.config.clip_norm is not None, self.validation is not None
+        limits = Limits(self.steps_per_epoch, self.total_steps, images, validates, clips)
         check_progress(checkpoint, limits, state)
         copy_in(state, checkpoint.state, f"the state for {self.config.optimizer}")
-        about = checkpoint.description  # a training may keep the scaling of its first weights
+        # A training may keep the scaling of its first weights.
         self._scale_pixels(about.get("scale", self.scale), about.get("offset", self.offset))
-        self.step = checkpoint.description["step"]
+        self.step = about["step"]
         self.records = list(progress["records"])
         steps = self.steps_per_epoch if self.record_due else self.step_in_epoch
         self.totals.count = min(steps * self.config.batch_size, images)

@@ -7,12 +7,14 @@ import errno
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, TypeVar
 
 from gpucnn.errors import UsageError
+
+Bound = TypeVar("Bound")
 
 LOOPBACK = "127.0.0.1"
 USUAL_PORT = 8000
@@ -22,27 +24,31 @@ USUAL_PORT = 8000
 class Page:
     """A page of package data: style, scripts and data are inside of its HTML.
 
-    `page.html` in the folder `data` of the package has the places <!--policy-->, <!--style-->,
-    <!--data--> and <!--script-->. The style is `page.css`, after `base.css` of all pages.
+    Its body is `page.html` in the folder `data` of the package, in the `frame.html` of all pages.
+    Its style is `page.css`, after `base.css` of all pages.
 
     Args:
         package: "gpucnn.explain".
+        title: "gpucnn explain".
         scripts: the names of its scripts, in their order.
     """
 
     package: str
+    title: str
     scripts: Sequence[str]
 
     def html(self, data: Mapping[str, Any]) -> str:
         """The page with its data, which are JSON values."""
         parts = {
             "policy": self.policy(),
+            "title": self.title,
             "style": self._style(),
+            "body": self._file("page.html"),
             "script": self._script(),
             # No "<": a text that holds "</script>" does not end the block.
             "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
         }
-        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], self._file("page.html"))
+        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], _shared("frame.html"))
 
     def policy(self) -> str:
         """The Content-Security-Policy: only the page's own style and script, and its own server."""
@@ -53,13 +59,17 @@ class Page:
         )
 
     def _style(self) -> str:
-        return _file("gpucnn.web", "base.css") + self._file("page.css")
+        return _shared("base.css") + self._file("page.css")
 
     def _file(self, name: str) -> str:
         return _file(self.package, name)
 
     def _script(self) -> str:
         return '"use strict";\n{\n' + "\n".join(map(self._file, self.scripts)) + "}\n"
+
+
+def _shared(name: str) -> str:
+    return _file("gpucnn.web", name)
 
 
 def _file(package: str, name: str) -> str:
@@ -87,11 +97,23 @@ def is_loopback(host: str) -> bool:
     return re.fullmatch(rf"({re.escape(LOOPBACK)}|localhost)(:\d+)?", host.lower()) is not None
 
 
-def unusable_port(port: int, error: OSError) -> UsageError:
-    """The error for a port that cannot be had."""
-    in_use = error.errno == errno.EADDRINUSE
-    return UsageError(
-        f"port {port} cannot be used",
-        cause="another program uses it" if in_use else error.strerror,
-        fix="give another --port, or 0 for any that is free",
-    )
+def bound(bind: Callable[[int], Bound], port: int | None) -> Bound:
+    """The result of `bind` for a port.
+
+    Args:
+        port: None for `USUAL_PORT`, or a free one if another program has that; 0 for any.
+
+    Raises:
+        UsageError: the port cannot be had.
+    """
+    try:
+        return bind(USUAL_PORT if port is None else port)
+    except OSError as error:
+        in_use = error.errno == errno.EADDRINUSE
+        if port is None and in_use:
+            return bind(0)
+        raise UsageError(
+            f"port {USUAL_PORT if port is None else port} cannot be used",
+            cause="another program uses it" if in_use else error.strerror,
+            fix="give another --port, or 0 for any that is free",
+        ) from error

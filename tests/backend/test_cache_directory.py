@@ -80,6 +80,16 @@ def test_a_folder_of_another_user_is_not_used(
         assert private_folder("kind") != folder
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+@pytest.mark.parametrize("depth", [0, 1])
+def test_a_folder_that_root_gave_to_another_user(root: Path, depth: int) -> None:
+    folder = private_folder("kind")
+    (folder / "planted.so").write_bytes(b"code")
+    os.chown([folder, root][depth], 12345, 12345)
+    with pytest.warns(GpucnnWarning, match="belongs to another user"):
+        assert not list(private_folder("kind").iterdir())
+
+
 def test_a_link_is_followed_to_the_folder_itself(root: Path, tmp_path: Path) -> None:
     folder = private_folder("kind")
     folder.rmdir()

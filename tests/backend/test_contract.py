@@ -55,6 +55,7 @@ CONTRACT = {
     "accumulate_metrics": (
         "(totals, losses, outputs, labels, *, threshold=0.0, step=None, found_inf=None)"
     ),
+    "clip_grad_norm": "(grads, max_norm, *, halted=None, step=None, found_inf=None)",
     "sgd_update": (
         "(param, grad, velocity, *, learning_rate, momentum=0.0, nesterov=False, "
         "weight_decay=0.0, found_inf=None)"

@@ -15,7 +15,8 @@ from checks import UNIT_ROUNDOFF, assert_close, assert_same_bits
 from selection import slow_except
 
 import gpucnn.backend
-from gpucnn import random
+from gpucnn import Tensor, random
+from gpucnn import functions as F
 from gpucnn.errors import DtypeError, ShapeError, UsageError
 
 CPU = gpucnn.backend.get("cpu")
@@ -190,12 +191,12 @@ def test_adam_counts_from_one(gpu):
 OUTSIDE = [("int8", -1), ("int64", 2**32 + 1), ("int64", -(2**32) + 1), ("int64", 3)]
 OUTSIDE += [("uint32", 2**32 - 1), ("uint64", 2**63 + 1), ("uint8", 255), ("int32", -(2**31))]
 # These are not converted: the kernels themselves see them, just outside.
-OUTSIDE += [("int32", 3), ("int32", -1)]
+OUTSIDE += [("int32", 3), ("int32", -1), ("int32", 2**31 - 1)]
 
 
 @pytest.mark.parametrize(("index_type", "outside"), OUTSIDE)
 def test_an_index_out_of_range_does_not_wrap_around(gpu, rng, index_type, outside):
-    """2**32 + 1 would be 1 in 32 bits."""
+    """2**32 + 1 would be 1 in 32 bits. Nothing beyond an array is read: see `address` in .ci."""
     ids = gpu.asarray(np.array([1, outside, 2], dtype=index_type))
     wrong = [False, True, False]
     logits = gpu.asarray(rng.standard_normal((3, 3)))
@@ -204,6 +205,17 @@ def test_an_index_out_of_range_does_not_wrap_around(gpu, rng, index_type, outsid
     assert np.isfinite(gpu.to_numpy(probabilities)).all()
     grad = gpu.softmax_cross_entropy_backward(probabilities, ids, gpu.asarray(np.ones(3)))
     np.testing.assert_array_equal(np.isnan(gpu.to_numpy(grad)), np.outer(wrong, [True] * 3))
+    loss = F.softmax_cross_entropy(Tensor(logits), ids)
+    assert np.isnan(loss.numpy())  # the host did not look; a training finds it when it reads
+
+    totals = gpu.asarray(np.zeros(2))
+    answers = gpu.asarray(np.eye(3)[[1, 1, 0]])
+    gpu.accumulate_metrics(totals, gpu.asarray(np.ones(3)), answers, ids)
+    assert gpu.to_numpy(totals).tolist() == [3, 1]
+
+    rows = gpu.to_numpy(gpu.gather_rows(logits, ids))
+    np.testing.assert_array_equal(rows[[0, 2]], gpu.to_numpy(logits)[[1, 2]])
+    assert np.isnan(rows[1]).all()
 
     dataset = rng.integers(0, 256, (3, 5)).astype(np.uint8)
     batch = gpu.to_numpy(gpu.gather(gpu.asarray(dataset), ids))

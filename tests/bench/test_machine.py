@@ -1,11 +1,11 @@
-"""The commit of a record, the free memory and the CPU contention of a machine."""
+"""The commit of a record, and the CPU contention of a machine."""
 
 from __future__ import annotations
 
 import pytest
 
 from gpucnn.bench import machine
-from gpucnn.bench.machine import CpuContention, commit, free_memory
+from gpucnn.bench.machine import CpuContention, commit
 
 
 def test_the_commit(monkeypatch):
@@ -20,21 +20,6 @@ def test_the_commit(monkeypatch):
     monkeypatch.setattr(machine, "_run", lambda *command: None)
     monkeypatch.delenv("GPUCNN_COMMIT")
     assert commit() is None
-
-
-def test_memory_of_a_container(monkeypatch, tmp_path):
-    monkeypatch.setattr(machine, "_CONTAINER", tmp_path)
-    free = free_memory()  # of the machine
-    (tmp_path / "memory.max").write_text("max\n")
-    (tmp_path / "memory.current").write_text("900\n")
-    (tmp_path / "memory.stat").write_text("anon 1\ninactive_file 50\n")
-    assert machine._free_in_container() is None
-    (tmp_path / "memory.max").write_text("1000\n")
-    assert machine._free_in_container() == 150
-    assert free_memory() == 150
-    (tmp_path / "memory.max").write_text("800\n")
-    assert free_memory() == 0
-    assert free is None or free > 1 << 20
 
 
 def test_cpu_contention(monkeypatch, tmp_path):

@@ -22,13 +22,15 @@ from gpucnn.errors import UsageError
 from gpucnn.training import TrainConfig, Trainer
 
 SHAPE = (1, 28, 28)
+HEALTH_SHARE = profiler.health_share
 
 
 @pytest.fixture(autouse=True)
 def known_ceilings(monkeypatch: pytest.MonkeyPatch) -> Ceilings:
-    """Ceilings that need not be measured."""
+    """Ceilings and a time of the health checks that need not be measured."""
     known = Ceilings(1e11, 1e10)
     monkeypatch.setattr(ceilings, "measure", lambda watch: known if watch.ticks else None)
+    monkeypatch.setattr(profiler, "health_share", lambda *_: 0.01)
     return known
 
 
@@ -176,7 +178,8 @@ def test_a_training_without_an_end() -> None:
         assert trainer.step == trainer.optimizer.step_count[0] == 1
 
 
-def test_every_device_is_profiled_or_counted(backend: Any) -> None:
+def test_every_device_is_profiled_or_counted(backend: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "health_share", HEALTH_SHARE)
     profile = profiler.measure(trainer_of("softmax", device=backend.name), 0.01)
     assert {row.name for row in profile.rows} == {
         "batch", "flatten1", "dense1", "loss", "optimizer"
@@ -187,6 +190,7 @@ def test_every_device_is_profiled_or_counted(backend: Any) -> None:
     for row in profile.rows:
         assert (row.seconds is not None) == (row.floor is not None) == timed
     assert (profile.rest is not None) == timed
+    assert profile.health is None if not timed else 0 < profile.health <= 0.02
 
 
 def test_a_gpu_is_timed_by_its_events() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from selection import slow_except
 
 from gpucnn.explain import TOPICS, explain
 from gpucnn.explain.page import page
@@ -70,7 +71,7 @@ def test_a_port_in_use(run: Any) -> None:
     assert "cause: another program uses it" in result.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", slow_except([signal.SIGINT, signal.SIGTERM], signal.SIGINT))
 def test_a_server_until_a_signal(
     spawn: Callable[..., subprocess.Popen[str]], number: signal.Signals
 ) -> None:

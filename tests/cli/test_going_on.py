@@ -302,6 +302,20 @@ def test_other_data_are_not_gone_on_with(run: Any, moved: Path) -> None:
     assert not Path("runs/train-2").exists()
 
 
+@pytest.mark.parametrize("code", [False, True])
+def test_the_command_that_starts_another_run_can_be_typed(
+    run: Any, train_once: Any, code: bool
+) -> None:
+    train_once(*OPTIONS, "--epochs", 1)
+    Path("runs/train-1").rename("runs/a run")
+    if code:
+        Path("runs/a run/model.py").touch()
+    result = run("train", "--resume", "runs/a run", "--lr", 1)
+    trust = " --trust-code" if code else ""
+    command = f"gpucnn train --config 'runs/a run'/config.toml{trust} --lr ..."
+    assert (result.code, f"fix: start another: {command}" in result.err) == (2, True), result.err
+
+
 def test_a_run_that_goes_on_can_be_named(run: Any, train_once: Any) -> None:
     train_once(*OPTIONS, "--epochs", 1)
     assert run("train", "--resume", "--epochs", 2, "--name", "longer").code == 0

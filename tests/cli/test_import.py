@@ -127,20 +127,12 @@ def test_other_classes(run: Any) -> None:
     assert len(SavedModel.load("runs/train-1").class_names) == 3
 
 
-def test_a_file_of_another_program(run: Any) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_file_of_another_program(run: Any, encoding: str) -> None:
     foreign("net work.onnx", classes=3)
-    Path("names.txt").write_text("cat\n\n  dog 🐕 \n<script>\n", encoding="utf-8")
-    result = run(
-        "import",
-        "net work.onnx",
-        "--classes",
-        "names.txt",
-        "--mean",
-        0.1307,
-        "--std",
-        0.3081,
-        "--json",
-    )
+    Path("names.txt").write_text("cat\n\n  dog 🐕 \n<script>\n", encoding=encoding)
+    numbers = ("--mean", 0.1307, "--std", 0.3081)
+    result = run("import", "net work.onnx", "--classes", "names.txt", *numbers, "--json")
     (event,) = result.events
     assert event["file"] == "net work.safetensors"
     assert event["class_names"] == ["cat", "dog 🐕", "<script>"]

@@ -11,7 +11,7 @@ import gpucnn
 from gpucnn.cli import main as group
 from gpucnn.errors import DataError, GpucnnError
 
-HEAVY = ("numpy", "rich", "safetensors", "pooch", "requests", "gpucnn.training", "gpucnn.backend")
+HEAVY = ("numpy", "rich", "safetensors", "requests", "gpucnn.training", "gpucnn.backend")
 
 
 def test_help_loads_no_heavy_module() -> None:

@@ -174,7 +174,7 @@ def test_another_port_is_taken_if_none_was_asked_for(
 ) -> None:
     monkeypatch.setattr("gpucnn.serving.server.run", lambda *_: None)
     with socket.create_server(("127.0.0.1", 0)) as other:
-        monkeypatch.setattr("gpucnn.serving.server.USUAL_PORT", other.getsockname()[1])
+        monkeypatch.setattr("gpucnn.web.USUAL_PORT", other.getsockname()[1])
         result = run("serve", trained)
     assert result.code == 0
     assert str(other) not in result.out

@@ -258,6 +258,56 @@ def test_divergence(quick: Any) -> None:
     assert quick("--resume").code == 2  # quick gives options of its own, which cannot be changed
 
 
+SPOILED = """
+from gpucnn import functions as F
+from gpucnn import nn
+
+
+class Net(nn.Module):
+    # The gradient of its weights is NaN in some steps, as 0 / 0 is.
+    def __init__(self, classes):
+        super().__init__()
+        self.head, self.steps = nn.Dense(classes), 0
+
+    def forward(self, x):
+        self.steps += self.training
+        x = self.head(F.flatten(x))
+        return x + (0 * x).sqrt() if self.training and self.steps in STEPS else x
+
+
+def build(shape, classes):
+    return Net(classes)
+"""
+
+
+def test_skipped_steps_are_shown(quick: Any) -> None:
+    Path("net.py").write_text(f"STEPS = 1, 3, 7\n{SPOILED}")
+    options = ["--model", "net.py:build", "--clip-norm", 1, "--limit-batches", 5]
+    result = quick(*options)
+    assert result.code == 0, result.err
+    assert "; 3 steps skipped: their gradients were not finite" in result.out
+    lines = [line for line in result.err.splitlines() if line.startswith("epoch ")]
+    assert [line.rpartition("; ")[2] for line in lines] == [
+        "2 of 5 steps skipped", "1 of 5 steps skipped"
+    ]  # fmt: skip
+    events = quick(*options, "--json").events
+    assert [event["skipped_steps"] for event in events[1:-1]] == [2, 1]
+    result = quick(*options[2:])
+    assert "skipped" not in result.out + result.err
+
+
+def test_an_epoch_that_trains_nothing(quick: Any) -> None:
+    Path("net.py").write_text(f"STEPS = range(99)\n{SPOILED}")
+    options = ["--model", "net.py:build", "--limit-batches", 3]
+    result = quick(*options, "--clip-norm", 1)
+    assert result.code == 5
+    assert "all steps of an epoch were skipped: step 3, in epoch 1" in result.err
+    assert "the gradient of head.bias holds NaN" in result.err
+    result = quick(*options)
+    assert result.code == 5
+    assert "--clip-norm 1" in result.err
+
+
 def test_resuming_a_finished_run(quick: Any, run: Any) -> None:
     end = quick("--json").events[-1]
     again = run("train", "--resume", "--json")

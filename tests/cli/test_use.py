@@ -411,7 +411,7 @@ def test_doctor(run: Any) -> None:
     assert event["auto"]["reason"]
     assert {"driver", "cupy", "cache"} <= set(event["cuda"])
     assert set(event["sim"]) == {"compiler", "cache"}
-    assert set(event["data"]) == {"mnist", "fashion-mnist"}
+    assert set(event["data"]) == {"mnist", "fashion-mnist", "pictures"}
     assert event["extras"]["image"] == "ok"
     text = run("doctor").out
     assert all(f"\n{topic}:\n" in text for topic in ("devices", "cuda", "sim", "data"))

@@ -494,3 +494,11 @@ def test_a_row_of_pixels_that_pandas_took_for_names(tmp_path: Path) -> None:
     rows = "".join(f"{k % 3},{','.join(map(str, range(16)))}\n" for k in range(9))
     with pytest.raises(DataError, match="pandas has taken for a header"):
         read_table(write(tmp_path / "t.csv", ",".join(names) + "\n" + rows))
+
+
+def test_a_blank_line_in_several_pieces(tmp_path: Path) -> None:
+    """The first piece of a file has 128 bytes."""
+    (tmp_path / "a.csv").write_text("0,1,2,3,4\n" + "\u3000" * 100 + "\n1,5,6,7,8\n")
+    table = read_table(tmp_path / "a.csv")
+    assert table.pixels is not None
+    assert table.pixels.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]

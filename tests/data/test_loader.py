@@ -239,11 +239,16 @@ def test_a_data_set_that_does_not_fit_needs_fewer_images(
 
     def copy(self: Any, array: Any, dtype: Any = None) -> Any:
         if array is getattr(dataset, full):
-            raise OutOfMemoryError("no room", asked=6, held=2, free=1, total=9)
+            raise OutOfMemoryError("no room", asked=6, held=2, free=room, total=9)
         return asarray(self, array, dtype)
 
+    room = dataset.images.nbytes // 2
     monkeypatch.setattr(type(backend), "asarray", copy)
     with pytest.raises(OutOfMemoryError) as caught:
         Loader(dataset, 4, backend)
     assert caught.value.fix is not None
     assert caught.value.fix.startswith("use the device cpu, or fewer images")
+    size = sum(array.nbytes for array in (dataset.images, dataset.labels, dataset.weights))
+    held = {"images": 0, "labels": dataset.images.nbytes}.get(full, size - 20 * 4)
+    fitting = min(20, 20 * (room + held) // size)
+    assert f"and {fitting} of its 20 images would fill the device" in caught.value.fix

@@ -3,89 +3,25 @@
 from __future__ import annotations
 
 import errno
-import functools
 import gzip
 import hashlib
-import http.server
-import io
 import logging
 import os
 import shutil
 import threading
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pooch
 import pytest
+from web_server import Server
 
 from gpucnn.data import load, sources
 from gpucnn.errors import DataError, StorageError, UsageError
 
+pytestmark = pytest.mark.usefixtures("cache")
+
 CLOSED = "http://127.0.0.1:1/"  # a port where nothing listens
-
-
-class Mirror:
-    """A web server on this machine that counts what it is asked for."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.asked: Counter[str] = Counter()
-        mirror = self
-
-        class Handler(http.server.SimpleHTTPRequestHandler):
-            def do_GET(self) -> None:
-                mirror.asked[self.path.lstrip("/")] += 1
-                super().do_GET()
-
-            def log_message(self, *args: object) -> None:
-                pass
-
-        handler = functools.partial(Handler, directory=str(folder))
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}/"
-        self.thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
-        self.thread.start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.thread.join()
-        self.server.server_close()
-
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The user's cache directory for this test; no setting of the user's counts."""
-    cache = tmp_path / "cache"
-    monkeypatch.setattr(sources.platformdirs, "user_cache_dir", lambda *_, **__: str(cache))
-    monkeypatch.delenv("GPUCNN_DATA_DIR", raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    return cache
-
-
-@pytest.fixture
-def mirror(
-    tmp_path: Path, small_set: list[bytes], monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Mirror]:
-    """A mirror of a small data set that stands in for mnist."""
-    folder = tmp_path / "mirror"
-    folder.mkdir()
-    packed = [gzip.compress(content, mtime=0) for content in small_set]
-    for name, content in zip(sources.FILES, packed, strict=True):
-        (folder / f"{name}.gz").write_bytes(content)
-    mirror = Mirror(folder)
-    stand_in = replace(
-        sources.SOURCES["mnist"],
-        mirrors=(mirror.url,),
-        packed=tuple(hashlib.sha256(content).hexdigest() for content in packed),
-        unpacked=tuple(hashlib.sha256(content).hexdigest() for content in small_set),
-    )
-    monkeypatch.setitem(sources.SOURCES, "mnist", stand_in)
-    yield mirror
-    mirror.stop()
 
 
 def set_mirrors(monkeypatch: pytest.MonkeyPatch, *urls: str) -> None:
@@ -100,7 +36,7 @@ def names(folder: Path) -> list[str]:
 ALL_GZ = sorted(f"{name}.gz" for name in sources.FILES)
 
 
-def test_downloads_once_into_the_cache(mirror: Mirror, cache: Path) -> None:
+def test_downloads_once_into_the_cache(mirror: Server, cache: Path) -> None:
     splits = load("mnist", validation=2)
     assert splits.validation is not None
     assert splits.test is not None
@@ -118,29 +54,23 @@ def test_mirrors_are_folders_of_known_hosts(source: sources.Source) -> None:
             ("https://ossci-datasets.s3.amazonaws.com/", "https://storage.googleapis.com/")
         )
         assert mirror.endswith("/")
+    assert len(source.sizes) == len(source.packed) == len(sources.FILES)
 
 
 def test_tries_the_next_mirror(
-    mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Server, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    set_mirrors(monkeypatch, CLOSED, mirror.url + "not-here/", mirror.url)
+    set_mirrors(monkeypatch, CLOSED, f"{mirror.url}not-here/", f"{mirror.url}mnist/")
     assert sources.fetch("mnist") == cache / "mnist"
     assert names(cache / "mnist") == ALL_GZ
 
 
-def test_says_nothing_of_its_own(mirror: Mirror, cache: Path) -> None:
-    logger, said = pooch.get_logger(), io.StringIO()
-    handler = logging.StreamHandler(said)
-    before = logger.level
-    logger.setLevel("INFO")
-    logger.addHandler(handler)
-    try:
-        sources.fetch("mnist")
-    finally:
-        logger.removeHandler(handler)
-        logger.setLevel(before)
-    assert names(cache / "mnist") == ALL_GZ
-    assert said.getvalue() == ""
+def test_says_nothing_of_its_own(
+    mirror: Server, capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    sources.fetch("mnist")
+    assert capfd.readouterr() == ("", "")
+    assert [record for record in caplog.records if record.levelno > logging.DEBUG] == []
 
 
 def test_home_of_an_unknown_user(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,15 +93,16 @@ def test_no_network_and_no_data(cache: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert not cache.exists()  # nor is an empty folder left
 
 
-def test_mirror_without_the_file(mirror: Mirror, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_mirrors(monkeypatch, mirror.url + "not-here/")
+def test_mirror_without_the_file(mirror: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    set_mirrors(monkeypatch, f"{mirror.url}not-here/")
     with pytest.raises(DataError) as error:
         sources.fetch("mnist")
     assert "HTTP status 404" in (error.value.cause or "")
 
 
-def test_download_with_a_wrong_hash_is_not_kept(mirror: Mirror, cache: Path) -> None:
-    (mirror.folder / f"{sources.FILES[1]}.gz").write_bytes(b"something else")
+def test_download_with_a_wrong_hash_is_not_kept(mirror: Server, cache: Path) -> None:
+    file = mirror.folder / "mnist" / f"{sources.FILES[1]}.gz"
+    file.write_bytes(bytes(file.stat().st_size))
     with pytest.raises(DataError, match="could not be downloaded") as error:
         load("mnist")
     assert "another SHA-256" in (error.value.cause or "")
@@ -179,7 +110,7 @@ def test_download_with_a_wrong_hash_is_not_kept(mirror: Mirror, cache: Path) -> 
     assert names(cache / "mnist") == [f"{sources.FILES[0]}.gz"]
 
 
-def test_a_second_fetch_gets_only_what_is_missing_or_damaged(mirror: Mirror, cache: Path) -> None:
+def test_a_second_fetch_gets_only_what_is_missing_or_damaged(mirror: Server, cache: Path) -> None:
     sources.fetch("mnist")
     mirror.asked.clear()
     sources.fetch("mnist")
@@ -195,7 +126,7 @@ def test_a_second_fetch_gets_only_what_is_missing_or_damaged(mirror: Mirror, cac
     assert all(report.verified for report in sources.verify("mnist"))
 
 
-def test_concurrent_fetches_download_once(mirror: Mirror) -> None:
+def test_concurrent_fetches_download_once(mirror: Server) -> None:
     failures: list[Exception] = []
 
     def fetch() -> None:
@@ -214,7 +145,7 @@ def test_concurrent_fetches_download_once(mirror: Mirror) -> None:
 
 
 def test_explicit_directory_is_the_only_place(
-    mirror: Mirror, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Server, tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sources.fetch("mnist")  # the cache has it
     mirror.asked.clear()
@@ -234,7 +165,7 @@ def test_explicit_directory_is_the_only_place(
 
 
 @pytest.mark.parametrize("form", ["raw", "other gzip", "dotted"])
-def test_any_packing_is_verified_by_its_content(mirror: Mirror, small_dir: Path, form: str) -> None:
+def test_any_packing_is_verified_by_its_content(mirror: Server, small_dir: Path, form: str) -> None:
     for path in list(small_dir.iterdir()):
         if form == "other gzip":
             content = gzip.compress(path.read_bytes(), compresslevel=1, mtime=1)
@@ -250,7 +181,7 @@ def test_any_packing_is_verified_by_its_content(mirror: Mirror, small_dir: Path,
 @pytest.mark.parametrize("damaged", ["raw", "gzip"])
 @pytest.mark.parametrize("number", range(4))
 def test_the_good_one_of_two_packings_is_read(
-    mirror: Mirror, small_dir: Path, number: int, damaged: str
+    mirror: Server, small_dir: Path, number: int, damaged: str
 ) -> None:
     file = small_dir / sources.FILES[number]
     packed = gzip.compress(file.read_bytes(), mtime=0)
@@ -297,7 +228,7 @@ def test_a_file_that_is_named_itself_is_the_one_that_is_read(small_dir: Path) ->
         load(file)
 
 
-def test_wrong_hash_in_an_explicit_directory(mirror: Mirror, small_dir: Path) -> None:
+def test_wrong_hash_in_an_explicit_directory(mirror: Server, small_dir: Path) -> None:
     path = small_dir / sources.FILES[2]
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
@@ -314,7 +245,7 @@ def test_wrong_hash_in_an_explicit_directory(mirror: Mirror, small_dir: Path) ->
     assert len(load("mnist", small_dir, validation=0).train) == 12
 
 
-def test_fetch_does_not_touch_another_data_set(mirror: Mirror, tmp_path: Path) -> None:
+def test_fetch_does_not_touch_another_data_set(mirror: Server, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
     for file in sources.FILES:
@@ -325,7 +256,7 @@ def test_fetch_does_not_touch_another_data_set(mirror: Mirror, tmp_path: Path) -
 
 
 def test_a_failed_fetch_leaves_nothing_that_hides_the_files(
-    mirror: Mirror, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Server, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "new" / "data"
     set_mirrors(monkeypatch, CLOSED)
@@ -351,9 +282,9 @@ def test_the_folder_with_more_of_the_files(small_dir: Path, below: int, chosen: 
 
 @pytest.mark.parametrize("form", ["raw", "gzip", "other gzip"])
 def test_files_of_mnist_are_not_those_of_fashion_mnist(
-    mirror: Mirror, small_dir: Path, form: str
+    mirror: Server, small_dir: Path, form: str
 ) -> None:
-    folder = mirror.folder if form == "gzip" else small_dir
+    folder = mirror.folder / "mnist" if form == "gzip" else small_dir
     if form == "other gzip":
         for path in list(folder.iterdir()):
             path.with_name(f"{path.name}.gz").write_bytes(
@@ -369,7 +300,7 @@ def test_files_of_mnist_are_not_those_of_fashion_mnist(
     assert sources.missing("fashion-mnist", folder) == list(sources.FILES)
 
 
-def test_directory_that_cannot_be_written(mirror: Mirror, tmp_path: Path) -> None:
+def test_directory_that_cannot_be_written(mirror: Server, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(StorageError, match="cannot be written") as error:
         sources.fetch("mnist", tmp_path / "file" / "below")
@@ -378,14 +309,14 @@ def test_directory_that_cannot_be_written(mirror: Mirror, tmp_path: Path) -> Non
     assert "--data-dir" in (error.value.fix or "")
 
 
-@pytest.mark.parametrize("failing", [(sources.os, "replace"), (pooch, "retrieve")])
+@pytest.mark.parametrize("failing", ["fsync", "replace"])
 def test_full_disk(
-    mirror: Mirror, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: tuple[Any, str]
+    mirror: Server, cache: Path, monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(*failing, full)
+    monkeypatch.setattr(os, failing, full)
     with pytest.raises(StorageError, match="cannot be written") as error:
         sources.fetch("mnist")
     assert error.value.cause == "No space left on device"
@@ -393,11 +324,11 @@ def test_full_disk(
 
 
 def test_fashion_mnist_is_verified_by_its_gzip_and_raw_only_against_mnist(
-    mirror: Mirror, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mirror: Server, small_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fashion = replace(sources.SOURCES["fashion-mnist"], packed=sources.SOURCES["mnist"].packed)
     monkeypatch.setitem(sources.SOURCES, "fashion-mnist", fashion)
-    reports = sources.verify("fashion-mnist", mirror.folder)
+    reports = sources.verify("fashion-mnist", mirror.folder / "mnist")
     assert [report.verified for report in reports] == [True] * 4
     with pytest.raises(DataError, match="is not the train-images-idx3-ubyte of fashion-mnist"):
         sources.verify("fashion-mnist", small_dir)  # these are the files of mnist
@@ -414,7 +345,7 @@ def test_fashion_mnist_is_verified_by_its_gzip_and_raw_only_against_mnist(
         sources.verify("fashion-mnist", small_dir)
 
 
-def test_path_and_missing(mirror: Mirror, cache: Path, small_dir: Path) -> None:
+def test_path_and_missing(mirror: Server, cache: Path, small_dir: Path) -> None:
     assert sources.path("mnist") == cache / "mnist"
     assert sources.path("mnist", small_dir) == small_dir
     assert sources.missing("mnist") == list(sources.FILES)

@@ -4,39 +4,26 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import browsers
 import pytest
+from browsers import WIDE, closing, expect
 
 from gpucnn.explain import TOPICS, explain
 from gpucnn.explain.page import page
 from gpucnn.explain.server import Server
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright.expect
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.slow,  # together they take about 20 seconds
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = browsers.MARKS
+browser = browsers.browser
 
 LESSONS = {topic: explain(topic).as_dict() for topic in TOPICS}
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+NARROW = {"width": 360, "height": 740}
 
 
 @pytest.fixture(scope="module")
@@ -46,18 +33,8 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
     return path.as_uri()
 
 
-class Tab:
-    """A page of the browser, with what it asks for, and the errors that it logs."""
-
-    def __init__(self, browser: Any, address: str, **options: Any) -> None:
-        self.page = browser.new_page(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-        self.asked: list[str] = []
-        self.errors: list[str] = []
-        self.page.set_default_timeout(10_000)  # milliseconds
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(address)
+class Tab(browsers.Tab):
+    """A page of lessons."""
 
     def topic(self, topic: str) -> None:
         self.page.click(f"#topics [data-topic={topic}]")
@@ -76,20 +53,12 @@ class Tab:
             "(document.activeElement)"
         )
 
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
     def cell(self, key: str) -> Any:
         return self.page.locator(f'td[data-key="{key}"]')
 
 
-@contextmanager
-def opened(browser: Any, address: str, **options: Any) -> Iterator[Tab]:
-    tab = Tab(browser, address, **options)
-    yield tab
-    tab.page.close()
-    assert tab.errors == []
+def opened(browser: Any, address: str, **options: Any) -> AbstractContextManager[Tab]:
+    return closing(Tab(browser, address, **options))
 
 
 @pytest.fixture

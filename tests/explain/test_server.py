@@ -216,6 +216,6 @@ def test_a_port_in_use(server: Server) -> None:
 def test_another_port_is_taken_if_none_was_asked_for(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpucnn.explain.server.USUAL_PORT", server.server_address[1])
+    monkeypatch.setattr("gpucnn.web.USUAL_PORT", server.server_address[1])
     with Server([explain("conv")], {}) as other:
         assert other.server_address[1] != server.server_address[1]

@@ -15,7 +15,7 @@ import pytest
 from fakecuda import run
 from selection import slow_except
 
-from gpucnn import nn
+from gpucnn import Tensor, nn
 from gpucnn.nn.activations import ACTIVATIONS
 from gpucnn.training import Callback, Trainer, replay
 
@@ -36,15 +36,44 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "early stopping": {"patience": 2, "learning_rate": 0.3, "epochs": 8},
     "binary cross-entropy": {"loss": "binary_cross_entropy"},
     "mean squared error": {"loss": "mean_squared_error", "standardise": True},
+    "clipped gradients": {"clip_norm": 0.5},
 }
 
 
 @pytest.mark.parametrize("make", slow_except([plain, mixed], mixed))
-@pytest.mark.parametrize("name", slow_except(list(OPTIONS), "sgd", "photographs"))
+@pytest.mark.parametrize(
+    "name", slow_except(list(OPTIONS), "sgd", "photographs", "clipped gradients")
+)
 def test_options(make: Callable[[], nn.Sequential], name: str) -> None:
     eager, replayed = (train(graph, make(), **OPTIONS[name]) for graph in (False, None))
     assert_same(eager, replayed, least=4)
     assert replayed.launches < eager.launches
+
+
+class Root(nn.Module):
+    """x, with a gradient that is not finite where an example is all 0."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0 * (x * x).sum(axis=1, keepdims=True).sqrt()
+
+
+def test_a_graph_skips_steps() -> None:
+    """Those whose batch has a black image, in each epoch another one."""
+    splits = digits()
+    images = splits.train.images.copy()
+    images[5] = 0
+    splits = replace(splits, train=replace(splits.train, images=images))
+    found = [
+        train(
+            graph,
+            nn.Sequential([nn.Flatten(), nn.Dense(12, use_bias=False), Root(), nn.Dense(10)]),
+            splits=splits,
+            clip_norm=1.0,
+        )
+        for graph in (False, True)
+    ]
+    assert_same(*found, least=4)
+    assert [record["skipped_steps"] for record in found[1].records] == [1] * EPOCHS
 
 
 def test_all_but_two_steps_of_each_size_are_replayed() -> None:

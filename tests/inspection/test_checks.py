@@ -19,6 +19,22 @@ from gpucnn.nn import Dense
 from gpucnn.training import TrainConfig
 
 LABELS = np.arange(1000) % 10
+NAMES = list("0123456789")
+
+
+def context(rate: float = 0.001, **given: Any) -> Context:
+    return Context(TrainConfig(**given), None, rate)
+
+
+def of_ten(*given: Any, **more: Any) -> Evidence:
+    """Evidence of a training on ten classes."""
+    return Evidence(*given, **{"labels": LABELS, "class_names": NAMES, **more})
+
+
+def of_one(activation: Activation) -> Activations:
+    activations = Activations(Dense(3).build((4,)))
+    activations.found = [activation]
+    return activations
 
 
 def kinds_of(evidence: Evidence) -> set[str]:
@@ -38,17 +54,15 @@ def step(*updates: float, gradients: Sequence[float] | None = None) -> dict[str,
 
 @pytest.mark.parametrize(("dead", "found"), [(79, set()), (80, {"dead-relu"})])
 def test_dead_relus(dead: int, found: set[str]) -> None:
-    activations = Activations(Dense(3).build((4,)))
-    activations.found = [Activation("dense1", "relu", False, np.arange(100) >= dead)]
+    activations = of_one(Activation("dense1", "relu", False, np.arange(100) >= dead))
     assert kinds_of(Evidence(activations=activations)) == found
 
 
 @pytest.mark.parametrize("is_output", [False, True])
 @pytest.mark.parametrize(("share", "found"), [(0.49, set()), (0.5, {"saturated"})])
 def test_saturation(share: float, found: set[str], is_output: bool) -> None:
-    activations = Activations(Dense(3).build((4,)))
     each = Activation("dense1", "tanh", is_output, np.ones(9, bool), int(100 * share), 100)
-    activations.found = [each]
+    activations = of_one(each)
     assert kinds_of(Evidence(activations=activations)) == (set() if is_output else found)
 
 
@@ -69,7 +83,7 @@ def test_saturation(share: float, found: set[str], is_output: bool) -> None:
 )
 def test_gradients(gradients: tuple[float, float], found: set[str]) -> None:
     layers = step(1e-3, 1e-3, gradients=gradients)
-    result = checks.run(Evidence(layers=layers, labels=LABELS, class_names=list("0123456789")))
+    result = checks.run(of_ten(layers=layers))
     assert {finding.kind for finding in result.findings} == found
     for finding in result.findings:
         value = finding.as_dict()["value"]
@@ -95,24 +109,15 @@ def test_frozen_layers_have_no_gradient_that_vanishes() -> None:
     ],
 )
 def test_updates(update: float, share: float, steps: int, found: set[str]) -> None:
-    config = TrainConfig(learning_rate=0.0001)
-    evidence = Evidence(
-        Context(config, None, 0.0001),
-        steps=steps,
-        layers=step(update / 2, update),
-        rate_share=share,
-        labels=LABELS,
-        class_names=list("0123456789"),
+    evidence = of_ten(
+        context(1e-4), steps=steps, layers=step(update / 2, update), rate_share=share,
         records=records([2.0], [0.3]),
-    )
+    )  # fmt: skip
     assert kinds_of(evidence) == found
 
 
 def test_small_updates_are_right_near_a_minimum() -> None:
-    evidence = Evidence(
-        steps=99, layers=step(1e-6), labels=LABELS, class_names=list("0123456789"),
-        records=records([0.01], [1.0]),
-    )  # fmt: skip
+    evidence = of_ten(steps=99, layers=step(1e-6), records=records([0.01], [1.0]))
     assert kinds_of(evidence) == set()
 
 
@@ -136,11 +141,9 @@ def test_small_updates_are_right_near_a_minimum() -> None:
     ],
 )
 def test_the_course_of_the_loss(losses: Any, accuracies: Any, found: set[str]) -> None:
-    config = TrainConfig(learning_rate=0.0001, epochs=len(losses))
-    evidence = Evidence(
-        Context(config, None, 0.0001), steps=100, labels=LABELS, class_names=list("0123456789"),
-        records=records(losses, accuracies),
-    )  # fmt: skip
+    evidence = of_ten(
+        context(1e-4, epochs=len(losses)), steps=100, records=records(losses, accuracies)
+    )
     assert kinds_of(evidence) == found
 
 
@@ -220,13 +223,6 @@ def test_evidence_says_what_is_missing() -> None:
     assert result.unchecked["vanishing and exploding gradients"] == "why"
 
 
-def context(rate: float = 0.001, **given: Any) -> Context:
-    return Context(TrainConfig(**given), None, rate)
-
-
-NAMES = list("0123456789")
-
-
 @pytest.mark.parametrize(
     ("rate", "epochs", "steps", "accuracy", "found"),
     [
@@ -241,27 +237,22 @@ NAMES = list("0123456789")
 def test_a_loss_falls_too_slowly_only_if_the_rate_is_low(
     rate: float, epochs: int, steps: int, accuracy: float, found: set[str]
 ) -> None:
-    evidence = Evidence(
-        context(rate, epochs=epochs), steps=steps, labels=LABELS, class_names=NAMES,
-        records=records([2.2, 2.1, 2.0], [0.2, 0.3, accuracy]),
-    )  # fmt: skip
+    course = records([2.2, 2.1, 2.0], [0.2, 0.3, accuracy])
+    evidence = of_ten(context(rate, epochs=epochs), steps=steps, records=course)
     assert kinds_of(evidence) == found
 
 
 @pytest.mark.parametrize(("planned", "found"), [(1_000, {"learning-rate-low"}), (10**5, set())])
 def test_small_updates_may_be_many(planned: int, found: set[str]) -> None:
-    evidence = Evidence(
-        context(1e-4), steps=99, planned=planned, layers=step(0.9e-5), labels=LABELS,
-        class_names=NAMES, records=records([2.0], [0.3]),
+    evidence = of_ten(
+        context(1e-4), steps=99, planned=planned, layers=step(0.9e-5),
+        records=records([2.0], [0.3]),
     )  # fmt: skip
     assert kinds_of(evidence) == found
 
 
 def test_no_rate_is_said_to_be_low_after_a_finding_that_explains_the_loss() -> None:
-    evidence = Evidence(
-        context(1e-4), steps=99, layers=step(0.9e-5), labels=LABELS, class_names=NAMES,
-        records=records([2.0], [0.3]),
-    )  # fmt: skip
+    evidence = of_ten(context(1e-4), steps=99, layers=step(0.9e-5), records=records([2.0], [0.3]))
     for kind in ("learning-rate-high", "no-better-than-guessing"):
         assert checks.run(evidence, {kind}).findings == []
 
@@ -311,9 +302,7 @@ def test_labels_of_the_test_images_that_do_not_fit(held_out: float) -> None:
 
 
 def test_the_first_epoch_is_no_better_than_guessing_and_the_model_is() -> None:
-    evidence = Evidence(
-        context(), steps=9, labels=LABELS, class_names=NAMES, records=records([2.4], [0.1]),
-    )  # fmt: skip
+    evidence = of_ten(context(), steps=9, records=records([2.4], [0.1]))
     assert kinds_of(evidence) == {"no-better-than-guessing"}
     evidence.tested = Result("test", 1.5, 0.6, LABELS)
     assert kinds_of(evidence) == set()
@@ -321,9 +310,7 @@ def test_the_first_epoch_is_no_better_than_guessing_and_the_model_is() -> None:
 
 @pytest.mark.parametrize(("steps", "first"), [(9, "epochs="), (999, "look whether the labels")])
 def test_the_first_cure_of_a_training_that_does_not_learn(steps: int, first: str) -> None:
-    evidence = Evidence(
-        context(), steps=steps, labels=LABELS, class_names=NAMES, records=records([2.4], [0.1]),
-    )  # fmt: skip
+    evidence = of_ten(context(), steps=steps, records=records([2.4], [0.1]))
     (finding,) = checks.run(evidence).findings
     assert finding.cure.startswith(first)
 
@@ -339,11 +326,10 @@ def test_labels_that_are_not_known_are_not_needed_for_the_course_of_the_loss() -
 
 @pytest.mark.parametrize("images", [np.zeros((300, 1, 2, 2)), np.full((300, 5), 0.5, np.float32)])
 def test_images_that_are_equal_are_the_only_cause(images: Any) -> None:
-    activations = Activations(Dense(3).build((4,)))
-    activations.found = [Activation("dense1", "relu", False, np.zeros(9, bool))]
-    evidence = Evidence(
-        context(), steps=999, images=images, labels=LABELS, class_names=NAMES,
-        activations=activations, records=records([2.4], [0.1]),
+    activations = of_one(Activation("dense1", "relu", False, np.zeros(9, bool)))
+    evidence = of_ten(
+        context(), steps=999, images=images, activations=activations,
+        records=records([2.4], [0.1]),
     )  # fmt: skip
     assert kinds_of(evidence) == {"images-equal"}
     images = images.copy()
@@ -353,19 +339,15 @@ def test_images_that_are_equal_are_the_only_cause(images: Any) -> None:
 
 
 def test_labels_that_are_all_equal() -> None:
-    evidence = Evidence(
-        context(), steps=999, labels=np.full(50, 3), class_names=NAMES,
-        records=records([9.0, 9.0], [0.1, 0.1]),
-    )  # fmt: skip
+    course = records([9.0, 9.0], [0.1, 0.1])
+    evidence = of_ten(context(), steps=999, labels=np.full(50, 3), records=course)
     (finding,) = checks.run(evidence).findings
     assert finding.kind == "one-class-only"
     assert finding.message == "all 50 training images have the label 3"
 
 
 def test_inputs_that_are_not_scaled_are_the_first_cause() -> None:
-    evidence = Evidence(
-        context(), labels=LABELS, class_names=NAMES, layers=step(1e-3, gradients=[200.0])
-    )
+    evidence = of_ten(context(), layers=step(1e-3, gradients=[200.0]))
     for largest, cause in ((1.0, "the learning rate"), (255.0, "the inputs are not scaled")):
         evidence.largest = largest
         (finding,) = checks.run(evidence).findings
@@ -379,8 +361,7 @@ def test_inputs_that_are_not_scaled_are_the_first_cause() -> None:
     [("softmax_cross_entropy", {"relu-on-output"}), ("mean_squared_error", set())],
 )
 def test_a_relu_on_the_outputs(loss: str, found: set[str]) -> None:
-    activations = Activations(Dense(3).build((4,)))
-    activations.found = [Activation("dense1", "relu", True, np.ones(9, bool))]
+    activations = of_one(Activation("dense1", "relu", True, np.ones(9, bool)))
     assert kinds_of(Evidence(activations=activations, loss=loss)) == found
 
 

@@ -341,7 +341,7 @@ def test_the_text_of_a_verdict() -> None:
 
 def test_the_data_are_read_as_the_run_did(train_run: Any) -> None:
     for given, sizes in (
-        ({"overfit_batches": 1}, {"training": 32, "test": 32}),
+        ({"overfit_batches": 1}, {"training": 32}),
         ({"limit_batches": 2, "validation": 100}, {"training": 300, "validation": 64, "test": 64}),
     ):
         run = train_run("softmax", epochs=2, name=next(iter(given)), **given)
@@ -366,6 +366,27 @@ def test_a_run_that_diverged(train_run: Any, options: Any) -> None:
     assert health.unchecked["answered classes"] == "the training has not begun"
 
 
+@pytest.mark.parametrize(
+    ("names", "labels", "wrong"),
+    [
+        (["no", "yes"], [0, 0, 0, 1, 1, 1], [(5, "yes", "no", 2), (2, "no", "yes", 1)]),
+        (["0"], [0] * 6, [(3, "0", "1", 2), (4, "0", "1", 2), (2, "0", "1", 1)]),
+    ],
+)
+def test_a_single_output_means_yes_or_no(names: Any, labels: Any, wrong: Any) -> None:
+    model = Sequential([Flatten(), Dense(1)]).build((1, 1, 1))
+    weights = {"dense1.weight": np.ones((1, 1)), "dense1.bias": np.array([-2])}
+    model.load_state_dict({path: array.astype(np.float32) for path, array in weights.items()})
+    images = np.float32([0, 1, 3, 4, 4, 0]).reshape(6, 1, 1, 1)
+    dataset = data.Dataset("mine", images, np.array(labels), len(names), names)
+    health = inspect(model, dataset, loss="binary_cross_entropy")
+    assert health.results[0].accuracy == pytest.approx(1 - len(wrong) / 6)
+    found = health.most_wrong
+    assert [(each.index, each.label, each.answer) for each in found] == [w[:3] for w in wrong]
+    chances = [1 / (1 + np.exp(-w[3])) for w in wrong]  # of the answer, be it yes or no
+    assert [each.probability for each in found] == pytest.approx(chances)
+
+
 def test_gradients_of_a_model_without_a_run(digits: Path) -> None:
     model, dataset = keras_model(digits, 1)
     wide = data.Dataset("wide", dataset.images * 2550, dataset.labels, 10)
@@ -379,9 +400,9 @@ def test_gradients_of_a_model_without_a_run(digits: Path) -> None:
     assert all(parameter.grad is None for parameter in deep.parameters())
 
 
-@pytest.mark.parametrize("outputs", [3, 12, 784])
+@pytest.mark.parametrize("outputs", [1, 3, 12, 784])
 def test_outputs_that_do_not_fit_the_classes(digits: Path, outputs: int) -> None:
     splits = data.load(str(digits), validation=0)
     model = Sequential([Flatten(), Dense(outputs, activation="sigmoid")]).build((1, 28, 28))
-    with pytest.raises(UsageError, match=f"{outputs} outputs"):
+    with pytest.raises(UsageError, match=f"{outputs} outputs?[ ,]"):
         inspect(model, splits.train, loss="mean_squared_error")

@@ -276,6 +276,14 @@ def test_labels_that_are_targets_are_not_judged(options: Any, scale: int) -> Non
     assert find_kinds(listener.findings) == {("dead-relu", "dense1")}
 
 
+def test_whole_numbers_that_one_output_predicts_are_targets(options: Any) -> None:
+    splits = data.load(options().data, validation=80)
+    listener = Listener()
+    config = options(loss="mean_squared_error", epochs=2)
+    fit_trainer(Trainer(Sequential([Flatten(), Dense(1)]), splits, config), [listener])
+    assert not listener.findings
+
+
 def test_a_file_that_cannot_be_written_ends_the_training(options: Any) -> None:
     run, config = run_of(options)
     (run.path / monitor.FILE).mkdir()

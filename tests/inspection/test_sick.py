@@ -11,13 +11,13 @@ import pytest
 from findings import Listener, find_kinds, save
 from selection import slow_except
 
-from gpucnn import data
+from gpucnn import backend, data
 from gpucnn.inspection import guessing, inspect
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.nn import Dense, Flatten, Sequential
 from gpucnn.nn.initializers import Constant, Normal
-from gpucnn.training import Run, Trainer, fit_trainer
+from gpucnn.training import Run, Trainer, fit, fit_trainer
 
 
 def test_dead_relus_by_a_bias(inspected: Any) -> None:
@@ -232,3 +232,15 @@ def test_the_cure_of_a_training_that_does_not_learn(
         evidence = Evidence(context, steps=9, labels=np.arange(100) % 10, records=records)
         (finding,) = guessing.find(evidence)
         assert finding.cure.startswith(f"{wanted}; or ")
+
+
+def test_no_command_trains_a_network_that_was_made_in_python(options: Any) -> None:
+    config = options(learning_rate=1.0, epochs=3)
+    network = Sequential(
+        [Flatten(), Dense(20, activation="relu", bias_initializer=Constant(-50)), Dense(10)]
+    )
+    run, listener = Run.create(config, backend.get("cpu")), Listener()
+    fit(network, data.load(config.data, validation=0), config, [listener], run=run)
+    for findings in (listener.findings, inspect(run).findings):
+        cures = {each.cure.partition("; or ")[0] for each in findings if each.kind == "dead-relu"}
+        assert cures == {"learning_rate=0.001"}

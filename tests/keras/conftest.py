@@ -1,15 +1,17 @@
-"""Digits in Keras's manner, channels first, and small models."""
+"""Digits in Keras's manner, channels first, small models, and scripts."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gpucnn.data import load
-from gpucnn.keras import Sequential, layers
+from gpucnn.keras import Sequential, datasets, layers, utils
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +41,23 @@ def small() -> Callable[..., Sequential]:
         return model
 
     return make
+
+
+@pytest.fixture
+def run_script(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[[str], str]:
+    """Runs a script in an empty folder, as in a process of its own, and gives what it prints.
+
+    The digits that come with the package stand in for MNIST.
+    """
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.mnist, "load_data", datasets.digits.load_data)
+
+    def run(source: str) -> str:
+        monkeypatch.setattr(utils, "_seed", 0)
+        monkeypatch.setattr(utils, "_models", itertools.count())
+        exec(compile(source, "script.py", "exec"), {"__name__": "__main__"})
+        return capsys.readouterr().out
+
+    return run

@@ -399,10 +399,13 @@ class TestWeights:
             ({"class_weight": [1, 2, 3]}, "class_weight={0: 1.0"),
             ({"class_weight": {0: "many"}}, "class_weight of class 0"),
             ({"class_weight": {0: np.nan}}, "class_weight of class 0"),
+            ({"class_weight": {0: 1e39}}, "class_weight of class 0"),
             ({"sample_weight": np.ones(59)}, "one number an example"),
             ({"sample_weight": np.ones((60, 2))}, "one number an example"),
             ({"sample_weight": ["a"] * 60}, "one number an example"),
-            ({"sample_weight": np.full(60, np.nan)}, "holds NaN"),
+            ({"sample_weight": np.full(60, np.nan)}, "sample_weight 0 holds NaN"),
+            ({"sample_weight": np.full(60, -np.inf)}, "sample_weight 0 holds infinity"),
+            ({"sample_weight": np.full(60, 1e39)}, "1e+39 is infinite as float32"),
         ],
     )
     def test_weights_that_are_not_acceptable(
@@ -411,6 +414,21 @@ class TestWeights:
         with pytest.raises((UsageError, DataError)) as caught:
             small().fit(*rows, verbose=0, **options)
         assert words in str(caught.value)
+
+    @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e300])
+    def test_weights_are_looked_at_at_every_door(self, bad: float, rows: Any, small: Make) -> None:
+        x, c = rows
+        weights = np.ones(60)
+        weights[7] = bad
+        model = small()
+        for door, name in (
+            (lambda: model.evaluate(x, c, sample_weight=weights), ""),
+            (lambda: model.train_on_batch(x, c, sample_weight=weights), ""),
+            (lambda: model.fit(x, c, validation_data=(x, c, weights)), "validation "),
+            (lambda: model.fit(iter([(x, c, weights)]), steps_per_epoch=1), ""),
+        ):
+            with pytest.raises(DataError, match=f"^{name}sample_weight 7 holds"):
+                door()
 
     def test_class_weights_need_classes(self, rows: Any, small: Make) -> None:
         with pytest.raises(UsageError, match="without classes"):
@@ -448,6 +466,20 @@ class TestNoArrays:
             with pytest.raises(DataError, match="one array each"):
                 verb([x], [c])
         assert small().train_on_batch([x[0]], [c[0]])  # one example
+
+    def test_a_pair_of_x_and_y(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        for given in ((x, c), (x, x), (x, c, np.ones(60))):
+            for verb in (small().fit, small().evaluate, small().train_on_batch):
+                with pytest.raises(DataError, match="x is a tuple, and y is missing"):
+                    verb(given)
+
+    @pytest.mark.parametrize("ragged", [[[1, 2], [3]], [[1, 2], 3], ([0.5], [])])
+    def test_lists_that_are_ragged(self, ragged: Any, rows: Any, small: Make) -> None:
+        for given in ((ragged, [0, 1]), (rows[0][:2], ragged)):
+            with pytest.raises(DataError, match="cannot be made an array") as caught:
+                small().fit(*given)
+            assert caught.value.cause == "its parts differ in length or in depth"
 
     def test_no_example_in_the_validation(self, rows: Any, small: Make) -> None:
         x, c = rows

@@ -527,7 +527,9 @@ class TestTerminateOnNaN:
         record = Record()
         with pytest.raises(DivergedError) as caught:
             model.fit(x, y, verbose=0)
-        assert caught.value.fix == "lower the learning rate: learning_rate=0.001"
+        lower = "lower the learning rate: learning_rate=0.001"
+        clip = "or clip the gradients: give the optimizer global_clipnorm=1.0"
+        assert caught.value.fix == f"{lower}; {clip}"
         history = model.fit(x, y, epochs=3, verbose=0, callbacks=[TerminateOnNaN()])
         assert history.epoch == [0]
         assert list(history.history) == ["loss", "accuracy"]

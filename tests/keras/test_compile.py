@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 from gpucnn import functions, keras, optim
-from gpucnn.errors import UsageError
+from gpucnn.errors import DivergedError, UsageError
 from gpucnn.keras import Sequential, layers, losses, metrics, optimizers, to_categorical
 
 Make = Callable[..., Sequential]
@@ -87,6 +88,12 @@ class TestOptimizers:
         [
             (lambda: optimizers.SGD(lr=0.1, decay=1e-6), "callbacks.LearningRateScheduler"),
             (lambda: optimizers.SGD(clipnorm=1.0), "training loop of your own"),
+            (lambda: optimizers.SGD(clipnorm=1.0), "global_clipnorm=1.0 scales"),
+            (lambda: optimizers.Adam(clipvalue=1.0), "global_clipnorm=1.0 scales"),
+            (lambda: optimizers.Adam(global_clipnorm=0), "global_clipnorm is 0"),
+            (lambda: optimizers.AdamW(global_clipnorm=np.nan), "global_clipnorm is nan"),
+            (lambda: optimizers.RMSprop(global_clipnorm="1"), "global_clipnorm is '1'"),
+            (lambda: optimizers.SGD(global_clipnorm=True), "global_clipnorm is True"),
             (lambda: optimizers.Adam(amsgrad=True), "it is Adam without it"),
             (lambda: optimizers.SGD(momentum=0.9, weight_decay=0.1), "use AdamW"),
             (lambda: optimizers.RMSprop(weight_decay=0.1), "use AdamW"),
@@ -104,6 +111,44 @@ class TestOptimizers:
         with pytest.raises(UsageError) as caught:
             make()
         assert words in str(caught.value)
+
+    @pytest.mark.parametrize("kind", ["SGD", "RMSprop", "Adam", "AdamW"])
+    def test_gradients_are_clipped_together(self, rows: Any, small: Make, kind: str) -> None:
+        """By fit and train_on_batch as by a loop of one's own, and after a file."""
+        x, c = rows
+        made = getattr(optimizers, kind)(global_clipnorm=0.25)
+        assert "global_clipnorm=0.25" in repr(made)
+        model, stepped, other = (small(optimizer=made).build((4,)) for _ in range(3))
+        loop = getattr(optim, kind)(other, learning_rate=made.learning_rate)
+        for _ in range(2):
+            loop.zero_grad()
+            logits = other(x, logits=True)
+            functions.softmax_cross_entropy(logits, c.astype(np.int32)).backward()
+            assert float(optim.clip_grad_norm(other, 0.25)) > 0.25
+            loop.step()
+            stepped.train_on_batch(x, c)
+        model.fit(x, c, batch_size=60, shuffle=False, epochs=2, verbose=0)
+        for a, b, d in zip(*(m.get_weights() for m in (model, stepped, other)), strict=True):
+            np.testing.assert_array_equal(a, b)
+            np.testing.assert_array_equal(a, d)
+
+    def test_weight_decay_of_adam_keeps_the_clipping(self) -> None:
+        made = optimizers.Adam(weight_decay=0.1, global_clipnorm=2)
+        assert (made.name, made.global_clipnorm) == ("adamw", 2.0)
+
+    def test_a_file_keeps_the_clipping(self, small: Make, tmp_path: Path) -> None:
+        model = small(optimizer=optimizers.SGD(0.5, global_clipnorm=3.0)).build((4,))
+        model.save(tmp_path / "m.safetensors")
+        loaded = keras.models.load_model(tmp_path / "m.safetensors")
+        assert loaded.optimizer.global_clipnorm == 3.0
+
+    def test_a_divergence_names_the_clipping(self, rows: Any, small: Make) -> None:
+        x, c = rows
+        for norm in (None, 1e30):
+            made = optimizers.SGD(1e38, global_clipnorm=norm)
+            with pytest.raises(DivergedError) as caught:
+                small(optimizer=made).fit(1e6 * x, c, epochs=9, verbose=0)
+            assert ("global_clipnorm=1.0" in str(caught.value.fix)) == (norm is None)
 
     def test_an_optimizer_of_parameters(self, small: Make) -> None:
         made = optim.Adam(small().build((4,)))
@@ -280,8 +325,10 @@ class TestMetrics:
     def test_an_accuracy_of_other_outputs(self, rows: Any, small: Make) -> None:
         for units, metric in ((3, "binary_accuracy"), (1, "categorical_accuracy")):
             model = small(units, None, loss="mse", metrics=[metric])
-            with pytest.raises(UsageError, match=f"{metric} of a model"):
+            with pytest.raises(UsageError, match=f"{metric} of a model") as caught:
                 model.fit(rows[0], np.zeros((60, units)), verbose=0)
+            # The accuracy is refused as well where an image belongs to several classes.
+            assert ("several classes" in str(caught.value.fix)) == (units == 3)
 
     @pytest.mark.parametrize(
         ("given", "words"),

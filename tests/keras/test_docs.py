@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import re
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from processes import run_python
+
+from gpucnn.errors import GpucnnError
 
 ROOT = Path(__file__).resolve().parents[2]
 KERAS, OURS, OWN = re.findall(
     r"```python\n(.*?)```", (ROOT / "docs" / "keras.md").read_text(), flags=re.DOTALL
 )
-
-
-def run(source: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    source = source.replace("keras.datasets.mnist", "keras.datasets.digits")
-    return run_python(source, cwd=folder, PATH="", PYTHONWARNINGS="error")
 
 
 def test_lines_that_are_not_marked_are_the_same() -> None:
@@ -33,10 +29,8 @@ def test_lines_that_are_not_marked_are_the_same() -> None:
     assert sum(theirs != ours for theirs, ours in pairs) == 6
 
 
-def test_ours_runs(tmp_path: Path) -> None:
-    done = run(OURS, tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert "Score(loss=" in done.stdout
+def test_ours_runs(tmp_path: Path, run_script: Callable[[str], str]) -> None:
+    assert "Score(loss=" in run_script(OURS)
     assert (tmp_path / "digits.safetensors").is_file()
 
 
@@ -55,11 +49,13 @@ def test_own_losses_and_metrics_run(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         ({"(28, 28, 1)": "(1, 28, 28)", "[..., None]": "[:, None]"}, "digits.safetensors"),
     ],
 )
-def test_theirs_says_what_to_change(change: dict[str, str], words: str, tmp_path: Path) -> None:
+def test_theirs_says_what_to_change(
+    change: dict[str, str], words: str, run_script: Callable[[str], str]
+) -> None:
     source = KERAS.replace("import keras  ", "from gpucnn import keras  ")
     source = source.replace("from keras import", "from gpucnn.keras import")
     for old, new in change.items():
         source = source.replace(old, new)
-    done = run(source, tmp_path)
-    assert done.returncode != 0
-    assert words in done.stderr
+    with pytest.raises(GpucnnError) as error:
+        run_script(source)
+    assert words in str(error.value)

@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from onnx_cases import vary
 
 from gpucnn import nn, no_grad, onnx
+from gpucnn.cli import outcome
 from gpucnn.cli.main import main
 from gpucnn.training import SavedModel
 
@@ -68,21 +69,15 @@ def exported(tmp_path: Path, compute: Run) -> Callable[..., Any]:
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., SavedModel]:
-    """`gpucnn train` of a lenet on digits, with more options."""
+    """`gpucnn train` of a lenet on digits, without pictures, with more options."""
 
     def run(*options: str) -> SavedModel:
         folder = tmp_path_factory.mktemp("trained")
-        words = [
-            "train",
-            "--data",
-            "digits",
-            "--device",
-            "cpu",
-            "--runs-dir",
-            str(folder),
-            *options,
-        ]
-        assert CliRunner().invoke(main, words).exit_code == 0
+        where = ("--device", "cpu", "--runs-dir", str(folder))
+        words = ["train", "--data", "digits", *where, *options]
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(outcome, "save_pictures", lambda *given: None)
+            assert CliRunner().invoke(main, words).exit_code == 0
         return SavedModel.load(folder / "train-1")
 
     return run

@@ -89,6 +89,19 @@ def test_defaults_of_a_file_of_another_program(tmp_path: Path) -> None:
     assert done.scaling_known == "by default"
 
 
+@pytest.mark.parametrize(
+    ("operation", "names"), [("Sigmoid", ["1"]), ("Softmax", ["0"]), ("Tanh", ["0"])]
+)
+def test_the_one_output_of_a_sigmoid_is_class_1(
+    tmp_path: Path, operation: str, names: list[str]
+) -> None:
+    nodes = [node("Gemm", "x", "w", to="a"), node(operation, "a")]
+    path = file(tmp_path / "a.onnx", nodes, w=DENSE[:, :1], **ROWS)
+    assert onnx.convert(path, tmp_path / "a.safetensors").class_names == names
+    given = onnx.convert(path, tmp_path / "a.safetensors", class_names=["spam"])
+    assert given.class_names == ["spam"]
+
+
 @pytest.mark.parametrize("with_preprocessing", [True, False])
 def test_pixels_are_scaled_once(
     trained: SavedModel, tmp_path: Path, rng: np.random.Generator, with_preprocessing: bool

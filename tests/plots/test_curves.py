@@ -90,7 +90,6 @@ def test_values_of_many_magnitudes_have_a_logarithmic_scale() -> None:
 @pytest.mark.parametrize("epochs", [1, 2, 3, 7, 40])
 def test_the_ticks_are_whole_epochs(epochs: int) -> None:
     picture = show_curves([record(k + 1) for k in range(epochs)])
-    picture.png()
     for axes in picture.axes:
         ticks = axes.get_xticks()
         assert len(ticks)

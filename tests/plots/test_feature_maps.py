@@ -30,7 +30,6 @@ def net():
 
 def rows(picture: plots.Picture) -> dict[str, np.ndarray]:
     """The label of each row -> its array, or the heights of its bars."""
-    picture.png()
     found = {}
     for axes in picture.axes:
         if axes.images:
@@ -53,6 +52,7 @@ def outputs(net, x: np.ndarray) -> list[np.ndarray]:
 
 def test_each_layer_has_a_row_with_its_outputs(net, digit):
     picture = show_feature_maps(net, digit)
+    assert picture.png().startswith(b"\x89PNG")
     found = rows(picture)
     assert list(found) == [
         "image\n1 channel, 28 x 28",

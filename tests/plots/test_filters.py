@@ -14,7 +14,6 @@ pytest.importorskip("matplotlib")
 
 def panels(picture: plots.Picture) -> list[np.ndarray]:
     """The arrays in the axes, in order."""
-    picture.png()
     return [np.asarray(axes.images[0].get_array()) for axes in picture.axes if axes.images]
 
 
@@ -183,6 +182,11 @@ def test_values_that_have_no_color():
         show_filters("conv1")
     with pytest.raises(ShapeError, match="empty"):
         show_filters(np.zeros((0, 1, 3, 3)))
+
+
+@pytest.mark.parametrize("shape", [(5, 1, 3, 2), (7, 3, 4, 4), (4, 20, 3, 3)])
+def test_it_is_drawn(rng, shape):
+    assert show_filters(rng.normal(size=shape)).png().startswith(b"\x89PNG")
 
 
 @pytest.mark.slow

@@ -86,7 +86,6 @@ def test_what_has_no_gradient():
 
 
 def shown(picture):
-    picture.png()
     return [axes for axes in picture.axes if axes.get_label() != "<colorbar>"]
 
 
@@ -111,6 +110,11 @@ def test_the_picture_shows_image_gradient_and_magnitude(rng, shape):
     assert [each.get_title() for each in axes] == [
         "image", "dx: change to the right", "dy: change downward", "magnitude and direction"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(9, 12), (3, 9, 12)])
+def test_it_is_drawn(rng, shape):
+    assert show_image_gradient(rng.random(shape)).png().startswith(b"\x89PNG")
 
 
 def test_floats_have_no_gray_levels(rng):

@@ -28,7 +28,6 @@ Image = pytest.importorskip("PIL.Image")
 
 def drawn(picture: plots.Picture) -> list[np.ndarray]:
     """The arrays in the axes, in order."""
-    picture.png()
     return [np.asarray(each.get_array()) for axes in picture.axes for each in axes.images]
 
 
@@ -96,7 +95,6 @@ def test_black_and_white(values, expected):
     bars = color_bars(picture)
     assert len(bars) == (expected not in [(0, 1), (0, 255)])
     assert all(bar.get_ylabel() == "value of a pixel" for bar in bars)
-    picture.png()
 
 
 def test_colors_of_any_range_are_scaled_and_say_so():
@@ -126,7 +124,10 @@ def test_a_batch_is_a_grid_with_a_title_each(rng):
 
 @pytest.mark.parametrize(
     ("title", "heading"),
-    [(None, "the first 64 of 70 images"), ("noise", "noise: the first 64 of 70 images")],
+    [
+        pytest.param(None, "the first 64 of 70 images", marks=pytest.mark.slow),
+        ("noise", "noise: the first 64 of 70 images"),
+    ],
 )
 def test_a_large_batch_is_cut_and_says_so(title, heading):
     picture = show_image(np.zeros((70, 1, 2, 2)), title)
@@ -209,6 +210,12 @@ def test_nothing_is_cut_off(shape):
     assert min(box.x0, box.y0) >= 0
     assert box.x1 <= width
     assert box.y1 <= height
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5), (3, 1, 4, 5)])
+def test_it_is_drawn(shape):
+    picture = show_image(np.linspace(-1, 9, np.prod(shape)).reshape(shape), "a $title_")
+    assert picture.png().startswith(b"\x89PNG")
 
 
 # ---- Picture -------------------------------------------------------------------------------

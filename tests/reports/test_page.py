@@ -8,16 +8,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from selection import slow_except
 
 from gpucnn import backend, data, models, plots
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
+from gpucnn.nn import Dense, Flatten, Sequential
 from gpucnn.reports import report, save_pictures
 from gpucnn.reports.examined import Examined, Sources
 from gpucnn.reports.sections import SECTIONS
-from gpucnn.training import Run, SavedModel, TrainConfig, fit
+from gpucnn.training import Run, SavedModel, TrainConfig, fit, save_run
 
 pytest.importorskip("matplotlib")
 
@@ -211,8 +213,6 @@ def test_a_model_without_errors(copy: Run, monkeypatch: pytest.MonkeyPatch) -> N
     images = data.load("digits").test.images
 
     def perfect(model: SavedModel, dataset: data.Dataset, *_: Any) -> Any:
-        import numpy as np
-
         from gpucnn.training.evaluation import Judged
 
         part = getattr(dataset, "dataset", dataset)
@@ -258,6 +258,54 @@ def test_a_run_that_tested_on_its_training_images(tmp_path: Path) -> None:
     )  # fmt: skip
     run = Run.create(config, backend.get("cpu"))
     history = fit(models.get("softmax"), data.load("digits"), config, run=run)
-    answers = Examined(run, Sources()).answers
-    assert len(answers.dataset) == 64
-    assert answers.report.accuracy == pytest.approx(history.test["accuracy"])
+    view = Examined(run, Sources())
+    assert len(view.judged.dataset) == 64
+    assert view.report.accuracy == pytest.approx(history.test["accuracy"])
+    text, missing = made(run)
+    assert missing == []
+    assert "This page evaluates the training images: 64 images." in text
+    assert ">train[" in text
+    assert ">test[" not in text
+
+
+def test_a_run_of_one_output(tmp_path: Path, page: Any) -> None:
+    network = Sequential([Flatten(), Dense(1, name="only")]).build((1, 28, 28))
+    images = data.load("digits").test.images[:20, 0]
+    np.savez(tmp_path / "mine.npz", x=images, y=np.zeros(20, int))
+    config = TrainConfig(loss="binary_cross_entropy", device="cpu")
+    run = save_run(network, tmp_path / "run", config=config)
+    view = Examined(run, Sources(data=str(tmp_path / "mine.npz")))
+    outputs = network(images[:, None] / np.float32(255)).numpy()[:, 0]
+    assert 0 < (outputs > 0).sum() < 20
+    assert view.outputs.answers.tolist() == (outputs > 0).astype(int).tolist()
+    assert view.report.accuracy == np.mean(outputs <= 0)
+    worst = view.outputs.wrong[0]
+    assert worst == outputs.argmax()
+    text, missing = made(run, data=str(tmp_path / "mine.npz"))
+    assert missing == ["Learning curves"]
+    chance = 1 / (1 + np.exp(-outputs[worst]))
+    start = page(text).texts.index(f"all[{worst}]")
+    assert page(text).texts[start + 1 : start + 4] == ["0", "1", f"{chance:.1%}"]
+
+
+def test_the_command_to_train_again(runs: tuple[Run, Run], alone: str, tmp_path: Path) -> None:
+    assert f"Train it again: gpucnn train --config {runs[0].path}/config.toml<" in alone
+    network = Sequential([Flatten(), Dense(3)]).build((1, 4, 4))
+    in_python = save_run(network, tmp_path / "in-python")
+    assert "Train it again" not in made(in_python)[0]  # no option names its network
+    (tmp_path / "net.py").write_text(
+        "from gpucnn import models\ndef build(image_shape, classes):\n"
+        "    return models.get('softmax', classes)\n"
+    )
+    of_code = save_run(
+        models.get("softmax").build((1, 28, 28)), tmp_path / "code", code=f"{tmp_path}/net.py:build"
+    )
+    again = f"Train it again: gpucnn train --config {of_code.path}/config.toml --trust-code<"
+    assert again in made(of_code)[0]
+
+
+def test_the_test_is_that_of_the_last_epoch(runs: tuple[Run, Run], alone: str, page: Any) -> None:
+    """The rest of the page may be of the best weights."""
+    texts = page(alone).texts
+    place = texts.index("test accuracy, last epoch")
+    assert texts[place + 1] == f"{runs[0].records()[-1]['test_accuracy']:.2%}"

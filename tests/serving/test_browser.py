@@ -3,41 +3,28 @@
 from __future__ import annotations
 
 import base64
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import browsers
 import numpy as np
 import pen
 import pytest
+from browsers import closing, expect
 from serving_client import Client, served, trained
 
 from gpucnn import data
 from gpucnn.data import Reading
 from gpucnn.training import SavedModel
 
-playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = playwright.expect
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-CHROMIUM = next(filter(None, map(shutil.which, NAMES)), None)
-pytestmark = [
-    pytest.mark.slow,  # a training and a browser
-    pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium"),
-]
+pytestmark = browsers.MARKS
+browser = browsers.browser
 
-WIDE, NARROW = {"width": 1280, "height": 900}, {"width": 360, "height": 640}
+NARROW = {"width": 360, "height": 640}
 #: A 7 with a bar, in pixels of the canvas: it is two strokes.
 SEVEN = pen.Pen(tremor=0).place(pen.HANDWRITINGS[2][7])
 ONE = pen.Pen(tremor=0).place([[(0.5, 0.0), (0.5, 1.0)]])
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -49,18 +36,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
         yield client
 
 
-class Tab:
-    """A page of the browser, with what it asks for, and the errors that it logs."""
+class Tab(browsers.Tab):
+    """The page of a server."""
 
     def __init__(self, browser: Any, port: int, **options: Any) -> None:
-        self.page = browser.new_page(**{"viewport": WIDE, "reduced_motion": "reduce", **options})
-        self.asked: list[str] = []
-        self.errors: list[str] = []
-        self.page.set_default_timeout(10_000)  # milliseconds
-        self.page.on("request", lambda request: self.asked.append(request.url))
-        self.page.on("console", lambda message: self.errors.append(message.text))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.goto(f"http://127.0.0.1:{port}/")
+        super().__init__(browser, f"http://127.0.0.1:{port}/", **options)
 
     def text(self, selector: str) -> str:
         found: str = self.page.locator(selector).text_content()
@@ -85,10 +65,6 @@ class Tab:
                 mouse.move(*point, steps=4)
             mouse.up()
 
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
     def ink(self) -> int:
         """The number of dark pixels on the paper."""
         found: int = self.page.evaluate(
@@ -101,10 +77,8 @@ class Tab:
 
 @contextmanager
 def opened(browser: Any, client: Client, **options: Any) -> Iterator[Tab]:
-    tab = Tab(browser, client.port, **options)
-    yield tab
-    tab.page.close()
-    assert tab.errors == []
+    with closing(Tab(browser, client.port, **options)) as tab:
+        yield tab
     assert {url.split("/")[2] for url in tab.asked if not url.startswith("data:")} == {
         f"127.0.0.1:{client.port}"
     }

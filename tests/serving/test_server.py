@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import itertools
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -111,8 +112,10 @@ def test_an_array_of_one_image(client: Client, digits: SavedModel, spelling: str
     assert probabilities(answer) == expected(digits, IMAGES[:1])
 
 
-@pytest.mark.parametrize("count", [2, 28, 256])
-@pytest.mark.parametrize("shape", [(28, 28), (1, 28, 28), (28, 28, 1), (784,)])
+SHAPES = [(28, 28), (1, 28, 28), (28, 28, 1), (784,)]
+
+
+@pytest.mark.parametrize(("count", "shape"), [(256, (28, 28)), *itertools.product((2, 28), SHAPES)])
 def test_an_array_of_many_images(
     client: Client, digits: SavedModel, count: int, shape: tuple[int, ...]
 ) -> None:

@@ -16,6 +16,7 @@ from safetensors.numpy import load_file, save_file
 from gpucnn.errors import DataError, StorageError
 from gpucnn.training import checkpoint
 from gpucnn.training.checkpoint import (
+    LAST,
     PREVIOUS,
     Checkpoint,
     load,
@@ -264,3 +265,23 @@ def test_append_line(tmp_path: Path) -> None:
     append_line(tmp_path / "lines", json.dumps({"epoch": 1}))
     append_line(tmp_path / "lines", "two")
     assert (tmp_path / "lines").read_text() == '{"epoch": 1}\ntwo\n'
+
+
+def test_no_state_is_deleted_while_the_weights_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with too many open files: which states are needed is then not known."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    save(tmp_path, _checkpoint(1))
+    with monkeypatch.context() as patch:
+        patch.setattr("safetensors.safe_open", fail)
+        for number in (2, 3):
+            save(tmp_path, _checkpoint(number))
+    for name, number in ((PREVIOUS, 2), (LAST, 3)):
+        assert read(tmp_path, name).description["step"] == number
+    save(tmp_path, _checkpoint(4))
+    states = sorted(path.name for path in tmp_path.glob("state-*"))
+    assert states == ["state-3.safetensors", "state-4.safetensors"]

@@ -28,6 +28,7 @@ BAD: dict[str, list[Any]] = {
     "learning_rate": [0.0, -0.1, math.nan, math.inf, "fast"],
     "momentum": [1.0, -0.1, math.nan],
     "weight_decay": [-1e-4, math.nan],
+    "clip_norm": [0.0, -1.0, math.nan, math.inf],
     "warmup_steps": [-1],
     "step_epochs": [0],
     "step_factor": [0.0],

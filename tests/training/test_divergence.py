@@ -45,7 +45,9 @@ def test_the_layer_step_and_epoch_are_named(
     assert f"step {after + 1}, in epoch {epoch}" in caught.value.message
     assert "explode1 (Explode)" in str(caught.value.cause)
     assert "learning rate" in str(caught.value.cause)
-    assert f"--lr 0.001; the last good checkpoint is {run.last}" in str(caught.value.fix)
+    lower = "lower the learning rate: learning_rate=0.001, or --lr 0.001"
+    clip = "or clip the gradients: clip_norm=1.0, or --clip-norm 1"
+    assert caught.value.fix == f"{lower}; {clip}; the last good checkpoint is {run.last}"
     saved = load(run.weights)
     assert saved.description["step"] == after - after % 4
     assert all(np.isfinite(array).all() for array in saved.weights.values())

@@ -66,6 +66,16 @@ def test_csv_has_the_lines_of_metrics_jsonl(
     assert not (run.path / "tensorboard").exists()
 
 
+def test_csv_does_not_need_to_read_metrics_jsonl(
+    digits: data.Splits, make_model: Make, config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Run, "records", lambda run: [])
+    run = Run.create(replace(config, log="csv"), backend.get("cpu"))
+    fit(make_model(), digits, run.config(), run=run)
+    assert [row["epoch"] for row in rows(run)] == ["1", "2", "3"]
+    assert rows(run)[-1]["test_accuracy"]
+
+
 @pytest.mark.parametrize("death", [Die(step=6), Die(epoch=2)])
 def test_a_resumed_run_has_the_table_of_one_that_was_not_interrupted(
     digits: data.Splits, make_model: Make, config: TrainConfig, death: Die

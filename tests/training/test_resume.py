@@ -304,6 +304,7 @@ CHANGES: dict[str, Any] = {
     "schedule": "constant",
     "shift": 2,
     "weight_decay": 0.5,
+    "clip_norm": 1.0,
     "patience": 9,
 }
 

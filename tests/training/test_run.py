@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
-import time
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import filelock
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_runs_take_the_first_free_number(config: TrainConfig) -> None:
     with pytest.raises(UsageError, match="exists already") as caught:
         Run.create(replace(config, name="mine"), CPU)
     assert f"--resume {named.path}" in str(caught.value.fix)
-    assert sorted(path.name for path in runs.iterdir()) == ["mine", "train-1", "train-2"]
+    assert sorted(path.name for path in runs.glob("[!.]*")) == ["mine", "train-1", "train-2"]
 
 
 def test_runs_made_at_once_are_different_ones(config: TrainConfig) -> None:
@@ -86,7 +88,7 @@ def test_a_failed_creation_leaves_nothing(
         with pytest.raises(StorageError) as caught:
             Run.create(config, CPU)
     assert caught.value.cause == "the disk is full"
-    assert list(Path(config.runs_dir).iterdir()) == []
+    assert os.listdir(config.runs_dir) == [".new.lock"]
 
 
 def test_the_environment_is_recorded(config: TrainConfig) -> None:
@@ -112,16 +114,48 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
         assert os.listdir(run.weights) == []
 
 
-def test_drafts_of_killed_processes_are_deleted(config: TrainConfig) -> None:
+def test_the_draft_of_a_killed_process_is_deleted(config: TrainConfig) -> None:
+    """However young it is: a process that makes a run holds the lock."""
     runs = Path(config.runs_dir)
-    for name, age in ((".new-1-1", 3600), (".new-1-2", 0)):
-        (runs / name / "weights").mkdir(parents=True)
-        (runs / name / "config.toml").touch()
-        then = time.time() - age
-        os.utime(runs / name, (then, then))
+    (runs / ".new-1" / "weights").mkdir(parents=True)
+    (runs / ".new-1" / "model.py").write_text("half")
+    run = Run.create(config, CPU)
+    assert sorted(path.name for path in runs.iterdir()) == [".new.lock", "train-1"]
+    assert not (run.path / "model.py").exists()
+
+
+def test_a_draft_that_cannot_be_deleted_is_left(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As that of another user, in a folder that both can write into."""
+    runs = Path(config.runs_dir)
+    (runs / ".new-1" / "weights").mkdir(parents=True)
+    monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
+    assert Run.create(config, CPU).path == runs / "train-1"
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o755, 0o777])
+def test_whoever_can_write_into_the_folder_can_make_runs(config: TrainConfig, mode: int) -> None:
+    runs = Path(config.runs_dir)
+    runs.mkdir()
+    runs.chmod(mode)
     Run.create(config, CPU)
-    # The second may be of a process that makes its run at this moment.
-    assert sorted(path.name for path in runs.iterdir()) == [".new-1-2", "train-1"]
+    assert stat.S_IMODE((runs / ".new.lock").stat().st_mode) == mode & 0o666
+
+
+def test_a_process_that_makes_a_run_is_waited_for(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = Path(config.runs_dir)
+    (runs / ".new-1").mkdir(parents=True)
+    monkeypatch.setattr("gpucnn.training.run._PATIENCE", 0.1)
+    with (
+        filelock.FileLock(runs / ".new.lock"),
+        pytest.raises(StorageError, match="is in use") as caught,
+    ):
+        Run.create(config, CPU)
+    assert "another process is making a run" in str(caught.value.cause)
+    assert sorted(path.name for path in runs.iterdir()) == [".new-1", ".new.lock"]
 
 
 def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
@@ -133,3 +167,25 @@ def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
     assert caught.value.cause == "it holds runs, and is none itself"
     named = ", ".join(str(runs / f"train-{number}") for number in range(1, 6))
     assert caught.value.fix == f"give one of these: {named} or 2 more"
+
+
+def test_a_folder_that_cannot_be_listed(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    run = Run.create(config, CPU)
+    monkeypatch.setattr(Path, "glob", fail)
+    with pytest.raises(StorageError, match="cannot be written"), run.lock():
+        pass
+    assert not run.is_in_use()
+
+
+def test_the_options_of_a_run_that_cannot_be_read(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    (run.path / "config.toml").unlink()
+    os.mkfifo(run.path / "config.toml")
+    with pytest.raises(DataError, match=r"config\.toml cannot be read") as caught:
+        run.config()
+    assert "--config" not in str(caught.value.fix)

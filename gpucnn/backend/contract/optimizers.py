@@ -1,4 +1,4 @@
-"""The updates of the optimizers, in place."""
+"""The updates of the optimizers, in place, and the clipping of gradients before them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,13 @@ import math
 from abc import abstractmethod
 
 from gpucnn.backend.contract.arrays import Array, Scalar
-from gpucnn.backend.contract.checks import Checks, check_in_place, check_numbers, check_shape
+from gpucnn.backend.contract.checks import (
+    Checks,
+    check_in_place,
+    check_numbers,
+    check_shape,
+    check_state,
+)
 from gpucnn.errors import ShapeError, UsageError
 
 
@@ -85,6 +91,44 @@ class Optimizers(Checks):
         weights = *_weights("beta1", beta1), *_weights("beta2", beta2)
         numbers = *weights, eps, weight_decay, bool(decoupled)
         self._update("adam", tensors, numbers, learning_rate, step, found_inf)
+
+    def clip_grad_norm(
+        self,
+        grads: Array,
+        max_norm: float,
+        *,
+        halted: Array | None = None,
+        step: Array | None = None,
+        found_inf: Array | None = None,
+    ) -> tuple[list[Array], Array]:
+        """The gradients, scaled together, and their norm: see `gpucnn.ops.clip_grad_norm`."""
+        if not isinstance(grads, list):
+            raise UsageError("the gradients are no list of arrays", fix="give a list: [grad]")
+        for place, grad in enumerate(grads):
+            self._check_floats(**{f"grads[{place}]": grad})
+        check_numbers(max_norm=max_norm)
+        state = {"halted": halted, "step": step, "found_inf": found_inf}
+        given = [name for name, array in state.items() if array is not None]
+        if given and len(given) < len(state):
+            raise ShapeError(
+                f"{', '.join(given)} without the other of {', '.join(state)}",
+                cause="a step is counted unless the training is halted or its norm is not finite",
+                fix="pass all three, or none",
+            )
+        self._check_owned(**state)
+        for name in given:
+            check_state(name, state[name], (1,), "uint32")
+        return self._clip_grad_norm(grads, max_norm, halted, step, found_inf)
+
+    @abstractmethod
+    def _clip_grad_norm(
+        self,
+        grads: list[Array],
+        max_norm: float,
+        halted: Array | None,
+        step: Array | None,
+        found_inf: Array | None,
+    ) -> tuple[list[Array], Array]: ...
 
     @abstractmethod
     def _update(

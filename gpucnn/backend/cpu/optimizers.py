@@ -1,4 +1,4 @@
-"""The updates of the optimizers in NumPy, a chunk at a time."""
+"""The updates of the optimizers, and the clipping of gradients, in NumPy, a chunk at a time."""
 
 from __future__ import annotations
 
@@ -34,6 +34,31 @@ class Optimizers(contract.Optimizers):
         for arrays in tensors:
             self._apply(rule, arrays, numbers)
 
+    def _clip_grad_norm(
+        self,
+        grads: list[Array],
+        max_norm: float,
+        halted: Array | None,
+        step: Array | None,
+        found_inf: Array | None,
+    ) -> tuple[list[Array], Array]:
+        clipped = [np.empty(grad.shape, grad.dtype) for grad in grads]
+        chunks = [
+            (row[chunk], out.reshape(-1)[chunk])
+            for row, out in zip(map(flat, grads), clipped, strict=True)
+            for chunk in blocks(row.size, CHUNK)
+        ]
+        norm = math.sqrt(sum(parallel(lambda pair: _squared_norm(pair[0]), chunks)))
+        ratio = max_norm / (norm + 1e-6)
+        factor = 1.0 if ratio > 1 else ratio  # NaN stays NaN
+        if halted is not None and step is not None and found_inf is not None:
+            counts = not halted[0] and math.isfinite(norm)
+            step += np.uint32(counts)
+            found_inf[0] = not counts
+            factor = factor if counts else 1.0
+        parallel(lambda pair: np.multiply(pair[0], pair[0].dtype.type(factor), out=pair[1]), chunks)
+        return clipped, np.array([norm])
+
     def _apply(self, rule: str, arrays: list[Array], numbers: tuple[float, ...]) -> None:
         """The formula of a rule, with the numbers of this step."""
         formula = _FORMULAS[rule]
@@ -42,6 +67,12 @@ class Optimizers(contract.Optimizers):
             lambda chunk: formula(*(row[chunk] for row in rows), *numbers),
             blocks(rows[0].size, CHUNK),
         )
+
+
+def _squared_norm(row: Array) -> float:
+    """In float64, where the squares of float32 do not overflow."""
+    wide = row.astype(np.float64, copy=False)
+    return float((wide * wide).sum())
 
 
 def _sgd(w: Array, g: Array, rate: float, weight_decay: float) -> None:

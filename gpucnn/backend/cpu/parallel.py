@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
+from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.errors import UsageError
 
 T = TypeVar("T")
@@ -209,6 +210,8 @@ _NOTHING = nullcontext()
 def quiet_device() -> AbstractContextManager[Any]:
     """A context for a stretch of computation: one BLAS thread, and inf and NaN without a warning.
 
+    A MemoryError becomes an `OutOfMemoryError`.
+
     The first to enter it sets the limit and the last to leave puts the BLAS back, so a long
     stretch, such as a training step, is best entered as a whole.
     """
@@ -229,14 +232,16 @@ class _QuietDevice:
         if _holders > 1:
             _limit_own_thread()
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
         global _holders
         _inside.value = False
         with _state:
             _holders -= 1
             if _holders == 0:
                 _set_blas_threads(_before)
-        self._errors.__exit__(*exception)  # type: ignore[arg-type]
+        self._errors.__exit__(kind, error, trace)
+        if isinstance(error, MemoryError) and (ours := out_of_memory(error)) is not error:
+            raise ours from error
 
 
 def _set_blas_threads(counts: list[int]) -> None:

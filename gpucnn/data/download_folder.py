@@ -1,0 +1,80 @@
+"""A folder that several processes may download into at once, and any of them may be killed."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import filelock
+
+from gpucnn.errors import StorageError
+
+OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
+_LOCK = ".lock"
+_LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
+_TEMPORARY = ".download-"
+
+
+@contextmanager
+def temporary_folder(directory: Path) -> Iterator[Path]:
+    """A folder in `directory` for files that are not whole yet; it is removed afterwards.
+
+    `directory` is made if it is missing, and removed again if the body fails. One process at a
+    time is in the body; the others wait. Temporary folders of processes that were killed are
+    removed: their locks ended with them.
+
+    Raises:
+        StorageError: also for any other OSError of the body.
+    """
+    with _storage(directory):
+        made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(directory / _LOCK)
+        with lock.acquire(timeout=_LOCK_TIMEOUT), _removed_on_failure(directory, made):
+            for left in left_over(directory):
+                shutil.rmtree(left, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=directory, prefix=_TEMPORARY) as temporary:
+                yield Path(temporary)
+
+
+def left_over(directory: Path) -> list[Path]:
+    """The temporary folders in `directory`, of processes that run or were killed."""
+    return list(directory.glob(f"{_TEMPORARY}*"))
+
+
+@contextmanager
+def _removed_on_failure(directory: Path, made: list[Path]) -> Iterator[None]:
+    """Remove the folders in `made` again if the body fails, unless one of them has other files.
+
+    The lock is held meanwhile; a process that waits for it makes the folder again.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            if made and all(entry.name == _LOCK for entry in directory.iterdir()):
+                (directory / _LOCK).unlink(missing_ok=True)
+                for folder in made:
+                    folder.rmdir()
+        raise
+
+
+@contextmanager
+def _storage(directory: Path) -> Iterator[None]:
+    """An OSError inside becomes a StorageError about `directory`."""
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, filelock.Timeout):
+            cause = f"another process has held {error.lock_file} for {_LOCK_TIMEOUT:.0f} s"
+        else:
+            cause = error.strerror or str(error)
+        raise StorageError(
+            f"{directory} cannot be written",
+            cause=cause,
+            fix=f"give a directory that can be written with {OPTION}",
+        ) from error
