@@ -23,7 +23,9 @@ _SHARED = 0.5  # least fraction of its columns that a tall stroke has in common 
 def darkness(components: Components, ink: Ink) -> Floats:
     """The mean amount of ink in each component, weighted so that faint lines in it hardly count."""
     cubes = ink.amount**3
-    return components.total(cubes * ink.amount) / np.maximum(components.total(cubes), 1e-30)
+    weight = np.maximum(components.total(cubes), 1e-30)
+    cubes *= ink.amount  # in place, for the memory
+    return components.total(cubes) / weight
 
 
 def sharpness(components: Components, ink: Ink) -> Floats:
@@ -33,10 +35,10 @@ def sharpness(components: Components, ink: Ink) -> Floats:
     edge the picture changes by half of the ink's darkness or more within 3x3 pixels.
     """
     outline = components.outline
-    edge = 0.5 * np.maximum(darkness(components, ink), 1e-9)[components.labels[outline]]
-    sharp = np.zeros(outline.shape)
-    sharp[outline] = np.minimum(ink.edges[outline] / edge, 1.0)
-    return components.total(sharp) / np.maximum(components.total(outline), 1.0)
+    number = components.labels[outline]
+    edge = 0.5 * np.maximum(darkness(components, ink), 1e-9)[number]
+    sharp = np.bincount(number, np.minimum(ink.edges[outline] / edge, 1.0), components.count + 1)
+    return sharp / np.maximum(components.total(outline), 1.0)
 
 
 class Strokes:
@@ -59,7 +61,7 @@ class Strokes:
         self.ink = ink
         self.darkness = float((amount**4).sum() / (amount**3).sum())
         self.components = Components(ink.amount > weakest * self.darkness)
-        self.mass = self._mass(np.ones_like(where))
+        self.mass = self.components.total(ink.amount)
         self.main = int((self._mass(where) * ~self.components.frames).argmax())
 
     def inside(self, where: NDArray[np.bool_]) -> list[int]:
@@ -88,7 +90,9 @@ class Strokes:
         tall &= self.mass > _FULL * self.mass[main]
         drawn[main] = False
         others = np.flatnonzero(drawn)
-        others = others[np.argsort(self._off_center(self._boxes(others)), kind="stable")[:_MOST]]
+        middle = components.top + components.bottom, components.left + components.right
+        distance = self._off_center(*(each[others] for each in middle))
+        others = others[np.argsort(distance, kind="stable")[:_MOST]]
         order = sorted(others.tolist(), key=lambda k: (not tall[k], -components.height[k], k))
         strokes = self._boxes([main, *order])
         digits, boxes = [[main]], strokes.copy()
@@ -101,7 +105,8 @@ class Strokes:
             elif tall[k]:
                 boxes[len(digits)] = stroke
                 digits.append([k])
-        distance = self._off_center(boxes[: len(digits)])
+        rows, columns = (boxes[:, :2] - boxes[:, 2:])[: len(digits)].T
+        distance = self._off_center(rows, columns)
         return [digits[k] for k in np.argsort(distance, kind="stable").tolist()]
 
     def _boxes(self, numbers: Any) -> NDArray[np.int64]:
@@ -110,10 +115,14 @@ class Strokes:
         sides = components.top, components.left, -components.bottom, -components.right
         return np.stack([side[numbers] for side in sides], axis=1)
 
-    def _off_center(self, boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-        """How far boxes are off the center: the square of twice the pixels, (N,)."""
-        off: NDArray[np.int64] = boxes[:, :2] - boxes[:, 2:] - self.components.labels.shape
-        return (off**2).sum(axis=1)
+    def _off_center(self, rows: NDArray[np.int64], columns: NDArray[np.int64]) -> NDArray[np.int64]:
+        """How far boxes are off the center: the square of twice the pixels, (N,).
+
+        Args:
+            rows, columns: twice the middle of each box.
+        """
+        height, width = self.components.labels.shape
+        return (rows - height) ** 2 + (columns - width) ** 2
 
     def _gaps(
         self, stroke: NDArray[np.int64], boxes: NDArray[np.int64], tall: bool
@@ -134,6 +143,4 @@ class Strokes:
 
     def _mass(self, where: NDArray[np.bool_]) -> Floats:
         """The ink of each stroke in a place."""
-        mass = self.components.total(self.ink.amount * where)
-        mass[0] = 0.0
-        return mass
+        return self.components.total(self.ink.amount * where)
