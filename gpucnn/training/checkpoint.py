@@ -204,11 +204,11 @@ def _remove_states(directory: Path) -> None:
                 other.unlink()
 
 
-def _state_of(path: Path) -> object:
+def _state_of(path: Path) -> str | None:
     """The name of the file of state that belongs to weights; None if they cannot be read."""
     try:
         with safetensors.safe_open(path, framework="numpy") as file:
-            return json.loads(file.metadata()[_KEY]).get("state")
+            return str(json.loads(file.metadata()[_KEY]).get("state"))
     except UNREADABLE:
         return None
 
