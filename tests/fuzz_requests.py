@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ def _server() -> tuple[App, asyncio.AbstractEventLoop]:
     path = Path("weights")
     saved = SavedModel(model, path, TrainConfig(), Description.of(described, path))
     app, loop = App(saved), asyncio.new_event_loop()
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # as the server does
 
     class Ending:
         def cleanup(self) -> None:

@@ -31,6 +31,7 @@ def corpus(name: str) -> list[bytes]:
 @pytest.mark.parametrize("name", PARSERS)
 def test_the_corpus(name: str) -> None:
     """Among its files are inputs that showed a fault once."""
+    assert max(map(len, corpus(name))) <= PARSERS[name].max_bytes
     refused = [len(fuzz_parsers.check(name, data)) for data in corpus(name)]
     assert max(refused) > 0
     assert min(refused) < len(PARSERS[name].reads)

@@ -68,6 +68,17 @@ def test_metadata_that_are_nested_deeply(tmp_path: Path) -> None:
             assert load_weights(path)[1]["step"] == 1
 
 
+@pytest.mark.parametrize("state", [None, 3, [1], {"a": 1}, "../x"])
+def test_a_previous_checkpoint_that_names_no_state(tmp_path: Path, state: Any) -> None:
+    save(tmp_path, _checkpoint(1))
+    save(tmp_path, _checkpoint(2))
+    save_weights(tmp_path / PREVIOUS, {}, {"state": state})
+    assert _same(load(tmp_path), _checkpoint(2))
+    assert sorted(os.listdir(tmp_path)) == [
+        "last.safetensors", "previous.safetensors", "state-2.safetensors"
+    ]  # fmt: skip
+
+
 def test_what_is_saved_is_loaded(tmp_path: Path) -> None:
     save(tmp_path, _checkpoint(1))
     assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-1.safetensors"]
