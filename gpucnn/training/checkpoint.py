@@ -210,12 +210,12 @@ def _remove_states(directory: Path) -> None:
                 other.unlink()
 
 
-def _state_of(path: Path) -> object:
+def _state_of(path: Path) -> str | None:
     """The name of the file of state that belongs to weights; None if there are no weights."""
     if not path.exists():
         return None
     with safetensors.safe_open(path, framework="numpy") as file:
-        return json.loads((file.metadata() or {}).get(_KEY, "{}")).get("state")
+        return str(json.loads((file.metadata() or {}).get(_KEY, "{}")).get("state"))
 
 
 def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
