@@ -103,8 +103,8 @@ def _text(health: Health) -> Iterator[str]:
         yield f"  fix: {health.cure}"
     yield from finding_lines(health.findings)
     yield wrapped(f"checked: {', '.join(health.checked)}")
-    for name, reason in health.unchecked.items():
-        yield wrapped(f"not checked: {name}: {reason}")
+    for reason, names in health.unchecked_by_reason.items():
+        yield wrapped(f"not checked: {', '.join(names)}: {reason}")
     if health.layers:
         yield ""
         rows = aligned([_HEADER, *map(_row, health.layers)])
