@@ -304,8 +304,9 @@ class SavedModel(RunData):
         except DataError as error:
             if self._says_yes_or_no:
                 error.fix = (
-                    f'give data of two classes, and call the one that the model says yes to "'
-                    f'{names[1]}"; or import the network again, with its name in --classes FILE.txt'
+                    "give data of two classes, and call the one that the model says yes to"
+                    f' "{names[1]}"; or import the network again, with its name in --classes'
+                    " FILE.txt"
                 )
             raise
 
@@ -347,8 +348,11 @@ class SavedModel(RunData):
 
 def _no_and_yes(dataset: Dataset, names: list[str]) -> list[str]:
     """The names of no and yes: no is the other class of data of two classes."""
-    others = [name for name in dataset.class_names if name != names[1]]
-    return [*others, names[1]] if len(others) == 1 == dataset.classes - 1 else names
+    yes = names[1]
+    if dataset.classes != 2 or yes not in dataset.class_names:
+        return names
+    (no,) = (name for name in dataset.class_names if name != yes)
+    return [no, yes]
 
 
 def _checked(code: Code | None, sha256: str) -> Code:
