@@ -119,7 +119,8 @@ class SavedModel(RunData):
         names = self.description.class_names
         if not self._says_yes_or_no:
             return names
-        return ["0" if names[0] == "1" else f"not {names[0]}", *names]
+        # By default an output is named by a number: that of the output, or of the class.
+        return ["0", "1"] if names[0] in ("0", "1") else [f"not {names[0]}", *names]
 
     @property
     def _says_yes_or_no(self) -> bool:

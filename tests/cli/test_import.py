@@ -153,7 +153,8 @@ def test_a_file_of_another_program(run: Any, encoding: str) -> None:
         (None, [0, 1], "0"), (None, [1], "0"), (None, [0], "0"),
         ("spam", ["ham", "spam"], "not spam"), ("ham", ["ham", "spam"], "not ham"),
         ("spam", ["spam"], "not spam"), ("spam", [0, 1], "not spam"),
-        (None, ["1", "other"], "0"), (None, ["cat", "dog"], None), (None, [0, 1, 2], None),
+        ("0", [0, 1], "0"), (None, ["1", "other"], "0"),
+        (None, ["cat", "dog"], None), (None, [0, 1, 2], None),
         ("spam", ["ham", "spam", "eggs"], None), ("spam", ["ham"], None),
     ],
     ids=str,
@@ -179,6 +180,8 @@ def test_one_output_says_yes_or_no(
     weight = np.random.default_rng(1).normal(size=(784, 1)).astype(np.float32)
     says_yes = (images.reshape(30, 784) / 255 @ weight)[:, 0] > 0
     assert 0 < says_yes.sum() < 30
+    if yes == "0":
+        yes = None  # the number of the output, which is no class
     truth = given == (1 if isinstance(labels[0], int) else yes or "1")
     *_, confusion, end = result.events
     assert end["accuracy"] == pytest.approx((says_yes == truth).mean())
