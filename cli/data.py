@@ -55,8 +55,8 @@ def list_(data_dir: str | None, console: Console) -> None:
 @output_options
 def fetch(name: str, data_dir: str | None, console: Console) -> None:
     """Download the missing or damaged files of data set NAME."""
-    with DownloadProgress(console) as progress:
-        folder = sources.fetch(name, data_dir, progress=progress)
+    with DownloadProgress(console):
+        folder = sources.fetch(name, data_dir)
     console.event({"event": "end", "name": name, "path": str(folder)})
     console.result(str(folder))
 

@@ -6,13 +6,17 @@ import sys
 from typing import TYPE_CHECKING
 
 from gpucnn.cli.output import Console
+from gpucnn.data.download import watching
 
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 
 class DownloadProgress:
-    """A `gpucnn.data.download.Progress`: shows nothing with --quiet, or before its first call."""
+    """Inside of it, downloads are shown; nothing is with --quiet, or if all files are there.
+
+    It is a `gpucnn.data.download.Progress`.
+    """
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -20,11 +24,12 @@ class DownloadProgress:
         self._bar: Progress | None = None
 
     def __enter__(self) -> DownloadProgress:
+        self._before = watching.set(self)
         return self
 
     def __exit__(self, *exception: object) -> None:
-        if self._bar is not None:
-            self._bar.stop()
+        watching.reset(self._before)
+        self._remove()
 
     def __call__(self, file: str, received: int, size: int) -> None:
         if self._console.quiet:
@@ -41,6 +46,13 @@ class DownloadProgress:
             self._bar.start()
             self._task: TaskID = self._bar.add_task("")
         self._bar.update(self._task, description=file, completed=received, total=size)
+        if received == size:  # what follows takes long, too
+            self._remove()
+
+    def _remove(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
 
 
 def _make_bar() -> Progress:

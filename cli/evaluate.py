@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import click
 
+from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.options import (
     SPLITS,
     data_options,
@@ -46,7 +47,8 @@ def command(
     of RUN, and classes are matched by name.
     """
     saved = load(console.device(device))
-    dataset, split, text, notes = saved.dataset(data, split, data_dir, reading)
+    with DownloadProgress(console):
+        dataset, split, text, notes = saved.dataset(data, split, data_dir, reading)
     console.data(text, notes)
     report = saved.report(dataset)
     _events(report, console)

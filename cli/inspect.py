@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from gpucnn import plots
 from gpucnn.cli.completion import offer
+from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.health import finding_lines, wrapped
 from gpucnn.cli.options import data_options, device_option, model_options, reading_options
 from gpucnn.cli.output import Console, loss_text, output_options
@@ -68,7 +69,8 @@ def command(
     if folder is not None:
         plots.require("-o")
     device = console.device(device)
-    health = inspect(run, code=own_model, reading=reading, device=device, **sources)
+    with DownloadProgress(console):
+        health = inspect(run, code=own_model, reading=reading, device=device, **sources)
     if health.data:
         console.data(health.data, health.notes)
     _events(health, console)
@@ -101,8 +103,8 @@ def _text(health: Health) -> Iterator[str]:
         yield f"  fix: {health.cure}"
     yield from finding_lines(health.findings)
     yield wrapped(f"checked: {', '.join(health.checked)}")
-    for name, reason in health.unchecked.items():
-        yield wrapped(f"not checked: {name}: {reason}")
+    for reason, names in health.unchecked_by_reason.items():
+        yield wrapped(f"not checked: {', '.join(names)}: {reason}")
     if health.layers:
         yield ""
         rows = aligned([_HEADER, *map(_row, health.layers)])

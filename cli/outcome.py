@@ -11,16 +11,20 @@ from gpucnn.inspection.monitor import FILE as WARNINGS
 from gpucnn.training import History, Run, Trainer
 from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
+from gpucnn.training.used import tested
 
 
-def summary(history: History, run: Run | None) -> str:
-    """The reason for the end, and the results on the test set."""
+def summary(history: History, trainer: Trainer) -> str:
+    """The reason for the end, and the results on the images that were tested."""
     epochs = len(history.records)
     text = f"{history.outcome}: {epochs} epoch{'s' * (epochs != 1)} in {history.seconds:.1f} s"
     if history.test is not None:
         accuracy, loss = history.test["accuracy"], history.test["loss"]
-        text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
-        if _best(history, run) is not None:
+        if (part := tested(trainer.config)) == "test set":
+            text += f", test accuracy {accuracy:.2%}, test loss {loss_text(loss)}"
+        else:
+            text += f", accuracy {accuracy:.2%} and loss {loss_text(loss)} on the {part}"
+        if _best(history, trainer.run) is not None:
             text += " with the last weights"
     if skipped := sum(record.get("skipped_steps", 0) for record in history.records):
         text += f"; {skipped} step{'s' * (skipped != 1)} skipped: their gradients were not finite"
@@ -34,11 +38,13 @@ def save_pictures(trainer: Trainer, run: Run | None, console: Console) -> None:
     # The weights of an interrupted training are later ones than those of its last evaluation.
     judged = None if trainer.step_in_epoch or trainer.record_due else trainer.judged
     report = judged and judged.report()
-    part = "validation set" if trainer.test is None else "test set"
+    part = "validation set" if trainer.test is None else tested(trainer.config)
     try:
-        from gpucnn.reports.pictures import save_pictures as save  # not before: few commands draw
+        # not before: few commands draw
+        from gpucnn.reports.pictures import save_pictures as save
+        from gpucnn.reports.summary import shown_records
 
-        files = save(run, run.records() or trainer.records, report, part)
+        files = save(run, shown_records(run) or trainer.records, report, part)
         console.note(f"pictures: {files[0]}" + "".join(f", {file.name}" for file in files[1:]))
     except GpucnnError as error:
         console.without("pictures of the run", error)

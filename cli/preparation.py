@@ -10,7 +10,7 @@ from typing import Any
 from gpucnn import data as datasets
 from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.output import Console
-from gpucnn.data import Splits, sources
+from gpucnn.data import Splits
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.structure import structure
 from gpucnn.training import Run, TrainConfig, Trainer
@@ -51,12 +51,10 @@ def require_trust(code: Code | None, named_by: str | None, trust_code: bool) -> 
 
 def load(config: TrainConfig, console: Console) -> Splits:
     """The data that the options name; they are downloaded if they are missing."""
-    if config.data in sources.SOURCES:
-        with DownloadProgress(console) as progress:
-            sources.complete(config.data, config.data_dir, progress)
-    data = datasets.load(
-        config.data, config.data_dir, validation=config.validation, reading=config.reading
-    )
+    with DownloadProgress(console):
+        data = datasets.load(
+            config.data, config.data_dir, validation=config.validation, reading=config.reading
+        )
     console.data(data.text, data.notes)
     return data
 

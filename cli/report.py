@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from gpucnn.cli.completion import offer, offer_runs
+from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.options import device_option
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import PAGE, check_target
@@ -65,7 +66,9 @@ def command(
         if error is not None:
             missing.setdefault(error, []).append(title)
 
-    page = report(opened, device=console.device(device), progress=progress, **sources)
+    device = console.device(device)
+    with DownloadProgress(console):
+        page = report(opened, device=device, progress=progress, **sources)
     write_atomic(output, page.encode(), "-o FILE")
     for error, titles in missing.items():
         console.note(f"not in the page: {', '.join(titles)}")

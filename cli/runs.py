@@ -24,6 +24,11 @@ def _highest(value: float | None) -> float:
     return -value if value is not None else float("inf")
 
 
+def _tested(row: RunSummary) -> float | None:
+    """The accuracy on the test set, which no run with `overfit_batches` has."""
+    return None if row.overfits else row.test_accuracy
+
+
 #: Column -> the key of its order: names by their numbers, the best accuracy and the newest first.
 _COLUMNS: dict[str, Key] = {
     "name": lambda row: natural(Path(row.path)),
@@ -31,7 +36,7 @@ _COLUMNS: dict[str, Key] = {
     "data": lambda row: (row.data is None, row.data),
     "epochs": lambda row: _highest(row.epochs),
     "val": lambda row: _highest(row.val_accuracy),
-    "test": lambda row: _highest(row.test_accuracy),
+    "test": lambda row: _highest(_tested(row)),
     "time": lambda row: _highest(row.seconds),
     "date": lambda row: _highest(row.date.timestamp() if row.date else None),
     "state": lambda row: row.state,
@@ -107,7 +112,7 @@ def _cells(row: RunSummary) -> list[str]:
         on_one_line(row.data or "-"),
         "-" if done is None else f"{done}" if done == planned else f"{done}/{planned}",
         "-" if row.val_accuracy is None else f"{row.val_accuracy:.2%}",
-        "-" if row.test_accuracy is None else f"{row.test_accuracy:.2%}",
+        "-" if (tested := _tested(row)) is None else f"{tested:.2%}",
         "-" if row.seconds is None else _time(row.seconds),
         "-" if row.date is None else _date(row.date),
         row.state,

@@ -26,12 +26,9 @@ from gpucnn.training.config import check_name, flag_name
 from gpucnn.training.grid import Settings, label, parse_grid, settings, word
 from gpucnn.training.history import History
 from gpucnn.training.sweep import Row, Spread, Sweep, metric_of, spreads
+from gpucnn.training.used import tested
 
 Shown = Callable[[type[JsonEvents]], list[Callback]]  # the callbacks that show a training
-_METRICS = {
-    "val_accuracy": "validation accuracy", "test_accuracy": "test accuracy",
-    "accuracy": "training accuracy",
-}  # fmt: skip
 
 
 class RunEvents(JsonEvents):
@@ -168,7 +165,7 @@ class _Session:
             if row.state is None:
                 console.note("", f"run {number} of {len(sweep.rows)}: {label(row.settings)}")
                 self._train_one(row)
-                console.note(_line(row))
+                console.note(_line(row, self.sweep.run(row).config()))
                 path = str(sweep.run(row).path)
                 console.event({"event": "run", **row.as_dict(), "run": path})
 
@@ -194,11 +191,21 @@ class _Session:
             outcome.save_pictures(trainer, run, quiet)
 
 
-def _line(row: Row) -> str:
-    """The result of a run in a line."""
+def _names(config: TrainConfig) -> dict[str, str]:
+    """The metrics of a run in words."""
+    part = tested(config)
+    return {
+        "val_accuracy": "validation accuracy",
+        "test_accuracy": "test accuracy" if part == "test set" else f"accuracy on the {part}",
+        "accuracy": "training accuracy",
+    }
+
+
+def _line(row: Row, config: TrainConfig) -> str:
+    """The result of a run with these options in a line."""
     if row.has_failed:
         return f"{row.state}: {row.message}"
-    results = ((name, row.results[key]) for key, name in _METRICS.items())
+    results = ((name, row.results[key]) for key, name in _names(config).items())
     shown = [f"{name} {result:.2%}" for name, result in results if result is not None]
     return f"{row.state}: {', '.join(shown)}"
 
@@ -213,7 +220,8 @@ def _show(sweep: Sweep, console: Console) -> None:
     results = {"finished": len(sweep.rows) - failed, "failed": failed}
     console.event({"event": "end", "path": str(sweep.path), **results})
     over = " over the seeds" * any("seed" in row.settings for row in sweep.rows)
-    title = f"{_METRICS[metric]} of the last epoch{over}"
+    names = _names(sweep.run(sweep.rows[-1]).config())
+    title = f"{names[metric]} of the last epoch{over}"
     console.note("")
     console.result("\n".join([title, *_table(found)]))
     console.note(f"results: {sweep.path / 'sweep.csv'}")

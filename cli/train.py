@@ -162,7 +162,7 @@ def command(
         trainer, run = _resume(found, flags, trust_code, console)
     try:
         history = fit_trainer(trainer, callbacks(JsonEvents), run=run, resume=resume is not None)
-        console.result(outcome.summary(history, run))
+        console.result(outcome.summary(history, trainer))
     except (DivergedError, Interrupted):
         with contextlib.suppress(KeyboardInterrupt):  # the error says how to go on
             outcome.save_pictures(trainer, run, console)

@@ -16,6 +16,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Is called with the name of a file, its bytes so far and its bytes in all.
 Progress = Callable[[str, int, int], None]
+#: The progress of downloads that are given none: reading a data set may begin one, however deep.
+watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 
 PATIENCE = 20.0  # seconds over which the speed is measured
 SLOWEST = 5_000  # bytes a second below which a download is given up
@@ -70,12 +73,13 @@ def download(
     Args:
         size: the bytes that it must have.
         sha256: the hash that it must have, in hexadecimal.
-        progress: called after each piece.
+        progress: called after each piece; by default that of `watching`, if there is one.
 
     Raises:
         DownloadError: the server did not give this file.
         OSError: it cannot be written.
     """
+    progress = progress or watching.get()
     received, digest = 0, hashlib.sha256()
     with to.open("wb") as file, contextlib.closing(_pieces(url, size)) as pieces:
         for piece in pieces:

@@ -201,15 +201,13 @@ def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dat
     return parts[0], parts[1]
 
 
-def complete(
-    name: str, data_dir: str | os.PathLike[str] | None = None, progress: Progress | None = None
-) -> None:
+def complete(name: str, data_dir: str | os.PathLike[str] | None = None) -> None:
     """Download the files that are missing from the cache directory, as `fetch` does.
 
     An explicit directory stays as it is.
     """
     if path(name, data_dir) == _cache(name) and missing(name, data_dir):
-        fetch(name, progress=progress)
+        fetch(name)
 
 
 def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[FileReport]:

@@ -14,7 +14,7 @@ from gpucnn.errors import DtypeError, ShapeError, UsageError
 from gpucnn.functions.activation import stable_sigmoid
 from gpucnn.functions.reduction import Mean, Sum
 from gpucnn.interchange import native
-from gpucnn.operands import as_array
+from gpucnn.operands import as_array, as_floats
 
 _NUMBER_NAMES = "number class names: numpy.unique(labels, return_inverse=True)[1]"
 
@@ -118,16 +118,28 @@ def softmax_cross_entropy(logits: Operand, targets: Operand, *, reduction: str =
             check_class_ids(targets.data, logits.shape[1])
         return loss
     if is_ids:  # the backends take class ids only beside float32 and float64
-        targets = _one_hot(targets, logits)
+        with logits.backend.quiet_device():
+            (scores,) = as_floats([logits.data])
+            targets = Tensor(one_hot(targets.data, logits.shape[1], scores.dtype))
     _check_soft_targets(logits, targets)
     return _reduce(SoftmaxCrossEntropySoft()(logits, targets), reduction)
 
 
-def _one_hot(class_ids: Tensor, logits: Tensor) -> Tensor:
-    """Bools of the shape of the logits (N, K) for class ids (N,)."""
-    check_class_ids(class_ids.data, logits.shape[1])
-    with logits.backend.quiet_device():
-        return Tensor(logits.backend.xp.eye(logits.shape[1], dtype="bool")[class_ids.data])
+def one_hot(class_ids: Array, classes: int, dtype: Any) -> Array:
+    """Class ids (N,), integers, as targets (N, K) of 0 and 1.
+
+    On a device the row of a class id outside [0, K) is NaN: the host does not wait for it.
+
+    Raises:
+        DataError: a class id on the CPU is not in [0, K).
+    """
+    xp = backends.of(class_ids).xp
+    rows = class_ids[:, None] == xp.arange(classes)  # (N, K)
+    if is_plain(class_ids):
+        check_class_ids(class_ids, classes)
+    else:
+        rows = xp.where(rows.any(axis=1, keepdims=True), rows, xp.nan)
+    return rows.astype(dtype)
 
 
 def _of_one_example(logits: Tensor, targets: Tensor, reduction: str) -> Tensor:

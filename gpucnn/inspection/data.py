@@ -14,7 +14,7 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.data import Dataset, Loader
 from gpucnn.inspection.evidence import Result
 from gpucnn.nn import Module
-from gpucnn.training.evaluation import BATCH_SIZE, answers_of, count_outputs
+from gpucnn.training.evaluation import BATCH_SIZE, answers_of
 from gpucnn.training.metrics import Loss, compute_losses, get_loss
 
 MOST = 12  # wrong images that are listed
@@ -96,19 +96,6 @@ class Outputs:
             )
             for k in self.wrong[:MOST].tolist()
         ]
-
-
-def class_ids(model: Module, dataset: Dataset) -> NDArray[Any] | None:
-    """The labels, if they are class ids that a built model answers.
-
-    None for targets; and for more than two classes if the model has a single output, which is then
-    a number and no class.
-    """
-    labels = dataset.labels
-    if labels is None or labels.dtype.kind != "i" or not labels.size:
-        return None
-    is_number = labels.max() > 1 and count_outputs(model, dataset.image_shape) == 1
-    return None if is_number else labels
 
 
 def compute_outputs(

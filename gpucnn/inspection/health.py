@@ -93,6 +93,14 @@ class Health:
         return self.is_judged and not self.findings
 
     @property
+    def unchecked_by_reason(self) -> dict[str, list[str]]:
+        """Each reason in `unchecked`, with the names of the checks that it is the reason for."""
+        found: dict[str, list[str]] = {}
+        for name, reason in self.unchecked.items():
+            found.setdefault(reason, []).append(name)
+        return found
+
+    @property
     def verdict(self) -> str:
         """The result in a line."""
         count = len(self.checked)

@@ -16,7 +16,7 @@ from gpucnn.data import Dataset, Loader, Reading, Splits
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
-from gpucnn.inspection.data import Outputs, class_ids, compute_outputs
+from gpucnn.inspection.data import Outputs, compute_outputs
 from gpucnn.inspection.evidence import Evidence
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.health import Health, layers_of
@@ -26,7 +26,7 @@ from gpucnn.inspection.weights import CHECK as WEIGHTS
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import Run, SavedModel, Trainer, checkpoint
-from gpucnn.training.evaluation import count_outputs, require_outputs
+from gpucnn.training.evaluation import class_ids, count_outputs, require_outputs
 from gpucnn.training.metrics import Loss, compute_loss, get_loss
 from gpucnn.training.run import find_weights, run_of
 from gpucnn.training.run_data import LabeledPart
@@ -201,7 +201,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
         parts["train"] = dataset
         require_outputs(model, dataset, get_loss(loss).name)
         outputs = count_outputs(model, dataset.image_shape)
-        if outputs > max(dataset.classes, 2) or class_ids(model, dataset) is None:
+        if outputs > max(dataset.classes, 2) or class_ids(dataset, outputs) is None:
             raise UsageError(
                 f"the model has {outputs} output{'s' * (outputs != 1)} for"
                 f" {dataset.classes} classes of {dataset.name}",

@@ -24,13 +24,13 @@ from gpucnn.data import Loader
 from gpucnn.errors import OutOfMemoryError
 from gpucnn.inspection import checks
 from gpucnn.inspection.activations import Activations
-from gpucnn.inspection.data import class_ids
 from gpucnn.inspection.evidence import Evidence, Result
 from gpucnn.inspection.finding import Context, Finding, lines
 from gpucnn.inspection.images import largest_input
 from gpucnn.inspection.updates import StepMeter
 from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, TrainConfig, Trainer
+from gpucnn.training.evaluation import class_ids, count_outputs
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
@@ -83,8 +83,9 @@ class HealthMonitor(Callback):
         self._config = trainer.config
         if trainer.run is not None:  # its options note that a network was made in Python
             self._config = replace(trainer.config, model=trainer.run.config().model)
+        outputs = count_outputs(trainer.model, trainer.data.image_shape)
         self._labels = tuple(
-            None if loader is None else class_ids(trainer.model, loader.dataset)
+            None if loader is None else class_ids(loader.dataset, outputs)
             for loader in (trainer.loader, trainer.validation)
         )
         try:

@@ -173,9 +173,10 @@ def _output(name: str, value: Value, saved: SavedModel | None) -> Port:
             " first axis must be the batch, and no other may depend on it",
             fix="let forward return a Tensor (N, ...)",
         )
-    meaning = ", ".join(saved.class_names[:10]) if saved else ""
-    if saved and len(saved.class_names) > 10:
-        meaning += f" and {len(saved.class_names) - 10} more"
+    names = saved.description.class_names if saved else []
+    meaning = ", ".join(names[:10])
+    if len(names) > 10:
+        meaning += f" and {len(names) - 10} more"
     return Port(name, "float32", shape, meaning)
 
 

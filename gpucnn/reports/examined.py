@@ -14,7 +14,7 @@ import numpy as np
 from gpucnn.data import NAMES
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.inspection.data import Outputs
-from gpucnn.reports.summary import RunSummary, summarize
+from gpucnn.reports.summary import RunSummary, shown_records, summarize
 from gpucnn.training import Run, SavedModel, TrainConfig
 from gpucnn.training.evaluation import Judged
 from gpucnn.training.report import Report
@@ -63,7 +63,7 @@ class Examined:
     def __init__(self, path: str | os.PathLike[str] | Run, sources: Sources) -> None:
         self.run = path if isinstance(path, Run) else Run.open(path)
         self.sources = sources
-        self.records = self.run.records()
+        self.records = shown_records(self.run)
         self.name = self.run.path.absolute().name  # in headings
         self._kept: dict[str, Any] = {}
 

@@ -166,7 +166,9 @@ def health(view: Examined) -> str:
         parts.append(notice(f"{each.message}.", f"Cause: {each.cause}", f"Fix: {each.cure}"))
     if found.unchecked:
         header = ("not checked", "why")
-        rows = [(name, brief(reason)) for name, reason in found.unchecked.items()]
+        rows = [
+            (", ".join(names), brief(reason)) for reason, names in found.unchecked_by_reason.items()
+        ]
         parts.append(details("what was not checked", table(header, rows)))
     return "".join(parts)
 

@@ -39,6 +39,7 @@ class RunSummary:
             for a directory whose options cannot be read.
         reason: why a finished training ended: as in `History`.
         problem: why it is broken, which file is damaged, or where it diverged.
+        overfits: whether its test is on the training images, as with `overfit_batches`.
     """
 
     name: str
@@ -54,6 +55,7 @@ class RunSummary:
     state: str = "broken"
     reason: str | None = None
     problem: str | None = None
+    overfits: bool = False
 
     def as_dict(self) -> dict[str, Any]:
         """The attributes as JSON values."""
@@ -105,11 +107,26 @@ def summarize(run: Run) -> RunSummary:
             state=state,
             reason=outcome.get("reason"),
             problem=problem,
+            overfits=config.overfit_batches is not None,
         )
     except GpucnnError as error:
         return RunSummary(name, path, problem=error.reason)
     except OSError as error:
         return RunSummary(name, path, problem=error.strerror or str(error))
+
+
+def shown_records(run: Run) -> list[dict[str, Any]]:
+    """The records of a run, without a test if that is on the training images."""
+    records = run.records()
+    try:
+        if run.config().overfit_batches is None:
+            return records
+    except GpucnnError:  # no options can be read
+        return records
+    return [
+        {key: value for key, value in record.items() if not key.startswith("test_")}
+        for record in records
+    ]
 
 
 def _state(run: Run, outcome: dict[str, Any], complete: bool) -> tuple[str, str | None]:

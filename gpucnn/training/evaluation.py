@@ -80,15 +80,25 @@ class Judged(NamedTuple):
 
     def report(self) -> Report | None:
         """Its confusion matrix; None where not every image has a class id and outputs (K,)."""
-        labels = self.dataset.labels
         outputs = np.concatenate(self.outputs)
-        if labels is None or labels.dtype.kind != "i" or outputs.ndim != 2:
-            return None
-        if labels.shape != (len(outputs),):
+        labels = class_ids(self.dataset, outputs.shape[1]) if outputs.ndim == 2 else None
+        if labels is None or labels.shape != (len(outputs),):
             return None
         answers, names = answers_of(outputs, self.dataset, self.loss)
         loss, accuracy = self.result["loss"], self.result["accuracy"]
         return Report.of(labels, answers, names, loss=loss, accuracy=accuracy)
+
+
+def class_ids(dataset: Dataset, outputs: int) -> NDArray[Any] | None:
+    """The labels, if they are class ids that a model of so many outputs answers.
+
+    None for targets; and for more than two classes if there is a single output, which is then a
+    number and no class.
+    """
+    labels = dataset.labels
+    if labels is None or labels.dtype.kind != "i" or not labels.size:
+        return None
+    return None if outputs == 1 and labels.max() > 1 else labels
 
 
 def answers_of(

@@ -11,6 +11,7 @@ from gpucnn.errors import DivergedError, Interrupted, StorageError, UsageError, 
 from gpucnn.nn import Module
 from gpucnn.training.callbacks import Callback, Checkpointer, EarlyStopping, StopOnSignal
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.evaluation import class_ids, count_outputs
 from gpucnn.training.history import History
 from gpucnn.training.logs import log_callbacks
 from gpucnn.training.metrics import beats_guessing
@@ -162,7 +163,7 @@ def _has_learned(trainer: Trainer, test: Mapping[str, float] | None) -> bool:
 
     The results are those of the validation and of the test, and that of the last epoch, which is
     a mean over the epoch: the first epoch of a good training may be no better than guessing.
-    Trainings with `limit_batches` are not judged.
+    Trainings with `limit_batches` are not judged, nor those whose labels are no class ids.
     """
     if trainer.config.limit_batches is not None or not trainer.records:
         return True
@@ -172,11 +173,12 @@ def _has_learned(trainer: Trainer, test: Mapping[str, float] | None) -> bool:
         (trainer.validation, last["val_loss"], last["val_accuracy"]),
         (trainer.test, test and test["loss"], test and test["accuracy"]),
     ]
+    outputs = count_outputs(trainer.model, trainer.data.image_shape)
     for loader, loss, accuracy in results:
-        labels = None if loader is None else loader.dataset.labels
-        if labels is None or loss is None:
+        if loader is None or loss is None:
             continue
-        if labels.dtype.kind != "i" or beats_guessing(trainer.loss, labels, loss, accuracy):
+        labels = class_ids(loader.dataset, outputs)
+        if labels is None or beats_guessing(trainer.loss, labels, loss, accuracy):
             return True
     return False
 

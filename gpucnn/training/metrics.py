@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from gpucnn import functions
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.backend import Backend
-from gpucnn.errors import UsageError, choose
+from gpucnn.errors import ShapeError, UsageError, choose
+from gpucnn.functions.loss import one_hot
 
 #: `TrainConfig.loss` begins with this, and the name of the loss follows, if the loss is an object
 #: and not one of `LOSSES`.
@@ -81,7 +82,7 @@ LOSSES = {
         Loss(
             "binary_cross_entropy",
             lambda output, labels: functions.binary_cross_entropy_with_logits(
-                output, as_targets(output, labels), reduction="none"
+                output, _as_probabilities(output, labels), reduction="none"
             ),
             functions.sigmoid,
             guess=lambda p: (_entropy(p) + _entropy(1 - p)) / len(p),
@@ -256,8 +257,26 @@ class Totals:
 
 
 def as_targets(output: Tensor, labels: Any) -> Any:
-    """Labels as floats of the shape of `output`: class ids become one-hot."""
-    xp = output.backend.xp
-    if labels.shape != output.shape and output.shape[1] > 1:
-        labels = labels[:, None] == xp.arange(output.shape[1], dtype=labels.dtype)  # (N, K)
+    """Labels as floats of the shape of `output` (N, K): for K > 1, class ids become one-hot.
+
+    Raises:
+        DataError: a class id on the CPU is not in [0, K). On a device its row is NaN.
+        ShapeError: the labels are neither class ids (N,) nor targets of that shape.
+    """
+    K = output.shape[1]
+    if labels.dtype.kind in "iu" and labels.shape != output.shape and K > 1:
+        labels = one_hot(labels.reshape(-1), K, output.dtype)
+    if labels.size != output.size:
+        raise ShapeError(
+            f"labels of {labels.dtype} have shape {labels.shape}, the outputs {output.shape}",
+            cause="labels are class ids, integers (N,), or targets of the shape of the outputs",
+            fix="give one of these, or change the last layer",
+        )
     return labels.reshape(output.shape).astype(output.dtype)
+
+
+def _as_probabilities(output: Tensor, labels: Any) -> Any:
+    """The same for a binary cross-entropy, whose single output knows the class ids 0 and 1."""
+    if output.shape[1] == 1 and labels.dtype.kind in "iu":
+        labels = one_hot(labels.reshape(-1), 2, output.dtype)[:, 1]
+    return as_targets(output, labels)

@@ -29,6 +29,7 @@ from gpucnn.training.run import Run, find_weights, run_of
 from gpucnn.training.run_data import LabeledPart, RunData, joined, no_labels
 from gpucnn.training.used import used_parts
 
+_YES_OR_NO = "binary_cross_entropy"  # the loss of a single output that is a probability
 _OTHERS = "use weights of another run, or train again with a lower --lr"
 
 
@@ -114,7 +115,17 @@ class SavedModel(RunData):
 
     @property
     def class_names(self) -> list[str]:
-        return self.description.class_names
+        """The classes that the model answers; of a single output two, no and yes."""
+        names = self.description.class_names
+        if not self._says_yes_or_no:
+            return names
+        # By default an output is named by a number: that of the output, or of the class.
+        return ["0", "1"] if names[0] in ("0", "1") else [f"not {names[0]}", *names]
+
+    @property
+    def _says_yes_or_no(self) -> bool:
+        """Whether it has a single output, the probability of the class of that name."""
+        return len(self.description.class_names) == 1 and self.config.loss == _YES_OR_NO
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -230,7 +241,7 @@ class SavedModel(RunData):
             DataError: they are of another shape.
             DivergedError: the outputs are not finite.
         """
-        return self._predictions(self._outputs(images))
+        return self._answers(self._outputs(images))[1]
 
     def classify(self, images: NDArray[np.uint8], top: int = 3) -> list[list[dict[str, Any]]]:
         """The `top` most probable classes of each image, the most probable first.
@@ -243,22 +254,22 @@ class SavedModel(RunData):
         """
         if not is_whole(top) or top < 1:
             raise UsageError(f"top is {top!r}", cause="it counts classes", fix="give top=3")
-        outputs = self._outputs(images)
-        # By the outputs, as in `report`: two probabilities may be rounded to the same number.
+        # By the scores, as in `report`: two probabilities may be rounded to the same number.
         return [
             [
                 {"label": self.class_names[k], "probability": float(row[k])}
                 for k in np.argsort(-scores, kind="stable")[:top]
             ]
-            for scores, row in zip(outputs, self._predictions(outputs), strict=True)
+            for scores, row in zip(*self._answers(self._outputs(images)), strict=True)
         ]
 
     def _outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The outputs (N, classes), equal to those of `report` whatever the number of images."""
+        """The outputs (N, K), equal to those of `report` whatever the number of images."""
         self._check_images(images, "this array")
-        dataset = Dataset("the images", images, None, len(self.class_names))
+        K = len(self.description.class_names)
         if not len(images):
-            return np.zeros((0, len(self.class_names)), np.float32)
+            return np.zeros((0, K), np.float32)
+        dataset = Dataset("the images", images, None, K)
         outputs = evaluation.predict(
             self.model, dataset, self.description.scale, self.description.offset
         )
@@ -266,9 +277,15 @@ class SavedModel(RunData):
             raise self._diverged("what the model says of the images")
         return outputs
 
-    def _predictions(self, outputs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _answers(
+        self, outputs: NDArray[np.float32]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The scores by which the classes are ordered, and their probabilities: (N, classes)."""
         with no_grad():
-            return get_loss(self.config.loss).predictions(Tensor(outputs)).numpy()
+            found = get_loss(self.config.loss).predictions(Tensor(outputs)).numpy()
+        if not self._says_yes_or_no:
+            return outputs, found
+        return np.hstack([-outputs, outputs]), np.hstack([1 - found, found])
 
     def _diverged(self, what: str) -> DivergedError:
         return DivergedError(
@@ -280,7 +297,19 @@ class SavedModel(RunData):
     def _matched(self, dataset: Dataset) -> tuple[Dataset, str]:
         if dataset.labels is None:
             raise no_labels(dataset.name)
-        return match_classes(dataset, self.class_names, self.description.label_values)
+        names, values = self.class_names, self.description.label_values
+        if self._says_yes_or_no:
+            names, values = _no_and_yes(dataset, names), ["0", "1"]
+        try:
+            return match_classes(dataset, names, values)
+        except DataError as error:
+            if self._says_yes_or_no:
+                error.fix = (
+                    "give data of two classes, and call the one that the model says yes to"
+                    f' "{names[1]}"; or import the network again, with its name in --classes'
+                    " FILE.txt"
+                )
+            raise
 
     def _check_images(self, images: Any, name: str) -> None:
         """Raise an error unless the images are pixels of the shape that the model takes."""
@@ -316,6 +345,15 @@ class SavedModel(RunData):
             " channels, height, width",
             fix=fix,
         )
+
+
+def _no_and_yes(dataset: Dataset, names: list[str]) -> list[str]:
+    """The names of no and yes: no is the other class of data of two classes."""
+    yes = names[1]
+    if dataset.classes != 2 or yes not in dataset.class_names:
+        return names
+    (no,) = (name for name in dataset.class_names if name != yes)
+    return [no, yes]
 
 
 def _checked(code: Code | None, sha256: str) -> Code:

@@ -8,6 +8,11 @@ from gpucnn.data import Dataset
 from gpucnn.training.config import TrainConfig
 
 
+def tested(config: TrainConfig) -> str:
+    """The images that a training with a test tests on, in words; see `used_parts`."""
+    return "test set" if config.overfit_batches is None else "training images"
+
+
 def used_parts(splits: Mapping[str, Dataset], config: TrainConfig) -> dict[str, Dataset]:
     """The parts of a data set, as far as a training with these options uses them.
 

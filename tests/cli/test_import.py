@@ -147,6 +147,55 @@ def test_a_file_of_another_program(run: Any, encoding: str) -> None:
     assert {each["label"] for each in answers.events[0]["top"]} == {"cat", "dog 🐕", "<script>"}
 
 
+@pytest.mark.parametrize(
+    ("yes", "labels", "no"),
+    [
+        (None, [0, 1], "0"), (None, [1], "0"), (None, [0], "0"),
+        ("spam", ["ham", "spam"], "not spam"), ("ham", ["ham", "spam"], "not ham"),
+        ("spam", ["spam"], "not spam"), ("spam", [0, 1], "not spam"),
+        ("0", [0, 1], "0"), (None, ["1", "other"], "0"),
+        (None, ["cat", "dog"], None), (None, [0, 1, 2], None),
+        ("spam", ["ham", "spam", "eggs"], None), ("spam", ["ham"], None),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_one_output_says_yes_or_no(
+    run: Any, yes: str | None, labels: list[Any], no: str | None
+) -> None:
+    """The answers of evaluate and predict are those of the formula, or evaluate says what to do."""
+    foreign("a.onnx", "Sigmoid", classes=1)
+    Path("names.txt").write_text(yes or "")
+    run("import", "a.onnx", *(("--classes", "names.txt") if yes else ()))
+    rng = np.random.default_rng(2)
+    lit = rng.random((30, 28, 1)) < 0.2  # some rows: the answers to these images differ
+    images = np.where(lit, rng.integers(0, 256, (30, 28, 28)), 0).astype(np.uint8)
+    given = np.resize(np.array(labels), 30)
+    np.savez("data.npz", x=images, y=given)
+    result = run("evaluate", "a.safetensors", "--data", "data.npz", "--json")
+    if no is None:
+        assert result.code == 4
+        assert "has classes that the model does not know" in result.err
+        assert f'call the one that the model says yes to "{yes or 1}"' in result.err
+        return
+    weight = np.random.default_rng(1).normal(size=(784, 1)).astype(np.float32)
+    says_yes = (images.reshape(30, 784) / 255 @ weight)[:, 0] > 0
+    assert 0 < says_yes.sum() < 30
+    if yes == "0":
+        yes = None  # the number of the output, which is no class
+    truth = given == (1 if isinstance(labels[0], int) else yes or "1")
+    *_, confusion, end = result.events
+    assert end["accuracy"] == pytest.approx((says_yes == truth).mean())
+    wanted = [[((truth == i) & (says_yes == j)).sum() for j in (0, 1)] for i in (0, 1)]
+    assert confusion["matrix"] == wanted
+    np.save("images.npy", images)
+    answers = run("predict", "a.safetensors", "images.npy", "--json", "--top", 1).events
+    assert [each["top"][0]["label"] for each in answers if "top" in each] == [
+        (yes or "1") if is_yes else no for is_yes in says_yes
+    ]
+    assert all(each["top"][0]["probability"] >= 0.5 for each in answers if "top" in each)
+    assert run("inspect", "a.safetensors", "--data", "data.npz").code == 0
+
+
 def test_import_refuses(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     foreign("bad.onnx", end="Einsum")
     result = run("import", "bad.onnx", "--json")

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpucnn import data
@@ -48,6 +49,21 @@ def test_json(train_once: Any, run: Any) -> None:
     assert end["epoch"] == 12
     assert len(end["checked"]) == 9
     assert end["unchecked"]["dead ReLUs"] == "the model has no ReLU"
+
+
+def test_a_reason_for_unmade_checks_is_told_once(run: Any) -> None:
+    """Without its data most checks of a run have the same reason; each check is named once."""
+    images = np.arange(40 * 64, dtype=np.uint8).reshape(40, 8, 8)
+    np.savez("mine.npz", x=images, y=np.arange(40) % 2)
+    run("train", "--data", "mine.npz", "--model", "softmax", "--epochs", 1, "-q")
+    Path("mine.npz").unlink()
+    (end,) = [each for each in run("inspect", "runs/train-1", "--json").events if "checked" in each]
+    names, reasons = list(end["unchecked"]), set(end["unchecked"].values())
+    assert len(reasons) < len(names)
+    text = " ".join(run("inspect", "runs/train-1").out.split())
+    assert text.count("not checked: ") == len(reasons)
+    told = text[text.index("not checked: ") : text.index("layer weights")]
+    assert [each for each in (*names, *reasons) if told.count(each) != 1] == []
 
 
 def test_warnings_while_it_trains_and_after(train_once: Any, run: Any) -> None:

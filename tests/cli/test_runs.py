@@ -85,6 +85,7 @@ def test_json(run: Any, three: None) -> None:
         "event": "run", "name": "train-10", "path": "runs/train-10", "model": "cnn",
         "data": "mnist", "epochs": 1, "planned": 4, "val_accuracy": 0.8, "test_accuracy": None,
         "seconds": 7.5, "state": "interrupted", "reason": None, "problem": None,
+        "overfits": False,
     }  # fmt: skip
     assert end == {"event": "end", "runs": 4}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import pytest
 
 from gpucnn import backend as backends
 from gpucnn.cli import progress, train
-from gpucnn.training import Trainer
+from gpucnn.reports.summary import shown_records
+from gpucnn.training import Run, Trainer
 from gpucnn.training.config import FIELDS, flag_name
 
 START = ["event", "run", "device", "data", "model", "parameters"]
@@ -448,3 +450,25 @@ def test_a_note_is_shown(quick: Any, monkeypatch: pytest.MonkeyPatch, terminal: 
     monkeypatch.setattr(train, "_on_terminal", lambda: terminal)
     assert quick().err.count("note: it is slower than it may be") == 1
     assert "slower" not in quick("--quiet").err
+
+
+def test_overfit_batches_tests_on_the_training_images(run: Any) -> None:
+    """The words for people say so; the names of the fields stay."""
+    args = ["train", "--data", "digits", "--model", "softmax", "--epochs", "1"]
+    options = [*args, "--overfit-batches", "1"]
+    result = run(*options)
+    assert "test" not in result.out
+    assert re.search(r", accuracy [0-9.]+% and loss [0-9.]+ on the training images", result.out)
+    assert "test_accuracy" in json.loads(Path("runs/train-1/metrics.jsonl").read_text())
+    assert run(*options, "--json").events[-1]["test_accuracy"] is not None
+    listed = run("runs", "--json").events[0]
+    assert listed["overfits"]
+    assert listed["test_accuracy"] is not None
+    header, row, *_ = run("runs").out.splitlines()
+    assert row.split()[header.split().index("test")] == "-"
+    records = shown_records(Run.open("runs/train-1"))
+    assert not any("test" in key for key in records[-1])
+    swept = run(*options, "--sweep", "seed=0,1")
+    assert "accuracy on the training images of the last epoch over the seeds" in swept.out
+    assert "test accuracy" not in swept.out + swept.err
+    assert ", test accuracy " in run(*args).out

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ from click.testing import CliRunner
 from processes import environment
 from web_server import Handler, Server
 
-from gpucnn.cli import doctor
+from gpucnn.cli import doctor, outcome
 from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.main import main
 from gpucnn.cli.output import Console
@@ -199,12 +200,35 @@ def test_the_command_shows_the_progress(
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     monkeypatch.setenv("TERM", "xterm")
-    with DownloadProgress(Console()) as progress:
-        sources.fetch("mnist", "c", progress=progress)
+    with DownloadProgress(Console()):
+        sources.fetch("mnist", "c")
     shown = terminal.getvalue()
     size = sources.SOURCES["mnist"].sizes[3]
     assert sources.FILES[3] in shown
     assert f"{size}/{size} bytes" in shown
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["evaluate", "inspect", pytest.param("report", marks=pytest.mark.slow)],
+)
+def test_a_command_that_reads_a_data_set_shows_its_download(
+    mirror: Server, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(outcome, "save_pictures", lambda *given: None)
+    lines = [
+        f"downloading {file}.gz ({size:,} bytes)"
+        for file, size in zip(sources.FILES, sources.SOURCES["mnist"].sizes, strict=True)
+    ]
+    train = ["train", "--data", "mnist", "--model", "softmax", "--epochs", "1", "--validation", "2"]
+    assert CliRunner().invoke(main, train).exit_code == 0
+    shutil.rmtree(cache)
+    for expected in (lines, []):  # the second time, all files are there
+        result = CliRunner().invoke(main, [command, "runs/train-1"])
+        assert result.exit_code == 0, result.stderr
+        assert [line for line in result.stderr.splitlines() if "downloading" in line] == expected
+    assert download.watching.get() is None
 
 
 def test_a_training_downloads_and_says_so(

@@ -12,13 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn import backend
+from gpucnn import backend as backends
 from gpucnn.autograd import Tensor
-from gpucnn.errors import UsageError
+from gpucnn.errors import DataError, ShapeError, UsageError
+from gpucnn.keras import losses as keras_losses
 from gpucnn.nn import Flatten
 from gpucnn.training import SavedModel, TrainConfig, config
 from gpucnn.training.description import Description
-from gpucnn.training.metrics import LOSSES, Totals, compute_loss, guessing
+from gpucnn.training.metrics import LOSSES, Totals, compute_loss, compute_losses, guessing
 
 OUTPUT = np.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]], np.float32)
 LABELS = np.array([0, 2], np.int32)
@@ -109,13 +110,13 @@ def test_sums_lie_where_the_backend_puts_them() -> None:
 def test_a_single_output_says_yes_from_half_on(loss: str, right: int) -> None:
     """0.5 is the logit 0."""
     output = np.array([[0.4], [-1.0], [0.7], [2.0]], np.float32)
-    totals = Totals(backend.get("cpu"), loss)
+    totals = Totals(backends.get("cpu"), loss)
     totals.add(np.float32(1.0), output, np.array([1, 0, 1, 0]))
     assert totals.read() == (1.0, right / 4)
 
 
 def test_totals_weigh_batches_by_their_size() -> None:
-    totals = Totals(backend.get("cpu"), "softmax_cross_entropy")
+    totals = Totals(backends.get("cpu"), "softmax_cross_entropy")
     assert all(math.isnan(value) for value in totals.read())
     totals.add(np.float32(1.0), OUTPUT, LABELS)
     totals.add(np.float32(4.0), OUTPUT[:1], LABELS[:1])
@@ -156,3 +157,55 @@ def test_what_guessing_gives(loss: str) -> None:
     for _ in range(20):
         other = np.abs(shares + rng.normal(0, 0.05, 4)) + 1e-3
         assert constant(other / other.sum()) > best
+
+
+_LOSSES = {**{loss.name: loss.function for loss in keras_losses.LOSSES.values()}, **LOSSES}
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.int64, np.uint8])
+@pytest.mark.parametrize("wrong", [-1, 3, 255, -100])
+@pytest.mark.parametrize("loss", _LOSSES)
+def test_a_class_id_out_of_range(backend: Any, loss: str, wrong: int, dtype: Any) -> None:
+    """It is named on the CPU; on a device, which nobody waits for, its loss alone is NaN."""
+    if wrong < 0 and dtype == np.uint8:
+        return
+    probabilities = np.array([[0.2, 0.5, 0.3], [0.6, 0.3, 0.1], [0.1, 0.2, 0.7]], np.float32)
+    output = Tensor(backend.asarray(probabilities), requires_grad=True)
+    labels = backend.asarray(np.array([0, wrong, 2], dtype))
+    if backend.name == "cpu":
+        with pytest.raises(DataError, match=f"label {wrong} is out of range") as caught:
+            compute_losses(_LOSSES[loss], output, labels)
+        assert "0 to 2" in str(caught.value.cause)
+        return
+    losses = compute_losses(_LOSSES[loss], output, labels)
+    losses.sum().backward()
+    for values in (losses.numpy(), backend.to_numpy(output.grad)):
+        rows = values.reshape(3, -1)
+        assert np.isnan(rows[1]).all()
+        assert np.isfinite(rows[[0, 2]]).all()
+
+
+@pytest.mark.parametrize("wrong", [-1, 2, 5])
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_a_class_id_of_a_yes_or_no_out_of_range(
+    backend: Any, wrong: int, shape: tuple[int, ...]
+) -> None:
+    output = Tensor(backend.asarray(np.array([[0.5], [-1.0], [2.0]], np.float32)))
+    labels = backend.asarray(np.array([0, wrong, 1], np.int32).reshape(shape))
+    if backend.name == "cpu":
+        with pytest.raises(DataError, match=f"label {wrong} is out of range"):
+            compute_losses("binary_cross_entropy", output, labels)
+        return
+    losses = compute_losses("binary_cross_entropy", output, labels).numpy()
+    assert np.isnan(losses[:, 0]).tolist() == [False, True, False]
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "mean_squared_error"])
+@pytest.mark.parametrize(
+    "labels",
+    [np.array([0.0, 2.0], np.float32), np.zeros((2, 2), np.float32), np.zeros(3, np.int32)],
+    ids=["floats", "columns", "rows"],
+)
+def test_labels_that_do_not_fit_the_outputs(loss: str, labels: Any) -> None:
+    with pytest.raises(ShapeError, match=r"the outputs \(2, 3\)"):
+        compute_loss(loss, Tensor(OUTPUT), labels)

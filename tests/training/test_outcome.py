@@ -216,3 +216,24 @@ def test_the_answers_change_no_bit(digits: data.Splits, small: TrainConfig) -> N
     runs = [train(digits, small)[0], train(replace_splits(digits, test=None), small)[0]]
     one, other = (Path(run.best).read_bytes() for run in runs)
     assert one == other
+
+
+@pytest.mark.parametrize("loss", ["mean_squared_error", "binary_cross_entropy"])
+@pytest.mark.parametrize("values", [[0, 1], [3, 7], [0, 1, 2, 9]], ids=str)
+@pytest.mark.parametrize("held_out", [0, 10])
+def test_numbers_of_a_single_output_are_not_judged_as_classes(
+    loss: str, values: list[int], held_out: int
+) -> None:
+    """A training whose rate is 0 has learned nothing; but whole numbers are not to be guessed."""
+    if loss == "binary_cross_entropy" and max(values) > 1:
+        return
+    labels = np.resize(np.array(values, np.int32), 40)
+    images = np.zeros((40, 1, 2, 2), np.float32)
+    part = data.Dataset("numbers", images, labels, max(values) + 1)
+    splits = data.Splits(part, part.subset(slice(held_out)) if held_out else None, part)
+    model = Sequential([Flatten(), Dense(1)])
+    config = TrainConfig(epochs=1, optimizer="sgd", learning_rate=1e-30, loss=loss, device="cpu")
+    history = fit(model, splits, config)
+    are_classes = max(values) == 1
+    assert history.learned is not are_classes
+    assert (history.report is not None) is are_classes
