@@ -77,8 +77,8 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
 
     Raises:
         DataError: it is no picture of the `FORMATS`, is cut short or damaged, has more than
-            25,000,000 pixels or 30,000 along a side (or ``$GPUCNN_MAX_PIXELS``), has more than 16 MB
-            beside them (or ``$GPUCNN_MAX_INPUT_MB``), or has more than 8 bits a channel.
+            25,000,000 pixels or 30,000 along a side (or ``$GPUCNN_MAX_PIXELS``), has more than
+            16 MB beside them (or ``$GPUCNN_MAX_INPUT_MB``), or has more than 8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
     return open_picture(path)[0].whole()

@@ -272,7 +272,7 @@ def _are_equal(arrays: list[NDArray[Any]]) -> bool:
     rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays if array.ndim]
     return all(
         other.shape == rows[0].shape
-        and all(np.array_equal(other[k], rows[0][k]) for k in storage.chunks(other))
+        and all(np.array_equal(other[k], rows[0][k]) for k in storage.pieces(other))
         for other in rows[1:]
     )
 
