@@ -59,7 +59,7 @@ def to_host(values: Any, call: str) -> NDArray[Any]:
             f"{call}: the array of shape {array.shape} is empty",
             fix="give an array with at least one pixel",
         )
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         kind = "NaN" if np.isnan(array).any() else "infinity"
         raise DataError(
             f"{call}: the array holds {kind}",
