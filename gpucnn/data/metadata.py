@@ -19,7 +19,7 @@ _STORED = 4  # bytes a pixel, which no WebP file exceeds
 _SKIPPED = 2  # bytes a pixel, which no frame of a GIF file exceeds
 _PIECE = 1 << 18
 _PIXELS = (b"IDAT", b"fdAT")  # chunks of a PNG file; Pillow reads them in pieces
-_UNPACKED = {b"zTXt": 10**6, b"iTXt": 10**6}  # bytes that Pillow may unpack a chunk to
+_UNPACKED = {b"zTXt": 10**6, b"iTXt": 10**6}  # bytes more that Pillow may unpack from a chunk
 
 
 class Counted:
@@ -94,8 +94,8 @@ class Counted:
         self._file.seek(place)
 
     def _bound(self, pixels: int) -> None:
-        """Count anew, up to the bound and the bytes of the pixels."""
-        self._most = self._left = files.limit_by_user() or _MOST + pixels
+        """Count anew, up to the bound and these pixels; without a bound if the user sets one."""
+        self._most = self._left = math.inf if files.limit_by_user() else _MOST + pixels
 
     def _count(self, count: int) -> None:
         self._left -= count + _OBJECT
