@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
+
+import numpy as np
 
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
@@ -242,7 +245,11 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
 
 def _pixels(names: Sequence[str], places: Sequence[int]) -> list[int]:
     """The columns that are pixels by their names: most of those that have names of one kind."""
-    kinds = {place: _kind(names[place]) for place in places if _PIXEL.fullmatch(names[place])}
+    kinds = {
+        place: sys.intern(_kind(names[place]))  # they are few
+        for place in places
+        if _PIXEL.fullmatch(names[place])
+    }
     if not kinds:
         return []
     ((kind, count),) = Counter(kinds.values()).most_common(1)
@@ -333,18 +340,26 @@ def _without(several: Sequence[Item], others: Iterable[Item]) -> list[Item]:
 def _order(names: Sequence[str]) -> list[int] | None:
     """The order of pixels by the numbers in their names; None if those do not say one."""
     kinds = {_kind(name) for name in names}
-    texts = [re.findall(r"\d+", name) for name in names]
-    if any(len(text) > _DIGITS for several in texts for text in several):
+    counts = {len(_numbers(name)) for name in names}
+    digits = (len(text) for name in names for text in _numbers(name))
+    if len(kinds) != 1 or len(counts) != 1 or not 0 < max(digits, default=0) <= _DIGITS:
         return None
-    numbers = [tuple(map(int, several)) for several in texts]
-    if len(kinds) != 1 or len(set(numbers)) < len(numbers):
+    (kind,), (count,) = kinds, counts
+    # In an array: a tuple a name would take ten times the memory.
+    numbers = np.fromiter((int(text) for name in names for text in _numbers(name)), np.int64)
+    keys = numbers.reshape(len(names), count).T  # the first decides, then the next
+    if len(keys) == 2 and _COLUMN_FIRST.fullmatch(kind):
+        keys = keys[::-1]
+    elif len(keys) != 1 and not _ROW_FIRST.fullmatch(kind):
         return None
-    (kind,) = kinds
-    if len(numbers[0]) == 2 and _COLUMN_FIRST.fullmatch(kind):
-        numbers = [pair[::-1] for pair in numbers]
-    elif len(numbers[0]) != 1 and not _ROW_FIRST.fullmatch(kind):
-        return None
-    return sorted(range(len(names)), key=numbers.__getitem__)
+    order = np.lexsort(keys[::-1])
+    is_double = (np.diff(keys[:, order]) == 0).all(axis=0).any()
+    return None if is_double else list(map(int, order))
+
+
+def _numbers(name: str) -> list[str]:
+    """The numbers in a name."""
+    return re.findall(r"\d+", name)
 
 
 def _kind(name: str) -> str:

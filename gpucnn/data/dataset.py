@@ -239,8 +239,8 @@ def digest(parts: Sequence[Dataset]) -> str:
         for array in (part.images, part.labels):
             if array is not None:
                 sha.update(f"{array.dtype.str}{array.shape}".encode())
-                for chunk in storage.chunks(array):
-                    sha.update(storage.as_bytes(array[chunk]))
+                for piece in storage.pieces(array):
+                    sha.update(storage.as_bytes(array[piece]))
     return sha.hexdigest()
 
 
@@ -330,8 +330,8 @@ def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, f
         return 1.0 / 255.0, 0.0
     # From the histogram: exact in integers, and no float copy of the images.
     histogram = np.zeros(256, dtype=np.int64)
-    for chunk in storage.chunks(dataset.images):
-        histogram += np.bincount(dataset.images[chunk].reshape(-1), minlength=256)
+    for piece in storage.pieces(dataset.images):
+        histogram += np.bincount(dataset.images[piece].reshape(-1), minlength=256)
     value = np.arange(256, dtype=np.float64)
     mean = float(histogram @ value / histogram.sum())
     deviation = float(np.sqrt(histogram @ (value - mean) ** 2 / histogram.sum())) or 1.0

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gpucnn import extras, files
 from gpucnn.data.decoded import Decoded, strips
 from gpucnn.data.files import describe
+from gpucnn.data.metadata import Counted
 from gpucnn.data.resample import resize_pieces
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
@@ -76,8 +77,8 @@ def open_image(path: Path | Upload) -> NDArray[np.uint8]:
 
     Raises:
         DataError: it is no picture of the `FORMATS`, is cut short or damaged, has more than
-            25,000,000 pixels or 30,000 along a side (or ``$GPUCNN_MAX_PIXELS``), or has more than
-            8 bits a channel.
+            25,000,000 pixels or 30,000 along a side (or ``$GPUCNN_MAX_PIXELS``), has more than
+            16 MB beside them (or ``$GPUCNN_MAX_INPUT_MB``), or has more than 8 bits a channel.
         MissingExtraError: Pillow is not installed.
     """
     return open_picture(path)[0].whole()
@@ -92,14 +93,16 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
         opened = files.open_regular(path) if isinstance(path, Path) else io.BytesIO(path.content)
         with opened as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about metadata that are not used
-            with Image.open(file, formats=FORMATS) as picture:
+            counted = Counted(file, str(path))
+            counted.bound_header(_bounds()[0])
+            with Image.open(counted, formats=FORMATS) as picture:
                 _refuse_large(picture, str(path))
                 if picture.format == "PNG":  # whose end Pillow does not miss
-                    picture.verify()
-            file.seek(0)
-            with Image.open(file, formats=FORMATS) as picture:
+                    counted.check_png()
+                counted.bound_frame(picture.width * picture.height)
                 # Cameras write a second picture behind a JPEG, which then is an MPO.
                 moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
+                counted.free()
                 return Decoded(picture, str(path), turned=True), [_MOVES] if moves else []
     except DataError:
         raise

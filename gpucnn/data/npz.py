@@ -269,11 +269,13 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
 
 
 def _are_equal(arrays: list[NDArray[Any]]) -> bool:
-    rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays if array.ndim]
-    return all(
-        other.shape == rows[0].shape
-        and all(np.array_equal(other[k], rows[0][k]) for k in storage.chunks(other))
-        for other in rows[1:]
+    """Whether they have the same numbers as rows, (N, ...) as (N, numbers)."""
+    first, *others = arrays
+    sizes = {(len(array), math.prod(array.shape[1:])) for array in arrays}
+    return len(sizes) == 1 and all(
+        np.array_equal(other[rows].reshape(-1), first[rows].reshape(-1))
+        for other in others
+        for rows in storage.chunks(first)
     )
 
 

@@ -88,8 +88,8 @@ class Entry:
                 cache_directory.write_pieces(self._path, self._pieces(images, rest))
 
     def _pieces(self, images: NDArray[np.uint8], rest: dict[str, Any]) -> Iterator[Any]:
-        for chunk in storage.chunks(images):
-            yield storage.as_bytes(images[chunk])
+        for piece in storage.pieces(images):
+            yield storage.as_bytes(images[piece])
         described = json.dumps({**rest, "shape": images.shape, "stamp": self._stamp}).encode()
         yield described + len(described).to_bytes(_SIZE, "little")
 

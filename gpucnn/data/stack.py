@@ -65,6 +65,7 @@ class Stack:
     def _color(self) -> None:
         """Make gray images RGB."""
         gray, self._values = self.images(), storage.Spool()
-        for chunk in storage.chunks(gray):
-            self._values.add(gray[chunk].repeat(3, axis=1))
+        for image in gray:
+            for _ in range(3):
+                self._values.add(image)
         self._channels = 3

@@ -26,7 +26,7 @@ from gpucnn.quoting import quoted
 
 LEAST = 256 * 10**6  # bytes; smaller arrays never are in a file
 _FRACTION = 1 / 8  # of the memory; a few arrays of this size fit into it
-CHUNK = 16 * 2**20  # bytes of an array that are worked on at a time
+CHUNK = 4 * 2**20  # bytes of an array that are worked on at a time
 FOLDER = "images"  # of the cache
 
 Content = bytes | bytearray | mmap.mmap
@@ -143,23 +143,45 @@ def size_of(shape: Sequence[int], dtype: Any) -> int:
 
 def chunks(array: NDArray[Any]) -> Iterator[slice]:
     """Slices of the first axis, of `CHUNK` bytes each or of one element."""
-    step = max(1, CHUNK // max(1, size_of(array.shape[1:], array.dtype)))
-    return (slice(k, min(k + step, len(array))) for k in range(0, len(array), step))
+    return _slices(array.shape, array.itemsize)
+
+
+def pieces(array: NDArray[Any]) -> Iterator[tuple[slice, ...]]:
+    """Indices of parts of `CHUNK` bytes at most: one after the other they are the array.
+
+    An element of the first axis that is larger is cut, too.
+    """
+    return _cut(array.shape, array.itemsize)
+
+
+def _cut(shape: tuple[int, ...], itemsize: int) -> Iterator[tuple[slice, ...]]:
+    if len(shape) == 1 or math.prod(shape[1:]) * itemsize <= CHUNK:
+        yield from zip(_slices(shape, itemsize))
+        return
+    for k in range(shape[0]):
+        for rest in _cut(shape[1:], itemsize):
+            yield (slice(k, k + 1), *rest)
+
+
+def _slices(shape: tuple[int, ...], itemsize: int) -> Iterator[slice]:
+    step = max(1, CHUNK // max(1, math.prod(shape[1:]) * itemsize))
+    return (slice(k, min(k + step, shape[0])) for k in range(0, shape[0], step))
 
 
 def first(array: NDArray[Any], test: Test) -> tuple[int, ...] | None:
     """The place of the first element that a test is true of; None if there is none."""
-    for chunk in chunks(array):
-        found = test(array[chunk])
+    for piece in pieces(array):
+        found = test(array[piece])
         if found.any():
             place = np.unravel_index(int(found.argmax()), found.shape)
-            return (chunk.start + int(place[0]), *map(int, place[1:]))
+            starts = [part.start for part in piece] + [0] * (found.ndim - len(piece))
+            return tuple(start + int(k) for start, k in zip(starts, place, strict=True))
     return None
 
 
 def count(array: NDArray[Any], test: Test) -> int:
     """The number of elements that a test is true of."""
-    return sum(int(np.count_nonzero(test(array[chunk]))) for chunk in chunks(array))
+    return sum(int(np.count_nonzero(test(array[piece]))) for piece in pieces(array))
 
 
 def stored(parts: Iterable[NDArray[Any]], shape: Sequence[int], dtype: Any) -> NDArray[Any]:
@@ -173,8 +195,8 @@ def stored(parts: Iterable[NDArray[Any]], shape: Sequence[int], dtype: Any) -> N
 def convert(
     array: NDArray[Any], function: Callable[[NDArray[Any]], NDArray[np.uint8]]
 ) -> NDArray[np.uint8]:
-    """`function` of an array, which works on each element along the first axis alone."""
-    return stored((function(array[chunk]) for chunk in chunks(array)), array.shape, np.uint8)
+    """`function` of an array, which works on each number alone."""
+    return stored((function(array[piece]) for piece in pieces(array)), array.shape, np.uint8)
 
 
 def take(array: NDArray[Any], indices: Any) -> NDArray[Any]:
@@ -187,8 +209,7 @@ def take(array: NDArray[Any], indices: Any) -> NDArray[Any]:
     shape = (*places.shape, *array.shape[1:])
     if places.ndim != 1 or size_of(shape, array.dtype) <= large():
         return array[indices]
-    step = max(1, CHUNK // size_of(array.shape[1:], array.dtype))
-    parts = (array[places[k : k + step]] for k in range(0, len(places), step))
+    parts = (array[places[chunk]] for chunk in _slices(shape, array.itemsize))
     return stored(parts, shape, array.dtype)
 
 
@@ -197,7 +218,7 @@ def concatenate(arrays: Sequence[NDArray[Any]]) -> NDArray[Any]:
     if sum(array.nbytes for array in arrays) <= large():
         return np.concatenate(arrays)
     shape = (sum(map(len, arrays)), *arrays[0].shape[1:])
-    parts = (array[chunk] for array in arrays for chunk in chunks(array))
+    parts = (array[piece] for array in arrays for piece in pieces(array))
     return stored(parts, shape, arrays[0].dtype)
 
 
@@ -205,4 +226,4 @@ def contiguous(array: NDArray[Any]) -> NDArray[Any]:
     """`numpy.ascontiguousarray`."""
     if array.flags.c_contiguous or array.nbytes <= large():
         return np.ascontiguousarray(array)
-    return stored((array[chunk] for chunk in chunks(array)), array.shape, array.dtype)
+    return stored((array[piece] for piece in pieces(array)), array.shape, array.dtype)

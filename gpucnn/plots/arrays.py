@@ -5,6 +5,7 @@ N images, C channels, H x W pixels.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from gpucnn import backend as backends
 from gpucnn.errors import DataError, DtypeError, ShapeError
 
 _CHANNELS = (1, 3)  # of a picture: gray, RGB
+_DETAIL = 400  # pixels of an image in an inch; a drawn inch has 160
 
 
 def is_module(value: Any) -> bool:
@@ -57,7 +59,7 @@ def to_host(values: Any, call: str) -> NDArray[Any]:
             f"{call}: the array of shape {array.shape} is empty",
             fix="give an array with at least one pixel",
         )
-    if not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         kind = "NaN" if np.isnan(array).any() else "infinity"
         raise DataError(
             f"{call}: the array holds {kind}",
@@ -112,6 +114,19 @@ def square_side(size: int) -> int | None:
     """The side of the square of so many pixels; None if there is none."""
     side = round(size**0.5)
     return side if side * side == size else None
+
+
+def thinned(image: NDArray[Any], inches: float) -> NDArray[Any]:
+    """Every k-th pixel of an image (C, H, W): as many as can be seen, or all of a small one.
+
+    Args:
+        inches: of the longer side, as it is drawn.
+
+    Returns:
+        A view.
+    """
+    step = math.ceil(max(image.shape[1:]) / (_DETAIL * inches))
+    return image[:, ::step, ::step]
 
 
 def scaled(image: NDArray[Any], low: float, high: float) -> NDArray[np.float64]:

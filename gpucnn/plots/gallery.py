@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.plots.arrays import limits, scaled
+from gpucnn.plots.arrays import limits, scaled, thinned
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -73,7 +73,7 @@ def _draw(axes: Axes, image: NDArray[Any], x: float, y: float) -> None:
     _, H, W = image.shape
     h, w = SIDE * H / max(H, W), SIDE * W / max(H, W)
     x, y = x + (SIDE - w) / 2, y + (SIDE - h) / 2
-    values = scaled(image, *limits(image))
+    values = scaled(thinned(image, SIDE), *limits(image))
     if values.shape[2] == 1:
         values = np.repeat(values, 3, axis=2)
     axes.imshow(values, extent=(x, x + w, y + h, y), interpolation="none")

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import UsageError, choose
-from gpucnn.plots.arrays import limits, scaled, to_images
+from gpucnn.plots.arrays import limits, scaled, thinned, to_images
 from gpucnn.plots.extra import require
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def draw_images(
     for axes in grid.flat[len(images) :]:
         axes.set_axis_off()
     for axes, image, title in zip(grid.flat, images, titles, strict=False):
-        shown = draw_image(axes, image, low, high, cmap)
+        shown = draw_image(axes, image, low, high, cmap, side)
         axes.set_title(title, fontsize="large" if single else "small", parse_math=False)
         if not single:
             axes.set_xticks([])
@@ -110,11 +110,16 @@ def draw_images(
     return picture
 
 
-def draw_image(axes: Axes, image: NDArray[Any], low: float, high: float, cmap: str) -> Any:
-    """Draw one image (C, H, W), `low` as black and `high` as white."""
+def draw_image(
+    axes: Axes, image: NDArray[Any], low: float, high: float, cmap: str, inches: float = 4.0
+) -> Any:
+    """Draw one image (C, H, W), `low` as black and `high` as white, so many inches long."""
+    _, H, W = image.shape
+    extent = (-0.5, W - 0.5, H - 0.5, -0.5)
+    image = thinned(image, inches)
     if len(image) == 1:
-        return axes.imshow(image[0], cmap=cmap, vmin=low, vmax=high)
-    return axes.imshow(scaled(image, low, high))
+        return axes.imshow(image[0], cmap=cmap, vmin=low, vmax=high, extent=extent)
+    return axes.imshow(scaled(image, low, high), extent=extent)
 
 
 def label_pixels(axes: Axes, H: int, W: int) -> None:

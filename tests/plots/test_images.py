@@ -285,3 +285,22 @@ def test_other_names_are_not_there():
     assert not hasattr(plots, "picture_of")
     with pytest.raises(AttributeError, match="no attribute 'picture_of'"):
         _ = plots.picture_of
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(
+    ("count", "length"), [(1, 1600), (1, 1601), (1, 9000), (9, 535), (64, 900)]
+)
+def test_images_that_are_too_large_to_be_seen(channels: int, count: int, length: int) -> None:
+    """Of them every k-th pixel is drawn, on axes that count all pixels."""
+    ramp = np.arange(length) * 255 // length
+    image = np.broadcast_to(ramp.astype(np.uint8)[:, None], (channels, length, 20))
+    picture = show_image(np.broadcast_to(image, (count, *image.shape)))
+    most = {1: 1600, 9: 533, 64: 480}[count]
+    step = -(-length // most)
+    for axes, shown in zip(picture.axes, drawn(picture), strict=True):
+        assert len(shown) == -(-length // step) <= most
+        values = shown if channels == 1 else shown[..., 0] * 255
+        np.testing.assert_allclose(values[:, 0], ramp[::step])
+        assert axes.get_ylim() == (length - 0.5, -0.5)
+        assert axes.get_xlim() == (-0.5, 19.5)
