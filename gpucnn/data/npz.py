@@ -209,8 +209,8 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
     chosen = {}
     for role, (images, labels) in found.items():
         if images:
-            count = len(arrays[images[0]])
-            labels = [name for name in labels if len(arrays[name]) == count] or labels[:1]
+            count = arrays[images[0]].shape[:1]
+            labels = [name for name in labels if arrays[name].shape[:1] == count] or labels[:1]
             if _are_equal([arrays[name] for name in images]):
                 images = images[:1]  # as scikit-learn has them: images, and as rows
             for several in (images, labels):
@@ -224,7 +224,9 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
 
 
 def _are_equal(arrays: list[NDArray[Any]]) -> bool:
-    rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays if array.ndim]
+    if not all(array.ndim and array.dtype.kind in "biuf" for array in arrays):
+        return len(arrays) == 1
+    rows = [array.reshape(len(array), math.prod(array.shape[1:])) for array in arrays]
     return all(np.array_equal(other, rows[0]) for other in rows[1:])
 
 
