@@ -174,7 +174,13 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labeled: boo
             " NAME-imgs.npz and NAME-labels.npz",
         )
     images, reading, said = as_images(array, str(path), reading)
-    (labels,) = load_numpy(labels_path).values()
+    several = load_numpy(labels_path)
+    if len(several) != 1:
+        raise DataError(
+            f"{labels_path} holds {_shapes(several)}, where the labels are one array",
+            fix="save it as np.savez(FILE, labels)",
+        )
+    (labels,) = several.values()
     part = Part("all", images, as_labels(labels, str(labels_path)), str(path))
     return Found(path, [part], reading, "images", said)
 

@@ -229,6 +229,15 @@ def test_arrays_that_are_neither(tmp_path: Path, arrays: dict[str, Any], says: s
     assert error.value.fix
 
 
+@pytest.mark.parametrize("arrays", [{}, {"x": IMAGES, "y": LABELS}])
+def test_a_file_of_labels_with_other_arrays(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(tmp_path / "k-train-imgs.npz", IMAGES)
+    np.savez(tmp_path / "k-train-labels.npz", **arrays)
+    with pytest.raises(DataError, match=r"k-train-labels\.npz holds .*, where the labels are one"):
+        load(tmp_path / "k-train-imgs.npz")
+    assert len(read_npz(tmp_path / "k-train-imgs.npz", labeled=False).parts) == 1
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 def test_text_beyond_unicode(tmp_path: Path, order: str) -> None:
     codes = np.array([[65, 66], [65, 0x110000], [67, 0]], f"{order}u4")
