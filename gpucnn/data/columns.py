@@ -140,7 +140,7 @@ def _classes(cells: Sequence[str]) -> int:
     if not all(map(is_number, distinct)):
         return len(distinct)
     numbers = {float(cell) for cell in distinct}
-    whole = all(number >= 0 and number == int(number) for number in numbers)
+    whole = all(number >= 0 and number.is_integer() for number in numbers)
     dense = whole and max(numbers) + 1 <= 1.5 * len(numbers) + 1
     return len(numbers) if dense and len(numbers) > 1 else 0
 
@@ -182,6 +182,8 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
     elif more != 0:
         raise _no_image(where, len(first), known.pixels)
     pixels = [place for place in places if place not in (label, ids)]
+    if not pixels:
+        raise _no_image(where, len(first), known.pixels)
     return Columns(names=names, header=False, label=label, pixels=pixels, ids=ids, guessed=guessed)
 
 

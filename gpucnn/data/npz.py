@@ -219,7 +219,13 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labeled: boo
             " NAME-imgs.npz and NAME-labels.npz",
         )
     images, reading, said = as_images(array, str(path), reading)
-    (labels,) = load_numpy(labels_path).values()
+    several = load_numpy(labels_path)
+    if len(several) != 1:
+        raise DataError(
+            f"{labels_path} holds {_shapes(several)}, where the labels are one array",
+            fix="save it as np.savez(FILE, labels)",
+        )
+    (labels,) = several.values()
     part = Part("all", images, as_labels(labels, str(labels_path)), str(path))
     return Found(path, [part], reading, "images", said)
 
@@ -254,8 +260,8 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
     chosen = {}
     for role, (images, labels) in found.items():
         if images:
-            count = len(arrays[images[0]])
-            labels = [name for name in labels if len(arrays[name]) == count] or labels[:1]
+            count = arrays[images[0]].shape[:1]
+            labels = [name for name in labels if arrays[name].shape[:1] == count] or labels[:1]
             if _are_equal([arrays[name] for name in images]):
                 images = images[:1]  # as scikit-learn has them: images, and as rows
             for several in (images, labels):
@@ -270,6 +276,8 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
 
 def _are_equal(arrays: list[NDArray[Any]]) -> bool:
     """Whether they have the same numbers as rows, (N, ...) as (N, numbers)."""
+    if not all(array.ndim and array.dtype.kind in "biuf" for array in arrays):
+        return len(arrays) == 1
     first, *others = arrays
     sizes = {(len(array), math.prod(array.shape[1:])) for array in arrays}
     return len(sizes) == 1 and all(

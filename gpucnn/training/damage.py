@@ -46,4 +46,7 @@ def _epoch_of(file: Path) -> int:
     """The epoch of a weights file, by its header; that fits the length of an intact file."""
     files.check_regular(file)
     with safetensors.safe_open(file, framework="numpy") as opened:
-        return int(json.loads(opened.metadata()["gpucnn"])["epoch"])
+        epoch = json.loads(opened.metadata()["gpucnn"])["epoch"]
+    if type(epoch) is not int:
+        raise ValueError("its epoch is no whole number")
+    return epoch

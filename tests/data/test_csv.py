@@ -461,6 +461,19 @@ def test_rows_of_separators_alone(tmp_path: Path, text: str, message: str) -> No
         read_table(write(tmp_path / "t.csv", text))
 
 
+@pytest.mark.parametrize("value", ["inf", "nan", "-inf"])
+def test_numbers_that_are_not_finite_in_the_first_column(tmp_path: Path, value: str) -> None:
+    text = f"2,0,1,2,3\n0,0,1,2,3\n{value},0,1,2,3\n"
+    with pytest.raises(DataError, match=r"line 3: the label is|may be no label"):
+        read_table(write(tmp_path / "t.csv", text))
+
+
+@pytest.mark.parametrize("label_column", ["1", "-1"])
+def test_a_table_of_labels_alone(tmp_path: Path, label_column: str) -> None:
+    with pytest.raises(DataError, match="1 columns are neither the pixels of a square image"):
+        read_table(write(tmp_path / "t.csv", "1\n2\n"), Known(label_column=label_column))
+
+
 def test_tables_of_a_folder(tmp_path: Path) -> None:
     names = ["train.csv", "TEST.CSV", "val.csv.gz", "sign_train.tsv", "other.csv", "x_test.csv"]
     for name in (*names, "sample_submission.csv"):

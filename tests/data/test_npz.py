@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gpucnn.data import load
 from gpucnn.data.npz import load_numpy, read_npy, read_npz
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -205,6 +206,36 @@ def test_pickled_objects_are_refused_and_not_run(tmp_path: Path) -> None:
         assert error.value.exit_code == 4
         assert "never loaded" in (error.value.fix or "")
     assert not evidence.exists()
+
+
+@pytest.mark.parametrize(
+    ("arrays", "says"),
+    [
+        ({"x": IMAGES, "y": np.array(3)}, "y of .* is int64 of shape ()"),
+        ({"x": np.array(3), "y": LABELS}, "x of .* has the shape ()"),
+        ({"x": np.array(3), "images": IMAGES, "y": LABELS}, "several arrays that may be the same"),
+        (
+            {"x": np.zeros(4, [("a", "u1")]), "images": IMAGES, "y": LABELS},
+            "several arrays that may be the same",
+        ),
+        ({"x": np.zeros(4, "V3"), "y": LABELS}, "x of .* has the shape"),
+        ({"x": IMAGES, "y": np.zeros(4, "m8[s]")}, "y of .* is timedelta64"),
+    ],
+)
+def test_arrays_that_are_neither(tmp_path: Path, arrays: dict[str, Any], says: str) -> None:
+    np.savez(tmp_path / "a.npz", **arrays)
+    with pytest.raises(DataError, match=says) as error:
+        load(tmp_path / "a.npz")
+    assert error.value.fix
+
+
+@pytest.mark.parametrize("arrays", [{}, {"x": IMAGES, "y": LABELS}])
+def test_a_file_of_labels_with_other_arrays(tmp_path: Path, arrays: dict[str, Any]) -> None:
+    np.savez(tmp_path / "k-train-imgs.npz", IMAGES)
+    np.savez(tmp_path / "k-train-labels.npz", **arrays)
+    with pytest.raises(DataError, match=r"k-train-labels\.npz holds .*, where the labels are one"):
+        load(tmp_path / "k-train-imgs.npz")
+    assert len(read_npz(tmp_path / "k-train-imgs.npz", labeled=False).parts) == 1
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
