@@ -247,7 +247,7 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
         DataError: several arrays may be the same.
     """
     found: dict[str, tuple[list[str], list[str]]] = {}
-    for name in (name for name, array in arrays.items() if array.ndim):  # a number is neither
+    for name in arrays:
         words = [word for word in _WORDS.split(name.lower()) if word]
         roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
         rest = [word for word in words if not any(word in known for known in _ROLES.values())]
