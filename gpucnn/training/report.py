@@ -10,6 +10,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+#: Classes up to which the confusion matrix is drawn and written whole: it has K * K numbers.
+LARGEST = 1000
+
 
 class ClassScore(NamedTuple):
     """The scores of a class.
@@ -28,10 +31,6 @@ class ClassScore(NamedTuple):
     precision: float | None
     recall: float | None
     f1: float | None
-
-
-#: Classes up to which the confusion matrix is drawn and written whole: it has K * K numbers.
-LARGEST = 1000
 
 
 @dataclass(frozen=True, eq=False)
