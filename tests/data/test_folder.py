@@ -239,6 +239,50 @@ def test_links(tmp_path: Path) -> None:
     assert labels(read_folder(tmp_path / "store")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("hidden", [".s", "store"])
+def test_each_folder_is_read_once_however_many_paths_lead_to_it(
+    tmp_path: Path, hidden: str
+) -> None:
+    """Thirty folders with two links each: 2**30 paths."""
+    top = tmp_path / "set"
+    for name in "ab":
+        save(top / name / "x.png", 1)
+    store = tmp_path / hidden
+    for k in range(31):
+        save(store / str(k) / "y.png", 1)
+        for link in ("p", "q") if k < 30 else ():
+            (store / str(k) / link).symlink_to(store / str(k + 1))
+    (top / "a" / "link").symlink_to(store / "0")
+    found = read_folder(top)
+    assert labels(found) == ["a"] * 32 + ["b"]
+    assert len(read(top, labeled=False).parts[0].images) == 33
+
+
+def test_a_ladder_of_links_without_pictures(tmp_path: Path) -> None:
+    for k in range(31):
+        (tmp_path / ".store" / str(k)).mkdir(parents=True)
+        for link in ("p", "q") if k < 30 else ():
+            (tmp_path / ".store" / str(k) / link).symlink_to(tmp_path / ".store" / str(k + 1))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "link").symlink_to(tmp_path / ".store" / "0")
+    with pytest.raises(DataError, match="holds no images"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_folders_that_are_too_deep(tmp_path: Path, labeled: bool) -> None:
+    for name in "ab":
+        save(tmp_path / name / "x.png", 1)
+    deepest = tmp_path / "a" / "/".join("d" * 99)
+    save(deepest / "y.png", 1)
+    assert len(read(tmp_path, labeled=labeled).parts[0].images) == 3
+    deepest.joinpath("d", "d").mkdir(parents=True)
+    with pytest.raises(DataError, match="has more than 100 folders in one another") as error:
+        read(tmp_path, labeled=labeled)
+    assert error.value.fix
+
+
 def test_names_with_composed_and_decomposed_letters(tmp_path: Path) -> None:
     for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
         save(tmp_path / part / name / "x.png", 1)
