@@ -87,7 +87,7 @@ class AnswerTable:
         self._id_names[name] = image.file
         if len(self._id_names) > 1:
             shown = [f"those of {file} {name or 'none'}" for name, file in self._id_names.items()]
-            raise _several_kinds(f"their ids differ in kind: {', '.join(shown)}")
+            raise _cannot_hold(f"their ids differ in kind: {', '.join(shown)}")
         self._files.add(image.file)
         self._has_pictures |= image.is_picture
         with self._storage_errors():
@@ -104,7 +104,7 @@ class AnswerTable:
         rows: Iterable[tuple[str, str]] = self._answers()
         if name is not None:
             if len(self._files) > 1 and not _all_differ(key for key, _ in self._answers()):
-                raise _several_kinds("several of them have the same id")
+                raise _cannot_hold("several of them have the same id")
             header = name, "Label" if name[:1].isupper() else "label"  # as in ImageId,Label
         elif self._has_pictures:
             header = "filename", "label"
@@ -136,17 +136,17 @@ def _all_differ(keys: Iterable[str]) -> bool:
 
 
 def _lines(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """The lines of a CSV file."""
+    """The lines of a CSV file; a name that is no Unicode has the escapes that are shown of it."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         writer.writerow(row)
-        yield text.getvalue().encode()
+        yield text.getvalue().encode(errors="backslashreplace")
         text.seek(0)
         text.truncate()
 
 
-def _several_kinds(cause: str) -> UsageError:
+def _cannot_hold(cause: str) -> UsageError:
     return UsageError(
         "--csv cannot hold all of these images",
         cause=cause,
