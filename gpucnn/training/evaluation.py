@@ -146,11 +146,20 @@ def evaluate_batches(
 
 
 def predict(model: Module, dataset: Dataset, scale: float, offset: float) -> NDArray[np.float32]:
-    """The outputs (N, K) of a built model for the images of a data set, in evaluation mode."""
+    """The outputs (N, K) of a built model for the images of a data set, in evaluation mode.
+
+    Raises:
+        OutOfMemoryError: there is no room for the data set, or for a batch of `BATCH_SIZE` images.
+    """
     backend = backends.get(model.device)
     loader = Loader(dataset, BATCH_SIZE, backend, shuffle=False, scale=scale, offset=offset)
-    with model.evaluating(), no_grad(), loader.backend.quiet_device():
-        outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
+    try:
+        with model.evaluating(), no_grad(), loader.backend.quiet_device():
+            outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
+    except OutOfMemoryError as error:
+        error.fix = "let this process have more memory, or use a smaller model"
+        error.fix += "" if error.on_host else ", or the device cpu"
+        raise
     return np.concatenate(outputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -29,11 +29,12 @@ _CAUSES = {
 }
 
 
-def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes], option: str = "--runs-dir DIR") -> None:
     """Write `data` to `path`: after a crash at any moment it holds the old bytes or all new ones.
 
     The bytes are written to the disk under a temporary name, which is then renamed; the rename is
-    on the disk when this returns. `option` is the flag that chooses the place, for the error.
+    on the disk when this returns. Many bytes may come in pieces. `option` is the flag that chooses
+    the place, for the error.
 
     Raises:
         StorageError: it cannot be written; the old file is intact.
@@ -42,7 +43,7 @@ def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> Non
     with storage_errors(path, option):
         try:
             with temporary.open("wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

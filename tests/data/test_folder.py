@@ -458,6 +458,37 @@ def test_a_table_of_pictures(pets: Path) -> None:
     assert "dog/none.png" in (error.value.cause or "")
 
 
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["{pets}/cat/1.png", "list/../in.png", "..in.png"], None),
+        (["in.png", "../pets/cat/1.png"], "1 picture lies outside of the folder of {list}, such as"
+         " ../pets/cat/1.png"),
+        (["a/../../pets/cat/1.png", "{pets}/dog/1.png", "{pets}2/in.png"], "3 pictures lie outside"
+         " of the folder of {list}, such as a/../../pets/cat/1.png"),
+    ],
+)  # fmt: skip
+def test_pictures_outside_of_the_folder_of_their_list(
+    files: list[str], says: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read; a note counts them, for a relative path of the list, too."""
+    monkeypatch.chdir(tmp_path)
+    inside = says is None
+    for name in ("pets/cat/1.png", "pets/dog/1.png", "pets2/in.png"):
+        save(tmp_path / name, 9)
+    folder = tmp_path if inside else tmp_path / "lists"
+    (folder / "a").mkdir(parents=True)
+    (folder / "list").mkdir()
+    save(folder / "in.png", 3)
+    save(folder / "..in.png", 3)
+    table = folder / "list.csv"
+    table.write_text("\n".join(["file", *(file.format(pets=tmp_path / "pets") for file in files)]))
+    for path in (table, table.relative_to(tmp_path)):
+        found = read(path, labeled=False)
+        assert len(found.images) == len(files)
+        assert found.notes == ([] if says is None else [says.format(list=path)])
+
+
 def test_pictures_converted_as_mnist(tmp_path: Path) -> None:
     """Dark strokes on light paper of several sizes become light ones of 28x28."""
     for label, size in (("0", (60, 80)), ("1", (100, 50))):
