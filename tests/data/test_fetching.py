@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from processes import environment
+from run_files import nested
 from web_server import Handler, Server
 
 from gpucnn.cli import doctor, outcome
@@ -283,6 +284,11 @@ def test_files_of_a_dead_process_are_removed_but_not_those_of_a_live_one(
     dead.mkdir()
     sources.fetch("mnist")  # nothing is missing
     assert names(folder) == ALL_GZ
+
+
+def test_a_folder_that_is_nested_too_deeply_is_left(cache: Path) -> None:
+    with nested(cache / "mnist" / ".download-x"), temporary_folder(cache / "mnist") as made:
+        assert made.is_dir()
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])
