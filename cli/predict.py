@@ -88,7 +88,9 @@ def command(
     if table is not None:
         answers = list(answers)  # before printing: the reader of stdout may leave
         if not failed:
-            write_atomic(table, submission(answers).encode(), "--csv FILE")
+            # Names and ids get the bytes that they have, in UTF-8 or not.
+            content = submission(answers).encode(errors="surrogateescape")
+            write_atomic(table, content, "--csv FILE")
             console.note(f"answers: {table}")
     for each, classes in answers:
         _show(console, each, classes)

@@ -119,13 +119,11 @@ def _kill(*_: object) -> None:
 
 def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
     run = Run.create(config, CPU)
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        pytest.raises(_Killed),
-    ):
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "replace", _kill)
         patch.setattr(Path, "unlink", _kill)
-        write_atomic(run.last, b"half")
+        with pytest.raises(_Killed):
+            write_atomic(run.last, b"half")
     (left,) = run.weights.iterdir()
     assert left.read_bytes() == b"half"
     with run.lock():
