@@ -175,6 +175,21 @@ def test_a_run_with_a_link_to_another_place_is_not_written(
     assert (mine / "half.tmp").read_text() == "precious"
 
 
+def test_no_lock_is_a_link(config: TrainConfig, tmp_path: Path) -> None:
+    """To open a lock empties it."""
+    precious, run = tmp_path / "precious", Run.create(config, CPU)
+    precious.write_text("precious")
+    new, lock = run.path.parent / ".new.lock", run.path / ".lock"
+    new.unlink()
+    for link in (new, lock):
+        link.symlink_to(precious)
+    assert not run.is_in_use()
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        Run.create(config, CPU)
+    assert caught.value.cause == "it is a symbolic link"
+    assert precious.read_text() == "precious"
+
+
 @pytest.mark.parametrize("folder", ["weights", "tensorboard"])
 def test_links_in_the_folders_of_a_run(config: TrainConfig, tmp_path: Path, folder: str) -> None:
     run = Run.create(config, CPU)
