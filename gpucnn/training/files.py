@@ -23,7 +23,7 @@ _CAUSES = {
     errno.EEXIST: ("a part of the path is a file, and no directory", "rename that file"),
     errno.EISDIR: ("it is a directory", "rename it"),
     errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
-    errno.ELOOP: ("it is a symbolic link", "remove it"),
+    errno.ELOOP: ("a symbolic link is in the way", "remove that link"),
     errno.EROFS: ("the file system is read-only", "make it writable"),
     errno.EACCES: ("permission denied", "make it writable"),
     errno.EPERM: ("permission denied", "make it writable"),

@@ -186,7 +186,7 @@ def test_no_lock_is_a_link(config: TrainConfig, tmp_path: Path) -> None:
     assert not run.is_in_use()
     with pytest.raises(StorageError, match="cannot be written") as caught:
         Run.create(config, CPU)
-    assert caught.value.cause == "it is a symbolic link"
+    assert caught.value.cause == "a symbolic link is in the way"
     assert precious.read_text() == "precious"
 
 
