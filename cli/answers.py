@@ -136,12 +136,12 @@ def _all_differ(keys: Iterable[str]) -> bool:
 
 
 def _lines(rows: Iterable[tuple[str, str]]) -> Iterator[bytes]:
-    """The lines of a CSV file; a name that is no Unicode has the escapes that are shown of it."""
+    """The lines of a CSV file; names and ids get the bytes that they have, in UTF-8 or not."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for row in rows:
         writer.writerow(row)
-        yield text.getvalue().encode(errors="backslashreplace")
+        yield text.getvalue().encode(errors="surrogateescape")
         text.seek(0)
         text.truncate()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpucnn.data.found import Found
 from gpucnn.data.image import is_picture
-from gpucnn.data.labels import composed, in_order, listing
+from gpucnn.data.labels import composed, in_order, is_text, listing
 from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -274,7 +274,8 @@ def _class_names(
     """The classes with pictures in some part; the training part has a folder for each.
 
     Raises:
-        DataError: a part has no pictures, or a class that the training part has not.
+        DataError: a part has no pictures, or a class that the training part has not; the name of
+            a class is no text.
     """
     for role, found in classes.items():
         if not any(found.values()):
@@ -294,6 +295,13 @@ def _class_names(
                     fix="name the folders alike in every part, or take this one out",
                 )
     names = [name for name in first if any(found.get(name) for found in classes.values())]
+    for name in names:
+        if not is_text(name):
+            places = [str(place) for role, place in parts.items() if classes[role].get(name)]
+            raise DataError(
+                f"the name of the class {name} in {listing(places)} is no text in UTF-8",
+                fix="rename the folder",
+            )
     scan.empty += [
         str(parts[role] / name)
         for role, found in classes.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -536,3 +537,16 @@ def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         read_folder(tmp_path)
     assert error.value.fix == 'pip install "gpucnn[image]"'
     assert error.value.exit_code == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("part", ["", "train"])
+def test_the_name_of_a_class_is_a_text(tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "pets" / part
+    save(folder / "cat" / "1.png", 1)
+    save(folder / os.fsdecode(b"\xfe") / "1\udcff.png", 1)
+    with pytest.raises(DataError, match="is no text in UTF-8") as caught:
+        read_folder(tmp_path / "pets")
+    assert f"in {folder} is" in caught.value.message
+    (folder / "\udcfe").rename(folder / "chien\N{DOG FACE}")
+    assert read_folder(tmp_path / "pets").parts[0].images.shape == (2, 1, 4, 6)
