@@ -6,6 +6,8 @@ Pillow keeps these in memory, some of them twice, and most of them before it kno
 from __future__ import annotations
 
 import math
+import os
+import re
 import struct
 import zlib
 from typing import IO, Any
@@ -20,6 +22,14 @@ _SKIPPED = 2  # bytes a pixel, which no frame of a GIF file exceeds
 _PIECE = 1 << 18
 _PIXELS = (b"IDAT", b"fdAT")  # chunks of a PNG file; Pillow reads them in pieces
 _UNPACKED = {b"zTXt": 10**6, b"iTXt": 10**6}  # bytes more that Pillow may unpack from a chunk
+
+#: A marker of a JPEG file among coded pixels, in which FF 00 and the restarts D0 to D7 are none.
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+_STEP = 4096  # bytes that are searched for a marker at once
+_SCANS = 100  # of a JPEG file; progressive ones have about 10
+#: Pixels that a byte of a scan may hold. Each block of 64 pixels takes at least one bit.
+_DENSEST = 512
+_HUFFMAN = (0xC0, 0xC1, 0xC2)  # the kinds of JPEG files whose scans have bits for each block
 
 
 class Counted:
@@ -92,6 +102,46 @@ class Counted:
             if kind != b"IEND" and self._file.read(4) != checksum.to_bytes(4, "big"):
                 raise OSError(f"the checksum of a chunk {kind!r} is wrong")
         self._file.seek(place)
+
+    def check_jpeg(self, pixels: int) -> None:
+        """Check the scans of a JPEG file, which libjpeg decodes however many or short they are.
+
+        Args:
+            pixels: of the picture.
+
+        Raises:
+            OSError: the scans are too many, or too short for the pixels.
+            DataError: the segments without pixels are more than the bound.
+        """
+        place = self._file.tell()
+        self._bound(0)
+        self._file.seek(2)
+        scans = first = 0
+        is_huffman = False
+        while (marker := self._next_marker()) not in (0xD9, None):  # the end of the picture
+            length = int.from_bytes(self._file.read(2), "big")
+            self._file.seek(max(0, length - 2), os.SEEK_CUR)
+            if marker == 0xDA:
+                scans += 1
+                first = first or self._file.tell()
+            else:
+                is_huffman |= marker in _HUFFMAN
+                self._count(length)
+            if scans > _SCANS:
+                raise OSError(f"it has more than {_SCANS} scans")
+        if is_huffman and pixels > _DENSEST * (self._file.tell() - first):
+            raise OSError("most of its pixels are missing")
+        self._file.seek(place)
+
+    def _next_marker(self) -> int | None:
+        """The next marker of a JPEG file, after which the file is then; None at its end."""
+        while len(piece := self._file.read(_STEP)) > 1:
+            if found := _MARKER.search(piece):
+                self._file.seek(found.end() - len(piece), os.SEEK_CUR)
+                return found[0][1]
+            if piece.endswith(b"\xff"):
+                self._file.seek(-1, os.SEEK_CUR)
+        return None
 
     def _bound(self, pixels: int) -> None:
         """Count anew, up to the bound and these pixels; without a bound if the user sets one."""
