@@ -99,10 +99,8 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
                 _refuse_large(picture, str(path))
                 if picture.format == "PNG":  # whose end Pillow does not miss
                     counted.check_png()
-                pixels = picture.width * picture.height
-                if picture.format in ("JPEG", "MPO"):
-                    counted.check_jpeg(pixels)
-                counted.bound_frame(pixels)
+                counted.bound_frame(picture.width * picture.height)
+                counted.count_exif(picture.info)
                 # Cameras write a second picture behind a JPEG, which then is an MPO.
                 moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
                 counted.free()

@@ -10,9 +10,11 @@ import os
 import re
 import struct
 import zlib
+from collections.abc import Mapping
 from typing import IO, Any
 
 from gpucnn import files
+from gpucnn.data.tiff import check_tags
 from gpucnn.errors import DataError
 
 _MOST = 16 * 10**6  # bytes; Pillow takes about 3 times as much
@@ -21,6 +23,7 @@ _STORED = 4  # bytes a pixel, which no WebP file exceeds
 _SKIPPED = 2  # bytes a pixel, which no frame of a GIF file exceeds
 _PIECE = 1 << 18
 _PIXELS = (b"IDAT", b"fdAT")  # chunks of a PNG file; Pillow reads them in pieces
+_EXIF = 16  # times that a byte of Exif data counts: each value may become an object
 _UNPACKED = {b"zTXt": 10**6, b"iTXt": 10**6}  # bytes more that Pillow may unpack from a chunk
 
 #: A marker of a JPEG file among coded pixels, in which FF 00 and the restarts D0 to D7 are none.
@@ -52,14 +55,27 @@ class Counted:
         return getattr(self._file, name)
 
     def bound_header(self, most_pixels: int) -> None:
-        """Bound what is read until the size of the picture is known.
+        """Check what Pillow does not check; bound what is read until the size is known.
 
         Args:
             most_pixels: that a picture may have.
+
+        Raises:
+            OSError: there is more of something than any good file has, or pixels are missing.
+            DataError: what is beside the pixels is more than the bound.
         """
         start = self._file.read(30)
+        if start.startswith(b"\xff\xd8\xff"):
+            self._check_jpeg(most_pixels)
+        self._file.seek(0)
+        check_tags(self._file)
         self._file.seek(0)
         self._bound(_STORED * min(_pixels_of_webp(start), most_pixels))
+
+    def count_exif(self, info: Mapping[Any, Any]) -> None:
+        """Count the Exif data in the `info` of a Pillow image, before they are parsed."""
+        for key in ("exif", "Raw profile type exif"):  # the second is a text of a PNG file
+            self._count(_EXIF * len(info.get(key, "")))
 
     def bound_frame(self, pixels: int) -> None:
         """Bound what is read on the way from a frame of `pixels` pixels to the next one."""
@@ -103,35 +119,35 @@ class Counted:
                 raise OSError(f"the checksum of a chunk {kind!r} is wrong")
         self._file.seek(place)
 
-    def check_jpeg(self, pixels: int) -> None:
-        """Check the scans of a JPEG file, which libjpeg decodes however many or short they are.
+    def _check_jpeg(self, most_pixels: int) -> None:
+        """Check the segments of a JPEG file: libjpeg decodes scans however many or short they are.
 
         Args:
-            pixels: of the picture.
+            most_pixels: of a picture; a larger one is refused elsewhere.
 
         Raises:
             OSError: the scans are too many, or too short for the pixels.
             DataError: the segments without pixels are more than the bound.
         """
-        place = self._file.tell()
         self._bound(0)
         self._file.seek(2)
-        scans = first = 0
-        is_huffman = False
+        scans = first = pixels = 0
         while (marker := self._next_marker()) not in (0xD9, None):  # the end of the picture
-            length = int.from_bytes(self._file.read(2), "big")
-            self._file.seek(max(0, length - 2), os.SEEK_CUR)
+            start = self._file.read(8)
+            length = int.from_bytes(start[:2], "big")
+            self._file.seek(max(2, length) - len(start), os.SEEK_CUR)
             if marker == 0xDA:
                 scans += 1
                 first = first or self._file.tell()
             else:
-                is_huffman |= marker in _HUFFMAN
-                self._count(length)
+                self._count(length * (_EXIF if start[2:] == b"Exif\0\0" else 1))
+            if marker in _HUFFMAN:
+                height, width = struct.unpack(">HH", start[3:7])
+                pixels = height * width
             if scans > _SCANS:
                 raise OSError(f"it has more than {_SCANS} scans")
-        if is_huffman and pixels > _DENSEST * (self._file.tell() - first):
+        if _DENSEST * (self._file.tell() - first) < pixels <= most_pixels:
             raise OSError("most of its pixels are missing")
-        self._file.seek(place)
 
     def _next_marker(self) -> int | None:
         """The next marker of a JPEG file, after which the file is then; None at its end."""

@@ -244,3 +244,19 @@ def test_a_jpeg_file_of_one_color_has_all_of_its_pixels(
 ) -> None:
     content = saved("JPEG", np.zeros(shape, np.uint8), progressive=progressive, **options)
     assert open_image(Upload(content, "a")).shape == shape
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_data_count_as_objects(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    expected = open_image(Upload(saved(kind), "a"))
+    for size, is_too_large in ((MOST // 40, False), (MOST // 10, True)):
+        exif = Image.Exif()
+        exif[0x9286] = b"x" * size  # a comment
+        content = saved(kind, exif=exif)
+        if not is_too_large:
+            np.testing.assert_array_equal(open_image(Upload(content, "a")), expected)
+            continue
+        with pytest.raises(DataError, match="too much beside its pixels"):
+            open_image(Upload(content, "a"))
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", "1")
+    np.testing.assert_array_equal(open_image(Upload(content, "a")), expected)
