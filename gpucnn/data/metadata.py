@@ -142,8 +142,7 @@ class Counted:
             else:
                 self._count(length * (_EXIF if start[2:] == b"Exif\0\0" else 1))
             if marker in _HUFFMAN:
-                height, width = struct.unpack(">HH", start[3:7])
-                pixels = height * width
+                pixels = int.from_bytes(start[3:5], "big") * int.from_bytes(start[5:7], "big")
             if scans > _SCANS:
                 raise OSError(f"it has more than {_SCANS} scans")
         if _DENSEST * (self._file.tell() - first) < pixels <= most_pixels:
@@ -168,7 +167,8 @@ class Counted:
         if self._left < 0:
             raise DataError(
                 f"{self._name} has too much beside its pixels",
-                cause=f"its comments, profiles and tags have more than {self._most:,} bytes",
+                cause=f"its comments, profiles and tags have more than {self._most:,} bytes;"
+                f" each byte of Exif data counts {_EXIF} times",
                 fix="save the picture again without them; or, if you trust it, set"
                 f" {files.VARIABLE} to the megabytes that the file has",
             )
