@@ -100,6 +100,7 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
                 if picture.format == "PNG":  # whose end Pillow does not miss
                     counted.check_png()
                 counted.bound_frame(picture.width * picture.height)
+                counted.count_exif(picture.info)
                 # Cameras write a second picture behind a JPEG, which then is an MPO.
                 moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
                 counted.free()

@@ -181,3 +181,82 @@ def test_checksums_are_those_of_whole_chunks(
         path.write_bytes(broken)
         with pytest.raises(DataError, match="cannot be read as a picture"):
             open_image(path)
+
+
+def scans(count: int) -> bytes:
+    """A progressive JPEG file with more scans, which change nothing."""
+    whole = saved("JPEG", np.full((9, 7), 50, np.uint8), progressive=True, quality=1)
+    again = whole[whole.rindex(b"\xff\xc4") : -2]
+    return whole[:-2] + (count - whole.count(b"\xff\xda")) * again + whole[-2:]
+
+
+@pytest.mark.parametrize("padding", [0, 4090, 4091, 4092, 70_000])
+def test_scans_of_a_jpeg_file_are_bounded(monkeypatch: pytest.MonkeyPatch, padding: int) -> None:
+    monkeypatch.setattr(metadata, "_MOST", 10**6)
+
+    def opened(count: int) -> np.ndarray:
+        whole = scans(count)
+        place = whole.rindex(b"\xff\xc4")
+        more = b"\xff\xd0\xff\xff\xff\x00" + bytes(padding)  # which decoders skip
+        return open_image(Upload(whole[:place] + more + whole[place:], "a"))
+
+    np.testing.assert_array_equal(opened(100), opened(6))
+    for count in (101, 300):
+        with pytest.raises(DataError, match="cannot be read") as error:
+            opened(count)
+        assert error.value.cause == "it has more than 100 scans"
+
+
+def test_scans_of_thumbnails_and_of_further_pictures_do_not_count() -> None:
+    whole = saved("JPEG", exif=b"Exif\0\0" + 200 * b"\xff\xda")
+    behind = 200 * b"\xff\xda\0\2"
+    np.testing.assert_array_equal(
+        open_image(Upload(whole + behind, "a")), open_image(Upload(saved("JPEG"), "a"))
+    )
+
+
+def test_segments_between_scans_count() -> None:
+    whole = saved("JPEG", progressive=True)
+    place = whole.rindex(b"\xff\xda")
+    more = b"\xff\xfe\0\2" * (MOST // 30)
+    with pytest.raises(DataError, match="too much beside its pixels"):
+        open_image(Upload(whole[:place] + more + whole[place:], "a"))
+
+
+@pytest.mark.parametrize("frame", [b"\xff\xc0", b"\xff\xc2"])
+@pytest.mark.parametrize("side", [200, 5000])
+def test_a_jpeg_file_with_few_of_its_pixels_is_refused(frame: bytes, side: int) -> None:
+    whole = saved("JPEG", progressive=frame == b"\xff\xc2")
+    size = whole.index(frame) + 5
+    broken = whole[:size] + struct.pack(">HH", side, side) + whole[size + 4 :]
+    if side == 200:
+        broken = broken[: broken.index(b"\xff\xda") + 17] + b"\xff\xd9"
+    with pytest.raises(DataError, match="cannot be read") as error:
+        open_image(Upload(broken, "a"))
+    assert error.value.cause == "most of its pixels are missing"
+
+
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("shape", [(1500, 1500), (1, 9000), (9000, 1), (1000, 999, 3)])
+@pytest.mark.parametrize("options", [{}, {"optimize": True, "quality": 1}, {"subsampling": 0}])
+def test_a_jpeg_file_of_one_color_has_all_of_its_pixels(
+    shape: tuple[int, ...], progressive: bool, options: dict[str, Any]
+) -> None:
+    content = saved("JPEG", np.zeros(shape, np.uint8), progressive=progressive, **options)
+    assert open_image(Upload(content, "a")).shape == shape
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_exif_data_count_as_objects(monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    expected = open_image(Upload(saved(kind), "a"))
+    for size, is_too_large in ((MOST // 40, False), (MOST // 10, True)):
+        exif = Image.Exif()
+        exif[0x9286] = b"x" * size  # a comment
+        content = saved(kind, exif=exif)
+        if not is_too_large:
+            np.testing.assert_array_equal(open_image(Upload(content, "a")), expected)
+            continue
+        with pytest.raises(DataError, match="too much beside its pixels"):
+            open_image(Upload(content, "a"))
+    monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", "1")
+    np.testing.assert_array_equal(open_image(Upload(content, "a")), expected)
