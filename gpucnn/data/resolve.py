@@ -6,12 +6,9 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpucnn.data import cifar, csv, folder, idx, npz, sources
 from gpucnn.data.columns import Known
-from gpucnn.data.found import Found, Part
+from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import as_labels, listing
 from gpucnn.data.pictures import Listed, read_listed
@@ -84,7 +81,7 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
         raise DataError(
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
-    if "images" in name or "idx3" in name:
+    if "images" in name or "idx3" in name or "idx4" in name:
         return _read_idx(path, {"all": path}, reading, labeled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
@@ -165,7 +162,7 @@ def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if path.parent.is_dir():
         for prefix, files in idx.find_images(path.parent).items():
-            if prefix.rstrip("-_") == path.name:
+            if prefix.rstrip("-_.") == path.name:
                 return _read_idx(path, files, reading, labeled)
     names = (*sources.SOURCES, "digits")
     close = similar(names, str(path))
@@ -178,7 +175,10 @@ def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
 def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
     if sets := idx.find_images(path):
         if len(sets) > 1:
-            names = [prefix.rstrip("-_") or idx.TRAIN[0] for prefix in sets]
+            names = [
+                prefix.rstrip("-_.") or next(iter(files.values())).name
+                for prefix, files in sets.items()
+            ]
             raise DataError(
                 f"{path} holds several data sets: {', '.join(names)}",
                 fix=f"give one of them, as in {path / names[0]}",
@@ -203,6 +203,12 @@ def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
             f"{path} holds CIFAR-10 as pickles",
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
+        )
+    if (others := idx.find_others(path)) and not folder.has_pictures(path):
+        raise DataError(
+            f"{path} holds idx files, and none of images by its name",
+            cause=f"it holds {listing(others)}",
+            fix=idx.PAIR_FIX,
         )
     if labeled:
         return folder.read_folder(path, reading)
@@ -252,10 +258,6 @@ def _read_tables(
     return replace(first, path=path, parts=parts, notes=notes)
 
 
-def _read_images(path: Path) -> NDArray[np.uint8]:
-    return idx.read_idx(path, idx.IMAGES)
-
-
 def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: bool) -> Found:
     """Files of images by their roles, each with its labels beside it.
 
@@ -267,12 +269,13 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: boo
         files = {"all" if role == "train" else role: file for role, file in files.items()}
     parts, said, notes, source = [], list[str](), list[str](), None
     known = _known(published, reading)
-    for role, file in sorted(files.items(), reverse=True):  # train before test
-        images_path, labels = file, None
+    for role in (role for role in ROLES if role in files):  # train before test
+        file = images_path = files[role]
+        labels = None
         if file == path:
-            array = idx.read_idx(file, idx.IMAGES)
+            array = idx.read_images(file)
         else:
-            array, images_path = idx.read_whole(file, _read_images)
+            array, images_path = idx.read_whole(file, idx.read_images)
         taken = {file: images_path}
         if labeled or idx.has_labels(file):
             found_labels = idx.find_labels(file)
