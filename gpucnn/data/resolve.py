@@ -102,6 +102,8 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
     columns = table.columns
     known = known.replace(label_column=None, label_was=columns.label_name or known.label_was)
     notes = [f"columns not read: {listing(list(columns.unread))}"] if columns.unread else []
+    if table.classes:
+        notes.append(f"one-hot columns are the label: {listing(table.classes)}")
     label_column = columns.label_name if columns.header else None
     if table.files is not None:
         labels = [None] * len(table.files) if table.labels is None else table.labels.astype(str)
@@ -115,14 +117,14 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
             (part,) = found.parts
             part = replace(part, ids=[ids[item] for item in part.items or ()], id_name=name)
             found = replace(found, parts=[part])
-        return replace(found, label_column=label_column)
+        return replace(found, label_column=label_column, values=table.classes)
     assert table.pixels is not None  # a table has either
     images, known, said = as_images(table.pixels, str(path), known)
     if columns.reordered:
         said.append("pixels in the order of their names")
     id_name = None if columns.ids is None else columns.names[columns.ids]
     part = Part(role, images, table.labels, str(path), None, table.ids, id_name)
-    found = Found(path, [part], known, "rows", said, notes, label_column=label_column)
+    found = Found(path, [part], known, "rows", said, notes, None, table.classes, label_column)
     return _published(found, published)
 
 
