@@ -14,7 +14,7 @@ import numpy as np
 
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
-from gpucnn.data.one_hot import are_one_hot
+from gpucnn.data.one_hot_columns import are_one_hot
 from gpucnn.errors import DataError, similar
 from gpucnn.quoting import quoted
 

@@ -22,7 +22,7 @@ from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.header import is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
-from gpucnn.data.one_hot import class_names, named_labels
+from gpucnn.data.one_hot_columns import class_names, named_labels
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
