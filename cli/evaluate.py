@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import click
+import numpy as np
 
 from gpucnn.cli.downloads import DownloadProgress
 from gpucnn.cli.options import (
@@ -19,7 +21,7 @@ from gpucnn.data import Reading
 from gpucnn.nn.summary import aligned
 from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
-from gpucnn.training.report import Report
+from gpucnn.training.report import LARGEST, Report
 
 _LARGEST = 20  # classes of the largest matrix that is shown whole
 _ERRORS = 10  # the number of errors shown of a larger matrix
@@ -63,13 +65,12 @@ def command(
 def _events(report: Report, console: Console) -> None:
     for score in report.scores:
         console.event({"event": "class", **score._asdict()})
-    console.event(
-        {
-            "event": "confusion",
-            "labels": list(report.class_names),
-            "matrix": report.confusion.tolist(),
-        }
-    )
+    confusion: dict[str, Any] = {"event": "confusion", "labels": list(report.class_names)}
+    if len(report.class_names) <= LARGEST:
+        confusion["matrix"] = report.confusion.tolist()
+    else:  # [class, answer, images] of each pair that occurs
+        confusion["counts"] = np.column_stack([report.pairs, report.counts]).tolist()
+    console.event(confusion)
     console.event({"event": "end", "loss": report.loss, "accuracy": report.accuracy})
 
 
@@ -83,19 +84,16 @@ def _scores(report: Report) -> str:
 
 def _confusion(report: Report) -> str:
     """The matrix, or the most frequent errors of a large one."""
-    used = [k for k in range(len(report.class_names)) if _occurs(report, k)]
+    used = np.unique(report.pairs).tolist()
     if len(used) > _LARGEST:
         rows: list[tuple[str, ...]] = [("class", "taken for", "images")]
         rows += [(true, taken, f"{n:,}") for true, taken, n in report.confused[:_ERRORS]]
         return "\n" + _table(rows)
     names = [report.class_names[k] for k in used]
     head = ("true \\ answered", *names)
-    lines = [(report.class_names[i], *(str(report.confusion[i, j]) for j in used)) for i in used]
+    counts = dict(zip(map(tuple, report.pairs.tolist()), report.counts.tolist(), strict=True))
+    lines = [(report.class_names[i], *(str(counts.get((i, j), 0)) for j in used)) for i in used]
     return "\n" + _table([head, *lines])
-
-
-def _occurs(report: Report, k: int) -> bool:
-    return bool(report.confusion[k].any() or report.confusion[:, k].any())
 
 
 def _table(rows: list[tuple[str, ...]]) -> str:

@@ -11,6 +11,7 @@ from gpucnn.inspection.monitor import FILE as WARNINGS
 from gpucnn.training import History, Run, Trainer
 from gpucnn.training.history import best_epoch
 from gpucnn.training.metrics import guessing
+from gpucnn.training.report import LARGEST
 from gpucnn.training.used import tested
 
 
@@ -46,6 +47,8 @@ def save_pictures(trainer: Trainer, run: Run | None, console: Console) -> None:
 
         files = save(run, shown_records(run) or trainer.records, report, part)
         console.note(f"pictures: {files[0]}" + "".join(f", {file.name}" for file in files[1:]))
+        if report and (K := len(report.class_names)) > LARGEST:
+            console.note(f"note: the confusion matrix of {K:,} classes is not drawn")
     except GpucnnError as error:
         console.without("pictures of the run", error)
     except Exception as error:  # the training is saved, and no picture may make it fail

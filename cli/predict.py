@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,13 @@ import click
 import numpy as np
 
 from gpucnn import extras
-from gpucnn.cli.answers import Answer, Input, submission
+from gpucnn.cli.answers import AnswerTable, Input
 from gpucnn.cli.completion import offer
 from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
-from gpucnn.cli.output import Console, output_options
+from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
+from gpucnn.data.found import Found, Part
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
@@ -84,21 +86,31 @@ def command(
     failed: list[GpucnnError] = []
     role = None if split == "all" else split
     inputs = _inputs(saved, files, role, table is not None, reading, console, failed)
-    answers: Iterable[Answer] = _classified(saved, inputs, top, save_input)
-    if table is not None:
-        answers = list(answers)  # before printing: the reader of stdout may leave
-        if not failed:
-            write_atomic(table, submission(answers).encode(), "--csv FILE")
+    answers = _classified(saved, inputs, top, save_input)
+    left: OutputError | None = None  # of the reader of stdout
+    with contextlib.nullcontext() if table is None else AnswerTable(table) as rows:
+        for each, classes in answers:
+            if rows is not None:
+                rows.add(each, classes[0]["label"])
+            if left is None:
+                try:
+                    _show(console, each, classes)
+                except OutputError as error:
+                    if rows is None:
+                        raise
+                    left = error  # the table is still to be written
+        if rows is not None and not failed:
+            rows.write()
             console.note(f"answers: {table}")
-    for each, classes in answers:
-        _show(console, each, classes)
     if failed:
         raise failed[0]
+    if left is not None:
+        raise left
 
 
 def _classified(
     saved: SavedModel, inputs: Iterator[Input], top: int, save_input: Path | None
-) -> Iterator[Answer]:
+) -> Iterator[tuple[Input, list[dict[str, Any]]]]:
     """Each image with its `top` most probable classes."""
     taken: set[str] = set()
     # In the batches of an evaluation, across files, for the same bits.
@@ -160,16 +172,22 @@ def _inputs(
             said = found.said
         for note in found.notes:
             console.note(f"note: {note}")
-        single = count == 1
-        for part in parts:
-            for k, image in enumerate(part.images):
-                name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
-                row = (part.id_name or "id", part.ids[k]) if part.ids else None
-                is_picture = found.noun == "pictures"
-                stem = _stem(name if is_picture else file, shared)
-                number = None if single or is_picture else k
-                doubts = found.doubts.get(name, [])
-                yield Input(name, file, stem, number, image, row, is_picture, doubts)
+        yield from _inputs_of(file, found, parts, shared)
+        del found, parts  # before the next file is read
+
+
+def _inputs_of(file: str, found: Found, parts: list[Part], shared: str) -> Iterator[Input]:
+    """The images in parts of a file."""
+    single = sum(len(part.images) for part in parts) == 1
+    for part in parts:
+        for k, image in enumerate(part.images):
+            name = part.items[k] if part.items else file if single else f"{part.where}[{k}]"
+            row = (part.id_name or "id", part.ids[k]) if part.ids else None
+            is_picture = found.noun == "pictures"
+            stem = _stem(name if is_picture else file, shared)
+            number = None if single or is_picture else k
+            doubts = found.doubts.get(name, [])
+            yield Input(name, file, stem, number, image, row, is_picture, doubts)
 
 
 def _folder(file: str) -> str:

@@ -218,6 +218,7 @@ BYTES: dict[str, Content] = {
 DESCRIPTIONS: dict[str, Content] = {
     "classes": described(class_names=[str(k) for k in range(10**4)]),
     "class-types": described(class_names=[1, 2, 3]),
+    "class-text": described(class_names=["a", "b", "\ud800"]),
     "class-twice": described(class_names=["a", "a"]),
     "shape": described(image_shape=[1, 10**6, 10**6]),
     "shape-negative": described(image_shape=[1, -8, 8]),

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import inspect
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,24 @@ TIMES = {"seconds", "images_per_second", "date"}  # what differs from one traini
 
 class Damaged(Exception):
     """A training did not leave the files that it should have."""
+
+
+@contextlib.contextmanager
+def nested(folder: Path) -> Iterator[None]:
+    """A folder that is nested more deeply than functions can call each other, which is lowered."""
+    usual, most = sys.getrecursionlimit(), len(inspect.stack(0)) + 150
+    deeper = [Path(f"{folder}{'/d' * level}") for level in range(most)]
+    deeper[0].parent.mkdir(parents=True, exist_ok=True)
+    for path in deeper:
+        path.mkdir()
+    sys.setrecursionlimit(most)
+    try:
+        yield
+    finally:  # pytest could not delete it
+        sys.setrecursionlimit(usual)
+        for path in reversed(deeper):
+            with contextlib.suppress(FileNotFoundError):
+                path.rmdir()
 
 
 def left(folder: Path) -> list[Path]:

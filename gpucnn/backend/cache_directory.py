@@ -13,7 +13,6 @@ import errno
 import functools
 import hashlib
 import os
-import shutil
 import stat
 import tempfile
 import warnings
@@ -22,6 +21,7 @@ from pathlib import Path
 
 import platformdirs
 
+from gpucnn import files
 from gpucnn.errors import GpucnnWarning, StorageError
 from gpucnn.quoting import quoted
 
@@ -55,12 +55,7 @@ def private_folder(kind: str) -> Path:
     process, with a `GpucnnWarning`.
     """
     folder = cache_folder(kind)
-    try:
-        make(folder)
-    except OSError as error:
-        problem: str | None = f"it cannot be made ({error.strerror})"
-    else:
-        problem = unsafe(folder)
+    problem = make_private(folder)
     if problem is None:
         return folder.resolve()
     warnings.warn(
@@ -74,18 +69,35 @@ def private_folder(kind: str) -> Path:
     return folder
 
 
+def make_private(folder: Path) -> str | None:
+    """`make` a folder that is not `unsafe`; the reason why there is none, or None.
+
+    Where it would be unsafe, nothing is made: a link may lead into a folder of another user.
+    """
+    try:
+        if folder.is_absolute() and (problem := unsafe(folder)):
+            return problem
+        make(folder)
+        return unsafe(folder)
+    except OSError as error:
+        return f"it cannot be made ({error.strerror})"
+
+
 def unsafe(folder: Path) -> str | None:
     """The reason why another user could put code into a folder; None if nobody could.
 
     It belongs to this user, who alone can write into it. Nobody but this user and root can rename
-    a folder above it.
+    a folder above it. Folders that are missing are left out.
     """
     if os.name == "nt":  # a user's folders are the user's alone
         return None
     user = os.geteuid()
-    folder = folder.resolve()
+    folder = Path(os.path.realpath(folder))
     for place in (folder, *folder.parents):
-        found = place.stat()
+        try:
+            found = place.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            continue
         if found.st_uid != user and (place == folder or found.st_uid != 0):
             return f"{quoted(place)} belongs to another user"
         if place == folder:
@@ -102,6 +114,7 @@ def unsafe(folder: Path) -> str | None:
 def is_whole(path: Path) -> bool:
     """Whether there is a file of this user, as `write` wrote it."""
     try:
+        files.check_regular(path)  # a FIFO would be waited for
         with path.open("rb") as file:
             found = os.fstat(file.fileno())
             if os.name != "nt" and found.st_uid != os.geteuid():
@@ -146,7 +159,7 @@ def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
                 file.write(piece)
             file.write(digest.digest())
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            files.remove_folder(path)
         os.replace(temporary, path)
     except BaseException:
         if temporary is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,6 +10,7 @@ from pathlib import Path
 import filelock
 
 from gpucnn.errors import StorageError
+from gpucnn.files import remove_folder
 
 OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 _LOCK = ".lock"
@@ -35,7 +35,7 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
         lock = filelock.FileLock(directory / _LOCK)
         with lock.acquire(timeout=_LOCK_TIMEOUT), _removed_on_failure(directory, made):
             for left in left_over(directory):
-                shutil.rmtree(left, ignore_errors=True)
+                remove_folder(left)
             with tempfile.TemporaryDirectory(dir=directory, prefix=_TEMPORARY) as temporary:
                 yield Path(temporary)
 

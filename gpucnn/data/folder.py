@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gpucnn.data.found import Found
 from gpucnn.data.image import is_picture
-from gpucnn.data.labels import composed, in_order, listing
+from gpucnn.data.labels import composed, in_order, is_text, listing
 from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -27,6 +27,7 @@ _JUNK = re.compile(
     re.IGNORECASE,
 )
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
+_DEPTH = 100  # folders in one another, below a class
 _CLASS_FIX = "put the images of each class in a folder of its own: CLASS/IMAGE.png"
 
 Classes = dict[str, list[Path]]  # the name of a class, and its pictures
@@ -39,12 +40,13 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
     ``test``, with the classes as subfolders; capitals and the usual other names (``Training``,
     ``valid``, ``dev``) are accepted. Or the folder has pictures only, without labels. Classes are
     sorted by name, as numbers if all names are numbers. The pictures of a class may be in folders
-    below its own. Files of operating systems and folders without pictures are skipped, with a note.
+    below its own, up to 100 deep; a folder to which several links lead is read once. Files of
+    operating systems and folders without pictures are skipped, with a note.
     `gpucnn.data.pictures.read_pictures` turns the pictures into images.
 
     Raises:
         DataError: a part has no pictures or no classes, a folder beside the parts is none of them,
-            a file is no picture, or as `read_pictures`.
+            a file is no picture, folders are too deep, or as `read_pictures`.
         MissingExtraError: Pillow is not installed.
     """
     scan = _Scan()
@@ -66,6 +68,36 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
         for role, found in classes.items()
     }
     return read_listed(path, by_role, parts, reading, names, scan.notes())
+
+
+class _Entered:
+    """The folders that a walk has entered, by their numbers in the file system.
+
+    Args:
+        top: the folder where it begins.
+    """
+
+    def __init__(self, top: Path) -> None:
+        self.top = top
+        self.seen: set[tuple[int, int]] = set()
+
+    def add(self, folder: Path) -> bool:
+        """Enter a folder; False if it was entered before, by whatever path.
+
+        Raises:
+            DataError: it is too deep below the top.
+        """
+        found = os.stat(folder)
+        place = found.st_dev, found.st_ino
+        if place in self.seen:
+            return False
+        self.seen.add(place)
+        if len(folder.parts) - len(self.top.parts) > _DEPTH:
+            raise DataError(
+                f"{self.top} has more than {_DEPTH} folders in one another",
+                fix="move the pictures into folders less deep",
+            )
+        return True
 
 
 class _Scan:
@@ -102,19 +134,19 @@ class _Scan:
         return {name: self.pictures(each) for name, each in folders.items()}
 
     def pictures(
-        self, folder: Path, others: bool = False, above: tuple[str, ...] = ()
+        self, folder: Path, others: bool = False, entered: _Entered | None = None
     ) -> list[Path]:
-        """The pictures in a folder and in those below it.
+        """The pictures in a folder and in those below it, each of which is read once.
 
         Args:
             others: whether other files are skipped, with a note.
-            above: the folders above it, to which a link may lead back.
+            entered: the folders that were read before.
 
         Raises:
-            DataError: there is a file that is no picture by its name.
+            DataError: there is a file that is no picture by its name, or folders are too deep.
         """
-        place = os.path.realpath(folder)
-        if place in above:
+        entered = entered or _Entered(folder)
+        if not entered.add(folder):
             return []
         folders, found = self.entries(folder)
         files = [file for file in found if is_picture(file.name)]
@@ -128,7 +160,7 @@ class _Scan:
                 fix="take it out of the folder, or save it as PNG or JPEG",
             )
         for each in folders.values():
-            files += self.pictures(each, others, (*above, place))
+            files += self.pictures(each, others, entered)
         return files
 
     def notes(self) -> list[str]:
@@ -193,7 +225,11 @@ def _has_classes(folder: Path) -> bool:
 
 
 def has_pictures(folder: Path) -> bool:
-    """Whether there are pictures in a folder, or in those below it."""
+    """Whether there are pictures in a folder, or in those below it.
+
+    Raises:
+        DataError: folders are too deep.
+    """
     return not _JUNK.fullmatch(folder.name) and any(
         is_picture(name) and not _JUNK.fullmatch(name)
         for _, _, names in _walk(folder)
@@ -203,14 +239,12 @@ def has_pictures(folder: Path) -> bool:
 
 def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """`os.walk` that follows links, but enters no folder a second time."""
-    seen = set()
+    entered = _Entered(folder)
     for top, folders, files in os.walk(folder, followlinks=True):
-        place = os.path.realpath(top)
-        if place in seen:
+        if entered.add(Path(top)):
+            yield top, folders, files
+        else:
             folders.clear()
-            continue
-        seen.add(place)
-        yield top, folders, files
 
 
 def read_pictures_in(path: Path, reading: Reading) -> Found:
@@ -240,7 +274,8 @@ def _class_names(
     """The classes with pictures in some part; the training part has a folder for each.
 
     Raises:
-        DataError: a part has no pictures, or a class that the training part has not.
+        DataError: a part has no pictures, or a class that the training part has not; the name of
+            a class is no text.
     """
     for role, found in classes.items():
         if not any(found.values()):
@@ -260,6 +295,13 @@ def _class_names(
                     fix="name the folders alike in every part, or take this one out",
                 )
     names = [name for name in first if any(found.get(name) for found in classes.values())]
+    for name in names:
+        if not is_text(name):
+            places = [str(place) for role, place in parts.items() if classes[role].get(name)]
+            raise DataError(
+                f"the name of the class {name} in {listing(places)} is no text in UTF-8",
+                fix="rename the folder",
+            )
     scan.empty += [
         str(parts[role] / name)
         for role, found in classes.items()

@@ -57,7 +57,7 @@ def as_labels(
     missing = np.isin(np.char.lower(distinct), _MISSING)
     stands = "it means that the label is missing; give the class another name"
     _refuse(words, missing[inverse], where, name, stands)
-    broken = np.array([not _is_text(word) for word in distinct], bool)
+    broken = np.array([not is_text(word) for word in distinct], bool)
     _refuse(words, broken[inverse], where, name, "it is no text in UTF-8")
     return words
 
@@ -86,7 +86,8 @@ def composed(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
-def _is_text(word: str) -> bool:
+def is_text(word: str) -> bool:
+    """Whether UTF-8 has all of it: other bytes in a name or a file are halves of characters."""
     return word == word.encode(errors="ignore").decode()
 
 
@@ -139,7 +140,7 @@ def _refuse(
     raise DataError(
         f"{where}, {name(index)}: the label is {labels[index].item()!r}",
         cause=cause,
-        fix="correct it, or leave the image out" if _is_text(str(labels[index])) else _UTF8,
+        fix="correct it, or leave the image out" if is_text(str(labels[index])) else _UTF8,
     )
 
 

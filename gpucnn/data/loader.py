@@ -199,9 +199,7 @@ class Loader(Printable):
         try:
             return self._gathered(indices)
         except MemoryError as error:
-            ours = out_of_memory(error)
-            ours.suggest_batch(len(indices))
-            raise ours from None
+            raise out_of_memory(error) from None
 
     def _gathered(self, indices: Any) -> Batch:
         black, white = 0.0, 1.0

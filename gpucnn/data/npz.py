@@ -40,6 +40,7 @@ _WORDS = re.compile(
 )
 _PAIRED = re.compile(r"(.*?)[-_](train|val|test)[-_](?:imgs|images)\.npz", re.IGNORECASE)
 _LONE = "arr_0"  # np.savez's name for an array without a name
+_HEADER = 2**16  # bytes; NumPy refuses headers above 10,000, but reads them first
 
 
 def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
@@ -48,7 +49,8 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
     A large array is mapped: from the file itself, or from a file that it is unpacked into.
 
     Raises:
-        DataError: the file cannot be read, is damaged, or holds pickled objects.
+        DataError: the file cannot be read, is damaged, or holds pickled objects, bytes behind an
+            array, or a name twice.
         OutOfMemoryError: there is no room for an array.
     """
     try:
@@ -58,16 +60,18 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             file.seek(0)
             if magic != b"PK":
                 return {"": _read_array(file, size, file, 0)}
-            arrays = {}
+            arrays: dict[str, NDArray[Any]] = {}
             with zipfile.ZipFile(file) as archive:
                 if sum(member.file_size for member in archive.infolist()) > files.limit():
                     raise files.too_large(files.limit())
                 for member in archive.infolist():
                     if member.filename.endswith(".npy"):
+                        name = member.filename.removesuffix(".npy")
+                        if name in arrays:
+                            raise ValueError(f"it holds the array {name} twice")
                         with archive.open(member) as stream:
-                            name = member.filename.removesuffix(".npy")
                             begin = None if member.compress_type else _begin(file, member)
-                            arrays[name] = _read_array(stream, member.file_size, file, begin)
+                            arrays[name] = _read_array(stream, member.file_size, file, begin, name)
                             while stream.read(storage.CHUNK):
                                 pass  # to the end, where zipfile compares the CRC
             return arrays
@@ -96,23 +100,32 @@ def _begin(file: IO[bytes], member: zipfile.ZipInfo) -> int:
     return member.header_offset + 30 + sum(struct.unpack("<HH", file.read(4)))
 
 
-def _read_array(stream: IO[bytes], size: int, file: IO[bytes], begin: int | None) -> NDArray[Any]:
-    """The array in an .npy file, which must have room for what its header says.
+def _read_array(
+    stream: IO[bytes], size: int, file: IO[bytes], begin: int | None, name: str = "in it"
+) -> NDArray[Any]:
+    """The array in an .npy file, which must have the size that its header says.
 
     Args:
         stream: the bytes of the .npy file, `size` of them.
         file: the open file that has them, perhaps packed.
         begin: the place where they begin there; None if they are packed.
+        name: of the array, for messages.
     """
     version = np.lib.format.read_magic(stream)
     read_header = np.lib.format.read_array_header_2_0
     if version == (1, 0):
         read_header = np.lib.format.read_array_header_1_0
+    else:
+        start = stream.tell()
+        length = int.from_bytes(stream.read(4), "little")
+        if length > _HEADER:  # before NumPy reads it
+            raise ValueError(f"the header of the array {name} claims {length:,} bytes")
+        stream.seek(start)
     shape, is_fortran, dtype = read_header(stream)
     header = stream.tell()
     expected = header + math.prod(shape) * dtype.itemsize
-    if not dtype.hasobject and expected > size:  # before memory is taken for it
-        raise ValueError(f"an array in it has {size:,} bytes; its header says {expected:,}")
+    if not dtype.hasobject and expected != size:  # before memory is taken for it
+        raise ValueError(f"the array {name} has {size:,} bytes; its header says {expected:,}")
     array: NDArray[Any]
     try:
         if dtype.hasobject or expected - header <= storage.large():
@@ -247,7 +260,7 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
         DataError: several arrays may be the same.
     """
     found: dict[str, tuple[list[str], list[str]]] = {}
-    for name in (name for name, array in arrays.items() if array.ndim):  # a number is neither
+    for name in arrays:
         words = [word for word in _WORDS.split(name.lower()) if word]
         roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
         rest = [word for word in words if not any(word in known for known in _ROLES.values())]

@@ -82,8 +82,7 @@ class Entry:
         if self._look()[0] != self._stamp:
             return
         with contextlib.suppress(OSError):  # without room on the disk they are read again
-            cache_directory.make(self._path.parent)
-            if not cache_directory.unsafe(self._path.parent):
+            if not cache_directory.make_private(self._path.parent):
                 self._remove_drafts()
                 cache_directory.write_pieces(self._path, self._pieces(images, rest))
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from gpucnn.data.pixels import as_images
 from gpucnn.data.published import Published, by_name
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, similar
+from gpucnn.quoting import quoted
 
 _KINDS = (
     "give an .npz, a .csv or .tsv (or .csv.gz), an idx file of images named like"
@@ -109,6 +112,7 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
         labels = [None] * len(table.files) if table.labels is None else table.labels.astype(str)
         pairs = zip(table.files, labels, strict=True)
         listed: Listed = [(path.parent / file, label) for file, label in pairs]
+        notes += _outside(path, table.files)
         found = read_listed(path, {role: listed}, {role: path}, known, None, notes)
         key = columns.file if columns.ids is None else columns.ids
         name = columns.names[key] if columns.header and key is not None else "filename"
@@ -126,6 +130,23 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
     part = Part(role, images, table.labels, str(path), None, table.ids, id_name)
     found = Found(path, [part], known, "rows", said, notes, None, table.classes, label_column)
     return _published(found, published)
+
+
+def _outside(table: Path, files: Sequence[str]) -> list[str]:
+    """A note on the pictures that a table lists outside of its folder, if there are any.
+
+    A user's own tables do so. But a table from somebody else may name private pictures of the user,
+    and a report of the run would show them.
+    """
+    folder = os.path.join(os.path.abspath(table.parent), "")
+    paths = (os.path.normpath(os.path.join(folder, file)) for file in files)
+    outside = [file for file, path in zip(files, paths, strict=True) if not path.startswith(folder)]
+    if not outside:
+        return []
+    lie = "picture lies" if len(outside) == 1 else "pictures lie"
+    return [
+        f"{len(outside):,} {lie} outside of the folder of {table}, such as {quoted(outside[0])}"
+    ]
 
 
 def _known(published: Published | None, reading: Reading) -> Reading:

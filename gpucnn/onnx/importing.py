@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import Reading
-from gpucnn.errors import DataError, UsageError, choose, expect
+from gpucnn.errors import DataError, DivergedError, UsageError, choose, expect
 from gpucnn.nn.layer_graph import LayerGraph
 from gpucnn.nn.structure import structure
 from gpucnn.onnx.exporting import PROBABILITIES, PRODUCER
@@ -23,6 +23,7 @@ from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
+from gpucnn.training.divergence import first_bad
 from gpucnn.training.evaluation import first_outputs
 from gpucnn.training.metrics import LOSSES
 
@@ -88,6 +89,7 @@ def convert(
 
     Raises:
         DataError: as `load`; or its metadata are damaged.
+        DivergedError: a weight is not finite.
         UsageError: there is another number of names than of outputs, a name twice, or another
             option is not acceptable.
         StorageError: the target cannot be written.
@@ -104,6 +106,13 @@ def convert(
     if loss is not None:
         choose(LOSSES, loss, "loss")
     built, left_out = network(content, without=_applied_by(loss, content))
+    weights = built.state_dict()
+    if bad := first_bad(weights):
+        raise DivergedError(
+            f"{content.path} cannot be imported",
+            cause=f"{bad} is not finite",
+            fix="write the file from a training that did not diverge",
+        )
     shape = image_shape(content)
     scores = first_outputs(built, shape).shape
     if len(scores) != 2:
@@ -130,7 +139,7 @@ def convert(
         "loss": loss,
     }
     Description.of(description, content.path)  # checks it
-    checkpoint.save_weights(target, built.state_dict(), description, "--output FILE")
+    checkpoint.save_weights(target, weights, description, "--output FILE")
     return Imported(target, built, names, *scaling, loss, left_out)
 
 

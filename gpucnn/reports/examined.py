@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from gpucnn.data import NAMES
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.inspection.data import Outputs
@@ -115,7 +113,7 @@ class Examined:
     def outputs(self) -> Outputs:
         """The answers on `part`."""
         judged: Judged = self.judged
-        return Outputs(judged.dataset, np.concatenate(judged.outputs), judged.loss)
+        return Outputs(judged.dataset, judged.outputs, judged.loss)
 
     @_once
     def report(self) -> Report:

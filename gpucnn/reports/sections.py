@@ -105,7 +105,7 @@ def most_wrong(view: Examined) -> str:
         return _no_errors(found)
     assert labels is not None
     images = found.dataset.images[worst]
-    chances, losses = found.probabilities[worst], found.losses[worst]
+    chances, losses = found.probabilities(worst), found.losses[worst]
     picture = plots.show_most_wrong(images, labels[worst], chances, names, losses)
     lines = [
         (_image_name(view, k), names[labels[k]], names[answers[k]], f"{p.max():.1%}", f"{loss:.3f}")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import NAMES, Reading, Splits
+from gpucnn.data.labels import is_text
 from gpucnn.errors import DataError, UsageError
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import require
@@ -101,7 +102,9 @@ def _reading(metadata: dict[str, Any], file: Path) -> Reading:
 
 
 def _are_texts(values: Any) -> bool:
-    return isinstance(values, list) and all(isinstance(value, str) for value in values)
+    return isinstance(values, list) and all(
+        isinstance(value, str) and is_text(value) for value in values
+    )
 
 
 def no_model(file: Path, cause: str) -> DataError:

@@ -80,13 +80,15 @@ class Judged(NamedTuple):
 
     def report(self) -> Report | None:
         """Its confusion matrix; None where not every image has a class id and outputs (K,)."""
-        outputs = np.concatenate(self.outputs)
-        labels = class_ids(self.dataset, outputs.shape[1]) if outputs.ndim == 2 else None
-        if labels is None or labels.shape != (len(outputs),):
+        first = self.outputs[0]
+        labels = class_ids(self.dataset, first.shape[1]) if first.ndim == 2 else None
+        if labels is None or labels.shape != (sum(map(len, self.outputs)),):
             return None
-        answers, names = answers_of(outputs, self.dataset, self.loss)
+        _, names = answers_of(first, self.dataset, self.loss)
+        # A batch at a time: with many classes, the outputs of all images are large.
+        answers = [answers_of(batch, self.dataset, self.loss)[0] for batch in self.outputs]
         loss, accuracy = self.result["loss"], self.result["accuracy"]
-        return Report.of(labels, answers, names, loss=loss, accuracy=accuracy)
+        return Report.of(labels, np.concatenate(answers), names, loss=loss, accuracy=accuracy)
 
 
 def class_ids(dataset: Dataset, outputs: int) -> NDArray[Any] | None:
@@ -144,11 +146,20 @@ def evaluate_batches(
 
 
 def predict(model: Module, dataset: Dataset, scale: float, offset: float) -> NDArray[np.float32]:
-    """The outputs (N, K) of a built model for the images of a data set, in evaluation mode."""
+    """The outputs (N, K) of a built model for the images of a data set, in evaluation mode.
+
+    Raises:
+        OutOfMemoryError: there is no room for the data set, or for a batch of `BATCH_SIZE` images.
+    """
     backend = backends.get(model.device)
     loader = Loader(dataset, BATCH_SIZE, backend, shuffle=False, scale=scale, offset=offset)
-    with model.evaluating(), no_grad(), loader.backend.quiet_device():
-        outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
+    try:
+        with model.evaluating(), no_grad(), loader.backend.quiet_device():
+            outputs = [model(Tensor(images)).numpy() for images, *_ in loader.epoch(0)]
+    except OutOfMemoryError as error:
+        error.fix = "let this process have more memory, or use a smaller model"
+        error.fix += "" if error.on_host else ", or the device cpu"
+        raise
     return np.concatenate(outputs)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
@@ -23,26 +23,29 @@ _CAUSES = {
     errno.EEXIST: ("a part of the path is a file, and no directory", "rename that file"),
     errno.EISDIR: ("it is a directory", "rename it"),
     errno.ENAMETOOLONG: ("the name is too long", "shorten it"),
+    errno.ELOOP: ("a symbolic link is in the way", "remove that link"),
     errno.EROFS: ("the file system is read-only", "make it writable"),
     errno.EACCES: ("permission denied", "make it writable"),
     errno.EPERM: ("permission denied", "make it writable"),
 }
 
 
-def write_atomic(path: Path, data: bytes, option: str = "--runs-dir DIR") -> None:
+def write_atomic(path: Path, data: bytes | Iterable[bytes], option: str = "--runs-dir DIR") -> None:
     """Write `data` to `path`: after a crash at any moment it holds the old bytes or all new ones.
 
     The bytes are written to the disk under a temporary name, which is then renamed; the rename is
-    on the disk when this returns. `option` is the flag that chooses the place, for the error.
+    on the disk when this returns. That name is random, and its file is always a new one: a link
+    that somebody else left in the folder is never written through. Many bytes may come in pieces.
+    `option` is the flag that chooses the place, for the error.
 
     Raises:
         StorageError: it cannot be written; the old file is intact.
     """
-    temporary = path.with_name(f"{path.name}{TEMPORARY}")
+    temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}{TEMPORARY}")
     with storage_errors(path, option):
         try:
-            with temporary.open("wb") as file:
-                file.write(data)
+            with temporary.open("xb") as file:
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)

@@ -94,12 +94,16 @@ class Replays:
 
     def _work(self, images: int) -> None:
         """A whole step: gather the batch, forward, backward, update."""
-        batch = self.loader.take(
-            images,
-            rates=self._rates,
-            step=self.step.steps,
-            learning_rate=self.step.optimizer.learning_rate,
-        )
+        try:
+            batch = self.loader.take(
+                images,
+                rates=self._rates,
+                step=self.step.steps,
+                learning_rate=self.step.optimizer.learning_rate,
+            )
+        except OutOfMemoryError as error:
+            error.suggest_batch(images)
+            raise
         self.step(*batch)
 
     def _capture(self, images: int) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+#: Classes up to which the confusion matrix is drawn and written whole: it has K * K numbers.
+LARGEST = 1000
 
 
 class ClassScore(NamedTuple):
@@ -36,13 +40,15 @@ class Report:
     Args:
         loss: the mean.
         accuracy: the fraction of right answers.
-        confusion: int64 (K, K): row i, column j counts the images of class i with the answer j.
+        pairs: int64 (P, 2), the pairs of a class and an answer that occur, in order.
+        counts: int64 (P,), the number of images of each pair.
         class_names: of the K classes.
     """
 
     loss: float
     accuracy: float
-    confusion: NDArray[np.int64]
+    pairs: NDArray[np.int64]
+    counts: NDArray[np.int64]
     class_names: Sequence[str]
 
     @classmethod
@@ -56,36 +62,46 @@ class Report:
         accuracy: float,
     ) -> Report:
         """The report on class ids (N,) and the answers to them (N,)."""
-        classes = len(class_names)
-        pairs = labels.astype(np.int64) * classes + answers
-        confusion = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
-        return cls(loss, accuracy, confusion, class_names)
+        K = len(class_names)
+        pairs, counts = np.unique(labels.astype(np.int64) * K + answers, return_counts=True)
+        pairs = np.stack(np.divmod(pairs, K), axis=1)
+        return cls(loss, accuracy, pairs, counts.astype(np.int64), class_names)
+
+    @cached_property
+    def confusion(self) -> NDArray[np.int64]:
+        """int64 (K, K): row i, column j counts the images of class i with the answer j."""
+        K = len(self.class_names)
+        confusion = np.zeros((K, K), np.int64)
+        confusion[self.pairs[:, 0], self.pairs[:, 1]] = self.counts
+        return confusion
 
     @property
     def scores(self) -> list[ClassScore]:
         """The scores of each class that has images or answers."""
+        images, answered, right = np.zeros((3, len(self.class_names)), np.int64)
+        i, j = self.pairs.T
+        np.add.at(images, i, self.counts)
+        np.add.at(answered, j, self.counts)
+        right[i[i == j]] = self.counts[i == j]
         found = []
-        for k, label in enumerate(self.class_names):
-            images, answered = int(self.confusion[k].sum()), int(self.confusion[:, k].sum())
-            if not images and not answered:
+        columns = (images.tolist(), answered.tolist(), right.tolist())
+        for label, n, answers, hits in zip(self.class_names, *columns, strict=True):
+            if not n and not answers:
                 continue
-            right = int(self.confusion[k, k])
-            precision = right / answered if answered else None
-            recall = right / images if images else None
-            f1 = None
-            if precision is not None and recall is not None:
-                f1 = 2 * right / (images + answered)
-            found.append(ClassScore(label, images, precision, recall, f1))
+            precision = hits / answers if answers else None
+            recall = hits / n if n else None
+            f1 = 2 * hits / (n + answers) if n and answers else None
+            found.append(ClassScore(label, n, precision, recall, f1))
         return found
 
     @property
     def confused(self) -> list[tuple[str, str, int]]:
         """(class, wrong answer, number of images), the most frequent first."""
-        errors = self.confusion - np.diag(np.diag(self.confusion))
-        order = np.argsort(-errors, axis=None, kind="stable")
-        pairs = [(int(place) // len(errors), int(place) % len(errors)) for place in order]
+        wrong = self.pairs[:, 0] != self.pairs[:, 1]
+        pairs, counts = self.pairs[wrong], self.counts[wrong]
+        order = np.argsort(-counts, kind="stable")
+        names = self.class_names
         return [
-            (self.class_names[i], self.class_names[j], int(errors[i, j]))
-            for i, j in pairs
-            if errors[i, j]
+            (names[i], names[j], count)
+            for (i, j), count in zip(pairs[order].tolist(), counts[order].tolist(), strict=True)
         ]

@@ -17,7 +17,6 @@ import json
 import os
 import platform
 import shlex
-import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -76,7 +75,7 @@ class Run:
             runs_dir.mkdir(parents=True, exist_ok=True)
             with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
                 for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
-                    shutil.rmtree(left, ignore_errors=True)  # another user's may stay
+                    files.remove_folder(left)  # another user's may stay
                 try:
                     (draft / "weights").mkdir(parents=True)
                     write_atomic(draft / CONFIG, written.to_toml().encode())
@@ -86,7 +85,7 @@ class Run:
                     write_atomic(draft / "environment.json", environment.encode() + b"\n")
                     return cls(_claim(draft, runs_dir, config.name))
                 except BaseException:
-                    shutil.rmtree(draft, ignore_errors=True)
+                    files.remove_folder(draft)
                     raise
 
     @classmethod
@@ -305,7 +304,10 @@ class Run:
 
         Raises:
             StorageError: another process is training in it, or it cannot be written.
+            DataError: a link in it leads to another place.
         """
+        with storage_errors(self.path):
+            self._check_links()
         busy = StorageError(
             f"{self.path} is in use",
             cause="another process is training in it",
@@ -316,6 +318,21 @@ class Run:
             remove_temporaries(self.path)
             remove_temporaries(self.weights)
             yield
+
+    def _check_links(self) -> None:
+        """Refuse symbolic links that lead out of the run, as a training would write through them.
+
+        The links above the run are the user's own. The parts of a sweep are its runs.
+        """
+        home = os.path.realpath(self.path)
+        for folder in (".", "weights", "tensorboard"):
+            for part in sorted((self.path / folder).glob("*")):
+                if part.is_symlink() and not Path(os.path.realpath(part)).is_relative_to(home):
+                    raise DataError(
+                        f"no training writes into {self.path}",
+                        cause=f"{part} is a symbolic link to {os.readlink(part)}, out of the run",
+                        fix="put a copy of that in place of the link, or delete the link",
+                    )
 
 
 def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path:

@@ -13,7 +13,6 @@ import json
 import math
 import os
 import shlex
-import shutil
 import statistics
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -115,7 +114,7 @@ class Sweep:
             sweep = cls(path, rows)
             sweep.write()
         except BaseException:
-            shutil.rmtree(path, ignore_errors=True)
+            files.remove_folder(path)
             raise
         return sweep
 

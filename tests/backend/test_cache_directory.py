@@ -102,6 +102,28 @@ def test_a_link_is_followed_to_the_folder_itself(root: Path, tmp_path: Path) -> 
         private_folder("kind")
 
 
+@pytest.mark.parametrize("depth", [0, 1])
+def test_nothing_is_made_where_a_link_leads_into_a_folder_of_others(
+    root: Path, tmp_path: Path, depth: int
+) -> None:
+    others = tmp_path / "others"
+    others.mkdir()
+    others.chmod(0o777)
+    link = [root / "kind", root][depth]
+    link.parent.mkdir(parents=True)
+    link.symlink_to(others)
+    with pytest.warns(GpucnnWarning, match="other users can write into"):
+        private_folder("kind/deeper")
+    assert not list(others.iterdir())
+
+
+def test_a_link_to_itself(root: Path) -> None:
+    root.mkdir(parents=True)
+    (root / "kind").symlink_to("kind")
+    with pytest.warns(GpucnnWarning, match="cannot be made"):
+        private_folder("kind/deeper")
+
+
 @pytest.mark.parametrize("place", ["kind", "."])
 def test_a_file_in_place_of_a_folder(root: Path, place: str) -> None:
     (root / place).parent.mkdir(parents=True, exist_ok=True)
@@ -163,6 +185,13 @@ def test_a_file_of_another_user_is_not_whole(
     write(tmp_path / "file", b"content")
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert not is_whole(tmp_path / "file")
+
+
+def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "file")
+    assert not is_whole(tmp_path / "file")
+    write(tmp_path / "file", b"content")
+    assert is_whole(tmp_path / "file")
 
 
 def test_a_directory_in_its_place_is_replaced(tmp_path: Path) -> None:

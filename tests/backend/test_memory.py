@@ -14,7 +14,7 @@ from gpucnn import backend, data, models
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu import memory
 from gpucnn.errors import OutOfMemoryError
-from gpucnn.training import TrainConfig, evaluate, fit
+from gpucnn.training import TrainConfig, evaluate, evaluation, fit
 
 STATUS = "Name:\tpython\nVmSize:\t  9000 kB\nVmData:\t  5000 kB\nRssAnon:\t    4000 kB\n"
 MEMINFO = "MemTotal:  100000 kB\nMemFree: 1 kB\nMemAvailable:   70000 kB\nHugePages_Total: 0\n"
@@ -155,3 +155,19 @@ def test_under_a_real_limit() -> None:
         "    print(error.cause)\n"
     )
     assert "of 500 MB are free" in done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("place", ["_gather", "_matmul"])
+def test_predictions_name_no_batch(monkeypatch: pytest.MonkeyPatch, place: str) -> None:
+    """Only a training has an option for it."""
+    model = models.get("softmax").build((1, 28, 28), device="cpu")
+    test = data.load("digits").test
+    assert test is not None
+    monkeypatch.setattr(type(backend.get("cpu")), place, _fails)
+    with pytest.raises(OutOfMemoryError) as caught:
+        evaluation.predict(model, test, 1 / 255, 0.0)
+    assert caught.value.fix == "let this process have more memory, or use a smaller model"
+    loader = data.Loader(test, 50, backend.get("cpu"), shuffle=False)
+    with pytest.raises(OutOfMemoryError) as caught:
+        evaluation.evaluate_batches(model, loader, "softmax_cross_entropy")
+    assert "--" not in str(caught.value.fix)

@@ -17,9 +17,13 @@ helper, numpy_helper = packaged.helper, packaged.numpy_helper
 SHORT = ("--data", "digits", "--epochs", 1, "--limit-batches", 4)
 
 
-def foreign(path: str, end: str = "Softmax", classes: int = 10, factor: bool = False) -> None:
+def foreign(
+    path: str, end: str = "Softmax", classes: int = 10, factor: bool = False, first: Any = None
+) -> None:
     """A network of another program: digits, a dense layer, and probabilities."""
     weight = np.random.default_rng(1).normal(size=(784, classes)).astype(np.float32)
+    if first is not None:
+        weight[0, 0] = first
     nodes = [
         helper.make_node("Flatten", ["x"], ["a"]),
         helper.make_node("Gemm", ["a", "fc.weight"], ["b"]),
@@ -225,6 +229,17 @@ def test_import_refuses(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     result = run("import", "a.onnx")
     assert result.code == 1
     assert 'pip install "gpucnn[onnx]"' in result.err
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_weights_that_are_not_finite(run: Any, value: float) -> None:
+    """They are refused as `predict` refuses them, and no file is written."""
+    foreign("a.onnx", first=value)
+    result = run("import", "a.onnx", "--json")
+    assert result.code == 5
+    assert result.events[-1]["message"] == "a.onnx cannot be imported"
+    assert "weight is not finite" in result.events[-1]["cause"]
+    assert not Path("a.safetensors").exists()
 
 
 def test_a_model_that_is_no_description(train_once: Any, run: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -369,6 +370,26 @@ def test_predict_takes_a_table_and_writes_what_kaggle_takes(run: Any) -> None:
     lines = Path("out.csv").read_text().splitlines()
     assert lines[0] == "filename,label"
     assert sorted(lines[1:]) == sorted(f"{k}.png,{label}" for k, label in enumerate(answers))
+
+
+def test_answers_have_the_names_and_ids_in_the_bytes_of_the_files(run: Any) -> None:
+    images, _ = digits(6)
+    train(run, pixel_table("train.csv", *digits()))
+    Path("pictures").mkdir()
+    for k, image in enumerate(images):
+        Image.fromarray(image).save(Path(os.fsdecode(b"pictures/%d\xfe.png" % k)))
+    names = ",".join(f"pixel{k}" for k in range(784)).encode()
+    rows = [b"%d\xe9," % k + ",".join(map(str, x.ravel())).encode() for k, x in enumerate(images)]
+    Path("ids.csv").write_bytes(b"\n".join([b"id\xe9," + names, *rows]))
+    for file, header, ending in (
+        ("pictures", b"filename,label", b"\xfe.png"),
+        ("ids.csv", b"id\xe9,label", b"\xe9"),
+    ):
+        result = run("predict", "runs/train-1", file, "--convert", "none", "--csv", "out.csv")
+        assert result.code == 0, result.err
+        first, *lines = Path("out.csv").read_bytes().splitlines()
+        assert first == header
+        assert [line.split(b",")[0] for line in lines] == [b"%d%s" % (k, ending) for k in range(6)]
 
 
 def test_answers_to_rows_whose_ids_differ_in_kind(run: Any) -> None:

@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from gpucnn import plots
@@ -101,6 +102,32 @@ def test_train_saves_curves_and_confusion(run: Any, pictures: None, undrawn: Non
     ]
     for name in ("curves.png", "confusion.png"):
         assert Path("runs/train-1", name).read_bytes() == b"PNG"
+
+
+def test_many_classes(
+    run: Any, train_once: Any, pictures: None, undrawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their matrix is not drawn, and evaluate --json has the pairs that occur in its place."""
+    train_once(*SMALL)
+    *_, whole, end = run("evaluate", "runs/train-1", "--json").events
+    shown = run("evaluate", "runs/train-1").out
+    for module in ("gpucnn.cli.outcome", "gpucnn.cli.evaluate", "gpucnn.reports.pictures"):
+        monkeypatch.setattr(f"{module}.LARGEST", 9)
+    result = run("train", *SMALL)
+    assert result.code == 0
+    assert result.err.splitlines()[-3:-1] == [
+        "pictures: runs/train-2/curves.png",
+        "note: the confusion matrix of 10 classes is not drawn",
+    ]
+    assert not Path("runs/train-2/confusion.png").exists()
+    *_, counted, last = run("evaluate", "runs/train-1", "--json").events
+    assert (counted["labels"], last) == (whole["labels"], end)
+    assert "matrix" not in counted
+    matrix = np.zeros((10, 10), int)
+    for label, answer, images in counted["counts"]:
+        matrix[label, answer] = images
+    assert matrix.tolist() == whole["matrix"]
+    assert run("evaluate", "runs/train-1").out == shown
 
 
 def test_the_runs_of_a_sweep_have_theirs(run: Any, pictures: None, undrawn: None) -> None:

@@ -117,6 +117,28 @@ def test_a_finished_sweep_is_not_repeated(
     assert again.events[1:] == swept.events[-3:]
 
 
+@pytest.mark.parametrize("place", ["row", "weights", "sweep"])
+def test_a_link_to_another_place_is_not_trained(swept: Any, run: Any, place: str) -> None:
+    """A row may be none, nor the weights of one; the sweep itself may be."""
+    record = json.loads(Path("runs/sweep-1/sweep.json").read_text())
+    row = record["runs"][0]
+    row |= dict.fromkeys(row, None) | {"run": row["run"], "settings": row["settings"]}
+    row["epochs"] = 0
+    Path("runs/sweep-1/sweep.json").write_text(json.dumps(record))
+    part = {"row": row["run"], "weights": f"{row['run']}/weights", "sweep": ""}[place]
+    link = Path("runs/sweep-1", part)
+    mine = link.rename("mine").absolute()
+    link.symlink_to(mine)
+    before = sorted(path.name for path in mine.rglob("*"))
+    resumed = run("train", "--resume", "runs/sweep-1")
+    if place == "sweep":
+        assert resumed.code == 0, resumed.err
+        return
+    assert resumed.code == 4
+    assert f"{link} is a symbolic link to {mine}, out of the run" in resumed.err
+    assert sorted(path.name for path in mine.rglob("*")) == before
+
+
 def without_times(lines: list[dict[str, str]]) -> list[dict[str, str]]:
     return [{key: value for key, value in line.items() if key != "seconds"} for line in lines]
 

@@ -232,6 +232,7 @@ def test_inputs_that_a_table_lists_from_elsewhere(trained: dict[str, Any], run: 
     options = ["--convert", "none", "--save-input", "seen"]
     result = run("predict", "runs/train-1", "tables/t.csv", *options)
     assert result.code == 0, result.err
+    assert "note: 1 picture lies outside of the folder of tables/t.csv" in result.err
     assert _saved("seen") == ["a.input.png", "b/a.input.png"]
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from processes import environment
+from run_files import nested
 from web_server import Handler, Server
 
 from gpucnn.cli import doctor, outcome
@@ -25,7 +26,7 @@ from gpucnn.cli.output import Console
 from gpucnn.cli.preparation import load as read
 from gpucnn.data import download, load, sources
 from gpucnn.data.download_folder import temporary_folder
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, StorageError, UsageError
 from gpucnn.training import TrainConfig
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -283,6 +284,24 @@ def test_files_of_a_dead_process_are_removed_but_not_those_of_a_live_one(
     dead.mkdir()
     sources.fetch("mnist")  # nothing is missing
     assert names(folder) == ALL_GZ
+
+
+def test_a_lock_that_is_a_link_is_not_emptied(cache: Path, tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("precious")
+    (cache / "mnist").mkdir(parents=True)
+    (cache / "mnist" / ".lock").symlink_to(precious)
+    with (
+        pytest.raises(StorageError, match="cannot be written"),
+        temporary_folder(cache / "mnist"),
+    ):
+        pass
+    assert precious.read_text() == "precious"
+
+
+def test_a_folder_that_is_nested_too_deeply_is_left(cache: Path) -> None:
+    with nested(cache / "mnist" / ".download-x"), temporary_folder(cache / "mnist") as made:
+        assert made.is_dir()
 
 
 @pytest.mark.parametrize(("by", "code"), [(signal.SIGKILL, -signal.SIGKILL), (signal.SIGINT, 130)])

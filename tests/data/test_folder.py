@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -239,6 +240,50 @@ def test_links(tmp_path: Path) -> None:
     assert labels(read_folder(tmp_path / "store")) == ["a", "b"]
 
 
+@pytest.mark.parametrize("hidden", [".s", "store"])
+def test_each_folder_is_read_once_however_many_paths_lead_to_it(
+    tmp_path: Path, hidden: str
+) -> None:
+    """Thirty folders with two links each: 2**30 paths."""
+    top = tmp_path / "set"
+    for name in "ab":
+        save(top / name / "x.png", 1)
+    store = tmp_path / hidden
+    for k in range(31):
+        save(store / str(k) / "y.png", 1)
+        for link in ("p", "q") if k < 30 else ():
+            (store / str(k) / link).symlink_to(store / str(k + 1))
+    (top / "a" / "link").symlink_to(store / "0")
+    found = read_folder(top)
+    assert labels(found) == ["a"] * 32 + ["b"]
+    assert len(read(top, labeled=False).parts[0].images) == 33
+
+
+def test_a_ladder_of_links_without_pictures(tmp_path: Path) -> None:
+    for k in range(31):
+        (tmp_path / ".store" / str(k)).mkdir(parents=True)
+        for link in ("p", "q") if k < 30 else ():
+            (tmp_path / ".store" / str(k) / link).symlink_to(tmp_path / ".store" / str(k + 1))
+    for name in "ab":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "link").symlink_to(tmp_path / ".store" / "0")
+    with pytest.raises(DataError, match="holds no images"):
+        read_folder(tmp_path)
+
+
+@pytest.mark.parametrize("labeled", [True, False])
+def test_folders_that_are_too_deep(tmp_path: Path, labeled: bool) -> None:
+    for name in "ab":
+        save(tmp_path / name / "x.png", 1)
+    deepest = tmp_path / "a" / "/".join("d" * 99)
+    save(deepest / "y.png", 1)
+    assert len(read(tmp_path, labeled=labeled).parts[0].images) == 3
+    deepest.joinpath("d", "d").mkdir(parents=True)
+    with pytest.raises(DataError, match="has more than 100 folders in one another") as error:
+        read(tmp_path, labeled=labeled)
+    assert error.value.fix
+
+
 def test_names_with_composed_and_decomposed_letters(tmp_path: Path) -> None:
     for part, name in (("train", "caf\u00e9"), ("test", "cafe\u0301")):
         save(tmp_path / part / name / "x.png", 1)
@@ -427,6 +472,37 @@ def test_a_table_of_pictures(pets: Path) -> None:
     assert "dog/none.png" in (error.value.cause or "")
 
 
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        (["{pets}/cat/1.png", "list/../in.png", "..in.png"], None),
+        (["in.png", "../pets/cat/1.png"], "1 picture lies outside of the folder of {list}, such as"
+         " ../pets/cat/1.png"),
+        (["a/../../pets/cat/1.png", "{pets}/dog/1.png", "{pets}2/in.png"], "3 pictures lie outside"
+         " of the folder of {list}, such as a/../../pets/cat/1.png"),
+    ],
+)  # fmt: skip
+def test_pictures_outside_of_the_folder_of_their_list(
+    files: list[str], says: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are read; a note counts them, for a relative path of the list, too."""
+    monkeypatch.chdir(tmp_path)
+    inside = says is None
+    for name in ("pets/cat/1.png", "pets/dog/1.png", "pets2/in.png"):
+        save(tmp_path / name, 9)
+    folder = tmp_path if inside else tmp_path / "lists"
+    (folder / "a").mkdir(parents=True)
+    (folder / "list").mkdir()
+    save(folder / "in.png", 3)
+    save(folder / "..in.png", 3)
+    table = folder / "list.csv"
+    table.write_text("\n".join(["file", *(file.format(pets=tmp_path / "pets") for file in files)]))
+    for path in (table, table.relative_to(tmp_path)):
+        found = read(path, labeled=False)
+        assert len(found.images) == len(files)
+        assert found.notes == ([] if says is None else [says.format(list=path)])
+
+
 def test_pictures_converted_as_mnist(tmp_path: Path) -> None:
     """Dark strokes on light paper of several sizes become light ones of 28x28."""
     for label, size in (("0", (60, 80)), ("1", (100, 50))):
@@ -474,3 +550,16 @@ def test_without_pillow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
         read_folder(tmp_path)
     assert error.value.fix == 'pip install "gpucnn[image]"'
     assert error.value.exit_code == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no such names")
+@pytest.mark.parametrize("part", ["", "train"])
+def test_the_name_of_a_class_is_a_text(tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "pets" / part
+    save(folder / "cat" / "1.png", 1)
+    save(folder / os.fsdecode(b"\xfe") / "1\udcff.png", 1)
+    with pytest.raises(DataError, match="is no text in UTF-8") as caught:
+        read_folder(tmp_path / "pets")
+    assert f"in {folder} is" in caught.value.message
+    (folder / "\udcfe").rename(folder / "chien\N{DOG FACE}")
+    assert read_folder(tmp_path / "pets").parts[0].images.shape == (2, 1, 4, 6)

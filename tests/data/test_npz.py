@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.data import load
+from gpucnn.data import load, storage
 from gpucnn.data.npz import load_numpy, read_npy, read_npz
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -308,6 +309,54 @@ def test_damaged_arrays(tmp_path: Path, content: bytes) -> None:
         assert str(path) in error.value.message
         assert error.value.cause
         assert error.value.fix
+
+
+def _archive(path: Path, *members: tuple[str, bytes]) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        warnings.simplefilter("ignore")  # of a name that is there already
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_a_long_header_is_refused_before_it_is_read(tmp_path: Path, version: int) -> None:
+    start = b"\x93NUMPY" + bytes([version, 0])
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (3,), }"
+    content = start + len(header).to_bytes(4, "little") + header + bytes(3)
+    assert load_numpy(_write(tmp_path / "a.npy", content))[""].tolist() == [0, 0, 0]
+    assert load_numpy(_archive(tmp_path / "a.npz", ("x.npy", content)))["x"].tolist() == [0, 0, 0]
+    content = start + (10**6).to_bytes(4, "little") + b" " * 10**6
+    for name, path in (
+        ("in it", _write(tmp_path / "a.npy", content)),
+        ("images", _archive(tmp_path / "a.npz", ("images.npy", content))),
+    ):
+        with pytest.raises(DataError) as error:
+            load_numpy(path)
+        assert error.value.cause == f"the header of the array {name} claims 1,000,000 bytes"
+
+
+@pytest.mark.parametrize("large", [0, 2**20])
+def test_bytes_behind_an_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, large: int) -> None:
+    """Also where a large array is mapped."""
+    monkeypatch.setattr(storage, "large", lambda: large)
+    whole, more = _npy("(3,)"), _npy("(3,)") + b"more"
+    for name, path in (
+        ("in it", _write(tmp_path / "a.npy", more)),
+        ("y", _archive(tmp_path / "a.npz", ("x.npy", whole), ("y.npy", more))),
+    ):
+        with pytest.raises(DataError) as error:
+            load_numpy(path)
+        says = f"the array {name} has {len(more)} bytes; its header says {len(whole)}"
+        assert error.value.cause == says
+
+
+def test_a_name_that_is_there_twice(tmp_path: Path) -> None:
+    x, y = (f"{name}.npy" for name in "xy")
+    path = _archive(tmp_path / "a.npz", (x, _npy("(3,)")), (y, _npy("(3,)")), (x, _npy("(3, 1)")))
+    with pytest.raises(DataError) as error:
+        load_numpy(path)
+    assert error.value.cause == "it holds the array x twice"
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from gpucnn import functions as F
 from gpucnn.errors import DataError, DivergedError, UsageError
 from gpucnn.inspection import Health, inspect
 from gpucnn.inspection.activations import Activations
+from gpucnn.inspection.data import Outputs
 from gpucnn.nn import (
     BatchNorm2d,
     Conv2d,
@@ -406,3 +407,24 @@ def test_outputs_that_do_not_fit_the_classes(digits: Path, outputs: int) -> None
     model = Sequential([Flatten(), Dense(outputs, activation="sigmoid")]).build((1, 28, 28))
     with pytest.raises(UsageError, match=f"{outputs} outputs?[ ,]"):
         inspect(model, splits.train, loss="mean_squared_error")
+
+
+@pytest.mark.parametrize("K", [1, 3])
+def test_outputs_do_not_depend_on_the_batches(K: int) -> None:
+    rng = np.random.default_rng(0)
+    outputs = rng.normal(size=(7, K)).astype(np.float32)
+    classes = max(K, 2)
+    labels = rng.integers(0, classes, 7)
+    dataset = data.Dataset("some", np.zeros((7, 1, 2, 2), np.uint8), labels, classes)
+    loss = "binary_cross_entropy" if K == 1 else "softmax_cross_entropy"
+    whole = Outputs(dataset, [outputs], loss)
+    batched = Outputs(dataset, [outputs[:3], outputs[3:6], outputs[6:]], loss)
+    for name in ("answers", "losses", "wrong"):
+        assert np.array_equal(getattr(batched, name), getattr(whole, name)), name
+    places = np.array([6, 0, 3, 2])
+    found = batched.probabilities(places)
+    assert found.shape == (4, classes)
+    assert np.array_equal(found, whole.probabilities(np.arange(7))[places])
+    assert np.array_equal(found.argmax(axis=1), whole.answers[places])
+    assert batched.most_wrong() == whole.most_wrong()
+    assert len(whole.wrong) > 0

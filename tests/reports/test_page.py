@@ -18,6 +18,7 @@ from gpucnn.inspection import inspect
 from gpucnn.nn import Dense, Flatten, Sequential
 from gpucnn.reports import report, save_pictures
 from gpucnn.reports.examined import Examined, Sources
+from gpucnn.reports.pictures import show_report
 from gpucnn.reports.sections import SECTIONS
 from gpucnn.training import Run, SavedModel, TrainConfig, fit, save_run
 
@@ -242,6 +243,21 @@ def test_pictures_of_a_run(copy: Run) -> None:
     assert all(file.read_bytes().startswith(b"\x89PNG") for file in found)
     assert [file.name for file in save_pictures(copy, copy.records())] == ["curves.png"]
     assert not (copy.path / "confusion.png").exists()
+
+
+def test_the_matrix_of_many_classes_is_not_drawn(
+    copy: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = SavedModel.load(copy.path)
+    (copy.path / "confusion.png").write_bytes(b"of other weights")
+    found = saved.report(saved.dataset())
+    monkeypatch.setattr("gpucnn.reports.pictures.LARGEST", len(saved.class_names) - 1)
+    files = save_pictures(copy, copy.records(), found)
+    assert [file.name for file in files] == ["curves.png"]
+    assert not (copy.path / "confusion.png").exists()
+    with pytest.raises(UsageError, match="matrix of 10 classes is not drawn") as error:
+        show_report(found, "test set")
+    assert error.value.cause == "it has more than 9"
 
 
 def test_images_have_short_names(runs: tuple[Run, Run], both: str, page: Any) -> None:

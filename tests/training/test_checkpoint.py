@@ -269,8 +269,9 @@ def test_bytes_reach_the_disk_before_their_name_does(
     sync, replace = os.fsync, os.replace
 
     def note_sync(descriptor: int) -> None:
-        seen.append(Path(os.readlink(f"/proc/self/fd/{descriptor}")).name)
-        seen.append(os.fstat(descriptor).st_size if seen[-1] == "file.tmp" else None)
+        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        seen.append(path.suffix or path.name)
+        seen.append(os.fstat(descriptor).st_size if path.suffix == ".tmp" else None)
         sync(descriptor)
 
     def note_replace(source: Path, target: Path) -> None:
@@ -280,7 +281,37 @@ def test_bytes_reach_the_disk_before_their_name_does(
     monkeypatch.setattr(os, "fsync", note_sync)
     monkeypatch.setattr(os, "replace", note_replace)
     write_atomic(tmp_path / "file", b"12345")
-    assert seen == ["file.tmp", 5, "replace", tmp_path.name, None]
+    assert seen == [".tmp", 5, "replace", tmp_path.name, None]
+
+
+def test_no_link_is_written_through(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one in place of the file, nor one with the temporary name, if somebody guesses that."""
+    precious, file = tmp_path / "precious", tmp_path / "file"
+    precious.write_bytes(b"precious")
+    monkeypatch.setattr(os, "urandom", lambda size: bytes(size))
+    guessed = tmp_path / f"gpucnn-{'00' * 8}.tmp"
+    for link in (file, tmp_path / "file.tmp", guessed):
+        link.symlink_to(precious)
+    with pytest.raises(StorageError, match="cannot be written"):
+        write_atomic(file, b"new")
+    write_atomic(file, b"new")  # the link in its way is gone
+    assert (file.read_bytes(), file.is_symlink()) == (b"new", False)
+    assert precious.read_bytes() == b"precious"
+
+
+def test_temporary_names_are_never_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names, replace = [], os.replace
+
+    def note(source: Path, target: Path) -> None:
+        names.append(Path(source).name)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", note)
+    for _ in range(2):
+        write_atomic(tmp_path / ("n" * 255), b"a name may be as long as the system allows")
+    assert len(set(names)) == 2
 
 
 def test_a_folder_that_is_none_is_a_storage_error(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -43,3 +45,24 @@ def test_random_answers() -> None:
     counts = [count for _, _, count in report.confused]
     assert counts == sorted(counts, reverse=True)
     assert sum(counts) == np.sum(labels != answers)
+
+
+def test_memory_does_not_grow_with_the_square_of_the_classes() -> None:
+    """The matrix of 5,000 classes takes 200 MB; the scores and the errors do without it."""
+    labels = np.arange(5000)
+    names = list(map(str, range(5000)))
+    tracemalloc.start()
+    report = Report.of(labels, labels[::-1], names, loss=0.0, accuracy=0.0)
+    scores, confused = report.scores, report.confused
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10e6
+    assert scores == [ClassScore(name, 1, 0.0, 0.0, 0.0) for name in names]
+    assert confused == [(name, names[4999 - k], 1) for k, name in enumerate(names)]
+    assert int(report.confusion.sum()) == 5000
+
+
+def test_a_report_on_no_image() -> None:
+    report = Report.of(np.zeros(0, int), np.zeros(0, int), ["a", "b"], loss=0.0, accuracy=0.0)
+    assert (report.scores, report.confused) == ([], [])
+    assert report.confusion.tolist() == [[0, 0], [0, 0]]

@@ -13,10 +13,12 @@ from pathlib import Path
 import filelock
 import numpy as np
 import pytest
+from run_files import nested
 
 from gpucnn import backend
 from gpucnn.errors import DataError, StorageError, UsageError
 from gpucnn.training import Run, TrainConfig
+from gpucnn.training.files import write_atomic
 
 CPU = backend.get("cpu")
 
@@ -107,9 +109,23 @@ def test_paths_with_blanks_are_quoted_in_the_command(config: TrainConfig, tmp_pa
     assert run.resume_command == f"gpucnn train --resume '{run.path}'"
 
 
+class _Killed(BaseException):
+    """The process ends."""
+
+
+def _kill(*_: object) -> None:
+    raise _Killed
+
+
 def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
     run = Run.create(config, CPU)
-    (run.weights / "last.safetensors.tmp").write_bytes(b"half")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "replace", _kill)
+        patch.setattr(Path, "unlink", _kill)
+        with pytest.raises(_Killed):
+            write_atomic(run.last, b"half")
+    (left,) = run.weights.iterdir()
+    assert left.read_bytes() == b"half"
     with run.lock():
         assert os.listdir(run.weights) == []
 
@@ -132,6 +148,63 @@ def test_a_draft_that_cannot_be_deleted_is_left(
     (runs / ".new-1" / "weights").mkdir(parents=True)
     monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
     assert Run.create(config, CPU).path == runs / "train-1"
+
+
+def test_a_draft_that_is_nested_too_deeply_is_left(config: TrainConfig) -> None:
+    runs = Path(config.runs_dir)
+    with nested(runs / ".new-1"):
+        assert Run.create(config, CPU).path == runs / "train-1"
+
+
+@pytest.mark.parametrize("part", ["weights", "tensorboard", "metrics.jsonl", ".lock"])
+@pytest.mark.parametrize("is_relative", [False, True])
+def test_a_run_with_a_link_to_another_place_is_not_written(
+    config: TrainConfig, tmp_path: Path, part: str, is_relative: bool
+) -> None:
+    run = Run.create(config, CPU)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "half.tmp").write_text("precious")
+    if part == "weights":
+        run.weights.rmdir()
+    link = run.path / part
+    link.symlink_to(os.path.relpath(mine, run.path) if is_relative else mine)
+    with pytest.raises(DataError, match="no training writes into") as caught, run.lock():
+        pass
+    assert str(caught.value.cause).startswith(f"{link} is a symbolic link to ")
+    assert (mine / "half.tmp").read_text() == "precious"
+
+
+def test_no_lock_is_a_link(config: TrainConfig, tmp_path: Path) -> None:
+    """To open a lock empties it."""
+    precious, run = tmp_path / "precious", Run.create(config, CPU)
+    precious.write_text("precious")
+    new, lock = run.path.parent / ".new.lock", run.path / ".lock"
+    new.unlink()
+    for link in (new, lock):
+        link.symlink_to(precious)
+    assert not run.is_in_use()
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        Run.create(config, CPU)
+    assert caught.value.cause == "a symbolic link is in the way"
+    assert precious.read_text() == "precious"
+
+
+@pytest.mark.parametrize("folder", ["weights", "tensorboard"])
+def test_links_in_the_folders_of_a_run(config: TrainConfig, tmp_path: Path, folder: str) -> None:
+    run = Run.create(config, CPU)
+    (run.path / folder).mkdir(exist_ok=True)
+    (run.path / folder / "train").symlink_to(tmp_path / "missing")
+    with pytest.raises(DataError, match="no training writes into"), run.lock():
+        pass
+
+
+def test_links_that_stay_in_a_run_or_lead_to_it(config: TrainConfig, tmp_path: Path) -> None:
+    run = Run.create(config, CPU)
+    (run.path / "newest").symlink_to("weights/last.safetensors")
+    (tmp_path / "link").symlink_to(run.path)
+    with Run.open(tmp_path / "link").lock():
+        assert (tmp_path / "link" / ".lock").exists()
 
 
 @pytest.mark.parametrize("mode", [0o700, 0o755, 0o777])
