@@ -126,6 +126,7 @@ OPTIMIZERS = {
     "MomentumOptimizer": "use SGD(parameters, 0.1, momentum=0.9)",
     "AdamOptimizer": "use Adam(parameters)",
     "RMSPropOptimizer": "use RMSprop(parameters)",
+    **dict.fromkeys(("clip_grad_value_", "clip_grads_with_norm_"), "use clip_grad_norm"),
     "clip_grad_norm_": "use clip_grad_norm, which replaces the gradients by scaled ones",
     "lr_scheduler": "use gpucnn.schedules.table, and set_learning_rate before each step",
 }

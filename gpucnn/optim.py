@@ -397,4 +397,4 @@ def default_learning_rate(name: str) -> float:
     return choose(OPTIMIZERS, name, "optimizer").default_learning_rate
 
 
-explain_names(__name__, foreign.OPTIMIZERS)
+explain_names(__name__, foreign.OPTIMIZERS, modules=("lr_scheduler",))

@@ -12,7 +12,7 @@ import functools
 import inspect
 import opcode
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import FrameType, ModuleType
 from typing import Any, NamedTuple, NoReturn, TypeVar, cast
@@ -52,7 +52,7 @@ class _Call(NamedTuple):
     without: list[str]
 
 
-def explain_names(module: str, table: Mapping[str, str]) -> None:
+def explain_names(module: str, table: Mapping[str, str], modules: Iterable[str] = ()) -> None:
     """Give a module a `__getattr__` that answers names of other libraries with ours.
 
     The names do not exist for `hasattr`, `getattr` with a default and `dir`, nor for type checkers,
@@ -61,12 +61,15 @@ def explain_names(module: str, table: Mapping[str, str]) -> None:
     Args:
         module: the name of the module that calls this.
         table: name in another library -> what to write here.
+        modules: the names in the table of modules, whose own names are explained alike.
     """
 
     def __getattr__(name: str) -> NoReturn:
         raise missing_name(module, name, table)
 
     sys.modules[module].__getattr__ = __getattr__  # type: ignore[method-assign]
+    for name in modules:
+        explain_module(f"{module}.{name}", table[name])
 
 
 def missing_name(

@@ -85,7 +85,7 @@ def test_what_python_asks_of_a_module_goes_on_working(library):
 
 @pytest.mark.parametrize(
     "module",
-    ["gpucnn.functions", "gpucnn.optim", "gpucnn.nn", "gpucnn.keras"]
+    ["gpucnn.functions", "gpucnn.optim", "gpucnn.nn", "gpucnn.training", "gpucnn.keras"]
     + [f"gpucnn.keras.{name}" for name in ("callbacks", "layers", "losses", "metrics", "models")]
     + ["gpucnn.keras.optimizers", "gpucnn.keras.utils", "gpucnn.keras.datasets"],
 )
@@ -101,6 +101,27 @@ def test_our_tables_name_what_there_is_not(module):
         assert caught.value.fix == fix
         with pytest.raises(UnknownImportError):
             exec(f"from {module} import {name}")
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "ours"),
+    [
+        ("nn.utils", "clip_grad_norm_", "gpucnn.optim.clip_grad_norm"),
+        ("nn.utils", "clip_grad_value_", "gpucnn.optim.clip_grad_norm"),
+        ("nn.init", "kaiming_normal_", "gpucnn.nn.initializers"),
+        ("nn.parallel", "DistributedDataParallel", "one device"),
+        ("nn.modules", "Module", "gpucnn.nn"),
+        ("optim.lr_scheduler", "StepLR", "gpucnn.schedules"),
+    ],
+)
+def test_modules_of_pytorch_say_ours(module, name, ours):
+    outer, _, inner = module.partition(".")
+    with pytest.raises(UnknownImportError, match=f"gpucnn.{module} has no {name}") as imported:
+        exec(f"from gpucnn.{module} import {name}")
+    assert ours in imported.value.fix
+    with pytest.raises(UnknownNameError, match=f"gpucnn.{outer} has no {inner}") as named:
+        exec(f"import gpucnn\ngpucnn.{module}.{name}")
+    assert ours in named.value.fix
 
 
 def test_names_at_the_top_say_why_they_are_missing():

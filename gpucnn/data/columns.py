@@ -14,6 +14,7 @@ import numpy as np
 
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
 from gpucnn.data.labels import listing
+from gpucnn.data.one_hot_columns import are_one_hot
 from gpucnn.errors import DataError, similar
 from gpucnn.quoting import quoted
 
@@ -36,6 +37,7 @@ class Columns:
         names: of all columns; their numbers from 1 if the table has no header.
         header: whether the first row is one.
         label: the place of the label, or None.
+        one_hot: the places of one-hot columns, which are the label together.
         pixels: the places of the pixels, in their order in an image.
         ids: the place of the row's identifier, or None.
         file: the place of the name of a picture, or None.
@@ -46,6 +48,7 @@ class Columns:
     names: list[str]
     header: bool
     label: int | None = None
+    one_hot: Sequence[int] = ()
     pixels: Sequence[int] = ()
     ids: int | None = None
     file: int | None = None
@@ -160,7 +163,7 @@ def _without_header(rows: Sequence[Row], where: str, known: Known) -> Columns:
     files = [place for place in places if PICTURE.fullmatch(first[place])]
     if files:
         others = [place for place in places if place != files[0]]
-        return _of_files(names, False, files[0], label, others, where, known)
+        return _of_files(names, None, files[0], label, others, where, known)
     counter = _counter(rows, places)
     was = known.label_was if _NUMBER.fullmatch(known.label_was or "") else None
     more = next((count for count in range(3) if known.fits(len(first) - count)), None)
@@ -220,16 +223,16 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     ]
     if files:
         others = [place for place in rest if place != files[0]]
-        return replace(_of_files(names, True, files[0], label, others, where, known), ids=ids)
+        return replace(_of_files(names, rows, files[0], label, others, where, known), ids=ids)
     found = _pixels(names, rest)
     others = _without(rest, found)
-    open_label = label is None and said is None
+    open_label, one_hot = label is None and said is None, list[int]()
     if open_label:
-        label = _label(names, others, bool(found), where, known)
+        label, one_hot = _label(names, rows, others, bool(found), where, known)
     if not found:
         found = [place for place in others if place != label]
-    others = [place for place in _without(others, found) if place != label]
-    if label is None and open_label and known.fits(len(found) - 1):
+    others = [place for place in _without(others, [*found, *one_hot]) if place != label]
+    if label is None and open_label and not one_hot and known.fits(len(found) - 1):
         raise DataError(
             f"{where} has {len(found)} columns of numbers, and none by the name of a label",
             cause=f"one of {listing([names[place] for place in found])} may be the label",
@@ -242,7 +245,8 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     order = _order([names[place] for place in found])
     pixels = [found[index] for index in order] if order else found
     unread = [names[place] for place in others]
-    return Columns(names=names, header=True, label=label, pixels=pixels, ids=ids, unread=unread)
+    meaning = Columns(names=names, header=True, label=label, pixels=pixels, ids=ids, unread=unread)
+    return replace(meaning, one_hot=one_hot)
 
 
 def _pixels(names: Sequence[str], places: Sequence[int]) -> list[int]:
@@ -259,32 +263,40 @@ def _pixels(names: Sequence[str], places: Sequence[int]) -> list[int]:
 
 
 def _label(
-    names: Sequence[str], others: Sequence[int], has_pixels: bool, where: str, known: Known
-) -> int | None:
-    """The one column of these that is the label."""
+    names: Sequence[str],
+    rows: Sequence[Row],
+    others: Sequence[int],
+    has_pixels: bool,
+    where: str,
+    known: Known,
+) -> tuple[int | None, list[int]]:
+    """The one column of these that is the label, or those that are one-hot."""
     by_name = [place for place in others if simple(names[place]) in LABELS]
     if len(by_name) == 1 or (by_name and not known.labeled):
-        return by_name[0]
+        return by_name[0], []
     candidates = by_name or (others if has_pixels and known.labeled else [])
-    if len(candidates) > 1:
-        raise DataError(
-            f"{where} has several columns that may be the label:"
-            f" {', '.join(names[place] for place in candidates)}",
-            fix=f"say which: {_OPTION} {names[candidates[0]]}",
-        )
-    return candidates[0] if candidates else None
+    if len(candidates) < 2:
+        return next(iter(candidates), None), []
+    if are_one_hot(rows, candidates):
+        return None, list(candidates)
+    raise DataError(
+        f"{where} has several columns that may be the label:"
+        f" {', '.join(names[place] for place in candidates)}",
+        fix=f"say which: {_OPTION} {names[candidates[0]]}",
+    )
 
 
 def _of_files(
     names: list[str],
-    header: bool,
+    rows: Sequence[Row] | None,
     file: int,
     label: int | None,
     others: Sequence[int],
     where: str,
     known: Known,
 ) -> Columns:
-    """The columns of a table of picture files and their labels."""
+    """The columns of a table of picture files and their labels; `rows` only below a header."""
+    header, one_hot = rows is not None, list[int]()
     others = [place for place in others if place != label]
     if label is None and known.label_column is None:
         was = known.label_was
@@ -293,9 +305,10 @@ def _of_files(
         elif len(others) == 1:
             label = others[0]
         else:
-            label = _label(names, others, True, where, known)
-    unread = [names[place] for place in others if place != label]
-    return Columns(names=names, header=header, label=label, file=file, unread=unread)
+            label, one_hot = _label(names, rows or (), others, True, where, known)
+    unread = [names[place] for place in _without(others, one_hot) if place != label]
+    meaning = Columns(names=names, header=header, label=label, file=file, unread=unread)
+    return replace(meaning, one_hot=one_hot)
 
 
 def _chosen(names: Sequence[str], where: str, label_column: str) -> int | None:

@@ -22,6 +22,7 @@ from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.header import is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
+from gpucnn.data.one_hot_columns import class_names, named_labels
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
@@ -47,6 +48,7 @@ class Table:
         files: the name of each row's picture; or None.
         labels: as `gpucnn.data.labels.as_labels` returns them; or None.
         ids: the identifiers of the rows, as they are written; or None.
+        classes: their names in the order of their columns, if the labels are one-hot; or None.
     """
 
     columns: Columns
@@ -54,6 +56,7 @@ class Table:
     files: list[str] | None
     labels: Labels | None
     ids: list[str] | None
+    classes: list[str] | None = None
 
 
 def read_table(path: Path, known: Known | None = None) -> Table:
@@ -83,19 +86,27 @@ def read_table(path: Path, known: Known | None = None) -> Table:
             _refuse_pixel(text, body[wrong[0]], wrong[1], columns)
     texts: dict[int, list[str]] = {
         place: found[place]
-        for place in (columns.label, columns.ids, columns.file)
+        for place in (columns.label, columns.ids, columns.file, *columns.one_hot)
         if place is not None
     }
-    labels = None
+    labels, classes = None, None
+
+    def line(row: int) -> str:
+        return f"line {text.number(body[row])}"
+
+    if columns.one_hot and known.labeled:
+        classes = class_names([columns.names[place] for place in columns.one_hot])
+        columns_of_cells = [texts[place] for place in columns.one_hot]
+        labels = named_labels(columns_of_cells, classes, str(path), line)
     if columns.label is not None and known.labeled:
         # Each would take as much memory as the longest if they were not objects.
         cells = np.array(texts[columns.label], dtype=object)
         if columns.guessed and pixels is not None:
             last = [f"{number:g}" for number in np.unique(pixels[:, -1])]
             refuse_doubtful([cell.strip() for cell in texts[columns.label]], last, str(path))
-        labels = as_labels(cells, str(path), lambda row: f"line {text.number(body[row])}")
+        labels = as_labels(cells, str(path), line)
     files, ids = (None if place is None else texts[place] for place in (columns.file, columns.ids))
-    return Table(columns, pixels, files, labels, ids)
+    return Table(columns, pixels, files, labels, ids, classes)
 
 
 def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
@@ -115,7 +126,8 @@ def _parse(text: Lines, body: range, columns: Columns) -> dict[int, Any] | None:
 
     None if a row has another number of columns, or a pixel is no number.
     """
-    pixels, texts = set(columns.pixels), {columns.label, columns.ids, columns.file}
+    pixels = set(columns.pixels)
+    texts = {columns.label, columns.ids, columns.file, *columns.one_hot}
     for number in (np.uint8, np.float64):
         fields: list[Any] = []
         for place in range(len(columns.names)):

@@ -49,7 +49,7 @@ class Decoded:
     def __init__(self, picture: Image.Image, name: str, turned: bool = False) -> None:
         if picture.mode[0] in "IF":
             raise DataError(
-                f"{name} has more than 8 bits a pixel (mode {picture.mode})",
+                f"{name} has more than 8 bits a channel (mode {picture.mode})",
                 fix="save it with 8 bits a channel",
             )
         # Pillow would turn a TIFF file when it decodes it, if the tag were still there then.

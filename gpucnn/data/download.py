@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import ipaddress
 import os
 import queue
@@ -165,6 +166,8 @@ def _receive(
                 if abandoned.is_set():
                     return
                 received.put(piece)
+            if count < most and response.headers.get("Content-Length") == str(count):
+                raise DownloadError(f"its file is another one: {count:,} bytes, not {most:,}")
         received.put(b"")
     except Exception as error:  # hostile answers raise more than the errors of requests
         received.put(error)
@@ -251,6 +254,10 @@ def _reason(error: BaseException) -> str:
             return "the host is not found"
         if isinstance(cause, ssl.SSLCertVerificationError):
             return f"its certificate is not accepted: {cause.verify_message}"
+        if isinstance(cause, http.client.RemoteDisconnected):
+            return "it closed the connection without an answer"
+        if isinstance(cause, (http.client.BadStatusLine, http.client.LineTooLong)):
+            return "its answer is not HTTP"
         cause = cause.__cause__ or cause.__context__
     if isinstance(error, requests.RequestException):
         kind = type(error).__name__

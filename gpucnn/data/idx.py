@@ -1,7 +1,8 @@
 """The idx format of MNIST (http://yann.lecun.com/exdb/mnist/).
 
 Big-endian: two zero bytes, the type (8 is unsigned byte), the number of dimensions, each dimension
-in 4 bytes, then the values in row-major order. Images have 3 dimensions, labels 1.
+in 4 bytes, then the values in row-major order. Images have 3 dimensions, or 4 with colors; labels
+have 1.
 """
 
 from __future__ import annotations
@@ -20,16 +21,22 @@ from gpucnn.data.dataset import Dataset
 from gpucnn.data.files import Content, read_bytes, refuse_empty
 from gpucnn.errors import DataError
 
-IMAGES, LABELS = 3, 1  # dimensions
+IMAGES, COLOR_IMAGES, LABELS = 3, 4, 1  # dimensions
 CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+_INTS = bytes([0, 0, 12, 1])  # int32 (N,)
 _TABLE_OF_INTS = bytes([0, 0, 12, 2])  # QMNIST's labels: int32 (N, 8), the first is the digit
 _GET_AGAIN = "get the file again; it was cut short or altered"
+PAIR_FIX = f"name the pair like {TRAIN[0]} and {TRAIN[1]}"
 _IMAGES_NAME = re.compile(
-    r"(?P<set>.*?)(?P<part>train|t10k|test)-images[-.]idx3-ubyte(\.gz)?", re.IGNORECASE
+    r"(?P<set>.*?)((?P<part>train|val|valid|validation|t10k|test)-)?images[-.]idx[34]-ubyte(\.gz)?",
+    re.IGNORECASE,
 )
-_ROLES = {"train": "train", "t10k": "test", "test": "test"}
+_ANY_NAME = re.compile(r".*[-.]idx\d.*", re.IGNORECASE)
+_ROLES = {"train": "train", "t10k": "test", "test": "test"} | dict.fromkeys(
+    ("val", "valid", "validation"), "validation"
+)
 
 
 def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -38,7 +45,8 @@ def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8
     Args:
         content: the bytes.
         path: the file, for messages.
-        dimensions: the number of axes that the array must have: `IMAGES` or `LABELS`.
+        dimensions: the number of axes that the array must have: `IMAGES`, `COLOR_IMAGES` or
+            `LABELS`.
 
     Raises:
         DataError: another magic number, fewer or more bytes than the header says, or images that
@@ -48,7 +56,7 @@ def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8
     if content[:4] != magic:
         raise DataError(
             f"{path} begins with 0x{content[:4].hex()}, where an idx file of"
-            f" {'images' if dimensions == IMAGES else 'labels'} has 0x{magic.hex()}",
+            f" {'labels' if dimensions == LABELS else 'images'} has 0x{magic.hex()}",
             fix="give an idx file, whole; other formats need suffixes like .png, .csv, .npy",
         )
     return _values(content, path, dimensions, np.dtype(np.uint8))
@@ -67,6 +75,8 @@ def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
                 f"{path} has rows without labels", cause="they have no numbers", fix=_GET_AGAIN
             )
         return table[:, 0].astype(np.int64)
+    if content[:4] == _INTS:
+        return _values(content, path, LABELS, np.dtype(">i4")).astype(np.int64)
     return parse_idx(content, path, LABELS).astype(np.int64)
 
 
@@ -87,7 +97,7 @@ def _values(content: Content, path: Path, dimensions: int, dtype: np.dtype) -> N
             cause=f"{' x '.join(map(str, shape))} values after {header} bytes of header",
             fix=_GET_AGAIN,
         )
-    if dimensions == IMAGES:
+    if dimensions in (IMAGES, COLOR_IMAGES):
         refuse_empty(shape, str(path))  # NumPy has no array of 2**32 x 2**32 x 0
     return np.frombuffer(content, dtype, offset=header).reshape(shape)
 
@@ -104,6 +114,13 @@ def claimed(head: bytes) -> int:
 def read_idx(path: Path, dimensions: int) -> NDArray[np.uint8]:
     """`parse_idx` of a file, raw or gzip, of which no more is read than its header says."""
     return parse_idx(read_bytes(path, claimed), path, dimensions)
+
+
+def read_images(path: Path) -> NDArray[np.uint8]:
+    """`parse_idx` of a file in the same way: gray images (N, H, W), or color ones of 4 axes."""
+    content = read_bytes(path, claimed)
+    dimensions = COLOR_IMAGES if content[3:4] == bytes([COLOR_IMAGES]) else IMAGES
+    return parse_idx(content, path, dimensions)
 
 
 def read_labels(path: Path) -> NDArray[np.int64]:
@@ -155,14 +172,28 @@ def find_images(directory: Path) -> dict[str, dict[str, Path]]:
     """The files of images in a directory: data set -> role -> file.
 
     The name of a data set is the part before "train-images", as in "emnist-letters-"; the role is
-    "train" or "test".
+    "train", "validation" or "test". A file whose name says no role, as "my-images-idx3-ubyte", is
+    to train on, unless another file of its set is. If a set in the directory has roles, sets
+    without any are left out.
     """
     sets: dict[str, dict[str, Path]] = {}
+    unnamed: dict[str, Path] = {}
     for file in sorted(directory.iterdir()):
         if (found := _IMAGES_NAME.fullmatch(file.name)) and file.is_file():
-            role = _ROLES[found["part"].lower()]
-            sets.setdefault(found["set"], {}).setdefault(role, file)
-    return sets
+            if found["part"]:
+                role = _ROLES[found["part"].lower()]
+                sets.setdefault(found["set"], {}).setdefault(role, file)
+            else:
+                unnamed.setdefault(found["set"], file)
+    for name, file in unnamed.items():
+        if name in sets:
+            sets[name].setdefault("train", file)
+    return sets or {name: {"train": file} for name, file in unnamed.items()}
+
+
+def find_others(directory: Path) -> list[str]:
+    """The names of the files in a directory that are idx files by their names."""
+    return sorted(file.name for file in directory.iterdir() if _ANY_NAME.fullmatch(file.name))
 
 
 def has_labels(images_path: Path) -> bool:
@@ -174,7 +205,7 @@ def find_labels(images_path: Path) -> Path:
     """The file of labels beside a file of images.
 
     ``train-images-idx3-ubyte.gz`` goes with ``train-labels-idx1-ubyte``, either of them raw or
-    gzip, and QMNIST's with ``qmnist-train-labels-idx2-int``.
+    gzip, or with ``train-labels-idx1-int``, and QMNIST's with ``qmnist-train-labels-idx2-int``.
 
     Raises:
         DataError: there is none.
@@ -184,20 +215,21 @@ def find_labels(images_path: Path) -> Path:
     raise DataError(
         f"{images_path} has no labels beside it",
         cause=f"{_labels_name(images_path)} (or .gz) is not in {images_path.parent}",
-        fix="name the pair like train-images-idx3-ubyte and train-labels-idx1-ubyte",
+        fix=PAIR_FIX,
     )
 
 
 def _labels_of(images_path: Path) -> Path | None:
     wanted = _labels_name(images_path)
-    for name in (wanted, wanted.replace("idx1-ubyte", "idx2-int")):
+    for kind in ("idx1-ubyte", "idx2-int", "idx1-int"):
+        name = wanted.replace("idx1-ubyte", kind)
         if (found := find_file(images_path.parent, name)) is not None:
             return found
     return None
 
 
 def _labels_name(images_path: Path) -> str:
-    return _undotted(images_path).replace("images", "labels").replace("idx3", "idx1")
+    return re.sub("idx[34]", "idx1", _undotted(images_path).replace("images", "labels"))
 
 
 def _undotted(path: Path) -> str:

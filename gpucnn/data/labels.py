@@ -30,8 +30,9 @@ def as_labels(
     """The labels in an array: int64 (N,) if all of them are whole numbers, else str (N,).
 
     Args:
-        array: (N,) or (N, 1) of integers, booleans, floats that are whole, or text; or (N, K)
-            one-hot rows of zeros with a single one, which become the place of the one.
+        array: (N,) or (N, 1) of integers, floats that are whole, text, or booleans, which become
+            the text "False" and "True", as in a table; or (N, K) one-hot rows of zeros with a
+            single one, which become the place of the one.
         where: the array, for messages: "y of digits.npz".
         name: the name of an image for messages, from its number counted from 0.
 
@@ -47,7 +48,7 @@ def as_labels(
             f"{where} is {array.dtype} of shape {array.shape}, where labels are (N,)",
             fix="save one label for each image: the number or the name of its class",
         )
-    if flat.dtype.kind in "biuf":
+    if flat.dtype.kind in "iuf":
         return _whole(flat, flat, where, name)
     words = _as_text(flat, where, name)
     distinct, inverse = np.unique(words, return_inverse=True)
@@ -69,7 +70,7 @@ def _as_text(array: NDArray[Any], where: str, name: Callable[[int], str]) -> NDA
     if array.dtype.kind == "S":
         texts = [item.decode("utf-8", "surrogateescape") for item in array.tolist()]
     else:
-        texts = [str(item) for item in array.tolist()]
+        texts = list(map(str, array.tolist()))
     for place, text in enumerate(texts):
         if len(text) > LONGEST:  # each of an array takes as much memory as the longest
             raise DataError(

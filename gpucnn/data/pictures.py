@@ -194,9 +194,12 @@ def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: 
         raise error
     reasons = [error.message + (f" ({error.cause})" if error.cause else "") for error in broken]
     if not reading.skip_broken or len(broken) == count:
+        fix = "replace them" if len(broken) < count else "give other pictures"
+        if len({error.fix for error in broken}) == 1:
+            fix = f"for each of them: {broken[0].fix}"
         raise DataError(
             f"{len(broken)} of the {count} pictures of {name} cannot be used",
             cause="\n".join(reasons),
-            fix=f"replace them, or {left_out}" if len(broken) < count else "give other pictures",
+            fix=f"{fix}, or {left_out}" if len(broken) < count else fix,
         )
     return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]

@@ -17,6 +17,7 @@ Images = NDArray[np.uint8]
 
 _DIM = 64  # of 255: images without a brighter pixel are worth a word
 _RESCALE = "correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())"
+_NOT_FINITE = "leave the image out, or write numpy.nan_to_num(x, posinf=0, neginf=0) for x"
 _ROUNDING = 1e-4  # by which a float may be beyond 1, or beyond a whole number
 
 
@@ -117,7 +118,8 @@ def _floats_to_bytes(
 ) -> tuple[Images, int, str]:
     """`to_bytes` of floats; their scale is 0 to 1 if none is above 1."""
     scales = "pixels are whole from 0 to 255, or 0 to 1"
-    _refuse(array, lambda some: ~np.isfinite(some), where, "a pixel is a number from 0 to 255")
+    cause = "a pixel is a number from 0 to 255"
+    _refuse(array, lambda some: ~np.isfinite(some), where, cause, _NOT_FINITE)
     _refuse(array, lambda x: (x < -_ROUNDING) | (x > 255 + _ROUNDING), where, scales)
     above = storage.count(array, _is_above)
     if not above:

@@ -8,12 +8,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from gpucnn.data import cifar, csv, folder, idx, npz, sources
 from gpucnn.data.columns import Known
-from gpucnn.data.found import Found, Part
+from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import as_labels, listing
 from gpucnn.data.pictures import Listed, read_listed
@@ -87,7 +84,7 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
         raise DataError(
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
-    if "images" in name or "idx3" in name:
+    if "images" in name or "idx3" in name or "idx4" in name:
         return _read_idx(path, {"all": path}, reading, labeled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
@@ -108,6 +105,8 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
     columns = table.columns
     known = known.replace(label_column=None, label_was=columns.label_name or known.label_was)
     notes = [f"columns not read: {listing(list(columns.unread))}"] if columns.unread else []
+    if table.classes:
+        notes.append(f"one-hot columns are the label: {listing(table.classes)}")
     label_column = columns.label_name if columns.header else None
     if table.files is not None:
         labels = [None] * len(table.files) if table.labels is None else table.labels.astype(str)
@@ -122,14 +121,14 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
             (part,) = found.parts
             part = replace(part, ids=[ids[item] for item in part.items or ()], id_name=name)
             found = replace(found, parts=[part])
-        return replace(found, label_column=label_column)
+        return replace(found, label_column=label_column, values=table.classes)
     assert table.pixels is not None  # a table has either
     images, known, said = as_images(table.pixels, str(path), known)
     if columns.reordered:
         said.append("pixels in the order of their names")
     id_name = None if columns.ids is None else columns.names[columns.ids]
     part = Part(role, images, table.labels, str(path), None, table.ids, id_name)
-    found = Found(path, [part], known, "rows", said, notes, label_column=label_column)
+    found = Found(path, [part], known, "rows", said, notes, None, table.classes, label_column)
     return _published(found, published)
 
 
@@ -186,7 +185,7 @@ def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if path.parent.is_dir():
         for prefix, files in idx.find_images(path.parent).items():
-            if prefix.rstrip("-_") == path.name:
+            if prefix.rstrip("-_.") == path.name:
                 return _read_idx(path, files, reading, labeled)
     names = (*sources.SOURCES, "digits")
     close = similar(names, str(path))
@@ -199,7 +198,10 @@ def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
 def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
     if sets := idx.find_images(path):
         if len(sets) > 1:
-            names = [prefix.rstrip("-_") or idx.TRAIN[0] for prefix in sets]
+            names = [
+                prefix.rstrip("-_.") or next(iter(files.values())).name
+                for prefix, files in sets.items()
+            ]
             raise DataError(
                 f"{path} holds several data sets: {', '.join(names)}",
                 fix=f"give one of them, as in {path / names[0]}",
@@ -224,6 +226,12 @@ def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
             f"{path} holds CIFAR-10 as pickles",
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
+        )
+    if (others := idx.find_others(path)) and not folder.has_pictures(path):
+        raise DataError(
+            f"{path} holds idx files, and none of images by its name",
+            cause=f"it holds {listing(others)}",
+            fix=idx.PAIR_FIX,
         )
     if labeled:
         return folder.read_folder(path, reading)
@@ -273,10 +281,6 @@ def _read_tables(
     return replace(first, path=path, parts=parts, notes=notes)
 
 
-def _read_images(path: Path) -> NDArray[np.uint8]:
-    return idx.read_idx(path, idx.IMAGES)
-
-
 def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: bool) -> Found:
     """Files of images by their roles, each with its labels beside it.
 
@@ -288,12 +292,13 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: boo
         files = {"all" if role == "train" else role: file for role, file in files.items()}
     parts, said, notes, source = [], list[str](), list[str](), None
     known = _known(published, reading)
-    for role, file in sorted(files.items(), reverse=True):  # train before test
-        images_path, labels = file, None
+    for role in (role for role in ROLES if role in files):  # train before test
+        file = images_path = files[role]
+        labels = None
         if file == path:
-            array = idx.read_idx(file, idx.IMAGES)
+            array = idx.read_images(file)
         else:
-            array, images_path = idx.read_whole(file, _read_images)
+            array, images_path = idx.read_whole(file, idx.read_images)
         taken = {file: images_path}
         if labeled or idx.has_labels(file):
             found_labels = idx.find_labels(file)

@@ -12,7 +12,7 @@ from gpucnn.nn.activations import (
     Softmax,
     Tanh,
 )
-from gpucnn.nn.foreign import NAMES
+from gpucnn.nn.foreign import MODULES, NAMES
 from gpucnn.nn.layers import (
     AvgPool2d,
     Conv2d,
@@ -34,4 +34,4 @@ __all__ = [
     "Parameter", "ReLU", "Residual", "Sequential", "Sigmoid", "Softmax", "Tanh"
 ]  # fmt: skip
 
-explain_names(__name__, NAMES)
+explain_names(__name__, NAMES, MODULES)

@@ -11,6 +11,14 @@ _KERAS = "gpucnn.keras.layers has it by this name; the layer itself is gpucnn.nn
 _BRANCHES = "join branches in the forward of a Module of your own: a + b, or functions.concat"
 _OWN = "there is none; write one as a Module of your own, see the head of gpucnn/nn/module.py"
 
+#: Modules in torch.nn -> what to use here.
+MODULES: dict[str, str] = {
+    "init": "use gpucnn.nn.initializers",
+    "modules": "gpucnn.nn has the layers",
+    "parallel": "a network computes on one device: build(..., device=)",
+    "utils": "use gpucnn.optim.clip_grad_norm to clip gradients; gpucnn.nn has no other of these",
+}
+
 #: Names in the modules torch.nn and keras.layers -> what to use here.
 NAMES: dict[str, str] = {
     **{
@@ -89,7 +97,7 @@ NAMES: dict[str, str] = {
     "bias_add": "use x + b; Dense and Conv2d have a bias",
     "dropout": "use Dropout(rate), whose rate is the share that is dropped: 1 - keep_prob",
     "l2_loss": "use gpucnn.functions.sum(w * w) / 2, or weight_decay of the optimizer",
-    "init": "use gpucnn.nn.initializers",
+    **MODULES,
     "DataParallel": "a network computes on one device: build(..., device=)",
     **dict.fromkeys(
         (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucnn.spelling import explain_names
 from gpucnn.training import checkpoint
 from gpucnn.training.callbacks import Callback
 from gpucnn.training.config import TrainConfig
@@ -20,3 +21,16 @@ __all__ = [
     "Trainer", "checkpoint", "evaluate", "find_learning_rate", "fit", "fit_trainer",
     "save_run",
 ]  # fmt: skip
+
+explain_names(
+    __name__,
+    {
+        **dict.fromkeys(
+            ("train", "train_model"), "use gpucnn.training.fit(model, data, TrainConfig(epochs=5))"
+        ),
+        **dict.fromkeys(("test", "validate"), "use gpucnn.training.evaluate"),
+        **dict.fromkeys(("Config", "TrainingConfig"), "use gpucnn.training.TrainConfig"),
+        "EarlyStopping": "give TrainConfig the option patience=3",
+        "ModelCheckpoint": "give fit a run: run=gpucnn.training.Run.create(...)",
+    },
+)

@@ -86,7 +86,8 @@ def _wanted(field: dataclasses.Field[Any], kind: type) -> str:
     limits = field.metadata
     if limits["choices"]:
         return f"{field.name} is one of {', '.join(limits['choices'])}"
-    parts = [f"{field.name} takes {_NOUNS[kind]}"]
+    noun = "a finite number" if kind is float else _NOUNS[kind]
+    parts = [f"{field.name} takes {noun}"]
     if limits["low"] is not None:
         parts.append(f"of at least {limits['low']}")
     if limits["above"] is not None:

@@ -10,6 +10,7 @@ import pytest
 
 from gpucnn.data.columns import Known
 from gpucnn.data.csv import find_tables, read_table
+from gpucnn.data.resolve import read
 from gpucnn.errors import DataError
 
 HEADER = "label,pixel0,pixel1,pixel2,pixel3\n"
@@ -501,3 +502,55 @@ def test_a_blank_line_in_several_pieces(tmp_path: Path) -> None:
     table = read_table(tmp_path / "a.csv")
     assert table.pixels is not None
     assert table.pixels.tolist() == [[1, 2, 3, 4], [5, 6, 7, 8]]
+
+
+@pytest.mark.parametrize("prefix", ["", "label_", "Class_"])
+@pytest.mark.parametrize("cells", [("0", "1"), ("False", "True"), ("0.0", "1.0")])
+@pytest.mark.parametrize("first", [False, True])
+def test_one_hot_columns_are_the_label(
+    tmp_path: Path, cells: tuple[str, str], prefix: str, first: bool
+) -> None:
+    """As pandas.get_dummies writes them; a class without images keeps its place."""
+    zero, one = cells
+    classes = ["dog", "cat", "fish"]
+    pixels = ["pixel0,pixel1,pixel2,pixel3", "0,1,2,255", "4,5,6,7"]
+    hot = [
+        ",".join(prefix + name for name in classes),
+        f"{zero},{zero},{one}",
+        f"{one},{zero},{zero}",
+    ]
+    lines = [f"{a},{b}" if first else f"{b},{a}" for a, b in zip(hot, pixels, strict=True)]
+    path = write(tmp_path / "t.csv", "\n".join(lines) + "\n")
+    found = read(path)
+    (part,) = found.parts
+    assert part.images.reshape(2, 4).tolist() == PIXELS
+    assert part.labels is not None
+    assert part.labels.tolist() == ["fish", "dog"]
+    assert found.values == classes
+    assert found.notes == ["one-hot columns are the label: dog, cat, fish"]
+    for labeled, column in ((False, None), (True, "none")):
+        table = read_table(path, Known(labeled=labeled, label_column=column))
+        assert (table.labels, table.classes) == (None, None)
+
+
+def test_one_hot_columns_of_a_list_of_pictures(tmp_path: Path) -> None:
+    table = read_table(write(tmp_path / "t.csv", "filename, cat, dog\na.png,0,1\nb.png,1,0\n"))
+    assert (table.files, table.classes) == (["a.png", "b.png"], ["cat", "dog"])
+    assert table.labels is not None
+    assert table.labels.tolist() == ["dog", "cat"]
+
+
+@pytest.mark.parametrize("rows", ["0,1,1\n1,0,0\n", "0,0,0\n1,0,0\n", "0,2,0\n", "0,,1\n"])
+def test_columns_that_are_not_one_hot(tmp_path: Path, rows: str) -> None:
+    lines = [f"{line},0,1,2,255" for line in rows.split()]
+    text = "\n".join(["cat,dog,fish,p0,p1,p2,p3", *lines]) + "\n"
+    with pytest.raises(DataError, match="several columns that may be the label: cat, dog, fish"):
+        read_table(write(tmp_path / "t.csv", text))
+
+
+def test_a_row_that_is_not_one_hot_is_named(tmp_path: Path) -> None:
+    rows = "0,1,0,1,2,255\n" * 3000
+    text = f"cat,dog,p0,p1,p2,p3\n{rows}1,1,0,1,2,255\n"
+    with pytest.raises(DataError, match="not one-hot") as error:
+        read_table(write(tmp_path / "t.csv", text))
+    assert "that of line 3002 is 1.0, 1.0" in (error.value.cause or "")

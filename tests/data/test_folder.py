@@ -368,6 +368,19 @@ def test_all_broken_pictures_are_named(pets: Path) -> None:
     assert "--skip-broken" in (error.value.fix or "")
 
 
+@pytest.mark.parametrize("whole", [0, 2])
+def test_pictures_with_the_same_fault_have_its_fix(tmp_path: Path, whole: int) -> None:
+    for k in range(3 + whole):
+        folder = tmp_path / "ab"[k % 2]
+        folder.mkdir(exist_ok=True)
+        kind: type = np.uint16 if k < 3 else np.uint8
+        Image.fromarray(np.full((4, 4), 200 if k >= 3 else 40000, kind)).save(folder / f"{k}.png")
+    with pytest.raises(DataError, match=f"3 of the {3 + whole} pictures") as error:
+        read_folder(tmp_path)
+    left_out = ", or leave them out with --skip-broken" * bool(whole)
+    assert error.value.fix == f"for each of them: save it with 8 bits a channel{left_out}"
+
+
 def test_broken_pictures_can_be_left_out(pets: Path) -> None:
     expected = labels(read_folder(pets))
     broken = _break(pets)

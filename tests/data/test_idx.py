@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import math
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,7 @@ from gpucnn.data.idx import (
     parse_labels,
     read_idx,
 )
+from gpucnn.data.resolve import read
 from gpucnn.errors import DataError
 
 NAME = Path("some-file")
@@ -118,9 +120,59 @@ def test_labels_in_a_table_of_integers(tmp_path: Path) -> None:
         ("t10k-images.idx3-ubyte.gz", "", "test"),
         ("emnist-letters-train-images-idx3-ubyte.gz", "emnist-letters-", "train"),
         ("qmnist-test-images-idx3-ubyte", "qmnist-", "test"),
+        ("signs-val-images-idx3-ubyte", "signs-", "validation"),
+        ("my-images-idx3-ubyte.gz", "my-", "train"),
+        ("images.idx3-ubyte", "", "train"),
+        ("train-images-idx4-ubyte", "", "train"),
     ],
 )
 def test_names_of_files_of_images(tmp_path: Path, name: str, prefix: str, role: str) -> None:
     (tmp_path / name).touch()
     (tmp_path / name.replace("images", "labels")).touch()
     assert find_images(tmp_path) == {prefix: {role: tmp_path / name}}
+
+
+def test_names_without_a_role(tmp_path: Path) -> None:
+    """They are to train on; beside another set that has roles they are left out."""
+    mine, tested = tmp_path / "my-images-idx3-ubyte", tmp_path / "my-test-images-idx3-ubyte"
+    mine.touch()
+    tested.touch()
+    assert find_images(tmp_path) == {"my-": {"train": mine, "test": tested}}
+    mine.rename(tmp_path / "other-images-idx3-ubyte")
+    assert find_images(tmp_path) == {"my-": {"test": tested}}
+
+
+@pytest.mark.parametrize("labels_name", ["my-labels-idx1-ubyte.gz", "my-labels-idx1-int"])
+@pytest.mark.parametrize("shape", [(6, 4, 4), (6, 4, 4, 3), (6, 3, 4, 4)])
+def test_a_folder_with_names_of_ones_own(
+    tmp_path: Path, to_idx: Callable[[Any], bytes], shape: tuple[int, ...], labels_name: str
+) -> None:
+    images = np.arange(math.prod(shape)).reshape(shape).astype(np.uint8)
+    labels = [1, 0, 2, 1, 0, 2]
+    content = to_idx(images)
+    (tmp_path / f"my-images-idx{len(shape)}-ubyte.gz").write_bytes(gzip.compress(content))
+    if labels_name.endswith("int"):
+        content = bytes([0, 0, 12, 1]) + struct.pack(">I", 6) + np.array(labels, ">i4").tobytes()
+    else:
+        content = gzip.compress(to_idx(np.array(labels)))
+    (tmp_path / labels_name).write_bytes(content)
+    for path in (tmp_path, tmp_path / "my"):
+        (part,) = read(path).parts
+        expected = images[:, None] if len(shape) == 3 else images
+        if shape[-1] == 3:
+            expected = images.transpose(0, 3, 1, 2)
+        np.testing.assert_array_equal(part.images, expected)
+        assert part.labels is not None
+        assert part.labels.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    "name", ["labels-idx1-ubyte.gz", "train-images-idx3-float", "a.idx3-ubyte"]
+)
+@pytest.mark.parametrize("labeled", [True, False])
+def test_a_folder_of_idx_files_without_images(tmp_path: Path, name: str, labeled: bool) -> None:
+    (tmp_path / name).write_bytes(bytes(20))
+    with pytest.raises(DataError, match="none of images by its name") as error:
+        read(tmp_path, labeled=labeled)
+    assert name in (error.value.cause or "")
+    assert "train-images-idx3-ubyte and train-labels-idx1-ubyte" in error.value.fix

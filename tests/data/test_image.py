@@ -61,11 +61,13 @@ def test_rotation_in_the_picture_is_undone(tmp_path: Path) -> None:
     assert open_image(tmp_path / "photo.jpg").shape == (40, 30, 3)
 
 
-def test_sixteen_bits_are_refused(tmp_path: Path) -> None:
-    path = tmp_path / "deep.png"
+@pytest.mark.parametrize("kind", ["png", "tif"])
+def test_sixteen_bits_are_refused(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / f"deep.{kind}"
     Image.fromarray(np.full((4, 4), 40000, dtype=np.uint16)).save(path)
-    with pytest.raises(DataError, match="more than 8 bits"):
+    with pytest.raises(DataError, match="more than 8 bits a channel") as error:
         open_image(path)
+    assert error.value.fix == "save it with 8 bits a channel"
 
 
 def test_files_that_hold_no_image(tmp_path: Path) -> None:

@@ -21,7 +21,8 @@ WORDS = ["cat", "dog", "cat"]
         (np.array([[2], [0], [1]]), [2, 0, 1]),
         (np.array([2.0, 0.0, 1.0], np.float32), [2, 0, 1]),
         (np.array([[2.0], [0.0], [1.0]]), [2, 0, 1]),
-        (np.array([True, False, True]), [1, 0, 1]),
+        (np.array([True, False, True]), ["True", "False", "True"]),  # as a table has them
+        (np.array([[True], [False]], object), ["True", "False"]),
         (np.eye(3)[[2, 0, 1]], [2, 0, 1]),
         (np.eye(3, dtype=np.uint8)[[2, 0, 1]], [2, 0, 1]),
         (np.eye(3, dtype=bool)[[2, 0, 1]], [2, 0, 1]),

@@ -184,6 +184,17 @@ def test_arrays_that_are_no_images(array: Any, message: str) -> None:
     assert error.value.exit_code == 4
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_fix_for_a_number_that_is_not_finite_mends_it(value: float, dtype: Any) -> None:
+    array = _with(value, dtype)
+    with pytest.raises(DataError) as error:
+        as_images(array, "x")
+    assert "numpy.nan_to_num(x, posinf=0, neginf=0)" in (error.value.fix or "")
+    images = as_images(np.nan_to_num(array, posinf=0, neginf=0), "x")[0]
+    np.testing.assert_array_equal(images[:, 0], _with(0, np.uint8))
+
+
 @pytest.mark.parametrize(
     "shape", [(5, 1, 8, 8), (5, 32, 32, 1), (5, 8, 8), (5, 64), (5, 3, 28, 28)]
 )

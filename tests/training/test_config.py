@@ -15,7 +15,7 @@ import pytest
 from gpucnn import schedules
 from gpucnn.errors import GpucnnWarning, UsageError
 from gpucnn.training import TrainConfig
-from gpucnn.training.config import FIELDS
+from gpucnn.training.config import FIELDS, field_type
 from gpucnn.training.variables import OTHER_VARIABLES, warn_of_unknown
 
 BAD: dict[str, list[Any]] = {
@@ -55,6 +55,7 @@ def test_a_bad_value_is_refused_by_name(key: str, value: Any) -> None:
     with pytest.raises(UsageError, match=key) as caught:
         TrainConfig(**{**options, key: value})
     assert caught.value.fix
+    assert ("takes a finite number" in caught.value.fix) == (field_type(key)[0] is float)
 
 
 def test_a_misspelt_choice_is_guessed() -> None:
