@@ -166,7 +166,10 @@ class OutOfMemoryError(GpucnnError, MemoryError):
         holder = "this process" if on_host else "arrays"
         parts = [f"{_megabytes(asked)} were asked for"] if asked else []
         if total:
-            parts.append(f"{_megabytes(free)} of {_megabytes(total)} are free")
+            # Where the free bytes are enough, other arrays were there when the allocation failed.
+            lacking = free < asked or not asked
+            known = f"{_megabytes(free)} of {_megabytes(total)} are free"
+            parts.append(known if lacking else f"{_megabytes(total)} are there in all")
             parts.append(f"{_megabytes(held)} are held by {holder}")
         super().__init__(
             message,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from gpucnn.errors import UsageError, choose
+from gpucnn.errors import OutOfMemoryError, UsageError, choose
 
 TABLE = {"lenet": 1, "cnn": 2}
 
@@ -35,3 +35,18 @@ def test_the_origin_of_the_name_is_told():
 def test_the_reason_is_message_and_cause():
     assert UsageError("it is wrong", cause="it is 3", fix="give 4").reason == "it is wrong: it is 3"
     assert UsageError("it is wrong", fix="give 4").reason == "it is wrong"
+
+
+@pytest.mark.parametrize(
+    ("asked", "free", "cause"),
+    [
+        (28, 10, "28 MB were asked for, 10 MB of 400 MB are free, 56 MB are held by this process"),
+        (0, 10, "10 MB of 400 MB are free, 56 MB are held by this process"),
+        # They are free now, and were not when the allocation failed.
+        (28, 268, "28 MB were asked for, 400 MB are there in all, 56 MB are held by this process"),
+    ],
+)
+def test_memory_that_is_free_again_is_no_cause(asked: int, free: int, cause: str) -> None:
+    numbers = {"asked": asked, "free": free, "held": 56, "total": 400}
+    found = {name: number * 10**6 for name, number in numbers.items()}
+    assert OutOfMemoryError("an array does not fit", on_host=True, **found).cause == cause

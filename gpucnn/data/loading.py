@@ -31,7 +31,7 @@ def load(
 ) -> Splits:
     """The training, validation and test images of a data set.
 
-    Images that take more than an eighth of the memory (and 256 MB) lie in a file that is mapped;
+    Images that take more than an eighth of the memory (and 64 MB) lie in a file that is mapped;
     they are read-only.
 
     Args:

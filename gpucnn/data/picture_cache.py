@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 from gpucnn.backend import cache_directory
 from gpucnn.data import storage
 
+KEPT = 256 * 10**6  # bytes; smaller images are decoded each time
 _SUFFIX = ".pictures"
 _ABANDONED = 60  # seconds without a change, after which a draft is one of a killed process
 _TICK = 2 * 10**9  # nanoseconds; within them a file may change twice and have one time
@@ -77,7 +78,7 @@ class Entry:
         Args:
             rest: of the result, as JSON values.
         """
-        if images.nbytes <= storage.LEAST or self._stamp is None or not self._is_settled:
+        if images.nbytes <= KEPT or self._stamp is None or not self._is_settled:
             return
         if self._look()[0] != self._stamp:
             return

@@ -24,7 +24,8 @@ from gpucnn.backend.cpu.memory import no_room, usage
 from gpucnn.errors import GpucnnWarning
 from gpucnn.quoting import quoted
 
-LEAST = 256 * 10**6  # bytes; smaller arrays never are in a file
+_LEAST = 64 * 10**6  # bytes; smaller arrays never are in a file
+_USUAL = 256 * 10**6  # bytes, where the memory is not known
 _FRACTION = 1 / 8  # of the memory; a few arrays of this size fit into it
 CHUNK = 4 * 2**20  # bytes of an array that are worked on at a time
 FOLDER = "images"  # of the cache
@@ -35,9 +36,9 @@ Test = Callable[[NDArray[Any]], NDArray[np.bool_]]  # of each element
 
 @functools.cache
 def large() -> int:
-    """The most bytes of an array in memory: an eighth of all, or `LEAST` if that is more."""
+    """The most bytes of an array in memory: an eighth of all, or `_LEAST` if that is more."""
     found = usage()
-    return max(LEAST, int(_FRACTION * found.total)) if found else LEAST
+    return max(_LEAST, int(_FRACTION * found.total)) if found else _USUAL
 
 
 def map_file(file: IO[bytes]) -> mmap.mmap:

@@ -37,7 +37,7 @@ def pets(tmp_path: Path) -> Path:
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The folder of the cache; images of more than 100 bytes are large, and files never new."""
     monkeypatch.setenv("GPUCNN_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(storage, "LEAST", 100)
+    monkeypatch.setattr(picture_cache, "KEPT", 100)
     monkeypatch.setattr(storage, "large", lambda: 100)
     monkeypatch.setattr(storage, "CHUNK", 50)
     monkeypatch.setattr(picture_cache, "_TICK", 0)
@@ -131,7 +131,7 @@ def test_a_change_is_seen(
     before = read(pets)
     change(pets)
     found = read(pets)
-    monkeypatch.setattr(storage, "LEAST", 10**9)  # nothing is kept
+    monkeypatch.setattr(picture_cache, "KEPT", 10**9)  # nothing is kept
     for entry in cache.iterdir():
         entry.unlink()
     expected = read(pets)
@@ -240,7 +240,7 @@ def test_what_a_killed_process_left_is_deleted(pets: Path, cache: Path) -> None:
 def test_small_images_are_not_kept(
     pets: Path, cache: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "LEAST", 6 * 24)
+    monkeypatch.setattr(picture_cache, "KEPT", 6 * 24)
     monkeypatch.setattr(storage, "large", lambda: 6 * 24)
     for _ in range(2):
         read(pets)

@@ -58,10 +58,11 @@ def is_mapped(array: np.ndarray) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("total", "expected"), [(None, 256), (1000, 256), (2048, 256), (8000, 1000), (64_000, 8000)]
+    ("total", "expected"),
+    [(None, 256), (400, 64), (512, 64), (2048, 256), (8000, 1000), (64_000, 8000)],
 )
 def test_the_limit(monkeypatch: pytest.MonkeyPatch, total: int | None, expected: int) -> None:
-    """An eighth of the memory, and at least 256 MB: also where the memory is not known."""
+    """An eighth of the memory, and at least 64 MB; 256 MB where the memory is not known."""
     found = total and Usage(0, 0, total * 10**6)
     monkeypatch.setattr(storage, "usage", lambda: found)
     assert storage.large.__wrapped__() == expected * 10**6
