@@ -136,3 +136,7 @@ def test_an_epoch_that_no_number_can_hold() -> None:
 def test_only_the_last_epoch_has_a_star() -> None:
     tested = [record(k, test_loss=0.5, test_accuracy=0.5) for k in (1, 2, 3)]
     assert curves(show_curves(tested))[0]["test"] == [(3, 0.5)]
+
+
+def test_the_name_of_a_run_cannot_reorder_the_legend() -> None:
+    assert "a\\u202eb" in curves(show_curves({"a\u202eb": VALIDATED}))[0]
