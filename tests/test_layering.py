@@ -49,7 +49,7 @@ ALLOWED: dict[str, set[str]] = {
     "schedules": FLOOR,
     "parameters": NETS,
     "optim": NETS | {"schedules", "parameters", "foreign"},
-    "plots": {"errors", "extras", "shapes", "backend", "recording"},
+    "plots": {"errors", "extras", "quoting", "shapes", "backend", "recording"},
     "data": FLOOR | {"backend", "plots"},
     "training": NETS | {"models", "parameters", "optim", "schedules", "data", "__init__"},
     "keras": NETS | {"models", "optim", "schedules", "data", "training", "__init__"},

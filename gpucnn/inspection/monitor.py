@@ -34,6 +34,7 @@ from gpucnn.training.evaluation import class_ids, count_outputs
 from gpucnn.training.files import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
+_LONGEST = 4_000_000  # bytes of it that are read; a training leaves a few hundred a finding
 _IMAGES = 256  # of a measurement, about
 _POOL = 1024  # images that the measurements take turns on
 _STEPS = 40  # between two measurements, for each batch of one
@@ -235,8 +236,8 @@ class HealthMonitor(Callback):
         if not file.exists():
             return
         kept = []
-        with storage_errors(file):
-            text = files.read(file).decode(errors="replace")
+        with storage_errors(file), files.open_regular(file) as opened:
+            text = opened.read(_LONGEST).decode(errors="replace")
         for line in text.splitlines():
             try:
                 entry = json.loads(line)

@@ -205,15 +205,18 @@ def _segments(
         else:
             groups.append([step])
     last = {name: k for k, group in enumerate(groups) for name in group[0].inputs}
+    last_uses: list[list[str]] = [[] for _ in groups]
+    for name, k in last.items():
+        last_uses[k].append(name)
     return [
         _Segment(
             group[-1].output,
             _call(layers, group),
             group[0].inputs,
             group[0].options,
-            tuple(name for name, use in last.items() if use == k),
+            tuple(names),
         )
-        for k, group in enumerate(groups)
+        for group, names in zip(groups, last_uses, strict=True)
     ]
 
 

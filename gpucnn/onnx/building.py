@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -62,6 +63,7 @@ class Builder:
         self.constants: dict[str, Array] = {}
         self.node = Node("", "", (), (), {})
         self._made: dict[tuple[str, ...], str] = {}  # what a layer is made of -> its name
+        self._numbers: Counter[str] = Counter()  # kind of layer -> the last number in a name
 
     def option(self, name: str, default: Any = None) -> Any:
         """The attribute of a name."""
@@ -117,10 +119,11 @@ class Builder:
             path = weight.rpartition(".")[0]
             if re.fullmatch(r"\w[\w.]*", path) and path not in self.layers:
                 return path
-        number = 1
-        while f"{layer.kind}{number}" in self.layers:
-            number += 1
-        return f"{layer.kind}{number}"
+        while True:
+            self._numbers[layer.kind] += 1
+            name = f"{layer.kind}{self._numbers[layer.kind]}"
+            if name not in self.layers:
+                return name
 
     def drop_last(self, output: Result, kinds: Sequence[str]) -> tuple[Result, str] | None:
         """Leave out the layer that gives a result, if it is of these kinds.

@@ -17,6 +17,7 @@ from gpucnn.quoting import quoted
 _OLDEST = 7  # the first opset in which operands are broadcast as now
 _DOMAINS = ("", "ai.onnx")
 _LARGEST = 2**31  # bytes of a file in the form of protobuf
+_MOST_NODES = 10_000
 WRITE_AGAIN = "write the file again: it may be cut short"
 
 
@@ -72,8 +73,9 @@ def read(path: Path) -> Content:
     """The content of an ONNX file.
 
     Raises:
-        DataError: there is no such file, it is no ONNX file, it is cut short, it keeps its weights
-            in other files, or it has what no `Content` can hold, such as several outputs.
+        DataError: there is no such file, it is no ONNX file, it is cut short, it has more than
+            10,000 nodes, it keeps its weights in other files, or it has what no `Content` can hold,
+            such as several outputs.
     """
     model = _parsed(path)
     graph = model.graph
@@ -130,6 +132,12 @@ def _parsed(path: Path) -> Any:
         ) from error
     if not model.graph.node:
         raise DataError(f"{path} is no ONNX file", cause="it has no operations", fix=WRITE_AGAIN)
+    if len(model.graph.node) > _MOST_NODES:
+        raise DataError(
+            f"{path} has {len(model.graph.node):,} nodes",
+            cause=f"at most {_MOST_NODES:,} are read",
+            fix="write a smaller network, or simplify it, as the package onnxsim does",
+        )
     return model
 
 

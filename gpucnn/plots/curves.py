@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +23,8 @@ _COLORS = ("#4477aa", "#ee7733", "#228833", "#aa3377", "#66bbdd", "#bbaa22", "#8
 _GRID = "#e5e5e5"
 _MARKED = 30  # epochs of a curve up to which each has a dot
 _LEGEND = 12  # runs with a name in the legend
+_LARGEST = float(np.finfo(np.float32).max)
+_LEAST = float(np.finfo(np.float32).tiny)
 
 
 def show_curves(records: Any, title: str | None = None) -> Picture:
@@ -78,7 +79,10 @@ def show_curves(records: Any, title: str | None = None) -> Picture:
 def _records(found: Any) -> Records:
     records = getattr(found, "records", found)
     if isinstance(records, (list, tuple)) and all(
-        isinstance(record, Mapping) and isinstance(record.get("epoch"), int) for record in records
+        isinstance(record, Mapping)
+        and isinstance(record.get("epoch"), int)
+        and _is_drawable(record["epoch"])
+        for record in records
     ):
         return records
     raise UsageError(
@@ -94,7 +98,7 @@ def _draw_one(axes: Axes, records: Records, key: str) -> None:
         return
     _curve(axes, records, key, "training", color=_TRAIN)
     _curve(axes, records, f"val_{key}", "validation", color=_VALIDATION)
-    tested = _points(records, f"test_{key}")
+    tested = _points(records[-1:], f"test_{key}")
     if tested:
         axes.plot(*zip(*tested, strict=True), "*", color=_TEST, markersize=11, label="test")
 
@@ -110,7 +114,7 @@ def _draw_several(axes: Axes, runs: Mapping[str, Records], key: str) -> None:
         _curve(axes, records, f"val_{key}", label, color=color)
         style = {"linestyle": "--", "alpha": 0.8}
         _curve(axes, records, key, "_" if validated else label, color=color, **style)
-        if tested := _points(records, f"test_{key}"):
+        if tested := _points(records[-1:], f"test_{key}"):
             axes.plot(*zip(*tested, strict=True), "*", color=color, markersize=11)
 
 
@@ -122,12 +126,15 @@ def _curve(axes: Axes, records: Records, key: str, label: str, **style: Any) -> 
 
 
 def _points(records: Records, key: str) -> list[tuple[int, float]]:
-    """(epoch, value) of the records that have a finite value."""
+    """(epoch, value) of the records whose value can be drawn."""
     return [
-        (record["epoch"], float(record[key]))
-        for record in records
-        if isinstance(record.get(key), (int, float)) and math.isfinite(record[key])
+        (record["epoch"], float(record[key])) for record in records if _is_drawable(record.get(key))
     ]
+
+
+def _is_drawable(value: Any) -> bool:
+    """Whether it is a finite number of float32; Matplotlib computes differences of them."""
+    return isinstance(value, (int, float)) and abs(value) <= _LARGEST
 
 
 def _finish(axes: Axes, key: str, label: str) -> None:
@@ -141,7 +148,7 @@ def _finish(axes: Axes, key: str, label: str) -> None:
         axes.set_yscale("log")
     elif key == "learning_rate" and 0 < 10 * min(peaks, default=0) < max(peaks, default=0):
         axes.set_yscale("log")
-        axes.set_ylim(bottom=min(peaks) / 1000)  # a schedule may end near 0
+        axes.set_ylim(bottom=max(min(peaks) / 1000, _LEAST))  # a schedule may end near 0
     elif values.size and values.min() >= 0:
         axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))

@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import ShapeError
+from gpucnn.quoting import on_one_line
 
 _LONGEST = 18  # characters
 
 
 def short(name: object, most: int = _LONGEST) -> str:
     """A name on one line, cut to `most` characters."""
-    text = " ".join(str(name).split())
+    text = on_one_line(" ".join(str(name).split()))
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 

@@ -65,7 +65,7 @@ class Examined:
         self.name = self.run.path.absolute().name  # in headings
         self._kept: dict[str, Any] = {}
 
-    @property
+    @_once
     def summary(self) -> RunSummary:
         return summarize(self.run)
 

@@ -9,19 +9,17 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from gpucnn.errors import GpucnnError
+from gpucnn.quoting import on_its_lines
 
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
 
 _FUNCTION = re.compile(r"\bshow_\w+(: )?")
-_CONTROL = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def escaped(text: object) -> str:
-    """A text as markup. Control characters, which HTML forbids, become a replacement mark."""
-    shown = _CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(text))
-    # A surrogate stands for a byte of a file name that is no UTF-8.
-    return html.escape(shown.encode(errors="replace").decode())
+    """A text as markup. Characters that are not seen are shown as escapes, as in messages."""
+    return html.escape(on_its_lines(str(text)))
 
 
 def brief(reason: str) -> str:

@@ -14,6 +14,7 @@ from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
 from gpucnn.nn import Conv2d, Module
 from gpucnn.nn.activations import Activation
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 
 _LAYERS = 3
@@ -62,7 +63,7 @@ def _shown(path: str, module: Module, output: NDArray[Any]) -> dict[str, Any]:
     activation = getattr(module, "activation", None)
     kind = type(module).__name__ + (f", {activation}" if activation else "")
     return {
-        "name": f"{path} ({kind})",
+        "name": f"{on_one_line(path)} ({kind})",
         "shape": list(output.shape),
         "most": most,
         "maps": [_png(each) for each in colors],

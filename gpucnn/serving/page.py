@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gpucnn.data import Reading
 from gpucnn.data.reading import times
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 from gpucnn.web import Page
 
@@ -13,10 +14,12 @@ _PAGE = Page("gpucnn.serving", "gpucnn serve", ("drawing.js", "answer.js", "page
 def html(saved: SavedModel, given: Reading) -> str:
     """The page for a model, whose pictures are read with these options."""
     way, why = _way(saved, given)
+    shown = {name: on_one_line(name) for name in saved.class_names}
     return _PAGE.html(
         {
-            "model": saved.model.display_name,
+            "model": on_one_line(saved.model.display_name),
             "classes": saved.class_names,
+            "shown": {name: text for name, text in shown.items() if text != name},
             "shape": times(saved.image_shape),
             "way": way,
             "why": why,

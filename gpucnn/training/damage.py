@@ -10,7 +10,7 @@ import safetensors
 from gpucnn import files
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import UNREADABLE
-from gpucnn.training.recorded import read_records
+from gpucnn.training.recorded import CUT, read_records
 from gpucnn.training.run import Run
 
 
@@ -23,10 +23,10 @@ def find_damage(run: Run) -> str | None:
     has_ended = run.outcome_file.exists()
     if has_ended and not run.outcome():
         return f"{run.outcome_file.name} does not say how the training ended"
-    records, rest = read_records(run.metrics)
+    records, problem = read_records(run.metrics)
     # A training that was killed may leave a part of a line, which the resumed one removes.
-    if rest is not None and (has_ended or rest.endswith("\n")):
-        return f"line {len(records) + 1} of {run.metrics.name} is no record of an epoch"
+    if problem is not None and (has_ended or problem != CUT):
+        return f"line {len(records) + 1} of {run.metrics.name} {problem}"
     if not (has_ended or run.has_checkpoint()):
         return None  # it was killed before its first checkpoint
     for file in (run.last, *[run.best] * run.best.exists()):

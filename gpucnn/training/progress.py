@@ -6,9 +6,8 @@ A file may be whole, digest and all, and still hold values that no training wrot
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple, TypeGuard
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import Checkpoint, DamagedError, require
 from gpucnn.training.described import MADE
 from gpucnn.training.divergence import first_bad
+from gpucnn.training.recorded import is_whole, number_problems, record_problems, shown
 
 
 class Limits(NamedTuple):
@@ -78,16 +78,10 @@ def require_same(now: Mapping[str, Any], then: Mapping[str, Any], longer: bool) 
         )
 
 
-# The fields of a record, with their least and greatest value. It may have others.
-_RECORD = {
-    "loss": (-math.inf, math.inf),
-    "accuracy": (0, 1),
-    "images_per_second": (0, math.inf),
-    "seconds": (0, math.inf),
-    "learning_rate": (0, math.inf),
-}
-_VALIDATED = {"val_loss": _RECORD["loss"], "val_accuracy": _RECORD["accuracy"]}
-_TESTED = {"test_loss": _RECORD["loss"], "test_accuracy": _RECORD["accuracy"]}
+# The numbers that a record has.
+_RECORD = ("loss", "accuracy", "images_per_second", "seconds", "learning_rate")
+_VALIDATED = ("val_loss", "val_accuracy")
+_TESTED = ("test_loss", "test_accuracy")
 
 
 def check(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
@@ -109,18 +103,18 @@ def check(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> N
 
 def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> Iterator[str]:
     step, progress = checkpoint.description.get("step"), checkpoint.progress
-    if not _is_whole(step) or not 0 <= step <= limits.total_steps:
-        yield f"its step is {_shown(step)}, where a whole number from 0 to {limits.total_steps} is"
+    if not is_whole(step) or not 0 <= step <= limits.total_steps:
+        yield f"its step is {shown(step)}, where a whole number from 0 to {limits.total_steps} is"
         return
     epochs, step_in_epoch = divmod(step, limits.steps_per_epoch)
     epoch = checkpoint.description.get("epoch")
-    if not _is_whole(epoch) or epoch != epochs:
-        yield f"its epoch is {_shown(epoch)}, and {epochs} epochs are done after step {step}"
+    if not is_whole(epoch) or epoch != epochs:
+        yield f"its epoch is {shown(epoch)}, and {epochs} epochs are done after step {step}"
     for key in ("seconds", "epoch_seconds"):
-        yield from _number(progress, key, 0, math.inf, "it")
+        yield from number_problems(progress, key, 0, math.inf, "it")
     records = progress.get("records")
     if not isinstance(records, list):
-        yield f"its records are {_shown(records)}, and no list"
+        yield f"its records are {shown(records)}, and no list"
         return
     # A validation that was interrupted has written no record for the last epoch yet.
     least = epochs - (step_in_epoch == 0 and step > 0)
@@ -136,19 +130,16 @@ def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) 
 
 
 def _record(record: object, number: int, limits: Limits) -> Iterator[str]:
-    name = f"the record of epoch {number}"
+    tested = [key for key in _TESTED if isinstance(record, dict) and key in record]
+    validated = _VALIDATED if limits.validates else ()
+    yield from record_problems(record, number, (*_RECORD, *validated, *tested))
     if not isinstance(record, dict):
-        yield f"{name} is {_shown(record)}, and no object"
         return
-    if not _is_whole(record.get("epoch")) or record["epoch"] != number:
-        yield f"{name} says that its epoch is {_shown(record.get('epoch'))}"
-    tested = {key: bounds for key, bounds in _TESTED.items() if key in record}
-    validated = _VALIDATED if limits.validates else {}
-    clipped = {"skipped_steps": (0, limits.steps_per_epoch - 1)} if limits.clips else {}
-    for key, (least, most) in {**_RECORD, **validated, **tested, **clipped}.items():
-        yield from _number(record, key, least, most, name)
-    if limits.clips and not _is_whole(record.get("skipped_steps")):
-        yield f"{name} has the skipped_steps {_shown(record.get('skipped_steps'))}"
+    name = f"the record of epoch {number}"
+    if limits.clips:
+        yield from number_problems(record, "skipped_steps", 0, limits.steps_per_epoch - 1, name)
+        if not is_whole(record.get("skipped_steps")):
+            yield f"{name} has the skipped_steps {shown(record.get('skipped_steps'))}"
     for key in () if limits.validates else _VALIDATED:
         if record.get(key) is not None:
             yield f"{name} has a {key}, and the run has no validation set"
@@ -180,28 +171,3 @@ def _skipped(
     most, present = step - recorded, step - len(records) * steps_per_epoch
     if not most - present <= (counted := int(found["step_count"][0])) <= most:
         yield f"its step_count is {counted} at step {step}, and its records skip {recorded} steps"
-
-
-def _number(
-    values: Mapping[str, Any], key: str, least: float, most: float, owner: str
-) -> Iterator[str]:
-    value = values.get(key)
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not abs(value) <= sys.float_info.max  # NaN, inf, or a whole number beyond all floats
-        or not least <= value <= most
-    ):
-        known = [f"at least {least}"] * (least > -math.inf) + [f"at most {most}"] * (
-            most < math.inf
-        )
-        bounds = "".join(f", {bound}" for bound in known)
-        yield f"{owner} has the {key} {_shown(value)}, where a finite number{bounds} is"
-
-
-def _is_whole(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _shown(value: object) -> str:
-    return quoted(repr(value), 40)

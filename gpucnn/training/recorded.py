@@ -5,35 +5,104 @@ from __future__ import annotations
 import contextlib
 import datetime
 import json
+import math
 import sys
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+
+import numpy as np
 
 from gpucnn import files
+from gpucnn.quoting import quoted
+
+#: What is wrong with a line that a training which was killed may leave.
+CUT = "is cut short"
+_LONGEST_LINE = _LONGEST_OBJECT = 65_536  # bytes: of a line of records, of another file
+_MOST_VALUES = 300_000  # of a file: those of more than 30,000 epochs
+_LARGEST = float(np.finfo(np.float32).max)  # a training computes in float32
+
+
+#: The numbers of a record, with their least and greatest value. It may have other fields.
+_NUMBERS = {
+    "loss": (-_LARGEST, _LARGEST),
+    "accuracy": (0, 1),
+    "val_loss": (-_LARGEST, _LARGEST),
+    "val_accuracy": (0, 1),
+    "test_loss": (-_LARGEST, _LARGEST),
+    "test_accuracy": (0, 1),
+    "images_per_second": (0, _LARGEST),
+    "seconds": (0, _LARGEST),
+    "learning_rate": (0, _LARGEST),
+}
 
 
 def read_records(file: Path) -> tuple[list[dict[str, Any]], str | None]:
     """The records of the epochs in metrics.jsonl, up to the first line that is none.
 
     Returns:
-        The records, and what is left of the text: None, or from that line on.
+        The records; and what is wrong with the next line: `CUT` if it is the last one and has no
+        end, None if there is no other line.
     """
+    records: list[dict[str, Any]] = []
+    values = 0
     try:
-        text = files.read_text(file)
+        with files.open_regular(file) as lines:
+            while line := lines.readline(_LONGEST_LINE + 1):
+                values += sum(map(line.count, (b",", b"{", b"[")))
+                if values > _MOST_VALUES:
+                    return records, f"is beyond the {_MOST_VALUES:,} values that are read"
+                record = _parsed(line)
+                if any(record_problems(record, len(records) + 1, ("loss", "seconds"))):
+                    is_cut = len(line) <= _LONGEST_LINE and not line.endswith(b"\n")
+                    return records, CUT if is_cut else "is no record of an epoch"
+                # The records share the names of their fields.
+                records.append({sys.intern(key): value for key, value in record.items()})
     except FileNotFoundError:
-        return [], None
-    except (OSError, ValueError) as error:
-        return [], str(error)
-    records: list[Any] = []
-    lines = text.splitlines(keepends=True)
-    for place, line in enumerate(lines):
-        record = None
-        with contextlib.suppress(ValueError, RecursionError):
-            record = json.loads(line)
-        if not _is_record(record):
-            return records, "".join(lines[place:])
-        records.append(record)
+        pass
+    except OSError as error:
+        return [], f"cannot be read: {error.strerror or error}"
     return records, None
+
+
+def _parsed(line: bytes) -> Any:
+    """The value of a line of JSON; None if it is none, or too long."""
+    with contextlib.suppress(ValueError, RecursionError):
+        if len(line) <= _LONGEST_LINE:
+            return json.loads(line.decode())
+    return None
+
+
+def record_problems(record: object, number: int, needed: Collection[str]) -> Iterator[str]:
+    """What no training writes in the record of an epoch.
+
+    Args:
+        number: of the epoch.
+        needed: numbers that it must have; others may be missing or None.
+    """
+    name = f"the record of epoch {number}"
+    if not isinstance(record, dict):
+        yield f"{name} is {shown(record)}, and no object"
+        return
+    if not is_whole(record.get("epoch")) or record["epoch"] != number:
+        yield f"{name} says that its epoch is {shown(record.get('epoch'))}"
+    for key, (least, most) in _NUMBERS.items():
+        if key in needed or record.get(key) is not None:
+            yield from number_problems(record, key, least, most, name)
+    if "val_accuracy" not in record:
+        yield f"{name} has no val_accuracy"
+
+
+def number_problems(
+    values: Mapping[str, Any], key: str, least: float, most: float, owner: str
+) -> Iterator[str]:
+    """What is wrong with a value if it is no finite number from `least` to `most`."""
+    value = values.get(key)
+    if not is_number(value) or not least <= value <= most:
+        known = [f"at least {least:g}"] * (least > -math.inf)
+        known += [f"at most {most:g}"] * (most < math.inf)
+        bounds = "".join(f", {bound}" for bound in known)
+        yield f"{owner} has the {key} {shown(value)}, where a finite number{bounds} is"
 
 
 def read_outcome(file: Path) -> dict[str, Any]:
@@ -45,24 +114,10 @@ def read_outcome(file: Path) -> dict[str, Any]:
 def read_object(file: Path) -> dict[str, Any]:
     """The object in a JSON file; empty if it cannot be read."""
     with contextlib.suppress(OSError, ValueError, RecursionError):
-        found = json.loads(files.read_text(file))
+        found = json.loads(files.read_text(file, _LONGEST_OBJECT))
         if isinstance(found, dict):
             return found
     return {}
-
-
-def _is_record(found: Any) -> bool:
-    """Whether a value is the record of an epoch, as `History` has it."""
-    return (
-        isinstance(found, dict)
-        and type(found.get("epoch")) is int
-        and all(is_number(found.get(key)) for key in ("loss", "seconds"))
-        and all(found.get(key) is None or is_number(found[key]) for key in _MAY_BE_NONE)
-        and "val_accuracy" in found
-    )
-
-
-_MAY_BE_NONE = ("accuracy", "val_loss", "val_accuracy", "test_loss", "test_accuracy")
 
 
 def _is_outcome(found: dict[str, Any]) -> bool:
@@ -73,10 +128,21 @@ def _is_outcome(found: dict[str, Any]) -> bool:
         return False
     with contextlib.suppress(ValueError):
         datetime.datetime.fromisoformat(date)
-        return is_number(seconds) and all(isinstance(text, str | None) for text in texts)
+        is_time = is_number(seconds) and 0 <= seconds <= _LARGEST
+        return is_time and all(isinstance(text, str | None) for text in texts)
     return False
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a finite number; a whole one may be larger than every float."""
     return type(value) in (int, float) and abs(value) <= sys.float_info.max
+
+
+def is_whole(value: object) -> TypeGuard[int]:
+    """Whether a JSON value is a whole number."""
+    return type(value) is int
+
+
+def shown(value: object) -> str:
+    """A value for a message."""
+    return quoted(repr(value), 40)

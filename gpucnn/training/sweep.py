@@ -35,6 +35,7 @@ from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
 
 RECORD = "sweep.json"
+_LONGEST = 2_500_000  # bytes of it
 _METRICS = ("val_accuracy", "test_accuracy", "accuracy")
 
 
@@ -127,7 +128,7 @@ class Sweep:
         """
         file = Path(path) / RECORD
         try:
-            rows = [_row(values) for values in json.loads(files.read(file))["runs"]]
+            rows = [_row(values) for values in json.loads(files.read(file, _LONGEST))["runs"]]
             if not rows:
                 raise ValueError("it has no runs")
             return cls(Path(path), rows)

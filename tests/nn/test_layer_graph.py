@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import Any
 
 import numpy as np
 import pytest
+from line_counts import lines_run
 
 from gpucnn import backend, no_grad
 from gpucnn import functions as F
@@ -162,3 +164,12 @@ def test_an_empty_batch_goes_through() -> None:
         LayerGraph({}, steps).build((3, 4))(np.zeros((0, 3, 4), np.float32))
     net = LayerGraph({}, [Step("y", "F.reshape", ("input",), {"sizes": [0, 12]})]).build((3, 4))
     assert net(np.zeros((0, 3, 4), np.float32)).shape == (0, 12)
+
+
+def test_the_time_to_connect_the_steps_is_linear_in_them() -> None:
+    def steps(count: int) -> list[Step]:
+        names = ["input", *(f"t{k}" for k in range(count))]
+        return [Step(after, "F.neg", (before,)) for before, after in itertools.pairwise(names)]
+
+    few, many = steps(50), steps(500)
+    assert lines_run(lambda: LayerGraph({}, many)) < 15 * lines_run(lambda: LayerGraph({}, few))

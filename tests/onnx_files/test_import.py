@@ -8,14 +8,20 @@ from typing import Any
 
 import numpy as np
 import pytest
+from line_counts import lines_run
 from onnx_cases import LAYERS, OPERATIONS, case_id, own, vary
-from onnx_graphs import DENSE, FILES, REFUSED, R, W, file, helper, node, packaged
+from onnx_graphs import DENSE, FILES, REFUSED, R, W, chain, file, helper, node, packaged
 
 from gpucnn import models, no_grad, onnx
 from gpucnn.errors import DataError, GpucnnError
-from gpucnn.nn import Module
+from gpucnn.nn import Module, ReLU
+from gpucnn.onnx import reading
+from gpucnn.onnx.building import Builder, Result
 from gpucnn.onnx.constants import CONSTANTS
 from gpucnn.onnx.operations import OPERATIONS as READABLE
+from gpucnn.onnx.sizes import ONE
+
+RELU: tuple[str, list[str], dict[str, Any]] = ("Relu", [], {})
 
 #: Networks that compute nothing, or that read a single image: no layer stands for them.
 UNREADABLE = {"Dropout(0.5)", "Activation('linear')", "the first image", "layer norm"}
@@ -157,6 +163,35 @@ def test_arrays_that_grow_without_end_are_refused(tmp_path: Path) -> None:
         ]
         with pytest.raises(DataError, match=r"more than|numbers for one image"):
             onnx.load(file(tmp_path / "a.onnx", nodes, **arguments))
+
+
+def test_a_file_of_very_many_nodes_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MOST_NODES", 20)
+    assert len(onnx.load(file(tmp_path / "a.onnx", chain(*[RELU] * 20))).steps) == 20
+    with pytest.raises(DataError, match="21 nodes") as error:
+        onnx.load(file(tmp_path / "b.onnx", chain(*[RELU] * 21)))
+    assert "at most 20" in str(error.value.cause)
+
+
+def test_the_time_to_add_a_layer_does_not_depend_on_how_many_there_are() -> None:
+    def add(count: int) -> None:
+        for _ in range(count):
+            builder.layer(ReLU(), Result("input", (ONE, 2)), (ONE, 2))
+
+    builder = Builder(20)
+    first = lines_run(lambda: add(50))
+    add(400)
+    assert lines_run(lambda: add(50)) < 1.5 * first
+    assert list(builder.layers) == [f"relu{k}" for k in range(1, 501)]
+
+
+def test_the_number_of_a_layer_is_not_the_name_of_another(tmp_path: Path) -> None:
+    nodes = [node("Relu", "x", to="a"), node("Conv", "a", "relu2.weight", to="b")]
+    nodes += [node("Relu", "b", to="c"), node("Relu", "c")]
+    path = file(tmp_path / "a.onnx", nodes, relu2__weight=W)
+    assert list(dict(onnx.load(path).named_children())) == ["relu1", "relu2", "relu3", "relu4"]
 
 
 def test_weights_in_other_files_are_never_read(tmp_path: Path) -> None:

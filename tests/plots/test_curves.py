@@ -109,3 +109,34 @@ def test_learning_rates_far_apart_have_a_logarithmic_scale() -> None:
 def test_what_is_no_training(wrong: Any) -> None:
     with pytest.raises(UsageError, match="show_curves"):
         show_curves(wrong)
+
+
+HOSTILE = {
+    "loss": [[1e308, -1e308], [10**400, 1], [5e-324, 3e38], [3e38, -3e38], [float("inf"), 1]],
+    "learning_rate": [[10**400, 1], [5e-324, 1], [5e-324, 3e38]],
+    "epoch": [[1, 10**37], [10**37, 10**38]],
+}
+
+
+@pytest.mark.parametrize(("key", "pair"), [(k, pair) for k in HOSTILE for pair in HOSTILE[k]])
+def test_numbers_that_no_training_writes_are_drawn_or_left_out(key: str, pair: list[Any]) -> None:
+    records = [{**record(k), key: value} for k, value in enumerate(pair, 1)]
+    for found in (records, {"a": records, "b": VALIDATED}):
+        picture = show_curves(found)
+        picture.draw_without_rendering()
+        points = curves(picture)[0].get("training" if found is records else "a", [])
+        assert len(points) == sum(abs(r["loss"]) < 1e39 for r in records)
+
+
+def test_an_epoch_that_no_number_can_hold() -> None:
+    with pytest.raises(UsageError, match="no list of records"):
+        show_curves([record(1), {**record(2), "epoch": 10**400}])
+
+
+def test_only_the_last_epoch_has_a_star() -> None:
+    tested = [record(k, test_loss=0.5, test_accuracy=0.5) for k in (1, 2, 3)]
+    assert curves(show_curves(tested))[0]["test"] == [(3, 0.5)]
+
+
+def test_the_name_of_a_run_cannot_reorder_the_legend() -> None:
+    assert "a\\u202eb" in curves(show_curves({"a\u202eb": VALIDATED}))[0]

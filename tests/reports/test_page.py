@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from gpucnn import backend, data, models, plots
 from gpucnn.errors import DataError, UsageError
 from gpucnn.inspection import inspect
 from gpucnn.nn import Dense, Flatten, Sequential
-from gpucnn.reports import report, save_pictures
+from gpucnn.quoting import quoted
+from gpucnn.reports import markup, report, save_pictures
 from gpucnn.reports.examined import Examined, Sources
 from gpucnn.reports.pictures import show_report
 from gpucnn.reports.sections import SECTIONS
@@ -94,6 +96,25 @@ def test_foreign_texts_are_escaped(both: str, page: Any) -> None:
     texts = set(found.texts)
     assert {"run & <i>two", '<b>&"cat\'s"</b>', "\U0001f600", "x" * 40, "a<i>b.npz"} <= texts
     assert "train-1 and run & <i>two" in texts
+
+
+@pytest.mark.parametrize(
+    "character", ["\u202e", "\u2066", "\u200f", "\ufeff", "\u2028", "\x1b", "\x9b"]
+)
+def test_characters_that_are_not_seen_are_shown(character: str) -> None:
+    shown = markup.paragraph(f"<a{character}b>")
+    assert character not in shown
+    assert shown == f"<p>&lt;a{quoted(character)}b&gt;</p>"
+    assert "\u200d" in markup.table(["\u0627\u200d\u0628"], [])  # letters stay as they are
+
+
+def test_a_hostile_outcome(copy: Run) -> None:
+    outcome = {"reason": "div\u202e", "seconds": 1, "date": "2026-11-29", "message": "a\u2067b"}
+    (copy.path / "outcome.json").write_text(json.dumps(outcome))
+    text, _ = made(copy)
+    assert "\u202e" not in text
+    assert "div\\u202e" in text
+    assert "\u2067" not in text
 
 
 def test_results_and_scores_are_those_of_evaluate(

@@ -16,6 +16,7 @@ from serving_client import Client, served, trained
 
 from gpucnn import data
 from gpucnn.data import Reading
+from gpucnn.quoting import on_one_line
 from gpucnn.training import SavedModel
 
 pytestmark = browsers.MARKS
@@ -328,7 +329,7 @@ def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., S
         "a dog with a long name that goes on and on and on" + 60 * "n",
         "日本 🐟",
     ]
-    names += [f"class {n}" for n in range(20)]
+    names += [f"class \u202e{n}" for n in range(20)]
     saved = untaught((3, 8, 8), names, Reading(image_shape=(3, 8, 8), convert="none"))
     colors = np.random.default_rng(0).integers(0, 256, (20, 20, 3), dtype=np.uint8)
     with served(saved) as client, opened(browser, client, viewport=NARROW) as tab:
@@ -337,9 +338,9 @@ def test_a_picture_for_a_model_of_colors(browser: Any, untaught: Callable[..., S
         file = {"name": "<i>.png", "mimeType": "image/png", "buffer": pen.png(colors)}
         tab.page.set_input_files("#file", file)
         answer = client.predict(pen.png(colors), "image/png").json["predictions"][0]
-        tab.answers(answer["label"])
+        tab.answers(on_one_line(answer["label"]))
         shown = tab.page.locator("#bars b").all_text_contents()
-        assert shown == list(answer["probabilities"])[:12]
+        assert shown == [on_one_line(name) for name in answer["probabilities"]][:12]
         cut = "all => all.filter(n => n.scrollWidth > n.clientWidth).map(n => n.textContent)"
         assert tab.page.locator("#bars b").evaluate_all(cut) == []
         assert tab.page.evaluate("document.documentElement.scrollWidth") <= 360

@@ -24,6 +24,7 @@ def test_the_page_knows_its_model(digits: SavedModel) -> None:
     assert data_of(html(digits, Reading())) == {
         "model": "lenet (Sequential)",
         "classes": [str(digit) for digit in range(10)],
+        "shown": {},
         "shape": "1x28x28",
         "way": "draw",
         "why": "",
@@ -34,6 +35,7 @@ def test_a_name_cannot_end_its_block(untaught: Callable[..., SavedModel]) -> Non
     names = ["</script><script>alert(1)</script>", "<!--style-->", "\u2028", ""]
     page = html(untaught((1, 4, 4), names, Reading(convert="none")), Reading())
     assert data_of(page)["classes"] == names
+    assert data_of(page)["shown"] == {"\u2028": "\\u2028"}
     assert page.count("</script>") == 2
 
 

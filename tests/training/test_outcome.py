@@ -15,8 +15,9 @@ import pytest
 from gpucnn import backend, data, models
 from gpucnn.errors import DivergedError, Interrupted, StorageError
 from gpucnn.nn import Dense, Flatten, Sequential
-from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit, fit_trainer
+from gpucnn.training import Callback, Run, TrainConfig, Trainer, fit, fit_trainer, recorded
 from gpucnn.training.history import best_epoch
+from gpucnn.training.recorded import read_records
 from gpucnn.training.report import Report
 
 CPU = backend.get("cpu")
@@ -154,6 +155,71 @@ def test_metrics_that_are_none(config: TrainConfig, text: str) -> None:
     assert run.records() == []
     (run.path / "outcome.json").write_text(text)
     assert run.outcome() == {}
+
+
+RECORD = {
+    "epoch": 1, "loss": 0.5, "accuracy": 0.5, "val_loss": None, "val_accuracy": None,
+    "images_per_second": 9.0, "seconds": 1.0, "learning_rate": 0.1,
+}  # fmt: skip
+HOSTILE: dict[str, list[Any]] = {
+    "epoch": [0, 2, True, 1.0, 10**400],
+    "loss": [10**400, 1e308, -1e308, None, "0", True],
+    "accuracy": [2, -0.5, "a"],
+    "val_loss": [1e308, []],
+    "val_accuracy": [1.5],
+    "test_accuracy": [-1],
+    "images_per_second": [-1, 10**400, "fast"],
+    "seconds": [-1, 1e308, None],
+    "learning_rate": [10**400, -1, "0.1"],
+}
+
+
+def test_a_record_that_no_training_writes(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    (run.path / "outcome.json").write_text("{}")
+    run.metrics.write_text(json.dumps(RECORD))
+    assert run.records() == [RECORD]
+    for key, values in HOSTILE.items():
+        for value in values:
+            run.metrics.write_text(json.dumps({**RECORD, key: value}) + "\n")
+            assert read_records(run.metrics) == ([], "is no record of an epoch"), (key, value)
+
+
+def test_the_file_of_records_is_read_up_to_a_bound(
+    config: TrainConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.create(config, CPU)
+    lines = [json.dumps({**RECORD, "epoch": k}) + "\n" for k in range(1, 6)]
+    run.metrics.write_text("".join(lines))
+    assert read_records(run.metrics) == ([json.loads(line) for line in lines], None)
+    monkeypatch.setattr(recorded, "_MOST_VALUES", 3 * len(RECORD))
+    records, problem = read_records(run.metrics)
+    assert len(records) == 3
+    assert problem == "is beyond the 24 values that are read"
+    monkeypatch.setattr(recorded, "_LONGEST_LINE", len(lines[0]))
+    run.metrics.write_text(lines[0] + lines[1].replace("}", "  }"))
+    assert read_records(run.metrics)[1] == "is no record of an epoch"
+    run.metrics.write_text(lines[0] + lines[1][:20])
+    assert read_records(run.metrics)[1] == recorded.CUT
+
+
+def test_a_thousand_epochs_are_within_the_bound(config: TrainConfig) -> None:
+    run = Run.create(config, CPU)
+    more = {"val_metrics": {f"metric {k}": 0.5 for k in range(200)}}
+    run.write_metrics([{**RECORD, **more, "epoch": k} for k in range(1, 1001)])
+    assert len(run.records()) == 1000
+
+
+@pytest.mark.parametrize("file", ["outcome.json", "environment.json"])
+def test_a_file_of_a_run_that_is_too_long(config: TrainConfig, file: str) -> None:
+    run = Run.create(config, CPU)
+    run.end("finished", 1.0)
+    values = json.loads((run.path / file).read_text())
+    (run.path / file).write_text(json.dumps({**values, "more": "x" * 60_000}))
+    read = run.outcome if file == "outcome.json" else run.environment
+    assert read()["more"]
+    (run.path / file).write_text(json.dumps({**values, "more": "x" * 65_536}))
+    assert read() == {}
 
 
 def confusion(history: Any) -> Report:

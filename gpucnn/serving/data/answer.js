@@ -10,6 +10,8 @@ const make = (tag, properties = {}, ...inside) => {
   return node;
 };
 const percent = (share) => `${(100 * share).toFixed(1)} %`;
+// The name of a class, with escapes for characters that are not seen, which could reorder the page.
+const shown = (name) => (Object.hasOwn(data.shown, name) ? data.shown[name] : name);
 const say = (text) => ($("live").textContent = text);
 
 let wanted = null; // what to ask next: a function that makes the body of a request
@@ -55,8 +57,8 @@ async function request(body) {
 
 function show({ predictions, input, layers, error }) {
   const found = predictions?.[0];
-  $("best").textContent = found ? found.label : "";
-  $("glance").textContent = found ? `${found.label} (${percent(found.probability)})` : "";
+  $("best").textContent = found ? shown(found.label) : "";
+  $("glance").textContent = found ? `${shown(found.label)} (${percent(found.probability)})` : "";
   $("bars").replaceChildren(...(found ? bars(found.probabilities) : bars({})));
   const notes = found?.notes.map((note) => `note: ${note}`) ?? [];
   const problem = error && [error.message, error.cause, error.fix].filter(Boolean);
@@ -66,7 +68,7 @@ function show({ predictions, input, layers, error }) {
   $("input").alt = input ? "The image that the network gets" : "";
   showLayers(layers ?? []);
   clearTimeout(speaking);
-  const text = found && [`${found.label}, ${percent(found.probability)}`, ...notes].join("; ");
+  const text = found && [`${shown(found.label)}, ${percent(found.probability)}`, ...notes].join("; ");
   // An error is heard where it is shown; an answer before it is no longer one.
   if (found) speaking = setTimeout(() => say(text), QUIET);
   else if (error) say("");
@@ -84,7 +86,7 @@ function bars(probabilities) {
     bar.style.width = `${100 * Math.min(Math.max(share ?? 0, 0), 1)}%`;
     const track = make("div", { className: "track", ariaHidden: "true" }, bar);
     const value = make("span", { className: "value" }, share === undefined ? "" : percent(share));
-    return make("li", {}, make("b", {}, name), track, value);
+    return make("li", {}, make("b", {}, shown(name)), track, value);
   });
 }
 
