@@ -184,7 +184,9 @@ def options(view: Examined) -> str:
 def environment(view: Examined) -> str:
     found = view.run.environment()
     if not found:
-        raise DataError(f"{view.run.path} has no environment.json", fix="use an intact copy")
+        raise DataError(
+            f"{view.run.path} has no environment.json that can be read", fix="use an intact copy"
+        )
     return details("versions, device, threads", table(("", "value"), [*found.items()], words=2))
 
 

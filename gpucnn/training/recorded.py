@@ -128,14 +128,14 @@ def _is_outcome(found: dict[str, Any]) -> bool:
         return False
     with contextlib.suppress(ValueError):
         datetime.datetime.fromisoformat(date)
-        is_time = is_number(seconds) and 0 <= seconds <= _LARGEST
+        is_time = is_number(seconds) and seconds >= 0
         return is_time and all(isinstance(text, str | None) for text in texts)
     return False
 
 
 def is_number(value: Any) -> TypeGuard[float]:
-    """Whether a JSON value is a finite number; a whole one may be larger than every float."""
-    return type(value) in (int, float) and abs(value) <= sys.float_info.max
+    """Whether a JSON value is a number that float32 can hold: it is finite, and so are sums."""
+    return type(value) in (int, float) and abs(value) <= _LARGEST
 
 
 def is_whole(value: object) -> TypeGuard[int]:

@@ -318,11 +318,19 @@ def test_a_damaged_record(run: Any, text: str) -> None:
     assert "sweep.json is damaged" in result.err
 
 
+def test_a_record_that_is_too_long(run: Any) -> None:
+    Path("runs/sweep-1").mkdir(parents=True)
+    Path("runs/sweep-1/sweep.json").write_text(" " * 2_500_001)
+    result = run("train", "--resume", "runs/sweep-1")
+    assert result.code == 4
+    assert "2,500,000 are read at most" in result.err
+
+
 @pytest.mark.parametrize(
     ("key", "value"),
     [
         ("run", "../x"), ("run", ".."), ("run", ""), ("run", 3), ("settings", []), ("loss", "low"),
-        ("loss", float("nan")), ("loss", 10**400), ("state", 1), ("message", {}),
+        ("loss", float("nan")), ("loss", 10**400), ("loss", 1e308), ("state", 1), ("message", {}),
     ],
 )  # fmt: skip
 def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any) -> None:

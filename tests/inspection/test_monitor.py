@@ -188,6 +188,20 @@ def test_findings_after_the_last_checkpoint_are_told_again(options: Any) -> None
     assert found["threshold"] == 0.8
 
 
+def test_no_more_findings_are_recalled_than_a_training_leaves(
+    options: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, config = run_of(options)
+    lines = [json.dumps({"step": 0, "kind": f"k{n}", "layer": None}) + "\n" for n in range(9)]
+    (run.path / monitor.FILE).write_text("".join(lines))
+    monkeypatch.setattr(monitor, "_LONGEST", 3 * len(lines[0]) + 5)
+    trainer = trainer_of(dead(), config)
+    trainer.run = run
+    monitor.HealthMonitor().on_train_begin(trainer)
+    assert [entry["kind"] for entry in entries(run)][:3] == ["k0", "k1", "k2"]
+    assert "k3" not in (run.path / monitor.FILE).read_text()
+
+
 def test_a_healthy_run_has_no_file_of_findings(options: Any, train_run: Any) -> None:
     run, config = run_of(options)
     model = Sequential([Flatten(), Dense(40, activation="relu"), Dense(10)])
