@@ -165,6 +165,8 @@ def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int
         quotechar='"',
         ndmin=1,
     )
+    if len(table) != len(rows):
+        raise ValueError("a quoted cell goes on in the next row")
     for place, cells in found.items():
         read = table[str(place)]
         if not isinstance(cells, list):

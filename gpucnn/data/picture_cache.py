@@ -108,7 +108,8 @@ class Entry:
                     found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
                 )  # fmt: skip
                 stamp.update(repr((os.fsencode(file), os.path.abspath(file), *facts)).encode())
-        except (OSError, metadata.PackageNotFoundError):
+        # A ValueError: a name that no file can have.
+        except (OSError, ValueError, metadata.PackageNotFoundError):
             return None, 0
         return stamp.hexdigest(), changed
 
