@@ -60,7 +60,7 @@ ALLOWED: dict[str, set[str]] = {
     "serving": NETS | {"data", "training", "web", "__init__"},
     "bench": NETS
     | {"models", "optim", "schedules", "data", "training", "plots", "inspection", "__init__"},
-    "reports": NETS | {"models", "data", "training", "inspection", "plots", "__init__"},
+    "reports": NETS | {"models", "data", "training", "inspection", "plots", "web", "__init__"},
 }
 EVERYTHING = set(ALLOWED) | {"__init__"}
 ALLOWED |= {"cli": EVERYTHING, "__main__": {"cli"}, "__init__": EVERYTHING - {"__init__"}}

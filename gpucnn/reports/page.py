@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import datetime
-import hashlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 from importlib import resources
 from typing import Any
 
 import gpucnn
-from gpucnn import plots
+from gpucnn import plots, web
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.reports.examined import Examined, Sources
 from gpucnn.reports.markup import brief, escaped, figure, missing, notice, paragraph, table
@@ -206,8 +204,7 @@ def _why_no_epoch(view: Examined) -> str:
 def _page(views: Sequence[Examined], parts: Sequence[tuple[str, str, str]]) -> str:
     title = " and ".join(view.name for view in views)
     style = resources.files("gpucnn.reports").joinpath("data", "report.css").read_text("utf-8")
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
-    policy = f"default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'"
+    policy = f"default-src 'none'; style-src {web.source(style)}; img-src data:; base-uri 'none'"
     links = "".join(f'<li><a href="#{name}">{escaped(text)}</a></li>' for name, text, _ in parts)
     sections = "\n".join(
         f'<section id="{name}" aria-labelledby="{name}-title">\n'
@@ -216,19 +213,7 @@ def _page(views: Sequence[Examined], parts: Sequence[tuple[str, str, str]]) -> s
     )
     now = datetime.datetime.now().astimezone()
     places = ", ".join(str(view.run.path) for view in views)
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{escaped(title)}: gpucnn report</title>
-<link rel="icon" href="data:,">
-<style>{style}</style>
-</head>
-<body>
-<header>
+    body = f"""<header>
 <h1>{escaped(title)}</h1>
 <p>{escaped(places)}; made by gpucnn {escaped(gpucnn.__version__)} on {now:%Y-%m-%d %H:%M}</p>
 <nav aria-label="Sections"><ul>{links}</ul></nav>
@@ -236,6 +221,5 @@ def _page(views: Sequence[Examined], parts: Sequence[tuple[str, str, str]]) -> s
 <main>
 {sections}
 </main>
-</body>
-</html>
 """
+    return web.document(f"{escaped(title)}: gpucnn report", style, body, policy)

@@ -1,4 +1,4 @@
-"""What the pages of gpucnn have in common: one HTML file each, and how a server answers with it."""
+"""Pages of gpucnn: the frame of an HTML file, its policy, and how a server answers with it."""
 
 from __future__ import annotations
 
@@ -39,22 +39,21 @@ class Page:
 
     def html(self, data: Mapping[str, Any]) -> str:
         """The page with its data, which are JSON values."""
-        parts = {
-            "policy": self.policy(),
-            "title": self.title,
-            "style": self._style(),
-            "body": self._file("page.html"),
-            "script": self._script(),
-            # No "<": a text that holds "</script>" does not end the block.
-            "data": json.dumps(data, allow_nan=False).replace("<", "\\u003c"),
-        }
-        return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], _shared("frame.html"))
+        # No "<": a text that holds "</script>" does not end the block.
+        values = json.dumps(data, allow_nan=False).replace("<", "\\u003c")
+        body = (
+            f"{self._file('page.html')}"
+            '<p id="live" class="unseen" aria-live="polite"></p>\n'
+            f'<script type="application/json" id="data">{values}</script>\n'
+            f"<script>{self._script()}</script>\n"
+        )
+        return document(self.title, self._style(), body, self.policy())
 
     def policy(self) -> str:
         """The Content-Security-Policy: only the page's own style and script, and its own server."""
         return (
-            f"default-src 'none'; style-src {_hash(self._style())}; "
-            f"script-src {_hash(self._script())}; "
+            f"default-src 'none'; style-src {source(self._style())}; "
+            f"script-src {source(self._script())}; "
             "connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'"
         )
 
@@ -76,7 +75,21 @@ def _file(package: str, name: str) -> str:
     return resources.files(package).joinpath("data", name).read_text(encoding="utf-8")
 
 
-def _hash(text: str) -> str:
+def document(title: str, style: str, body: str, policy: str) -> str:
+    """A whole HTML file, which loads nothing from anywhere else.
+
+    Args:
+        title: without markup; & and < are escaped already.
+        style: CSS.
+        body: HTML.
+        policy: the Content-Security-Policy, which allows this style by its `source`.
+    """
+    parts = {"policy": policy, "title": title, "style": style, "body": body}
+    return re.sub(r"<!--(\w+)-->", lambda found: parts[found[1]], _shared("frame.html"))
+
+
+def source(text: str) -> str:
+    """The source of a Content-Security-Policy that allows an inline style or script, this text."""
     digest = hashlib.sha256(text.encode()).digest()
     return f"'sha256-{base64.b64encode(digest).decode()}'"
 
