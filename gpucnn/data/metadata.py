@@ -6,14 +6,13 @@ Pillow keeps these in memory, some of them twice, and most of them before it kno
 from __future__ import annotations
 
 import math
-import os
-import re
 import struct
 import zlib
 from collections.abc import Mapping
 from typing import IO, Any
 
 from gpucnn import files
+from gpucnn.data.jpeg import segments
 from gpucnn.data.tiff import check_tags
 from gpucnn.errors import DataError
 
@@ -25,14 +24,6 @@ _PIECE = 1 << 18
 _PIXELS = (b"IDAT", b"fdAT")  # chunks of a PNG file; Pillow reads them in pieces
 _EXIF = 16  # times that a byte of Exif data counts: each value may become an object
 _UNPACKED = {b"zTXt": 10**6, b"iTXt": 10**6}  # bytes more that Pillow may unpack from a chunk
-
-#: A marker of a JPEG file among coded pixels, in which FF 00 and the restarts D0 to D7 are none.
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
-_STEP = 4096  # bytes that are searched for a marker at once
-_SCANS = 100  # of a JPEG file; progressive ones have about 10
-#: Pixels that a byte of a scan may hold. Each block of 64 pixels takes at least one bit.
-_DENSEST = 512
-_HUFFMAN = (0xC0, 0xC1, 0xC2)  # the kinds of JPEG files whose scans have bits for each block
 
 
 class Counted:
@@ -66,7 +57,9 @@ class Counted:
         """
         start = self._file.read(30)
         if start.startswith(b"\xff\xd8\xff"):
-            self._check_jpeg(most_pixels)
+            self._bound(0)
+            for length, is_exif in segments(self._file, most_pixels):
+                self._count(length * (_EXIF if is_exif else 1))
         self._file.seek(0)
         check_tags(self._file)
         self._file.seek(0)
@@ -118,45 +111,6 @@ class Counted:
             if kind != b"IEND" and self._file.read(4) != checksum.to_bytes(4, "big"):
                 raise OSError(f"the checksum of a chunk {kind!r} is wrong")
         self._file.seek(place)
-
-    def _check_jpeg(self, most_pixels: int) -> None:
-        """Check the segments of a JPEG file: libjpeg decodes scans however many or short they are.
-
-        Args:
-            most_pixels: of a picture; a larger one is refused elsewhere.
-
-        Raises:
-            OSError: the scans are too many, or too short for the pixels.
-            DataError: the segments without pixels are more than the bound.
-        """
-        self._bound(0)
-        self._file.seek(2)
-        scans = first = pixels = 0
-        while (marker := self._next_marker()) not in (0xD9, None):  # the end of the picture
-            start = self._file.read(8)
-            length = int.from_bytes(start[:2], "big")
-            self._file.seek(max(2, length) - len(start), os.SEEK_CUR)
-            if marker == 0xDA:
-                scans += 1
-                first = first or self._file.tell()
-            else:
-                self._count(length * (_EXIF if start[2:] == b"Exif\0\0" else 1))
-            if marker in _HUFFMAN:
-                pixels = int.from_bytes(start[3:5], "big") * int.from_bytes(start[5:7], "big")
-            if scans > _SCANS:
-                raise OSError(f"it has more than {_SCANS} scans")
-        if _DENSEST * (self._file.tell() - first) < pixels <= most_pixels:
-            raise OSError("most of its pixels are missing")
-
-    def _next_marker(self) -> int | None:
-        """The next marker of a JPEG file, after which the file is then; None at its end."""
-        while len(piece := self._file.read(_STEP)) > 1:
-            if found := _MARKER.search(piece):
-                self._file.seek(found.end() - len(piece), os.SEEK_CUR)
-                return found[0][1]
-            if piece.endswith(b"\xff"):
-                self._file.seek(-1, os.SEEK_CUR)
-        return None
 
     def _bound(self, pixels: int) -> None:
         """Count anew, up to the bound and these pixels; without a bound if the user sets one."""
