@@ -195,7 +195,10 @@ def test_the_file_of_records_is_read_up_to_a_bound(
     monkeypatch.setattr(recorded, "_MOST_VALUES", 3 * len(RECORD))
     records, problem = read_records(run.metrics)
     assert len(records) == 3
-    assert problem == "is beyond the 24 values that are read"
+    assert problem == "is beyond 24 values, and GPUCNN_MAX_INPUT_MB is not set"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GPUCNN_MAX_INPUT_MB", "100")
+        assert len(run.records()) == 5
     monkeypatch.setattr(recorded, "_LONGEST_LINE", len(lines[0]))
     run.metrics.write_text(lines[0] + lines[1].replace("}", "  }"))
     assert read_records(run.metrics)[1] == "is no record of an epoch"
