@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.errors import UsageError
-from gpucnn.training.files import storage_errors, write_atomic
+from gpucnn.writing import storage_errors, write_atomic
 
 
 class Input(NamedTuple):

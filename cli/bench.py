@@ -26,7 +26,7 @@ from gpucnn.cli.output import Console, OutputError, output_options, width_of
 from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.tables import RowProgress, text
 from gpucnn.errors import Interrupted, UsageError, VerificationError
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 _HELP = {
     "ops": "Every primitive, on the shapes of a suite.",

@@ -16,7 +16,7 @@ from gpucnn.errors import UsageError
 from gpucnn.explain import TOPICS, Lesson, explain
 from gpucnn.explain.page import page
 from gpucnn.explain.server import Server
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 
 @click.command()

@@ -11,8 +11,8 @@ from gpucnn.errors import MissingExtraError
 from gpucnn.nn.summary import aligned
 from gpucnn.training import LearningRates, TrainConfig, find_learning_rate
 from gpucnn.training.code import Code
-from gpucnn.training.files import storage_errors, write_atomic
 from gpucnn.training.finder import HIGH, LOW, STEPS
+from gpucnn.writing import storage_errors, write_atomic
 
 _EVERY = 7  # steps from one line of the table to the next
 

@@ -23,7 +23,7 @@ from gpucnn.inspection.pictures import draw
 from gpucnn.nn.summary import aligned
 from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
-from gpucnn.training.files import storage_errors, write_atomic
+from gpucnn.writing import storage_errors, write_atomic
 
 
 @click.command()

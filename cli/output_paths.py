@@ -7,9 +7,9 @@ from pathlib import Path
 
 from gpucnn import plots
 from gpucnn.errors import StorageError, UsageError
-from gpucnn.training.files import storage_errors
 from gpucnn.training.run import CONFIG
 from gpucnn.training.sweep import RECORD
+from gpucnn.writing import storage_errors
 
 PAGE = (".html", ".htm")
 #: The files in the directory of a run or a sweep that no other command may replace.

@@ -25,7 +25,7 @@ from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
-from gpucnn.training.files import storage_errors, write_atomic
+from gpucnn.writing import storage_errors, write_atomic
 
 
 @click.command()

@@ -20,7 +20,7 @@ from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.training import SavedModel, TrainConfig
 from gpucnn.training.config import OPTIMIZERS
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 _MNIST = (1, 28, 28)
 _BATCH_SIZE = 128

@@ -16,7 +16,7 @@ from gpucnn.data import NAMES
 from gpucnn.errors import GpucnnError
 from gpucnn.reports import report
 from gpucnn.training import Run
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 _FILE = "report.html"
 

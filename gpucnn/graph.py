@@ -17,14 +17,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from gpucnn import extras
-from gpucnn.errors import (
-    GpucnnError,
-    GraphError,
-    MissingExtraError,
-    StorageError,
-    UsageError,
-    expect,
-)
+from gpucnn.errors import GpucnnError, GraphError, MissingExtraError, UsageError, expect
+from gpucnn.writing import write_atomic
 
 if TYPE_CHECKING:
     from gpucnn.autograd import Tensor
@@ -148,14 +142,7 @@ class Graph:
             )
         dot = self.to_dot()
         content = dot.encode() if kind == ".dot" else _render(dot, kind[1:])
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            raise StorageError(
-                f"{path} cannot be written",
-                cause=error.strerror,
-                fix="give a path in a folder that exists and may be written to",
-            ) from error
+        write_atomic(path, content, option="")
 
     def __repr__(self) -> str:
         calls = [

@@ -2,8 +2,7 @@
 
 Code that is loaded from a folder runs with the rights of this user, so nobody else may be able to
 put any there: `private_folder` refuses such a folder. A file ends with a digest of its content, so
-a damaged one is compiled again, never loaded. It is written under a temporary name, so processes do
-not disturb each other.
+a damaged one is compiled again, never loaded.
 """
 
 from __future__ import annotations
@@ -16,17 +15,17 @@ import os
 import stat
 import tempfile
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import platformdirs
 
 from gpucnn import files
-from gpucnn.errors import GpucnnWarning, StorageError
+from gpucnn.errors import GpucnnWarning
 from gpucnn.quoting import quoted
+from gpucnn.writing import write_atomic
 
 DIGEST_BYTES = hashlib.sha256().digest_size
-DRAFT = "draft-"  # begins the name of a file that is being written
 _PIECE = 1 << 20  # bytes
 _BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -128,43 +127,16 @@ def is_whole(path: Path) -> bool:
         return False
 
 
-def write(path: Path, content: bytes) -> None:
-    """`write_pieces` of a compiled kernel.
+def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write a file with the digest at its end; whatever is in its place is replaced.
 
     Raises:
         StorageError: it cannot be written.
     """
-    try:
-        write_pieces(path, [content])
-    except OSError as error:
-        raise StorageError(
-            f"a compiled kernel cannot be kept in {path.parent}",
-            cause=str(error),
-            fix="free some space, or set GPUCNN_CACHE_DIR to a folder that can be written",
-        ) from error
-
-
-def write_pieces(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write a file with the digest at its end; whatever is in its place is replaced.
-
-    An OSError says that it cannot be written.
-    """
-    temporary = None
-    try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=DRAFT, delete=False) as file:
-            temporary = file.name
-            digest = hashlib.sha256()
-            for piece in pieces:
-                digest.update(piece)
-                file.write(piece)
-            file.write(digest.digest())
-        if path.is_dir() and not path.is_symlink():
-            files.remove_folder(path)
-        os.replace(temporary, path)
-    except BaseException:
-        if temporary is not None:
-            Path(temporary).unlink(missing_ok=True)
-        raise
+    if path.is_dir() and not path.is_symlink():
+        files.remove_folder(path)
+    content = _with_digest(pieces)  # which tells a file that a loss of power has damaged
+    write_atomic(path, content, "GPUCNN_CACHE_DIR=DIR", mode=0o600, durable=False)
 
 
 def contents(folder: Path) -> str:
@@ -182,6 +154,14 @@ def make(folder: Path) -> None:
     missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
     for place in reversed(missing):
         place.mkdir(mode=0o700, exist_ok=True)  # another process may have made it
+
+
+def _with_digest(pieces: Iterable[bytes | memoryview]) -> Iterator[bytes | memoryview]:
+    digest = hashlib.sha256()
+    for piece in pieces:
+        digest.update(piece)
+        yield piece
+    yield digest.digest()
 
 
 @functools.cache

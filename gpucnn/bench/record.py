@@ -15,7 +15,7 @@ from gpucnn.backend import Backend
 from gpucnn.bench.machine import commit, describe
 from gpucnn.bench.stopwatch import Ratio, Seconds, Times
 from gpucnn.errors import DataError
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 Numbers = TypeVar("Numbers", Seconds, Ratio)
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-import filelock
-
 from gpucnn.errors import StorageError
 from gpucnn.files import remove_folder
+from gpucnn.writing import locked, storage_errors
 
 OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 _LOCK = ".lock"
-_LOCK_TIMEOUT = 600.0  # seconds to wait for another process that downloads
+_PATIENCE = 600.0  # seconds to wait for another process that downloads
 _TEMPORARY = ".download-"
 
 
@@ -29,11 +28,18 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
     Raises:
         StorageError: also for any other OSError of the body.
     """
-    with _storage(directory):
+    busy = StorageError(
+        f"{directory} is in use",
+        cause=f"another process has downloaded into it for {_PATIENCE:.0f} s",
+        fix=f"end that process, or give another directory with {OPTION}",
+    )
+    with storage_errors(directory, OPTION):
         made = [folder for folder in (directory, *directory.parents) if not folder.exists()]
         directory.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(directory / _LOCK)
-        with lock.acquire(timeout=_LOCK_TIMEOUT), _removed_on_failure(directory, made):
+        with (
+            locked(directory / _LOCK, _PATIENCE, busy, OPTION),
+            _removed_on_failure(directory, made),
+        ):
             for left in left_over(directory):
                 remove_folder(left)
             with tempfile.TemporaryDirectory(dir=directory, prefix=_TEMPORARY) as temporary:
@@ -61,20 +67,3 @@ def _removed_on_failure(directory: Path, made: list[Path]) -> Iterator[None]:
                 for folder in made:
                     folder.rmdir()
         raise
-
-
-@contextmanager
-def _storage(directory: Path) -> Iterator[None]:
-    """An OSError inside becomes a StorageError about `directory`."""
-    try:
-        yield
-    except OSError as error:
-        if isinstance(error, filelock.Timeout):
-            cause = f"another process has held {error.lock_file} for {_LOCK_TIMEOUT:.0f} s"
-        else:
-            cause = error.strerror or str(error)
-        raise StorageError(
-            f"{directory} cannot be written",
-            cause=cause,
-            fix=f"give a directory that can be written with {OPTION}",
-        ) from error

@@ -29,10 +29,12 @@ from numpy.typing import NDArray
 
 from gpucnn.backend import cache_directory
 from gpucnn.data import storage
+from gpucnn.errors import StorageError
+from gpucnn.writing import remove_temporaries
 
 KEPT = 256 * 10**6  # bytes; smaller images are decoded each time
 _SUFFIX = ".pictures"
-_ABANDONED = 60  # seconds without a change, after which a draft is one of a killed process
+_ABANDONED = 60  # seconds without a change, after which a temporary file is of a killed process
 _TICK = 2 * 10**9  # nanoseconds; within them a file may change twice and have one time
 _SIZE = 8  # bytes of the size of the JSON
 
@@ -82,10 +84,11 @@ class Entry:
             return
         if self._look()[0] != self._stamp:
             return
-        with contextlib.suppress(OSError):  # without room on the disk they are read again
-            if not cache_directory.make_private(self._path.parent):
-                self._remove_drafts()
-                cache_directory.write_pieces(self._path, self._pieces(images, rest))
+        if cache_directory.make_private(self._path.parent):
+            return
+        with contextlib.suppress(StorageError):  # without room on the disk they are read again
+            remove_temporaries(self._path.parent, _ABANDONED)
+            cache_directory.write(self._path, self._pieces(images, rest))
 
     def _pieces(self, images: NDArray[np.uint8], rest: dict[str, Any]) -> Iterator[Any]:
         for piece in storage.pieces(images):
@@ -112,13 +115,6 @@ class Entry:
         except (OSError, ValueError, metadata.PackageNotFoundError):
             return None, 0
         return stamp.hexdigest(), changed
-
-    def _remove_drafts(self) -> None:
-        """Delete what killed processes left half written."""
-        for draft in self._path.parent.glob(f"{cache_directory.DRAFT}*"):
-            with contextlib.suppress(OSError):
-                if time.time() - draft.stat().st_mtime > _ABANDONED:
-                    draft.unlink()
 
 
 @functools.cache

@@ -31,7 +31,7 @@ from gpucnn.inspection.updates import StepMeter
 from gpucnn.quoting import on_its_lines
 from gpucnn.training import Callback, TrainConfig, Trainer
 from gpucnn.training.evaluation import class_ids, count_outputs
-from gpucnn.training.files import append_line, storage_errors, write_atomic
+from gpucnn.writing import append_line, storage_errors, write_atomic
 
 FILE = "health.jsonl"  # in the run: an object a finding, with its step and epoch
 _LONGEST = 4_000_000  # bytes of it that are read; a training leaves a few hundred a finding

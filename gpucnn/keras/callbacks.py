@@ -19,7 +19,7 @@ from gpucnn.keras.monitors import EarlyStopping, ModelCheckpoint, ReduceLROnPlat
 from gpucnn.keras.spelling import part
 from gpucnn.spelling import explain_names
 from gpucnn.training import TensorBoard
-from gpucnn.training.files import storage_errors
+from gpucnn.writing import storage_errors
 
 __all__ = [
     "CSVLogger", "Callback", "EarlyStopping", "LambdaCallback", "LearningRateScheduler",

@@ -15,7 +15,7 @@ from gpucnn.keras.compiled import Values
 from gpucnn.keras.files import checked_path
 from gpucnn.keras.spelling import part
 from gpucnn.nn import arguments
-from gpucnn.training.files import storage_errors
+from gpucnn.writing import storage_errors
 
 
 class _Monitor(Callback):

@@ -19,8 +19,8 @@ from gpucnn.onnx.extra import require
 from gpucnn.onnx.tracing import BATCHES, Value, trace
 from gpucnn.onnx.translations import OPSET, TRANSLATIONS, Node, Nodes, Operand, Untranslatable
 from gpucnn.training import SavedModel
-from gpucnn.training.files import write_atomic
 from gpucnn.training.metrics import LOSSES
+from gpucnn.writing import write_atomic
 
 IR_VERSION = 9  # that of opset 20
 BATCH = "batch"  # the name of the open size

@@ -9,8 +9,8 @@ from typing import Any
 from gpucnn import plots
 from gpucnn.errors import UsageError
 from gpucnn.training import Run
-from gpucnn.training.files import write_atomic
 from gpucnn.training.report import LARGEST, Report
+from gpucnn.writing import write_atomic
 
 CURVES, CONFUSION = "curves.png", "confusion.png"
 

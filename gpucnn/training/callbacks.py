@@ -14,10 +14,10 @@ from gpucnn.printing import Printable
 from gpucnn.spelling import Spellings, explained
 from gpucnn.training import checkpoint
 from gpucnn.training.divergence import first_bad
-from gpucnn.training.files import append_line
 from gpucnn.training.history import History, best_epoch
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
+from gpucnn.writing import append_line
 
 
 class Callback(Printable):

@@ -28,7 +28,7 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.errors import DataError, GpucnnError
 from gpucnn.quoting import quoted
-from gpucnn.training.files import storage_errors, write_atomic
+from gpucnn.writing import storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"

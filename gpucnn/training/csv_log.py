@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from gpucnn.training.callbacks import Callback
-from gpucnn.training.files import storage_errors, write_atomic
 from gpucnn.training.history import History
 from gpucnn.training.run import Run
 from gpucnn.training.trainer import Trainer
+from gpucnn.writing import storage_errors, write_atomic
 
 
 class CsvLog(Callback):

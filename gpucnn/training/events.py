@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.graph import Graph
-from gpucnn.training.files import storage_errors
 from gpucnn.training.pictures import png
+from gpucnn.writing import storage_errors
 
 _ENDING = ".gpucnn"  # of the names of our files
 _BINS = 30  # of a histogram; TensorBoard draws as many

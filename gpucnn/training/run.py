@@ -24,8 +24,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import filelock
-
 import gpucnn
 from gpucnn import files
 from gpucnn.backend import Backend
@@ -33,8 +31,8 @@ from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.files import locked, remove_temporaries, storage_errors, write_atomic
 from gpucnn.training.recorded import read_object, read_outcome, read_records
+from gpucnn.writing import is_locked, locked, remove_temporaries, storage_errors, write_atomic
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
@@ -250,16 +248,7 @@ class Run:
 
     def is_in_use(self) -> bool:
         """Whether a process is training in it."""
-        lock = self.path / _LOCK
-        if not lock.exists():
-            return False
-        try:
-            with filelock.FileLock(lock).acquire(timeout=0):
-                return False
-        except filelock.Timeout:
-            return True
-        except OSError:  # it cannot be written, as no training could
-            return False
+        return is_locked(self.path / _LOCK)
 
     def keep_best(self, other: Run) -> None:
         """Take over the best weights of another run, if it has any."""

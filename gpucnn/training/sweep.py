@@ -28,11 +28,11 @@ from gpucnn.quoting import quoted
 from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.csv_log import table
-from gpucnn.training.files import storage_errors, write_atomic
 from gpucnn.training.grid import Settings, folder_name
 from gpucnn.training.history import History
 from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
+from gpucnn.writing import storage_errors, write_atomic
 
 RECORD = "sweep.json"
 _LONGEST = 2_500_000  # bytes of it

@@ -167,7 +167,7 @@ def test_without_a_home_folder(monkeypatch: pytest.MonkeyPatch, value: str | Non
 
 def test_a_file_says_itself_whether_it_is_whole(tmp_path: Path) -> None:
     file, content = tmp_path / "file", bytes(range(256))
-    write(file, content)
+    write(file, [content])
     whole = file.read_bytes()
     assert whole.startswith(content)
     assert is_whole(file)
@@ -182,7 +182,7 @@ def test_a_file_says_itself_whether_it_is_whole(tmp_path: Path) -> None:
 def test_a_file_of_another_user_is_not_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write(tmp_path / "file", b"content")
+    write(tmp_path / "file", [b"content"])
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert not is_whole(tmp_path / "file")
 
@@ -190,14 +190,14 @@ def test_a_file_of_another_user_is_not_whole(
 def test_a_fifo_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "file")
     assert not is_whole(tmp_path / "file")
-    write(tmp_path / "file", b"content")
+    write(tmp_path / "file", [b"content"])
     assert is_whole(tmp_path / "file")
 
 
 def test_a_directory_in_its_place_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "file" / "inner").mkdir(parents=True)
     assert not is_whole(tmp_path / "file")
-    write(tmp_path / "file", b"content")
+    write(tmp_path / "file", [b"content"])
     assert is_whole(tmp_path / "file")
     assert os.listdir(tmp_path) == ["file"]
 
@@ -207,6 +207,7 @@ def test_a_file_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("no space")
 
     monkeypatch.setattr(os, "replace", fail)
-    with pytest.raises(StorageError, match="cannot be kept"):
-        write(tmp_path / "file", b"content")
+    with pytest.raises(StorageError, match="cannot be written") as caught:
+        write(tmp_path / "file", [b"content"])
+    assert "GPUCNN_CACHE_DIR" in (caught.value.fix or "")
     assert not os.listdir(tmp_path)

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 
 ALL_GZ = sorted(f"{name}.gz" for name in sources.FILES)
 FIRST = ALL_GZ[2]  # train-images
+FIRST_SIZE = sources.SOURCES["mnist"].sizes[0]  # not of the stand-in, which other processes lack
 TOGETHER = """
 import json, sys
 from gpucnn.data import sources
@@ -311,7 +312,7 @@ def test_a_fetch_that_is_ended_in_the_middle(
     begun = threading.Event()
 
     def stall(handler: Handler) -> None:
-        handler.send(bytes(100_000), length=sources.SOURCES["mnist"].sizes[0])
+        handler.send(bytes(100_000), length=FIRST_SIZE)
         begun.set()
         handler.stall()
 
@@ -330,7 +331,7 @@ def test_a_fetch_that_is_ended_in_the_middle(
     finally:
         process.send_signal(by)
         said = process.communicate(timeout=60)[1]
-    assert process.returncode == code
+    assert process.returncode == code, said
     if by == signal.SIGKILL:
         assert [name[:10] for name in names(folder)] == [".download-"]
         folder.parent.rename(cache)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gpucnn.backend import cache_directory
 from gpucnn.data import Reading, picture_cache, pictures, storage
 from gpucnn.data.resolve import read
 
@@ -217,10 +216,10 @@ def test_a_folder_that_others_can_write_into_is_not_used(
 
 
 def test_a_full_disk(pets: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: Path, parts: Any) -> None:
+    def full(old: Path, new: Path) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(cache_directory, "write_pieces", full)
+    monkeypatch.setattr(os, "replace", full)
     assert len(read(pets).parts[0].images) == 6
     assert not list(cache.iterdir())
 
@@ -228,9 +227,9 @@ def test_a_full_disk(pets: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_killed_process_left_is_deleted(pets: Path, cache: Path) -> None:
     cache.mkdir(parents=True, mode=0o700)
     cache.parent.chmod(0o700)
-    old, new = cache / "draft-old", cache / "draft-new"
-    for draft in (old, new):
-        draft.write_bytes(b"half")
+    old, new = cache / "old.tmp", cache / "new.tmp"
+    for temporary in (old, new):
+        temporary.write_bytes(b"half")
     os.utime(old, (time.time() - 1000,) * 2)
     read(pets)
     assert not old.exists()

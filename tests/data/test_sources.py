@@ -305,7 +305,7 @@ def test_directory_that_cannot_be_written(mirror: Server, tmp_path: Path) -> Non
     with pytest.raises(StorageError, match="cannot be written") as error:
         sources.fetch("mnist", tmp_path / "file" / "below")
     assert error.value.exit_code == 1
-    assert error.value.cause == "Not a directory"
+    assert error.value.cause == "a part of the path is a file, and no directory"
     assert "--data-dir" in (error.value.fix or "")
 
 
@@ -319,7 +319,7 @@ def test_full_disk(
     monkeypatch.setattr(os, failing, full)
     with pytest.raises(StorageError, match="cannot be written") as error:
         sources.fetch("mnist")
-    assert error.value.cause == "No space left on device"
+    assert error.value.cause == "the disk is full"
     assert not cache.exists()  # nor is an empty folder left
 
 

@@ -28,7 +28,7 @@ from gpucnn.training.checkpoint import (
     save,
     save_weights,
 )
-from gpucnn.training.files import append_line, write_atomic
+from gpucnn.writing import append_line, write_atomic
 
 
 def _checkpoint(step: int) -> Checkpoint:

@@ -18,7 +18,7 @@ from run_files import nested
 from gpucnn import backend
 from gpucnn.errors import DataError, StorageError, UsageError
 from gpucnn.training import Run, TrainConfig
-from gpucnn.training.files import write_atomic
+from gpucnn.writing import write_atomic
 
 CPU = backend.get("cpu")
 

@@ -54,7 +54,7 @@ class _Files(caching.IndexDataCacheFile):
         content = io.BytesIO()
         yield content
         with contextlib.suppress(StorageError):  # the function is compiled, and can be called
-            write(Path(filepath), content.getvalue())
+            write(Path(filepath), [content.getvalue()])
 
 
 class _Place(caching.CompileResultCacheImpl):

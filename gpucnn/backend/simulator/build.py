@@ -181,7 +181,7 @@ class Compiler:
                     fix="correct the source",
                 )
             content = out.read_bytes()
-        cache_directory.write(path, content)
+        cache_directory.write(path, [content])
 
 
 def _command() -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def test_planted_code_is_not_unpickled(tmp_path, kept):
     (folder,) = (tmp_path / "cache" / "compiled").iterdir()
     ran = tmp_path / "ran"
     for file in folder.rglob("*.nb*"):
-        write(file, pickle.dumps(Planted(ran)))
+        write(file, [pickle.dumps(Planted(ran))])
     folder.chmod(0o777)
     quiet = "import warnings; warnings.simplefilter('ignore')"
     assert run(quiet + COMPUTE, GPUCNN_CACHE_DIR=str(tmp_path / "cache")) == 0

@@ -1,10 +1,12 @@
-"""Writing files so that a crash leaves either the old file or the new one."""
+"""Writing files so that a crash leaves either the old file or the new one, and locks of folders."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ import filelock
 
 from gpucnn.errors import StorageError
 
-TEMPORARY = ".tmp"
+_TEMPORARY = ".tmp"
 
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space"),
@@ -30,30 +32,44 @@ _CAUSES = {
 }
 
 
-def write_atomic(path: Path, data: bytes | Iterable[bytes], option: str = "--runs-dir DIR") -> None:
+def write_atomic(
+    path: Path,
+    data: bytes | Iterable[bytes | memoryview],
+    option: str = "--runs-dir DIR",
+    *,
+    mode: int = 0o666,
+    durable: bool = True,
+) -> None:
     """Write `data` to `path`: after a crash at any moment it holds the old bytes or all new ones.
 
     The bytes are written to the disk under a temporary name, which is then renamed; the rename is
     on the disk when this returns. That name is random, and its file is always a new one: a link
     that somebody else left in the folder is never written through. Many bytes may come in pieces.
-    `option` is the flag that chooses the place, for the error.
+
+    Args:
+        option: the flag that chooses the place, with its value, for the error.
+        mode: the permissions of a new file, before the umask.
+        durable: whether to wait for the disk. Without it a loss of power may leave a damaged file,
+            which whoever reads it has to notice.
 
     Raises:
         StorageError: it cannot be written; the old file is intact.
     """
-    temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}{TEMPORARY}")
+    temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}{_TEMPORARY}")
     with storage_errors(path, option):
         try:
-            with temporary.open("xb") as file:
+            with open(temporary, "xb", opener=functools.partial(os.open, mode=mode)) as file:
                 file.writelines([data] if isinstance(data, bytes) else data)
-                file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    file.flush()
+                    os.fsync(file.fileno())
             os.replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):
                 temporary.unlink()
             raise
-        _sync_directory(path.parent)
+        if durable:
+            _sync_directory(path.parent)
 
 
 def append_line(path: Path, line: str) -> None:
@@ -68,28 +84,35 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
-def remove_temporaries(directory: Path) -> None:
+def remove_temporaries(directory: Path, seconds: float = 0.0) -> None:
     """Delete the temporary files of a `write_atomic` that was killed.
+
+    Without a lock, `seconds` leaves those that another process still writes to: it is the time for
+    which they have not changed.
 
     Raises:
         StorageError: a file cannot be deleted.
     """
     with storage_errors(directory):
-        for left in directory.glob(f"*{TEMPORARY}"):
-            left.unlink()
+        for left in directory.glob(f"*{_TEMPORARY}"):
+            with contextlib.suppress(FileNotFoundError):  # another process deletes it, too
+                if not seconds or time.time() - left.stat().st_mtime > seconds:
+                    left.unlink()
 
 
 @contextlib.contextmanager
-def locked(file: Path, seconds: float, busy: StorageError) -> Iterator[None]:
+def locked(
+    file: Path, seconds: float, busy: StorageError, option: str = "--runs-dir DIR"
+) -> Iterator[None]:
     """Hold a lock, a file of this name; the system releases it when the process ends or is killed.
 
     Whoever can write into the folder can hold it.
 
     Raises:
         StorageError: `busy`, if another process holds it for so many seconds; or the file cannot
-            be written.
+            be written, where `option` chooses the place.
     """
-    with storage_errors(file.parent):
+    with storage_errors(file.parent, option):
         held = filelock.FileLock(file, mode=file.parent.stat().st_mode & 0o666)
         try:
             held.acquire(timeout=seconds)
@@ -100,6 +123,19 @@ def locked(file: Path, seconds: float, busy: StorageError) -> Iterator[None]:
     finally:
         with contextlib.suppress(OSError):  # the end of the process releases it, too
             held.release()
+
+
+def is_locked(file: Path) -> bool:
+    """Whether a process holds the lock of this name."""
+    if not file.exists():
+        return False
+    try:
+        with filelock.FileLock(file).acquire(timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # it cannot be written, so nobody can hold it
+        return False
 
 
 @contextlib.contextmanager
