@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from pathlib import Path
 
@@ -68,7 +69,7 @@ def command(
     """
     require("gpucnn import")
     target = Path(f"{file.stem or 'network'}{SUFFIX}") if output is None else output
-    if output is None and target.exists():
+    if output is None and os.path.exists(target):
         raise UsageError(f"{target} exists already", fix="give another name with --output")
     check_target(target, "--output", SUFFIX)
     names = None if classes is None else _names(classes)

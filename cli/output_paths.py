@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 
@@ -33,7 +34,7 @@ def check_target(path: Path, option: str, *suffixes: str) -> None:
     """
     if str(path) == "-":
         raise UsageError(f"{option} - names no file", fix=f"give {option} the name of a file")
-    if path.exists() and not path.is_file():
+    if os.path.exists(path) and not os.path.isfile(path):
         raise StorageError(
             f"{path} cannot be written",
             cause="it is a folder, or a device",
@@ -42,7 +43,7 @@ def check_target(path: Path, option: str, *suffixes: str) -> None:
     another = f"give {option} another name"
     if _is_of_a_run(path):
         raise UsageError(f"{path} is a file of a run", fix=another)
-    if path.exists() and path.suffix.lower() not in suffixes:
+    if os.path.exists(path) and path.suffix.lower() not in suffixes:
         raise UsageError(
             f"{path} exists, and is no {suffixes[0]} file", fix=f"{another}, or delete that file"
         )

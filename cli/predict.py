@@ -77,7 +77,9 @@ def command(
     """
     if table is not None:
         check_target(table, "--csv", ".csv")
-        if table.exists() and any(table.samefile(file) for file in files if Path(file).exists()):
+        if os.path.exists(table) and any(
+            table.samefile(file) for file in files if os.path.exists(file)
+        ):
             raise UsageError(
                 f"--csv {table} is one of the files to predict on", fix="give it another name"
             )
@@ -138,7 +140,7 @@ def _inputs(
         shared = ""
     for file in files:
         try:
-            if not Path(file).exists():
+            if not os.path.exists(file):
                 raise DataError(f"there is no file {file}", fix="check its name")
             found = saved.find(Path(file), reading=reading)
             parts = [part for part in found.parts if role in (None, part.role)]

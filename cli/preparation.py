@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -121,7 +122,7 @@ def prepare_resumed(
     try:
         trainer = prepare(config, code, console, load, str(run.last) if kept else None)
     except DataError as error:
-        if config.data not in datasets.NAMES and not Path(config.data).exists():
+        if config.data not in datasets.NAMES and not os.path.exists(config.data):
             error.fix = f"give the place where they are now: {run.resume_command} --data PATH"
         raise
     _note_changes(run, describe_environment(trainer.backend), console)

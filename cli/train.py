@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shlex
 import sys
 from collections.abc import Callable
@@ -238,7 +239,7 @@ def _on_terminal() -> bool:
 def _to_resume(resume: str, flags: dict[str, Any]) -> Run | Sweep:
     if resume == NEWEST:
         return Sweep.newest(TrainConfig.load(flags={"runs_dir": flags["runs_dir"]}).runs_dir)
-    return Sweep.open(resume) if (Path(resume) / RECORD).is_file() else Run.open(resume)
+    return Sweep.open(resume) if os.path.isfile(Path(resume) / RECORD) else Run.open(resume)
 
 
 def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> TrainConfig:
@@ -264,7 +265,7 @@ def _longer(run: Run, config: TrainConfig, epochs: int, name: str | None) -> Tra
 def _stray(word: str) -> UsageError:
     """The error for a word that is no option, and the option that it may be the value of."""
     option = "--model" if word in models.NAMES or Code.parse(word) else "--data"
-    known = option == "--model" or word in datasets.NAMES or Path(word).exists()
+    known = option == "--model" or word in datasets.NAMES or os.path.exists(word)
     return UsageError(
         f"train takes options only, and was given {word!r}",
         fix=f"did you mean gpucnn train {option} {word}?" if known else "see gpucnn train --help",

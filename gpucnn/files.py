@@ -53,7 +53,11 @@ def too_large(most: int) -> OSError:
 
 def check_regular(path: str | os.PathLike[str]) -> None:
     """Raise an OSError if a path is no regular file, for a reader that opens it itself."""
-    _refuse(os.stat(path), path)
+    try:
+        found = os.stat(path)
+    except ValueError as error:  # no file can have this name
+        raise OSError(errno.EINVAL, str(error)) from error
+    _refuse(found, path)
 
 
 def open_regular(path: str | os.PathLike[str]) -> BinaryIO:

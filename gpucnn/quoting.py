@@ -32,15 +32,14 @@ def on_its_lines(text: str) -> str:
 def quoted(text: object, longest: int = LONGEST) -> str:
     """A text on one line, cut after `longest` characters."""
     whole = text if isinstance(text, str) else str(text)
-    if len(whole) > longest:
-        whole = f"{whole[:longest]}..."
-    return on_one_line(whole)
+    shown = on_one_line(whole[: longest + 1])  # an escape is longer than its character
+    return shown if len(shown) <= longest else f"{shown[:longest]}..."
 
 
 def for_message(text: str) -> str:
     """The part of a message on its lines, with the words in it cut after `LONGEST` characters."""
     whole = text if len(text) <= _MOST else f"{text[:_MOST]}..."
-    return on_its_lines(_LONG_WORD.sub(lambda word: f"{word[0][:LONGEST]}...", whole))
+    return _LONG_WORD.sub(lambda word: f"{word[0][:LONGEST]}...", on_its_lines(whole))
 
 
 def _escape(character: str) -> str:

@@ -57,6 +57,7 @@ def write_atomic(
     """
     temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}{_TEMPORARY}")
     with storage_errors(path, option):
+        _check_name(path)
         try:
             with open(temporary, "xb", opener=functools.partial(os.open, mode=mode)) as file:
                 file.writelines([data] if isinstance(data, bytes) else data)
@@ -154,6 +155,15 @@ def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]
             cause=cause,
             fix=f"{remedy}, or write to another place" + (option and f" with {option}"),
         ) from error
+
+
+def _check_name(path: Path) -> None:
+    """Raise an OSError if no file can have this name, as with a null character."""
+    with contextlib.suppress(FileNotFoundError):
+        try:
+            os.lstat(path)
+        except ValueError as error:
+            raise OSError(errno.EINVAL, str(error)) from error
 
 
 def _sync_directory(directory: Path) -> None:

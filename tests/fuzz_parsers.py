@@ -116,7 +116,7 @@ PARSERS = {
         b"train/", b"val/", b"test/", b".png", b".csv", b".zip", b"train-images-idx3-ubyte",
         b"data_batch_1.bin", b".DS_Store", b"labels.csv", b"/0/", b"__MACOSX/", b"\n",
     )),
-    "onnx": Parser((runs.network,), (DataError, UsageError), tokens=(
+    "onnx": Parser((runs.network,), (DataError, DivergedError, UsageError), tokens=(
         b"gemm\n", b"conv\n", b"math\n", b"norm\n", b"shape\n", b"transpose\n", b"opType: ",
         b"\ngraph.node.0.", b"\ngraph.node.1.", b"attribute.0.", b"ints: ", b"floats: ", b"type: ",
         b"\ngraph.initializer.0.", b"dims: ", b"dataType: ", b"rawData: ", b"\ngraph.input.0.",

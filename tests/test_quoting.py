@@ -53,6 +53,16 @@ def test_a_long_text_is_cut(length: int) -> None:
     assert text == "x" * length if length <= LONGEST else text == "x" * LONGEST + "..."
 
 
+@pytest.mark.parametrize("letter", ["\x07", "\udcff", "\U000e0001"])
+def test_escapes_count_as_they_are_shown(letter: str) -> None:
+    for text in (letter * (LONGEST - 1), letter * LONGEST, letter * 5000):
+        shown = quoted(text)
+        assert len(shown) == LONGEST + len("...")
+        assert (
+            str(GpucnnError(f"unknown: {text}", fix="look")).split("\n")[0] == f"unknown: {shown}"
+        )
+
+
 def test_errors_hold_no_control_characters() -> None:
     error = GpucnnError("a\nerror: \x1b[2J", cause="b\x07\nfix: c", fix="d\x1b")
     assert str(error) == "a\\nerror: \\x1b[2J\ncause: b\\x07\n  fix: c\nfix: d\\x1b"

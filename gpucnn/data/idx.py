@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -146,7 +147,7 @@ def find_files(directory: Path, name: str) -> list[Path]:
     """The files of this idx name: raw, .gz, or spelt ``train-images.idx3-ubyte``, in this order."""
     dotted = name.replace("-idx", ".idx")
     names = dict.fromkeys((name, f"{name}.gz", dotted, f"{dotted}.gz"))
-    return [directory / each for each in names if (directory / each).is_file()]
+    return [directory / each for each in names if os.path.isfile(directory / each)]
 
 
 def read_whole(path: Path, read: Callable[[Path], Any]) -> tuple[Any, Path]:

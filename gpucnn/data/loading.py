@@ -108,7 +108,7 @@ def find(
         found = _named(str(name), data_dir, reading)
     else:
         path = Path(os.path.expanduser(name))
-        if data_dir and path.exists() and not _of_environment(data_dir):
+        if data_dir and os.path.exists(path) and not _of_environment(data_dir):
             raise UsageError(
                 f"the data set is {name}, a path, and data_dir {os.fspath(data_dir)} is where"
                 " to look for one given by name",
@@ -192,7 +192,7 @@ def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading)
     known = Reading(image_shape=(1, 28, 28), convert=reading.convert or convert)
     values = [str(number) for number in range(train.classes)]
     notes = []
-    if Path(name).exists():
+    if os.path.exists(name):
         notes.append(f"{name} is the data set of that name; what lies here is ./{name}")
     return Found(Path(name), parts, known, "named", [], notes, train.class_names, values)
 

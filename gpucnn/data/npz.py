@@ -224,7 +224,7 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labeled: boo
     if wanted != stem and not labeled:
         images, reading, said = as_images(array, str(path), reading)
         return Found(path, [Part("all", images, None, str(path))], reading, "images", said)
-    if wanted == stem or not labels_path.is_file():
+    if wanted == stem or not os.path.isfile(labels_path):
         raise DataError(
             f"{path} holds {_LONE} of shape {array.shape}, an array without a name",
             cause="it may be images or labels, and there is no file of labels beside it",

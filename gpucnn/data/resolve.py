@@ -63,9 +63,9 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
         MissingExtraError: it is a picture, and Pillow is not installed.
     """
     reading = reading or Reading()
-    if path.is_dir():
+    if os.path.isdir(path):
         return _read_directory(path, reading, labeled)
-    if not path.exists():
+    if not os.path.exists(path):
         return _read_set(path, reading, labeled)
     name = path.name.lower()
     plain = name.removesuffix(".gz")
@@ -183,7 +183,7 @@ def _published(found: Found, published: Published | None) -> Found:
 
 def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
-    if path.parent.is_dir():
+    if os.path.isdir(path.parent):
         for prefix, files in idx.find_images(path.parent).items():
             if prefix.rstrip("-_.") == path.name:
                 return _read_idx(path, files, reading, labeled)

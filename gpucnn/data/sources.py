@@ -290,7 +290,7 @@ def _read_verified(source: Source, directory: Path, file: str) -> tuple[FileRepo
     if found is None:
         raise DataError(
             f"{source.name} is not in {directory}: there is no {file} (nor {file}.gz)",
-            cause=None if directory.is_dir() else f"{directory} is not a directory",
+            cause=None if os.path.isdir(directory) else f"{directory} is not a directory",
             fix=f"{_fetch_command(source.name, directory)}, or give the directory that has it with"
             f" {OPTION}",
         )

@@ -33,7 +33,7 @@ _KEY = "keras"  # of the structure, in the description of a file
 def checked_path(path: str | os.PathLike[str]) -> Path:
     """A path to save to; `UsageError` unless it ends in .safetensors."""
     given = _path(path)
-    if given.suffix != SUFFIX or given.is_dir():
+    if given.suffix != SUFFIX or os.path.isdir(given):
         stem = given.name or "model"
         while (ending := Path(stem).suffix) in _OTHERS:
             stem = stem.removesuffix(ending)
@@ -41,7 +41,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
         raise UsageError(
             f"{given} is not the path of a {SUFFIX} file",
             cause="it is a directory"
-            if given.is_dir()
+            if os.path.isdir(given)
             else "models are saved in files of this kind only",
             fix=f"write {given.with_name(stem + SUFFIX) if given.name else stem + SUFFIX}",
         )
@@ -51,7 +51,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
 def readable_path(path: str | os.PathLike[str]) -> Path:
     """A path to load from; `UsageError` if it is plainly that of a file of Keras."""
     given = _path(path)
-    if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or given.is_dir():
+    if given.suffix in (".h5", ".hdf5", ".keras", ".pb") or os.path.isdir(given):
         raise UsageError(
             f"{given} is no {SUFFIX} file",
             cause="files of Keras cannot be read",

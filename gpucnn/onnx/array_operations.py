@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn import nn
-from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, result
+from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, numbers, result
 from gpucnn.onnx.sizes import BATCH, ONE, Batch, broadcast, reshaped, text
 
 Operation = Callable[..., Known]
@@ -71,7 +71,7 @@ def flatten(b: Builder, x: Known) -> Known:
 
 def reshape(b: Builder, x: Known, shape: Known) -> Known:
     source = result(x)
-    sizes: list[Any] = array(shape, "its shape", may_hold_batch=True).tolist()
+    sizes: list[Any] = numbers(shape, "its shape", may_hold_batch=True)
     for axis, size in enumerate(sizes):
         if size == 0 and not b.option("allowzero", 0) and axis < len(source.shape):
             sizes[axis] = source.shape[axis]

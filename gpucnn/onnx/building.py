@@ -71,7 +71,7 @@ class Builder:
 
     def setting(self, name: str, given: Known | None, default: Any = None) -> Any:
         """An option that is an attribute in older opsets, and the input `given` in newer ones."""
-        return self.option(name, default) if given is None else array(given, f"its {name}").tolist()
+        return self.option(name, default) if given is None else numbers(given, f"its {name}")
 
     def number(self, name: str, given: Known | None, default: Any = None) -> Any:
         """A `setting` that is one number."""
@@ -183,6 +183,14 @@ def array(value: Known | None, what: str, *, may_hold_batch: bool = False) -> Ar
     if holds_batch(value) and not may_hold_batch:
         raise Unsupported(f"{what} is computed from the batch size")
     return value
+
+
+def numbers(value: Known | None, what: str, *, may_hold_batch: bool = False) -> Any:
+    """The numbers of an `array` of one axis, as a list; the number of an array without axes."""
+    known = array(value, what, may_hold_batch=may_hold_batch)
+    if known.ndim > 1:  # without numbers it may still be lists without end
+        raise Unsupported(f"{what} is an array of {known.ndim} axes, not a list")
+    return known.tolist()
 
 
 def holds_batch(value: Array) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from gpucnn.onnx.array_operations import ranges
-from gpucnn.onnx.building import Array, Builder, Unsupported, array, holds_batch
+from gpucnn.onnx.building import Array, Builder, Unsupported, array, holds_batch, numbers
 
 _LARGEST = 2**24  # numbers of an array that is computed from others
 _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 9: np.bool_, 10: np.float32, 11: np.float32}
@@ -57,7 +57,8 @@ def _concat(b: Builder, *arrays: Array) -> Array:
 
 
 def _reshape(b: Builder, x: Array, shape: Array) -> Array:
-    kept = [x.shape[k] if n == 0 else int(n) for k, n in enumerate(shape.tolist())]
+    sizes = numbers(shape, "its shape", may_hold_batch=True)
+    kept = [x.shape[k] if n == 0 else int(n) for k, n in enumerate(sizes)]
     return x.reshape(kept)
 
 
@@ -78,9 +79,10 @@ def _slice(b: Builder, x: Array, *given: Array) -> Array:
 
 
 def _filled(b: Builder, shape: Array) -> Array:
-    _check_size(math.prod(shape.tolist()))
+    sizes = numbers(shape, "its shape", may_hold_batch=True)
+    _check_size(math.prod(sizes))
     value = np.asarray(b.option("value", np.zeros(1, np.float32)))
-    return np.full(shape.tolist(), value.reshape(-1)[0])
+    return np.full(sizes, value.reshape(-1)[0])
 
 
 def _check_size(count: int) -> None:

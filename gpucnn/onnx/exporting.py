@@ -96,7 +96,7 @@ def export(
     expect(model, (Module, SavedModel), "the model", "give a Module, or SavedModel.load(run)")
     expect(path, (str, os.PathLike), "the path", 'give the name of a file: "network.onnx"')
     target = Path(path)
-    if not target.name or target.is_dir():
+    if not target.name or os.path.isdir(target):
         raise UsageError(
             f"{target} names no file", fix=f'give the name of one: "{target / "network.onnx"}"'
         )

@@ -110,16 +110,7 @@ def _parsed(path: Path) -> Any:
     import onnx
 
     try:
-        size = path.stat().st_size
-        if path.is_dir() or size > _LARGEST:
-            raise DataError(
-                f"{path} is no ONNX file",
-                cause="it is a folder" if path.is_dir() else f"it has {size:,} bytes",
-                fix="give the name of a file in it"
-                if path.is_dir()
-                else f"give a file of at most {_LARGEST:,} bytes",
-            )
-        content = files.read(path)
+        content = files.read(path, _LARGEST)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read", cause=error.strerror, fix="check the path"

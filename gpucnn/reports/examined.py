@@ -6,7 +6,6 @@ import functools
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 from gpucnn.data import NAMES
@@ -91,7 +90,7 @@ class Examined:
         try:
             part = saved.dataset(self.sources.data, None, self.sources.data_dir)
         except DataError as error:
-            if self.sources.data is None and own not in NAMES and not Path(own).exists():
+            if self.sources.data is None and own not in NAMES and not os.path.exists(own):
                 error.fix = "give the place where they are now: --data PATH"
             raise
         if saved.config.overfit_batches is not None:

@@ -138,15 +138,15 @@ def _state(run: Run, outcome: dict[str, Any], complete: bool) -> tuple[str, str 
     if outcome:
         is_diverged = outcome["reason"] == "diverged"
         return "diverged" if is_diverged else "finished", outcome.get("message")
-    if not run.has_checkpoint() and (run.path.parent / RECORD).is_file():
+    if not run.has_checkpoint() and os.path.isfile(run.path.parent / RECORD):
         return "waiting", None
     # A run of an older version says nothing of its end.
     return "finished" if complete else "interrupted", None
 
 
 def _looks_like_run(path: Path) -> bool:
-    return path.is_dir() and any(
-        (path / part).exists() for part in (CONFIG, "metrics.jsonl", "weights")
+    return os.path.isdir(path) and any(
+        os.path.exists(path / part) for part in (CONFIG, "metrics.jsonl", "weights")
     )
 
 

@@ -231,8 +231,6 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
 def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
     again = "use an intact copy of the file, or train again"
-    if path.is_dir() or not path.exists():
-        raise DamagedError(f"there is no weights file {path}", fix="check the path of the run")
     try:
         files.check_regular(path)
         with safetensors.safe_open(path, framework="numpy") as file:
@@ -241,6 +239,10 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         metadata: Any = json.loads(text) if text else None
         stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
         digest = _digest(tensors, metadata)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
+        raise DamagedError(
+            f"there is no weights file {path}", fix="check the path of the run"
+        ) from error
     except OSError as error:
         raise DamagedError(
             f"{path} cannot be read", cause=error.strerror or str(error), fix=again

@@ -94,8 +94,9 @@ class Run:
             DataError: there is no run.
         """
         run = cls(Path(path))
-        if not (run.path / CONFIG).is_file():
-            inside = sorted(str(config.parent) for config in run.path.glob(f"[!.]*/{CONFIG}"))
+        if not os.path.isfile(run.path / CONFIG):
+            configs = run.path.glob(f"[!.]*/{CONFIG}") if os.path.isdir(path) else ()
+            inside = sorted(str(config.parent) for config in configs)
             more = f" or {len(inside) - 5:,} more" if len(inside) > 5 else ""
             raise DataError(
                 f"there is no run in {path}",
@@ -331,14 +332,14 @@ def find_weights(path: str | os.PathLike[str], which: str | None = None) -> Path
         DataError: there is no file and no run, or as `Run.weights_file`.
     """
     found = Path(path)
-    is_run = found.is_dir() or not found.exists()
+    is_run = os.path.isdir(found) or not os.path.exists(found)
     return Run.open(path).weights_file(which) if is_run else found
 
 
 def run_of(file: Path) -> Path | None:
     """The directory of the run that a weights file is in; None if it is in no run."""
     folder = file.absolute().parent.parent
-    in_run = file.absolute().parent.name == "weights" and (folder / CONFIG).is_file()
+    in_run = file.absolute().parent.name == "weights" and os.path.isfile(folder / CONFIG)
     return file.parent.parent if in_run else None
 
 
@@ -354,9 +355,15 @@ def describe_environment(backend: Backend) -> dict[str, Any]:
 
 
 def _why_no_run(path: Path) -> str:
-    if path.is_dir():
+    if os.path.isdir(path):
         return f"it has no {CONFIG}"
-    return "it is a file, not a directory" if path.exists() else "no such directory"
+    try:
+        files.check_regular(path)
+    except FileNotFoundError:
+        return "no such directory"
+    except OSError as error:
+        return error.strerror or str(error)
+    return "it is a file, not a directory"
 
 
 def _claim(draft: Path, runs_dir: Path, name: str | None) -> Path:

@@ -89,7 +89,7 @@ def save_run(
         )
     choose(LOSSES, loss, "loss")
     target = Path(path)
-    if target.exists():
+    if os.path.exists(target):
         raise UsageError(f"{target} exists already", fix="give another path, or remove it first")
     model.require_built()
     shape = _image_shape(model)
