@@ -358,11 +358,11 @@ def _why_no_run(path: Path) -> str:
     if os.path.isdir(path):
         return f"it has no {CONFIG}"
     try:
-        files.check_regular(path)
+        os.stat(path)
     except FileNotFoundError:
         return "no such directory"
-    except OSError as error:
-        return error.strerror or str(error)
+    except (OSError, ValueError) as error:  # no file can have this name
+        return str(getattr(error, "strerror", error))
     return "it is a file, not a directory"
 
 
