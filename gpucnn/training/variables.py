@@ -35,7 +35,7 @@ def read(fields: Iterable[str], env: Mapping[str, str]) -> dict[str, str]:
     """
     for name, fix in _unknown(fields, env).items():
         raise UsageError(
-            f"the environment variable {name} is unknown",
+            f"the environment variable {quoted(name)} is unknown",
             cause="a variable that begins with GPUCNN_ sets an option that a TOML file can hold;"
             " others, such as --dry-run and --quiet, are given on the command line alone",
             fix=fix,
