@@ -12,7 +12,7 @@ from pathlib import Path
 
 import filelock
 
-from gpucnn.errors import StorageError
+from gpucnn.errors import StorageError, cause_of
 
 _TEMPORARY = ".tmp"
 
@@ -148,7 +148,7 @@ def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]
         yield
     except OSError as error:
         known = _CAUSES.get(error.errno or 0)
-        cause, remedy = known or (error.strerror or str(error), "free some space there")
+        cause, remedy = known or (cause_of(error), "free some space there")
         raise StorageError(
             f"{path} cannot be written",
             cause=cause,

@@ -21,7 +21,7 @@ from pathlib import Path
 import platformdirs
 
 from gpucnn import files
-from gpucnn.errors import GpucnnWarning
+from gpucnn.errors import GpucnnWarning, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.writing import write_atomic
 
@@ -79,7 +79,7 @@ def make_private(folder: Path) -> str | None:
         make(folder)
         return unsafe(folder)
     except OSError as error:
-        return f"it cannot be made ({error.strerror})"
+        return f"it cannot be made ({cause_of(error)})"
 
 
 def unsafe(folder: Path) -> str | None:

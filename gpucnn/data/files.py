@@ -15,8 +15,7 @@ from typing import IO
 from gpucnn import files
 from gpucnn.data import storage
 from gpucnn.data.storage import Content, Spool
-from gpucnn.errors import DataError
-from gpucnn.quoting import quoted
+from gpucnn.errors import DataError, cause_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 128  # bytes that a header has at most
@@ -58,7 +57,7 @@ def unreadable(path: Path, error: OSError) -> DataError:
     fix = "check its name and permissions"
     if error.errno == errno.EFBIG:
         fix = f"if you trust it, set {files.VARIABLE} to the megabytes that it has"
-    return DataError(f"{path} cannot be read", cause=describe(error), fix=fix)
+    return DataError(f"{path} cannot be read", cause=cause_of(error), fix=fix)
 
 
 def decompress(raw: Content, path: Path, claimed: Claimed | None = None) -> Content:
@@ -131,11 +130,6 @@ def _unpacked(packed: IO[bytes] | mmap.mmap, size: int, path: Path) -> Iterator[
             cause=f"it has {size:,} bytes itself",
             fix=f"if you trust it, set {files.VARIABLE} to the megabytes that it has unpacked",
         )
-
-
-def describe(error: Exception) -> str:
-    """The reason of an error, without the file's name, which the system adds to it."""
-    return quoted(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
 def read_bytes(path: Path, claimed: Claimed | None = None) -> Content:

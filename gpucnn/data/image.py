@@ -15,10 +15,9 @@ from numpy.typing import NDArray
 
 from gpucnn import extras, files
 from gpucnn.data.decoded import Decoded, strips
-from gpucnn.data.files import describe
 from gpucnn.data.metadata import Counted
 from gpucnn.data.resample import resize_pieces
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, cause_of
 from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
             # Pillow names the object in memory.
             cause=f"it is none of {', '.join(FORMATS)}, or it is damaged"
             if isinstance(error, UnidentifiedImageError)
-            else describe(error),
+            else cause_of(error),
             fix="give a picture that opens in other programs; save it again as PNG if it does",
         ) from error
 

@@ -11,12 +11,11 @@ import numpy as np
 from gpucnn.data import sources
 from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
-from gpucnn.data.files import describe
 from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.labels import class_ids, class_names, is_plain, listing
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
-from gpucnn.errors import DataError, UsageError, expect
+from gpucnn.errors import DataError, UsageError, cause_of, expect
 
 NAMES = (*sources.SOURCES, "digits")
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
@@ -119,7 +118,7 @@ def find(
         except OSError as error:
             raise DataError(
                 f"{name} cannot be read",
-                cause=describe(error),
+                cause=cause_of(error),
                 fix="check its name and permissions",
             ) from error
     reading.refuse_unused(found.noun, str(name))

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data import storage
-from gpucnn.data.files import describe, unreadable
+from gpucnn.data.files import unreadable
 from gpucnn.data.found import Found, Part
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
-from gpucnn.errors import DataError, OutOfMemoryError
+from gpucnn.errors import DataError, OutOfMemoryError, cause_of
 
 _ROLES = {
     "train": ("train", "tr"),
@@ -78,7 +78,7 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
     except ValueError as error:
         raise DataError(
             f"{path} is not a file of plain NumPy arrays",
-            cause=describe(error),
+            cause=cause_of(error),
             fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
             " an array of objects is made one of text by y.astype(str)",
         ) from error
@@ -89,7 +89,7 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             raise unreadable(path, error) from error
         raise DataError(
             f"{path} cannot be read",
-            cause=describe(error),
+            cause=cause_of(error),
             fix="check its name and permissions, or get the file again",
         ) from error
 

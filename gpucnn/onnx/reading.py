@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, cause_of
 from gpucnn.quoting import quoted
 
 _OLDEST = 7  # the first opset in which operands are broadcast as now
@@ -122,7 +122,7 @@ def _parsed(path: Path) -> Any:
         content = files.read(path)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read", cause=error.strerror, fix="check the path"
+            f"{path} cannot be read", cause=cause_of(error), fix="check the path"
         ) from error
     try:
         model = onnx.ModelProto.FromString(content)

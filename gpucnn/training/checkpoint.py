@@ -26,7 +26,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.errors import DataError, GpucnnError
+from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.writing import storage_errors, write_atomic
 
@@ -242,9 +242,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
         digest = _digest(tensors, metadata)
     except OSError as error:
-        raise DamagedError(
-            f"{path} cannot be read", cause=error.strerror or str(error), fix=again
-        ) from error
+        raise DamagedError(f"{path} cannot be read", cause=cause_of(error), fix=again) from error
     except UNREADABLE as error:
         raise DamagedError(
             f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again

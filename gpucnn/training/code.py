@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gpucnn import files, models
-from gpucnn.errors import GpucnnError, UsageError, choose
+from gpucnn.errors import GpucnnError, UsageError, cause_of, choose
 from gpucnn.nn import Module
 from gpucnn.training.described import MADE, for_classes, is_described
 
@@ -64,7 +64,7 @@ class Code:
         except OSError as error:
             raise UsageError(
                 f"{self.file} cannot be read",
-                cause=error.strerror,
+                cause=cause_of(error),
                 fix="give the file and the function as --model my_net.py:build",
             ) from error
 

@@ -14,6 +14,7 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from gpucnn import files
+from gpucnn.errors import cause_of
 from gpucnn.quoting import quoted
 
 #: What is wrong with a line that a training which was killed may leave.
@@ -62,7 +63,7 @@ def read_records(file: Path) -> tuple[list[dict[str, Any]], str | None]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        return [], f"cannot be read: {error.strerror or error}"
+        return [], f"cannot be read: {cause_of(error)}"
     return records, None
 
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from gpucnn import files
 from gpucnn.backend import Backend
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
@@ -135,7 +135,7 @@ class Sweep:
         except OSError as error:
             raise DataError(
                 f"there is no sweep in {path}",
-                cause=error.strerror,
+                cause=cause_of(error),
                 fix="give the folder of a sweep, as runs/sweep-1",
             ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:
