@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -98,6 +99,12 @@ def remove_temporaries(directory: Path, seconds: float = 0.0) -> None:
             with contextlib.suppress(FileNotFoundError):  # another process deletes it, too
                 if not seconds or time.time() - left.stat().st_mtime > seconds:
                     left.unlink()
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder, and as much of what is in it as this user can: others may have made it."""
+    with contextlib.suppress(RecursionError):  # it is nested too deeply, which none of ours is
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager

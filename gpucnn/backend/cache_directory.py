@@ -23,7 +23,7 @@ import platformdirs
 from gpucnn import files
 from gpucnn.errors import GpucnnWarning, cause_of
 from gpucnn.quoting import quoted
-from gpucnn.writing import write_atomic
+from gpucnn.writing import remove_folder, write_atomic
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 _PIECE = 1 << 20  # bytes
@@ -134,7 +134,7 @@ def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         StorageError: it cannot be written.
     """
     if path.is_dir() and not path.is_symlink():
-        files.remove_folder(path)
+        remove_folder(path)
     content = _with_digest(pieces)  # which tells a file that a loss of power has damaged
     write_atomic(path, content, "GPUCNN_CACHE_DIR=DIR", mode=0o600, durable=False)
 

@@ -32,7 +32,7 @@ from gpucnn.training.grid import Settings, folder_name
 from gpucnn.training.history import History
 from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import remove_folder, storage_errors, write_atomic
 
 RECORD = "sweep.json"
 _LONGEST = 2_500_000  # bytes of it
@@ -115,7 +115,7 @@ class Sweep:
             sweep = cls(path, rows)
             sweep.write()
         except BaseException:
-            files.remove_folder(path)
+            remove_folder(path)
             raise
         return sweep
 
