@@ -48,11 +48,6 @@ class Converted:
     notes: tuple[str, ...] = ()
 
 
-def to_mnist(image: Pixels | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
-    """The image of `convert` without the notes: uint8 (28, 28), light on dark."""
-    return convert(image, name).image
-
-
 def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
     """A drawing or photograph of a digit, of any size, in the form of MNIST's images.
 
