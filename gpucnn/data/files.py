@@ -135,15 +135,3 @@ def _unpacked(packed: IO[bytes] | mmap.mmap, size: int, path: Path) -> Iterator[
 def read_bytes(path: Path, claimed: Claimed | None = None) -> Content:
     """The bytes of a file, unpacked if it is gzip."""
     return decompress(read_raw(path, claimed), path, claimed)
-
-
-def refuse_empty(shape: tuple[int, ...], where: str) -> None:
-    """Raise a DataError if images of a shape (N, ..., H, W) are none or have no pixels."""
-    if shape[0] == 0:
-        raise DataError(f"{where} has no images", fix="leave it out, or put images in it")
-    if 0 in shape:
-        raise DataError(
-            f"{where} has images without pixels",
-            cause=f"they are {shape[-2]} high and {shape[-1]} wide",
-            fix="save the images again, at least 1 pixel high and wide",
-        )

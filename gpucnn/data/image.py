@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import extras, files
+from gpucnn.data.color import GRAY
 from gpucnn.data.decoded import Decoded, strips
 from gpucnn.data.metadata import Counted
 from gpucnn.data.resample import resize_pieces
@@ -29,7 +30,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _LONGEST = 30_000  # pixels of a side
 _MOVES = "it has several frames, and the first is taken"
-_LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 
 Pixels = NDArray[np.uint8] | Decoded  # (H, W) or (H, W, 3)
 
@@ -177,7 +177,7 @@ def gray(image: NDArray[Any]) -> NDArray[np.float64]:
     """An image (H, W) or (H, W, 3) as gray levels, float64 (H, W), 0 to 255."""
     if image.ndim == 2:
         return image.astype(np.float64)
-    levels = np.empty(image.shape[:2])
+    levels, weights = np.empty(image.shape[:2]), np.array(GRAY)
     for rows in strips(image.shape):  # not at once, for the memory of the products
-        levels[rows] = image[rows] @ _LUMA
+        levels[rows] = image[rows] @ weights
     return levels

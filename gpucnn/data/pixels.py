@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import storage
-from gpucnn.data.files import refuse_empty
 from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
 
@@ -72,6 +71,18 @@ def as_images(
         said.append(f"no pixel above {highest} of 255")
     found = found.replace(white=white, image_shape=shape)
     return storage.contiguous(images), found, said
+
+
+def refuse_empty(shape: tuple[int, ...], where: str) -> None:
+    """Raise a DataError if images of a shape (N, ..., H, W) are none or have no pixels."""
+    if shape[0] == 0:
+        raise DataError(f"{where} has no images", fix="leave it out, or put images in it")
+    if 0 in shape:
+        raise DataError(
+            f"{where} has images without pixels",
+            cause=f"they are {shape[-2]} high and {shape[-1]} wide",
+            fix="save the images again, at least 1 pixel high and wide",
+        )
 
 
 def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:

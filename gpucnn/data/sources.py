@@ -11,9 +11,10 @@ import functools
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from gpucnn.data.dataset import Dataset
@@ -27,7 +28,6 @@ from gpucnn.data.idx import (
     TRAIN,
     claimed,
     find_file,
-    from_pair,
     parse_idx,
     read_whole,
 )
@@ -197,7 +197,8 @@ def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dat
         images = parse_idx(content, report.path, IMAGES)
         report, content = _read_verified(source, directory, labels_file)
         labels = parse_idx(content, report.path, LABELS)
-        parts.append(replace(from_pair(images, labels, name), class_names=source.class_names))
+        names = source.class_names
+        parts.append(Dataset(name, images[:, np.newaxis], labels, len(names), names))
     return parts[0], parts[1]
 
 
