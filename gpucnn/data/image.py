@@ -173,6 +173,11 @@ def fit_image(image: Pixels, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return fitted
 
 
+def as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (C, H, W) as the pixels of a picture: (H, W) if C is 1, else (H, W, C)."""
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
 def gray(image: NDArray[Any]) -> NDArray[np.float64]:
     """An image (H, W) or (H, W, 3) as gray levels, float64 (H, W), 0 to 255."""
     if image.ndim == 2:
