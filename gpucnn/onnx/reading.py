@@ -110,19 +110,10 @@ def _parsed(path: Path) -> Any:
     import onnx
 
     try:
-        size = path.stat().st_size
-        if path.is_dir() or size > _LARGEST:
-            raise DataError(
-                f"{path} is no ONNX file",
-                cause="it is a folder" if path.is_dir() else f"it has {size:,} bytes",
-                fix="give the name of a file in it"
-                if path.is_dir()
-                else f"give a file of at most {_LARGEST:,} bytes",
-            )
-        content = files.read(path)
+        content = files.read(path, _LARGEST)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read", cause=cause_of(error), fix="check the path"
+            f"{path} cannot be read", cause=cause_of(error), fix="give the name of an ONNX file"
         ) from error
     try:
         model = onnx.ModelProto.FromString(content)
