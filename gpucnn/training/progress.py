@@ -84,7 +84,7 @@ _VALIDATED = ("val_loss", "val_accuracy")
 _TESTED = ("test_loss", "test_accuracy")
 
 
-def check(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
+def require_progress(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
     """Check that a run of these limits can have this checkpoint.
 
     Args:
