@@ -106,6 +106,15 @@ def read(path: Path) -> Content:
     )
 
 
+def damaged_metadata(path: Path, cause: str) -> DataError:
+    """The error for metadata that `gpucnn export` does not write so."""
+    return DataError(
+        f"the metadata of {path} are damaged",
+        cause=cause,
+        fix="write the file again with gpucnn export",
+    )
+
+
 def _parsed(path: Path) -> Any:
     import onnx
 
