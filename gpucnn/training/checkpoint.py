@@ -96,6 +96,18 @@ def load_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     return weights, description
 
 
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file, by its header alone, which fits the length of an intact file.
+
+    The digest is not compared. A file that is missing, cut short or no such file raises one of
+    `UNREADABLE`.
+    """
+    files.check_regular(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata: dict[str, Any] = json.loads(file.metadata()[_KEY])
+    return metadata
+
+
 def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) -> None:
     """Check that the metadata of a file, `what`, have values of these types.
 
@@ -214,8 +226,7 @@ def _state_of(path: Path) -> str | None:
     """The name of the file of state that belongs to weights; None if there are no weights."""
     if not path.exists():
         return None
-    with safetensors.safe_open(path, framework="numpy") as file:
-        return str(json.loads((file.metadata() or {}).get(_KEY, "{}")).get("state"))
+    return str(read_metadata(path).get("state"))
 
 
 def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:

@@ -170,14 +170,17 @@ class Run:
     @property
     def train_command(self) -> str:
         """The command that trains another run with the same options, which others may follow."""
-        trust = " --trust-code" if self.has_code else ""
-        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{trust}"
+        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{self.trust_flag}"
 
     @property
     def resume_command(self) -> str:
         """The command that resumes the run."""
-        trust = " --trust-code" if self.has_code else ""
-        return f"gpucnn train --resume {shlex.quote(str(self.path))}{trust}"
+        return f"gpucnn train --resume {shlex.quote(str(self.path))}{self.trust_flag}"
+
+    @property
+    def trust_flag(self) -> str:
+        """The flag that commands need to run the code that it keeps; empty without code."""
+        return " --trust-code" if self.has_code else ""
 
     @property
     def has_code(self) -> bool:
