@@ -111,12 +111,8 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
     if int(array.max(initial=0)) == 1 and white in (None, 1):
         return storage.convert(array, _stretch), 1, "zeros and ones as black and white"
     if array.dtype != np.uint8:
-        array = storage.convert(array, _as_uint8)
+        array = storage.convert(array, lambda some: some.astype(np.uint8))
     return array, white or 255, ""
-
-
-def _as_uint8(array: NDArray[Any]) -> Images:
-    return array.astype(np.uint8)
 
 
 def _stretch(array: NDArray[Any]) -> Images:
