@@ -26,7 +26,7 @@ from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import make_folder, write_atomic
 
 
 @click.command()
@@ -219,14 +219,13 @@ def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
     extras.require("--save-input", "Pillow", "PIL.Image", "image")
     from PIL import Image
 
-    with storage_errors(folder, "--save-input DIR"):
-        for each in batch:
-            name = each.stem if each.number is None else f"{each.stem}.{each.number}"
-            names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-            free = next(each for each in names if each not in taken)
-            taken.add(free)
-            file = io.BytesIO()
-            Image.fromarray(as_picture(each.image)).save(file, "PNG")
-            target = folder / f"{free}.input.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, file.getvalue(), "--save-input DIR")
+    for each in batch:
+        name = each.stem if each.number is None else f"{each.stem}.{each.number}"
+        names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+        free = next(each for each in names if each not in taken)
+        taken.add(free)
+        file = io.BytesIO()
+        Image.fromarray(as_picture(each.image)).save(file, "PNG")
+        target = folder / f"{free}.input.png"
+        make_folder(target.parent, "--save-input DIR")
+        write_atomic(target, file.getvalue(), "--save-input DIR")

@@ -73,6 +73,16 @@ def write_atomic(
             _sync_directory(path.parent)
 
 
+def make_folder(folder: Path, option: str = "--runs-dir DIR") -> None:
+    """Make a folder, and those above it, where it is missing; `option` is that of `write_atomic`.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storage_errors(folder, option):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def append_line(path: Path, line: str) -> None:
     """Add one line to the end of a text file; it is on the disk when this returns.
 
