@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import UNREADABLE, read_metadata
-from gpucnn.training.recorded import CUT, is_whole, read_records
+from gpucnn.training.recorded import CUT, read_records
 from gpucnn.training.run import Run
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from gpucnn import files
 from gpucnn.errors import cause_of
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 
 #: What is wrong with a line that a training which was killed may leave.
@@ -138,11 +139,6 @@ def _is_outcome(found: dict[str, Any]) -> bool:
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number that float32 can hold: it is finite, and so are sums."""
     return type(value) in (int, float) and abs(value) <= _LARGEST
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a JSON value is a whole number."""
-    return type(value) is int
 
 
 def shown(value: object) -> str:
