@@ -107,11 +107,8 @@ class Code:
                 ) from error
             if isinstance(error, GpucnnError):
                 raise
-            raise UsageError(
-                f"{self} failed with {type(error).__name__}: {error}",
-                cause=place,
-                fix=f"it is called as {called}: the shape of an image, and the number of classes",
-            ) from error
+            fix = f"it is called as {called}: the shape of an image, and the number of classes"
+            raise _failed(self, error, place, fix) from error
         if not isinstance(network, Module):
             raise UsageError(
                 f"{self} returned a {type(network).__name__}, no Module",
@@ -137,12 +134,12 @@ class Code:
             fix = f"try it: python {self.file}"
             if isinstance(error, ImportError):
                 fix = "put what it needs into the file: a run keeps a copy of it alone"
-            raise UsageError(
-                f"{self.file} failed with {type(error).__name__}: {error}",
-                cause=_place(error, self.file),
-                fix=fix,
-            ) from error
+            raise _failed(self.file, error, _place(error, self.file), fix) from error
         return module
+
+
+def _failed(what: object, error: BaseException, place: str | None, fix: str) -> UsageError:
+    return UsageError(f"{what} failed with {type(error).__name__}: {error}", cause=place, fix=fix)
 
 
 def _place(error: BaseException, file: Path) -> str | None:
@@ -175,11 +172,8 @@ def located(error: BaseException) -> GpucnnError | None:
     if isinstance(error, GpucnnError):
         error.cause = f"{error.cause}; {place}" if error.cause else place
         return error
-    return UsageError(
-        f"{file} failed with {type(error).__name__}: {error}",
-        cause=place,
-        fix="correct the network; --debug shows all calls up to the error",
-    )
+    fix = "correct the network; --debug shows all calls up to the error"
+    return _failed(file, error, place, fix)
 
 
 def _of_signature(error: BaseException) -> GpucnnError | None:
