@@ -223,7 +223,10 @@ class Interrupted(GpucnnError):
 
 
 def cause_of(error: Exception) -> str:
-    """The cause that an error of the system names, without the file's name, which it adds."""
+    """The cause that an error of the system or of another library names.
+
+    It is without the name of the file, which the system adds.
+    """
     return quoted(getattr(error, "strerror", None) or str(error) or type(error).__name__)
 
 
