@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.files import Content, read_bytes
 from gpucnn.data.found import ROLE_OF
+from gpucnn.data.gzip_files import Content, read_bytes
 from gpucnn.data.pixels import refuse_empty
 from gpucnn.errors import DataError
 

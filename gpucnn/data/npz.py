@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data import storage
-from gpucnn.data.files import unreadable
 from gpucnn.data.found import Found, Part
+from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading

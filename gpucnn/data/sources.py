@@ -20,7 +20,7 @@ import platformdirs
 from gpucnn.data.dataset import Dataset
 from gpucnn.data.download import DownloadError, download, mirror
 from gpucnn.data.download_folder import OPTION, left_over, temporary_folder
-from gpucnn.data.files import GZIP_MAGIC, Content, decompress, read_raw
+from gpucnn.data.gzip_files import GZIP_MAGIC, Content, decompress, read_raw
 from gpucnn.data.idx import (
     IMAGES,
     LABELS,

@@ -1,4 +1,4 @@
-"""Reading whole files: gzip is recognized by its first bytes, errors name the file."""
+"""Reading files that may be gzip, which is recognized by its first bytes; errors name the file."""
 
 from __future__ import annotations
 
