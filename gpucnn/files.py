@@ -36,7 +36,7 @@ def limit() -> int:
 
 def limit_by_user() -> int | None:
     """The limit in ``$GPUCNN_MAX_INPUT_MB``, in bytes; None if it is not set."""
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get("GPUCNN_MAX_INPUT_MB")
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text)):
