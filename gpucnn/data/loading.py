@@ -12,10 +12,11 @@ from gpucnn.data import sources
 from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
 from gpucnn.data.found import ROLES, Found, Part
+from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import class_ids, class_names, is_plain, listing
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
-from gpucnn.errors import DataError, UsageError, cause_of, expect
+from gpucnn.errors import DataError, UsageError, expect
 
 NAMES = (*sources.SOURCES, "digits")
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
@@ -116,11 +117,7 @@ def find(
         try:
             found = read(path, reading.over(known) if known else reading, labeled)
         except OSError as error:
-            raise DataError(
-                f"{name} cannot be read",
-                cause=cause_of(error),
-                fix="check its name and permissions",
-            ) from error
+            raise unreadable(path, error) from error
     reading.refuse_unused(found.noun, str(name))
     return found
 
