@@ -73,6 +73,10 @@ class Code:
         """SHA-256 of the source, in hexadecimal digits."""
         return hashlib.sha256(self.source).hexdigest()
 
+    def about(self) -> dict[str, str]:
+        """Its entries in the description of weights, which name the copy in their run."""
+        return {"model": f"{COPY}:{self.function}", "code_sha256": self.sha256}
+
     def build(self, image_shape: tuple[int, ...], classes: int) -> Module:
         """Run the file and call the function; the network is not built yet.
 
