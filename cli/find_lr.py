@@ -12,7 +12,7 @@ from gpucnn.nn.summary import aligned
 from gpucnn.training import LearningRates, TrainConfig, find_learning_rate
 from gpucnn.training.code import Code
 from gpucnn.training.finder import HIGH, LOW, STEPS
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import make_folder, write_atomic
 
 _EVERY = 7  # steps from one line of the table to the next
 
@@ -75,8 +75,7 @@ def _draw(found: LearningRates, path: Path, console: Console) -> str | None:
     picture = plots.show_learning_rates(
         found.rates, found.losses, found.smoothed, lowest=found.lowest, suggestion=found.suggestion
     )
-    with storage_errors(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     write_atomic(path, picture.png())
     console.note(f"picture: {path}")
     return str(path)

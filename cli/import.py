@@ -14,7 +14,7 @@ from gpucnn.cli.options import Number
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data.labels import listing
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, cause_of
 from gpucnn.onnx.exporting import scaled
 from gpucnn.onnx.extra import require
 from gpucnn.training.config import LOSSES
@@ -104,6 +104,6 @@ def _names(path: Path) -> list[str]:
     try:
         lines = files.read(path).decode("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        cause = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
+        cause = cause_of(error) if isinstance(error, OSError) else "it is not text in UTF-8"
         raise DataError(f"{path} cannot be read", cause=cause, fix="check --classes") from error
     return [line.strip() for line in lines if line.strip()]

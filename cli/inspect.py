@@ -23,7 +23,7 @@ from gpucnn.inspection.pictures import draw
 from gpucnn.nn.summary import aligned
 from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import make_folder, write_atomic
 
 
 @click.command()
@@ -153,8 +153,7 @@ def _read(saved: SavedModel | None, file: Path, reading: Reading) -> NDArray[Any
 
 def _save(health: Health, image: NDArray[Any] | None, folder: Path, console: Console) -> None:
     pictures = draw(health, image)
-    with storage_errors(folder, "-o FOLDER"):
-        folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder, "-o FOLDER")
     for name, picture in pictures.items():
         write_atomic(folder / name, picture.png(), "-o FOLDER")
         console.note(f"picture: {folder / name}")

@@ -25,7 +25,14 @@ import gpucnn
 from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
-from gpucnn.errors import DataError, GpucnnError, GpucnnWarning, Interrupted, UsageError
+from gpucnn.errors import (
+    DataError,
+    GpucnnError,
+    GpucnnWarning,
+    Interrupted,
+    UsageError,
+    cause_of,
+)
 from gpucnn.quoting import on_its_lines
 
 COMMANDS = {
@@ -137,7 +144,7 @@ def _as_gpucnn_error(error: BaseException, debug: bool) -> GpucnnError:
             )
         where = f"{error.filename}: " if error.filename else ""
         return GpucnnError(
-            f"{where}{error.strerror or error}",
+            f"{where}{cause_of(error)}",
             fix=None if debug else "run again with --debug to see where",
         )
     if isinstance(error, click.ClickException):

@@ -59,8 +59,7 @@ def what_next(history: History, trainer: Trainer, run: Run) -> str:
     """The next command to type; or advice, if nothing was learned."""
     if history.outcome == "learned nothing":
         return _why_nothing(history, trainer, run)
-    trust = " --trust-code" if run.has_code else ""
-    text = f"next: gpucnn predict {shlex.quote(str(run.path))}{trust} FILE"
+    text = f"next: gpucnn predict {shlex.quote(str(run.path))}{run.trust_flag} FILE"
     if (best := _best(history, run)) is not None:
         text = (
             f"note: predict and evaluate take the best weights, of epoch {best}; with"

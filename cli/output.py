@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 import click
 
-from gpucnn.errors import GpucnnError
+from gpucnn.errors import GpucnnError, cause_of
 from gpucnn.quoting import on_its_lines, on_one_line
 
 
@@ -18,7 +18,7 @@ class OutputError(GpucnnError):
     """stdout cannot be written: its reader went away, or the disk is full."""
 
     def __init__(self, error: OSError) -> None:
-        super().__init__("standard output cannot be written", cause=error.strerror)
+        super().__init__("standard output cannot be written", cause=cause_of(error))
         self.is_closed = error.errno == errno.EPIPE
 
 

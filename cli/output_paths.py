@@ -51,23 +51,23 @@ def check_target(path: Path, option: str, *suffixes: str) -> None:
         pass  # files are renamed into place, so it is the folder that must be writable
 
 
-def check_picture(path: Path, device: str, option: str = "--plot") -> None:
-    """`check_target` for a PNG of times on `device`; Matplotlib must be installed.
+def check_picture(path: Path, device: str) -> None:
+    """`check_target` for the PNG of --plot, with times on `device`; Matplotlib must be installed.
 
     Raises:
         UsageError: it does not end in .png, or the device does not time.
         MissingExtraError: Matplotlib is not installed.
     """
     if path.suffix.lower() != ".png":
-        raise UsageError(f"{option} writes a PNG file, not {path}", fix="give it a name in .png")
+        raise UsageError(f"--plot writes a PNG file, not {path}", fix="give it a name in .png")
     if device == "sim":
         raise UsageError(
-            f"there is nothing for {option} to draw",
+            "there is nothing for --plot to draw",
             cause="the simulator does not time",
             fix="give --device cpu or cuda",
         )
-    check_target(path, option, ".png")
-    plots.require(option)
+    check_target(path, "--plot", ".png")
+    plots.require("--plot")
 
 
 def _is_of_a_run(path: Path) -> bool:

@@ -21,11 +21,12 @@ from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
 from gpucnn.data.found import Found, Part
+from gpucnn.data.image import as_picture
 from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.evaluation import BATCH_SIZE
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import make_folder, write_atomic
 
 
 @click.command()
@@ -220,15 +221,13 @@ def _save(folder: Path, batch: list[Input], taken: set[str]) -> None:
     extras.require("--save-input", "Pillow", "PIL.Image", "image")
     from PIL import Image
 
-    with storage_errors(folder, "--save-input DIR"):
-        for each in batch:
-            pixels = each.image[0] if len(each.image) == 1 else each.image.transpose(1, 2, 0)
-            name = each.stem if each.number is None else f"{each.stem}.{each.number}"
-            names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
-            free = next(each for each in names if each not in taken)
-            taken.add(free)
-            file = io.BytesIO()
-            Image.fromarray(pixels).save(file, "PNG")
-            target = folder / f"{free}.input.png"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(target, file.getvalue(), "--save-input DIR")
+    for each in batch:
+        name = each.stem if each.number is None else f"{each.stem}.{each.number}"
+        names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+        free = next(each for each in names if each not in taken)
+        taken.add(free)
+        file = io.BytesIO()
+        Image.fromarray(as_picture(each.image)).save(file, "PNG")
+        target = folder / f"{free}.input.png"
+        make_folder(target.parent, "--save-input DIR")
+        write_atomic(target, file.getvalue(), "--save-input DIR")

@@ -15,7 +15,7 @@ from gpucnn.data import Splits
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.structure import structure
 from gpucnn.training import Run, TrainConfig, Trainer
-from gpucnn.training.code import COPY, Code
+from gpucnn.training.code import Code
 from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
 from gpucnn.training.described import MADE, is_described
@@ -94,8 +94,7 @@ def make_trainer(
             about = {"network": structure(model)}
         return Trainer(model, data, config, about=about)
     network = code.build(data.image_shape, data.classes)
-    about = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
-    trainer = Trainer(network, data, config, about=about)
+    trainer = Trainer(network, data, config, about=code.about())
     first = first_outputs(network, data.image_shape)
     outputs = first.shape[-1]
     if outputs != data.classes:

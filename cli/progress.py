@@ -62,13 +62,13 @@ class EpochLines(Callback):
         self.console.note(*heading(trainer))
 
     def on_note(self, trainer: Trainer, note: str) -> None:
-        self.console.note(f"note: {note}")
+        self.show(f"note: {note}")
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self.show(epoch_line(trainer, record))
 
     def show(self, text: str) -> None:
-        """Print a line."""
+        """Print some lines."""
         self.console.note(*text.split("\n"))
 
 
@@ -96,16 +96,13 @@ class ProgressBar(EpochLines):
                 speed=f"{images / (now - self._begun):,.0f} images/s",
             )
 
-    def on_note(self, trainer: Trainer, note: str) -> None:
-        self.show(f"note: {note}")
-
     def on_log(self, trainer: Trainer, loss: float, accuracy: float) -> None:
         skipped = f", {trainer.skipped_steps} skipped" * bool(trainer.skipped_steps)
         self._bar.update(self._task, figures=f"loss {loss_text(loss)}{skipped}")
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         self._bar.update(self._task, completed=trainer.step)
-        self.show(epoch_line(trainer, record))
+        super().on_epoch_end(trainer, record)
 
     def show(self, text: str) -> None:
         shown = on_its_lines(text)

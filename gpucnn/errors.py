@@ -222,6 +222,14 @@ class Interrupted(GpucnnError):
     kind = "interrupted"
 
 
+def cause_of(error: Exception) -> str:
+    """The cause that an error of the system or of another library names.
+
+    It is without the name of the file, which the system adds.
+    """
+    return quoted(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+
+
 def expect(value: object, kind: type | tuple[type, ...], what: str, fix: str) -> None:
     """Check the type of an argument.
 

@@ -6,10 +6,8 @@ is missing: its `strerror` says why, and a reader adds the name and what to do.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import shutil
 import stat
 from pathlib import Path
 from typing import BinaryIO
@@ -95,12 +93,6 @@ def read(path: str | os.PathLike[str], most: int | None = None) -> bytes:
 def read_text(path: str | os.PathLike[str], most: int | None = None) -> str:
     """The text of a regular file, in UTF-8; a ValueError if it is none."""
     return read(path, most).decode()
-
-
-def remove_folder(path: str | os.PathLike[str]) -> None:
-    """Delete a folder, and as much of what is in it as this user can: others may have made it."""
-    with contextlib.suppress(RecursionError):  # it is nested too deeply, which none of ours is
-        shutil.rmtree(path, ignore_errors=True)
 
 
 def _refuse(found: os.stat_result, path: str | os.PathLike[str]) -> None:

@@ -6,13 +6,14 @@ import contextlib
 import errno
 import functools
 import os
+import shutil
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import filelock
 
-from gpucnn.errors import StorageError
+from gpucnn.errors import StorageError, cause_of
 
 _TEMPORARY = ".tmp"
 
@@ -73,6 +74,16 @@ def write_atomic(
             _sync_directory(path.parent)
 
 
+def make_folder(folder: Path, option: str = "--runs-dir DIR") -> None:
+    """Make a folder, and those above it, where it is missing; `option` is that of `write_atomic`.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
+    with storage_errors(folder, option):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def append_line(path: Path, line: str) -> None:
     """Add one line to the end of a text file; it is on the disk when this returns.
 
@@ -99,6 +110,12 @@ def remove_temporaries(directory: Path, seconds: float = 0.0) -> None:
             with contextlib.suppress(FileNotFoundError):  # another process deletes it, too
                 if not seconds or time.time() - left.stat().st_mtime > seconds:
                     left.unlink()
+
+
+def remove_folder(path: Path) -> None:
+    """Delete a folder, and as much of what is in it as this user can: others may have made it."""
+    with contextlib.suppress(RecursionError):  # it is nested too deeply, which none of ours is
+        shutil.rmtree(path, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -149,7 +166,7 @@ def storage_errors(path: Path, option: str = "--runs-dir DIR") -> Iterator[None]
         yield
     except OSError as error:
         known = _CAUSES.get(error.errno or 0)
-        cause, remedy = known or (error.strerror or str(error), "free some space there")
+        cause, remedy = known or (cause_of(error), "free some space there")
         raise StorageError(
             f"{path} cannot be written",
             cause=cause,

@@ -23,8 +23,7 @@ from gpucnn.nn.structure import structure
 from gpucnn.onnx import sizes
 from gpucnn.training import Run, SavedModel, checkpoint
 from gpucnn.training.damage import find_damage
-from gpucnn.training.progress import Limits
-from gpucnn.training.progress import check as check_progress
+from gpucnn.training.progress import Limits, require_progress
 from gpucnn.training.recorded import read_outcome, read_records
 from gpucnn.training.sweep import Sweep
 
@@ -181,7 +180,7 @@ def progress(data: bytes) -> None:
     weights = {"weight": np.ones(2, np.float32)}
     limits = Limits(steps_per_epoch=3, total_steps=12, images=40, validates=is_odd(data))
     needed = {name: np.asarray(values) for name, values in _PROGRESS["state"].items()}
-    check_progress(checkpoint.Checkpoint(weights, description, state, reached), limits, needed)
+    require_progress(checkpoint.Checkpoint(weights, description, state, reached), limits, needed)
 
 
 def records(data: bytes) -> None:

@@ -21,9 +21,9 @@ from pathlib import Path
 import platformdirs
 
 from gpucnn import files
-from gpucnn.errors import GpucnnWarning
+from gpucnn.errors import GpucnnWarning, cause_of
 from gpucnn.quoting import quoted
-from gpucnn.writing import write_atomic
+from gpucnn.writing import remove_folder, write_atomic
 
 DIGEST_BYTES = hashlib.sha256().digest_size
 _PIECE = 1 << 20  # bytes
@@ -79,7 +79,7 @@ def make_private(folder: Path) -> str | None:
         make(folder)
         return unsafe(folder)
     except OSError as error:
-        return f"it cannot be made ({error.strerror})"
+        return f"it cannot be made ({cause_of(error)})"
 
 
 def unsafe(folder: Path) -> str | None:
@@ -134,7 +134,7 @@ def write(path: Path, pieces: Iterable[bytes | memoryview]) -> None:
         StorageError: it cannot be written.
     """
     if path.is_dir() and not path.is_symlink():
-        files.remove_folder(path)
+        remove_folder(path)
     content = _with_digest(pieces)  # which tells a file that a loss of power has damaged
     write_atomic(path, content, "GPUCNN_CACHE_DIR=DIR", mode=0o600, durable=False)
 

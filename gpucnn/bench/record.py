@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from gpucnn.backend import Backend
 from gpucnn.bench.machine import commit, describe
 from gpucnn.bench.stopwatch import Ratio, Seconds, Times
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, cause_of
 from gpucnn.writing import write_atomic
 
 Numbers = TypeVar("Numbers", Seconds, Ratio)
@@ -161,7 +161,7 @@ class Record:
         except OSError as error:
             raise DataError(
                 f"{path} cannot be read",
-                cause=error.strerror,
+                cause=cause_of(error),
                 fix="give a file that gpucnn bench ... --save FILE.json wrote",
             ) from error
         except ValueError as error:  # no JSON, or no text at all

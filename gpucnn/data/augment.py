@@ -275,14 +275,14 @@ def _thickened(xp: Any, images: Any, pixels: Any, thinner: float, thicker: float
     """
     for step in range(math.ceil(thicker)):
         part = xp.clip(pixels - step, 0.0, 1.0)
-        images = images + part * (_with_neighbors(xp, images, xp.maximum) - images)
+        images = images + part * (_with_neighbors(images, xp.maximum) - images)
     for step in range(math.ceil(thinner)):
         part = xp.clip(-pixels - step, 0.0, 1.0)
-        images = images + part * (_with_neighbors(xp, images, xp.minimum) - images)
+        images = images + part * (_with_neighbors(images, xp.minimum) - images)
     return images
 
 
-def _with_neighbors(xp: Any, images: Any, extremum: Any) -> Any:
+def _with_neighbors(images: Any, extremum: Any) -> Any:
     """The extremum of each pixel and its neighbors above, below, left and right of it."""
     result = images.copy()
     for here, there in ((slice(1, None), slice(None, -1)), (slice(None, -1), slice(1, None))):

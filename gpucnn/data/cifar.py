@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from gpucnn.data import storage
-from gpucnn.data.files import read_raw
 from gpucnn.data.found import Found, Part
+from gpucnn.data.gzip_files import read_raw
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 

@@ -19,13 +19,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-_GRAY = (0.299, 0.587, 0.114)
+GRAY = (0.299, 0.587, 0.114)  # weights of red, green and blue
 
 
 def means(images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """The mean gray of each image, float32 (N, 1) from 0 to 1, for pixels uint8 (N, C, H, W)."""
     count, channels, height, width = images.shape
-    weights = _GRAY if channels == 3 else (1 / channels,) * channels
+    weights = GRAY if channels == 3 else (1 / channels,) * channels
     sums = images.reshape(count, channels, -1).sum(axis=2, dtype=np.int64)
     gray = sum(weight * sums[:, k] for k, weight in enumerate(weights))
     return np.asarray(gray / (255 * height * width), np.float32)[:, None]
@@ -55,6 +55,6 @@ def apply(xp: Any, images: Any, columns: Any, black: float, white: float, satura
     images = (images - black) * gain + lift * white
     if saturates and images.shape[1] == 3:
         red, green, blue = (images[:, k : k + 1] for k in range(3))
-        gray = _GRAY[0] * red + _GRAY[1] * green + _GRAY[2] * blue
+        gray = GRAY[0] * red + GRAY[1] * green + GRAY[2] * blue
         images = gray + saturation * (images - gray)
     return xp.clip(images, 0.0, white) + black

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from gpucnn.data import storage
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
+from gpucnn.data.found import ROLE_OF
 from gpucnn.data.header import is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
@@ -30,9 +31,6 @@ SUFFIXES = (".csv", ".tsv")
 _NAME = re.compile(
     r"(?P<set>(.*[-_. ])?)(?P<role>train|val|valid|validation|test)\.(csv|tsv)(\.gz)?",
     re.IGNORECASE,
-)
-_ROLES = {"train": "train", "test": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
 )
 _BLOCK = 1 << 12  # rows that are parsed at once
 _WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
@@ -117,7 +115,7 @@ def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
     sets: dict[str, dict[str, Path]] = {}
     for file in sorted(directory.iterdir()):
         if (found := _NAME.fullmatch(file.name)) and file.is_file():
-            sets.setdefault(found["set"], {}).setdefault(_ROLES[found["role"].lower()], file)
+            sets.setdefault(found["set"], {}).setdefault(ROLE_OF[found["role"].lower()], file)
     return {name: files for name, files in sets.items() if "train" in files}
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Is called with the name of a file, its bytes so far and its bytes in all.
 Progress = Callable[[str, int, int], None]
-#: The progress of downloads that are given none: reading a data set may begin one, however deep.
+#: The progress that downloads tell of: reading a data set may begin one, however deep.
 watching: ContextVar[Progress | None] = ContextVar("watching", default=None)
 
 PATIENCE = 20.0  # seconds over which the speed is measured
@@ -66,21 +66,18 @@ def mirror() -> str | None:
     return text.rstrip("/") + "/"
 
 
-def download(
-    url: str, to: Path, *, size: int, sha256: str, progress: Progress | None = None
-) -> None:
+def download(url: str, to: Path, *, size: int, sha256: str) -> None:
     """Write the file at a URL to a path; after an error, what is there is of no use.
 
     Args:
         size: the bytes that it must have.
         sha256: the hash that it must have, in hexadecimal.
-        progress: called after each piece; by default that of `watching`, if there is one.
 
     Raises:
         DownloadError: the server did not give this file.
         OSError: it cannot be written.
     """
-    progress = progress or watching.get()
+    progress = watching.get()
     received, digest = 0, hashlib.sha256()
     with to.open("wb") as file, contextlib.closing(_pieces(url, size)) as pieces:
         for piece in pieces:

@@ -8,8 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpucnn.errors import StorageError
-from gpucnn.files import remove_folder
-from gpucnn.writing import locked, storage_errors
+from gpucnn.writing import locked, remove_folder, storage_errors
 
 OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 _LOCK = ".lock"

@@ -15,6 +15,11 @@ from gpucnn.data.reading import Reading
 
 #: The roles of parts, in their order. "all" is for data without parts.
 ROLES = ("all", "train", "validation", "test")
+#: The word for a part in the name of a file -> its role.
+ROLE_OF = {
+    "train": "train", "val": "validation", "valid": "validation", "validation": "validation",
+    "test": "test", "t10k": "test",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)

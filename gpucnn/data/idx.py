@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.dataset import Dataset
-from gpucnn.data.files import Content, read_bytes, refuse_empty
+from gpucnn.data.found import ROLE_OF
+from gpucnn.data.gzip_files import Content, read_bytes
+from gpucnn.data.pixels import refuse_empty
 from gpucnn.errors import DataError
 
 IMAGES, COLOR_IMAGES, LABELS = 3, 4, 1  # dimensions
-CLASSES = 10
 TRAIN = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")
 TEST = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 _INTS = bytes([0, 0, 12, 1])  # int32 (N,)
@@ -35,9 +35,6 @@ _IMAGES_NAME = re.compile(
     re.IGNORECASE,
 )
 _ANY_NAME = re.compile(r".*[-.]idx\d.*", re.IGNORECASE)
-_ROLES = {"train": "train", "t10k": "test", "test": "test"} | dict.fromkeys(
-    ("val", "valid", "validation"), "validation"
-)
 
 
 def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8]:
@@ -129,15 +126,6 @@ def read_labels(path: Path) -> NDArray[np.int64]:
     return parse_labels(read_bytes(path, claimed), path)
 
 
-def from_pair(images: NDArray[np.uint8], labels: NDArray[np.uint8], name: str) -> Dataset:
-    """Images (N, H, W) and labels (N,) of idx files as a data set of 10 classes.
-
-    Raises:
-        DataError: the numbers differ, or a label is above 9.
-    """
-    return Dataset(name, images[:, np.newaxis], labels.astype(np.int32), CLASSES)
-
-
 def find_file(directory: Path, name: str) -> Path | None:
     """The first of `find_files`, or None."""
     return next(iter(find_files(directory, name)), None)
@@ -182,7 +170,7 @@ def find_images(directory: Path) -> dict[str, dict[str, Path]]:
     for file in sorted(directory.iterdir()):
         if (found := _IMAGES_NAME.fullmatch(file.name)) and file.is_file():
             if found["part"]:
-                role = _ROLES[found["part"].lower()]
+                role = ROLE_OF[found["part"].lower()]
                 sets.setdefault(found["set"], {}).setdefault(role, file)
             else:
                 unnamed.setdefault(found["set"], file)

@@ -14,11 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import extras, files
+from gpucnn.data.color import GRAY
 from gpucnn.data.decoded import Decoded, strips
-from gpucnn.data.files import describe
 from gpucnn.data.metadata import Counted
 from gpucnn.data.resample import resize_pieces
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, cause_of
 from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "WEBP", "TIFF", "PPM")
 _MOST_PIXELS = 25_000_000  # of a picture: more than those of most cameras
 _LONGEST = 30_000  # pixels of a side
 _MOVES = "it has several frames, and the first is taken"
-_LUMA = np.array([0.299, 0.587, 0.114])  # weights of R, G, B in gray, ITU-R BT.601
 
 Pixels = NDArray[np.uint8] | Decoded  # (H, W) or (H, W, 3)
 
@@ -122,7 +121,7 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
             # Pillow names the object in memory.
             cause=f"it is none of {', '.join(FORMATS)}, or it is damaged"
             if isinstance(error, UnidentifiedImageError)
-            else describe(error),
+            else cause_of(error),
             fix="give a picture that opens in other programs; save it again as PNG if it does",
         ) from error
 
@@ -174,11 +173,16 @@ def fit_image(image: Pixels, image_shape: tuple[int, ...]) -> NDArray[np.uint8]:
     return fitted
 
 
+def as_picture(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """An image (C, H, W) as the pixels of a picture: (H, W) if C is 1, else (H, W, C)."""
+    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+
+
 def gray(image: NDArray[Any]) -> NDArray[np.float64]:
     """An image (H, W) or (H, W, 3) as gray levels, float64 (H, W), 0 to 255."""
     if image.ndim == 2:
         return image.astype(np.float64)
-    levels = np.empty(image.shape[:2])
+    levels, weights = np.empty(image.shape[:2]), np.array(GRAY)
     for rows in strips(image.shape):  # not at once, for the memory of the products
-        levels[rows] = image[rows] @ _LUMA
+        levels[rows] = image[rows] @ weights
     return levels

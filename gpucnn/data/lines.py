@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import storage
-from gpucnn.data.files import read_pieces
+from gpucnn.data.gzip_files import read_pieces
 from gpucnn.data.header import is_header
 from gpucnn.data.storage import Content
 from gpucnn.errors import DataError

@@ -11,8 +11,8 @@ import numpy as np
 from gpucnn.data import sources
 from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
-from gpucnn.data.files import describe
 from gpucnn.data.found import ROLES, Found, Part
+from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import class_ids, class_names, is_plain, listing
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
@@ -117,11 +117,7 @@ def find(
         try:
             found = read(path, reading.over(known) if known else reading, labeled)
         except OSError as error:
-            raise DataError(
-                f"{name} cannot be read",
-                cause=describe(error),
-                fix="check its name and permissions",
-            ) from error
+            raise unreadable(path, error) from error
     reading.refuse_unused(found.noun, str(name))
     return found
 

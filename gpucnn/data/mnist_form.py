@@ -24,7 +24,6 @@ _Seen = tuple[Floats, tuple[str, ...]]  # (H, W), the ink of a digit; and the no
 _SIDE, _BOX = 28, 20  # pixels: an MNIST image, and the box that its digit fits in
 _LARGE = 1024  # pixels of the longer side; larger drawings are made smaller first
 _WEAKEST = 0.2  # of the darkness of strokes in a drawing; even paper has no weaker lines
-_SPECK = 0.05  # of the largest component of ink in a drawing; what is smaller and apart is dust
 _MARGIN = 2 / 3  # of the digit's size: the margin of the cut around it
 _LONGEST = 512  # pixels of the longer side of the cut
 _WIDEST = 1 / 2  # of the digit's size: the widest stroke
@@ -46,11 +45,6 @@ class Converted:
 
     image: NDArray[np.uint8]
     notes: tuple[str, ...] = ()
-
-
-def to_mnist(image: Pixels | Image.Image, name: str = "the image") -> NDArray[np.uint8]:
-    """The image of `convert` without the notes: uint8 (28, 28), light on dark."""
-    return convert(image, name).image
 
 
 def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data import storage
-from gpucnn.data.files import describe, unreadable
 from gpucnn.data.found import Found, Part
+from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
-from gpucnn.errors import DataError, OutOfMemoryError
+from gpucnn.errors import DataError, OutOfMemoryError, cause_of
 
 _ROLES = {
     "train": ("train", "tr"),
@@ -60,25 +60,12 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             file.seek(0)
             if magic != b"PK":
                 return {"": _read_array(file, size, file, 0)}
-            arrays: dict[str, NDArray[Any]] = {}
             with zipfile.ZipFile(file) as archive:
-                if sum(member.file_size for member in archive.infolist()) > files.limit():
-                    raise files.too_large(files.limit())
-                for member in archive.infolist():
-                    if member.filename.endswith(".npy"):
-                        name = member.filename.removesuffix(".npy")
-                        if name in arrays:
-                            raise ValueError(f"it holds the array {name} twice")
-                        with archive.open(member) as stream:
-                            begin = None if member.compress_type else _begin(file, member)
-                            arrays[name] = _read_array(stream, member.file_size, file, begin, name)
-                            while stream.read(storage.CHUNK):
-                                pass  # to the end, where zipfile compares the CRC
-            return arrays
+                return _read_archive(archive, file)
     except ValueError as error:
         raise DataError(
             f"{path} is not a file of plain NumPy arrays",
-            cause=describe(error),
+            cause=cause_of(error),
             fix="save numbers or text with np.save or np.savez; pickled objects are never loaded:"
             " an array of objects is made one of text by y.astype(str)",
         ) from error
@@ -89,9 +76,28 @@ def load_numpy(path: Path) -> dict[str, NDArray[Any]]:
             raise unreadable(path, error) from error
         raise DataError(
             f"{path} cannot be read",
-            cause=describe(error),
+            cause=cause_of(error),
             fix="check its name and permissions, or get the file again",
         ) from error
+
+
+def _read_archive(archive: zipfile.ZipFile, file: IO[bytes]) -> dict[str, NDArray[Any]]:
+    """The arrays of an .npz file by name."""
+    if sum(member.file_size for member in archive.infolist()) > files.limit():
+        raise files.too_large(files.limit())
+    arrays: dict[str, NDArray[Any]] = {}
+    for member in archive.infolist():
+        if not member.filename.endswith(".npy"):
+            continue
+        name = member.filename.removesuffix(".npy")
+        if name in arrays:
+            raise ValueError(f"it holds the array {name} twice")
+        with archive.open(member) as stream:
+            begin = None if member.compress_type else _begin(file, member)
+            arrays[name] = _read_array(stream, member.file_size, file, begin, name)
+            while stream.read(storage.CHUNK):
+                pass  # to the end, where zipfile compares the CRC
+    return arrays
 
 
 def _begin(file: IO[bytes], member: zipfile.ZipInfo) -> int:

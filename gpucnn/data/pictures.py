@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from gpucnn.data import picture_cache
 from gpucnn.data.found import Found, Part
-from gpucnn.data.image import Upload, fit_image, open_picture
+from gpucnn.data.image import Upload, as_picture, fit_image, open_picture
 from gpucnn.data.mnist_form import convert
 from gpucnn.data.reading import Reading
 from gpucnn.data.stack import Stack
@@ -175,12 +175,7 @@ def _read_one(
     if size in (None, picture.shape[:2]):
         return picture.whole(), False, remarks
     channels = 3 if picture.ndim == 3 else 1
-    return _as_opened(fit_image(picture, (channels, *size))), True, remarks
-
-
-def _as_opened(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, H, W) as `open_image` gives it: (H, W) or (H, W, 3)."""
-    return image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+    return as_picture(fit_image(picture, (channels, *size))), True, remarks
 
 
 def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: str) -> list[str]:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn.data import storage
-from gpucnn.data.files import refuse_empty
 from gpucnn.data.reading import COLORS, Reading, times
 from gpucnn.errors import DataError
 
@@ -74,6 +73,18 @@ def as_images(
     return storage.contiguous(images), found, said
 
 
+def refuse_empty(shape: tuple[int, ...], where: str) -> None:
+    """Raise a DataError if images of a shape (N, ..., H, W) are none or have no pixels."""
+    if shape[0] == 0:
+        raise DataError(f"{where} has no images", fix="leave it out, or put images in it")
+    if 0 in shape:
+        raise DataError(
+            f"{where} has images without pixels",
+            cause=f"they are {shape[-2]} high and {shape[-1]} wide",
+            fix="save the images again, at least 1 pixel high and wide",
+        )
+
+
 def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images, int, str]:
     """Numbers of any scale as uint8.
 
@@ -100,12 +111,8 @@ def to_bytes(array: NDArray[Any], where: str, white: int | None) -> tuple[Images
     if int(array.max(initial=0)) == 1 and white in (None, 1):
         return storage.convert(array, _stretch), 1, "zeros and ones as black and white"
     if array.dtype != np.uint8:
-        array = storage.convert(array, _as_uint8)
+        array = storage.convert(array, lambda some: some.astype(np.uint8))
     return array, white or 255, ""
-
-
-def _as_uint8(array: NDArray[Any]) -> Images:
-    return array.astype(np.uint8)
 
 
 def _stretch(array: NDArray[Any]) -> Images:

@@ -142,16 +142,11 @@ class Reading:
             DataError: the values are not acceptable; the message names `where`.
         """
         try:
-            sizes = {
-                key: tuple(_whole(size) for size in values[key])
-                for key in ("image_shape", "image_size")
-                if values.get(key) is not None
-            }
-            return cls(**{**values, **sizes})
-        except (TypeError, ValueError) as error:
+            return cls(**values)
+        except (TypeError, UsageError) as error:  # of an unknown option, of its value
             raise DataError(
                 f"{where} does not say how its data were read",
-                cause=quoted(error),
+                cause=quoted(error.message if isinstance(error, UsageError) else error),
                 fix="use an intact copy of the run, or train again",
             ) from error
 
@@ -197,12 +192,6 @@ def parse_size(text: str) -> tuple[int, int]:
 def _sizes(text: str) -> tuple[int, ...]:
     plain = text.lower().replace(" ", "").replace(",", "x").strip("()")
     return tuple(map(int, plain.split("x"))) if _SHAPE.fullmatch(plain) else ()
-
-
-def _whole(size: Any) -> int:
-    if type(size) is not int or size < 1:
-        raise ValueError(f"a size is {size!r}")
-    return size
 
 
 def times(sizes: tuple[int, ...]) -> str:

@@ -26,24 +26,23 @@ _KINDS = (
 )
 #: Files of other software, and what to do with them.
 _OTHERS = {
-    ".zip": "unpack it, and give the file or folder in it",
-    ".tar": "unpack it, and give the file or folder in it",
-    ".tgz": "unpack it, and give the file or folder in it",
-    ".7z": "unpack it, and give the file or folder in it",
-    ".rar": "unpack it, and give the file or folder in it",
-    ".pkl": "pickles run code when they are loaded; save the arrays with np.savez",
-    ".pickle": "pickles run code when they are loaded; save the arrays with np.savez",
-    ".pt": "save the arrays with np.savez(FILE, x=images.numpy(), y=labels.numpy())",
-    ".pth": "save the arrays with np.savez(FILE, x=images.numpy(), y=labels.numpy())",
+    **dict.fromkeys(
+        (".zip", ".tar", ".tgz", ".7z", ".rar"), "unpack it, and give the file or folder in it"
+    ),
+    **dict.fromkeys(
+        (".pkl", ".pickle"),
+        "pickles run code when they are loaded; save the arrays with np.savez",
+    ),
+    **dict.fromkeys(
+        (".pt", ".pth"), "save the arrays with np.savez(FILE, x=images.numpy(), y=labels.numpy())"
+    ),
     ".mat": "save the arrays with np.savez; scipy.io.loadmat reads the file",
-    ".h5": "save the arrays with np.savez; h5py reads the file",
-    ".hdf5": "save the arrays with np.savez; h5py reads the file",
+    **dict.fromkeys((".h5", ".hdf5"), "save the arrays with np.savez; h5py reads the file"),
     ".parquet": "save it as CSV; pandas.read_parquet reads the file",
     ".arff": "save it as CSV; scipy.io.arff reads the file",
     ".xlsx": "save it as CSV",
     ".json": "save it as CSV or .npz",
-    ".txt": "give it the suffix .csv if it is a table",
-    ".data": "give it the suffix .csv if it is a table",
+    **dict.fromkeys((".txt", ".data"), "give it the suffix .csv if it is a table"),
     ".npy": "one array has no labels: save both with np.savez(FILE, x=images, y=labels)",
 }
 

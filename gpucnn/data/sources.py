@@ -11,15 +11,16 @@ import functools
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import platformdirs
 
 from gpucnn.data.dataset import Dataset
-from gpucnn.data.download import DownloadError, Progress, download, mirror
+from gpucnn.data.download import DownloadError, download, mirror
 from gpucnn.data.download_folder import OPTION, left_over, temporary_folder
-from gpucnn.data.files import GZIP_MAGIC, Content, decompress, read_raw
+from gpucnn.data.gzip_files import GZIP_MAGIC, Content, decompress, read_raw
 from gpucnn.data.idx import (
     IMAGES,
     LABELS,
@@ -27,7 +28,6 @@ from gpucnn.data.idx import (
     TRAIN,
     claimed,
     find_file,
-    from_pair,
     parse_idx,
     read_whole,
 )
@@ -197,7 +197,8 @@ def read(name: str, data_dir: str | os.PathLike[str] | None = None) -> tuple[Dat
         images = parse_idx(content, report.path, IMAGES)
         report, content = _read_verified(source, directory, labels_file)
         labels = parse_idx(content, report.path, LABELS)
-        parts.append(replace(from_pair(images, labels, name), class_names=source.class_names))
+        names = source.class_names
+        parts.append(Dataset(name, images[:, np.newaxis], labels, len(names), names))
     return parts[0], parts[1]
 
 
@@ -220,20 +221,12 @@ def verify(name: str, data_dir: str | os.PathLike[str] | None = None) -> list[Fi
     return [_read_verified(source, directory, file)[0] for file in FILES]
 
 
-def fetch(
-    name: str,
-    data_dir: str | os.PathLike[str] | None = None,
-    *,
-    progress: Progress | None = None,
-) -> Path:
+def fetch(name: str, data_dir: str | os.PathLike[str] | None = None) -> Path:
     """Download the missing or damaged files of a named data set; returns their directory.
 
     It is the cache directory, or DIR/NAME in an explicit DIR; a DIR that has some of the files
     itself gets the others. Each file gets a temporary name, is checked by its SHA-256, and is then
     renamed. Several processes may do this at once: one downloads, the others wait.
-
-    Args:
-        progress: called with the name of a file, its bytes so far and its bytes in all.
 
     Raises:
         DataError: no mirror gave a file with the right hash.
@@ -250,7 +243,7 @@ def fetch(
     mirrors = _mirrors(source)
     with temporary_folder(directory) as temporary:
         for file in _unusable(source, directory):  # again: another process may have got them
-            whole = _download(source, mirrors, file, temporary, progress)
+            whole = _download(source, mirrors, file, temporary)
             old, new = find_file(directory, file), directory / whole.name
             os.replace(whole, new)
             if old is not None and old != new:
@@ -342,20 +335,14 @@ def _mirrors(source: Source) -> tuple[str, ...]:
     return (f"{own}{source.name}/",) if own else source.mirrors
 
 
-def _download(
-    source: Source,
-    mirrors: tuple[str, ...],
-    file: str,
-    temporary: Path,
-    progress: Progress | None,
-) -> Path:
+def _download(source: Source, mirrors: tuple[str, ...], file: str, temporary: Path) -> Path:
     """Get FILE.gz into `temporary` from the first mirror that gives it with the right hash."""
     to, number = temporary / f"{file}.gz", FILES.index(file)
     size, sha256 = source.sizes[number], source.packed[number]
     failures = []
     for folder in mirrors:
         try:
-            download(f"{folder}{to.name}", to, size=size, sha256=sha256, progress=progress)
+            download(f"{folder}{to.name}", to, size=size, sha256=sha256)
             return to
         except DownloadError as error:
             failures.append(f"{folder}: {error}")

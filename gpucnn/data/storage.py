@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from gpucnn.backend import cache_directory
 from gpucnn.backend.cpu.memory import no_room, usage
-from gpucnn.errors import GpucnnWarning
+from gpucnn.errors import GpucnnWarning, cause_of
 from gpucnn.quoting import quoted
 
 _LEAST = 64 * 10**6  # bytes; smaller arrays never are in a file
@@ -119,7 +119,7 @@ class Spool:
         """Go on in memory."""
         warnings.warn(
             "large images are held in memory: no file can be written in"
-            f" {quoted(cache_directory.cache_folder(FOLDER))} ({error.strerror or error})\n"
+            f" {quoted(cache_directory.cache_folder(FOLDER))} ({cause_of(error)})\n"
             "fix: free some space there, or set GPUCNN_CACHE_DIR to a folder on another disk",
             GpucnnWarning,
             stacklevel=2,

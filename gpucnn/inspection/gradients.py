@@ -37,7 +37,7 @@ def find(evidence: Evidence) -> list[Finding]:
     largest = max(norms.values(), default=0.0)
     if not found and largest and not is_blocked(evidence):
         found += [
-            _vanishing(evidence, path, norm / largest)
+            _vanishing(path, norm / largest)
             for path, norm in norms.items()
             if norm <= VANISHING.value * largest
         ]
@@ -57,7 +57,7 @@ def _exploding(evidence: Evidence, path: str, norm: float) -> Finding:
     )
 
 
-def _vanishing(evidence: Evidence, path: str, share: float) -> Finding:
+def _vanishing(path: str, share: float) -> Finding:
     return Finding(
         "vanishing-gradient",
         path,

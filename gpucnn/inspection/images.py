@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.inspection.evidence import Check, Evidence
 from gpucnn.inspection.finding import Finding, Threshold
 
 EQUAL = Threshold(1.0, "of the images are equal to the first", "equal images get equal answers")
-_CHUNK = 256  # images that are compared at a time
 _SOME = 1024  # images, of which the largest pixel is found
 
 
@@ -35,9 +35,7 @@ def find(evidence: Evidence) -> Iterator[Finding]:
 
 
 def _are_equal(images: NDArray[Any]) -> bool:
-    return all(
-        bool((images[k : k + _CHUNK] == images[0]).all()) for k in range(0, len(images), _CHUNK)
-    )
+    return all(bool((images[rows] == images[0]).all()) for rows in storage.chunks(images))
 
 
 def largest_input(images: NDArray[Any], scale: float, offset: float) -> float | None:

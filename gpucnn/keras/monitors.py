@@ -15,7 +15,7 @@ from gpucnn.keras.compiled import Values
 from gpucnn.keras.files import checked_path
 from gpucnn.keras.spelling import part
 from gpucnn.nn import arguments
-from gpucnn.writing import storage_errors
+from gpucnn.writing import make_folder
 
 
 class _Monitor(Callback):
@@ -243,8 +243,7 @@ class ModelCheckpoint(_Monitor):
                 return
             self.best = logs[self.monitor]
         path = Path(self.filepath.format_map(Values(logs, epoch=epoch + 1)))
-        with storage_errors(path, ""):
-            path.parent.mkdir(parents=True, exist_ok=True)
+        make_folder(path.parent, "")
         save = self.model.save_weights if self.save_weights_only else self.model.save
         save(path)
         if self.verbose:

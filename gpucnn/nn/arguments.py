@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import numbers
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from gpucnn.errors import ShapeError, UsageError
 from gpucnn.shapes import PaddingArg, resolve_padding
 
 
-def is_whole(value: Any) -> bool:
+def is_whole(value: object) -> TypeGuard[int]:
     """Whether this is an integer, Python's or NumPy's."""
     return isinstance(value, numbers.Integral) and not isinstance(value, bool)
 

@@ -17,7 +17,14 @@ import numpy as np
 
 from gpucnn import files
 from gpucnn.autograd import Tensor
-from gpucnn.errors import DataError, DivergedError, DtypeError, WeightsMismatchError, expect
+from gpucnn.errors import (
+    DataError,
+    DivergedError,
+    DtypeError,
+    WeightsMismatchError,
+    cause_of,
+    expect,
+)
 from gpucnn.nn.state import by_layer, copy_in, join, owned
 from gpucnn.quoting import quoted
 
@@ -200,7 +207,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
         found = safetensors.numpy.load_file(path)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read", cause=error.strerror or str(error), fix="check the path"
+            f"{path} cannot be read", cause=cause_of(error), fix="check the path"
         ) from error
     except (TypeError, KeyError, AttributeError) as error:
         raise DtypeError(

@@ -17,7 +17,7 @@ from gpucnn.nn.structure import structure
 from gpucnn.onnx.exporting import PROBABILITIES, PRODUCER
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
-from gpucnn.onnx.reading import Content, read
+from gpucnn.onnx.reading import Content, damaged_metadata, read
 from gpucnn.onnx.scaling import pixel_scaling
 from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
@@ -149,7 +149,7 @@ def _class_names(content: Content, about: dict[str, Any], outputs: int, loss: st
     first = 1 if outputs == 1 and loss == "binary_cross_entropy" else 0
     names = about.get("class_names", [str(first + k) for k in range(outputs)])
     if not isinstance(names, list):
-        raise _damaged(content, f"class_names is {quoted(repr(names))}")
+        raise damaged_metadata(content.path, f"class_names is {quoted(repr(names))}")
     if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
         raise UsageError(
             f"the class name {quoted(repr(twice[0]))} is given twice",
@@ -179,12 +179,4 @@ def _metadata(content: Content) -> dict[str, Any]:
     try:
         return {key: json.loads(text) for key, text in content.metadata.items()}
     except (ValueError, RecursionError) as error:
-        raise _damaged(content, str(error)) from error
-
-
-def _damaged(content: Content, cause: str) -> DataError:
-    return DataError(
-        f"the metadata of {content.path} are damaged",
-        cause=cause,
-        fix="write the file again with gpucnn export",
-    )
+        raise damaged_metadata(content.path, str(error)) from error

@@ -12,12 +12,13 @@ import numpy as np
 from gpucnn.data.labels import listing
 from gpucnn.errors import DataError, GpucnnError, expect
 from gpucnn.nn.layer_graph import INPUT, LayerGraph
+from gpucnn.nn.room import LARGEST
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, result
 from gpucnn.onnx.constants import CONSTANTS, constant
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.operations import OPERATIONS
 from gpucnn.onnx.reading import WRITE_AGAIN, Content, Node, read
-from gpucnn.onnx.sizes import LARGEST, ONE, text
+from gpucnn.onnx.sizes import ONE, text
 
 #: What a damaged or hostile file may lead to, beside our own errors.
 _ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -189,5 +190,5 @@ def _inputs(node: Node, values: dict[str, Known]) -> list[Known | None]:
 def _told(error: Exception) -> str:
     """An error as the cause of another."""
     if isinstance(error, GpucnnError):
-        return ": ".join(part for part in (error.message, error.cause) if part)
+        return error.reason
     return str(error) if isinstance(error, Unsupported) else f"{type(error).__name__}: {error}"

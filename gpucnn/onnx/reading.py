@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.errors import DataError
+from gpucnn.errors import DataError, cause_of
 from gpucnn.quoting import quoted
 
 _OLDEST = 7  # the first opset in which operands are broadcast as now
@@ -106,6 +106,15 @@ def read(path: Path) -> Content:
     )
 
 
+def damaged_metadata(path: Path, cause: str) -> DataError:
+    """The error for metadata that `gpucnn export` does not write so."""
+    return DataError(
+        f"the metadata of {path} are damaged",
+        cause=cause,
+        fix="write the file again with gpucnn export",
+    )
+
+
 def _parsed(path: Path) -> Any:
     import onnx
 
@@ -113,7 +122,7 @@ def _parsed(path: Path) -> Any:
         content = files.read(path, _LARGEST)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be read", cause=error.strerror, fix="check the path"
+            f"{path} cannot be read", cause=cause_of(error), fix="give the name of an ONNX file"
         ) from error
     try:
         model = onnx.ModelProto.FromString(content)

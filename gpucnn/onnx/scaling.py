@@ -6,8 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from gpucnn.errors import DataError, UsageError
-from gpucnn.onnx.reading import Content
+from gpucnn.errors import UsageError
+from gpucnn.onnx.reading import Content, damaged_metadata
 from gpucnn.quoting import quoted
 from gpucnn.training.recorded import is_number
 
@@ -70,11 +70,7 @@ def pixel_scaling(
     found = {"scale": about.get("scale", _PIXELS), "offset": about.get("offset", 0.0)}
     for name, value in found.items():
         if not is_number(value):
-            raise DataError(
-                f"the metadata of {content.path} are damaged",
-                cause=f"{name} is {quoted(repr(value))}",
-                fix="write the file again with gpucnn export",
-            )
+            raise damaged_metadata(content.path, f"{name} is {quoted(repr(value))}")
     names = ("mean", "std") if {*given} & {"mean", "std"} else ("scale", "offset")
     rest = _IN_FILE if in_file else _DEFAULT
     known = {name: _GIVEN if name in given else rest for name in names}

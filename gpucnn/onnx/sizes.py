@@ -11,8 +11,8 @@ from fractions import Fraction
 from typing import NamedTuple
 
 from gpucnn.errors import ShapeError
+from gpucnn.nn.room import LARGEST
 
-LARGEST = 2**28  # numbers of a result for one image
 BATCH = -(2**30)  # stands for the number of images in an array of sizes, int32 or int64
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import NAMES
-from gpucnn.errors import DataError, GpucnnError
+from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.training import Run
 from gpucnn.training.code import Code
 from gpucnn.training.damage import find_damage
@@ -76,7 +76,7 @@ def summaries(folder: str | os.PathLike[str] = "runs") -> list[RunSummary]:
     except OSError as error:
         raise DataError(
             f"{place} cannot be listed",
-            cause=error.strerror,
+            cause=cause_of(error),
             fix="give the directory of the runs, which gpucnn train --runs-dir makes [runs]",
         ) from error
     rows = [summarize(Run(path)) for path in sorted(found, key=natural)]
@@ -112,7 +112,7 @@ def summarize(run: Run) -> RunSummary:
     except GpucnnError as error:
         return RunSummary(name, path, problem=error.reason)
     except OSError as error:
-        return RunSummary(name, path, problem=error.strerror or str(error))
+        return RunSummary(name, path, problem=cause_of(error))
 
 
 def shown_records(run: Run) -> list[dict[str, Any]]:

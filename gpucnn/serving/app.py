@@ -80,7 +80,7 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (problem := self._foreign(Request(scope))):
-            await self._error(problem, HTTPStatus.FORBIDDEN)(scope, receive, send)
+            await self._error(problem, problem.status)(scope, receive, send)
             return
         await self._starlette(scope, receive, send)
 
@@ -89,7 +89,7 @@ class App:
         self._bodies.close()
         self._batches.close()
 
-    def _foreign(self, request: Request) -> GpucnnError | None:
+    def _foreign(self, request: Request) -> RequestError | None:
         """The error for a request to another host, or from the page of another one."""
         host = request.headers.get("host", "")
         if not self._is_own(host):

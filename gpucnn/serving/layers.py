@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpucnn import backend as backends
 from gpucnn.autograd import Tensor, no_grad
+from gpucnn.data.image import as_picture
 from gpucnn.nn import Conv2d, Module
 from gpucnn.nn.activations import Activation
 from gpucnn.quoting import on_one_line
@@ -25,7 +26,7 @@ _RED, _BLUE = np.array([178, 24, 43]), np.array([33, 102, 172])  # those of gpuc
 
 def picture(image: NDArray[Any]) -> str:
     """An image uint8 (C, H, W), with C of 1 or 3, as the address of a PNG."""
-    return _png(image[0] if len(image) == 1 else image.transpose(1, 2, 0))
+    return _png(as_picture(image))
 
 
 def feature_maps(saved: SavedModel, image: NDArray[Any]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import uvicorn
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, cause_of
 from gpucnn.serving.app import App
 from gpucnn.serving.protocol import Protocol
 from gpucnn.serving.unread import ReadToTheEnd
@@ -43,7 +43,7 @@ class Listener:
             family, _, _, _, place = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)[0]
         except (OSError, UnicodeError) as error:
             raise UsageError(
-                f"--host {host!r} is no address", cause=str(error), fix=f"give {LOOPBACK}"
+                f"--host {host!r} is no address", cause=cause_of(error), fix=f"give {LOOPBACK}"
             ) from error
         self.socket = bound(lambda choice: self._bound(family, str(place[0]), choice), port)
         self.is_loopback = ipaddress.ip_address(self.socket.getsockname()[0]).is_loopback

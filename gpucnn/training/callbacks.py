@@ -108,13 +108,12 @@ class Checkpointer(Callback):
         self.run.write_metrics(trainer.records)
 
     def on_step_end(self, trainer: Trainer) -> None:
-        in_epoch = trainer.step % trainer.steps_per_epoch
-        if self.every and trainer.step % self.every == 0 and in_epoch:
+        if self.every and trainer.step % self.every == 0 and trainer.step_in_epoch:
             self.save(trainer)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, Any]) -> None:
         snapshot = self._snapshot(trainer)
-        append_line(self.run.metrics, _json(record))
+        append_line(self.run.metrics, json.dumps(record, allow_nan=False))
         if best_epoch(trainer.records) == len(trainer.records):
             checkpoint.save_weights(self.run.best, snapshot.weights, snapshot.description)
         self._write(snapshot, trainer.step)
@@ -185,7 +184,3 @@ class StopOnSignal(Callback):
         if self._requested or self._at_once:
             raise KeyboardInterrupt
         self._requested = True
-
-
-def _json(record: dict[str, Any]) -> str:
-    return json.dumps(record, allow_nan=False)

@@ -26,7 +26,7 @@ import safetensors.numpy
 from numpy.typing import NDArray
 
 from gpucnn import files
-from gpucnn.errors import DataError, GpucnnError
+from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.writing import storage_errors, write_atomic
 
@@ -94,6 +94,18 @@ def load_weights(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
             fix=f"give the weights beside it: {path.with_name(LAST)}",
         )
     return weights, description
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file, by its header alone, which fits the length of an intact file.
+
+    The digest is not compared. A file that is missing, cut short or no such file raises one of
+    `UNREADABLE`.
+    """
+    files.check_regular(path)
+    with safetensors.safe_open(path, framework="numpy") as file:
+        metadata: dict[str, Any] = json.loads(file.metadata()[_KEY])
+    return metadata
 
 
 def require(values: Mapping[str, Any], kinds: Mapping[str, type], what: object) -> None:
@@ -214,8 +226,7 @@ def _state_of(path: Path) -> str | None:
     """The name of the file of state that belongs to weights; None if there are no weights."""
     if not path.exists():
         return None
-    with safetensors.safe_open(path, framework="numpy") as file:
-        return str(json.loads((file.metadata() or {}).get(_KEY, "{}")).get("state"))
+    return str(read_metadata(path).get("state"))
 
 
 def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
@@ -244,9 +255,7 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
             f"there is no weights file {path}", fix="check the path of the run"
         ) from error
     except OSError as error:
-        raise DamagedError(
-            f"{path} cannot be read", cause=error.strerror or str(error), fix=again
-        ) from error
+        raise DamagedError(f"{path} cannot be read", cause=cause_of(error), fix=again) from error
     except UNREADABLE as error:
         raise DamagedError(
             f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 from gpucnn import files, models
-from gpucnn.errors import GpucnnError, UsageError, choose
+from gpucnn.errors import GpucnnError, UsageError, cause_of, choose
 from gpucnn.nn import Module
 from gpucnn.training.described import MADE, for_classes, is_described
 
@@ -64,7 +64,7 @@ class Code:
         except OSError as error:
             raise UsageError(
                 f"{self.file} cannot be read",
-                cause=error.strerror,
+                cause=cause_of(error),
                 fix="give the file and the function as --model my_net.py:build",
             ) from error
 
@@ -72,6 +72,10 @@ class Code:
     def sha256(self) -> str:
         """SHA-256 of the source, in hexadecimal digits."""
         return hashlib.sha256(self.source).hexdigest()
+
+    def about(self) -> dict[str, str]:
+        """Its entries in the description of weights, which name the copy in their run."""
+        return {"model": f"{COPY}:{self.function}", "code_sha256": self.sha256}
 
     def build(self, image_shape: tuple[int, ...], classes: int) -> Module:
         """Run the file and call the function; the network is not built yet.
@@ -107,11 +111,8 @@ class Code:
                 ) from error
             if isinstance(error, GpucnnError):
                 raise
-            raise UsageError(
-                f"{self} failed with {type(error).__name__}: {error}",
-                cause=place,
-                fix=f"it is called as {called}: the shape of an image, and the number of classes",
-            ) from error
+            fix = f"it is called as {called}: the shape of an image, and the number of classes"
+            raise _failed(self, error, place, fix) from error
         if not isinstance(network, Module):
             raise UsageError(
                 f"{self} returned a {type(network).__name__}, no Module",
@@ -137,12 +138,12 @@ class Code:
             fix = f"try it: python {self.file}"
             if isinstance(error, ImportError):
                 fix = "put what it needs into the file: a run keeps a copy of it alone"
-            raise UsageError(
-                f"{self.file} failed with {type(error).__name__}: {error}",
-                cause=_place(error, self.file),
-                fix=fix,
-            ) from error
+            raise _failed(self.file, error, _place(error, self.file), fix) from error
         return module
+
+
+def _failed(what: object, error: BaseException, place: str | None, fix: str) -> UsageError:
+    return UsageError(f"{what} failed with {type(error).__name__}: {error}", cause=place, fix=fix)
 
 
 def _place(error: BaseException, file: Path) -> str | None:
@@ -175,11 +176,8 @@ def located(error: BaseException) -> GpucnnError | None:
     if isinstance(error, GpucnnError):
         error.cause = f"{error.cause}; {place}" if error.cause else place
         return error
-    return UsageError(
-        f"{file} failed with {type(error).__name__}: {error}",
-        cause=place,
-        fix="correct the network; --debug shows all calls up to the error",
-    )
+    fix = "correct the network; --debug shows all calls up to the error"
+    return _failed(file, error, place, fix)
 
 
 def _of_signature(error: BaseException) -> GpucnnError | None:

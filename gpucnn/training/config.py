@@ -21,7 +21,7 @@ from typing import Any
 from gpucnn import files, models, optim, schedules
 from gpucnn.data import NAMES, Augment, Reading
 from gpucnn.data.reading import CHANNELS, CONVERT, parse_shape, parse_size
-from gpucnn.errors import UsageError, choose
+from gpucnn.errors import UsageError, cause_of, choose
 from gpucnn.quoting import on_one_line, quoted
 from gpucnn.training import metrics, variables
 from gpucnn.training.code import Code
@@ -343,7 +343,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(text)
     except OSError as error:
         raise UsageError(
-            f"{path} cannot be read", cause=error.strerror, fix="check the path after --config"
+            f"{path} cannot be read", cause=cause_of(error), fix="check the path after --config"
         ) from error
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or too deep
         raise UsageError(

@@ -2,14 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
-import safetensors
-
-from gpucnn import files
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
-from gpucnn.training.checkpoint import UNREADABLE
+from gpucnn.training.checkpoint import UNREADABLE, read_metadata
 from gpucnn.training.recorded import CUT, read_records
 from gpucnn.training.run import Run
 
@@ -32,21 +27,13 @@ def find_damage(run: Run) -> str | None:
     for file in (run.last, *[run.best] * run.best.exists()):
         name = f"{file.parent.name}/{file.name}"
         try:
-            epoch = _epoch_of(file)
+            epoch = read_metadata(file)["epoch"]
         except FileNotFoundError:
             return f"{name} is missing"
         except UNREADABLE as error:
             return f"{name} is cut short or altered: {quoted(error)}"
+        if not is_whole(epoch):
+            return f"{name} is cut short or altered: its epoch is no whole number"
         if epoch > len(records):
             return f"{run.metrics.name} has {len(records)} epochs, and {name} is of epoch {epoch}"
     return None
-
-
-def _epoch_of(file: Path) -> int:
-    """The epoch of a weights file, by its header; that fits the length of an intact file."""
-    files.check_regular(file)
-    with safetensors.safe_open(file, framework="numpy") as opened:
-        epoch = json.loads(opened.metadata()["gpucnn"])["epoch"]
-    if type(epoch) is not int:
-        raise ValueError("its epoch is no whole number")
-    return epoch

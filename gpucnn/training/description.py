@@ -10,6 +10,7 @@ from typing import Any
 from gpucnn.data import NAMES, Reading, Splits
 from gpucnn.data.labels import is_text
 from gpucnn.errors import DataError, UsageError
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
@@ -72,7 +73,7 @@ class Description:
         shape, names = values["image_shape"], values["class_names"]
         sound = {
             "image_shape": shape
-            and all(type(size) is int and size > 0 for size in shape)
+            and all(is_whole(size) and size > 0 for size in shape)
             and math.prod(shape) <= _LARGEST,
             "class_names": names and _are_texts(names),
             "label_values": _are_texts(values["label_values"])

@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gpucnn.errors import UsageError
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import Checkpoint, DamagedError, require
 from gpucnn.training.described import MADE
 from gpucnn.training.divergence import first_bad
-from gpucnn.training.recorded import is_whole, number_problems, record_problems, shown
+from gpucnn.training.recorded import number_problems, record_problems, shown
 
 
 class Limits(NamedTuple):
@@ -84,7 +85,7 @@ _VALIDATED = ("val_loss", "val_accuracy")
 _TESTED = ("test_loss", "test_accuracy")
 
 
-def check(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
+def require_progress(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) -> None:
     """Check that a run of these limits can have this checkpoint.
 
     Args:

@@ -14,6 +14,8 @@ from typing import Any, TypeGuard
 import numpy as np
 
 from gpucnn import files
+from gpucnn.errors import cause_of
+from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 
 #: What is wrong with a line that a training which was killed may leave.
@@ -62,7 +64,7 @@ def read_records(file: Path) -> tuple[list[dict[str, Any]], str | None]:
     except FileNotFoundError:
         pass
     except OSError as error:
-        return [], f"cannot be read: {error.strerror or error}"
+        return [], f"cannot be read: {cause_of(error)}"
     return records, None
 
 
@@ -137,11 +139,6 @@ def _is_outcome(found: dict[str, Any]) -> bool:
 def is_number(value: Any) -> TypeGuard[float]:
     """Whether a JSON value is a number that float32 can hold: it is finite, and so are sums."""
     return type(value) in (int, float) and abs(value) <= _LARGEST
-
-
-def is_whole(value: object) -> TypeGuard[int]:
-    """Whether a JSON value is a whole number."""
-    return type(value) is int
 
 
 def shown(value: object) -> str:

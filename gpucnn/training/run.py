@@ -32,7 +32,14 @@ from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.recorded import read_object, read_outcome, read_records
-from gpucnn.writing import is_locked, locked, remove_temporaries, storage_errors, write_atomic
+from gpucnn.writing import (
+    is_locked,
+    locked,
+    remove_folder,
+    remove_temporaries,
+    storage_errors,
+    write_atomic,
+)
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
@@ -73,7 +80,7 @@ class Run:
             runs_dir.mkdir(parents=True, exist_ok=True)
             with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
                 for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
-                    files.remove_folder(left)  # another user's may stay
+                    remove_folder(left)  # another user's may stay
                 try:
                     (draft / "weights").mkdir(parents=True)
                     write_atomic(draft / CONFIG, written.to_toml().encode())
@@ -83,7 +90,7 @@ class Run:
                     write_atomic(draft / "environment.json", environment.encode() + b"\n")
                     return cls(_claim(draft, runs_dir, config.name))
                 except BaseException:
-                    files.remove_folder(draft)
+                    remove_folder(draft)
                     raise
 
     @classmethod
@@ -164,14 +171,17 @@ class Run:
     @property
     def train_command(self) -> str:
         """The command that trains another run with the same options, which others may follow."""
-        trust = " --trust-code" if self.has_code else ""
-        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{trust}"
+        return f"gpucnn train --config {shlex.quote(str(self.path))}/{CONFIG}{self.trust_flag}"
 
     @property
     def resume_command(self) -> str:
         """The command that resumes the run."""
-        trust = " --trust-code" if self.has_code else ""
-        return f"gpucnn train --resume {shlex.quote(str(self.path))}{trust}"
+        return f"gpucnn train --resume {shlex.quote(str(self.path))}{self.trust_flag}"
+
+    @property
+    def trust_flag(self) -> str:
+        """The flag that commands need to run the code that it keeps; empty without code."""
+        return " --trust-code" if self.has_code else ""
 
     @property
     def has_code(self) -> bool:

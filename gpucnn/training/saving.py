@@ -147,8 +147,7 @@ def record(run: Run, model: Module, data: Splits, config: TrainConfig) -> dict[s
         changes["data"] = about["data"] or os.path.abspath(data.name)
     code, layers = Code.parse(config.model), _structure(model)
     if code is not None:
-        copy = Code(run.path / COPY, code.function)
-        about |= {"model": f"{COPY}:{code.function}", "code_sha256": copy.sha256}
+        about |= Code(run.path / COPY, code.function).about()
     elif is_described(config.model):
         about |= {"model": None, "network": layers}
     elif config.model not in models.NAMES or layers != _named(config.model, data.classes):
@@ -169,7 +168,7 @@ def _network(
     """The entries of a description that tell the network, and the network that they tell."""
     if code is not None:
         network = code.build(shape, classes)
-        about: dict[str, Any] = {"model": f"{COPY}:{code.function}", "code_sha256": code.sha256}
+        about: dict[str, Any] = code.about()
     else:
         layers = _structure(model)
         if layers is None:

@@ -23,7 +23,7 @@ from typing import Any
 
 from gpucnn import files
 from gpucnn.backend import Backend
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, UsageError, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
@@ -32,7 +32,7 @@ from gpucnn.training.grid import Settings, folder_name
 from gpucnn.training.history import History
 from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import remove_folder, storage_errors, write_atomic
 
 RECORD = "sweep.json"
 _LONGEST = 2_500_000  # bytes of it
@@ -115,7 +115,7 @@ class Sweep:
             sweep = cls(path, rows)
             sweep.write()
         except BaseException:
-            files.remove_folder(path)
+            remove_folder(path)
             raise
         return sweep
 
@@ -135,7 +135,7 @@ class Sweep:
         except OSError as error:
             raise DataError(
                 f"there is no sweep in {path}",
-                cause=error.strerror,
+                cause=cause_of(error),
                 fix="give the folder of a sweep, as runs/sweep-1",
             ) from error
         except (ValueError, TypeError, KeyError, RecursionError) as error:

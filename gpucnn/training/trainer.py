@@ -11,9 +11,9 @@ from gpucnn import backend as backends
 from gpucnn import optim
 from gpucnn.autograd import Tensor
 from gpucnn.backend.cpu import parallel as cpu
-from gpucnn.data import Augment, Dataset, Loader, Splits, pixel_scaling
+from gpucnn.data import Loader, Splits
 from gpucnn.data.dataset import digest
-from gpucnn.errors import DataError, DivergedError, UsageError
+from gpucnn.errors import DataError, DivergedError
 from gpucnn.nn import Module
 from gpucnn.nn.state import copy_in, copy_out, counters
 from gpucnn.training import evaluation
@@ -23,19 +23,14 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import describe
 from gpucnn.training.divergence import advice, bad_gradient, find_culprit
 from gpucnn.training.evaluation import Judged
+from gpucnn.training.loaders import open_loaders
 from gpucnn.training.metrics import Loss, Metric, Totals, get_loss
-from gpucnn.training.progress import Limits, require_form, require_same
-from gpucnn.training.progress import check as check_progress
+from gpucnn.training.progress import Limits, require_form, require_progress, require_same
 from gpucnn.training.rates import learning_rates
 from gpucnn.training.replay import Replays
 from gpucnn.training.run import Run
 from gpucnn.training.step import TrainStep
 from gpucnn.training.transfer import freeze, start_from
-from gpucnn.training.used import used_parts
-
-_MIRRORED = (
-    "flip mirrors images, and a mirrored digit or letter is none, or another\n  fix: leave flip out"
-)
 
 
 class Trainer:
@@ -101,55 +96,21 @@ class Trainer:
         return f"Trainer(step={self.step}, total_steps={self.total_steps})"
 
     def _prepare_data(self) -> None:
-        config, train = self.config, self.data.train
-        if train.labels is None or not len(train):
-            lacks = "images" if train.labels is not None else "labels"
-            raise UsageError(f"{train.name} has no {lacks} to train on", fix="give other data")
-        overfit = config.overfit_batches is not None
-        given = {"train": train, "validation": self.data.validation, "test": self.data.test}
-        parts = used_parts({role: part for role, part in given.items() if part}, config)
-        train = parts["train"]
-        evaluation.require_outputs(self.model, train, self.loss.name)
-        self.scale, self.offset = pixel_scaling(train, config.standardise)
-        augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
-        if augment.flip and self.data.reading.convert == "mnist":
-            self.notes.append(_MIRRORED)
-        self.loader = Loader(
-            train,
-            config.batch_size,
-            self.backend,
-            seed=config.seed,
-            shuffle=not overfit,
-            augment=augment or None,
-            scale=self.scale,
-            offset=self.offset,
-            limit_batches=config.limit_batches,
+        self.loader, self.validation, self.test = open_loaders(
+            self.model, self.data, self.config, self.backend, self.loss.name, self.notes
         )
-        self.validation = self._evaluation_loader(parts.get("validation"))
-        self.test = self._evaluation_loader(parts.get("test"))
-        if config.patience and self.validation is None:
-            raise UsageError(
-                "early stopping needs a validation set, and there is none",
-                fix="hold images out, as in --validation 200, or leave out --patience",
-            )
-
-    def _evaluation_loader(self, dataset: Dataset | None) -> Loader | None:
-        if dataset is None or dataset.labels is None or not len(dataset):
-            return None
-        evaluation.require_outputs(self.model, dataset, self.loss.name)
-        size, scale, offset = evaluation.BATCH_SIZE, self.scale, self.offset
-        return Loader(dataset, size, self.backend, shuffle=False, scale=scale, offset=offset)
+        self.scale, self.offset = self.loader.scale, self.loader.offset
 
     def _prepare_step(self) -> None:
         config = self.config.resolved(self.backend.name)
         self.learning_rates = learning_rates(config, self.steps_per_epoch)
         self.optimizer = self._make_optimizer(config)
         self.totals = Totals(self.backend, self.loss, self.metrics)
-        step = self._train_step = TrainStep(
+        self._train_step = TrainStep(
             self.model, self.loss, self.optimizer, self.totals, self.forward, config.clip_norm
         )
         self._replays = Replays(
-            step, self.loader, self.learning_rates, self.config.graph, self.notes
+            self._train_step, self.loader, self.learning_rates, config.graph, self.notes
         )
 
     def _make_optimizer(self, config: TrainConfig) -> optim.Optimizer:
@@ -313,7 +274,15 @@ class Trainer:
         """A copy, on the host, of everything that is needed to go on from here."""
         return Checkpoint(
             weights=self.model.state_dict(),
-            description=self._description(),
+            description={
+                **describe(self.config, self.data),
+                "data_sha256": self._data_sha256,
+                "scale": self.scale,
+                "offset": self.offset,
+                "step": self.step,
+                "epoch": self.epochs_done,
+                **self._about,
+            },
             state=copy_out(self._state()),
             progress={
                 "records": list(self.records),
@@ -333,17 +302,6 @@ class Trainer:
         """The arrays of a checkpoint beside the weights: on the device, by name."""
         steps = {f"counters/{path}": array for path, array in counters(self.model).items()}
         return {**self._train_step.arrays(), **steps}
-
-    def _description(self) -> dict[str, Any]:
-        return {
-            **describe(self.config, self.data),
-            "data_sha256": self._data_sha256,
-            "scale": self.scale,
-            "offset": self.offset,
-            "step": self.step,
-            "epoch": self.epochs_done,
-            **self._about,
-        }
 
     def start_from(self, path: str) -> str:
         """Begin with trained weights, by `gpucnn.training.transfer`; returns a sentence about it.
@@ -392,9 +350,14 @@ class Trainer:
         if progress["data_sha256"] != self._data_sha256:
             raise others
         state, images = self._state(), len(self.loader.dataset)
-        clips, validates = self.config.clip_norm is not None, self.validation is not None
-        limits = Limits(self.steps_per_epoch, self.total_steps, images, validates, clips)
-        check_progress(checkpoint, limits, state)
+        limits = Limits(
+            self.steps_per_epoch,
+            self.total_steps,
+            images,
+            validates=self.validation is not None,
+            clips=self.config.clip_norm is not None,
+        )
+        require_progress(checkpoint, limits, state)
         copy_in(state, checkpoint.state, f"the state for {self.config.optimizer}")
         # A training may keep the scaling of its first weights.
         self._scale_pixels(about.get("scale", self.scale), about.get("offset", self.offset))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import resources
 from typing import Any, TypeVar
 
-from gpucnn.errors import UsageError
+from gpucnn.errors import UsageError, cause_of
 
 Bound = TypeVar("Bound")
 
@@ -127,6 +127,6 @@ def bound(bind: Callable[[int], Bound], port: int | None) -> Bound:
             return bind(0)
         raise UsageError(
             f"port {USUAL_PORT if port is None else port} cannot be used",
-            cause="another program uses it" if in_use else error.strerror,
+            cause="another program uses it" if in_use else cause_of(error),
             fix="give another --port, or 0 for any that is free",
         ) from error

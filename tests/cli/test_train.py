@@ -444,11 +444,11 @@ def test_a_note_is_shown(quick: Any, monkeypatch: pytest.MonkeyPatch, terminal: 
     def noting(trainer: Trainer) -> None:
         step(trainer)
         if trainer.step == 1:
-            trainer.notes.append("it is slower than it may be")
+            trainer.notes.append("it is slower than it may be\n  fix: wait")
 
     monkeypatch.setattr(Trainer, "train_step", noting)
     monkeypatch.setattr(train, "_on_terminal", lambda: terminal)
-    assert quick().err.count("note: it is slower than it may be") == 1
+    assert quick().err.count("note: it is slower than it may be\n  fix: wait") == 1
     assert "slower" not in quick("--quiet").err
 
 

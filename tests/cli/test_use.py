@@ -12,7 +12,7 @@ import pytest
 
 from gpucnn import data
 from gpucnn.backend.cuda import diagnosis
-from gpucnn.data.mnist_form import to_mnist
+from gpucnn.data.mnist_form import convert
 from gpucnn.errors import UsageError
 from gpucnn.training import SavedModel, checkpoint
 
@@ -128,7 +128,7 @@ def test_predict_sees_pictures_as_mnist_was_made(trained: dict[str, Any], run: A
     assert result.out.count("%") == 3
     with Image.open("out/put/seen.input.png") as picture:
         saved = np.asarray(picture)
-    assert np.array_equal(saved, to_mnist(large))
+    assert np.array_equal(saved, convert(large).image)
     np.save("same.npy", saved)
     prepared = run("predict", "runs/train-1", "same.npy").out
     assert prepared.split(": ")[1] == result.out.split(": ")[1]

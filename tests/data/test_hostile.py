@@ -98,7 +98,7 @@ def test_a_header_that_claims_more_than_there_is(tmp_path: Path) -> None:
 def test_a_table_that_unpacks_to_much_more_than_it_has(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("gpucnn.data.files._FREE", 10_000)
+    monkeypatch.setattr("gpucnn.data.gzip_files._FREE", 10_000)
     path = tmp_path / "a.csv.gz"
     path.write_bytes(gzip.compress(b"3,0,1,2,255\n" * 20_000))
     with pytest.raises(DataError, match=r"unpacks to more than \d+,\d+ bytes") as error:
@@ -146,7 +146,7 @@ def test_pieces_of_a_table_end_anywhere(tmp_path: Path, monkeypatch: pytest.Monk
     ):
         path.write_bytes(end.join(rows).encode(encoding))
         for size in (1, 2, 7, 1000):
-            monkeypatch.setattr("gpucnn.data.files._PIECE", size)
+            monkeypatch.setattr("gpucnn.data.gzip_files._PIECE", size)
             table = read_table(path)
             assert table.pixels is not None
             assert table.pixels.tolist() == expected

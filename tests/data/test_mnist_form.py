@@ -16,9 +16,13 @@ from selection import slow_except
 
 from gpucnn.data import load
 from gpucnn.data.ink import even_ink
-from gpucnn.data.mnist_form import convert, to_mnist
+from gpucnn.data.mnist_form import convert
 from gpucnn.data.strokes import Strokes
 from gpucnn.errors import DataError
+
+
+def to_mnist(image: Any, name: str = "the image") -> NDArray[np.uint8]:
+    return convert(image, name).image
 
 
 def center_of_mass(image: NDArray[Any]) -> tuple[float, float]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -158,7 +159,7 @@ def test_fashion_mnist_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert load(tmp_path, validation=0).class_names[8] == "8"
     fashion = sources.SOURCES["fashion-mnist"]
     known = (*fashion.packed[:1], sources.hashlib.sha256(labels).hexdigest(), *fashion.packed[2:])
-    monkeypatch.setitem(sources.SOURCES, "fashion-mnist", sources.replace(fashion, packed=known))
+    monkeypatch.setitem(sources.SOURCES, "fashion-mnist", replace(fashion, packed=known))
     splits = load(tmp_path, validation=0)
     assert splits.class_names[8] == "Bag"
     assert splits.train.label_values[8] == "8"

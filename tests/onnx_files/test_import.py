@@ -231,7 +231,7 @@ def test_other_refusals(tmp_path: Path) -> None:
             onnx.load(tmp_path / "bad.onnx")
     with pytest.raises(DataError, match="cannot be read"):
         onnx.load(tmp_path / "none.onnx")
-    with pytest.raises(DataError, match="it is a folder"):
+    with pytest.raises(DataError, match="Is a directory"):
         onnx.load(tmp_path)
     model = packaged.load(good)
     model.graph.output.append(helper.make_tensor_value_info("z", 1, None))

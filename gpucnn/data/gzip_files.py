@@ -1,4 +1,4 @@
-"""Reading whole files: gzip is recognized by its first bytes, errors name the file."""
+"""Reading files that may be gzip, which is recognized by its first bytes; errors name the file."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from typing import IO
 from gpucnn import files
 from gpucnn.data import storage
 from gpucnn.data.storage import Content, Spool
-from gpucnn.errors import DataError
-from gpucnn.quoting import quoted
+from gpucnn.errors import DataError, cause_of
 
 GZIP_MAGIC = b"\x1f\x8b"
 _HEAD = 128  # bytes that a header has at most
@@ -58,7 +57,7 @@ def unreadable(path: Path, error: OSError) -> DataError:
     fix = "check its name and permissions"
     if error.errno == errno.EFBIG:
         fix = f"if you trust it, set {files.VARIABLE} to the megabytes that it has"
-    return DataError(f"{path} cannot be read", cause=describe(error), fix=fix)
+    return DataError(f"{path} cannot be read", cause=cause_of(error), fix=fix)
 
 
 def decompress(raw: Content, path: Path, claimed: Claimed | None = None) -> Content:
@@ -133,23 +132,6 @@ def _unpacked(packed: IO[bytes] | mmap.mmap, size: int, path: Path) -> Iterator[
         )
 
 
-def describe(error: Exception) -> str:
-    """The reason of an error, without the file's name, which the system adds to it."""
-    return quoted(getattr(error, "strerror", None) or str(error) or type(error).__name__)
-
-
 def read_bytes(path: Path, claimed: Claimed | None = None) -> Content:
     """The bytes of a file, unpacked if it is gzip."""
     return decompress(read_raw(path, claimed), path, claimed)
-
-
-def refuse_empty(shape: tuple[int, ...], where: str) -> None:
-    """Raise a DataError if images of a shape (N, ..., H, W) are none or have no pixels."""
-    if shape[0] == 0:
-        raise DataError(f"{where} has no images", fix="leave it out, or put images in it")
-    if 0 in shape:
-        raise DataError(
-            f"{where} has images without pixels",
-            cause=f"they are {shape[-2]} high and {shape[-1]} wide",
-            fix="save the images again, at least 1 pixel high and wide",
-        )
