@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.bench.machine import commit, describe
 from gpucnn.bench.stopwatch import Ratio, Seconds, Times
@@ -157,14 +158,14 @@ class Record:
             DataError: it is missing, no record, or a record of another format.
         """
         try:
-            found = json.loads(Path(path).read_text())
+            found = json.loads(files.read_text(path))
         except OSError as error:
             raise DataError(
                 f"{path} cannot be read",
                 cause=cause_of(error),
                 fix="give a file that gpucnn bench ... --save FILE.json wrote",
             ) from error
-        except ValueError as error:  # no JSON, or no text at all
+        except (ValueError, RecursionError) as error:  # no JSON, or no text at all
             raise _no_record(path, str(error)) from error
         version = found.pop("format", None) if isinstance(found, dict) else None
         if version is None:

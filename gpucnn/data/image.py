@@ -138,10 +138,10 @@ def _bounds() -> tuple[int, int]:
     text = os.environ.get("GPUCNN_MAX_PIXELS")
     if not text:
         return _MOST_PIXELS, _LONGEST
-    if not (text.isascii() and text.isdecimal() and len(text) < 12):
+    if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text)):
         raise DataError(
             f"the environment variable GPUCNN_MAX_PIXELS is {quoted(text)}",
-            fix="give a number of pixels, or unset it",
+            fix="give a number of pixels above 0, or unset it",
         )
     return int(text), int(text)
 
