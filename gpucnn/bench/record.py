@@ -6,21 +6,23 @@ import datetime
 import json
 import math
 import os
+import types
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.bench.machine import commit, describe
 from gpucnn.bench.stopwatch import Ratio, Seconds, Times
 from gpucnn.errors import DataError, cause_of
+from gpucnn.quoting import quoted
 from gpucnn.writing import write_atomic
 
-Numbers = TypeVar("Numbers", Seconds, Ratio)
-
 FORMAT = 1
+CEILINGS = {"flop_per_second", "bytes_per_second"}
 _AGAIN = "measure again: gpucnn bench ... --save FILE.json"
 
 
@@ -158,7 +160,7 @@ class Record:
             DataError: it is missing, no record, or a record of another format.
         """
         try:
-            found = json.loads(files.read_text(path))
+            found = json.loads(files.read_text(path), parse_constant=_refuse)
         except OSError as error:
             raise DataError(
                 f"{path} cannot be read",
@@ -171,13 +173,20 @@ class Record:
         if version is None:
             raise _no_record(path, "it has no format number")
         if version != FORMAT:
-            raise _no_record(path, f"its format is {version!r}, this version reads {FORMAT}")
+            cause = f"its format is {quoted(version)}, this version reads {FORMAT}"
+            raise _no_record(path, cause)
         try:
-            record = cls(**{**found, "rows": [_row(row) for row in found["rows"]]})
-            record.machine.keys(), record.options.keys()
+            record: Record = _made(cls, found)
+            _made(float | None, record.machine.get("memory"))
+            if record.ceilings is not None and set(record.ceilings) != CEILINGS:
+                raise ValueError(f"its ceilings are {record.ceilings}")
             return record
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
-            raise _no_record(path, str(error)) from error
+        except (TypeError, KeyError, ValueError) as error:
+            raise _no_record(path, quoted(error)) from error
+
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"it holds {constant}")
 
 
 def _no_record(path: object, cause: str) -> DataError:
@@ -186,24 +195,29 @@ def _no_record(path: object, cause: str) -> DataError:
     )
 
 
-def _row(found: dict[str, Any]) -> BenchRow:
-    """A row from JSON; `TypeError`, `KeyError` or `ValueError` if it cannot be one."""
-    baselines = {
-        name: BaselineResult(**_timed(result) | {"ratio": _numbers(Ratio, result["ratio"])})
-        for name, result in found["baselines"].items()
-    }
-    row = BenchRow(**_timed(found) | {"baselines": baselines})
-    hash(row.key)
-    return row
-
-
-def _timed(found: dict[str, Any]) -> dict[str, Any]:
-    return found | {"seconds": _numbers(Seconds, found["seconds"])}
-
-
-def _numbers(kind: type[Numbers], found: dict[str, float] | None) -> Numbers | None:
-    if found is None:
-        return None
-    if not all(isinstance(n, int | float) and 0 < n < math.inf for n in found.values()):
-        raise ValueError(f"{kind.__name__.lower()} are {found}")
-    return kind(**found)
+def _made(kind: Any, found: Any) -> Any:
+    """JSON values as a value of a type; `TypeError`, `KeyError` or `ValueError` if it is none."""
+    outer, inner = typing.get_origin(kind), typing.get_args(kind)
+    if kind is Any:
+        return found
+    if outer is types.UnionType:  # with None
+        return None if found is None else _made(inner[0], found)
+    if outer is list:
+        return [_made(inner[0], value) for value in _made(list, found)]
+    if outer is dict:
+        return {name: _made(inner[1], value) for name, value in _made(dict, found).items()}
+    if is_dataclass(kind):
+        hints = typing.get_type_hints(kind)
+        given = {name: _made(hints[name], value) for name, value in _made(dict, found).items()}
+        if missing := hints.keys() - given.keys():
+            raise KeyError(*missing)
+        if kind in (Seconds, Ratio) and not all(given.values()):
+            raise ValueError(f"{kind.__name__.lower()} are {given}")
+        made: Any = kind
+        return made(**given)
+    fits = isinstance(found, (int, float) if kind is float else kind)
+    if not fits or (isinstance(found, bool) and kind is not bool):
+        raise TypeError(f"{found!r} is no {kind.__name__}")
+    if kind is float and not 0 <= found < math.inf:
+        raise ValueError(f"{found} is no size")
+    return found

@@ -97,7 +97,7 @@ def _title(row: BenchRow) -> str:
         return row.name if row.bench == "ops" else "data"
     if row.bench == "train" and not row.case.startswith("batch"):
         return _WHOLE
-    return f"{_KINDS[row.bench]}, {row.name}"
+    return f"{_KINDS.get(row.bench, row.bench)}, {row.name}"
 
 
 def _table(title: str, rows: Sequence[BenchRow], beside: bool) -> Table:
@@ -234,7 +234,7 @@ def _chapter(record: Record) -> str:
 def _glance(record: Record) -> Iterator[Table]:
     """The results that most readers look for first; nothing if they were not measured."""
     first = [
-        replace(row, name=f"{_KINDS[row.bench]}, {row.name}")
+        replace(row, name=f"{_KINDS.get(row.bench, row.bench)}, {row.name}")
         for row in record.rows
         if row.case in _FIRST.get((row.bench, row.name), ())
     ]

@@ -188,7 +188,8 @@ def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.in
 def listing(names: Sequence[str], most: int = 8) -> str:
     """Names on one line: at most `most` of them, then "..."; consecutive numbers as "0-9"."""
     numbers = [int(name) for name in names if is_plain(name)]
-    if len(numbers) == len(names) > 2 and numbers == [*range(numbers[0], numbers[0] + len(numbers))]:
-        return f"{numbers[0]}-{numbers[-1]}"
+    first = numbers[0] if numbers else 0
+    if len(numbers) == len(names) > 2 and numbers == [*range(first, first + len(numbers))]:
+        return f"{first}-{numbers[-1]}"
     shown = ", ".join(map(quoted, names[:most]))
     return f"{shown}, ..." if len(names) > most else shown

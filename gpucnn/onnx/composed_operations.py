@@ -9,6 +9,7 @@ import numpy as np
 
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, result
 from gpucnn.onnx.sizes import Batch, broadcast, checked, text
+from gpucnn.quoting import quoted
 
 # ---- activations ------------------------------------------------------------------------------
 
@@ -69,7 +70,7 @@ def split(b: Builder, x: Known, sizes: Known | None = None) -> list[Known]:
     part = -(-whole // count)
     given = b.setting("split", sizes, [min(part, whole - k * part) for k in range(count)])
     if len(given) != count or min(given) < 0 or sum(given) != whole:
-        raise Unsupported(f"it cuts axis {axis} of {text(source.shape)} into {given}")
+        raise Unsupported(f"it cuts axis {axis} of {text(source.shape)} into {quoted(given)}")
     found: list[Known] = []
     for size, end in zip(given, itertools.accumulate(given), strict=True):
         cuts: list[list[int | None]] = [[None] * 3 for _ in source.shape]

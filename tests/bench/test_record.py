@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
+import os
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from gpucnn import backend as backends
+from gpucnn.bench import report
 from gpucnn.bench.comparison import Change, check_same_machine, compare
 from gpucnn.bench.record import BaselineResult, BenchRow, Record
 from gpucnn.bench.stopwatch import Ratio, Seconds
@@ -72,7 +77,17 @@ def test_where_it_cannot_be_written(tmp_path):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{", "[]", "null", "{}", '{"format": 1}', '{"format": 1, "rows": [{}]}', b"\xff\xfe"],
+    [
+        "",
+        "{",
+        "[]",
+        "null",
+        "[" * 100_000,
+        "{}",
+        '{"format": 1}',
+        '{"format": 1, "rows": [{}]}',
+        b"\xff\xfe",
+    ],
 )
 def test_what_is_no_record(tmp_path, text):
     path = tmp_path / "a.json"
@@ -87,6 +102,9 @@ def test_a_file_that_is_not_there(tmp_path):
         Record.load(tmp_path / "a.json")
     with pytest.raises(DataError, match="cannot be read"):
         Record.load(tmp_path)
+    os.mkfifo(tmp_path / "fifo")
+    with pytest.raises(DataError, match="cannot be read"):
+        Record.load(tmp_path / "fifo")
 
 
 def test_another_format(saved):
@@ -109,6 +127,43 @@ def test_another_format(saved):
 def test_one_with_other_contents(saved, changes):
     with pytest.raises(DataError, match="is not a record that this version"):
         Record.load(saved(**changes))
+
+
+ODD = [None, "x", -1, True, [], {}, [1], {"a": 1}, 0, 1.5, float("inf"), float("nan"), "a\x1b"]
+
+
+def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """The path of each value in JSON, but of the whole."""
+    names = (
+        value if isinstance(value, dict) else range(len(value) if isinstance(value, list) else 0)
+    )
+    for name in names:
+        yield (*path, name)
+        yield from places(value[name], (*path, name))
+
+
+@pytest.mark.parametrize("number", range(len(ODD)))
+def test_an_odd_value_anywhere_is_refused_or_can_be_used(tmp_path, number):
+    """What is loaded can be printed as a page and compared."""
+    path = tmp_path / "a.json"
+    whole = record(row(ratio=2.0, ok=True, error=1e-7, bound=1e-6, flop=1e9, share=0.5), memory=1e9)
+    whole.ceilings = {"flop_per_second": 1e11, "bytes_per_second": 1e10}
+    whole.save(path)
+    good = json.loads(path.read_text())
+    refused = 0
+    for *outer, last in places(good):
+        odd = copy.deepcopy(good)
+        functools.reduce(lambda value, name: value[name], outer, odd)[last] = ODD[number]
+        path.write_text(json.dumps(odd))
+        try:
+            found = Record.load(path)
+        except DataError:
+            refused += 1
+            continue
+        assert report.page([found])
+        check_same_machine(found, found.machine, path)
+        compare(found, whole)
+    assert refused > 10
 
 
 @pytest.mark.parametrize("median", [0, -1, "fast", None, float("inf"), float("nan")])
