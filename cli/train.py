@@ -222,11 +222,14 @@ def _resume(
 def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list[Callback]:
     """The callbacks that show a training, and warn of what is wrong with it."""
     callbacks: list[Callback] = [events(console)] if console.as_json else []
-    show = console.warn
+
+    def show(text: str) -> None:
+        console.warn(*text.split("\n"))
+
     if not console.quiet:
         progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
         callbacks.append(progress)
-        show = progress.show
+        show = progress.show  # above the bar
     if health:
         callbacks.append(HealthWarnings(console, show))
     return callbacks

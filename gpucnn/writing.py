@@ -131,7 +131,8 @@ def locked(
             be written, where `option` chooses the place.
     """
     with storage_errors(file.parent, option):
-        held = filelock.FileLock(file, mode=file.parent.stat().st_mode & 0o666)
+        mode = file.parent.stat().st_mode & 0o666 | 0o600  # its owner, at least, can hold it
+        held = filelock.FileLock(file, mode=mode)
         try:
             held.acquire(timeout=seconds)
         except filelock.Timeout as error:

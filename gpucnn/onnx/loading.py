@@ -19,6 +19,7 @@ from gpucnn.onnx.extra import require
 from gpucnn.onnx.operations import OPERATIONS
 from gpucnn.onnx.reading import WRITE_AGAIN, Content, Node, read
 from gpucnn.onnx.sizes import ONE, text
+from gpucnn.quoting import quoted
 
 #: What a damaged or hostile file may lead to, beside our own errors.
 _ERRORS = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -112,7 +113,7 @@ def image_shape(content: Content) -> tuple[int, ...]:
     if not sizes or len(sizes) < len(shape) - 1 or np.prod(sizes, dtype=float) > LARGEST:
         given = ", ".join("?" if size is None else str(size) for size in shape)
         raise DataError(
-            f"the input {name} of {path} has the shape ({given})",
+            f"the input {quoted(name)} of {path} has the shape ({quoted(given)})",
             cause="all sizes but the first, the batch, must be known"
             if len(sizes) < len(shape) - 1
             else "it must be (N, C, H, W) or (N, features)",
@@ -172,7 +173,7 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
         return found
     except (GpucnnError, Unsupported, *_ERRORS) as error:
         raise DataError(
-            f"node {node.label} of {path}, {node.operation}, cannot be imported",
+            f"node {node.label} of {path}, {quoted(node.operation)}, cannot be imported",
             cause=_told(error),
             fix=_FIX if node.operation in OPERATIONS else _POSSIBLE,
         ) from error

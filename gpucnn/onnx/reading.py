@@ -152,7 +152,7 @@ def _opset(model: Any, path: Path) -> int:
     if model.functions:
         names = ", ".join(sorted({function.name for function in model.functions})[:5])
         raise DataError(
-            f"{path} defines functions of its own: {names}",
+            f"{path} defines functions of its own: {quoted(names)}",
             fix="write their operations instead: onnx.inliner.inline_local_functions(model)",
         )
     return int(versions[0])
@@ -170,11 +170,11 @@ def _shape(port: Any, path: Path) -> tuple[int | None, ...]:
     kind = port.type.tensor_type
     if kind.elem_type not in (TensorProto.FLOAT, TensorProto.UINT8):
         raise DataError(
-            f"the input {port.name} of {path} is of the type {_type_name(kind.elem_type)}",
+            f"the input {quoted(port.name)} of {path} is of the type {_type_name(kind.elem_type)}",
             fix="write the file with an input of float32, or of uint8 for pixels",
         )
     if not kind.HasField("shape"):
-        raise DataError(f"the input {port.name} of {path} has no shape", fix=WRITE_AGAIN)
+        raise DataError(f"the input {quoted(port.name)} of {path} has no shape", fix=WRITE_AGAIN)
     return tuple(
         int(size.dim_value) if size.HasField("dim_value") and size.dim_value > 0 else None
         for size in kind.shape.dim
@@ -184,10 +184,10 @@ def _shape(port: Any, path: Path) -> tuple[int | None, ...]:
 def _node(node: Any, path: Path) -> Node:
     if not node.output or not node.output[0]:
         raise DataError(f"a node of {path} has no output", fix=WRITE_AGAIN)
-    label = node.name or node.output[0]
+    label = quoted(node.name or node.output[0])
     if node.domain not in _DOMAINS:
         raise DataError(
-            f"node {label} of {path} is {node.op_type} of {node.domain}",
+            f"node {label} of {path} is {quoted(node.op_type)} of {quoted(node.domain)}",
             cause="only operations of ONNX itself can be read",
             fix="write the file without operations of one program",
         )
@@ -217,7 +217,7 @@ def _attribute(attribute: Any, label: str, path: Path) -> Any:
     if kind == Kinds.TENSOR:
         return _array(attribute.t, path)
     raise DataError(
-        f"node {label} of {path} has the attribute {attribute.name}, which cannot be read",
+        f"node {label} of {path} has an attribute that cannot be read: {quoted(attribute.name)}",
         cause="it is a graph, or a list of texts",
         fix="write the network without loops and conditions",
     )
@@ -230,7 +230,7 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
     """
     from onnx import TensorProto, numpy_helper
 
-    name = tensor.name or "without a name"
+    name = quoted(tensor.name) or "without a name"
     if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
         raise DataError(
             f"{path} keeps the array {name} in another file",
@@ -262,8 +262,8 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
     if min(tensor.dims, default=0) < 0 or count != held:
         raise DataError(
             f"the array {name} of {path} is damaged",
-            cause=f"it should have {count:,} numbers, of the shape {tuple(tensor.dims)}, and has"
-            f" {held:,}",
+            cause=f"it should have {count:,} numbers, of the shape"
+            f" {quoted(tuple(tensor.dims))}, and has {held:,}",
             fix=WRITE_AGAIN,
         )
     try:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gpucnn.errors import ShapeError
 from gpucnn.nn.room import LARGEST
+from gpucnn.quoting import quoted
 
 BATCH = -(2**30)  # stands for the number of images in an array of sizes, int32 or int64
 
@@ -79,7 +80,7 @@ def reshaped(shape: Shape, sizes: Sequence[Size]) -> Shape:
 
 def text(shape: Shape) -> str:
     """The shape for a message: (N, 3, 8), (2N, 3)."""
-    return f"({', '.join(map(str, shape))})"
+    return f"({quoted(', '.join(map(str, shape)))})"
 
 
 def _count(shape: Shape) -> Fraction:
