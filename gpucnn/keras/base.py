@@ -79,7 +79,16 @@ class Base(nn.Sequential):
             for shape in shapes or self.declared_shapes():
                 self._check_channels(shape)
         options |= {"seed": self.own_seed() if seed is None else _plain(seed)}
-        return super().build(*shapes, channels_first=channels_first, **options)
+        super().build(*shapes, channels_first=channels_first, **options)
+        for layer in self.modules():
+            if isinstance(layer, nn.LayerNorm) and len((layer.built_for or ((),))[0]) == 3:
+                raise UsageError(
+                    f"{layer.display_name} gets images",
+                    cause="Keras normalizes the channels, its last axis of images; here the last"
+                    " axis is the width",
+                    fix="put Flatten() before it, or use BatchNormalization()",
+                )
+        return self
 
     def __call__(self, *inputs: Any, training: bool | None = None, **options: Any) -> Tensor:
         """The outputs, a Tensor; `training` sets the mode of this call."""

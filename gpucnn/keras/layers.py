@@ -237,7 +237,7 @@ def LayerNormalization(
     input_shape: Shape | None = None,
     name: str | None = None,
 ) -> nn.LayerNorm:
-    """`gpucnn.nn.LayerNorm`, over the last axis."""
+    """`gpucnn.nn.LayerNorm`, over the last axis; images are refused when the model is built."""
     if axis != -1:
         raise UsageError(f"LayerNormalization over axis {axis}", fix="only the last, -1, is there")
     return nn.LayerNorm(eps=epsilon, input_shape=input_shape, name=name)

@@ -64,6 +64,12 @@ def test_text_goes_to_stdout_and_progress_to_stderr(quick: Any) -> None:
     assert [line.split(":")[0] for line in epochs] == ["epoch 1/2", "epoch 2/2"]
 
 
+def test_a_warning_keeps_its_lines_when_quiet(quick: Any) -> None:
+    err = quick("--quiet", "--validation", "1430").err
+    assert "\n  cause: the list of classes names" in err
+    assert "\\n" not in err
+
+
 def test_quiet(quick: Any) -> None:
     result = quick("--quiet")
     assert result.err == ""

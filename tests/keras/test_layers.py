@@ -115,6 +115,16 @@ def test_the_signature_is_shown() -> None:
     ]  # fmt: skip
 
 
+def test_layer_normalization_is_over_channels_in_keras() -> None:
+    norm = layers.LayerNormalization()
+    image = [layers.Input((3, 8, 8)), layers.Conv2D(4, 3), norm, layers.Flatten()]
+    with pytest.raises(UsageError, match="gets images") as caught:
+        keras.Sequential(image).build()
+    assert "Flatten" in str(caught.value.fix)
+    vectors = [layers.Input((3, 8, 8)), layers.Flatten(), layers.LayerNormalization()]
+    assert keras.Sequential(vectors).build().count_params() == 2 * 3 * 8 * 8
+
+
 class TestInput:
     def test_says_the_shape_and_is_no_layer(self) -> None:
         for first in (

@@ -7,6 +7,7 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -240,6 +241,25 @@ def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
     assert caught.value.cause == "it holds runs, and is none itself"
     named = ", ".join(str(runs / f"train-{number}") for number in range(1, 6))
     assert caught.value.fix == f"give one of these: {named} or 2 more"
+
+
+def test_a_folder_that_is_read_only(config: TrainConfig) -> None:
+    """Root may write there all the same."""
+    runs = Path(config.runs_dir)
+    run = Run.create(config, CPU)
+    for folder in (run.path, runs):
+        folder.chmod(0o555)
+    try:
+        for use in (run.lock, lambda: nullcontext(Run.create(config, CPU))):
+            if os.geteuid() == 0:
+                with use():
+                    pass
+            else:
+                with pytest.raises(StorageError, match="cannot be written"), use():
+                    pass
+    finally:
+        for folder in (runs, run.path):
+            folder.chmod(0o755)
 
 
 def test_a_folder_that_cannot_be_listed(
