@@ -27,6 +27,8 @@ _SAMPLE = 1000  # rows that decide the meaning of the columns
 _SAMPLE_CELLS = 800_000  # of them at most
 _MOST_COLUMNS = 200_000  # more than the pixels of 256x256 in color
 _LONGEST = 25 * _MOST_COLUMNS  # bytes of a line: cells may be 2.550000000000000000e+02
+#: As Excel reads it; a quote, and what may be in a number, separate no cells.
+_SEPARATOR_LINE = re.compile(r"""\s*sep=([^\w"'.+-])\s*""")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -117,7 +119,7 @@ def read_lines(path: Path) -> Lines:
     content, starts = _rows(path)
     text = Lines(path, content, np.frombuffer(starts, np.int64), ",")
     separator = None
-    if len(text) and (excel := re.fullmatch(r"sep=(.)", text.line(0).strip())):
+    if len(text) and (excel := _SEPARATOR_LINE.fullmatch(text.line(0))):
         separator = excel[1]
         text = replace(text, starts=text.starts[1:])
     comments = 0

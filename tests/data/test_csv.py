@@ -322,6 +322,7 @@ def test_a_table_sorted_by_its_labels_which_are_last(tmp_path: Path) -> None:
         "3;0,0;0,25;0,5;1,0\n9;0,75;1,0;0,0;0,5\n",
         "label\tp0\tp1\tp2\tp3\n3\t0\t0,25\t0,5\t1\n9\t0,75\t1\t0\t0,5\n",
         "sep=;\nlabel;p0;p1;p2;p3\n3;0;0,25;0,5;1\n9;0,75;1;0;0,5\n",
+        "sep=\t\nlabel\tp0\tp1\tp2\tp3\n3\t0\t0,25\t0,5\t1\n9\t0,75\t1\t0\t0,5\n",
     ],
 )
 def test_decimal_commas(tmp_path: Path, text: str) -> None:
