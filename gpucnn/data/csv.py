@@ -29,8 +29,7 @@ from gpucnn.quoting import quoted
 
 SUFFIXES = (".csv", ".tsv")
 _NAME = re.compile(
-    r"(?P<set>(.*[-_. ])?)(?P<role>train|val|valid|validation|test)\.(csv|tsv)(\.gz)?",
-    re.IGNORECASE,
+    rf"(?P<set>(.*[-_. ])?)(?P<role>{'|'.join(ROLE_OF)})\.(csv|tsv)(\.gz)?", re.IGNORECASE
 )
 _BLOCK = 1 << 12  # rows that are parsed at once
 _WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
@@ -111,12 +110,30 @@ def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
     """The tables to train on in a directory, and those beside them: data set -> role -> file.
 
     ``train.csv`` goes with ``val.csv`` and ``test.csv``, ``sign_train.csv`` with ``sign_test.csv``.
+    The words are those of `ROLE_OF`.
+
+    Raises:
+        DataError: two words name the same part, as ``val.csv`` and ``dev.csv``.
     """
-    sets: dict[str, dict[str, Path]] = {}
+    sets: dict[str, dict[str, dict[str, Path]]] = {}
     for file in sorted(directory.iterdir()):
         if (found := _NAME.fullmatch(file.name)) and file.is_file():
-            sets.setdefault(found["set"], {}).setdefault(ROLE_OF[found["role"].lower()], file)
-    return {name: files for name, files in sets.items() if "train" in files}
+            word = found["role"].lower()
+            roles = sets.setdefault(found["set"], {})
+            roles.setdefault(ROLE_OF[word], {}).setdefault(word, file)
+    tables: dict[str, dict[str, Path]] = {}
+    for name, roles in sets.items():
+        if "train" not in roles:
+            continue
+        for role, several in roles.items():
+            if len(several) > 1:
+                names = ", ".join(file.name for file in several.values())
+                raise DataError(
+                    f"{directory} has several tables that may be its {role} part: {names}",
+                    fix="rename all but one of them, or take them out",
+                )
+        tables[name] = {role: next(iter(several.values())) for role, several in roles.items()}
+    return tables
 
 
 def _parse(text: Lines, body: range, columns: Columns) -> dict[int, Any] | None:

@@ -17,6 +17,7 @@ from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.pixels import as_images
 from gpucnn.data.published import Published, by_name
 from gpucnn.data.reading import Reading
+from gpucnn.data.walk import has_pictures
 from gpucnn.errors import DataError, similar
 from gpucnn.quoting import quoted
 
@@ -226,7 +227,7 @@ def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
         )
-    if (others := idx.find_others(path)) and not folder.has_pictures(path):
+    if (others := idx.find_others(path)) and not has_pictures(path):
         raise DataError(
             f"{path} holds idx files, and none of images by its name",
             cause=f"it holds {listing(others)}",
@@ -265,7 +266,7 @@ def _read_tables(
         )
     (files,) = sets.values()
     first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all", labeled)
-    if first.noun == "rows" and folder.has_pictures(path):
+    if first.noun == "rows" and has_pictures(path):
         raise DataError(
             f"{path} holds pictures and {names[0]}, which does not list them",
             fix=f"give one of both: {names[0]}, or a folder of the pictures alone",

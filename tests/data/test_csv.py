@@ -489,6 +489,16 @@ def test_tables_of_a_folder(tmp_path: Path) -> None:
     }
 
 
+def test_tables_of_a_folder_by_other_words(tmp_path: Path) -> None:
+    for name in ("training.csv", "dev.csv", "Testing.csv", "contest.csv"):
+        (tmp_path / name).touch()
+    files = {"train": "training.csv", "validation": "dev.csv", "test": "Testing.csv"}
+    assert find_tables(tmp_path) == {"": {role: tmp_path / name for role, name in files.items()}}
+    (tmp_path / "val.csv").touch()
+    with pytest.raises(DataError, match=r"its validation part: dev\.csv, val\.csv"):
+        find_tables(tmp_path)
+
+
 def test_a_row_of_pixels_that_pandas_took_for_names(tmp_path: Path) -> None:
     names = ["3", "0", *(f"0.{k}" for k in range(1, 12)), "7", "7.1", "255", "3.1"]
     rows = "".join(f"{k % 3},{','.join(map(str, range(16)))}\n" for k in range(9))
