@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gpucnn.data import storage
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.found import ROLE_OF
-from gpucnn.data.header import is_number
+from gpucnn.data.header import is_id, is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
 from gpucnn.data.one_hot_columns import class_names, named_labels
@@ -46,6 +46,7 @@ class Table:
         labels: as `gpucnn.data.labels.as_labels` returns them; or None.
         ids: the identifiers of the rows, as they are written; or None.
         classes: their names in the order of their columns, if the labels are one-hot; or None.
+        no_ids: the name of a column that was to have the identifiers, but does not; or None.
     """
 
     columns: Columns
@@ -54,6 +55,7 @@ class Table:
     labels: Labels | None
     ids: list[str] | None
     classes: list[str] | None = None
+    no_ids: str | None = None
 
 
 def read_table(path: Path, known: Known | None = None) -> Table:
@@ -103,7 +105,12 @@ def read_table(path: Path, known: Known | None = None) -> Table:
             refuse_doubtful([cell.strip() for cell in texts[columns.label]], last, str(path))
         labels = as_labels(cells, str(path), line)
     files, ids = (None if place is None else texts[place] for place in (columns.file, columns.ids))
-    return Table(columns, pixels, files, labels, ids, classes)
+    no_ids = None
+    if ids is not None and columns.header:
+        name = columns.names[columns.ids or 0]
+        if not is_id(name) and len(set(ids)) < max(2, len(ids)):
+            columns, ids, no_ids = replace(columns, ids=None), None, name
+    return Table(columns, pixels, files, labels, ids, classes, no_ids)
 
 
 def find_tables(directory: Path) -> dict[str, dict[str, Path]]:

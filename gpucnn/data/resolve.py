@@ -105,6 +105,11 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
     columns = table.columns
     known = known.replace(label_column=None, label_was=columns.label_name or known.label_was)
     notes = [f"columns not read: {listing(list(columns.unread))}"] if columns.unread else []
+    if table.no_ids:
+        notes.append(
+            f"the column {quoted(table.no_ids)} is not read: it is no id by its name, and its"
+            " values do not tell the rows apart; the rows are numbered"
+        )
     if table.classes:
         notes.append(f"one-hot columns are the label: {listing(table.classes)}")
     label_column = columns.label_name if columns.header else None
