@@ -14,6 +14,7 @@ from gpucnn.data.digits import load_digits
 from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import class_ids, class_names, is_plain, listing
+from gpucnn.data.pixels import doubts_of_scale
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
 from gpucnn.errors import DataError, UsageError, expect
@@ -118,6 +119,9 @@ def find(
             found = read(path, reading.over(known) if known else reading, labeled)
         except OSError as error:
             raise unreadable(path, error) from error
+        if found.noun != "pictures":
+            for part in found.parts:
+                found.notes.extend(doubts_of_scale(part.images, part.where))
     reading.refuse_unused(found.noun, str(name))
     return found
 

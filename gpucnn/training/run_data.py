@@ -16,7 +16,7 @@ from gpucnn.data.found import Found
 from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.data.pictures import Pictures, UnknownConversionError, read_pictures
-from gpucnn.data.pixels import as_images
+from gpucnn.data.pixels import as_images, doubts_of_scale
 from gpucnn.errors import DataError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
@@ -125,14 +125,14 @@ class RunData:
             name: of the array, for messages.
 
         Returns:
-            The images, and the changes to the array in words.
+            The images, the changes to the array in words, and what may be wrong with it.
 
         Raises: as `find`.
         """
         if self.takes_floats:
             return array.astype(np.float32), []
         images, _, said = as_images(array, name, self._reading(reading))
-        return images, said
+        return images, [*said, *doubts_of_scale(images, name)]
 
     @property
     def takes_floats(self) -> bool:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gpucnn.data import Reading, load
+from gpucnn.data.loading import find
 from gpucnn.errors import DataError, UsageError
 
 CSV = "label," + ",".join(f"pixel{i}" for i in range(4)) + "\n"
@@ -242,8 +243,8 @@ def test_classes_of_all_parts(tmp_path: Path) -> None:
 def test_what_is_said(tmp_path: Path) -> None:
     write_csv(tmp_path / "digits.csv", 50)
     assert load(tmp_path / "digits.csv").text == (
-        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, no pixel"
-        " above 49 of 255, 10 % held out"
+        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, 10 %"
+        " held out"
     )
     assert load("digits", validation=7).text == (
         "1,437 images of digits: 10 classes 0-9, 1x28x28, 7 held out, 360 for test"
@@ -256,8 +257,27 @@ def test_what_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_images_of_another_scale_than_those_of_the_training_are_doubted(tmp_path: Path) -> None:
+    """Zeros and ones are black and white, unless images from 0 to 255 were read before."""
+    gray = np.arange(36, dtype=np.uint8).reshape(4, 3, 3) * 7
+    binary = (gray > 99).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x=gray, y=[0, 1, 0, 1], x_test=binary, y_test=[0, 1, 0, 1])
+    (note,) = load(tmp_path / "a.npz").notes
+    assert note.startswith(f"no pixel of x_test of {tmp_path / 'a.npz'} is above 1 of 255")
+    np.save(tmp_path / "b.npy", binary)
+    rows = "".join(",".join(map(str, row)) + "\n" for row in binary.reshape(4, 9))
+    (tmp_path / "b.csv").write_text(",".join(f"p{k}" for k in range(9)) + "\n" + rows)
+    trained = Reading(image_shape=(1, 3, 3), white=255)
+    for name in ("b.npy", "b.csv"):
+        (note,) = find(tmp_path / name, known=trained, labeled=False).notes
+        assert note.startswith(f"no pixel of {tmp_path / name} is above 1 of 255")
+        assert find(tmp_path / name, labeled=False).notes == []
+    np.save(tmp_path / "b.npy", binary * 1.0)  # floats of this scale are read as such
+    assert find(tmp_path / "b.npy", known=trained, labeled=False).notes == []
+
+
 def test_doubts(tmp_path: Path) -> None:
-    x = np.full((30, 3, 3), 16)
+    x = np.full((30, 3, 3), 116)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(30))
     assert load(tmp_path / "a.npz").notes == [
         "30 images have 30 classes: are these the labels?",
