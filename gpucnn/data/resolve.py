@@ -48,7 +48,9 @@ _OTHERS = {
 }
 
 
-def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Found:
+def read(
+    path: Path, reading: Reading | None = None, labeled: bool = True, name: str | None = None
+) -> Found:
     """Read a file or folder. `gpucnn.data.load` lists the accepted kinds.
 
     Single pictures and arrays without labels are accepted too.
@@ -57,6 +59,7 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
         reading: the options.
         labeled: whether labels are needed. If not, a folder of pictures means all pictures in it
             and below.
+        name: the path as the user wrote it, for the message if there is nothing.
 
     Raises:
         DataError: there is no such file, or it is of no kind that is known.
@@ -66,25 +69,25 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
     if os.path.isdir(path):
         return _read_directory(path, reading, labeled)
     if not os.path.exists(path):
-        return _read_set(path, reading, labeled)
-    name = path.name.lower()
-    plain = name.removesuffix(".gz")
+        return _read_set(path, reading, labeled, name or str(path))
+    lower = path.name.lower()
+    plain = lower.removesuffix(".gz")
     if plain.endswith(csv.SUFFIXES):
         return read_csv(path, reading, labeled=labeled)
-    if name.endswith(".npz"):
+    if lower.endswith(".npz"):
         return _read_npz(path, reading, labeled)
-    if name.endswith(".npy"):
+    if lower.endswith(".npy"):
         return npz.read_npy(path, reading)
-    if cifar.is_batch(name):
+    if cifar.is_batch(lower):
         return cifar.read_cifar(path, [path], reading)
-    if is_picture(name):
+    if is_picture(lower):
         return read_listed(path, {"all": [(path, None)]}, {"all": path}, reading, None, [])
     suffix = Path(plain).suffix
     if suffix in _OTHERS:
         raise DataError(
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
-    if "images" in name or "idx3" in name or "idx4" in name:
+    if "images" in lower or "idx3" in lower or "idx4" in lower:
         return _read_idx(path, {"all": path}, reading, labeled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
@@ -186,18 +189,20 @@ def _published(found: Found, published: Published | None) -> Found:
     )
 
 
-def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
+def _read_set(path: Path, reading: Reading, labeled: bool, name: str) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if os.path.isdir(path.parent):
         for prefix, files in idx.find_images(path.parent).items():
             if prefix.rstrip("-_.") == path.name:
                 return _read_idx(path, files, reading, labeled)
     names = (*sources.SOURCES, "digits")
-    close = similar(names, str(path))
-    raise DataError(
-        f"{path} is neither a data set nor a file or folder",
-        fix=f"give {', '.join(names)}, or a path" + (f"; did you mean {close}?" if close else ""),
-    )
+    fix = f"give {', '.join(names)}, or a path"
+    if not os.path.dirname(name):
+        close = similar(names, name)
+        fix += f"; did you mean {close}?" if close else ""
+    elif path.name in names:
+        fix += f"; {path.name} alone, without a folder, is the data set of that name"
+    raise DataError(f"{name} is neither a data set nor a file or folder", fix=fix)
 
 
 def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:

@@ -137,6 +137,35 @@ def test_neither_name_nor_path(name: str, fix: str) -> None:
     assert fix in (error.value.fix or "")
 
 
+@pytest.mark.parametrize("name", ["./digits", "./mnist", "nowhere/digits", "../mnits", "./Digits"])
+def test_a_path_where_nothing_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named as it was written, and no name of a data set is suggested in its place."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"^{name} is neither") as error:
+        load(name)
+    fix = error.value.fix or ""
+    assert "did you mean" not in fix
+    base = Path(name).name
+    is_known = base in ("digits", "mnist")
+    assert (f"{base} alone, without a folder, is the data set of that name" in fix) == is_known
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_a_data_set_that_is_not_there_beside_a_folder_of_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for lies_here in (False, True):
+        if lies_here:
+            (tmp_path / name).mkdir()
+        with pytest.raises(DataError, match="there is no train-images") as error:
+            load(name, tmp_path / "empty")
+        assert (f"what lies here is ./{name}" in (error.value.fix or "")) == lies_here
+        assert "gpucnn data fetch" in (error.value.fix or "")
+
+
 def test_parts_of_different_shape(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", 3)
     (tmp_path / "test.csv").write_text(",".join("0" * 9) + "\n")
