@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from gpucnn.data import storage
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.found import ROLE_OF
-from gpucnn.data.header import is_id, is_number
+from gpucnn.data.header import Row, is_id, is_number
 from gpucnn.data.labels import Labels, as_labels
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
 from gpucnn.data.one_hot_columns import class_names, named_labels
@@ -32,6 +32,7 @@ _NAME = re.compile(
     rf"(?P<set>(.*[-_. ])?)(?P<role>{'|'.join(ROLE_OF)})\.(csv|tsv)(\.gz)?", re.IGNORECASE
 )
 _BLOCK = 1 << 12  # rows that are parsed at once
+_LIST = 16  # numbers in one cell: fewer may be a label
 _WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
 
 
@@ -71,7 +72,9 @@ def read_table(path: Path, known: Known | None = None) -> Table:
     """
     known = known or Known()
     text = read_lines(path)
-    columns = understand(text.sample(), str(path), known)
+    sample = text.sample()
+    _refuse_lists(sample, str(path))
+    columns = understand(sample, str(path), known)
     body = range(int(columns.header), len(text))
     if not body:
         raise DataError(f"{path} has no images", cause="it is only a header", fix=LINE_FIX)
@@ -199,6 +202,32 @@ def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int
             cells += [row[place] for row in text.cells(rows)]
 
 
+def _refuse_lists(rows: Sequence[Row], where: str) -> None:
+    """Raise a DataError for rows with all pixels in one cell, as FER2013 has them."""
+    first, last = rows[0], rows[-1]
+    for place, cell in enumerate(last):
+        if count := _numbers_in(cell):
+            header = len(first) > place and not _numbers_in(first[place])
+            column = first[place].strip() if header else place
+            read = "pandas.read_csv(FILE)" if header else "pandas.read_csv(FILE, header=None)"
+            raise DataError(
+                f"{where}: the column {quoted(column if header else place + 1)} has"
+                f" {count:,} numbers in one cell: {quoted(cell, 20)}",
+                cause="each pixel needs a column of its own, or the images are an array",
+                fix=f"save them as an array: t = {read};"
+                rf' x = t[{column!r}].str.findall(r"[\d.]+").tolist();'
+                ' numpy.savez("new.npz", x=numpy.array(x, float), y=t[LABEL].tolist())',
+            )
+
+
+def _numbers_in(cell: str) -> int:
+    """How many numbers a cell lists; 0 for any other cell, also for one with a few of them."""
+    if len(cell) < _LIST:  # fast, for most cells
+        return 0
+    numbers = re.split(r"[\s,;]+", cell.strip(" []()"))
+    return len(numbers) if len(numbers) >= _LIST and all(map(is_number, numbers)) else 0
+
+
 def _not_blank(lines: Iterable[str]) -> Iterator[str]:
     """The lines; a ValueError at a blank one, which NumPy would skip."""
     for line in lines:
@@ -266,9 +295,11 @@ def _explain(text: Lines, body: range, columns: Columns) -> NoReturn:
 def _refuse_pixel(text: Lines, row: int, number: int, columns: Columns) -> NoReturn:
     place = columns.pixels[number]
     cell = text.of(row)[place].strip()
+    comma = re.fullmatch(r"\d*,\d+", cell)
     column = f" (column `{quoted(columns.names[place])}`)" if columns.header else ""
     raise DataError(
         f"{text.path}, line {text.number(row)}: the pixel {number}{column} is {cell[:20]!r},"
         " which is no whole number from 0 to 255",
+        cause="it has a comma, and numbers have a decimal point" if comma else None,
         fix="pixels are 0 to 255, or all of them 0 to 1; correct or remove the line",
     )
