@@ -280,6 +280,9 @@ def _explain(text: Lines, body: range, columns: Columns) -> NoReturn:
             raise DataError(
                 f"{text.path}, line {text.number(row)}: {len(fields)} columns, where line"
                 f" {text.number(0)} has {width}",
+                cause="a comma in a number or a name separates cells, unless it is in quotes"
+                if len(fields) > width and text.separator == ","
+                else None,
                 fix="get the file again if it was cut short; every line must be as long",
             )
         for number, place in enumerate(columns.pixels):

@@ -82,6 +82,15 @@ def test_commas_in_the_names_of_classes(tmp_path: Path, labels: tuple[str, str])
     assert tuple(table.labels) == labels
 
 
+@pytest.mark.parametrize(("mark", "is_said"), [(",", True), (";", False)])
+def test_more_cells_than_in_the_header(tmp_path: Path, mark: str, is_said: bool) -> None:
+    """As decimal commas make them that are not in quotes."""
+    text = "label,p0,p1,p2,p3\n3,0,25,0,5,1,0,0,1\n".replace(",", mark)
+    with pytest.raises(DataError, match="line 2: 9 columns, where line 1 has 5") as error:
+        read_table(write(tmp_path / "t.csv", text))
+    assert ("unless it is in quotes" in (error.value.cause or "")) == is_said
+
+
 def test_a_few_decimal_commas_are_said(tmp_path: Path) -> None:
     text = 'label,p0,p1,p2,p3\n3,0,0.5,"0,25",1\n4,0,0,0,1\n'
     with pytest.raises(DataError, match=r"line 2: the pixel 2 .*'0,25'") as error:
