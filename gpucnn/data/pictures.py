@@ -24,7 +24,7 @@ class UnknownConversionError(DataError):
     """Pictures are to be converted, and `Reading.convert` does not say how.
 
     Args:
-        picture: the name of the first of them.
+        picture: the name of one of them.
     """
 
     def __init__(self, picture: str) -> None:
@@ -75,11 +75,11 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
 
     Raises:
         DataError: files cannot be read (all of them are named), or their sizes differ.
-        UnknownConversionError: before any file is read.
+        UnknownConversionError: as soon as one file is read, before the others are.
         MissingExtraError: Pillow is not installed.
     """
     if reading.must_convert and reading.convert is None:
-        raise UnknownConversionError(str(files[0]))
+        _refuse_unconverted(files)
     paths = [file for file in files if isinstance(file, Path)]
     if len(paths) < len(files):
         return _read(files, reading, name)
@@ -91,6 +91,16 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
     rest = {**vars(pictures), "reading": pictures.reading.as_dict()}
     entry.keep(rest.pop("images"), rest)
     return pictures
+
+
+def _refuse_unconverted(files: Sequence[Path | Upload]) -> None:
+    """Raise an UnknownConversionError with the first picture that can be read, if there is one."""
+    for file in files:
+        try:
+            open_picture(file)
+        except DataError:
+            continue  # it is an error of its own, if there is no other picture
+        raise UnknownConversionError(str(file))
 
 
 def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:

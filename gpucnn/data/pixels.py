@@ -75,9 +75,10 @@ def doubts_of_scale(images: Images, where: str) -> list[str]:
     highest = int(images.max(initial=0))
     if not 0 < highest < _DIM:
         return []
+    factor = "255" if highest == 1 else f"255 / {highest}"
     return [
         f"no pixel of {where} is above {highest} of 255, so its images are nearly black; if"
-        f" {highest} stands for white, multiply the pixels by 255 / {highest}"
+        f" {highest} stands for white, multiply the pixels by {factor}"
     ]
 
 
