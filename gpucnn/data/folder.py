@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from gpucnn.data.folder_parts import find_parts
+from gpucnn.data.folder_parts import entered, find_parts
 from gpucnn.data.found import Found
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import composed, in_order, is_text, listing
@@ -46,6 +46,9 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
         read = {place for folder in parts.values() for place in (folder, folder.parent)}
         scan.empty += [str(each) for each in folders.values() if each not in read]
         scan.unread += map(str, files)
+    elif (inner := entered(path)) != path:
+        found = read_folder(inner, reading)
+        return replace(found, said=[f"classes of {path.name}/{inner.name}", *found.said])
     else:
         pictures = [file for file in files if is_picture(file.name)]
         if pictures and not any(map(has_pictures, folders.values())):

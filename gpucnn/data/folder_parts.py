@@ -63,7 +63,7 @@ def find_parts(path: Path, folders: Mapping[str, Path]) -> tuple[dict[str, Path]
                 fix="rename all but one of them, or take them out",
             )
         if names:
-            parts[role] = _entered(folders[names[0]])
+            parts[role] = entered(folders[names[0]])
     is_plain = not rest and all(folder.parent == path for folder in parts.values())
     said = [f"{folder.relative_to(path)} as {role}" for role, folder in parts.items()]
     return parts, "" if is_plain else ", ".join(said)
@@ -161,7 +161,7 @@ def _filled_folders(folder: Path) -> set[str]:
     return {composed(name) for name in names if has_pictures(folder / name)}
 
 
-def _entered(folder: Path) -> Path:
+def entered(folder: Path) -> Path:
     """The folder, or the only one in it if that has the same name and folders of classes."""
     inner = folder / folder.name
     only = _filled_folders(folder) == {composed(folder.name)}

@@ -99,6 +99,16 @@ def test_parts_are_no_classes(tmp_path: Path, names: tuple[str, ...], message: s
     assert "train" in (error.value.fix or "")
 
 
+@pytest.mark.parametrize("name", ["seg_train", "pets", "été"])
+def test_the_classes_may_be_in_a_folder_of_the_same_name(tmp_path: Path, name: str) -> None:
+    save(tmp_path, f"{name}/{name}/cat", f"{name}/{name}/dog")
+    splits = load(tmp_path / name)
+    assert splits.class_names == ["cat", "dog"]
+    assert f"classes of {name}/{name}" in splits.text
+    save(tmp_path, f"{name}/other")
+    assert load(tmp_path / name).class_names == sorted([name, "other"])
+
+
 def test_a_folder_of_the_classes_of_a_part_is_read(tmp_path: Path) -> None:
     """The fix of the refusal."""
     save(tmp_path, "1/cat", "1/dog", "2/cat", "2/dog")
