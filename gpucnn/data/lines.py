@@ -232,8 +232,9 @@ def _plain(text: Lines) -> Lines:
 def _with_points(text: Lines, first: int) -> Lines:
     """The same table with decimal points in place of decimal commas; `first` is its first row.
 
-    Between commas, they are decimal commas if a row has several of them in quotes: one may be in
-    the name of a class. "1,024" does not count, which may be a thousand.
+    Between commas, they are decimal commas if a row below the first has several of them in quotes:
+    one may be in the name of a class, and those of a header in the names of pixels. "1,024" does
+    not count, which may be a thousand.
     """
     mark = text.separator
     is_comma = mark == ","
@@ -245,7 +246,7 @@ def _with_points(text: Lines, first: int) -> Lines:
         re.compile(rf"((?:^|{mark}){quote}{unless}{number}(?={quote}(?:{mark}|$))")
         for unless in (other, "")
     )
-    rows = range(first, min(len(text), first + _SAMPLE))
+    rows = range(first + is_comma, min(len(text), first + _SAMPLE))
     least = _SEVERAL if is_comma else 1
     if not any(len(counted.findall(text.line(k))) >= least for k in rows):
         return text

@@ -49,7 +49,7 @@ def test_pixels_in_one_cell_are_refused_with_what_converts_them(
     ("text", "labels"),
     [
         ('label,p0,p1,p2,p3\n3,"0,0","0,25","0,5","1,0"\n9,"0,75","1,0","0,0","0,5"\n', [3, 9]),
-        ('3,"0,0","0,25","0,5","1,0"\n9,"0,75","1,0",0,"0,5"\n', [3, 9]),
+        ('3,0,"0,25","0,5","1,0"\n9,"0,75","1,0","0,0","0,5"\n', [3, 9]),
         (
             'label, p0, p1, p2, p3\n"a, b", "0,0", ",25", "5,0e-1", "1,0"\n'
             'c, "0,75", "1,0", "0,0", "0,5"\n',
@@ -89,6 +89,13 @@ def test_more_cells_than_in_the_header(tmp_path: Path, mark: str, is_said: bool)
     with pytest.raises(DataError, match="line 2: 9 columns, where line 1 has 5") as error:
         read_table(write(tmp_path / "t.csv", text))
     assert ("unless it is in quotes" in (error.value.cause or "")) == is_said
+
+
+def test_commas_in_the_names_of_pixels(tmp_path: Path) -> None:
+    names = ",".join(f'"{row},{column}"' for column in range(2) for row in range(2))
+    table = read_table(write(tmp_path / "t.csv", f"label,{names}\n3,0,1,2,255\n9,4,5,6,7\n"))
+    assert table.pixels is not None
+    assert table.pixels.tolist() == [[0, 2, 1, 255], [4, 6, 5, 7]]  # in the order of the names
 
 
 def test_a_few_decimal_commas_are_said(tmp_path: Path) -> None:
