@@ -17,7 +17,7 @@ from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.data.pictures import Pictures, read_pictures
 from gpucnn.data.pixels import as_images
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
 from gpucnn.training.run import run_of
@@ -92,8 +92,9 @@ class RunData:
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
-            UsageError: a name is needed.
+            UsageError: a name is needed, or the model takes floats alone.
         """
+        self.require_pixels("files are read as pixels" if name is None else f"{name} has pixels")
         known = self._reading(None)
         if name is None:
             name, data_dir = self._own_data(data_dir)
@@ -109,6 +110,7 @@ class RunData:
 
         Raises: as `find`.
         """
+        self.require_pixels(f"{picture.name} has pixels")
         reading = self._reading(reading)
         if reading.convert is None:
             self._refuse_gray(picture.name)
@@ -136,7 +138,7 @@ class RunData:
 
     @property
     def takes_floats(self) -> bool:
-        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
+        """Whether it takes floats, which are not scaled; otherwise it takes pixels alone."""
         return (self.description.scale, self.description.offset) == (1.0, 0.0)
 
     def _reading(self, given: Reading | None) -> Reading:
@@ -212,6 +214,18 @@ class RunData:
         used = [parts[role] for role in ("train", "validation") if role in parts]
         expected = self.description.data_sha256
         return splits, None if expected is None else digest(used) != expected
+
+    def require_pixels(self, given: str, error: type[GpucnnError] = UsageError) -> None:
+        """Raise an error if the model takes floats alone; `given` says where there are pixels."""
+        if self.description.floats:
+            raise error(
+                f"{given}, and the model in {self.path} takes floats",
+                cause="it was trained in Python on images of floats, and how pixels become such"
+                " floats is not known",
+                fix="write the run again in Python with the scaling that made the floats:"
+                " save_run(..., scale=1 / 255, offset=0) for pixels / 255; or give the floats to"
+                " SavedModel.predict",
+            )
 
     def _refuse_gray(self, name: str | Path) -> None:
         """Raise a DataError for pictures, if they may be dark on light or light on dark.
