@@ -21,7 +21,7 @@ from gpucnn.nn.structure import from_structure, structure
 from gpucnn.training import checkpoint, evaluation
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.described import MADE, is_described, without_activation
+from gpucnn.training.described import MADE, is_described, structure_of, without_activation
 from gpucnn.training.history import History
 from gpucnn.training.metrics import LOSSES, OWN, is_own
 from gpucnn.training.run import Run
@@ -144,7 +144,7 @@ def record(run: Run, model: Module, data: Splits, config: TrainConfig) -> dict[s
     if config.data in NAMES and config.data != data.name:
         about["data"] = data.name if data.name in NAMES else None
         changes["data"] = about["data"] or os.path.abspath(data.name)
-    code, layers = Code.parse(config.model), _structure(model)
+    code, layers = Code.parse(config.model), structure_of(model)
     if code is not None:
         about |= Code(run.path / COPY, code.function).about()
     elif is_described(config.model):
@@ -169,7 +169,7 @@ def _network(
         network = code.build(shape, classes)
         about: dict[str, Any] = code.about()
     else:
-        layers = _structure(model)
+        layers = structure_of(model)
         if layers is None:
             raise UsageError(
                 f"{model.display_name} cannot be saved as a run",
@@ -182,14 +182,6 @@ def _network(
     network.build(shape, device=model.device, channels_first=True)
     network.load_state_dict(model.state_dict())
     return about, network
-
-
-def _structure(model: Module) -> dict[str, Any] | None:
-    """The layers of a model; None if one is of a class of the user's own."""
-    try:
-        return structure(model)
-    except UsageError:
-        return None
 
 
 def _image_shape(model: Module) -> tuple[int, ...]:
