@@ -204,6 +204,7 @@ class Splits:
     and `notes` are remarks for the user.
 
     Raises:
+        UsageError: a part is no `Dataset`.
         DataError: one part holds pixels, uint8, and another floats.
     """
 

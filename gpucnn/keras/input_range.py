@@ -17,7 +17,7 @@ _ROUNDING = 1e-4  # by which a float may be beyond 0 or 1
 _BRIGHT = 128  # the images of a training have a pixel that is at least so bright, of 255
 _OTHERS = (
     "scale=1 / (255 * std), offset=-mean / std for (x / 255 - mean) / std; scale=1, offset=0 for"
-    " inputs that are no pixels"
+    " pixels as they are, and for inputs that are no pixels"
 )
 
 
@@ -58,7 +58,7 @@ class InputRange:
             return 1 / 255, 0.0
         if self.is_whole and self.least >= 0 and _BRIGHT <= self.greatest <= 255:
             return 1.0, 0.0
-        likely = self.least >= -1 - _ROUNDING and self.greatest <= 1 + _ROUNDING
+        likely = abs(self.least + 1) < 0.1 and self.greatest <= 1 + _ROUNDING  # x / 127.5 - 1
         raise UsageError(
             "scale and offset are not given, and the model was trained on inputs from"
             f" {self.least:.4g} to {self.greatest:.4g}",

@@ -94,7 +94,8 @@ class RunData:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
             UsageError: a name is needed, or the model takes floats alone.
         """
-        self.require_pixels("files are read as pixels" if name is None else f"{name} has pixels")
+        about = "the data of a file are" if name is None else f"{name} is"
+        self.require_pixels(f"{about} read as pixels")
         known = self._reading(None)
         if name is None:
             name, data_dir = self._own_data(data_dir)
@@ -110,7 +111,7 @@ class RunData:
 
         Raises: as `find`.
         """
-        self.require_pixels(f"{picture.name} has pixels")
+        self.require_pixels(f"{picture.name} is read as pixels")
         reading = self._reading(reading)
         if reading.convert is None:
             self._refuse_gray(picture.name)
@@ -139,7 +140,8 @@ class RunData:
     @property
     def takes_floats(self) -> bool:
         """Whether it takes floats, which are not scaled; otherwise it takes pixels alone."""
-        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+        about = self.description
+        return about.floats or (about.scale, about.offset) == (1.0, 0.0)
 
     def _reading(self, given: Reading | None) -> Reading:
         return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
