@@ -54,7 +54,8 @@ class App:
         batch_size: int = BATCH_SIZE,
         is_own: Callable[[str], bool] = is_loopback,
     ) -> None:
-        saved.predict(np.zeros((1, *saved.image_shape), np.uint8))  # compiles what is not yet
+        kind = np.float32 if saved.description.floats else np.uint8
+        saved.predict(np.zeros((1, *saved.image_shape), kind))  # compiles what is not yet
         self._saved = saved
         self._given = reading or Reading()
         self._is_own = is_own

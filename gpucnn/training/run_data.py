@@ -17,7 +17,7 @@ from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
 from gpucnn.data.pictures import Pictures, UnknownConversionError, read_pictures
 from gpucnn.data.pixels import as_images, doubts_of_scale
-from gpucnn.errors import DataError, UsageError
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
 from gpucnn.training.run import run_of
@@ -92,8 +92,10 @@ class RunData:
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
-            UsageError: a name is needed.
+            UsageError: a name is needed, or the model takes floats alone.
         """
+        about = "the data of a file are" if name is None else f"{name} is"
+        self.require_pixels(f"{about} read as pixels")
         known = self._reading(None).replace(must_convert=self._is_gray)
         if name is None:
             name, data_dir = self._own_data(data_dir)
@@ -108,6 +110,7 @@ class RunData:
 
         Raises: as `find`.
         """
+        self.require_pixels(f"{picture.name} is read as pixels")
         reading = self._reading(reading).replace(must_convert=self._is_gray)
         try:
             return read_pictures([picture], reading, picture.name)
@@ -136,8 +139,9 @@ class RunData:
 
     @property
     def takes_floats(self) -> bool:
-        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
-        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+        """Whether it takes floats, which are not scaled; otherwise it takes pixels alone."""
+        about = self.description
+        return about.floats or (about.scale, about.offset) == (1.0, 0.0)
 
     def _reading(self, given: Reading | None) -> Reading:
         return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
@@ -218,6 +222,18 @@ class RunData:
         """Whether a picture may be dark on light or light on dark for it, or is none at all."""
         shape = self.description.image_shape
         return len(shape) != 3 or shape[0] == 1
+
+    def require_pixels(self, given: str, error: type[GpucnnError] = UsageError) -> None:
+        """Raise an error if the model takes floats alone; `given` says where there are pixels."""
+        if self.description.floats:
+            raise error(
+                f"{given}, and the model in {self.path} takes floats",
+                cause="it was trained in Python on images of floats, and how pixels become such"
+                " floats is not known",
+                fix="write the run again in Python with the scaling that made the floats:"
+                " save_run(..., scale=1 / 255, offset=0) for pixels / 255; or give the floats to"
+                " SavedModel.predict",
+            )
 
     def _unknown_conversion(self, picture: str) -> DataError:
         """The error for pictures of which it is not known how they become images."""
