@@ -8,13 +8,17 @@ import json
 import re
 import socket
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from serving_client import DRAWING, DRAWINGS, IMAGES, Client, form, picture
 
 from gpucnn.serving import protocol, reading, unread
+from gpucnn.training import SavedModel
 from gpucnn.web import headers
 
 
@@ -62,6 +66,27 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
     "a number no float has": (
         b"[1.5, " + b"9" * 400 + b"]", "application/json", 400, "no array of numbers"
     ),
+    "texts, of which one is long": (
+        json.dumps(["x" * 20_000] + ["a"] * 200_000).encode(), "application/json", 400, "no array"
+    ),
+    "a long text after numbers": (
+        json.dumps([1] * 100_000 + ["x" * 300_000]).encode(), "application/json", 400, "no array"
+    ),
+    "a long text beside rows": (
+        json.dumps([[1] * 100_000, "x" * 300_000]).encode(), "application/json", 400, "no array"
+    ),
+    "a text that is a number": (b'[["1", 2]]', "application/json", 400, "no array of numbers"),
+    "null after a number": (b"[1.5, null]", "application/json", 400, "no array of numbers"),
+    "an object after rows": (b'[[1], {"a": 1}]', "application/json", 400, "no array of numbers"),
+    "an integer of no dtype": (b"[[1, 98765432109876543210]]", "application/json", 400, "array of"),
+    "ragged deep in it": (b"[[[1], [2]], [[3], [4, 5]]]", "application/json", 400, "its lists"),
+    "empty rows beside others": (b"[[1], []]", "application/json", 400, "its lists differ"),
+    "very many lists": (
+        b"[" + b"[]," * 500_000 + b"[]]", "application/json", 413, "the body has 500,002 lists"
+    ),
+    "very many objects": (
+        b"[" + b"{}," * 500_000 + b"{}]", "application/json", 413, "at most 401,408 are read"
+    ),
     "words": (b'[["a", "b"]]', "application/json", 400, "no array of numbers"),
     "null": (b"[[null]]", "application/json", 400, "no array of numbers"),
     "objects": (b'[[{"a": 1}]]', "application/json", 400, "no array of numbers"),
@@ -105,6 +130,18 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
         form(("a", DRAWING))[0][:300], "multipart/form-data; boundary=edge", 400, "form"
     ),
     "too many files": (*form(*[("a", b"")] * 300), 400, "the form has 300 files"),
+    "a form of very many parts": (
+        b"--edge\r\nA:\r\n\r\n\r\n" * 2000 + b"--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "it has more than 1,024 parts",
+    ),
+    "a form of very many headers": (
+        b"--edge\r\n" + b"A: b\r\n" * 2000 + b"\r\n\r\n--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "the form cannot be read",
+    ),
+    "a form of a long header": (
+        b"--edge\r\nA: " + b"b" * 5000 + b"\r\n\r\n\r\n--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "the form cannot be read",
+    ),
     "a file that is no picture": (
         *form(("a", DRAWING), ("b.txt", b"hello")), 400, "b.txt cannot be read as a picture"
     ),
@@ -125,6 +162,50 @@ def test_what_is_refused(client: Client, caplog: pytest.LogCaptureFixture, name:
     assert not re.search(r" at 0x|codec|sys\.|inhomogeneous|178956970", str(error))
     assert caplog.text == ""  # a client cannot fill the terminal of the server
     assert client("/health").status == 200
+
+
+@pytest.mark.parametrize("count", [784, 40_000])  # on the event loop, and in a thread
+def test_a_body_that_does_not_fit_into_memory(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    def fail(value: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "_numbers", fail)
+    answer = client.predict([0] * count)
+    assert answer.status == 503
+    assert answer.error["message"] == "the server has no memory for the request"
+    assert caplog.text == ""
+
+
+def test_requests_are_read_in_turns(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture waits for no form of many pictures, and the event loop for no body."""
+    asked: list[str] = []
+    read: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    async def ask(bodies: Any, function: Any, *values: Any) -> Any:
+        asked.append(function.__name__)
+        if len(asked) == 3:
+            go.set()
+        return await original(bodies, function, *values)
+
+    def read_picture(saved: SavedModel, picture: Any, *rest: Any) -> Any:
+        read.append(picture.name)
+        begun.set()
+        assert go.wait(10)
+        return of_model(saved, picture, *rest)
+
+    original, of_model = reading.Bodies._read, SavedModel.read_picture
+    monkeypatch.setattr(reading.Bodies, "_read", ask)
+    monkeypatch.setattr(SavedModel, "read_picture", read_picture)
+    with ThreadPoolExecutor(1) as pool:
+        many = pool.submit(client.predict, *form(*[(f"{n}.png", DRAWING) for n in range(3)]))
+        assert begun.wait(10)
+        assert client.predict(DRAWING, "image/png").status == 200
+        assert len(many.result().json["predictions"]) == 3
+    assert asked[:3] == ["files", "_picture", "_picture"]
+    assert read == ["0.png", "the upload", "1.png", "2.png"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "x\x1b" + "y" * 500])
