@@ -18,6 +18,7 @@ import pytest
 from serving_client import DRAWING, DRAWINGS, IMAGES, Client, form, picture
 
 from gpucnn.serving import protocol, reading, unread
+from gpucnn.serving.protocol import Protocol
 from gpucnn.training import SavedModel
 from gpucnn.web import headers
 
@@ -450,3 +451,122 @@ def test_a_connection_is_kept(client: Client) -> None:
     request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
     last = request.replace(b"localhost", b"localhost\r\nConnection: close", 1)
     assert raw(client, request + request[:50], request[50:], request, last).count(b" 200 OK") == 4
+
+
+# ---- requests before the answers -------------------------------------------------------------
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+PREDICT = (
+    b"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/png\r\n"
+    b"Content-Length: %d\r\n\r\n" % len(DRAWING)
+) + DRAWING
+
+
+class Gate:
+    """In place of `SavedModel.classify`: each call waits for a turn; `fed` is what was read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.turns = threading.Semaphore(0), threading.Semaphore(0)
+        self.fed = 0
+        classify, data_received = SavedModel.classify, Protocol.data_received
+
+        def wait(saved: SavedModel, images: Any, **options: Any) -> Any:
+            self.begun.release()
+            assert self.turns.acquire(timeout=10)
+            return classify(saved, images, **options)
+
+        def count(protocol: Protocol, data: bytes) -> None:
+            self.fed += len(data)
+            data_received(protocol, data)
+
+        monkeypatch.setattr(SavedModel, "classify", wait)
+        monkeypatch.setattr(Protocol, "data_received", count)
+
+    def wait_for_begin(self) -> None:
+        assert self.begun.acquire(timeout=10)
+
+
+def test_too_many_requests_before_the_answers_end_the_connection(client: Client) -> None:
+    head, _, last = raw(client, HEALTH * 100).rpartition(b"HTTP/1.1 200 OK")
+    assert head.count(b" 200 OK") == protocol._MOST_WAITING
+    assert b"connection: close" in last
+    assert b"connection: close" not in head
+
+
+def test_nothing_is_read_while_a_request_waits(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that sends requests and reads no answers fills no memory of the server."""
+    gate = Gate(monkeypatch)
+    content = bytes(4 << 20)
+    last = (
+        b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Content-Type: image/png\r\nContent-Length: %d\r\n\r\n" % len(content)
+    )
+    with ThreadPoolExecutor(1) as pool:
+        answers = pool.submit(raw, client, PREDICT * 3 + last, content)
+        for _ in range(3):
+            gate.wait_for_begin()
+            assert gate.fed < 600_000  # two reads from the socket
+            gate.turns.release()
+        assert answers.result().count(b"HTTP/1.1 200 OK") == 3
+    assert gate.fed == len(PREDICT * 3 + last + content)
+
+
+@pytest.mark.parametrize("request_", [PREDICT, HEALTH])
+@pytest.mark.parametrize("count", [1, 2, 10, 50])
+def test_a_client_that_goes_away_before_its_answers(
+    client: Client,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    request_: bytes,
+    count: int,
+) -> None:
+    gate = Gate(monkeypatch)
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        connection.sendall(PREDICT + request_ * count)
+        gate.wait_for_begin()
+        reset = struct.pack("ii", 1, 0)  # closes with RST
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    for _ in range(count + 1):
+        gate.turns.release()
+    assert client("/health").status == 200
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("sent", [b"nonsense\r\n\r\n", b"A: b\r\n" * 200])
+def test_an_answer_after_an_error_is_dropped(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, sent: bytes
+) -> None:
+    gate = Gate(monkeypatch)
+    answer = raw(client, PREDICT + sent)
+    gate.wait_for_begin()
+    gate.turns.release()
+    assert client("/health").status == 200
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b" 400 " in answer
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("line", [b"AA: BB\r\n", b"A: " + b"b" * 9000 + b"\r\n", b"b" * 9000])
+@pytest.mark.parametrize(
+    "start",
+    [
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nA: ",
+        HEAD + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nA: ",
+        HEAD + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n1;a=",
+    ],
+)
+def test_headers_without_an_end(client: Client, start: bytes, line: bytes) -> None:
+    """At the start of a request, and behind a body that is sent in chunks."""
+    answer = b""
+    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
+        with contextlib.suppress(ConnectionError):
+            connection.sendall(start)
+            for _ in range(1000):
+                connection.sendall(line * (10_000 // len(line) + 1))
+            raise AssertionError("the server goes on reading")
+        with contextlib.suppress(ConnectionError):
+            answer = connection.recv(65536)
+    assert answer == b"" or b" 431 " in answer or b" 400 " in answer
+    assert client("/health").status == 200
