@@ -66,7 +66,7 @@ def files(content_type: str, body: bytearray, most: int) -> list[tuple[bytes, st
     Raises:
         RequestError: it has none or more, or it is no form.
     """
-    _, options = parse_options_header(content_type)
+    _, options = parse_options_header(content_type[:_LONGEST_HEADER])
     parts = _Parts()
     cause = "it ends early"
     try:

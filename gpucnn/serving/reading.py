@@ -69,6 +69,7 @@ class Bodies:
         # One thread: Pillow's warnings are caught in a way that is not safe for several.
         self._reader = ThreadPoolExecutor(1, "gpucnn-pictures")
         self._large = asyncio.Semaphore(_AT_A_TIME)
+        self._several = asyncio.Lock()  # the images of one form at a time are collected
         numbers = MOST_IMAGES * math.prod(saved.image_shape)
         self._most_json = min(MOST_BYTES, max(1 << 20, _DIGITS * numbers))
         self._most_lists = max(1 << 18, 2 * numbers)  # with the channels last, and lists of one
@@ -146,7 +147,8 @@ class Bodies:
 
     async def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:
         # One by one: the bodies of other requests are read in between, and nothing after a timeout.
-        found = [await self._read(self._picture, *each) for each in contents]
+        async with self._several if len(contents) > 1 else contextlib.nullcontext():
+            found = [await self._read(self._picture, *each) for each in contents]
         return Images(np.concatenate([image for image, _ in found]), [notes for _, notes in found])
 
     def _picture(self, content: bytes, name: str) -> tuple[NDArray[Any], list[str]]:
