@@ -193,7 +193,8 @@ class App:
         return answer
 
     async def _refuse_for_memory(self, request: Request, error: Exception) -> Response:
-        return self._error(problem := no_memory(), problem.status)
+        problem = no_memory()
+        return self._error(problem, problem.status)
 
     async def _fail(self, request: Request, error: Exception) -> Response:
         """A bug: uvicorn prints its traceback."""

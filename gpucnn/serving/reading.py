@@ -68,11 +68,12 @@ class Bodies:
         self._given = given
         # One thread: Pillow's warnings are caught in a way that is not safe for several.
         self._reader = ThreadPoolExecutor(1, "gpucnn-pictures")
+        self._reader.submit(int)  # starts the thread while there is memory for it
         self._large = asyncio.Semaphore(_AT_A_TIME)
         self._several = asyncio.Lock()  # the images of one form at a time are collected
         numbers = MOST_IMAGES * math.prod(saved.image_shape)
         self._most_json = min(MOST_BYTES, max(1 << 20, _DIGITS * numbers))
-        self._most_lists = max(1 << 18, 2 * numbers)  # with the channels last, and lists of one
+        self._most_lists = max(1 << 18, 2 * numbers)  # with the channels last, one for each
 
     def close(self) -> None:
         self._reader.shutdown()
@@ -101,7 +102,7 @@ class Bodies:
                 return await self._pictures(form)
         if kind == "application/json":
             async with self._body(request, self._most_json) as body:
-                # In one call: of the parsed bodies, which are large, one is there at a time.
+                # In one call: a parsed body takes much memory, so that one is there at a time.
                 is_large = len(body) > _LARGE  # too long for the event loop
                 found = await self._read(self._json, body) if is_large else self._json(body)
                 if isinstance(found, Images):
@@ -165,7 +166,7 @@ class Bodies:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
                 f"the body has {lists:,} lists and objects",
                 cause=f"at most {self._most_lists:,} are read",
-                fix="send fewer images, as lists without empty ones",
+                fix="send fewer images, and no empty lists",
             )
         value = _parsed(body)
         return _drawing(value) if isinstance(value, dict) else self._array(value)
