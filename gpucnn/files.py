@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 #: The variable of the environment that sets the limit. It is no option of a reader: those are
 #: stored with a run, and a run that somebody else made must not raise it.
@@ -58,7 +58,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     _refuse(found, path)
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """A regular file, to be read; without waiting.
 
     Raises:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from gpucnn.nn import Module
 from gpucnn.nn.layer_graph import LayerGraph, Step
+from gpucnn.nn.structure import MOST_CALLS
 from gpucnn.onnx.reading import Node
 from gpucnn.onnx.sizes import BATCH, Shape, checked, text
 
@@ -102,6 +103,11 @@ class Builder:
         return self._add(f"F.{name}", operands, shape, options)
 
     def _add(self, call: str, inputs: tuple[str, ...], shape: Shape, options: Any) -> Result:
+        if len(self.steps) >= MOST_CALLS - 1:  # one call is that of the network
+            raise Unsupported(
+                f"a network has at most {MOST_CALLS:,} calls of layers and functions",
+                "write a smaller network",
+            )
         output = f"t{len(self.steps) + 1}"
         self.steps.append(Step(output, call, inputs, options))
         return Result(output, checked(shape))
@@ -117,7 +123,7 @@ class Builder:
         """The name of a layer: that of its weights in the file, or its kind and a number."""
         for weight in weight_names:
             path = weight.rpartition(".")[0]
-            if re.fullmatch(r"\w[\w.]*", path) and path not in self.layers:
+            if re.fullmatch(r"\w[\w.]{,199}", path) and path not in self.layers:
                 return path
         while True:
             self._numbers[layer.kind] += 1
