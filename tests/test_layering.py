@@ -26,7 +26,7 @@ GRAPH = FLOOR | {
 NETS = GRAPH | {"functions", "nn"}
 ALLOWED: dict[str, set[str]] = {
     "quoting": set(),
-    "files": set(),
+    "files": {"errors", "quoting"},
     "tensor_files": {"files", "quoting"},
     "errors": {"quoting"},
     "writing": {"errors"},
