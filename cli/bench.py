@@ -21,7 +21,7 @@ from gpucnn.bench.record import BenchRow, Record
 from gpucnn.bench.session import DTYPES, KINDS, Bench, Options, Task
 from gpucnn.cli.completion import offer
 from gpucnn.cli.group import Group
-from gpucnn.cli.options import Number, device_option
+from gpucnn.cli.options import Number, Whole, device_option
 from gpucnn.cli.output import Console, OutputError, output_options, width_of
 from gpucnn.cli.output_paths import check_picture, check_target
 from gpucnn.cli.tables import RowProgress, text
@@ -55,7 +55,7 @@ _FLAGS = (
     ),
     _flag("--verify/--no-verify", "check results first [yes]", default=True),
     _flag("--baseline", "torch, or none [torch if it can be used]", offer(*_NAMES), metavar="NAME"),
-    _flag("--threads", "threads of the CPU backend [all usable cores]", type=click.IntRange(1)),
+    _flag("--threads", "threads of the CPU backend [all usable cores]", type=Whole(1)),
     _flag("--seconds", "time for each call, about [0.5; quick 0.1]", type=Number(min=0)),
     _flag("--seed", "seed of the data [drawn]", type=click.IntRange(0)),
     _flag("--data-dir", "look for MNIST in this folder only [the cache directory]", _FILES),

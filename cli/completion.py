@@ -6,13 +6,46 @@ from collections.abc import Callable
 from pathlib import Path
 
 import click
-from click.shell_completion import BashComplete, CompletionItem, add_completion_class
+from click.shell_completion import (
+    BashComplete,
+    CompletionItem,
+    FishComplete,
+    ShellComplete,
+    ZshComplete,
+    add_completion_class,
+)
+
+from gpucnn.errors import UsageError
 
 Complete = Callable[[click.Context, click.Parameter, str], list[CompletionItem]]
 
 
+class _OfALine(ShellComplete):
+    """The completion of a line that a shell gives in variables of the environment."""
+
+    def get_completion_args(self) -> tuple[list[str], str]:
+        try:
+            return super().get_completion_args()
+        except (KeyError, ValueError) as error:
+            raise UsageError(
+                f"{self.complete_var} asks for completions, and there is no line to complete",
+                cause="a shell gives it in COMP_WORDS and COMP_CWORD",
+                fix=f"unset {self.complete_var}",
+            ) from error
+
+
 @add_completion_class
-class BashWithFiles(BashComplete):
+class Zsh(_OfALine, ZshComplete):
+    """That of click."""
+
+
+@add_completion_class
+class Fish(_OfALine, FishComplete):
+    """That of click."""
+
+
+@add_completion_class
+class BashWithFiles(_OfALine, BashComplete):
     """Names and files together: click's own script drops the names if there are files too."""
 
     source_template = """\

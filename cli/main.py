@@ -22,6 +22,7 @@ from typing import Any, NoReturn
 import click
 
 import gpucnn
+from gpucnn import files
 from gpucnn.cli import completion  # noqa: F401  its import registers what bash sources
 from gpucnn.cli.group import Group
 from gpucnn.cli.output import Console
@@ -217,6 +218,7 @@ def main(ctx: click.Context) -> None:
     3 device, 4 data missing or damaged, 5 diverged, 6 a result of bench wrong or slower,
     130 interrupted.
     """
+    files.limit()  # for all commands: readers would take the error of the variable for their own
     # `train` takes options from the environment, and refuses what it does not know.
     if ctx.invoked_subcommand != "train" and any(name.startswith("GPUCNN_") for name in os.environ):
         from gpucnn.training.config import FIELDS

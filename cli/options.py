@@ -13,6 +13,7 @@ from gpucnn import models
 from gpucnn.cli.completion import offer, offer_runs
 from gpucnn.data import NAMES, Reading
 from gpucnn.data.augment import KINDS as AUGMENT
+from gpucnn.quoting import quoted
 from gpucnn.training import SavedModel
 from gpucnn.training.config import FIELDS, LOGS, READING, field_type, flag_name
 from gpucnn.training.transfer import FEATURES
@@ -44,6 +45,16 @@ class Number(click.FloatRange):
         number: float = super().convert(value, param, ctx)
         if not math.isfinite(number):
             self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Whole(click.IntRange):
+    """A whole number in a range, and of 31 bits: sizes are computed with it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        number: int = super().convert(value, param, ctx)
+        if number >= 2**31:
+            self.fail(f"{quoted(value)} is more than {2**31 - 1:,}.", param, ctx)
         return number
 
 

@@ -16,7 +16,7 @@ import numpy as np
 from gpucnn import extras
 from gpucnn.cli.answers import AnswerTable, Input
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import SPLITS, device_option, reading_options, saved_options
+from gpucnn.cli.options import SPLITS, Whole, device_option, reading_options, saved_options
 from gpucnn.cli.output import Console, OutputError, output_options
 from gpucnn.cli.output_paths import check_target
 from gpucnn.data import Reading
@@ -34,7 +34,7 @@ from gpucnn.writing import make_folder, write_atomic
 @click.argument(
     "files", nargs=-1, required=True, metavar="FILE...", shell_complete=offer(files=True)
 )
-@click.option("--top", type=click.IntRange(min=1), default=3, help="classes to show [3]")
+@click.option("--top", type=Whole(min=1), default=3, help="classes to show [3]")
 @click.option(
     "--save-input",
     type=Path,

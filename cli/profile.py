@@ -12,7 +12,7 @@ from gpucnn import models
 from gpucnn.backend.cpu.diagnosis import blas_problem
 from gpucnn.bench import profile_table, profiler
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import Number, device_option, run_argument
+from gpucnn.cli.options import Number, Whole, device_option, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.cli.output_paths import check_picture
 from gpucnn.cli.tables import text
@@ -25,7 +25,7 @@ from gpucnn.writing import write_atomic
 _MNIST = (1, 28, 28)
 _BATCH_SIZE = 128
 _MODELS, _OPTIMIZERS = ", ".join(models.NAMES), ", ".join(OPTIMIZERS)
-_POSITIVE = click.IntRange(min=1)
+_POSITIVE = Whole(min=1)
 
 
 @click.command()

@@ -9,7 +9,7 @@ import click
 
 from gpucnn.cli.address import ANY_PORT, PORT, run_server
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import config_option, device_option, saved_options
+from gpucnn.cli.options import Whole, config_option, device_option, saved_options
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data import Reading
 from gpucnn.serving import BATCH_SIZE, require
@@ -37,7 +37,7 @@ from gpucnn.web import LOOPBACK
 @click.option(
     "--batch-size",
     "-b",
-    type=click.IntRange(min=1),
+    type=Whole(min=1),
     default=BATCH_SIZE,
     help=f"images of several requests that are computed together at most [{BATCH_SIZE}]",
 )

@@ -8,7 +8,7 @@ import click
 
 from gpucnn import models
 from gpucnn.cli.completion import offer
-from gpucnn.cli.options import run_argument
+from gpucnn.cli.options import Whole, run_argument
 from gpucnn.cli.output import Console, output_options
 from gpucnn.data.reading import parse_shape
 from gpucnn.errors import UsageError
@@ -24,9 +24,9 @@ from gpucnn.training.evaluation import count_outputs
     help=f"{', '.join(models.NAMES)}, or your own as my_net.py:build [lenet]",
     shell_complete=offer(*models.NAMES, files=True),
 )
-@click.option("--classes", type=click.IntRange(min=1), default=10, help="outputs of --model [10]")
+@click.option("--classes", type=Whole(min=1), default=10, help="outputs of --model [10]")
 @click.option("--image-shape", default="28x28", help="what --model takes, as 32x32x3 [28x28]")
-@click.option("--batch", type=click.IntRange(min=1), default=1, help="images in the batch [1]")
+@click.option("--batch", type=Whole(min=1), default=1, help="images in the batch [1]")
 @click.option("--trust-code", is_flag=True, help="run the model's code that RUN keeps")
 @output_options
 def command(

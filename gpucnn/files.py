@@ -9,8 +9,11 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
+
+from gpucnn.errors import UsageError
+from gpucnn.quoting import quoted
 
 #: The variable of the environment that sets the limit. It is no option of a reader: those are
 #: stored with a run, and a run that somebody else made must not raise it.
@@ -29,18 +32,26 @@ def limit() -> int:
     """The most bytes that a file may have, also when it is unpacked: 4096 MB by default.
 
     Raises:
-        OSError: ``$GPUCNN_MAX_INPUT_MB`` is no whole number above 0.
+        UsageError: as `limit_by_user`.
     """
     return limit_by_user() or _DEFAULT
 
 
 def limit_by_user() -> int | None:
-    """The limit in ``$GPUCNN_MAX_INPUT_MB``, in bytes; None if it is not set."""
-    text = os.environ.get("GPUCNN_MAX_INPUT_MB")
+    """The limit in ``$GPUCNN_MAX_INPUT_MB``, in bytes; None if it is not set.
+
+    Raises:
+        UsageError: it is no whole number above 0.
+    """
+    text = os.environ.get(VARIABLE)
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text)):
-        raise OSError(errno.EINVAL, f"{VARIABLE} is not a whole number of megabytes above 0")
+        raise UsageError(
+            f"the environment variable {VARIABLE} is {quoted(repr(text))}",
+            cause="it must be a whole number of megabytes above 0",
+            fix=f"unset {VARIABLE}, or give a number such as 8000",
+        )
     return int(text) * 10**6
 
 
@@ -58,7 +69,7 @@ def check_regular(path: str | os.PathLike[str]) -> None:
     _refuse(found, path)
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """A regular file, to be read; without waiting.
 
     Raises:

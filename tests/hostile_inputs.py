@@ -30,6 +30,7 @@ from hostile_files import (
     resumed,
     unix_socket,
 )
+from structures import RELU, doubling, sequential
 
 RED = "\x1b[31m\nfix: forged"
 USAGE, DATA = 2, 4  # exit codes
@@ -213,9 +214,13 @@ BYTES: dict[str, Content] = {
     "claims": header('{"a":{"dtype":"F32","shape":[999999999,99],"data_offsets":[0,9]}}'),
     "offsets": header('{"a":{"dtype":"F32","shape":[1],"data_offsets":[9,3]}}'),
     "pickle": b"\x80\x04cposix\nsystem\n(S'echo planted'\ntR.",
+    "values": header('{"__metadata__":{"gpucnn":"[' + "[]," * 400_000 + '[]]"}}'),
     "hdf5": b"\x89HDF\r\n\x1a\n" + bytes(100),
 }  # fmt: skip
 DESCRIPTIONS: dict[str, Content] = {
+    "network-again": described(network=doubling(40)),
+    "network-layers": described(network=sequential(*[RELU] * 20_000)),
+    "values": described(reading=[[]] * 400_000),
     "classes": described(class_names=[str(k) for k in range(10**4)]),
     "class-types": described(class_names=[1, 2, 3]),
     "class-text": described(class_names=["a", "b", "\ud800"]),
@@ -280,8 +285,16 @@ VARIABLES: dict[str, tuple[str, str, int]] = {
     "escapes-epochs": ("GPUCNN_EPOCHS", RED, USAGE),
 }  # fmt: skip
 LIMITS = {
-    "megabytes": ("GPUCNN_MAX_INPUT_MB", "many"), "no-megabytes": ("GPUCNN_MAX_INPUT_MB", "0"),
-    "pixels": ("GPUCNN_MAX_PIXELS", "-3"), "few-pixels": ("GPUCNN_MAX_PIXELS", "7"),
+    "megabytes": ("GPUCNN_MAX_INPUT_MB", "many", USAGE),
+    "no-megabytes": ("GPUCNN_MAX_INPUT_MB", "0", USAGE),
+    "escapes": ("GPUCNN_MAX_INPUT_MB", RED, USAGE),
+    "pixels": ("GPUCNN_MAX_PIXELS", "-3", USAGE),
+    "few-pixels": ("GPUCNN_MAX_PIXELS", "7", DATA),
+}
+#: Commands that read a run, and their arguments.
+RUN_COMMANDS = {
+    "evaluate": (RUN,), "summary": (RUN,), "runs": (), "train": ("--resume", RUN),
+    "inspect": (RUN,), "report": (RUN,),
 }  # fmt: skip
 LONG = "x" * 300  # a file name may have 255 bytes
 #: Arguments, for each exit code.
@@ -291,6 +304,11 @@ COMMANDS: dict[int, tuple[tuple[str, ...], ...]] = {
         ("data", "path", RED), ("explain", RED), ("train", "--config", RED),
         ("train", "--data", "x" * 5000), ("train", "--data", "a\0b"),
         ("train", "--weights", "a\0b"), ("train", "--config", LONG),
+        *((*command.split(), number)
+          for command in ("summary --classes", "summary --batch", f"predict {RUN} b.npy --top",
+                          "profile --batch-size", "profile --threads", "bench train --threads",
+                          f"serve {RUN} --batch-size")
+          for number in (str(2**31), str(2**63), "9" * 400)),
         *(("train", "--data", "digits", "--name", name) for name in ("../x", "a/b", ".", "..", "")),
     ),
     DATA: (
@@ -316,8 +334,12 @@ def setting_cases() -> list[Case]:
           for name, (variable, value, code) in VARIABLES.items()),
         Case("variable-escapes-folder", ("data", "verify", "mnist"),
              variables={"GPUCNN_DATA_DIR": RED}),
-        *(Case(f"limit-{name}", ("predict", RUN, "a.png"), picture, variables=dict([pair]))
-          for name, pair in LIMITS.items()),
+        *(Case(f"limit-{name}", ("predict", RUN, "a.png"), picture, code, variable,
+               variables={variable: value})
+          for name, (variable, value, code) in LIMITS.items()),
+        *(Case(f"limit-{command}", (command, *words), {}, USAGE, "variable GPUCNN_MAX_INPUT_MB",
+               variables={"GPUCNN_MAX_INPUT_MB": "0"})
+          for command, words in RUN_COMMANDS.items()),
         *(Case(f"command-{code}-{place}", words, {}, code)
           for code, commands in COMMANDS.items() for place, words in enumerate(commands)),
     ]  # fmt: skip

@@ -18,7 +18,7 @@ from gpucnn.data.color import GRAY
 from gpucnn.data.decoded import Decoded, strips
 from gpucnn.data.metadata import Counted
 from gpucnn.data.resample import resize_pieces
-from gpucnn.errors import DataError, cause_of
+from gpucnn.errors import DataError, UsageError, cause_of
 from gpucnn.quoting import quoted
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def open_picture(path: Path | Upload) -> tuple[Decoded, list[str]]:
                 moves = picture.format != "MPO" and getattr(picture, "is_animated", False)
                 counted.free()
                 return Decoded(picture, str(path), turned=True), [_MOVES] if moves else []
-    except DataError:
+    except (DataError, UsageError):
         raise
     except Image.DecompressionBombError as error:
         most, longest = _bounds()
@@ -139,9 +139,10 @@ def _bounds() -> tuple[int, int]:
     if not text:
         return _MOST_PIXELS, _LONGEST
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text)):
-        raise DataError(
-            f"the environment variable GPUCNN_MAX_PIXELS is {quoted(text)}",
-            fix="give a number of pixels above 0, or unset it",
+        raise UsageError(
+            f"the environment variable GPUCNN_MAX_PIXELS is {quoted(repr(text))}",
+            cause="it must be a whole number of pixels above 0",
+            fix="unset GPUCNN_MAX_PIXELS, or give a number such as 50000000",
         )
     return int(text), int(text)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -57,6 +58,10 @@ class Sequential(Module):
     def _chain(self) -> Chain:
         return Chain(())
 
+    @cached_property
+    def _kinds(self) -> Counter[str]:
+        return Counter()
+
     if not TYPE_CHECKING:  # as in Module
 
         def __getattr__(self, name: str) -> Any:
@@ -78,15 +83,15 @@ class Sequential(Module):
                 cause="names and shapes are fixed then",
                 fix="add all layers first, or make a new model around it: Sequential([model, ...])",
             )
-        number = 1 + sum(other.kind == layer.kind for other in self)
-        name = layer.name or f"{layer.kind}{number}"
+        name = layer.name or f"{layer.kind}{1 + self._kinds[layer.kind]}"
         if name in self._layers or "." in name:
             cause = "it holds a dot" if "." in name else f"layer {name!r} is there already"
             raise UsageError(
                 f"the name {name!r} cannot be used", cause=cause, fix="give another name="
             )
         self._layers[name] = layer
-        self._chain = Chain(self)
+        self._kinds[layer.kind] += 1
+        self._chain.append(layer)
 
     def forward(self, x: Tensor, chain: Chain | None = None) -> Tensor:
         """The output; of a chain of some of the layers, if one is given.
@@ -150,11 +155,16 @@ class Chain:
     """
 
     def __init__(self, layers: Iterable[Callable[[Tensor], Tensor]]) -> None:
-        self.layers = list(layers)
+        self.layers: list[Callable[[Tensor], Tensor]] = []
         self.stages: list[_Stage] = []
-        for layer in self.layers:
-            if not (self.stages and self.stages[-1].fold(layer)):
-                self.stages.append(_Stage(layer))
+        for layer in layers:
+            self.append(layer)
+
+    def append(self, layer: Callable[[Tensor], Tensor]) -> None:
+        """Add a layer behind the others, folded into the one before it where it can be."""
+        self.layers.append(layer)
+        if not (self.stages and self.stages[-1].fold(layer)):
+            self.stages.append(_Stage(layer))
 
 
 class _Stage:

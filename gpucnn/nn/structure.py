@@ -24,6 +24,10 @@ CLASSES["LayerGraph"] = LayerGraph
 #: when the network is built.
 ERRORS = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
+#: Of layers and functions, for a call of a network that a file describes; also its layers.
+MOST_CALLS = 10_000
+_LONGEST_PATH = 1000  # characters; each layer keeps its own
+
 _NOT_KEPT = ("kernel_initializer", "bias_initializer")
 
 
@@ -75,42 +79,76 @@ def structure(layer: nn.Module, seen: dict[int, int] | None = None) -> dict[str,
     return described
 
 
-def from_structure(described: Mapping[str, Any], made: list[Any] | None = None) -> Any:
+def from_structure(described: Mapping[str, Any]) -> Any:
     """The layer of a `structure`.
 
-    Args:
-        made: the layers that were described before.
+    Raises:
+        UsageError: it has more than 10,000 layers, it makes more than 10,000 calls of layers and
+            functions, or a path in it has more than about 1,000 characters.
     """
-    made = [] if made is None else made
+    return _made(described, [], 0)[0]
+
+
+def _made(described: Mapping[str, Any], before: list[Any], above: int) -> tuple[Any, int]:
+    """The layer of a description, and the number of calls that a call of it makes.
+
+    Args:
+        before: the results for the layers that were described before.
+        above: the characters of the path to it, about.
+    """
     if "again" in described:
-        return made[described["again"]]
-    number = len(made)
-    made.append(None)  # a container comes before its layers
+        made: tuple[Any, int] = before[described["again"]]
+        return made
+    number = len(before)
+    before.append(None)  # a container comes before its layers
+    _check_most(number + 1, MOST_CALLS, "layers of a network")
     kind = CLASSES[described["class"]]
+    name = described.get("arguments", described).get("name")
+    path = above + 1 + len(name or described["class"])
+    _check_most(path, _LONGEST_PATH, "characters in the path of a layer")
+    for key in ("layers", "steps", "constants"):
+        _check_most(len(described.get(key, ())), MOST_CALLS, f"{key} of a network")
+    calls = 1
     if "steps" in described:
+        inner = {
+            place: _made(each, before, path + len(place))
+            for place, each in described["layers"].items()
+        }
+        steps = [Step(*map(_tuples, step)) for step in described["steps"]]
+        calls += sum(inner[step.call][1] if step.call in inner else 1 for step in steps)
         layer: Any = LayerGraph(
-            {name: from_structure(inner, made) for name, inner in described["layers"].items()},
-            [Step(*map(_tuples, step)) for step in described["steps"]],
-            {name: tuple(shape) for name, shape in described["constants"].items()},
-            name=described["name"],
+            {place: each for place, (each, _) in inner.items()},
+            steps,
+            {place: tuple(shape) for place, shape in described["constants"].items()},
+            name=name,
         )
     elif "layers" in described:
-        inner = [from_structure(inner, made) for inner in described["layers"]]
-        layer = kind(inner, name=described["name"])
+        parts = [_made(each, before, path) for each in described["layers"]]
+        calls += sum(count for _, count in parts)
+        layer = kind([each for each, _ in parts], name=name)
         shape = described["input_shape"]
         layer.input_shape = None if shape is None else tuple(shape)
     elif "body" in described:
-        body, around = from_structure(described["body"], made), described["shortcut"]
-        layer = kind(
-            body,
-            shortcut=None if around is None else from_structure(around, made),
-            name=described["name"],
-        )
+        around = described["shortcut"]
+        body, calls = _made(described["body"], before, path)
+        shortcut, count = (None, 1) if around is None else _made(around, before, path)
+        calls += 1 + count
+        layer = kind(body, shortcut=shortcut, name=name)
     else:
-        layer = kind(**{name: _tuples(value) for name, value in described["arguments"].items()})
+        layer = kind(**{key: _tuples(value) for key, value in described["arguments"].items()})
+    _check_most(calls, MOST_CALLS, "calls of layers and functions")
     layer.frozen = bool(described.get("frozen"))
-    made[number] = layer
-    return layer
+    before[number] = layer, calls
+    return layer, calls
+
+
+def _check_most(count: int, most: int, what: str) -> None:
+    if count > most:
+        raise UsageError(
+            f"{count:,} {what} are too many",
+            cause=f"at most {most:,} are read from a file",
+            fix="make a smaller network",
+        )
 
 
 def as_lists(value: Any) -> Any:

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
-from gpucnn import files
 from gpucnn.autograd import Tensor
 from gpucnn.errors import (
     DataError,
@@ -198,24 +197,22 @@ def _array(name: str, value: Any) -> np.ndarray:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a .safetensors file, which may be of any program."""
-    import safetensors
-    import safetensors.numpy
+    from gpucnn import tensor_files  # late: few programs need the package safetensors
 
     fix = "in PyTorch, write safetensors.torch.save_file(net.state_dict(), path)"
     try:
-        files.check_regular(path)
-        found = safetensors.numpy.load_file(path)
+        found, _ = tensor_files.read(path)
     except OSError as error:
         raise DataError(
             f"{path} cannot be read", cause=cause_of(error), fix="check the path"
         ) from error
-    except (TypeError, KeyError, AttributeError) as error:
+    except TypeError as error:
         raise DtypeError(
             f"{path} has numbers of a type that NumPy does not have",
-            cause=str(error),
+            cause=quoted(error),
             fix="in PyTorch, write net.float().state_dict() as the file",
         ) from error
-    except (safetensors.SafetensorError, ValueError) as error:
+    except ValueError as error:
         raise DataError(
             f"{path} is no .safetensors file of numbers", cause=quoted(error), fix=fix
         ) from error

@@ -11,6 +11,7 @@ import numpy as np
 from gpucnn import nn
 from gpucnn.onnx.building import Builder, Known, Result, Unsupported, array, numbers, result
 from gpucnn.onnx.sizes import BATCH, ONE, Batch, broadcast, reshaped, text
+from gpucnn.quoting import quoted
 
 Operation = Callable[..., Known]
 
@@ -118,7 +119,7 @@ def transpose(b: Builder, x: Known) -> Known:
     source = result(x)
     axes = b.option("perm", list(range(len(source.shape)))[::-1])
     if sorted(axes) != list(range(len(source.shape))):
-        raise Unsupported(f"its perm is {axes}")
+        raise Unsupported(f"its perm is {quoted(axes)}")
     return b.function("transpose", [source], tuple(source.shape[k] for k in axes), axes=axes)
 
 
@@ -128,7 +129,7 @@ def concat(b: Builder, *inputs: Known) -> Known:
     others = {shape[:axis] + shape[axis + 1 :] for shape in shapes}
     sizes = [shape[axis] for shape in shapes]
     if len(others) > 1 or any(isinstance(size, Batch) for size in sizes):
-        raise Unsupported(f"it joins {', '.join(map(text, shapes))} along axis {axis}")
+        raise Unsupported(f"it joins {quoted(', '.join(map(text, shapes)))} along axis {axis}")
     whole = sum(size for size in sizes if not isinstance(size, Batch))
     shape = (*shapes[0][:axis], whole, *shapes[0][axis + 1 :])
     return b.function("concat", inputs, shape, axis=axis)
@@ -165,7 +166,7 @@ def gather(b: Builder, x: Known, where: Known) -> Known:
     if index.size and not -source.shape[axis] <= index.min() <= index.max() < source.shape[axis]:
         raise Unsupported(f"its indices are outside of {text(source.shape)}")
     shape = (*source.shape[:axis], *index.shape, *source.shape[axis + 1 :])
-    return b.function("take", [source], shape, axis=axis, where=index.tolist())
+    return b.function("take", [source], shape, axis=axis, where=numbers(index, "its indices"))
 
 
 def cast(b: Builder, x: Known) -> Known:

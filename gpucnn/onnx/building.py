@@ -12,10 +12,14 @@ from numpy.typing import NDArray
 
 from gpucnn.nn import Module
 from gpucnn.nn.layer_graph import LayerGraph, Step
-from gpucnn.onnx.reading import Node
+from gpucnn.nn.room import LARGEST
+from gpucnn.nn.structure import MOST_CALLS
+from gpucnn.onnx.reading import LONGEST_LIST, Node
 from gpucnn.onnx.sizes import BATCH, Shape, checked, text
 
 Array = NDArray[Any]
+
+_LONGEST_NAME = 200  # characters of a layer's, and of the network's
 
 
 class Unsupported(Exception):
@@ -47,6 +51,7 @@ class Builder:
     Args:
         opset: the version of the operations.
         takes_bytes: whether the input is uint8.
+        room: the most numbers that weights, constants and what is computed of them have together.
 
     Attributes:
         steps, layers: see `LayerGraph`.
@@ -55,8 +60,9 @@ class Builder:
         node: the one that is being added.
     """
 
-    def __init__(self, opset: int, takes_bytes: bool = False) -> None:
+    def __init__(self, opset: int, takes_bytes: bool = False, room: int = LARGEST) -> None:
         self.opset, self.takes_bytes = opset, takes_bytes
+        self._room = self._left = room
         self.steps: list[Step] = []
         self.layers: dict[str, Module] = {}
         self.weights: dict[str, Array] = {}
@@ -78,6 +84,16 @@ class Builder:
         value = self.setting(name, given, default)
         return np.array(value).item() if isinstance(value, list) else value
 
+    def take(self, array: Array) -> Array:
+        """An array that is held from now on; `Unsupported` if there is no room for it."""
+        self._left -= array.size
+        if self._left < 0:
+            raise Unsupported(
+                f"the arrays of the network have more than {self._room:,} numbers together,"
+                " many times those in the file"
+            )
+        return array
+
     def layer(self, layer: Module, x: Known, shape: Shape, **weights: Array) -> Result:
         """Add a layer with its weights, by their names in it; returns its result.
 
@@ -91,7 +107,8 @@ class Builder:
             name = self._made[key] = self._name(layer, weight_names)
             self.layers[name] = layer
             for own, array in weights.items():
-                self.weights[f"{name}.{own}"] = np.ascontiguousarray(array, np.float32)
+                held = np.ascontiguousarray(self.take(array), np.float32)
+                self.weights[f"{name}.{own}"] = held
         return self._add(name, (source.name,), shape, {})
 
     def function(self, name: str, inputs: Sequence[Known], shape: Shape, **options: Any) -> Result:
@@ -102,6 +119,11 @@ class Builder:
         return self._add(f"F.{name}", operands, shape, options)
 
     def _add(self, call: str, inputs: tuple[str, ...], shape: Shape, options: Any) -> Result:
+        if len(self.steps) >= MOST_CALLS - 1:  # one call is that of the network
+            raise Unsupported(
+                f"a network has at most {MOST_CALLS:,} calls of layers and functions",
+                "write a smaller network",
+            )
         output = f"t{len(self.steps) + 1}"
         self.steps.append(Step(output, call, inputs, options))
         return Result(output, checked(shape))
@@ -110,14 +132,15 @@ class Builder:
         if array.dtype != np.float32:
             raise Unsupported(f"an operand is of {array.dtype}, and numbers here are float32")
         name = f"constant{len(self.constants) + 1}"
-        self.constants[name] = array
+        self.constants[name] = self.take(array)
         return name
 
     def _name(self, layer: Module, weight_names: Sequence[str]) -> str:
         """The name of a layer: that of its weights in the file, or its kind and a number."""
         for weight in weight_names:
             path = weight.rpartition(".")[0]
-            if re.fullmatch(r"\w[\w.]*", path) and path not in self.layers:
+            is_name = len(path) <= _LONGEST_NAME and re.fullmatch(r"\w[\w.]*", path)
+            if is_name and path not in self.layers:
                 return path
         while True:
             self._numbers[layer.kind] += 1
@@ -156,7 +179,7 @@ class Builder:
         self.layers = {name: layer for name, layer in self.layers.items() if name in calls}
         self.constants = {k: array for k, array in self.constants.items() if k in needed}
         constants = {name: array.shape for name, array in self.constants.items()}
-        return LayerGraph(self.layers, steps[::-1], constants, name=name or None)
+        return LayerGraph(self.layers, steps[::-1], constants, name=name[:_LONGEST_NAME] or None)
 
     def state(self, network: LayerGraph) -> dict[str, Array]:
         """What `network.load_state_dict` takes."""
@@ -188,6 +211,8 @@ def array(value: Known | None, what: str, *, may_hold_batch: bool = False) -> Ar
 def numbers(value: Known | None, what: str, *, may_hold_batch: bool = False) -> Any:
     """The numbers of an `array` of one axis, as a list; the number of an array without axes."""
     known = array(value, what, may_hold_batch=may_hold_batch)
+    if known.size > LONGEST_LIST:
+        raise Unsupported(f"{what} has more than {LONGEST_LIST:,} numbers")
     if known.ndim > 1:  # without numbers it may still be lists without end
         raise Unsupported(f"{what} is an array of {known.ndim} axes, not a list")
     return known.tolist()

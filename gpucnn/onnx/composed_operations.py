@@ -89,7 +89,7 @@ def pad(
 ) -> Known:
     padded = result(x)
     if b.option("mode", "constant") != "constant":
-        raise Unsupported(f"its mode is {b.option('mode')}, and must be constant")
+        raise Unsupported(f"its mode is {quoted(b.option('mode'))}, and must be constant")
     ends, fill = b.setting("pads", pads), b.number("value", value, 0.0)
     count = len(padded.shape)
     chosen = b.setting("axes", axes, range(count))

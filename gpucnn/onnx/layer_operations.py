@@ -11,6 +11,7 @@ from gpucnn import nn
 from gpucnn.onnx.array_operations import reshape_to
 from gpucnn.onnx.building import Array, Builder, Known, Result, Unsupported, array, images, result
 from gpucnn.onnx.sizes import of_one, text
+from gpucnn.quoting import quoted
 from gpucnn.shapes import conv2d_geometry, pool2d_geometry, resolve_padding
 
 Operation = Callable[..., Known]
@@ -173,7 +174,7 @@ def over_images(function: str) -> Operation:
 def _pair(b: Builder, name: str) -> tuple[int, int]:
     values = b.option(name, [1, 1])
     if len(values) != 2:
-        raise Unsupported(f"its {name} are {values}, and images have two axes")
+        raise Unsupported(f"its {name} are {quoted(values)}, and images have two axes")
     return values[0], values[1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +18,7 @@ from gpucnn.onnx.building import Builder, Known, Result, Unsupported, result
 from gpucnn.onnx.constants import CONSTANTS, constant
 from gpucnn.onnx.extra import require
 from gpucnn.onnx.operations import OPERATIONS
-from gpucnn.onnx.reading import WRITE_AGAIN, Content, Node, read
+from gpucnn.onnx.reading import MOST_AXES, WRITE_AGAIN, Content, Node, read
 from gpucnn.onnx.sizes import ONE, text
 from gpucnn.quoting import quoted
 
@@ -60,7 +61,7 @@ def network(
     """
     path = content.path
     shape = image_shape(content)
-    b = Builder(content.opset, content.takes_bytes)
+    b = Builder(content.opset, content.takes_bytes, _FREE + _TIMES * content.numbers)
     values: dict[str, Known] = dict(content.arrays)
     values[next(iter(content.inputs))] = Result(INPUT, (ONE, *shape))
     with np.errstate(all="ignore"):  # of constants; weights that are not finite are refused later
@@ -80,7 +81,7 @@ def network(
         built.load_state_dict(b.state(built))
     except KeyError as error:
         raise DataError(
-            f"{path} is damaged", cause=f"no node gives its output {error}", fix=WRITE_AGAIN
+            f"{path} is damaged", cause=f"no node gives its output {quoted(error)}", fix=WRITE_AGAIN
         ) from None
     except (GpucnnError, Unsupported) as error:
         raise DataError(
@@ -92,6 +93,8 @@ def network(
 
 
 _FIX = "write the network with this operation in another form, or without it"
+_FREE, _TIMES = 2**24, 4  # numbers of a network besides those in the file, and how often these
+_LONGEST = 400  # characters of a cause, which may hold values of the file
 _POSSIBLE = f"write the network with these operations alone: {', '.join(sorted(OPERATIONS))}"
 
 
@@ -110,7 +113,8 @@ def image_shape(content: Content) -> tuple[int, ...]:
         )
     ((name, shape),) = content.inputs.items()
     sizes = tuple(size for size in shape[1:] if size is not None)
-    if not sizes or len(sizes) < len(shape) - 1 or np.prod(sizes, dtype=float) > LARGEST:
+    fits = 0 < len(sizes) < MOST_AXES and math.prod(sizes) <= LARGEST
+    if not fits or len(sizes) < len(shape) - 1:
         given = ", ".join("?" if size is None else str(size) for size in shape)
         raise DataError(
             f"the input {quoted(name)} of {path} has the shape ({quoted(given)})",
@@ -170,18 +174,21 @@ def _added(b: Builder, node: Node, values: dict[str, Known], path: Path) -> Know
         if node.operation not in table:
             raise Unsupported("there is no layer or function for it")
         found: Known | list[Known] = table[node.operation](b, *given)
+        if isinstance(found, np.ndarray) and found.base is None:  # no view
+            b.take(found)
         return found
     except (GpucnnError, Unsupported, *_ERRORS) as error:
         raise DataError(
             f"node {node.label} of {path}, {quoted(node.operation)}, cannot be imported",
             cause=_told(error),
-            fix=_FIX if node.operation in OPERATIONS else _POSSIBLE,
+            fix=(isinstance(error, Unsupported) and error.fix)
+            or (_FIX if node.operation in OPERATIONS else _POSSIBLE),
         ) from error
 
 
 def _inputs(node: Node, values: dict[str, Known]) -> list[Known | None]:
     if missing := [name for name in node.inputs if name and name not in values]:
-        raise Unsupported(f"no node before it gives its input {missing[0]}")
+        raise Unsupported(f"no node before it gives its input {quoted(missing[0])}")
     given = [values[name] if name else None for name in node.inputs]
     while given and given[-1] is None:
         given.pop()
@@ -191,5 +198,6 @@ def _inputs(node: Node, values: dict[str, Known]) -> list[Known | None]:
 def _told(error: Exception) -> str:
     """An error as the cause of another."""
     if isinstance(error, GpucnnError):
-        return error.reason
-    return str(error) if isinstance(error, Unsupported) else f"{type(error).__name__}: {error}"
+        return quoted(error.reason, _LONGEST)
+    is_ours = isinstance(error, Unsupported)
+    return quoted(error if is_ours else f"{type(error).__name__}: {error}", _LONGEST)

@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 
 from gpucnn import files
 from gpucnn.errors import DataError, cause_of
+from gpucnn.onnx.fields import count_fields
 from gpucnn.quoting import quoted
 
 _OLDEST = 7  # the first opset in which operands are broadcast as now
 _DOMAINS = ("", "ai.onnx")
 _LARGEST = 2**31  # bytes of a file in the form of protobuf
 _MOST_NODES = 10_000
+_MOST_FIELDS = 300_000
+LONGEST_LIST = 10_000  # numbers of an option: a shape, paddings, sizes of parts
+MOST_AXES = 32  # of an array of NumPy 1
 WRITE_AGAIN = "write the file again: it may be cut short"
 
 
@@ -68,14 +72,21 @@ class Content:
     metadata: dict[str, str]
     takes_bytes: bool
 
+    @property
+    def numbers(self) -> int:
+        """Of all arrays, those in nodes among them."""
+        held = (array for node in self.nodes for array in node.attributes.values())
+        arrays = [*self.arrays.values(), *held]
+        return sum(array.size for array in arrays if isinstance(array, np.ndarray))
+
 
 def read(path: Path) -> Content:
     """The content of an ONNX file.
 
     Raises:
         DataError: there is no such file, it is no ONNX file, it is cut short, it has more than
-            10,000 nodes, it keeps its weights in other files, or it has what no `Content` can hold,
-            such as several outputs.
+            10,000 nodes or 300,000 fields, it keeps its weights in other files, or it has what no
+            `Content` can hold, such as several outputs.
     """
     model = _parsed(path)
     graph = model.graph
@@ -125,20 +136,34 @@ def _parsed(path: Path) -> Any:
             f"{path} cannot be read", cause=cause_of(error), fix="give the name of an ONNX file"
         ) from error
     try:
+        fields = count_fields(content, onnx.ModelProto.DESCRIPTOR, _MOST_FIELDS)
+    except ValueError as error:
+        raise _no_model(path, error) from error
+    if fields > _MOST_FIELDS:
+        raise _too_large(path, "too many names, sizes and other fields", _MOST_FIELDS)
+    try:
         model = onnx.ModelProto.FromString(content)
     except Exception as error:  # of protobuf, which differ from version to version
-        raise DataError(
-            f"{path} is no ONNX file, or is cut short", cause=quoted(error), fix=WRITE_AGAIN
-        ) from error
+        raise _no_model(path, error) from error
     if not model.graph.node:
         raise DataError(f"{path} is no ONNX file", cause="it has no operations", fix=WRITE_AGAIN)
     if len(model.graph.node) > _MOST_NODES:
-        raise DataError(
-            f"{path} has {len(model.graph.node):,} nodes",
-            cause=f"at most {_MOST_NODES:,} are read",
-            fix="write a smaller network, or simplify it, as the package onnxsim does",
-        )
+        raise _too_large(path, f"{len(model.graph.node):,} nodes", _MOST_NODES)
     return model
+
+
+def _no_model(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} is no ONNX file, or is cut short", cause=quoted(error), fix=WRITE_AGAIN
+    )
+
+
+def _too_large(path: Path, what: str, most: int) -> DataError:
+    return DataError(
+        f"{path} has {what}",
+        cause=f"at most {most:,} are read",
+        fix="write a smaller network, or simplify it, as the package onnxsim does",
+    )
 
 
 def _opset(model: Any, path: Path) -> int:
@@ -210,6 +235,12 @@ def _attribute(attribute: Any, label: str, path: Path) -> Any:
         return float(attribute.f)
     if kind == Kinds.STRING:
         return attribute.s.decode(errors="replace")
+    if max(len(attribute.ints), len(attribute.floats)) > LONGEST_LIST:
+        raise DataError(
+            f"node {label} of {path} has an attribute that is too long: {quoted(attribute.name)}",
+            cause=f"at most {LONGEST_LIST:,} numbers are read",
+            fix="keep the numbers in an array",
+        )
     if kind == Kinds.INTS:
         return [int(value) for value in attribute.ints]
     if kind == Kinds.FLOATS:
@@ -247,6 +278,12 @@ def _array(tensor: Any, path: Path) -> NDArray[Any]:
         raise DataError(
             f"the array {name} of {path} is of the type {_type_name(tensor.data_type)}",
             fix="write the file in float32",
+        )
+    if len(tensor.dims) > MOST_AXES:
+        raise DataError(
+            f"the array {name} of {path} has {len(tensor.dims):,} axes",
+            cause=f"an array has at most {MOST_AXES}",
+            fix=WRITE_AGAIN,
         )
     count = math.prod(tensor.dims)
     held = (

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from gpucnn.errors import ShapeError
 from gpucnn.nn.room import LARGEST
+from gpucnn.onnx.reading import MOST_AXES
 from gpucnn.quoting import quoted
 
 BATCH = -(2**30)  # stands for the number of images in an array of sizes, int32 or int64
@@ -32,13 +33,21 @@ ONE = Batch(Fraction(1))  # the batch itself
 
 
 def checked(shape: Shape) -> Shape:
-    """The shape; `ShapeError` for more than `LARGEST` numbers for one image."""
+    """The shape; `ShapeError` for more than `LARGEST` numbers for one image, or too many axes."""
+    _check_axes(shape)
     if _count(shape) > LARGEST:
         raise ShapeError(
             f"a result has {math.ceil(_count(shape)):,} numbers for one image",
             cause=f"at most {LARGEST:,} are computed",
         )
     return shape
+
+
+def _check_axes(sizes: Sequence[Size]) -> None:
+    if len(sizes) > MOST_AXES:
+        raise ShapeError(
+            f"a result has {len(sizes):,} axes", cause=f"an array has at most {MOST_AXES}"
+        )
 
 
 def of_one(shape: Shape) -> tuple[int, ...]:
@@ -61,8 +70,9 @@ def reshaped(shape: Shape, sizes: Sequence[Size]) -> Shape:
     """The shape after a reshape to these sizes, one of which may be -1.
 
     Raises:
-        ShapeError: the number of elements would differ.
+        ShapeError: the number of elements would differ, or there are too many axes.
     """
+    _check_axes(sizes)
     rest = _count(tuple(size for size in sizes if size != -1))
     depends = any(isinstance(size, Batch) for size in shape)
     given = any(isinstance(size, Batch) for size in sizes)

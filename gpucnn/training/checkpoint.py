@@ -21,11 +21,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors
 import safetensors.numpy
 from numpy.typing import NDArray
 
-from gpucnn import files
+from gpucnn import files, tensor_files
 from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.quoting import quoted
 from gpucnn.writing import storage_errors, write_atomic
@@ -39,11 +38,8 @@ _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order:
 
 Arrays = Mapping[str, NDArray[Any]]
 
-#: Errors of safetensors and JSON, for a file that is damaged, or of types that NumPy does not have.
-UNREADABLE = (
-    OSError, safetensors.SafetensorError, ValueError, TypeError, KeyError, AttributeError,
-    RecursionError,
-)  # fmt: skip
+#: Errors for a file that is damaged, or of types that NumPy does not have; also those of JSON.
+UNREADABLE = (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError)
 
 
 class DamagedError(DataError):
@@ -102,9 +98,7 @@ def read_metadata(path: Path) -> dict[str, Any]:
     The digest is not compared. A file that is missing, cut short or no such file raises one of
     `UNREADABLE`.
     """
-    files.check_regular(path)
-    with safetensors.safe_open(path, framework="numpy") as file:
-        metadata: dict[str, Any] = json.loads(file.metadata()[_KEY])
+    metadata: dict[str, Any] = json.loads(tensor_files.read_metadata(path)[_KEY])
     return metadata
 
 
@@ -243,10 +237,8 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
     again = "use an intact copy of the file, or train again"
     try:
-        files.check_regular(path)
-        with safetensors.safe_open(path, framework="numpy") as file:
-            text = (file.metadata() or {}).get(_KEY)
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        tensors, texts = tensor_files.read(path)
+        text = texts.get(_KEY)
         metadata: Any = json.loads(text) if text else None
         stated = metadata.pop("sha256", None) if isinstance(metadata, dict) else None
         digest = _digest(tensors, metadata)
@@ -283,5 +275,5 @@ def _digest(tensors: Arrays, metadata: Mapping[str, Any]) -> str:
     for name in sorted(tensors):
         array = tensors[name]
         sha.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        sha.update(array.tobytes())
+        sha.update(array.reshape(-1).data)
     return sha.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gpucnn.errors import cause_of
 from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import UNREADABLE, read_metadata
@@ -30,6 +31,8 @@ def find_damage(run: Run) -> str | None:
             epoch = read_metadata(file)["epoch"]
         except FileNotFoundError:
             return f"{name} is missing"
+        except OSError as error:
+            return f"{name} cannot be read: {quoted(cause_of(error))}"
         except UNREADABLE as error:
             return f"{name} is cut short or altered: {quoted(error)}"
         if not is_whole(epoch):

@@ -55,6 +55,29 @@ def test_shell_completion(
     assert [line.partition(",")[2] for line in result.stdout.splitlines()] == offered
 
 
+@pytest.mark.parametrize(
+    ("shell", "line"),
+    [
+        *((shell, {}) for shell in ("bash", "zsh", "fish")),
+        *((shell, {"COMP_WORDS": "gpucnn tr"}) for shell in ("bash", "zsh", "fish")),
+        ("bash", {"COMP_WORDS": "gpucnn tr", "COMP_CWORD": "x"}),
+        ("zsh", {"COMP_CWORD": "1"}),
+    ],
+)
+def test_completion_without_a_line_is_an_error_of_usage(
+    monkeypatch: pytest.MonkeyPatch, shell: str, line: dict[str, str]
+) -> None:
+    monkeypatch.setenv("_GPUCNN_COMPLETE", f"{shell}_complete")
+    for name in ("COMP_WORDS", "COMP_CWORD"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in line.items():
+        monkeypatch.setenv(name, value)
+    result = CliRunner().invoke(main, prog_name="gpucnn")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "_GPUCNN_COMPLETE asks for completions" in result.stderr
+    assert "fix: unset _GPUCNN_COMPLETE" in result.stderr
+
+
 def test_help_tells_of_completion(run: Any) -> None:
     assert "_GPUCNN_COMPLETE=bash_source" in run("--help").out
 

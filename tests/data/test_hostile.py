@@ -28,7 +28,7 @@ from gpucnn.data.image import FORMATS, open_image, open_picture
 from gpucnn.data.npz import load_numpy
 from gpucnn.data.pictures import read_pictures
 from gpucnn.data.resolve import read
-from gpucnn.errors import DataError, GpucnnError
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Linear
 from gpucnn.training import TrainConfig
 
@@ -74,9 +74,10 @@ def test_a_limit_that_is_no_number(
 ) -> None:
     (tmp_path / "a.csv").write_text("1,2\n")
     monkeypatch.setenv("GPUCNN_MAX_INPUT_MB", text)
-    with pytest.raises(DataError) as error:
+    with pytest.raises(UsageError, match="variable GPUCNN_MAX_INPUT_MB is") as error:
         read(tmp_path / "a.csv")
-    assert "not a whole number of megabytes" in (error.value.cause or "")
+    assert "a whole number of megabytes above 0" in (error.value.cause or "")
+    assert "unset GPUCNN_MAX_INPUT_MB" in (error.value.fix or "")
 
 
 @pytest.mark.parametrize("packed", [False, True])
@@ -241,7 +242,7 @@ def test_the_number_of_pixels_is_bounded(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("GPUCNN_MAX_PIXELS", "1200")
     assert open_image(path).shape == (40, 30)
     monkeypatch.setenv("GPUCNN_MAX_PIXELS", "many")
-    with pytest.raises(DataError, match="GPUCNN_MAX_PIXELS is many"):
+    with pytest.raises(UsageError, match="GPUCNN_MAX_PIXELS is 'many'"):
         open_image(path)
 
 
