@@ -215,11 +215,17 @@ def _extreme(extreme: np.ufunc, values: NDArray, window: int) -> NDArray:
 
     (H, W) -> (H - window + 1, W - window + 1)
     """
-    for _ in range(2):  # down the columns, then along the rows
-        done = 1  # the part of the window that each value is the extreme of
-        while done < window:
-            step = min(done, window - done)
-            values = extreme(values[:-step], values[step:])
-            done += step
-        values = values.T
+    return extreme_below(extreme, extreme_below(extreme, values, window).T, window).T
+
+
+def extreme_below(extreme: np.ufunc, values: NDArray, window: int) -> NDArray:
+    """`extreme` (np.maximum or np.minimum) of each value and those below it in a window.
+
+    (H, W) -> (H - window + 1, W)
+    """
+    done = 1  # the part of the window that each value is the extreme of
+    while done < window:
+        step = min(done, window - done)
+        values = extreme(values[:-step], values[step:])
+        done += step
     return values

@@ -14,6 +14,7 @@ from gpucnn.data.digit_search import Sight, find_digit
 from gpucnn.data.image import Pixels
 from gpucnn.data.ink import Floats, dark_ink, even_ink, reduced, spread
 from gpucnn.data.resample import resize
+from gpucnn.data.ruling import without_ruling
 from gpucnn.data.strokes import Strokes
 from gpucnn.errors import DataError
 
@@ -64,7 +65,11 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
         DataError: it is blank, or nothing stands out from its paper.
     """
     pixels = image if isinstance(image, np.ndarray | Decoded) else Decoded(image, name)
-    seen = _drawn(pixels) or _photographed(pixels)
+    levels = reduced(pixels, -(-max(pixels.shape[:2]) // _LARGE))
+    unruled = without_ruling(levels)
+    if unruled is not None:
+        levels, pixels = unruled, np.rint(unruled).astype(np.uint8)
+    seen = _drawn(levels) or _photographed(pixels)
     if seen is None:
         raise DataError(
             f"{name} is blank, or shows no digit",
@@ -75,9 +80,9 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
     return Converted(_framed(ink), notes)
 
 
-def _drawn(image: Pixels) -> _Seen | None:
+def _drawn(levels: Floats) -> _Seen | None:
     """The ink of a drawing on even paper without specks, or one of several digits."""
-    ink = even_ink(reduced(image, -(-max(image.shape[:2]) // _LARGE)))
+    ink = even_ink(levels)
     if ink is None or not ink.amount.any():
         return None
     strokes = Strokes(ink, ink.amount > 0, _WEAKEST)
