@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from gpucnn.data.components import Components
 from gpucnn.data.decoded import Decoded
 from gpucnn.data.digit_search import Sight, find_digit
+from gpucnn.data.dithering import is_dithered, smoothed
 from gpucnn.data.image import Pixels
 from gpucnn.data.ink import Floats, dark_ink, even_ink, reduced, spread
 from gpucnn.data.resample import resize
@@ -66,9 +67,9 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
     """
     pixels = image if isinstance(image, np.ndarray | Decoded) else Decoded(image, name)
     levels = reduced(pixels, -(-max(pixels.shape[:2]) // _LARGE))
-    unruled = without_ruling(levels)
-    if unruled is not None:
-        levels, pixels = unruled, np.rint(unruled).astype(np.uint8)
+    cleaned = without_ruling(smoothed(levels) if is_dithered(pixels) else levels)
+    if cleaned is not levels:
+        levels, pixels = cleaned, np.rint(cleaned).astype(np.uint8)
     seen = _drawn(levels) or _photographed(pixels)
     if seen is None:
         raise DataError(

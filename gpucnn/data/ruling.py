@@ -18,8 +18,8 @@ _MARGIN = 0.8  # the same as `_LONG` for a line across a ruling, as beside a mar
 _EDGE = 1.5  # pixels on each side of a line, where it is fainter
 
 
-def without_ruling(levels: Floats) -> Floats | None:
-    """A picture whose paper has its lines painted over; None if it has no ruling.
+def without_ruling(levels: Floats) -> Floats:
+    """A picture with the lines of its paper painted over, or itself if it has no ruling.
 
     A ruling is three or more dark lines, about along the rows or about along the columns, that
     cross most of the picture. Others may cross them: a margin's, or those of squares. A line gets
@@ -30,15 +30,16 @@ def without_ruling(levels: Floats) -> Floats | None:
         levels: float64 (H, W), 0 to 255.
     """
     if min(levels.shape) < _SMALLEST:
-        return None
+        return levels
     paper = float(np.median(levels))
     if levels.max() - paper > paper - levels.min():
-        inverse = without_ruling(255.0 - levels)
-        return None if inverse is None else 255.0 - inverse
+        inverse = 255.0 - levels
+        unruled = without_ruling(inverse)
+        return levels if unruled is inverse else 255.0 - unruled
     least = _DARK * (paper - float(levels.min()))
     directions = [_Lines(each, least) for each in (levels, levels.T)]
     if max(lines.rows(_LONG).size for lines in directions) < _LEAST:
-        return None
+        return levels
     for lines in directions:
         rows = lines.rows(_LONG)
         rows = rows if rows.size >= _LEAST else lines.rows(_MARGIN)
