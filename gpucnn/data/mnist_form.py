@@ -33,6 +33,10 @@ _NOISY = 0.1  # of the darkness of strokes; if noise deviates by more, pixels ar
 _ENOUGH = 3  # pixels of the picture for one of the box; more need not be averaged
 _FAINTEST = 0.05  # of the darkness of strokes; what is fainter is the ringing of JPEG
 _CONTRAST = 0.1  # darkness; there is hardly any contrast below
+_STROKE = 0.3  # of the strongest ink; weaker ink is an edge
+_WIDE = 1.6  # ratio of its width to its height; hardly any digit is so wide
+_WHOLE = 0.9  # of the picture's width; so wide are lines
+_MOST = 3.2  # strokes above or beside each other, in the mean; digits have fewer
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +46,7 @@ class Converted:
     Args:
         image: uint8 (28, 28), light on dark.
         notes: what may be wrong with it: several digits in the picture, hardly any contrast, ink
-            at the border.
+            at the border, a shape unlike a digit's.
     """
 
     image: NDArray[np.uint8]
@@ -78,7 +82,7 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
             fix="give a picture with a digit on it, of a dark pen and with a margin around it",
         )
     ink, notes = seen
-    return Converted(_framed(ink), notes)
+    return Converted(_framed(ink), (*notes, *_shape_notes(ink)))
 
 
 def _drawn(levels: Floats) -> _Seen | None:
@@ -118,6 +122,25 @@ def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
     if sides > 2:
         notes.append("ink all round the border, it may be no digit: leave a margin around it")
     return tuple(notes)
+
+
+def _shape_notes(ink: Floats) -> tuple[str, ...]:
+    """A note if ink, (H, W), is of too many strokes for a digit, or lies across the picture."""
+    digit = _cropped(ink > _STROKE * ink.max())
+    height, width = digit.shape
+    lies = width > _WIDE * height and width > _WHOLE * ink.shape[1]
+    if max(_crossed(digit), _crossed(digit.T)) <= _MOST and not lies:
+        return ()
+    return (
+        "its shape is unlike that of a digit, it may be lines of the paper: "
+        "crop the picture to the digit, or use plain paper",
+    )
+
+
+def _crossed(digit: NDArray[np.bool_]) -> float:
+    """How many strokes of a digit, (H, W), are above each other, in the mean of its columns."""
+    begins = digit[1:] & ~digit[:-1]
+    return float((digit[0].sum() + begins.sum()) / digit.shape[1])
 
 
 def _traced(image: Pixels, sight: Sight) -> Floats | None:
@@ -162,8 +185,7 @@ def _inked(strokes: Strokes, digit: list[int]) -> Floats:
 
 def _framed(ink: Floats) -> NDArray[np.uint8]:
     """Ink, (H, W), as an image of MNIST: uint8 (28, 28)."""
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    digit = _cropped(ink)
     scale = _BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     digit = resize(digit, (height, width))
@@ -173,6 +195,12 @@ def _framed(ink: Floats) -> NDArray[np.uint8]:
     top, left = _place(digit.sum(axis=1)), _place(digit.sum(axis=0))
     image[top : top + height, left : left + width] = np.rint(np.minimum(digit, 255.0))
     return image
+
+
+def _cropped(ink: NDArray) -> NDArray:
+    """The rectangle of (H, W) that holds everything that is not 0."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _place(mass: Floats) -> int:
