@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data.ink import Floats, extreme_below
+from gpucnn.data.ink import Floats, extreme_below, noise_of
 
 _SMALLEST = 100  # pixels of the shorter side; less has no room for lines and a digit
 _THICKEST = 0.012  # of the picture's mean side; thicker lines are strokes
 _DARK = 0.25  # of the strongest ink; fainter lines do no harm
+_NOISY = 4.0  # deviations of the noise; less is no line
 _BLOCKS = 32  # parts of a line, in each of which its dark pixels are counted
 _TILT = 0.06  # the steepest rise of a line, as a part of its length
 _LONG = 0.5  # of the picture; a line that crosses less is a stroke
@@ -36,7 +37,7 @@ def without_ruling(levels: Floats) -> Floats:
         inverse = 255.0 - levels
         unruled = without_ruling(inverse)
         return levels if unruled is inverse else 255.0 - unruled
-    least = _DARK * (paper - float(levels.min()))
+    least = max(_DARK * (paper - float(levels.min())), _NOISY * noise_of(levels))
     directions = [_Lines(each, least) for each in (levels, levels.T)]
     if max(lines.rows(_LONG).size for lines in directions) < _LEAST:
         return levels
@@ -95,8 +96,7 @@ def _longest_lines(dark: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     """The line through the middle of each row that crosses most dark pixels of a mask (H, W).
 
     Returns:
-        (H,) each: the part of the picture where the line is dark, less that of any line, as noise
-        is dark everywhere; and its rise in pixels.
+        (H,) each: the part of the picture where the line is dark, and its rise in pixels.
     """
     height, width = dark.shape
     starts = np.arange(_BLOCKS) * width // _BLOCKS
@@ -104,10 +104,8 @@ def _longest_lines(dark: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     blocks /= np.diff(starts, append=width)
     steepest = round(_TILT * width)
     # Within a block a steep line goes through several rows.
-    blocks = np.pad(blocks, ((1, 1), (0, 0)))
+    blocks = np.pad(blocks, ((steepest + 1, steepest + 1), (0, 0)))
     blocks = np.minimum(blocks[:-2] + blocks[1:-1] + blocks[2:], 1.0)
-    usual = blocks.mean()
-    blocks = np.pad(blocks, ((steepest, steepest), (0, 0)))
     along = (np.arange(_BLOCKS) + 0.5) / _BLOCKS - 0.5
     most, rises = np.zeros(height), np.zeros(height)
     for rise in sorted(range(-steepest, steepest + 1), key=abs):
@@ -116,7 +114,7 @@ def _longest_lines(dark: NDArray[np.bool_]) -> tuple[Floats, Floats]:
             crossed += blocks[steepest + shift : steepest + shift + height, block]
         more = crossed > most
         most[more], rises[more] = crossed[more], rise
-    return most / _BLOCKS - usual, rises
+    return most / _BLOCKS, rises
 
 
 def _filled(levels: Floats, most: int) -> Floats:

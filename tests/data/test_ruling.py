@@ -34,16 +34,18 @@ def lines(
     tilt: float = 0.0,
     count: int | None = None,
     margin: int = 0,
+    start: float = 1 / 3,
 ) -> NDArray[np.float64]:
     """(H, W), 1 on lines along the rows, 0 elsewhere.
 
     Args:
         tilt: rise of the lines, as a part of their length.
-        count: of the lines, the first of which is at a third of the height; None for all.
+        count: of the lines; None for all.
         margin: pixels between the lines and the left and right borders.
+        start: the height of the first of `count` lines, as a part of that of the picture.
     """
     rows, columns = np.mgrid[: size[0], : size[1]].astype(float)
-    down = rows + tilt * columns - size[0] / 3
+    down = rows + tilt * columns - size[0] * start
     off = np.abs((down + distance / 2) % distance - distance / 2)
     drawn = np.clip(thickness / 2 + 0.5 - off, 0, 1)
     if count is not None:
@@ -117,6 +119,23 @@ def test_a_scan_in_black_and_white(digits: NDArray[np.uint8]) -> None:
 def test_ruled_paper_alone_is_no_digit(kind: str) -> None:
     with pytest.raises(DataError, match=r"sheet\.png is blank"):
         convert(page(None, RULINGS[kind][0]), "sheet.png")
+
+
+CURVED = lines(SIZE, 40, 3)
+for column in range(SIZE[1]):
+    CURVED[:, column] = np.roll(CURVED[:, column], round(25 * (column / 240 - 1) ** 2))
+UNLIKE = {
+    "a line through it": lines(SIZE, 170, 3, count=1, start=0.4),
+    "steep lines": lines(SIZE, 40, 3, tilt=0.15),
+    "curved lines": CURVED,
+}
+
+
+@pytest.mark.parametrize("kind", UNLIKE)
+def test_lines_that_stay_are_said(kind: str, digits: NDArray[np.uint8]) -> None:
+    for digit in digits:
+        note = convert(page(digit, UNLIKE[kind])).notes[-1]
+        assert note.startswith("its shape is unlike that of a digit")
 
 
 def test_pictures_without_ruling_are_left_as_they_are(digits: NDArray[np.uint8]) -> None:
