@@ -13,9 +13,10 @@ _DARK = 0.25  # of the strongest ink; fainter lines do no harm
 _NOISY = 4.0  # deviations of the noise; less is no line
 _BLOCKS = 32  # parts of a line, in each of which its dark pixels are counted
 _TILT = 0.06  # the steepest rise of a line, as a part of its length
-_LONG = 0.5  # of the picture; a line that crosses less is a stroke
 _LEAST = 3  # lines of a ruling
-_MARGIN = 0.8  # the same as `_LONG` for a line across a ruling, as beside a margin
+_LONG = 0.6  # least part of the picture that each of them crosses
+_HIDDEN = 0.45  # the same for further lines in their direction: the digit may hide some of them
+_MARGIN = 0.8  # the same for a line across a ruling, as beside a margin
 _EDGE = 1.5  # pixels on each side of a line, where it is fainter
 
 
@@ -42,9 +43,8 @@ def without_ruling(levels: Floats) -> Floats:
     if max(lines.rows(_LONG).size for lines in directions) < _LEAST:
         return levels
     for lines in directions:
-        rows = lines.rows(_LONG)
-        rows = rows if rows.size >= _LEAST else lines.rows(_MARGIN)
-        levels = lines.painted_over(levels, rows).T
+        ruled = lines.rows(_LONG).size >= _LEAST
+        levels = lines.painted_over(levels, lines.rows(_HIDDEN if ruled else _MARGIN)).T
     return levels
 
 

@@ -144,6 +144,11 @@ def test_pictures_without_ruling_are_left_as_they_are(digits: NDArray[np.uint8])
     for size in (SIZE, (150, 100)):
         for stroke in (None, 0.02):
             pictures += [page(each, np.zeros(size), stroke=stroke).mean(axis=2) for each in digits]
+    bars = np.full(SIZE, 250.0)  # an 8 of straight strokes
+    for row in (40, 178, 316):
+        bars[row : row + 4, 80:340] = 20
+    bars[40:320, 80:84] = bars[40:320, 336:340] = 20
+    pictures.append(bars)
     for picture in pictures:
         for each in (picture, 255 - picture):
             assert without_ruling(each) is each
