@@ -9,7 +9,7 @@ import numpy as np
 import photos
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from gpucnn.data import load
 from gpucnn.data.mnist_form import convert
@@ -136,6 +136,15 @@ def test_lines_that_stay_are_said(kind: str, digits: NDArray[np.uint8]) -> None:
     for digit in digits:
         note = convert(page(digit, UNLIKE[kind])).notes[-1]
         assert note.startswith("its shape is unlike that of a digit")
+
+
+def test_an_8_of_a_thin_pen_has_no_note() -> None:
+    """It has four strokes above each other."""
+    sheet = Image.new("L", (480, 360), 250)
+    pen = ImageDraw.Draw(sheet)
+    for top in (60, 178):
+        pen.polygon([(180, top + 60), (240, top), (300, top + 60), (240, top + 120)], outline=20)
+    assert convert(sheet).notes == ()
 
 
 def test_pictures_without_ruling_are_left_as_they_are(digits: NDArray[np.uint8]) -> None:
