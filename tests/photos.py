@@ -370,3 +370,14 @@ def _thinned(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
             mask = mask & ~((count >= 2) & (count <= 6) & (changes == 1) & free)
         if mask.sum() == before:
             return mask[1:-1, 1:-1]
+
+
+def likeness(converted: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
+    """How much two images of MNIST's form are alike, at most 1.
+
+    It is their correlation, at the best of places one pixel apart. Where the center of mass lies
+    near the edge of a pixel, the place may differ by one.
+    """
+    shifts = [(rows, columns) for rows in (-1, 0, 1) for columns in (-1, 0, 1)]
+    shifted = [np.roll(converted, shift, axis=(0, 1)).ravel() for shift in shifts]
+    return float(np.corrcoef([expected.ravel(), *shifted])[0, 1:].max())

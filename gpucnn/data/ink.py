@@ -152,7 +152,7 @@ def dark_ink(levels: Floats, widest: float) -> Ink:
     window = max(3, int(widest) | 1)
     brightest = _extreme(np.maximum, _continued(levels, window - 1), window)
     paper = _extreme(np.minimum, brightest, window)
-    noise = max(_LEAST_NOISE, min(_noise(levels), _noise(levels.T)))
+    noise = max(_LEAST_NOISE, noise_of(levels))
     depth = paper - levels
     # The brightest of noisy pixels is too bright by about the same amount everywhere.
     depth -= min(float(np.median(depth)), 4 * noise)
@@ -177,6 +177,11 @@ def local_median(levels: Floats, reach: int) -> Floats:
 def spread(mask: NDArray[np.bool_], reach: int) -> NDArray[np.bool_]:
     """The pixels at most `reach` rows and `reach` columns away from a mask (H, W)."""
     return _extreme(np.maximum, np.pad(mask, reach), 2 * reach + 1)
+
+
+def noise_of(levels: Floats) -> float:
+    """The standard deviation of the noise of a picture, in gray levels."""
+    return min(_noise(levels), _noise(levels.T))
 
 
 def _noise(levels: Floats) -> float:
@@ -215,11 +220,17 @@ def _extreme(extreme: np.ufunc, values: NDArray, window: int) -> NDArray:
 
     (H, W) -> (H - window + 1, W - window + 1)
     """
-    for _ in range(2):  # down the columns, then along the rows
-        done = 1  # the part of the window that each value is the extreme of
-        while done < window:
-            step = min(done, window - done)
-            values = extreme(values[:-step], values[step:])
-            done += step
-        values = values.T
+    return extreme_below(extreme, extreme_below(extreme, values, window).T, window).T
+
+
+def extreme_below(extreme: np.ufunc, values: NDArray, window: int) -> NDArray:
+    """`extreme` (np.maximum or np.minimum) of each value and those below it in a window.
+
+    (H, W) -> (H - window + 1, W)
+    """
+    done = 1  # the part of the window that each value is the extreme of
+    while done < window:
+        step = min(done, window - done)
+        values = extreme(values[:-step], values[step:])
+        done += step
     return values

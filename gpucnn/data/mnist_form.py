@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from gpucnn.data.components import Components
 from gpucnn.data.decoded import Decoded
 from gpucnn.data.digit_search import Sight, find_digit
+from gpucnn.data.dithering import is_dithered, smoothed
 from gpucnn.data.image import Pixels
 from gpucnn.data.ink import Floats, dark_ink, even_ink, reduced, spread
 from gpucnn.data.resample import resize
+from gpucnn.data.ruling import without_ruling
 from gpucnn.data.strokes import Strokes
 from gpucnn.errors import DataError
 
@@ -31,6 +33,10 @@ _NOISY = 0.1  # of the darkness of strokes; if noise deviates by more, pixels ar
 _ENOUGH = 3  # pixels of the picture for one of the box; more need not be averaged
 _FAINTEST = 0.05  # of the darkness of strokes; what is fainter is the ringing of JPEG
 _CONTRAST = 0.1  # darkness; there is hardly any contrast below
+_STROKE = 0.3  # of the strongest ink; weaker ink is an edge
+_WIDE = 1.6  # ratio of its width to its height; hardly any digit is so wide
+_WHOLE = 0.9  # of the picture's width; so wide are lines
+_MOST = 4.2  # strokes above or beside each other, in the mean; an 8 of a thin pen has 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +46,7 @@ class Converted:
     Args:
         image: uint8 (28, 28), light on dark.
         notes: what may be wrong with it: several digits in the picture, hardly any contrast, ink
-            at the border.
+            at the border, a shape unlike a digit's.
     """
 
     image: NDArray[np.uint8]
@@ -64,7 +70,11 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
         DataError: it is blank, or nothing stands out from its paper.
     """
     pixels = image if isinstance(image, np.ndarray | Decoded) else Decoded(image, name)
-    seen = _drawn(pixels) or _photographed(pixels)
+    levels = reduced(pixels, -(-max(pixels.shape[:2]) // _LARGE))
+    cleaned = without_ruling(smoothed(levels) if is_dithered(pixels) else levels)
+    if cleaned is not levels:
+        levels, pixels = cleaned, np.rint(cleaned).astype(np.uint8)
+    seen = _drawn(levels) or _photographed(pixels)
     if seen is None:
         raise DataError(
             f"{name} is blank, or shows no digit",
@@ -72,12 +82,12 @@ def convert(image: Pixels | Image.Image, name: str = "the image") -> Converted:
             fix="give a picture with a digit on it, of a dark pen and with a margin around it",
         )
     ink, notes = seen
-    return Converted(_framed(ink), notes)
+    return Converted(_framed(ink), (*notes, *_shape_notes(ink)))
 
 
-def _drawn(image: Pixels) -> _Seen | None:
+def _drawn(levels: Floats) -> _Seen | None:
     """The ink of a drawing on even paper without specks, or one of several digits."""
-    ink = even_ink(reduced(image, -(-max(image.shape[:2]) // _LARGE)))
+    ink = even_ink(levels)
     if ink is None or not ink.amount.any():
         return None
     strokes = Strokes(ink, ink.amount > 0, _WEAKEST)
@@ -112,6 +122,25 @@ def _notes(darkness: float, count: int = 1, sides: int = 0) -> tuple[str, ...]:
     if sides > 2:
         notes.append("ink all round the border, it may be no digit: leave a margin around it")
     return tuple(notes)
+
+
+def _shape_notes(ink: Floats) -> tuple[str, ...]:
+    """A note if ink, (H, W), is of too many strokes for a digit, or lies across the picture."""
+    digit = _cropped(ink > _STROKE * ink.max())
+    height, width = digit.shape
+    lies = width > _WIDE * height and width > _WHOLE * ink.shape[1]
+    if max(_crossed(digit), _crossed(digit.T)) <= _MOST and not lies:
+        return ()
+    return (
+        "its shape is unlike that of a digit, it may be lines of the paper: "
+        "crop the picture to the digit, or use plain paper",
+    )
+
+
+def _crossed(digit: NDArray[np.bool_]) -> float:
+    """How many strokes of a digit, (H, W), are above each other, in the mean of its columns."""
+    begins = digit[1:] & ~digit[:-1]
+    return float((digit[0].sum() + begins.sum()) / digit.shape[1])
 
 
 def _traced(image: Pixels, sight: Sight) -> Floats | None:
@@ -156,8 +185,7 @@ def _inked(strokes: Strokes, digit: list[int]) -> Floats:
 
 def _framed(ink: Floats) -> NDArray[np.uint8]:
     """Ink, (H, W), as an image of MNIST: uint8 (28, 28)."""
-    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
-    digit = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    digit = _cropped(ink)
     scale = _BOX / max(digit.shape)
     height, width = (max(1, round(side * scale)) for side in digit.shape)
     digit = resize(digit, (height, width))
@@ -167,6 +195,12 @@ def _framed(ink: Floats) -> NDArray[np.uint8]:
     top, left = _place(digit.sum(axis=1)), _place(digit.sum(axis=0))
     image[top : top + height, left : left + width] = np.rint(np.minimum(digit, 255.0))
     return image
+
+
+def _cropped(ink: NDArray) -> NDArray:
+    """The rectangle of (H, W) that holds everything that is not 0."""
+    rows, columns = (np.flatnonzero(ink.any(axis=axis)) for axis in (1, 0))
+    return ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
 
 
 def _place(mass: Floats) -> int:

@@ -44,16 +44,6 @@ def mnist_images(mnist_dir: Path) -> NDArray[np.uint8]:
     return test.images[:300, 0]
 
 
-def likeness(converted: NDArray[np.uint8], expected: NDArray[np.uint8]) -> float:
-    """Their correlation, at the better of places one pixel apart.
-
-    Where the center of mass lies near the edge of a pixel, the place may differ by one.
-    """
-    shifts = [(rows, columns) for rows in (-1, 0, 1) for columns in (-1, 0, 1)]
-    shifted = [np.roll(converted, shift, axis=(0, 1)).ravel() for shift in shifts]
-    return float(np.corrcoef([expected.ravel(), *shifted])[0, 1:].max())
-
-
 def drawing(size: tuple[int, int], ink: int, paper: int, width: int) -> Image.Image:
     """A seven, off the middle of the sheet."""
     picture = Image.new("L", size, paper)
@@ -151,7 +141,7 @@ def test_noise_does_not_shrink_the_digit(
     noise = np.random.default_rng(side).normal(0, sigma, (side, side))
     converted = to_mnist(np.clip(np.asarray(picture) + noise, 0, 255).astype(np.uint8))
     assert max(extent(converted)) == 20
-    assert likeness(converted, expected) > 0.85
+    assert photos.likeness(converted, expected) > 0.85
 
 
 def test_specks_are_left_out_and_separate_strokes_are_not() -> None:
@@ -282,7 +272,7 @@ def test_of_several_digits_the_one_nearest_to_the_center_is_read() -> None:
     alone = to_mnist(both)
     ImageDraw.Draw(both).text((320, 150), "2", fill=0, font=font, anchor="mm")
     found = convert(both, "42.png")
-    assert likeness(found.image, alone) > 0.95
+    assert photos.likeness(found.image, alone) > 0.95
     assert found.notes == (
         "several digits in the picture; the one nearest to the center is read: "
         "crop the picture to one",
@@ -324,7 +314,7 @@ def test_a_photograph_of_twelve_megapixels(mnist_images: NDArray[np.uint8]) -> N
     start = time.perf_counter()
     converted = to_mnist(large)
     assert time.perf_counter() - start < 10  # it takes less than one; machines may be busy
-    assert likeness(converted, to_mnist(small)) > 0.95
+    assert photos.likeness(converted, to_mnist(small)) > 0.95
 
 
 @pytest.mark.parametrize(("sheet", "table", "ink"), [(230, 30, 20), (120, 235, 20), (60, 200, 250)])
@@ -335,7 +325,7 @@ def test_a_sheet_on_a_table_is_no_digit(
     picture = np.full((400, 600), table, dtype=np.float64)
     picture[60:340, 100:480] = sheet
     picture[120 : 120 + drawn.shape[0], 220 : 220 + drawn.shape[1]] += drawn * (ink - sheet)
-    assert likeness(to_mnist(np.rint(picture).astype(np.uint8)), mnist_images[0]) > 0.9
+    assert photos.likeness(to_mnist(np.rint(picture).astype(np.uint8)), mnist_images[0]) > 0.9
 
 
 @pytest.mark.parametrize("kind", ["frame", "circle", "buttons", "line"])
@@ -359,7 +349,7 @@ def test_what_is_drawn_around_a_digit_is_left_out(
                 pen.rectangle((left, 270, left + 60, 290), fill=90)
         else:
             pen.line((60, 285, 340, 285), fill=0, width=3)
-        likenesses.append(likeness(to_mnist(sheet), alone))
+        likenesses.append(photos.likeness(to_mnist(sheet), alone))
     assert np.mean(np.array(likenesses) > 0.95) >= 0.9
 
 
