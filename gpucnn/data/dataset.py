@@ -83,10 +83,10 @@ class Dataset:
                 fix="give the labels of these images, one each",
             )
         if np.issubdtype(labels.dtype, np.integer) and labels.size:
-            wrong = np.argwhere((labels < 0) | (labels >= self.classes))
-            if len(wrong):
+            wrong = storage.first(labels, lambda some: (some < 0) | (some >= self.classes))
+            if wrong is not None:
                 raise DataError(
-                    f"{self.name}: label {labels[tuple(wrong[0])]} of image {wrong[0][0]} is not in"
+                    f"{self.name}: label {labels[wrong]} of image {wrong[0]} is not in"
                     f" 0..{self.classes - 1}",
                     fix="correct the label, or give the labels that belong to these images",
                 )

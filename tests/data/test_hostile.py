@@ -346,6 +346,15 @@ def test_memory_and_time(tmp_path: Path) -> None:
     (tmp_path / "label.csv").write_bytes(
         b"label,a,b,c,d\n" + b"x" * 100_000 + b",1,2,3,4\n" + b"b,1,2,3,4\n" * 9999
     )
+    many = np.zeros((2_000_000, 1, 1), np.uint8)
+    for name, images, labels in (
+        ("label-count.npz", many[:9], np.zeros(30_000_000, np.uint8)),
+        ("label-wide.npz", many[:200], np.zeros((200, 1_000_000), np.uint8)),
+        ("label-hot.npz", many[:2000], np.eye(2000, 20_000, dtype=np.uint8)),
+        ("label-bool.npz", many, np.zeros(2_000_000, bool)),
+        ("label-text.npz", many, np.zeros(2_000_000, "S1")),
+    ):
+        np.savez_compressed(tmp_path / name, x=images, y=labels)
     (tmp_path / "a.toml").write_text("a." * 20_000 + "a=1")
     size = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(
@@ -362,6 +371,11 @@ def test_memory_and_time(tmp_path: Path) -> None:
         "rows.csv": (10, ""),
         "blank.csv": (5, "has no images"),
         "label.csv": (0.2, "the label has 100,000 characters"),
+        "label-count.npz": (30, "9 images but 30,000,000 labels"),
+        "label-wide.npz": (200, "a place for each class, at most 65,536"),
+        "label-hot.npz": (40, ""),
+        "label-bool.npz": (2 * 2 + 2 * 12, ""),
+        "label-text.npz": (2 * 2 + 2 * 12, "the label is ''"),
         "a.toml": (0, "nested too deeply"),
         "a.png": (0, "13000 x 13000 pixels"),
     }
