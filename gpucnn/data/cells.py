@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -86,25 +86,23 @@ class Cells:
         self.texts: dict[int, list[str]] = {
             place: [] for place in (columns.ids, columns.file) if place is not None
         }
-        kinds = dict.fromkeys(columns.pixels, number)
-        kinds |= dict.fromkeys(self._one_hot, _NARROW)
-        kinds |= dict.fromkeys(self.texts, _WIDE)
+        self._kinds = np.full(len(columns.names), "U1", "U4")  # of the columns
+        self._kinds[list(columns.pixels)] = number
+        self._kinds[list(self._one_hot)] = _NARROW
+        self._kinds[list(self.texts)] = _WIDE
         if self._label is not None:
-            kinds[self._label] = _WIDE
-        self._fields: list[tuple[str, str, int]] = []
-        for place in range(len(columns.names)):
-            kind = kinds.get(place, "U1")
-            if self._fields and self._fields[-1][1] == kind:
-                first, _, count = self._fields.pop()
-                self._fields.append((first, kind, count + 1))
-            else:
-                self._fields.append((f"{place}", kind, 1))
-        self.dtype = np.dtype([(name, kind, (count,)) for name, kind, count in self._fields])
+            self._kinds[self._label] = _WIDE
+        is_new = np.append(True, self._kinds[1:] != self._kinds[:-1])
+        starts = np.append(np.flatnonzero(is_new), len(is_new)).tolist()
+        self.dtype = np.dtype(
+            [(f"{a}", str(self._kinds[a]), (b - a,)) for a, b in itertools.pairwise(starts)]
+        )
         self.pixels = storage.Spool()
         self.kept = np.dtype(np.uint8 if number == "u1" else np.float32)
         self.scale = _Scale()
-        self._body = body
-        self.labels = TextLabels(str(text.path), self._line)
+        self._first = body.start
+        self._name = functools.partial(_name, text, body)
+        self.labels = TextLabels(str(text.path), self._name)
         self.one_hot: list[NDArray[np.int32]] = []
 
     def add(self, block: NDArray[Any], rows: range) -> None:
@@ -116,27 +114,21 @@ class Cells:
             with np.errstate(over="ignore"):  # `scale` refuses it
                 self.pixels.add(pixels.astype(self.kept, copy=False))
         for place, texts in self.texts.items():
-            texts += map(sys.intern, *self._text(block, _WIDE, [place], rows))
+            texts += self._text(block, _WIDE, [place], rows)[0]
         if self._label is not None:
-            self.labels.add(*self._text(block, _WIDE, [self._label], rows))
+            self.labels.add(self._text(block, _WIDE, [self._label], rows)[0])
         if self._one_hot:
             cells = self._text(block, _NARROW, self._one_hot, rows)
-            start = rows.start - self._body.start
-            where, name = str(self.text.path), lambda row: self._line(start + row)
+            start = rows.start - self._first
+            where, name = str(self.text.path), lambda row: self._name(start + row)
             self.one_hot.append(class_places(cells, where, name))
-
-    def _line(self, row: int) -> str:
-        """The name of an image for messages."""
-        return f"line {self.text.number(self._body[row])}"
 
     def _cells(self, block: NDArray[Any], kind: str, places: Sequence[int]) -> NDArray[Any]:
         """The cells of some columns of a kind, (rows, columns)."""
-        runs = [range(int(name), int(name) + n) for name, each, n in self._fields if each == kind]
-        cells = [block[f"{run.start}"] for run in runs]
-        found = {place: k for k, place in enumerate(itertools.chain(*runs))}
-        whole = cells[0] if len(cells) == 1 else np.concatenate(cells, axis=1)
-        order = [found[place] for place in places]
-        return whole if order == [*range(len(found))] else whole[:, order]
+        runs = [block[name] for name in self.dtype.names or () if self.dtype[name].base == kind]
+        whole = runs[0] if len(runs) == 1 else np.concatenate(runs, axis=1)
+        order = np.searchsorted(np.flatnonzero(self._kinds == kind), places)
+        return whole if np.array_equal(order, np.arange(whole.shape[1])) else whole[:, order]
 
     def _text(
         self, block: NDArray[Any], kind: str, places: Sequence[int], rows: range
@@ -147,6 +139,11 @@ class Cells:
             return cells.T.tolist()
         whole = [[row[place] for place in places] for row in self.text.cells(rows)]
         return [list(column) for column in zip(*whole, strict=True)]
+
+
+def _name(text: Lines, body: range, image: int) -> str:
+    """The name of an image for messages."""
+    return f"line {text.number(body[image])}"
 
 
 class _Scale:

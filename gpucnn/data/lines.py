@@ -130,7 +130,8 @@ class Lines:
         rows: list[list[str]] = []
         count = 0
         for cells in self.cells(range(min(len(self), _SAMPLE))):
-            rows.append(cells)
+            alike = dict(zip(cells, cells, strict=True))  # a text takes more than in the file
+            rows.append([alike[cell] for cell in cells])
             count += len(cells)
             if count > _SAMPLE_CELLS and len(rows) > 1:
                 break

@@ -346,6 +346,15 @@ def test_memory_and_time(tmp_path: Path) -> None:
     (tmp_path / "label.csv").write_bytes(
         b"label,a,b,c,d\n" + b"x" * 100_000 + b",1,2,3,4\n" + b"b,1,2,3,4\n" * 9999
     )
+    (tmp_path / "label-word.csv").write_bytes(
+        b"label,pixel0\n" + b"a" * 199 + b",3\n" + b"1,2\n2,3\n" * 1_000_000
+    )
+    (tmp_path / "label-float.csv").write_bytes((b"1" + b",.5" * 10_000 + b"\n") * 500)
+    (tmp_path / "label-count.csv").write_text("".join(f"{k},1,2,3,4\n" for k in range(700_000)))
+    names = [f"pixel{k}" for k in range(2500)] + [f"class_{k}" for k in range(2000)]
+    rows = ("1," * 2500 + "0," * (k % 2000) + "1" + ",0" * (1999 - k % 2000) for k in range(1500))
+    (tmp_path / "label-hot.csv").write_text("\n".join([",".join(names), *rows]))
+    (tmp_path / "lines.csv.gz").write_bytes(gzip.compress(b"1,2\n" * 17_000_000, 1))
     many = np.zeros((2_000_000, 1, 1), np.uint8)
     for name, images, labels in (
         ("label-count.npz", many[:9], np.zeros(30_000_000, np.uint8)),
@@ -371,6 +380,11 @@ def test_memory_and_time(tmp_path: Path) -> None:
         "rows.csv": (10, ""),
         "blank.csv": (5, "has no images"),
         "label.csv": (0.2, "the label has 100,000 characters"),
+        "label-word.csv": (8 + 2 * 13, ""),
+        "label-float.csv": (15 + 5 * 4, ""),
+        "label-count.csv": (9, "it numbers the rows"),
+        "label-hot.csv": (13.5, ""),
+        "lines.csv.gz": (64, "unpacks to more than 64,000,000 bytes"),
         "label-count.npz": (30, "9 images but 30,000,000 labels"),
         "label-wide.npz": (200, "a place for each class, at most 65,536"),
         "label-hot.npz": (40, ""),
