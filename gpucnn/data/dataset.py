@@ -150,7 +150,7 @@ class Dataset:
             )
         labels = None if self.labels is None else self.labels[indices]
         weights = None if self.weights is None else self.weights[indices]
-        places = np.arange(len(self)) if self.places is None else self.places
+        places = np.arange(len(self), dtype=np.int32) if self.places is None else self.places
         return replace(
             self,
             images=storage.take(self.images, indices),
@@ -314,7 +314,10 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:
             fix=f"give --validation a number from 0 to {max(len(dataset) - 1, 0)}",
         )
     order = random.permutation(len(dataset), 0, "split")
-    return dataset.subset(np.sort(order[count:])), dataset.subset(np.sort(order[:count]))
+    held, kept = order[:count], order[count:]
+    held.sort()
+    kept.sort()
+    return dataset.subset(kept), dataset.subset(held)
 
 
 def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, float]:
