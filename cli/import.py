@@ -74,7 +74,7 @@ def command(
     check_target(target, "--output", SUFFIX)
     names = None if classes is None else _names(classes)
     done = onnx.convert(file, target, class_names=names, loss=loss, mean=mean, std=std)
-    network, scaling = done.network, scaled(done.scale, done.offset)
+    network, scaling = done.network, scaled(done.scale, done.offset, done.floats)
     (shape,) = network.built_for or ()
     console.result(f"{target}: {len(network.steps)} steps, {network.num_parameters:,} parameters")
     sizes = ", ".join(map(str, ("N", *shape)))
@@ -92,6 +92,7 @@ def command(
             "scale": done.scale,
             "offset": done.offset,
             "scaling_known": done.scaling_known,
+            "floats": done.floats,
             "loss": done.loss,
             "left_out": done.left_out,
         }

@@ -19,7 +19,7 @@ from gpucnn.training.code import Code
 from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
 from gpucnn.training.described import MADE, is_described
-from gpucnn.training.evaluation import are_probabilities, first_outputs
+from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.logs import log_callbacks
 from gpucnn.training.run import describe_environment
 from gpucnn.training.transfer import network_of
@@ -95,18 +95,11 @@ def make_trainer(
         return Trainer(model, data, config, about=about)
     network = code.build(data.image_shape, data.classes)
     trainer = Trainer(network, data, config, about=code.about())
-    first = first_outputs(network, data.image_shape)
-    outputs = first.shape[-1]
+    outputs = count_outputs(network, data.image_shape)
     if outputs != data.classes:
         raise UsageError(
             f"the model of {code} has {outputs} outputs, and the data have {data.classes} classes",
             fix=f"give it an output for each: {code.function} takes their number second",
-        )
-    if config.loss != "mean_squared_error" and are_probabilities(first):
-        console.note(
-            f"note: the outputs of {code} are probabilities, and {config.loss} takes them for"
-            " logits",
-            "  fix: leave out the softmax at the end of the network",
         )
     return trainer
 

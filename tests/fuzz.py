@@ -2,7 +2,8 @@
 
 It needs `pip install atheris`, which has wheels for Linux. The inputs begin with those in
 tests/fuzzing/corpus/PARSER, and each is given to the readers of tests/fuzz_parsers.py. A fault is
-an exception that is not documented, a message that is too long, a warning, or a second of CPU time.
+an exception that is not documented, a message that is too long, a warning, a second of CPU time, or
+100 MB of memory.
 The first input of each fault is written to --found: it belongs into the corpus when the parser is
 mended. At the end a line for the table in tests/fuzzing/README.md is printed.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 _SECONDS = 1.0  # of CPU time that an input may take
+_GROWTH = 100 * 10**6  # bytes of memory that an input may take beyond all before it
 _HANG = 60  # seconds after which libFuzzer ends the process, which may wait for a CPU
 _MEGABYTES = 4096  # of the process
 _PIXELS = 10_000  # of a picture: a larger one takes longer, and reaches no other branches
@@ -52,13 +54,15 @@ class Fuzzing:
     def one(self, data: bytes) -> None:
         """Give an input to the parser; the last one ends the process."""
         self._count += 1
-        begun = time.process_time()
+        begun, before = time.process_time(), _peak_memory()
         try:
             self._taken += not self._check(self._options.parser, data)
         except Exception as error:
             frames = traceback.extract_tb(error.__traceback__)
             own = [frame for frame in frames if "gpucnn" in frame.filename] or frames
             self._add(f"{type(error).__name__} in {own[-1].filename}:{own[-1].lineno}", data)
+        if _peak_memory() - before > _GROWTH:
+            self._add("large", data)
         seconds = time.process_time() - begun
         if seconds > self._slowest:
             self._slowest = seconds

@@ -232,7 +232,7 @@ def _by_names(names: list[str], rows: Sequence[Row], where: str, known: Known) -
     if open_label:
         label, one_hot = _label(names, rows, others, bool(found), where, known)
     if not found:
-        found = [place for place in others if place != label]
+        found = [place for place in _without(others, one_hot) if place != label]
     others = [place for place in _without(others, [*found, *one_hot]) if place != label]
     if label is None and open_label and not one_hot and known.fits(len(found) - 1):
         raise DataError(

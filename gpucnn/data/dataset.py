@@ -6,6 +6,7 @@ import hashlib
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -127,6 +128,11 @@ class Dataset:
         """The shape of one image: (C, H, W)."""
         return tuple(self.images.shape[1:])
 
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether the images are pixels, uint8, which are scaled; floats are taken as they are."""
+        return self.images.dtype == np.uint8
+
     def item(self, index: int) -> str:
         """The name of an image, by its number from 0."""
         place = self._place(index)
@@ -181,6 +187,8 @@ class Dataset:
         return index if self.places is None else int(self.places[index])
 
 
+_PART = 'give data.Dataset("mine", images, labels, classes)'
+
 # Names of `Dataset` that a user may look for in `Splits`.
 _OF_A_PART = {
     name: f"write .train.{name}, or .test.{name}: train and test are data sets"
@@ -194,6 +202,10 @@ class Splits:
 
     `reading` has the options by which files became these arrays, `text` describes that in words,
     and `notes` are remarks for the user.
+
+    Raises:
+        UsageError: a part is no `Dataset`.
+        DataError: one part holds pixels, uint8, and another floats.
     """
 
     train: Dataset
@@ -202,6 +214,19 @@ class Splits:
     reading: Reading = field(default_factory=Reading)
     text: str = ""
     notes: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        given = {"train": self.train, "validation": self.validation, "test": self.test}
+        for role, part in given.items():
+            expect(part, Dataset if role == "train" else (Dataset, NoneType), role, _PART)
+            if part is not None and part.holds_pixels != self.train.holds_pixels:
+                raise DataError(
+                    f"the images of {role} are {part.images.dtype}, those of train are"
+                    f" {self.train.images.dtype}",
+                    cause="uint8 images are pixels, which are scaled; floats are taken as they are",
+                    fix="give all parts in one type: the pixels, uint8; or the same floats, as in"
+                    ' (images / 255).astype("float32")',
+                )
 
     if not TYPE_CHECKING:  # type checkers would then accept every name
 
@@ -327,7 +352,7 @@ def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, f
     variance over all pixels of `dataset`, which should be the training images. Floats stay as they
     are.
     """
-    if dataset.images.dtype != np.uint8:
+    if not dataset.holds_pixels:
         return 1.0, 0.0
     if not standardise or not dataset.images.size:
         return 1.0 / 255.0, 0.0

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
+from gpucnn.data.folder_parts import entered, find_parts
 from gpucnn.data.found import Found
 from gpucnn.data.image import is_picture
 from gpucnn.data.labels import composed, in_order, is_text, listing
 from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.reading import Reading
+from gpucnn.data.walk import JUNK, Entered, has_pictures
 from gpucnn.errors import DataError
 
-_ROLES = {
-    "train": ("train", "training", "trn"),
-    "validation": ("val", "valid", "validate", "validation", "dev", "eval"),
-    "test": ("test", "tests", "testing", "tst"),
-}
-#: Files of operating systems, archives and notebooks, and texts about the data.
-_JUNK = re.compile(
-    r"\..*|__macosx|__pycache__|(eh)?thumbs\.db|desktop\.ini|icon\r|@eadir|\$recycle\.bin"
-    r"|system volume information|(readme|license|licence|copying|attribution)(\..*)?",
-    re.IGNORECASE,
-)
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
-_DEPTH = 100  # folders in one another, below a class
 _CLASS_FIX = "put the images of each class in a folder of its own: CLASS/IMAGE.png"
 
 Classes = dict[str, list[Path]]  # the name of a class, and its pictures
@@ -37,11 +26,11 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
     """The pictures in a folder.
 
     Its subfolders may be the classes. They may be parts, as ``train`` and perhaps ``val`` and
-    ``test``, with the classes as subfolders; capitals and the usual other names (``Training``,
-    ``valid``, ``dev``) are accepted. Or the folder has pictures only, without labels. Classes are
-    sorted by name, as numbers if all names are numbers. The pictures of a class may be in folders
-    below its own, up to 100 deep; a folder to which several links lead is read once. Files of
-    operating systems and folders without pictures are skipped, with a note.
+    ``test``, with the classes as subfolders (see `gpucnn.data.folder_parts`). Or the folder has
+    pictures only, without labels. Classes are sorted by name, as numbers if all names are numbers.
+    The pictures of a class may be in folders below its own, up to 100 deep; a folder to which
+    several links lead is read once. Files of operating systems and folders without pictures are
+    skipped, with a note.
     `gpucnn.data.pictures.read_pictures` turns the pictures into images.
 
     Raises:
@@ -51,10 +40,15 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
     """
     scan = _Scan()
     folders, files = scan.entries(path)
-    if parts := _parts(path, folders):
+    parts, said = find_parts(path, folders)
+    if parts:
         classes = {role: scan.classes(*scan.entries(folder)) for role, folder in parts.items()}
-        scan.empty += [str(each) for each in folders.values() if each not in parts.values()]
+        read = {place for folder in parts.values() for place in (folder, folder.parent)}
+        scan.empty += [str(each) for each in folders.values() if each not in read]
         scan.unread += map(str, files)
+    elif (inner := entered(path)) != path:
+        found = read_folder(inner, reading)
+        return replace(found, said=[f"classes of {path.name}/{inner.name}", *found.said])
     else:
         pictures = [file for file in files if is_picture(file.name)]
         if pictures and not any(map(has_pictures, folders.values())):
@@ -64,40 +58,11 @@ def read_folder(path: Path, reading: Reading | None = None) -> Found:
         parts, classes = {"all": path}, {"all": scan.classes(folders, files)}
     names = _class_names(classes, parts, scan)
     by_role: dict[str, Listed] = {
-        role: [(file, name) for name in names for file in found.get(name, ())]
-        for role, found in classes.items()
+        role: [(file, name) for name in names for file in each.get(name, ())]
+        for role, each in classes.items()
     }
-    return read_listed(path, by_role, parts, reading, names, scan.notes())
-
-
-class _Entered:
-    """The folders that a walk has entered, by their numbers in the file system.
-
-    Args:
-        top: the folder where it begins.
-    """
-
-    def __init__(self, top: Path) -> None:
-        self.top = top
-        self.seen: set[tuple[int, int]] = set()
-
-    def add(self, folder: Path) -> bool:
-        """Enter a folder; False if it was entered before, by whatever path.
-
-        Raises:
-            DataError: it is too deep below the top.
-        """
-        found = os.stat(folder)
-        place = found.st_dev, found.st_ino
-        if place in self.seen:
-            return False
-        self.seen.add(place)
-        if len(folder.parts) - len(self.top.parts) > _DEPTH:
-            raise DataError(
-                f"{self.top} has more than {_DEPTH} folders in one another",
-                fix="move the pictures into folders less deep",
-            )
-        return True
+    found = read_listed(path, by_role, parts, reading, names, scan.notes())
+    return replace(found, said=[said, *found.said]) if said else found
 
 
 class _Scan:
@@ -118,7 +83,7 @@ class _Scan:
         """The folders in a folder by name, and the files; sorted, numbers as numbers."""
         folders, files = {}, []
         for item in sorted(folder.iterdir()):
-            if _JUNK.fullmatch(item.name):
+            if JUNK.fullmatch(item.name):
                 self.junk["._*" if item.name.startswith("._") else item.name] += 1
             elif item.is_dir():
                 folders[composed(item.name)] = item
@@ -134,7 +99,7 @@ class _Scan:
         return {name: self.pictures(each) for name, each in folders.items()}
 
     def pictures(
-        self, folder: Path, others: bool = False, entered: _Entered | None = None
+        self, folder: Path, others: bool = False, entered: Entered | None = None
     ) -> list[Path]:
         """The pictures in a folder and in those below it, each of which is read once.
 
@@ -145,7 +110,7 @@ class _Scan:
         Raises:
             DataError: there is a file that is no picture by its name, or folders are too deep.
         """
-        entered = entered or _Entered(folder)
+        entered = entered or Entered(folder)
         if not entered.add(folder):
             return []
         folders, found = self.entries(folder)
@@ -174,77 +139,6 @@ class _Scan:
         if self.unread:
             notes.append(f"files not read: {listing(self.unread)}")
         return notes
-
-
-def _role(name: str) -> str | None:
-    """The role of a folder by its name; None if it has none."""
-    plain = re.sub(r"[ _-]?(set|data|images)$", "", name.lower())
-    return next((role for role, names in _ROLES.items() if plain in names), None)
-
-
-def _parts(path: Path, folders: Mapping[str, Path]) -> dict[str, Path]:
-    """Role -> folder, if the folders are parts with classes in them; otherwise empty.
-
-    Raises:
-        DataError: parts have no classes, or the role of a folder is not certain.
-    """
-    roles = {name: _role(name) for name in folders}
-    nested = [name for name in folders if roles[name] and _has_classes(folders[name])]
-    filled = [name for name in folders if has_pictures(folders[name])]
-    if not nested:
-        if filled and all(roles.values()):
-            raise DataError(
-                f"{path} has {', '.join(folders)}, but no classes to train on",
-                cause="the images are not in folders by class, such as train/CLASS",
-                fix="put the images of each class in a folder of its own: train/CLASS/IMAGE.png",
-            )
-        return {}
-    for name in filled:
-        if roles[name] is None:
-            raise DataError(
-                f"{path} has the folder {name} beside {', '.join(nested)}",
-                cause="it is neither a training, nor a validation, nor a test part by its name",
-                fix="name the parts train, val and test, and take other folders out",
-            )
-    parts: dict[str, Path] = {}
-    for role in _ROLES:
-        names = [name for name in folders if roles[name] == role]
-        if len(names) > 1:
-            raise DataError(
-                f"{path} has several folders that may be its {role} part: {', '.join(names)}",
-                fix="rename all but one of them, or take them out",
-            )
-        if names:
-            parts[role] = folders[names[0]]
-    return parts
-
-
-def _has_classes(folder: Path) -> bool:
-    """Whether folders in it have pictures in them."""
-    return any(item.is_dir() and has_pictures(item) for item in folder.iterdir())
-
-
-def has_pictures(folder: Path) -> bool:
-    """Whether there are pictures in a folder, or in those below it.
-
-    Raises:
-        DataError: folders are too deep.
-    """
-    return not _JUNK.fullmatch(folder.name) and any(
-        is_picture(name) and not _JUNK.fullmatch(name)
-        for _, _, names in _walk(folder)
-        for name in names
-    )
-
-
-def _walk(folder: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    """`os.walk` that follows links, but enters no folder a second time."""
-    entered = _Entered(folder)
-    for top, folders, files in os.walk(folder, followlinks=True):
-        if entered.add(Path(top)):
-            yield top, folders, files
-        else:
-            folders.clear()
 
 
 def read_pictures_in(path: Path, reading: Reading) -> Found:

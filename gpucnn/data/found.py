@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +16,12 @@ from gpucnn.data.reading import Reading
 
 #: The roles of parts, in their order. "all" is for data without parts.
 ROLES = ("all", "train", "validation", "test")
-#: The word for a part in the name of a file -> its role.
+#: The word for a part in the name of a folder, a file or an array -> its role.
 ROLE_OF = {
-    "train": "train", "val": "validation", "valid": "validation", "validation": "validation",
-    "test": "test", "t10k": "test",
-}  # fmt: skip
+    **dict.fromkeys(("train", "training", "trn"), "train"),
+    **dict.fromkeys(("val", "valid", "validate", "validation", "dev", "eval"), "validation"),
+    **dict.fromkeys(("test", "tests", "testing", "tst"), "test"),
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,3 +81,9 @@ class Found:
     def images(self) -> NDArray[np.uint8]:
         """The images of all parts: uint8 (N, C, H, W)."""
         return storage.concatenate([part.images for part in self.parts])
+
+
+def words(name: str) -> list[str]:
+    """The words and numbers in a name, in small letters: "x_train1" and "xTrain 1" have three."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()
+    return re.findall(r"[^\W\d_]+|\d+", parted)

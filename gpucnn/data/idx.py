@@ -30,8 +30,9 @@ _INTS = bytes([0, 0, 12, 1])  # int32 (N,)
 _TABLE_OF_INTS = bytes([0, 0, 12, 2])  # QMNIST's labels: int32 (N, 8), the first is the digit
 _GET_AGAIN = "get the file again; it was cut short or altered"
 PAIR_FIX = f"name the pair like {TRAIN[0]} and {TRAIN[1]}"
+_ROLE_OF = {**ROLE_OF, "t10k": "test"}
 _IMAGES_NAME = re.compile(
-    r"(?P<set>.*?)((?P<part>train|val|valid|validation|t10k|test)-)?images[-.]idx[34]-ubyte(\.gz)?",
+    rf"(?P<set>.*?)((?<![^-_. ])(?P<part>{'|'.join(_ROLE_OF)})-)?images[-.]idx[34]-ubyte(\.gz)?",
     re.IGNORECASE,
 )
 _ANY_NAME = re.compile(r".*[-.]idx\d.*", re.IGNORECASE)
@@ -170,7 +171,7 @@ def find_images(directory: Path) -> dict[str, dict[str, Path]]:
     for file in sorted(directory.iterdir()):
         if (found := _IMAGES_NAME.fullmatch(file.name)) and file.is_file():
             if found["part"]:
-                role = ROLE_OF[found["part"].lower()]
+                role = _ROLE_OF[found["part"].lower()]
                 sets.setdefault(found["set"], {}).setdefault(role, file)
             else:
                 unnamed.setdefault(found["set"], file)

@@ -24,9 +24,12 @@ from gpucnn.quoting import quoted
 LINE_FIX = "write a line for each image, separated by commas: label,pixel0,pixel1,..."
 _SAMPLE = 1000  # rows that decide the meaning of the columns
 _SAMPLE_CELLS = 800_000  # of them at most
+_SEVERAL = 4  # quoted cells with a decimal comma in a row of cells between commas
 _MOST_COLUMNS = 200_000  # more than the pixels of 256x256 in color
 _LONGEST = 25 * _MOST_COLUMNS  # bytes of a line: cells may be 2.550000000000000000e+02
 _STEP = 64  # lines
+#: As Excel reads it; a quote, and what may be in a number, separate no cells.
+_SEPARATOR_LINE = re.compile(r"""\s*sep=([^\w"'.+-])\s*""")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -142,7 +145,7 @@ def read_lines(path: Path) -> Lines:
     """The lines of a table with its rows; a header in a comment becomes one of them."""
     text = _rows(path)
     separator = None
-    if len(text) and (excel := re.fullmatch(r"sep=(.)", text.line(0).strip())):
+    if len(text) and (excel := _SEPARATOR_LINE.fullmatch(text.line(0))):
         separator = excel[1]
         text = replace(text, skipped=1)
     begun = itertools.takewhile(lambda line: line.startswith("#"), text.lines(range(len(text))))
@@ -257,13 +260,24 @@ def _plain(text: Lines) -> Lines:
 
 
 def _with_points(text: Lines, first: int) -> Lines:
-    """The same table with decimal points in place of decimal commas; `first` is its first row."""
-    if text.separator not in (";", "\t"):
+    """The same table with decimal points in place of decimal commas; `first` is its first row.
+
+    Between commas, they are decimal commas if a row below the first has several of them in quotes:
+    one may be in the name of a class, and those of a header in the names of pixels. "1,024" does
+    not count, which may be a thousand.
+    """
+    mark = text.separator
+    is_comma = mark == ","
+    if mark == " " or (is_comma and text.content.find(b'"') < 0):
         return text
-    cell = re.compile(
-        rf'((?:^|{text.separator})"?\d*),(\d+(?:[eE][-+]?\d+)?)(?="?(?:{text.separator}|$))'
+    quote, other = ('"', r"(?![1-9]\d{0,2},\d{3}\D)") if is_comma else ('"?', "")
+    number = r"\d*),(\d+(?:[eE][-+]?\d+)?)"
+    counted, cell = (
+        re.compile(rf"((?:^|{mark}){quote}{unless}{number}(?={quote}(?:{mark}|$))")
+        for unless in (other, "")
     )
-    rows = range(first, min(len(text), first + _SAMPLE))
-    if not any(map(cell.search, text.lines(rows))):
+    rows = range(first + is_comma, min(len(text), first + _SAMPLE))
+    least = _SEVERAL if is_comma else 1
+    if not any(len(counted.findall(line)) >= least for line in text.lines(rows)):
         return text
     return text.changed(lambda line: cell.sub(r"\1.\2", line))

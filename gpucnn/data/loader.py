@@ -203,7 +203,7 @@ class Loader(Printable):
 
     def _gathered(self, indices: Any) -> Batch:
         black, white = 0.0, 1.0
-        if self.dataset.images.dtype == np.uint8:
+        if self.dataset.holds_pixels:
             images = self.backend.gather(
                 self._images, indices, scale=self.scale, offset=self.offset
             )

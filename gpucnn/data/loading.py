@@ -14,9 +14,10 @@ from gpucnn.data.digits import load_digits
 from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import class_ids, class_names, different, is_plain, listing
+from gpucnn.data.pixels import doubts_of_scale
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
-from gpucnn.errors import DataError, UsageError, expect
+from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 
 NAMES = (*sources.SOURCES, "digits")
 _VALIDATION = {"mnist": 5000, "fashion-mnist": 5000, "digits": 0}
@@ -115,9 +116,12 @@ def find(
                 fix=f"leave --data-dir out, or give {' or '.join(sources.SOURCES)} as --data",
             )
         try:
-            found = read(path, reading.over(known) if known else reading, labeled)
+            found = read(path, reading.over(known) if known else reading, labeled, str(name))
         except OSError as error:
             raise unreadable(path, error) from error
+        if found.noun != "pictures":
+            for part in found.parts:
+                found.notes.extend(doubts_of_scale(part.images, part.where))
     reading.refuse_unused(found.noun, str(name))
     return found
 
@@ -175,11 +179,18 @@ def datasets(found: Found, name: str) -> dict[str, Dataset]:
 
 
 def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading) -> Found:
+    notes = []
+    if os.path.exists(name):
+        notes.append(f"{name} is the data set of that name; what lies here is ./{name}")
     if name == "digits":
         train, test = load_digits()
         convert: str | None = "mnist"
     else:
-        train, test = sources.read(name, data_dir)
+        try:
+            train, test = sources.read(name, data_dir)
+        except GpucnnError as error:
+            error.fix = "; ".join([*filter(None, [error.fix]), *notes])
+            raise
         convert = sources.get(name).convert
     parts = []
     for role, dataset in (("train", train), ("test", test)):
@@ -187,9 +198,6 @@ def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading)
         parts.append(Part(role, dataset.images, dataset.labels.astype(np.int32), name))
     known = Reading(image_shape=(1, 28, 28), convert=reading.convert or convert)
     values = [str(number) for number in range(train.classes)]
-    notes = []
-    if os.path.exists(name):
-        notes.append(f"{name} is the data set of that name; what lies here is ./{name}")
     return Found(Path(name), parts, known, "named", [], notes, train.class_names, values)
 
 

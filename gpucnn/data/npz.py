@@ -19,26 +19,19 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.backend.cpu.memory import out_of_memory
 from gpucnn.data import storage
-from gpucnn.data.found import Found, Part
+from gpucnn.data.found import ROLE_OF, Found, Part, words
 from gpucnn.data.gzip_files import unreadable
 from gpucnn.data.labels import as_labels, listing, one_hot_width
 from gpucnn.data.pixels import as_images
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, OutOfMemoryError, cause_of
 
-_ROLES = {
-    "train": ("train", "tr"),
-    "validation": ("val", "valid", "validation", "dev"),
-    "test": ("test", "te"),
-}
+_ROLE_OF = {**ROLE_OF, "tr": "train", "te": "test"}
 _IMAGES = ("x", "images", "imgs", "image", "data", "features")
 _LABELS = ("y", "labels", "label", "target", "targets", "class", "classes")
-#: Words end at a sign, and in "xtrain" and "trainx".
-_WORDS = re.compile(
-    r"[^a-z0-9]+|(?<=^[xy])(?=t|v)|(?<=train|valid)(?=[xy]$)|(?<=test)(?=[xy]$)"
-    r"|(?<=val|dev)(?=[xy]$)"
-)
-_PAIRED = re.compile(r"(.*?)[-_](train|val|test)[-_](?:imgs|images)\.npz", re.IGNORECASE)
+#: "xtrain" and "trainx" are two words, also with the other words for a part.
+_JOINED = re.compile(rf"([xy])({'|'.join(_ROLE_OF)})|({'|'.join(ROLE_OF)})([xy])")
+_PAIRED = re.compile(rf"(.*?)[-_]({'|'.join(ROLE_OF)})[-_](?:imgs|images)\.npz", re.IGNORECASE)
 _LONE = "arr_0"  # np.savez's name for an array without a name
 _HEADER = 2**16  # bytes; NumPy refuses headers above 10,000, but reads them first
 
@@ -163,7 +156,7 @@ def read_npz(path: Path, reading: Reading | None = None, labeled: bool = True) -
     """The images and labels of an .npz file, as Keras, MedMNIST, scikit-learn or a user names them.
 
     The names say images or labels (x, images, data, ...; y, labels, target, ...), and perhaps the
-    part (train, val, test), in any order and case: ``x_train, y_train``; ``train_images,
+    part by a word of `ROLE_OF`, in any order and case: ``x_train, y_train``; ``train_images,
     train_labels, val_images``; ``X, y``. Images are as in `as_images`, labels as in `as_labels`.
     A file with one nameless array (KMNIST's ``kmnist-train-imgs.npz``) has its labels beside it.
 
@@ -254,8 +247,7 @@ def find_pairs(directory: Path) -> dict[str, dict[str, Path]]:
     found: dict[str, dict[str, Path]] = {}
     for path in sorted(directory.glob("*.npz")):
         if named := _PAIRED.fullmatch(path.name):
-            role = next(role for role, known in _ROLES.items() if named[2].lower() in known)
-            found.setdefault(named[1], {})[role] = path
+            found.setdefault(named[1], {})[ROLE_OF[named[2].lower()]] = path
     return found
 
 
@@ -267,9 +259,9 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
     """
     found: dict[str, tuple[list[str], list[str]]] = {}
     for name in arrays:
-        words = [word for word in _WORDS.split(name.lower()) if word]
-        roles = [role for role, known in _ROLES.items() if any(word in known for word in words)]
-        rest = [word for word in words if not any(word in known for known in _ROLES.values())]
+        said = [word for joined in words(name) for word in _parted(joined)]
+        roles = sorted({_ROLE_OF[word] for word in said if word in _ROLE_OF})
+        rest = [word for word in said if word not in _ROLE_OF]
         if len(rest) == 1 and len(roles) <= 1:
             images, labels = found.setdefault(roles[0] if roles else "all", ([], []))
             if rest[0] in _IMAGES:
@@ -291,6 +283,12 @@ def _by_meaning(path: Path, arrays: dict[str, NDArray[Any]]) -> dict[str, tuple[
     if "all" in chosen and len(chosen) > 1:
         chosen["train"] = chosen.pop("all")  # x, y, x_test, y_test
     return {role: chosen[role] for role in ("all", "train", "validation", "test") if role in chosen}
+
+
+def _parted(word: str) -> list[str]:
+    """The words in a word of a name: two in "xtrain" and "trainx"."""
+    joined = _JOINED.fullmatch(word)
+    return [word for word in joined.groups() if word] if joined else [word]
 
 
 def _are_equal(arrays: list[NDArray[Any]]) -> bool:

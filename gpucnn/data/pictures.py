@@ -18,6 +18,23 @@ from gpucnn.data.stack import Stack
 from gpucnn.errors import DataError
 
 _FEW = 3  # names in a note
+
+
+class UnknownConversionError(DataError):
+    """Pictures are to be converted, and `Reading.convert` does not say how.
+
+    Args:
+        picture: the name of one of them.
+    """
+
+    def __init__(self, picture: str) -> None:
+        super().__init__(
+            f"it is not known how a picture such as {picture} becomes an image",
+            fix="give --convert none or --convert mnist",
+        )
+        self.picture = picture
+
+
 Listed = list[tuple[Path, str | None]]  # files and their labels
 
 
@@ -58,8 +75,11 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
 
     Raises:
         DataError: files cannot be read (all of them are named), or their sizes differ.
+        UnknownConversionError: as soon as one file is read, before the others are.
         MissingExtraError: Pillow is not installed.
     """
+    if reading.must_convert and reading.convert is None:
+        _refuse_unconverted(files)
     paths = [file for file in files if isinstance(file, Path)]
     if len(paths) < len(files):
         return _read(files, reading, name)
@@ -71,6 +91,16 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
     rest = {**vars(pictures), "reading": pictures.reading.as_dict()}
     entry.keep(rest.pop("images"), rest)
     return pictures
+
+
+def _refuse_unconverted(files: Sequence[Path | Upload]) -> None:
+    """Raise an UnknownConversionError with the first picture that can be read, if there is one."""
+    for file in files:
+        try:
+            open_picture(file)
+        except DataError:
+            continue  # it is an error of its own, if there is no other picture
+        raise UnknownConversionError(str(file))
 
 
 def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:

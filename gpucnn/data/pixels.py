@@ -14,7 +14,7 @@ from gpucnn.errors import DataError
 
 Images = NDArray[np.uint8]
 
-_DIM = 64  # of 255: images without a brighter pixel are worth a word
+_DIM = 64  # of 255: images without a brighter pixel may be of another scale
 _RESCALE = "correct the image or leave it out; other scales: (x - x.min()) / (x.max() - x.min())"
 _NOT_FINITE = "leave the image out, or write numpy.nan_to_num(x, posinf=0, neginf=0) for x"
 _ROUNDING = 1e-4  # by which a float may be beyond 1, or beyond a whole number
@@ -66,11 +66,20 @@ def as_images(
             " (channels x height x width)",
             fix="give images of that shape",
         )
-    highest = int(images.max())
-    if 0 < highest < _DIM:
-        said.append(f"no pixel above {highest} of 255")
     found = found.replace(white=white, image_shape=shape)
     return storage.contiguous(images), found, said
+
+
+def doubts_of_scale(images: Images, where: str) -> list[str]:
+    """A note on images that are nearly black, as those of another scale become; or none."""
+    highest = int(images.max(initial=0))
+    if not 0 < highest < _DIM:
+        return []
+    factor = "255" if highest == 1 else f"255 / {highest}"
+    return [
+        f"no pixel of {where} is above {highest} of 255, so its images are nearly black; if"
+        f" {highest} stands for white, multiply the pixels by {factor}"
+    ]
 
 
 def refuse_empty(shape: tuple[int, ...], where: str) -> None:

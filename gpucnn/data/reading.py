@@ -54,6 +54,7 @@ class Reading:
         convert: the conversion of a picture: "mnist" (`gpucnn.data.mnist_form`) or "none". A
             picture is a PNG, JPEG or the like, not an array.
         skip_broken: whether pictures that cannot be read are left out; otherwise they are an error.
+        must_convert: whether pictures are an error without `convert`. It is not stored.
 
     Raises:
         UsageError: a value is none of these, or two of them contradict each other.
@@ -69,6 +70,7 @@ class Reading:
     image_size: tuple[int, int] | None = None
     convert: str | None = None
     skip_broken: bool = False
+    must_convert: bool = False
 
     def __post_init__(self) -> None:
         for key, count in (("image_shape", 3), ("image_size", 2)):
@@ -131,7 +133,7 @@ class Reading:
 
     def as_dict(self) -> dict[str, Any]:
         """The options that are set, as JSON values."""
-        fields = dict(vars(self), skip_broken=self.skip_broken or None)
+        fields = dict(vars(self), skip_broken=self.skip_broken or None, must_convert=None)
         return {key: value for key, value in fields.items() if value is not None}
 
     @classmethod

@@ -17,6 +17,7 @@ from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.pixels import as_images
 from gpucnn.data.published import Published, by_name
 from gpucnn.data.reading import Reading
+from gpucnn.data.walk import has_pictures
 from gpucnn.errors import DataError, similar
 from gpucnn.quoting import quoted
 
@@ -47,7 +48,9 @@ _OTHERS = {
 }
 
 
-def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Found:
+def read(
+    path: Path, reading: Reading | None = None, labeled: bool = True, name: str | None = None
+) -> Found:
     """Read a file or folder. `gpucnn.data.load` lists the accepted kinds.
 
     Single pictures and arrays without labels are accepted too.
@@ -56,6 +59,7 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
         reading: the options.
         labeled: whether labels are needed. If not, a folder of pictures means all pictures in it
             and below.
+        name: the path as the user wrote it, for the message if there is nothing.
 
     Raises:
         DataError: there is no such file, or it is of no kind that is known.
@@ -65,25 +69,25 @@ def read(path: Path, reading: Reading | None = None, labeled: bool = True) -> Fo
     if os.path.isdir(path):
         return _read_directory(path, reading, labeled)
     if not os.path.exists(path):
-        return _read_set(path, reading, labeled)
-    name = path.name.lower()
-    plain = name.removesuffix(".gz")
+        return _read_set(path, reading, labeled, name or str(path))
+    lower = path.name.lower()
+    plain = lower.removesuffix(".gz")
     if plain.endswith(csv.SUFFIXES):
         return read_csv(path, reading, labeled=labeled)
-    if name.endswith(".npz"):
+    if lower.endswith(".npz"):
         return _read_npz(path, reading, labeled)
-    if name.endswith(".npy"):
+    if lower.endswith(".npy"):
         return npz.read_npy(path, reading)
-    if cifar.is_batch(name):
+    if cifar.is_batch(lower):
         return cifar.read_cifar(path, [path], reading)
-    if is_picture(name):
+    if is_picture(lower):
         return read_listed(path, {"all": [(path, None)]}, {"all": path}, reading, None, [])
     suffix = Path(plain).suffix
     if suffix in _OTHERS:
         raise DataError(
             f"{path} is not a kind of file that is read", fix=f"{_OTHERS[suffix]}; {_KINDS}"
         )
-    if "images" in name or "idx3" in name or "idx4" in name:
+    if "images" in lower or "idx3" in lower or "idx4" in lower:
         return _read_idx(path, {"all": path}, reading, labeled)
     raise DataError(f"{path} is not a kind of file that holds a data set", fix=_KINDS)
 
@@ -104,6 +108,11 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
     columns = table.columns
     known = known.replace(label_column=None, label_was=columns.label_name or known.label_was)
     notes = [f"columns not read: {listing(list(columns.unread))}"] if columns.unread else []
+    if table.no_ids:
+        notes.append(
+            f"the column {quoted(table.no_ids)} is not read: it is no id by its name, and its"
+            " values do not tell the rows apart; the rows are numbered"
+        )
     if table.classes:
         notes.append(f"one-hot columns are the label: {listing(table.classes)}")
     label_column = columns.label_name if columns.header else None
@@ -182,18 +191,20 @@ def _published(found: Found, published: Published | None) -> Found:
     )
 
 
-def _read_set(path: Path, reading: Reading, labeled: bool) -> Found:
+def _read_set(path: Path, reading: Reading, labeled: bool, name: str) -> Found:
     """The idx files of a data set, given by how their names begin: DIR/emnist-letters."""
     if os.path.isdir(path.parent):
         for prefix, files in idx.find_images(path.parent).items():
             if prefix.rstrip("-_.") == path.name:
                 return _read_idx(path, files, reading, labeled)
     names = (*sources.SOURCES, "digits")
-    close = similar(names, str(path))
-    raise DataError(
-        f"{path} is neither a data set nor a file or folder",
-        fix=f"give {', '.join(names)}, or a path" + (f"; did you mean {close}?" if close else ""),
-    )
+    fix = f"give {', '.join(names)}, or a path"
+    if not os.path.dirname(name):
+        close = similar(names, name)
+        fix += f"; did you mean {close}?" if close else ""
+    elif path.name in names:
+        fix += f"; {path.name} alone, without a folder, is the data set of that name"
+    raise DataError(f"{name} is neither a data set nor a file or folder", fix=fix)
 
 
 def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
@@ -228,7 +239,7 @@ def _read_directory(path: Path, reading: Reading, labeled: bool) -> Found:
             cause="pickles run code when they are loaded",
             fix="get the binary version, cifar-10-binary.tar.gz, which is read",
         )
-    if (others := idx.find_others(path)) and not folder.has_pictures(path):
+    if (others := idx.find_others(path)) and not has_pictures(path):
         raise DataError(
             f"{path} holds idx files, and none of images by its name",
             cause=f"it holds {listing(others)}",
@@ -267,7 +278,7 @@ def _read_tables(
         )
     (files,) = sets.values()
     first = read_csv(files["train"], reading, "train" if len(files) > 1 else "all", labeled)
-    if first.noun == "rows" and folder.has_pictures(path):
+    if first.noun == "rows" and has_pictures(path):
         raise DataError(
             f"{path} holds pictures and {names[0]}, which does not list them",
             fix=f"give one of both: {names[0]}, or a folder of the pictures alone",

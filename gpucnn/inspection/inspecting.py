@@ -204,7 +204,7 @@ def _inspect_module(model: Module, dataset: Dataset | None, loss: str | Loss) ->
                 " inspected",
                 fix=f"give the last layer {dataset.classes} outputs",
             )
-    scale = 1 / 255 if dataset is not None and dataset.images.dtype == np.uint8 else 1.0
+    scale = 1 / 255 if dataset is not None and dataset.holds_pixels else 1.0
     looked_at = _look(evidence, parts, scale, 0.0, forward)
     if dataset is not None:
         _measure_gradients(evidence, parts["train"], scale, forward)

@@ -16,6 +16,7 @@ from gpucnn.autograd import Tensor, no_grad
 from gpucnn.errors import UsageError
 from gpucnn.keras import arrays, files, outputs, spelling, utils
 from gpucnn.keras.compiled import Compiled
+from gpucnn.keras.input_range import InputRange
 from gpucnn.keras.labels import Reader
 from gpucnn.keras.layers import InputLayer
 from gpucnn.nn.arguments import is_whole
@@ -41,10 +42,12 @@ class Base(nn.Sequential):
 
     Attributes:
         compiled: the settings that `compile` was given, or None.
+        trained_on: the range of the inputs of all trainings; None before the first.
         stop_training: a callback sets it to end the training.
     """
 
     compiled: Compiled | None = None
+    trained_on: InputRange | None = None
     stop_training: bool = False
     _own_seed: int | None = None
     _shaped: Shaped | None = None
@@ -204,7 +207,7 @@ class Base(nn.Sequential):
                 class of one's own.
             StorageError: it cannot be written.
         """
-        files.save(self, self.compiled, filepath)
+        files.save(self, self.compiled, self.trained_on, filepath)
 
     @spelling.verb
     def save_weights(self, filepath: str | os.PathLike[str]) -> None:
@@ -229,6 +232,11 @@ class Base(nn.Sequential):
         first = next((x for x in outputs.flat(self) if not isinstance(x, passing)), None)
         if first is not None and first.takes_images:
             spelling.check_channels(shape)
+
+    def extend_range(self) -> InputRange:
+        """The range of the inputs of all trainings, to extend by those of one that begins."""
+        self.trained_on = self.trained_on or InputRange()
+        return self.trained_on
 
     def require_compiled(self, verb: str) -> Compiled:
         """The settings of `compile`; a `UsageError` that names the verb if it was not called."""

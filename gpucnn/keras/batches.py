@@ -21,6 +21,7 @@ from gpucnn.data import Dataset, Loader
 from gpucnn.data.loader import Batch
 from gpucnn.errors import DataError, UsageError
 from gpucnn.keras import arrays
+from gpucnn.keras.input_range import InputRange
 from gpucnn.keras.labels import Reader
 from gpucnn.nn.arguments import whole
 from gpucnn.training.evaluation import BATCH_SIZE
@@ -99,6 +100,10 @@ class Arrays(Loader):
         self.steps_per_epoch = epochs.count(self.batches)
         self.first_epoch = epochs.first
 
+    def extend(self, inputs: InputRange) -> None:
+        """Extend a range by all images."""
+        inputs.add(self.dataset.images)
+
     def _locate(self, epoch: int, index: int) -> tuple[int, int]:
         position = (self.first_epoch + epoch) * self.steps_per_epoch + index
         passes, index = divmod(position, max(self.batches, 1))
@@ -125,6 +130,7 @@ class Stream:
     """
 
     is_replayable = False  # each batch has memory of its own
+    _inputs: InputRange | None = None
 
     def __init__(self, source: Any, epochs: Epochs, part: str = "") -> None:
         self.source, self.epochs, self.name = source, epochs, f"{part}x"
@@ -160,6 +166,10 @@ class Stream:
         self._no_order = tuple(map(backend.asarray, (np.zeros(1, np.uint32), nothing, nothing)))
         return self
 
+    def extend(self, inputs: InputRange) -> None:
+        """Extend a range by the images of each batch from now on."""
+        self._inputs = inputs
+
     def epoch(self, epoch: int, start: int = 0) -> Iterator[Batch]:
         """The next `steps_per_epoch` batches, on the device."""
         for index in range(start, self.steps_per_epoch):
@@ -178,6 +188,8 @@ class Stream:
             arrays = self._kept[index]
         else:
             dataset = self._read(self._take(epoch * self.steps_per_epoch + index))
+            if self._inputs is not None:
+                self._inputs.add(dataset.images)
             given = (dataset.images, dataset.labels, dataset.weights)
             arrays = tuple(array for array in given if array is not None)
             if self._kept is not None:  # a copy, as a generator may fill one array anew

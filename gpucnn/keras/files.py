@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from gpucnn import nn
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 from gpucnn.keras.compiled import Compiled
+from gpucnn.keras.input_range import InputRange
 from gpucnn.keras.losses import named
 from gpucnn.keras.metric import OWN, Metric
 from gpucnn.keras.optimizers import Optimizer
@@ -65,7 +66,12 @@ def _path(path: Any) -> Path:
     return Path(path)
 
 
-def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[str]) -> None:
+def save(
+    model: nn.Module,
+    compiled: Compiled | None,
+    trained_on: InputRange | None,
+    path: str | os.PathLike[str],
+) -> None:
     """Write a built model, its weights and the settings of `compile`; see `Sequential.save`."""
     file = checked_path(path)
     model.require_built()
@@ -73,6 +79,8 @@ def save(model: nn.Module, compiled: Compiled | None, path: str | os.PathLike[st
     description = {_KEY: {**structure(model), **built}}
     if compiled is not None:
         description[_KEY]["compile"] = _settings(compiled)
+    if trained_on is not None and trained_on.least <= trained_on.greatest:
+        description[_KEY]["trained_on"] = asdict(trained_on)
     checkpoint.save_weights(file, model.state_dict(), description, option="")
 
 
@@ -98,6 +106,8 @@ def load(
         )
     try:
         model = from_structure(found)
+        if "trained_on" in found:
+            model.trained_on = InputRange.of(found["trained_on"])
         shapes, seed = [tuple(shape) for shape in found["input_shapes"]], found["seed"]
         settings = found.get("compile") if compile else None
         missing = set() if settings is None else _own_names(settings) - functions.keys()

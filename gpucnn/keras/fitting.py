@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from functools import partial
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import gpucnn.training
 from gpucnn import backend as backends
 from gpucnn.data import Reading, Splits
-from gpucnn.errors import DivergedError, UsageError
+from gpucnn.errors import DivergedError, GpucnnWarning, UsageError
 from gpucnn.keras import files
 from gpucnn.keras.base import Base
 from gpucnn.keras.batches import Arrays, Epochs, Stream, is_stream
@@ -130,6 +131,7 @@ class Trainable(Base):
         bridge = Bridge(
             self, compiled, keras_callbacks, epochs, initial_epoch, verbose=bool(verbose)
         )
+        train.extend(self.extend_range())
         result = None
         try:
             result = gpucnn.training.fit_trainer(trainer, [bridge, *own])
@@ -160,14 +162,21 @@ class Trainable(Base):
 
         Args:
             filepath: of the run, a directory that must not exist.
-            data, class_names, scale, offset, reading: as in `gpucnn.training.save_run`.
+            data, class_names, reading: as in `gpucnn.training.save_run`.
+            scale, offset: the model takes pixel * scale + offset, for pixels from 0 to 255. By
+                default the inputs of the training tell them: 1/255 and 0 if they were from 0 to 1,
+                1 and 0 if they were whole numbers up to 255. Without a training, with a
+                `GpucnnWarning`, 1/255 and 0. If the images of `data` are floats, as in
+                `gpucnn.training.save_run`.
             loss: a name of `gpucnn.training.TrainConfig.loss`; by default that of `compile`, if it
                 has one. It tells what the outputs are.
 
         Raises:
-            UsageError: as `save_run`; a layer is of a class of one's own.
+            UsageError: as `save_run`; a layer is of a class of one's own; or the inputs of the
+                training were others, and `scale` or `offset` is not given.
             StorageError: the run cannot be written.
         """
+        scale, offset = self._scaling(data, scale, offset)
         config = self.compiled.config() if self.compiled else None
         return save_run(
             files.without_verbs(self),
@@ -181,6 +190,25 @@ class Trainable(Base):
             config=config,
             history=None if self._fitted is None else self._fitted.result,
         )
+
+    def _scaling(
+        self, data: Splits | None, scale: float | None, offset: float | None
+    ) -> tuple[float | None, float | None]:
+        """Scale and offset; those that are not given as the inputs of the training tell them."""
+        if scale is not None and offset is not None:
+            return scale, offset
+        if self.trained_on is not None and (data is None or data.train.holds_pixels):
+            known = self.trained_on.scaling()
+            return known[0] if scale is None else scale, known[1] if offset is None else offset
+        if data is None:
+            warnings.warn(
+                "the run takes pixels / 255: how pixels become the inputs of this model is not"
+                " known, as it was not trained here\nfix: give scale and offset, as in"
+                " scale=1 / 255, offset=0",
+                GpucnnWarning,
+                stacklevel=4,
+            )
+        return scale, offset
 
 
 def _count(last: Any, first: Any) -> Any:

@@ -214,6 +214,7 @@ class Sequential(Trainable):
         """
         compiled = self.require_compiled("train_on_batch")
         batch = open_dataset(self, x, y, sample_weight, class_weight)
+        self.extend_range().add(batch.images)
         if self._stepper is None or self._stepper.shaped is not self._shaped:
             self._stepper = Stepper(self)
         return compiled.result(self._stepper(batch), return_dict)

@@ -87,8 +87,8 @@ def export(
     Raises:
         GraphError: ONNX does not have an operation of the network, or forward decides in Python by
             the images or their number; the message names it.
-        UsageError: an option needs a `SavedModel`, the model is not built, or the path is no name
-            of a file.
+        UsageError: an option needs a `SavedModel`, the model is not built, the path is no name of a
+            file, or there are pixels to scale and the model was trained on floats.
         MissingExtraError: the package onnx is not installed.
         StorageError: the file cannot be written.
     """
@@ -108,6 +108,8 @@ def export(
             cause="a Module knows neither the scaling of its pixels nor its loss",
             fix="give SavedModel.load(run)",
         )
+    if saved and with_preprocessing:
+        saved.require_pixels("with_preprocessing scales pixels")
     network: Module = model.model if isinstance(model, SavedModel) else model
     network.require_built()
     shapes = network.built_for or ()
@@ -186,11 +188,14 @@ def _meaning(saved: SavedModel | None, in_graph: bool) -> str:
         return ""
     if in_graph:
         return "pixels from 0 to 255"
-    return scaled(saved.description.scale, saved.description.offset)
+    about = saved.description
+    return scaled(about.scale, about.offset, about.floats)
 
 
-def scaled(scale: float, offset: float) -> str:
+def scaled(scale: float, offset: float, floats: bool = False) -> str:
     """The scaling of pixels in words: "pixels * 0.00392156863"."""
+    if floats:
+        return "floats as in the training"
     return f"pixels * {scale:.9g} {offset:+.9g}" if offset else f"pixels * {scale:.9g}"
 
 
@@ -282,6 +287,7 @@ def _metadata(saved: SavedModel | None, with_preprocessing: bool) -> dict[str, s
         "label_values": about.label_values,
         "scale": 1.0 if with_preprocessing else about.scale,
         "offset": 0.0 if with_preprocessing else about.offset,
+        "floats": about.floats,
         "reading": about.reading.as_dict(),
         "read": about.read,
         "loss": saved.config.loss,

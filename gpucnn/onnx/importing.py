@@ -46,6 +46,7 @@ class Imported:
         scale: the network takes pixel * scale + offset.
         offset: see `scale`.
         scaling_known: where both are known from, in words.
+        floats: whether it takes floats, and how pixels become such floats is not known.
         loss: whose outputs the network gives.
         left_out: the kind of the last layer that was left out, as the loss applies it; or None.
     """
@@ -56,6 +57,7 @@ class Imported:
     scale: float
     offset: float
     scaling_known: str
+    floats: bool
     loss: str
     left_out: str | None
 
@@ -136,6 +138,7 @@ def convert(
         "class_names": names,
         "scale": scaling.scale,
         "offset": scaling.offset,
+        "floats": scaling.floats,
         "loss": loss,
     }
     Description.of(description, content.path)  # checks it

@@ -21,11 +21,13 @@ class Scaling(NamedTuple):
     Attributes:
         scale, offset: it takes pixel * scale + offset, for pixels from 0 to 255.
         known: where that is known from, in words.
+        floats: whether it takes floats, and how pixels become such floats is not known.
     """
 
     scale: float
     offset: float
     known: str
+    floats: bool = False
 
 
 def pixel_scaling(
@@ -40,7 +42,7 @@ def pixel_scaling(
 
     Args:
         content: of the file. An input of uint8 has the pixels themselves.
-        about: its metadata, with scale and offset or without them.
+        about: its metadata, with scale, offset and floats or without them.
         scale, offset: as in `Scaling`.
         mean, std: the same in the other form: the network takes (pixel / 255 - mean) / std.
 
@@ -71,6 +73,9 @@ def pixel_scaling(
     for name, value in found.items():
         if not is_number(value):
             raise damaged_metadata(content.path, f"{name} is {quoted(repr(value))}")
+    floats = about.get("floats", False)
+    if not isinstance(floats, bool):
+        raise damaged_metadata(content.path, f"floats is {quoted(repr(floats))}")
     names = ("mean", "std") if {*given} & {"mean", "std"} else ("scale", "offset")
     rest = _IN_FILE if in_file else _DEFAULT
     known = {name: _GIVEN if name in given else rest for name in names}
@@ -81,4 +86,4 @@ def pixel_scaling(
     found |= {name: value for name, value in given.items() if name in found}
     same = len({*known.values()}) == 1
     words = known[names[0]] if same else ", ".join(f"{name} {how}" for name, how in known.items())
-    return Scaling(float(found["scale"]), float(found["offset"]), words)
+    return Scaling(float(found["scale"]), float(found["offset"]), words, floats and not given)

@@ -23,7 +23,7 @@ from gpucnn.serving import BATCH_SIZE, layers
 from gpucnn.serving.batching import Batches
 from gpucnn.serving.openapi import description
 from gpucnn.serving.page import html, policy
-from gpucnn.serving.problem import RequestError, status_of
+from gpucnn.serving.problem import RequestError, no_memory, status_of
 from gpucnn.serving.reading import Bodies, Images
 from gpucnn.training import SavedModel
 from gpucnn.web import headers, is_loopback
@@ -54,7 +54,8 @@ class App:
         batch_size: int = BATCH_SIZE,
         is_own: Callable[[str], bool] = is_loopback,
     ) -> None:
-        saved.predict(np.zeros((1, *saved.image_shape), np.uint8))  # compiles what is not yet
+        kind = np.float32 if saved.description.floats else np.uint8
+        saved.predict(np.zeros((1, *saved.image_shape), kind))  # compiles what is not yet
         self._saved = saved
         self._given = reading or Reading()
         self._is_own = is_own
@@ -73,6 +74,7 @@ class App:
             exception_handlers={
                 GpucnnError: self._refuse,
                 HTTPException: self._refuse_http,
+                MemoryError: self._refuse_for_memory,
                 Exception: self._fail,
             },
         )
@@ -190,6 +192,10 @@ class App:
         answer = self._error(problem, HTTPStatus(error.status_code))
         answer.headers.update(error.headers or {})
         return answer
+
+    async def _refuse_for_memory(self, request: Request, error: Exception) -> Response:
+        problem = no_memory()
+        return self._error(problem, problem.status)
 
     async def _fail(self, request: Request, error: Exception) -> Response:
         """A bug: uvicorn prints its traceback."""

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from gpucnn.serving.problem import busy
 
 _MOST_WAITING = 1024  # requests
+_MOST_BYTES = 1 << 30  # of the images of requests that are not answered; one may have more
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +25,10 @@ class _Job:
     answer: asyncio.Future[Any]
     images: NDArray[Any] | None = None
     work: Callable[[], Any] | None = None
+
+    @property
+    def nbytes(self) -> int:
+        return 0 if self.images is None else self.images.nbytes
 
 
 class Batches:
@@ -42,6 +47,7 @@ class Batches:
         self._compute = compute
         self._size = size
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._nbytes = 0  # of the images of the jobs that are not done
         self._next: _Job | None = None  # taken from the queue, and too large for the last batch
         self._thread = threading.Thread(target=self._run, name="gpucnn-batches", daemon=True)
         self._thread.start()
@@ -50,7 +56,7 @@ class Batches:
         """The answers for images (N, ...).
 
         Raises:
-            RequestError: too many requests wait.
+            RequestError: too many requests wait, or too many images.
         """
         answers: list[Any] = await self._put(images=images)
         return answers
@@ -60,11 +66,13 @@ class Batches:
         return await self._put(work=work)
 
     def _put(self, **job: Any) -> asyncio.Future[Any]:
-        if self._jobs.qsize() >= _MOST_WAITING:
+        found = _Job(asyncio.get_running_loop().create_future(), **job)
+        is_too_large = self._nbytes > 0 and self._nbytes + found.nbytes > _MOST_BYTES
+        if self._jobs.qsize() >= _MOST_WAITING or is_too_large:
             raise busy()
-        answer = asyncio.get_running_loop().create_future()
-        self._jobs.put(_Job(answer, **job))
-        return answer
+        self._nbytes += found.nbytes
+        self._jobs.put(found)
+        return found.answer
 
     def close(self) -> None:
         """Compute what waits, and end the thread."""
@@ -76,7 +84,7 @@ class Batches:
             outcomes = self._outcomes(batch)
             # One call for the whole batch: each wakes the event loop.
             loop = batch[0].answer.get_loop()
-            loop.call_soon_threadsafe(_deliver, batch, outcomes)
+            loop.call_soon_threadsafe(self._deliver, batch, outcomes)
 
     def _take(self) -> list[_Job]:
         """The jobs of the next batch; none at the end."""
@@ -113,6 +121,17 @@ class Batches:
                 return [error]
             return [outcome for job in batch for outcome in self._outcomes([job])]
 
+    def _deliver(self, batch: list[_Job], outcomes: list[Any]) -> None:
+        """Answer the jobs of a batch; in the thread of the event loop."""
+        self._nbytes -= sum(job.nbytes for job in batch)
+        for job, outcome in zip(batch, outcomes, strict=True):
+            if job.answer.done():  # its client has gone
+                continue
+            if isinstance(outcome, Exception):
+                job.answer.set_exception(outcome)
+            else:
+                job.answer.set_result(outcome)
+
 
 def _count(job: _Job) -> int:
     return 0 if job.images is None else len(job.images)
@@ -121,13 +140,3 @@ def _count(job: _Job) -> int:
 def _go_together(one: _Job, other: _Job) -> bool:
     a, b = one.images, other.images
     return a is not None and b is not None and (a.dtype, a.shape[1:]) == (b.dtype, b.shape[1:])
-
-
-def _deliver(batch: list[_Job], outcomes: list[Any]) -> None:
-    for job, outcome in zip(batch, outcomes, strict=True):
-        if job.answer.done():  # its client has gone
-            continue
-        if isinstance(outcome, Exception):
-            job.answer.set_exception(outcome)
-        else:
-            job.answer.set_result(outcome)

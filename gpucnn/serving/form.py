@@ -11,6 +11,9 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from gpucnn.serving.problem import RequestError
 
 _LONGEST_NAME = 100  # characters
+_MOST_PARTS = 1024  # of a form: files and other fields
+_MOST_HEADERS = 8  # of a part
+_LONGEST_HEADER = 4096  # bytes
 
 
 class _Parts:
@@ -19,11 +22,15 @@ class _Parts:
     def __init__(self) -> None:
         self.files: list[tuple[bytes, str]] = []
         self.is_whole = False
-        self._headers: dict[bytes, bytes] = {}
+        self._parts = 0
+        self._headers: list[tuple[bytes, bytes]] = []
         self._field, self._value, self._content = b"", b"", bytearray()
 
     def on_part_begin(self) -> None:
-        self._headers, self._content = {}, bytearray()
+        self._parts += 1
+        if self._parts > _MOST_PARTS:
+            raise FormParserError(f"it has more than {_MOST_PARTS:,} parts")
+        self._headers, self._content = [], bytearray()
 
     def on_header_field(self, data: bytes, start: int, end: int) -> None:
         self._field += data[start:end]
@@ -32,14 +39,18 @@ class _Parts:
         self._value += data[start:end]
 
     def on_header_end(self) -> None:
-        self._headers[self._field.lower()] = self._value
+        self._headers.append((self._field.lower(), self._value))
+        if len(self._headers) > _MOST_HEADERS or len(self._field + self._value) > _LONGEST_HEADER:
+            raise FormParserError(
+                f"a part may have {_MOST_HEADERS} headers of {_LONGEST_HEADER:,} bytes"
+            )
         self._field = self._value = b""
 
     def on_part_data(self, data: bytes, start: int, end: int) -> None:
         self._content += data[start:end]
 
     def on_part_end(self) -> None:
-        _, options = parse_options_header(self._headers.get(b"content-disposition", b""))
+        _, options = parse_options_header(dict(self._headers).get(b"content-disposition"))
         name = options.get(b"filename")
         if name is not None:
             text = name.decode(errors="replace")[:_LONGEST_NAME] or "the upload"
@@ -49,19 +60,19 @@ class _Parts:
         self.is_whole = True
 
 
-def files(content_type: str, body: bytes, most: int) -> list[tuple[bytes, str]]:
+def files(content_type: str, body: bytearray, most: int) -> list[tuple[bytes, str]]:
     """The contents and names of the files in a form, which are at most so many.
 
     Raises:
         RequestError: it has none or more, or it is no form.
     """
-    _, options = parse_options_header(content_type)
+    _, options = parse_options_header(content_type[:_LONGEST_HEADER])
     parts = _Parts()
     cause = "it ends early"
     try:
         callbacks: Any = {n: getattr(parts, n) for n in dir(parts) if n.startswith("on_")}
         parser = MultipartParser(options.get(b"boundary", b""), callbacks)
-        parser.write(body)
+        parser.write(bytes(body))
         parser.finalize()
     except FormParserError as error:
         parts.is_whole, cause = False, str(error)

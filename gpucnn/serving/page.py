@@ -36,7 +36,7 @@ def _way(saved: SavedModel, given: Reading) -> tuple[str, str]:
     """How the page gets an image, "draw", "picture" or "none"; and why not, in words."""
     shape = saved.image_shape
     convert = given.convert or saved.description.reading.convert
-    if len(shape) != 3 or shape[0] not in (1, 3):
+    if saved.description.floats or len(shape) != 3 or shape[0] not in (1, 3):
         return "none", "It takes arrays, and no pictures."
     if convert == "mnist":
         return "draw", ""

@@ -61,3 +61,12 @@ def busy() -> RequestError:
         "the server has too many requests to answer",
         fix="send the request again later",
     )
+
+
+def no_memory() -> RequestError:
+    """The error for a request that does not fit into memory."""
+    return RequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "the server has no memory for the request",
+        fix="send fewer images, or a smaller picture; or send the request again later",
+    )

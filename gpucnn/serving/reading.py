@@ -6,6 +6,7 @@ import asyncio
 import base64
 import binascii
 import contextlib
+import itertools
 import json
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -67,9 +68,12 @@ class Bodies:
         self._given = given
         # One thread: Pillow's warnings are caught in a way that is not safe for several.
         self._reader = ThreadPoolExecutor(1, "gpucnn-pictures")
+        self._reader.submit(int)  # starts the thread while there is memory for it
         self._large = asyncio.Semaphore(_AT_A_TIME)
+        self._several = asyncio.Lock()  # the images of one form at a time are collected
         numbers = MOST_IMAGES * math.prod(saved.image_shape)
         self._most_json = min(MOST_BYTES, max(1 << 20, _DIGITS * numbers))
+        self._most_lists = max(1 << 18, 2 * numbers)  # with the channels last, one for each
 
     def close(self) -> None:
         self._reader.shutdown()
@@ -91,30 +95,27 @@ class Bodies:
             )
         if kind.startswith("image/"):
             async with self._body(request, MOST_BYTES) as body:
-                return await self._read(self._pictures, [(bytes(body), "the upload")])
+                return await self._pictures([(bytes(body), "the upload")])
         if kind == "multipart/form-data":
             async with self._body(request, MOST_BYTES) as body:
-                form = files(request.headers["content-type"], bytes(body), MOST_IMAGES)
-                return await self._read(self._pictures, form)
+                form = await self._read(files, request.headers["content-type"], body, MOST_IMAGES)
+                return await self._pictures(form)
         if kind == "application/json":
             async with self._body(request, self._most_json) as body:
-                if len(body) > _LARGE:  # too long for the event loop
-                    value = await self._read(_parsed, body)
-                else:
-                    value = _parsed(body)
-                if isinstance(value, dict):
-                    return await self._read(self._pictures, [(_drawing(value), "the drawing")])
-                if len(body) > _LARGE:
-                    return await self._read(self._array, value)
-                return self._array(value)
+                # In one call: a parsed body takes much memory, so that one is there at a time.
+                is_large = len(body) > _LARGE  # too long for the event loop
+                found = await self._read(self._json, body) if is_large else self._json(body)
+                if isinstance(found, Images):
+                    return found
+                return await self._pictures([(found, "the drawing")])
         raise RequestError(
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"the content type is {quoted(kind)}" if kind else "the request has no content type",
             fix=_KINDS,
         )
 
-    async def _read(self, function: Callable[[Any], Read], value: Any) -> Read:
-        return await asyncio.get_running_loop().run_in_executor(self._reader, function, value)
+    async def _read(self, function: Callable[..., Read], *values: Any) -> Read:
+        return await asyncio.get_running_loop().run_in_executor(self._reader, function, *values)
 
     @contextlib.asynccontextmanager
     async def _body(self, request: Request, most: int) -> AsyncIterator[bytearray]:
@@ -145,14 +146,30 @@ class Bodies:
                 ) from error
             yield body
 
-    def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:
-        images, notes = [], []
-        for content, name in contents:
-            found = self._saved.read_picture(Upload(content, name), self._given)
-            self._saved.check_shape(found.images, name)
-            images.append(found.images)
-            notes.append(found.doubts.get(name, []))
-        return Images(np.concatenate(images), notes)
+    async def _pictures(self, contents: list[tuple[bytes, str]]) -> Images:
+        # One by one: the bodies of other requests are read in between, and nothing after a timeout.
+        async with self._several if len(contents) > 1 else contextlib.nullcontext():
+            found = [await self._read(self._picture, *each) for each in contents]
+        return Images(np.concatenate([image for image, _ in found]), [notes for _, notes in found])
+
+    def _picture(self, content: bytes, name: str) -> tuple[NDArray[Any], list[str]]:
+        """The image (1, *image_shape) in a picture, and what may be wrong with the picture."""
+        found = self._saved.read_picture(Upload(content, name), self._given)
+        self._saved.check_shape(found.images, name)
+        return found.images, found.doubts.get(name, [])
+
+    def _json(self, body: bytearray) -> Images | bytes:
+        """The images of an array, or the picture of a drawing."""
+        lists = body.count(b"[") + body.count(b"{")
+        if lists > self._most_lists:  # an empty one takes 40 times its text
+            raise RequestError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"the body has {lists:,} lists and objects",
+                cause=f"at most {self._most_lists:,} are read",
+                fix="send fewer images, and no empty lists",
+            )
+        value = _parsed(body)
+        return _drawing(value) if isinstance(value, dict) else self._array(value)
 
     def _array(self, value: Any) -> Images:
         array = _numbers(value)
@@ -221,18 +238,39 @@ def _drawing(value: dict[str, Any]) -> bytes:
 
 
 def _numbers(value: Any) -> NDArray[Any]:
-    """An array of numbers from lists of lists."""
+    """An array of numbers from lists of lists.
+
+    NumPy gets nothing but numbers: it would give each item of an array the size of the longest
+    text in it.
+    """
+    if not isinstance(value, list):
+        raise _no_numbers()
+    items = value
+    while (kinds := set(map(type, items))) == {list}:
+        items = list(itertools.chain.from_iterable(items))
+    if not kinds or not kinds <= {bool, int, float, list}:
+        raise _no_numbers()
+    if list in kinds:
+        raise _not_rectangular()
     try:
-        array = np.array(value) if isinstance(value, list) else None
-    except (ValueError, OverflowError) as error:
-        raise DataError(
-            "the array is not rectangular",
-            cause="its lists differ in length or in depth, or they are nested too deeply",
-            fix="send lists of equal lengths, with numbers in the innermost",
-        ) from error
-    if array is None or array.dtype.kind not in "biuf" or not array.size:
-        raise DataError(
-            "the body is no array of numbers",
-            fix="send one image as [[0, 255, ...], ...], or a list of images",
-        )
+        array = np.array(value)
+    except ValueError as error:
+        raise _not_rectangular() from error
+    if array.dtype.kind not in "biuf":  # an integer that has no dtype
+        raise _no_numbers()
     return array
+
+
+def _no_numbers() -> DataError:
+    return DataError(
+        "the body is no array of numbers",
+        fix="send one image as [[0, 255, ...], ...], or a list of images",
+    )
+
+
+def _not_rectangular() -> DataError:
+    return DataError(
+        "the array is not rectangular",
+        cause="its lists differ in length or in depth, or they are nested too deeply",
+        fix="send lists of equal lengths, with numbers in the innermost",
+    )

@@ -11,6 +11,7 @@ from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.nn import Module
 from gpucnn.nn.room import room_for
 from gpucnn.nn.structure import ERRORS, from_structure
+from gpucnn.nn.structure import structure as layers_of
 from gpucnn.quoting import quoted
 from gpucnn.training import checkpoint
 
@@ -18,7 +19,7 @@ SUFFIX = ".safetensors"
 MADE = "python"  # the model of a run whose network was made in Python, and is in its weights file
 _OUTPUTS = ("units", "filters")  # arguments of layers: the number of their outputs
 #: A loss -> the activation that it includes, as `predict` does afterwards.
-_INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
+INCLUDED = {"softmax_cross_entropy": "softmax", "binary_cross_entropy": "sigmoid"}
 
 
 def is_described(model: str) -> bool:
@@ -87,13 +88,26 @@ def for_classes(file: Path, classes: int) -> Module:
     return make(structure, file)
 
 
+def structure_of(model: Module) -> dict[str, Any] | None:
+    """The layers of a model; None if one is of a class of the user's own."""
+    try:
+        return layers_of(model)
+    except UsageError:
+        return None
+
+
+def ends_in_activation(layers: Mapping[str, Any], loss: str) -> bool:
+    """Whether the structure of a `Sequential` ends in the activation that the loss includes."""
+    return without_activation(layers, loss) != without_activation(layers, "")
+
+
 def without_activation(structure: Mapping[str, Any], loss: str) -> dict[str, Any]:
     """A copy of the structure of a `Sequential` without the activation that the loss includes.
 
     It is the last layer, or the last layer has it; if there is none, the copy is unchanged.
     """
     changed: dict[str, Any] = json.loads(json.dumps(structure))
-    name, last = _INCLUDED.get(loss), changed
+    name, last = INCLUDED.get(loss), changed
     while isinstance(last.get("layers"), list) and last["layers"]:
         inside, last = last["layers"], last["layers"][-1]
         arguments = last.get("arguments", {})

@@ -17,7 +17,8 @@ from gpucnn.training.config import TrainConfig
 
 _KINDS = {"image_shape": list, "class_names": list, "scale": float, "offset": float}
 _DEFAULTS = {
-    "read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None, "network": None
+    "floats": False, "read": "", "epoch": 0, "data": None, "data_sha256": None, "code_sha256": None,
+    "network": None,
 }  # fmt: skip
 
 _LARGEST = 100_000_000  # values of an image: more than the 25,000,000 pixels of a picture have
@@ -32,6 +33,7 @@ class Description:
         class_names: of its outputs.
         label_values: the labels of these classes in the files of the training data.
         scale, offset: the model takes pixel * scale + offset.
+        floats: whether it was trained on floats, and how pixels become such floats is not known.
         reading: how the files became arrays.
         read: the same in words; "" if the model was trained on arrays.
         epoch: the number of epochs of its training.
@@ -46,6 +48,7 @@ class Description:
     label_values: list[str]
     scale: float
     offset: float
+    floats: bool
     reading: Reading
     read: str
     epoch: int
@@ -80,6 +83,7 @@ class Description:
             and len(values["label_values"]) == len(names),
             "scale": math.isfinite(values["scale"]),
             "offset": math.isfinite(values["offset"]),
+            "floats": isinstance(values["floats"], bool),
             "read": isinstance(values["read"], str),
             "epoch": isinstance(values["epoch"], int),
         }
@@ -142,6 +146,7 @@ def describe(config: TrainConfig, data: Splits) -> dict[str, Any]:
         "image_shape": list(data.image_shape),
         "class_names": data.class_names,
         "label_values": data.train.label_values,
+        "floats": not data.train.holds_pixels,
         "reading": data.reading.as_dict(),
         "read": data.text,
     }

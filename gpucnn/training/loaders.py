@@ -8,6 +8,7 @@ from gpucnn.errors import UsageError
 from gpucnn.nn import Module
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.evaluation import BATCH_SIZE, require_outputs
+from gpucnn.training.probabilities import warn_of_probabilities
 from gpucnn.training.used import used_parts
 
 _MIRRORED = (
@@ -39,6 +40,7 @@ def open_loaders(
     parts = used_parts({role: part for role, part in given.items() if part}, config)
     train = parts["train"]
     require_outputs(model, train, loss)
+    warn_of_probabilities(model, train.image_shape, loss)
     scale, offset = pixel_scaling(train, config.standardise)
     augment = Augment.of(config.augment, config.shift, config.rotate, train.image_shape)
     if augment.flip and data.reading.convert == "mnist":

@@ -15,9 +15,9 @@ from gpucnn.data.dataset import digest
 from gpucnn.data.found import Found
 from gpucnn.data.image import Upload
 from gpucnn.data.loading import NAMES, cut, datasets, describe_data, find
-from gpucnn.data.pictures import Pictures, read_pictures
-from gpucnn.data.pixels import as_images
-from gpucnn.errors import DataError, UsageError
+from gpucnn.data.pictures import Pictures, UnknownConversionError, read_pictures
+from gpucnn.data.pixels import as_images, doubts_of_scale
+from gpucnn.errors import DataError, GpucnnError, UsageError
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.description import Description
 from gpucnn.training.run import run_of
@@ -92,27 +92,30 @@ class RunData:
 
         Raises:
             DataError: as `gpucnn.data.load`; or it is not known how a picture becomes an image.
-            UsageError: a name is needed.
+            UsageError: a name is needed, or the model takes floats alone.
         """
-        known = self._reading(None)
+        about = "the data of a file are" if name is None else f"{name} is"
+        self.require_pixels(f"{about} read as pixels")
+        known = self._reading(None).replace(must_convert=self._is_gray)
         if name is None:
             name, data_dir = self._own_data(data_dir)
             known = known.replace(skip_broken=self.config.skip_broken)
-        given = reading or Reading()
-        found = find(name, data_dir, given, known, labeled)
-        if found.noun == "pictures" and given.over(known).convert is None:
-            self._refuse_gray(name)
-        return found
+        try:
+            return find(name, data_dir, reading, known, labeled)
+        except UnknownConversionError as error:
+            raise self._unknown_conversion(error.picture) from None
 
     def read_picture(self, picture: Upload, reading: Reading | None = None) -> Pictures:
         """An uploaded picture as the model takes it: the image that `find` reads in such a file.
 
         Raises: as `find`.
         """
-        reading = self._reading(reading)
-        if reading.convert is None:
-            self._refuse_gray(picture.name)
-        return read_pictures([picture], reading, picture.name)
+        self.require_pixels(f"{picture.name} is read as pixels")
+        reading = self._reading(reading).replace(must_convert=self._is_gray)
+        try:
+            return read_pictures([picture], reading, picture.name)
+        except UnknownConversionError as error:
+            raise self._unknown_conversion(error.picture) from None
 
     def read_array(
         self, array: NDArray[Any], name: str, reading: Reading | None = None
@@ -125,19 +128,20 @@ class RunData:
             name: of the array, for messages.
 
         Returns:
-            The images, and the changes to the array in words.
+            The images, the changes to the array in words, and what may be wrong with it.
 
         Raises: as `find`.
         """
         if self.takes_floats:
             return array.astype(np.float32), []
         images, _, said = as_images(array, name, self._reading(reading))
-        return images, said
+        return images, [*said, *doubts_of_scale(images, name)]
 
     @property
     def takes_floats(self) -> bool:
-        """Whether it was trained on floats, which are not scaled; otherwise it takes pixels."""
-        return (self.description.scale, self.description.offset) == (1.0, 0.0)
+        """Whether it takes floats, which are not scaled; otherwise it takes pixels alone."""
+        about = self.description
+        return about.floats or (about.scale, about.offset) == (1.0, 0.0)
 
     def _reading(self, given: Reading | None) -> Reading:
         return (given or Reading()).over(self.description.reading.replace(skip_broken=False))
@@ -213,23 +217,37 @@ class RunData:
         expected = self.description.data_sha256
         return splits, None if expected is None else digest(used) != expected
 
-    def _refuse_gray(self, name: str | Path) -> None:
-        """Raise a DataError for pictures, if they may be dark on light or light on dark.
+    @property
+    def _is_gray(self) -> bool:
+        """Whether a picture may be dark on light or light on dark for it, or is none at all."""
+        shape = self.description.image_shape
+        return len(shape) != 3 or shape[0] == 1
 
-        It is raised as well if the model takes no pictures at all.
-        """
-        if len(self.description.image_shape) != 3:
-            raise DataError(
-                f"{name} is a picture, and the model in {self.path} takes none",
-                cause=f"it was trained on arrays of the shape {self.description.image_shape}",
+    def require_pixels(self, given: str, error: type[GpucnnError] = UsageError) -> None:
+        """Raise an error if the model takes floats alone; `given` says where there are pixels."""
+        if self.description.floats:
+            raise error(
+                f"{given}, and the model in {self.path} takes floats",
+                cause="it was trained in Python on images of floats, and how pixels become such"
+                " floats is not known",
+                fix="write the run again in Python with the scaling that made the floats:"
+                " save_run(..., scale=1 / 255, offset=0) for pixels / 255; or give the floats to"
+                " SavedModel.predict",
+            )
+
+    def _unknown_conversion(self, picture: str) -> DataError:
+        """The error for pictures of which it is not known how they become images."""
+        shape = self.description.image_shape
+        if len(shape) != 3:
+            return DataError(
+                f"{picture} is a picture, and the model in {self.path} takes none",
+                cause=f"it was trained on arrays of the shape {shape}",
                 fix="give such arrays",
             )
-        channels, height, width = self.description.image_shape
-        if channels != 1:
-            return
+        _, height, width = shape
         read = f": {self.description.read}" if self.description.read else ""
-        raise DataError(
-            f"it is not known how a picture such as {name} becomes an image for this model",
+        return DataError(
+            f"it is not known how a picture such as {picture} becomes an image for this model",
             cause=f"the model was trained on gray arrays, dark on light or light on dark{read}",
             fix=f"give --convert none (gray, scaled to {height}x{width}, otherwise as it is)"
             " or --convert mnist (a digit, cut out, centered, light on dark)",

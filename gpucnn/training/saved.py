@@ -237,7 +237,8 @@ class SavedModel(RunData):
         `gpucnn.training.metrics.LOSSES`.
 
         Raises:
-            DtypeError: the images are not uint8; a model that was trained on floats takes those.
+            DtypeError: the images are not uint8; a model that was trained on floats takes those
+                alone.
             DataError: they are of another shape.
             DivergedError: the outputs are not finite.
         """
@@ -319,6 +320,8 @@ class SavedModel(RunData):
                 cause="they must be a NumPy array, uint8 (N, C, H, W)",
                 fix="read pictures with saved.find(path), labeled data with saved.dataset(path)",
             )
+        if images.dtype.kind != "f":
+            self.require_pixels(f"the images of {name} are {images.dtype}", DtypeError)
         if images.dtype != np.uint8 and not (self.takes_floats and images.dtype.kind == "f"):
             raise DtypeError(
                 f"the images are {images.dtype}",

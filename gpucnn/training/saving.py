@@ -21,7 +21,7 @@ from gpucnn.nn.structure import from_structure, structure
 from gpucnn.training import checkpoint, evaluation
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
-from gpucnn.training.described import MADE, is_described, without_activation
+from gpucnn.training.described import MADE, is_described, structure_of, without_activation
 from gpucnn.training.history import History
 from gpucnn.training.metrics import LOSSES, OWN, is_own
 from gpucnn.training.run import Run
@@ -55,6 +55,7 @@ def save_run(
         class_names: one for each output; by default those of `data`, else numbers.
         scale, offset: the model takes pixel * scale + offset, for pixels from 0 to 255; by default
             `pixel_scaling` of `data`, else 1/255 and 0. With 1 and 0 it takes arrays as they are.
+            If the images of `data` are floats and `scale` is not given, the run takes floats alone.
         reading: how files become arrays; by default that of `data`.
         loss: a name of `TrainConfig.loss`; by default that of `config`, which is
             softmax_cross_entropy.
@@ -98,7 +99,6 @@ def save_run(
     own = None if code is None else _code(code)
     about, network = _network(model, loss, own, shape, len(names))
     _require_names(network, shape, names, loss)
-    known = pixel_scaling(data.train, config.standardise) if data else (1 / 255, 0.0)
     records = [] if history is None else history.lines()
     description: dict[str, Any] = {
         "model": MADE,
@@ -110,8 +110,7 @@ def save_run(
         "reading": _reading(reading, data, shape).as_dict(),
         "read": data.text if data else "",
         "data_sha256": _digest(data) if data else None,
-        "scale": known[0] if scale is None else _number("scale", scale),
-        "offset": known[1] if offset is None else _number("offset", offset),
+        **_scaling(data, config, scale, offset),
         "epoch": len(records),
         **about,
     }
@@ -145,7 +144,7 @@ def record(run: Run, model: Module, data: Splits, config: TrainConfig) -> dict[s
     if config.data in NAMES and config.data != data.name:
         about["data"] = data.name if data.name in NAMES else None
         changes["data"] = about["data"] or os.path.abspath(data.name)
-    code, layers = Code.parse(config.model), _structure(model)
+    code, layers = Code.parse(config.model), structure_of(model)
     if code is not None:
         about |= Code(run.path / COPY, code.function).about()
     elif is_described(config.model):
@@ -170,7 +169,7 @@ def _network(
         network = code.build(shape, classes)
         about: dict[str, Any] = code.about()
     else:
-        layers = _structure(model)
+        layers = structure_of(model)
         if layers is None:
             raise UsageError(
                 f"{model.display_name} cannot be saved as a run",
@@ -183,14 +182,6 @@ def _network(
     network.build(shape, device=model.device, channels_first=True)
     network.load_state_dict(model.state_dict())
     return about, network
-
-
-def _structure(model: Module) -> dict[str, Any] | None:
-    """The layers of a model; None if one is of a class of the user's own."""
-    try:
-        return structure(model)
-    except UsageError:
-        return None
 
 
 def _image_shape(model: Module) -> tuple[int, ...]:
@@ -230,6 +221,25 @@ def _require_names(network: Module, shape: tuple[int, ...], names: list[str], lo
             cause=f"{loss} takes logits, and predict applies the softmax",
             fix="let the network end without the softmax",
         )
+
+
+def _scaling(
+    data: Splits | None, config: TrainConfig, scale: float | None, offset: float | None
+) -> dict[str, Any]:
+    """The entries of a description that tell how pixels become the input of the model."""
+    known = pixel_scaling(data.train, config.standardise) if data else (1 / 255, 0.0)
+    floats = data is not None and not data.train.holds_pixels and scale is None
+    if floats and offset is not None:
+        raise UsageError(
+            "offset is given without scale",
+            cause="the images of the data are floats, so the scale of the pixels is not known",
+            fix="give both, as in scale=1 / 127.5, offset=-1; or none for a run that takes floats",
+        )
+    return {
+        "scale": known[0] if scale is None else _number("scale", scale),
+        "offset": known[1] if offset is None else _number("offset", offset),
+        "floats": floats,
+    }
 
 
 def _number(name: str, value: Any) -> float:

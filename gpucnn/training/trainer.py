@@ -309,7 +309,7 @@ class Trainer:
         Raises:
             DataError, WeightsMismatchError: there are none, or they are of another model.
         """
-        is_free = self.data.train.images.dtype == "uint8" and not self.config.standardise
+        is_free = self.data.train.holds_pixels and not self.config.standardise
         data, scaling = self.data, (self.scale, self.offset)
         scaling, said = start_from(
             path, self.model, data.image_shape, data.class_names, scaling, is_free

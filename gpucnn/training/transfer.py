@@ -85,6 +85,8 @@ def start_from(
     if before == scaling:
         return scaling, said
     was, now = (f"* {scale:.3g} {offset:+.3g}" for scale, offset in (before, scaling))
+    if description.floats:
+        return scaling, f"{said}; they were trained on floats, and now get pixels {now}"
     if is_free and is_imported and description.image_shape == tuple(image_shape):
         return before, f"{said}; they keep their scaling, pixels {was}"
     return scaling, f"{said}; they were trained on pixels {was}, and now get {now}"

@@ -162,6 +162,7 @@ def test_debug_is_not_asked_for_twice(run: Any, monkeypatch: pytest.MonkeyPatch)
     assert "this is a bug in gpucnn" in again
 
 
+@pytest.mark.filterwarnings("always::gpucnn.errors.GpucnnWarning")  # the command prints it
 @pytest.mark.parametrize(
     ("last", "loss", "noted"),
     [
@@ -177,7 +178,7 @@ def test_debug_is_not_asked_for_twice(run: Any, monkeypatch: pytest.MonkeyPatch)
 def test_probabilities_are_no_logits(run: Any, last: str, loss: str, noted: bool) -> None:
     body = f"y = self.d(F.flatten(x)); return {last}"
     Path("net.py").write_text(SOURCE.format(body=body))
-    result = run("train", *OPTIONS, "--model", "net.py:build", "--loss", loss)
+    result = run("train", *OPTIONS, "--model", "net.py:build", "--loss", loss, "-q")
     assert result.code == 0, result.err
-    note = f"note: the outputs of net.py:build are probabilities, and {loss} takes them for logits"
-    assert (note in result.err) == noted
+    warning = f"warning: the outputs of Net are probabilities, and {loss} takes them for logits"
+    assert (warning in result.err) == noted

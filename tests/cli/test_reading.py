@@ -101,6 +101,19 @@ def test_pictures_for_a_model_of_gray_arrays_are_refused(run: Any) -> None:
     assert result.code == 4
     assert "--convert none" in result.err
     assert "--convert mnist" in result.err
+    # It is said at the first picture: the last one could not be decoded.
+    many = picture_folder("many", images[:3], ["a", "b", "b"])
+    first, second, last = sorted(many.rglob("*.png"))
+    last.write_bytes(b"no picture")
+    Path("list.csv").write_text(f"filename,label\n{last},2\n{second},2\n{first},1\n")
+    for args, named in (
+        (["predict", "runs/train-1", "many"], first),
+        (["evaluate", "runs/train-1", "--data", "many"], first),
+        (["predict", "runs/train-1", "list.csv", "--skip-broken"], second),
+    ):
+        result = run(*args)
+        assert f"a picture such as {named} becomes an image" in result.err
+    assert "cannot be read as a picture" in run("predict", "runs/train-1", last).err
     for convert in ("none", "mnist"):
         assert run("predict", "runs/train-1", "x.png", "--convert", convert).code == 0
     train(run, "mine.csv", "--convert", "mnist")  # said when it was trained

@@ -100,6 +100,31 @@ def test_table_without_labels(tmp_path: Path, text: str, ids: list[str] | None) 
 
 
 @pytest.mark.parametrize(
+    ("name", "cells", "is_id"),
+    [
+        ("Usage", ["Public", "Private", "Public"], False),
+        ("weight", ["1", "1", "1"], False),
+        ("Usage", ["Public"], False),
+        ("photo", ["a", "b", "c"], True),
+        ("Usage", ["3", "1", "2"], True),
+        ("id", ["5", "5", "6"], True),
+        ("Image_ID", ["7"], True),
+    ],
+)
+def test_a_column_of_ids_has_such_a_name_or_tells_the_rows_apart(
+    tmp_path: Path, name: str, cells: list[str], is_id: bool
+) -> None:
+    rows = "".join(f"{cell},0,1,2,255\n" for cell in cells)
+    path = write(tmp_path / "test.csv", f"{name},pixel0,pixel1,pixel2,pixel3\n{rows}")
+    found = read(path, labeled=False)
+    (part,) = found.parts
+    assert (part.ids, part.id_name) == ((cells, name) if is_id else (None, None))
+    assert [f"the column {name} is not read" in note for note in found.notes] == [True] * (
+        not is_id
+    )
+
+
+@pytest.mark.parametrize(
     ("labels", "expected"),
     [
         (["cat", "dog"], ["cat", "dog"]),
@@ -322,6 +347,7 @@ def test_a_table_sorted_by_its_labels_which_are_last(tmp_path: Path) -> None:
         "3;0,0;0,25;0,5;1,0\n9;0,75;1,0;0,0;0,5\n",
         "label\tp0\tp1\tp2\tp3\n3\t0\t0,25\t0,5\t1\n9\t0,75\t1\t0\t0,5\n",
         "sep=;\nlabel;p0;p1;p2;p3\n3;0;0,25;0,5;1\n9;0,75;1;0;0,5\n",
+        "sep=\t\nlabel\tp0\tp1\tp2\tp3\n3\t0\t0,25\t0,5\t1\n9\t0,75\t1\t0\t0,5\n",
     ],
 )
 def test_decimal_commas(tmp_path: Path, text: str) -> None:
@@ -487,6 +513,16 @@ def test_tables_of_a_folder(tmp_path: Path) -> None:
         "": {"train": "train.csv", "test": "TEST.CSV", "validation": "val.csv.gz"},
         "sign_": {"train": "sign_train.tsv"},
     }
+
+
+def test_tables_of_a_folder_by_other_words(tmp_path: Path) -> None:
+    for name in ("training.csv", "dev.csv", "Testing.csv", "contest.csv"):
+        (tmp_path / name).touch()
+    files = {"train": "training.csv", "validation": "dev.csv", "test": "Testing.csv"}
+    assert find_tables(tmp_path) == {"": {role: tmp_path / name for role, name in files.items()}}
+    (tmp_path / "val.csv").touch()
+    with pytest.raises(DataError, match=r"its validation part: dev\.csv, val\.csv"):
+        find_tables(tmp_path)
 
 
 def test_a_row_of_pixels_that_pandas_took_for_names(tmp_path: Path) -> None:

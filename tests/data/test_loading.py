@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from gpucnn.data import Reading, load
+from gpucnn.data.loading import find
 from gpucnn.errors import DataError, UsageError
 
 CSV = "label," + ",".join(f"pixel{i}" for i in range(4)) + "\n"
@@ -136,6 +137,35 @@ def test_neither_name_nor_path(name: str, fix: str) -> None:
     assert fix in (error.value.fix or "")
 
 
+@pytest.mark.parametrize("name", ["./digits", "./mnist", "nowhere/digits", "../mnits", "./Digits"])
+def test_a_path_where_nothing_is(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is named as it was written, and no name of a data set is suggested in its place."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match=f"^{name} is neither") as error:
+        load(name)
+    fix = error.value.fix or ""
+    assert "did you mean" not in fix
+    base = Path(name).name
+    is_known = base in ("digits", "mnist")
+    assert (f"{base} alone, without a folder, is the data set of that name" in fix) == is_known
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
+def test_a_data_set_that_is_not_there_beside_a_folder_of_its_name(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for lies_here in (False, True):
+        if lies_here:
+            (tmp_path / name).mkdir()
+        with pytest.raises(DataError, match="there is no train-images") as error:
+            load(name, tmp_path / "empty")
+        assert (f"what lies here is ./{name}" in (error.value.fix or "")) == lies_here
+        assert "gpucnn data fetch" in (error.value.fix or "")
+
+
 def test_parts_of_different_shape(tmp_path: Path) -> None:
     write_csv(tmp_path / "train.csv", 3)
     (tmp_path / "test.csv").write_text(",".join("0" * 9) + "\n")
@@ -242,8 +272,8 @@ def test_classes_of_all_parts(tmp_path: Path) -> None:
 def test_what_is_said(tmp_path: Path) -> None:
     write_csv(tmp_path / "digits.csv", 50)
     assert load(tmp_path / "digits.csv").text == (
-        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, no pixel"
-        " above 49 of 255, 10 % held out"
+        "50 rows of digits.csv: label column `label`, 10 classes 0-9, 4 pixels as 1x2x2, 10 %"
+        " held out"
     )
     assert load("digits", validation=7).text == (
         "1,437 images of digits: 10 classes 0-9, 1x28x28, 7 held out, 360 for test"
@@ -256,8 +286,27 @@ def test_what_is_said(tmp_path: Path) -> None:
     )
 
 
+def test_images_of_another_scale_than_those_of_the_training_are_doubted(tmp_path: Path) -> None:
+    """Zeros and ones are black and white, unless images from 0 to 255 were read before."""
+    gray = np.arange(36, dtype=np.uint8).reshape(4, 3, 3) * 7
+    binary = (gray > 99).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", x=gray, y=[0, 1, 0, 1], x_test=binary, y_test=[0, 1, 0, 1])
+    (note,) = load(tmp_path / "a.npz").notes
+    assert note.startswith(f"no pixel of x_test of {tmp_path / 'a.npz'} is above 1 of 255")
+    np.save(tmp_path / "b.npy", binary)
+    rows = "".join(",".join(map(str, row)) + "\n" for row in binary.reshape(4, 9))
+    (tmp_path / "b.csv").write_text(",".join(f"p{k}" for k in range(9)) + "\n" + rows)
+    trained = Reading(image_shape=(1, 3, 3), white=255)
+    for name in ("b.npy", "b.csv"):
+        (note,) = find(tmp_path / name, known=trained, labeled=False).notes
+        assert note.startswith(f"no pixel of {tmp_path / name} is above 1 of 255")
+        assert find(tmp_path / name, labeled=False).notes == []
+    np.save(tmp_path / "b.npy", binary * 1.0)  # floats of this scale are read as such
+    assert find(tmp_path / "b.npy", known=trained, labeled=False).notes == []
+
+
 def test_doubts(tmp_path: Path) -> None:
-    x = np.full((30, 3, 3), 16)
+    x = np.full((30, 3, 3), 116)
     np.savez(tmp_path / "a.npz", x=x, y=np.arange(30))
     assert load(tmp_path / "a.npz").notes == [
         "30 images have 30 classes: are these the labels?",

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from gpucnn.data import load, storage
+from gpucnn.data.found import ROLE_OF
 from gpucnn.data.npz import load_numpy, read_npy, read_npz
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
@@ -48,13 +49,11 @@ def test_one_set(tmp_path: Path, names: tuple[str, str]) -> None:
     ["x_train y_train", "X_train y_train", "train_images train_labels", "train_x train_y",
      "xtrain ytrain", "trainX trainY", "images_train labels_train", "x-train y-train"],
 )  # fmt: skip
-@pytest.mark.parametrize("validation", ["val", "valid", "dev"])
+@pytest.mark.parametrize("validation", ["val", "valid", "dev", "eval"])
 def test_parts(tmp_path: Path, pattern: str, validation: str) -> None:
     path = tmp_path / "set.npz"
     arrays: Any = {}
     for count, part in ((4, "train"), (3, validation), (2, "test")):
-        if validation == "dev" and pattern[1] == "t":
-            part = part.replace("dev", "val")
         x, y = pattern.replace("train", part).split()
         arrays |= {x: IMAGES[:count], y: LABELS[:count, np.newaxis]}
     np.savez(path, **arrays)
@@ -64,6 +63,18 @@ def test_parts(tmp_path: Path, pattern: str, validation: str) -> None:
         assert len(part.images) == count, role
         assert part.labels is not None
         assert part.labels.tolist() == LABELS[:count].tolist()
+
+
+@pytest.mark.parametrize("word", [*ROLE_OF, "tr", "te"])
+@pytest.mark.parametrize("pattern", ["{}_images {}_labels", "X{} Y{}", "x_{} y_{}"])
+def test_each_word_for_a_part(tmp_path: Path, word: str, pattern: str) -> None:
+    """The same as for folders, and the short ones."""
+    x, y = pattern.format(word, word).split()
+    arrays: Any = {x: IMAGES, y: LABELS, "latest_images": IMAGES, "contestx": IMAGES}
+    np.savez(tmp_path / "set.npz", **arrays)
+    (part,) = read_npz(tmp_path / "set.npz").parts
+    assert part.role == {**ROLE_OF, "tr": "train", "te": "test"}[word]
+    assert part.labels is not None
 
 
 def test_parts_without_labels(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gpucnn.data.pixels import as_images
+from gpucnn.data.pixels import as_images, doubts_of_scale
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError
 
@@ -108,7 +108,7 @@ def test_transposed() -> None:
             [255, 128, 0],
             "0 to 1 as 0 to 255, rounded to 256 levels",
         ),
-        (np.array([0, 9, 63]), [0, 9, 63], "no pixel above 63 of 255"),
+        (np.array([0, 9, 63]), [0, 9, 63], ""),
         (np.array([0, 0, 0]), [0, 0, 0], ""),
         (np.array([2.00001, 200.0, 254.99999]), [2, 200, 255], ""),
     ],
@@ -117,6 +117,16 @@ def test_scales(array: Any, expected: list[int], said: str) -> None:
     images, _, words = as_images(array.reshape(1, 1, 3), "x")
     assert images.ravel().tolist() == expected
     assert words == ([said] if said else [])
+
+
+@pytest.mark.parametrize(("highest", "is_dim"), [(0, False), (1, True), (63, True), (64, False)])
+def test_images_that_are_nearly_black(highest: int, is_dim: bool) -> None:
+    images = np.array([[[[0, highest]]], [[[0, 0]]]], np.uint8)
+    notes = doubts_of_scale(images, "x.npy")
+    assert len(notes) == is_dim
+    if notes:
+        assert notes[0].startswith(f"no pixel of x.npy is above {highest} of 255")
+        assert notes[0].endswith("multiply the pixels by 255" + f" / {highest}" * (highest > 1))
 
 
 def test_zeros_and_ones_are_read_as_the_data_before_them() -> None:

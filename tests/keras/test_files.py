@@ -331,6 +331,8 @@ class TestDamagedFiles:
             lambda s: s.pop("input_shapes"),
             lambda s: s["compile"].update(loss=["hinge", None]),
             lambda s: s["compile"].update(optimizer=["lion", 0.1, {}]),
+            lambda s: s.update(trained_on=[0, 1, True]),
+            lambda s: s.update(trained_on={"least": None, "greatest": 1, "is_whole": True}),
         ],
     )
     def test_a_description_that_makes_no_model(

@@ -114,6 +114,22 @@ def test_too_many_requests(compute: Doubler, monkeypatch: pytest.MonkeyPatch) ->
     assert {each.status for each in found[3:]} == {503}
 
 
+def test_too_many_images(compute: Doubler, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that wait or are computed are bounded; an answer makes room."""
+    monkeypatch.setattr(batching, "_MOST_BYTES", 3 * numbers(0).nbytes)
+    found = outcomes(1, numbers(1), numbers(2, 3), numbers(4), numbers(5), compute=compute)
+    assert found[::2] == [[2], [8]]
+    assert [each.status for each in found[1::2]] == [503, 503]
+
+    async def ask() -> list[Any]:
+        batches = Batches(compute, 1)
+        found = [await batches.answers(numbers(*range(count))) for count in (2, 3, 9)]
+        batches.close()
+        return found
+
+    assert [len(each) for each in asyncio.run(ask())] == [2, 3, 9]
+
+
 def test_a_client_that_has_gone_holds_no_other(compute: Doubler) -> None:
     async def ask() -> Any:
         batches = Batches(compute, 9)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import gzip
 import json
 import re
-import socket
 import struct
+import threading
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 from serving_client import DRAWING, DRAWINGS, IMAGES, Client, form, picture
 
-from gpucnn.serving import protocol, reading, unread
+from gpucnn.serving import reading
+from gpucnn.training import SavedModel
 from gpucnn.web import headers
 
 
@@ -62,6 +64,27 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
     "a number no float has": (
         b"[1.5, " + b"9" * 400 + b"]", "application/json", 400, "no array of numbers"
     ),
+    "texts, of which one is long": (
+        json.dumps(["x" * 20_000] + ["a"] * 200_000).encode(), "application/json", 400, "no array"
+    ),
+    "a long text after numbers": (
+        json.dumps([1] * 100_000 + ["x" * 300_000]).encode(), "application/json", 400, "no array"
+    ),
+    "a long text beside rows": (
+        json.dumps([[1] * 100_000, "x" * 300_000]).encode(), "application/json", 400, "no array"
+    ),
+    "a text that is a number": (b'[["1", 2]]', "application/json", 400, "no array of numbers"),
+    "null after a number": (b"[1.5, null]", "application/json", 400, "no array of numbers"),
+    "an object after rows": (b'[[1], {"a": 1}]', "application/json", 400, "no array of numbers"),
+    "an integer of no dtype": (b"[[1, 98765432109876543210]]", "application/json", 400, "array of"),
+    "ragged deep in it": (b"[[[1], [2]], [[3], [4, 5]]]", "application/json", 400, "its lists"),
+    "empty rows beside others": (b"[[1], []]", "application/json", 400, "its lists differ"),
+    "very many lists": (
+        b"[" + b"[]," * 500_000 + b"[]]", "application/json", 413, "the body has 500,002 lists"
+    ),
+    "very many objects": (
+        b"[" + b"{}," * 500_000 + b"{}]", "application/json", 413, "at most 401,408 are read"
+    ),
     "words": (b'[["a", "b"]]', "application/json", 400, "no array of numbers"),
     "null": (b"[[null]]", "application/json", 400, "no array of numbers"),
     "objects": (b'[[{"a": 1}]]', "application/json", 400, "no array of numbers"),
@@ -105,6 +128,18 @@ REFUSED: dict[str, tuple[bytes, str, int, str]] = {
         form(("a", DRAWING))[0][:300], "multipart/form-data; boundary=edge", 400, "form"
     ),
     "too many files": (*form(*[("a", b"")] * 300), 400, "the form has 300 files"),
+    "a form of very many parts": (
+        b"--edge\r\nA:\r\n\r\n\r\n" * 2000 + b"--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "it has more than 1,024 parts",
+    ),
+    "a form of very many headers": (
+        b"--edge\r\n" + b"A: b\r\n" * 2000 + b"\r\n\r\n--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "the form cannot be read",
+    ),
+    "a form of a long header": (
+        b"--edge\r\nA: " + b"b" * 5000 + b"\r\n\r\n\r\n--edge--\r\n",
+        "multipart/form-data; boundary=edge", 400, "the form cannot be read",
+    ),
     "a file that is no picture": (
         *form(("a", DRAWING), ("b.txt", b"hello")), 400, "b.txt cannot be read as a picture"
     ),
@@ -125,6 +160,50 @@ def test_what_is_refused(client: Client, caplog: pytest.LogCaptureFixture, name:
     assert not re.search(r" at 0x|codec|sys\.|inhomogeneous|178956970", str(error))
     assert caplog.text == ""  # a client cannot fill the terminal of the server
     assert client("/health").status == 200
+
+
+@pytest.mark.parametrize("count", [784, 40_000])  # on the event loop, and in a thread
+def test_a_body_that_does_not_fit_into_memory(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, count: int
+) -> None:
+    def fail(value: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(reading, "_numbers", fail)
+    answer = client.predict([0] * count)
+    assert answer.status == 503
+    assert answer.error["message"] == "the server has no memory for the request"
+    assert caplog.text == ""
+
+
+def test_requests_are_read_in_turns(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A picture waits for no form of many pictures, and the event loop for no body."""
+    asked: list[str] = []
+    read: list[str] = []
+    begun, go = threading.Event(), threading.Event()
+
+    async def ask(bodies: Any, function: Any, *values: Any) -> Any:
+        asked.append(function.__name__)
+        if len(asked) == 3:
+            go.set()
+        return await original(bodies, function, *values)
+
+    def read_picture(saved: SavedModel, picture: Any, *rest: Any) -> Any:
+        read.append(picture.name)
+        begun.set()
+        assert go.wait(10)
+        return of_model(saved, picture, *rest)
+
+    original, of_model = reading.Bodies._read, SavedModel.read_picture
+    monkeypatch.setattr(reading.Bodies, "_read", ask)
+    monkeypatch.setattr(SavedModel, "read_picture", read_picture)
+    with ThreadPoolExecutor(1) as pool:
+        many = pool.submit(client.predict, *form(*[(f"{n}.png", DRAWING) for n in range(3)]))
+        assert begun.wait(10)
+        assert client.predict(DRAWING, "image/png").status == 200
+        assert len(many.result().json["predictions"]) == 3
+    assert asked[:3] == ["files", "_picture", "_picture"]
+    assert read == ["0.png", "the upload", "1.png", "2.png"]
 
 
 @pytest.mark.parametrize("coding", ["gzip", "br", "x\x1b" + "y" * 500])
@@ -218,154 +297,3 @@ def test_every_answer_has_the_headers_of_a_page(client: Client) -> None:
         }
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert "Server" not in answer.headers
-
-
-# ---- sizes and times -------------------------------------------------------------------------
-
-
-def raw(client: Client, *pieces: bytes) -> bytes:
-    """What the server answers to bytes, which are sent piece by piece, until it closes."""
-    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        for piece in pieces:
-            connection.sendall(piece)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-HEAD = b"POST /predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
-
-
-def test_a_body_that_is_too_large_is_not_read(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(unread, "_PAUSE", 0.05)
-    for kind, most in (("image/png", reading.MOST_BYTES), ("application/json", 5 << 20)):
-        head = HEAD + f"Content-Type: {kind}\r\nContent-Length: {most + 1}\r\n\r\n".encode()
-        answer = raw(client, head)
-        assert b" 413 " in answer
-        assert b"the request is too large" in answer
-
-
-@pytest.mark.parametrize(
-    ("target", "kind", "status"),
-    [
-        ("/predict", "image/png", 413),
-        ("/predict", "application/json", 413),
-        ("/predict", "text/plain", 415),
-        ("/nothing", "image/png", 404),
-        ("/health", "image/png", 405),
-    ],
-)
-def test_a_client_that_sends_all_before_it_reads(
-    client: Client, target: str, kind: str, status: int
-) -> None:
-    answer = client(target, bytes(20 << 20), Content_Type=kind, Connection="close")
-    assert answer.status == status
-    assert answer.error["fix"]
-
-
-def test_a_body_without_an_end(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The answer is sent at once, and the connection is not kept."""
-    monkeypatch.setattr(unread, "_PAUSE", 0.05)
-    monkeypatch.setattr(unread, "_MOST_BYTES", 1 << 20)
-    head = HEAD + b"Content-Type: text/plain\r\nContent-Length: 99999999\r\n\r\n"
-    assert b" 415 " in raw(client, head + b"a")
-    with pytest.raises(ConnectionError):
-        raw(client, head, *[bytes(64 << 10)] * 1000)
-
-
-def test_a_connection_too_many(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(protocol, "_MOST_CONNECTIONS", 0)
-    answer = client("/predict", bytes(1 << 20), Content_Type="image/png")
-    assert answer.status == 503
-    assert answer.headers["Content-Type"] == "application/json"
-    assert answer.error["message"] == "the server has too many requests to answer"
-    monkeypatch.undo()
-    assert client("/health").status == 200
-
-
-def test_a_body_of_pieces_that_is_too_large(
-    client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(reading, "MOST_BYTES", 1000)
-    head = HEAD + b"Content-Type: image/png\r\nTransfer-Encoding: chunked\r\n\r\n"
-    answer = raw(client, head, b"3e8\r\n" + bytes(1000) + b"\r\n", b"1\r\n0\r\n0\r\n\r\n")
-    assert b" 413 " in answer
-    answer = raw(client, head, b"3e8\r\n" + bytes(1000) + b"\r\n", b"0\r\n\r\n")
-    assert b" 400 " in answer
-
-
-def test_a_body_that_does_not_come(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(reading, "_SECONDS", 0.05)
-    monkeypatch.setattr(unread, "_PAUSE", 0.05)
-    head = HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        connection.sendall(head + b"[[1, ")
-        answer = b"".join(iter(lambda: connection.recv(65536), b""))
-    assert b" 408 " in answer
-    assert b"the request did not arrive in time" in answer
-
-
-def test_a_client_that_goes_away(client: Client) -> None:
-    head = HEAD + b"Content-Type: application/json\r\nContent-Length: 100\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", client.port), timeout=20) as connection:
-        connection.sendall(head + b"[[1, ")
-    assert client("/health").status == 200
-
-
-@pytest.mark.parametrize(
-    "sent",
-    [
-        b"nonsense\r\n\r\n",
-        b"GET / HTTP/9.9\r\n\r\n",
-        b"\xff\xfe\x00\r\n\r\n",
-        b"GET http://[ HTTP/1.1\r\n\r\n",
-        HEAD + b"Content-Length: -1\r\n\r\n",
-        HEAD + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
-        HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
-        HEAD + b"Content-Type: image/png\r\nContent-Length: " + b"0" * 5000 + b"1\r\n\r\nx",
-        HEAD + b"Transfer-Encoding: chunked\r\n\r\nmany\r\n",
-    ],
-)
-def test_what_is_no_request(client: Client, sent: bytes) -> None:
-    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
-    assert b" 400 " in head
-    assert json.loads(body)["error"]["fix"]
-    assert client("/health").status == 200
-
-
-def test_a_request_without_a_host(client: Client) -> None:
-    assert b" 403 " in raw(client, b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
-    assert b" 403 " in raw(client, b"GET / HTTP/1.0\r\n\r\n")
-
-
-def test_a_head_that_is_too_long(client: Client) -> None:
-    fields = b"".join(b"A%d: %s\r\n" % (n, b"b" * 1000) for n in range(800))
-    with contextlib.suppress(ConnectionError):  # it is not read to its end
-        assert b" 431 " in raw(client, HEAD, fields)
-    assert client("/health").status == 200
-
-
-@pytest.mark.parametrize(("length", "status"), [(60_000, 404), (100_000, 400)])
-def test_a_long_address(client: Client, length: int, status: int) -> None:
-    rest = b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    answer = raw(client, b"GET /" + b"a" * length + rest)
-    assert answer.startswith(f"HTTP/1.1 {status} ".encode())
-
-
-@pytest.mark.parametrize("sent", [b"", b"\r\n", b"GET / HTTP/1.1\r\nHost: localh"])
-def test_a_head_that_does_not_come(
-    client: Client, monkeypatch: pytest.MonkeyPatch, sent: bytes
-) -> None:
-    monkeypatch.setattr(protocol, "_SECONDS", 0.05)
-    head, _, body = raw(client, sent).partition(b"\r\n\r\n")
-    assert b" 408 " in head
-    assert json.loads(body)["error"]["message"] == "the head of the request did not arrive in time"
-
-
-def test_a_connection_is_kept(client: Client) -> None:
-    """Several requests over one connection, also sent before the answers."""
-    body = json.dumps(IMAGES[0].tolist()).encode()
-    head = f"POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n"
-    request = head.encode() + b"Content-Type: application/json\r\n\r\n" + body
-    last = request.replace(b"localhost", b"localhost\r\nConnection: close", 1)
-    assert raw(client, request + request[:50], request[50:], request, last).count(b" 200 OK") == 4
