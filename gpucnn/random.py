@@ -135,8 +135,12 @@ def truncated_normal(
 
 def permutation(n: int, seed: int, name: str, step: int = 0) -> NDArray[np.int64]:
     """A permutation of range(n): the order that sorts n random 64-bit keys."""
-    keys = bits(2 * n, seed, name, step).astype(np.uint64)
-    return np.argsort(keys[:n] << np.uint64(32) | keys[n:], kind="stable")
+    words = bits(2 * n, seed, name, step)
+    keys = words[:n].astype(np.uint64)
+    keys <<= _32  # in place: data of many small images are little more than their order
+    keys |= words[n:]
+    del words
+    return np.argsort(keys, kind="stable")
 
 
 def keep_threshold(rate: float) -> int:

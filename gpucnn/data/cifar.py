@@ -46,7 +46,7 @@ def read_cifar(path: Path, files: list[Path], reading: Reading | None = None) ->
     for role, mine in sorted(by_role.items(), key=lambda pair: pair[0] != "train"):
         records = storage.concatenate([_records(file) for file in mine])
         images = storage.contiguous(records[:, 1:]).reshape(-1, *_SHAPE)
-        labels = records[:, 0].astype(np.int64)
+        labels = records[:, 0].astype(np.int32)
         whole = len(by_role) == 1 and len(files) == 1
         parts.append(
             Part("all" if whole else role, images, labels, str(mine[0] if whole else path))

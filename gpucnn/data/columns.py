@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from gpucnn.data.header import LABELS, PICTURE, Row, is_header, is_id, is_number, is_renamed, simple
-from gpucnn.data.labels import listing
+from gpucnn.data.labels import MOST_CLASSES, listing
 from gpucnn.data.one_hot_columns import are_one_hot
 from gpucnn.errors import DataError, similar
 from gpucnn.quoting import quoted
@@ -110,17 +110,19 @@ def understand(rows: Sequence[Row], where: str, known: Known) -> Columns:
     return _without_header(rows, where, known)
 
 
-def refuse_doubtful(first: Sequence[str], last: Sequence[str], where: str) -> None:
+def refuse_doubtful(first: Sequence[str], last: Sequence[str], rows: int, where: str) -> None:
     """Refuse a table without a header whose first column is not the label.
 
     That column may number the rows, or hold pixels while the last column holds the labels.
 
     Args:
-        first: the cells of the first column in all rows.
-        last: those of the last, each once.
+        first: the different cells of the first column, in the order in which they occur: all of
+            them, or the first `MOST_CLASSES` and one more.
+        last: those of the last, in any order; a few suffice where they cannot be labels.
+        rows: the number of rows.
     """
     counted = [[str(number) for number in range(k, k + len(first))] for k in (0, 1)]
-    if len(first) > 2 and list(first) in counted:
+    if 2 < len(first) == min(rows, MOST_CLASSES + 1) and list(first) in counted:
         raise _doubtful(where, "it numbers the rows")
     if _classes(last) and not 0 < _classes(first) <= max(_classes(last), 62):
         raise _doubtful(where, "the last column looks like one")

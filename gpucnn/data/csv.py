@@ -8,8 +8,7 @@ tabs or spaces, and may be quoted; numbers may be written 9, 9.0 or 9.000e+00.
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NoReturn
@@ -17,13 +16,13 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from gpucnn.data import storage
+from gpucnn.data.cells import parse
 from gpucnn.data.columns import Columns, Known, refuse_doubtful, understand
 from gpucnn.data.found import ROLE_OF
 from gpucnn.data.header import Row, is_id, is_number
-from gpucnn.data.labels import Labels, as_labels
+from gpucnn.data.labels import Labels, different
 from gpucnn.data.lines import LINE_FIX, Lines, read_lines
-from gpucnn.data.one_hot_columns import class_names, named_labels
+from gpucnn.data.one_hot_columns import class_names
 from gpucnn.errors import DataError
 from gpucnn.quoting import quoted
 
@@ -31,9 +30,7 @@ SUFFIXES = (".csv", ".tsv")
 _NAME = re.compile(
     rf"(?P<set>(.*[-_. ])?)(?P<role>{'|'.join(ROLE_OF)})\.(csv|tsv)(\.gz)?", re.IGNORECASE
 )
-_BLOCK = 1 << 12  # rows that are parsed at once
 _LIST = 16  # numbers in one cell: fewer may be a label
-_WIDEST = 100  # characters of a cell that NumPy reads; wider cells are read again
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,7 +39,7 @@ class Table:
 
     Args:
         columns: the meaning of the columns.
-        pixels: numbers (N, P), uint8 if they are written as such; or None.
+        pixels: numbers (N, P), uint8 if they are written as such, else float32; or None.
         files: the name of each row's picture; or None.
         labels: as `gpucnn.data.labels.as_labels` returns them; or None.
         ids: the identifiers of the rows, as they are written; or None.
@@ -75,39 +72,29 @@ def read_table(path: Path, known: Known | None = None) -> Table:
     sample = text.sample()
     _refuse_lists(sample, str(path))
     columns = understand(sample, str(path), known)
+    del sample  # which takes more memory than its part of the file
     body = range(int(columns.header), len(text))
     if not body:
         raise DataError(f"{path} has no images", cause="it is only a header", fix=LINE_FIX)
-    found = _parse(text, body, columns)
+    found = parse(text, body, columns, known.labeled)
     if found is None:
         _explain(text, body, columns)
     pixels = None
     if columns.pixels:
-        pixels = _merged(found, columns.pixels)
-        if (wrong := _first_wrong(pixels)) is not None:
+        if (wrong := found.scale.wrong()) is not None:
             _refuse_pixel(text, body[wrong[0]], wrong[1], columns)
-    texts: dict[int, list[str]] = {
-        place: found[place]
-        for place in (columns.label, columns.ids, columns.file, *columns.one_hot)
-        if place is not None
-    }
+        pixels = found.pixels.array((len(body), len(columns.pixels)), found.kept)
     labels, classes = None, None
-
-    def line(row: int) -> str:
-        return f"line {text.number(body[row])}"
-
     if columns.one_hot and known.labeled:
         classes = class_names([columns.names[place] for place in columns.one_hot])
-        columns_of_cells = [texts[place] for place in columns.one_hot]
-        labels = named_labels(columns_of_cells, classes, str(path), line)
+        labels = np.array(classes, object)[np.concatenate(found.one_hot)]
     if columns.label is not None and known.labeled:
-        # Each would take as much memory as the longest if they were not objects.
-        cells = np.array(texts[columns.label], dtype=object)
         if columns.guessed and pixels is not None:
-            last = [f"{number:g}" for number in np.unique(pixels[:, -1])]
-            refuse_doubtful([cell.strip() for cell in texts[columns.label]], last, str(path))
-        labels = as_labels(cells, str(path), line)
-    files, ids = (None if place is None else texts[place] for place in (columns.file, columns.ids))
+            # Labels are whole: of more than 256 numbers up to 255, one is not.
+            last = [f"{number:g}" for number in sorted(different(pixels[:, -1]))[:257]]
+            refuse_doubtful(list(found.labels.words), last, len(body), str(path))
+        labels = found.labels.labels()
+    files, ids = (None if k is None else found.texts[k] for k in (columns.file, columns.ids))
     no_ids = None
     if ids is not None and columns.header:
         name = columns.names[columns.ids or 0]
@@ -146,62 +133,6 @@ def find_tables(directory: Path) -> dict[str, dict[str, Path]]:
     return tables
 
 
-def _parse(text: Lines, body: range, columns: Columns) -> dict[int, Any] | None:
-    """Column by its place -> its cells: a list of text, or for the first of some pixels all (N, P).
-
-    None if a row has another number of columns, or a pixel is no number.
-    """
-    pixels = set(columns.pixels)
-    texts = {columns.label, columns.ids, columns.file, *columns.one_hot}
-    for number in (np.uint8, np.float64):
-        fields: list[Any] = []
-        for place in range(len(columns.names)):
-            is_pixel = place in pixels
-            if is_pixel and place - 1 in pixels:
-                first, kind, count = fields[-1]
-                fields[-1] = (first, kind, (count[0] + 1,))
-            elif is_pixel:
-                fields.append((f"{place}", number, (1,)))
-            else:
-                fields.append((f"{place}", f"U{_WIDEST if place in texts else 1}"))
-        found: dict[int, Any] = {}
-        for name, _, *shape in fields:
-            if shape:
-                found[int(name)] = storage.Spool()
-            elif int(name) in texts:
-                found[int(name)] = []
-        try:
-            for start in range(0, len(body), _BLOCK):
-                _parse_block(text, body[start : start + _BLOCK], np.dtype(fields), found)
-        except ValueError:
-            continue
-        runs = {int(name): (len(body), *shape[0]) for name, _, *shape in fields if shape}
-        return found | {k: found[k].array(shape, number) for k, shape in runs.items()}
-    return None
-
-
-def _parse_block(text: Lines, rows: range, dtype: np.dtype[Any], found: dict[int, Any]) -> None:
-    """Parse some rows, and add them to the columns in `found`."""
-    table = np.loadtxt(
-        _not_blank(map(text.line, rows)),
-        dtype,
-        comments=None,
-        delimiter=None if text.separator == " " else text.separator,
-        quotechar='"',
-        ndmin=1,
-    )
-    if len(table) != len(rows):
-        raise ValueError("a quoted cell goes on in the next row")
-    for place, cells in found.items():
-        read = table[str(place)]
-        if not isinstance(cells, list):
-            cells.add(read)
-        elif np.char.str_len(read).max() < _WIDEST:
-            cells += map(sys.intern, read.tolist())  # labels are few
-        else:
-            cells += [row[place] for row in text.cells(rows)]
-
-
 def _refuse_lists(rows: Sequence[Row], where: str) -> None:
     """Raise a DataError for rows with all pixels in one cell, as FER2013 has them."""
     first, last = rows[0], rows[-1]
@@ -226,49 +157,6 @@ def _numbers_in(cell: str) -> int:
         return 0
     numbers = re.split(r"[\s,;]+", cell.strip(" []()"))
     return len(numbers) if len(numbers) >= _LIST and all(map(is_number, numbers)) else 0
-
-
-def _not_blank(lines: Iterable[str]) -> Iterator[str]:
-    """The lines; a ValueError at a blank one, which NumPy would skip."""
-    for line in lines:
-        if not line or line.isspace():
-            raise ValueError("a row has no cells")
-        yield line
-
-
-def _merged(found: dict[int, Any], pixels: Sequence[int]) -> NDArray[Any]:
-    """The pixels in their order, (N, P), C-contiguous."""
-    places = set(pixels)
-    runs = [found[place] for place in sorted(found) if place in places]
-    if len(runs) == 1 and list(pixels) == sorted(pixels):
-        return np.asarray(runs[0])
-    order = np.argsort(np.argsort(pixels))
-    blocks = (
-        np.concatenate([run[chunk] for run in runs], axis=1)[:, order]
-        for chunk in storage.chunks(runs[0])
-    )
-    return storage.stored(blocks, (len(runs[0]), len(pixels)), runs[0].dtype)
-
-
-def _first_wrong(pixels: NDArray[Any]) -> tuple[int, ...] | None:
-    """(row, pixel) of the first number that is no pixel: neither 0 to 255 nor 0 to 1."""
-    if pixels.dtype == np.uint8:
-        return None
-    if (found := storage.first(pixels, lambda x: ~((x >= 0) & (x <= 255)))) is not None:
-        return found  # NaN as well
-    broken, large = storage.count(pixels, _is_broken), storage.count(pixels, _is_large)
-    if not (broken and large):
-        return None
-    # The fewer are the mistake.
-    return storage.first(pixels, _is_broken if broken <= large else _is_large)
-
-
-def _is_broken(pixels: NDArray[Any]) -> NDArray[np.bool_]:
-    return pixels != np.rint(pixels)
-
-
-def _is_large(pixels: NDArray[Any]) -> NDArray[np.bool_]:
-    return pixels > 1
 
 
 def _explain(text: Lines, body: range, columns: Columns) -> NoReturn:

@@ -84,10 +84,10 @@ class Dataset:
                 fix="give the labels of these images, one each",
             )
         if np.issubdtype(labels.dtype, np.integer) and labels.size:
-            wrong = np.argwhere((labels < 0) | (labels >= self.classes))
-            if len(wrong):
+            wrong = storage.first(labels, lambda some: (some < 0) | (some >= self.classes))
+            if wrong is not None:
                 raise DataError(
-                    f"{self.name}: label {labels[tuple(wrong[0])]} of image {wrong[0][0]} is not in"
+                    f"{self.name}: label {labels[wrong]} of image {wrong[0]} is not in"
                     f" 0..{self.classes - 1}",
                     fix="correct the label, or give the labels that belong to these images",
                 )
@@ -156,7 +156,7 @@ class Dataset:
             )
         labels = None if self.labels is None else self.labels[indices]
         weights = None if self.weights is None else self.weights[indices]
-        places = np.arange(len(self)) if self.places is None else self.places
+        places = np.arange(len(self), dtype=np.int32) if self.places is None else self.places
         return replace(
             self,
             images=storage.take(self.images, indices),
@@ -339,7 +339,10 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:
             fix=f"give --validation a number from 0 to {max(len(dataset) - 1, 0)}",
         )
     order = random.permutation(len(dataset), 0, "split")
-    return dataset.subset(np.sort(order[count:])), dataset.subset(np.sort(order[:count]))
+    held, kept = order[:count], order[count:]
+    held.sort()
+    kept.sort()
+    return dataset.subset(kept), dataset.subset(held)
 
 
 def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, float]:

@@ -61,8 +61,8 @@ def parse_idx(content: Content, path: Path, dimensions: int) -> NDArray[np.uint8
     return _values(content, path, dimensions, np.dtype(np.uint8))
 
 
-def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
-    """The labels in the uncompressed bytes of an idx file, int64 (N,).
+def parse_labels(content: Content, path: Path) -> NDArray[np.integer]:
+    """The labels in the uncompressed bytes of an idx file, (N,), as they are stored; read-only.
 
     Raises:
         DataError: as `parse_idx`.
@@ -73,10 +73,10 @@ def parse_labels(content: Content, path: Path) -> NDArray[np.int64]:
             raise DataError(
                 f"{path} has rows without labels", cause="they have no numbers", fix=_GET_AGAIN
             )
-        return table[:, 0].astype(np.int64)
+        return table[:, 0]
     if content[:4] == _INTS:
-        return _values(content, path, LABELS, np.dtype(">i4")).astype(np.int64)
-    return parse_idx(content, path, LABELS).astype(np.int64)
+        return _values(content, path, LABELS, np.dtype(">i4"))
+    return parse_idx(content, path, LABELS)
 
 
 def _values(content: Content, path: Path, dimensions: int, dtype: np.dtype) -> NDArray:
@@ -122,7 +122,7 @@ def read_images(path: Path) -> NDArray[np.uint8]:
     return parse_idx(content, path, dimensions)
 
 
-def read_labels(path: Path) -> NDArray[np.int64]:
+def read_labels(path: Path) -> NDArray[np.integer]:
     """`parse_labels` of a file in the same way."""
     return parse_labels(read_bytes(path, claimed), path)
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from array import array
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gpucnn.data import storage
 from gpucnn.errors import DataError
 from gpucnn.quoting import LONGEST, quoted
 
@@ -21,13 +23,17 @@ _NUMBER = re.compile(
 )
 _PLAIN = re.compile(r"0|[1-9]\d{0,17}", re.ASCII)
 
-Labels = NDArray[Any]  # int64 (N,), or str (N,)
+Labels = NDArray[Any]  # int32 (N,), or text: objects that are str, (N,)
+_SOME = 1 << 14  # labels that are Python objects at a time
 
 
 def as_labels(
-    array: NDArray[Any], where: str, name: Callable[[int], str] = "image {}".format
+    array: NDArray[Any],
+    where: str,
+    name: Callable[[int], str] = "image {}".format,
+    images: int | None = None,
 ) -> Labels:
-    """The labels in an array: int64 (N,) if all of them are whole numbers, else str (N,).
+    """The labels in an array: int32 (N,) if all of them are whole numbers, else text (N,).
 
     Args:
         array: (N,) or (N, 1) of integers, floats that are whole, text, or booleans, which become
@@ -35,11 +41,17 @@ def as_labels(
             single one, which become the place of the one.
         where: the array, for messages: "y of digits.npz".
         name: the name of an image for messages, from its number counted from 0.
+        images: the number of images, which have one label each; None if it is not known.
 
     Raises:
-        DataError: another shape or type, or a label that is missing, negative, not whole or above
-            65,535; the message names the first of them.
+        DataError: another shape, type or number of labels, more than 65,536 classes, or a label
+            that is missing, negative, not whole or above 65,535; the message names the first.
     """
+    if array.ndim and images is not None and len(array) != images:  # before labels are converted
+        raise DataError(
+            f"{where}: {images:,} images but {len(array):,} labels",
+            fix="give the labels of these images, one each",
+        )
     if array.ndim == 2 and array.shape[1] > 1:
         return _from_one_hot(array, where, name)
     flat = array.reshape(-1)
@@ -50,35 +62,100 @@ def as_labels(
         )
     if flat.dtype.kind in "iuf":
         return _whole(flat, flat, where, name)
-    words = _as_text(flat, where, name)
-    distinct, inverse = np.unique(words, return_inverse=True)
-    if all(map(_NUMBER.fullmatch, distinct)):
-        return _whole(distinct.astype(np.float64)[inverse], words, where, name)
-    missing = np.isin(np.char.lower(distinct), _MISSING)
-    stands = "it means that the label is missing; give the class another name"
-    _refuse(words, missing[inverse], where, name, stands)
-    broken = np.array([not is_text(word) for word in distinct], bool)
-    _refuse(words, broken[inverse], where, name, "it is no text in UTF-8")
-    return words
+    labels = TextLabels(where, name)
+    for some in _some(flat):
+        labels.add(_as_text(some))
+    return labels.labels()
+
+
+class TextLabels:
+    """Labels that are text, added a few at a time. Each different one is held once.
+
+    After more than `MOST_CLASSES` different ones, no more labels are taken.
+
+    Args:
+        where: for messages, as in `as_labels`.
+        name: as in `as_labels`.
+
+    Attributes:
+        words: the different labels, stripped and with composed letters (Unicode's NFC) -> their
+            places, in the order in which they occur.
+    """
+
+    def __init__(self, where: str, name: Callable[[int], str]) -> None:
+        self.words: dict[str, int] = {}
+        self._where, self._name = where, name
+        self._firsts: list[int] = []  # the first image that has each word
+        self._ids = array("i")  # the place of each image's word
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Add the labels of the next images.
+
+        Raises:
+            DataError: one is too long.
+        """
+        for text in texts:
+            if len(self.words) > MOST_CLASSES:
+                return
+            place = self.words.get(text)
+            self._ids.append(self._place(text) if place is None else place)
+
+    def labels(self) -> Labels:
+        """All labels: int32 (N,) if all of them are whole numbers, else text (N,).
+
+        Raises:
+            DataError: as `as_labels`.
+        """
+        words = np.array(list(self.words), object)
+
+        def name(place: int) -> str:
+            return self._name(self._firsts[place])
+
+        if all(map(_NUMBER.fullmatch, self.words)):
+            numbers = np.array(list(map(float, self.words)))
+            values = _whole(numbers, words, self._where, name)
+        else:
+            values = words
+            stands = "it means that the label is missing; give the class another name"
+            _refuse(words, words, _are_missing, self._where, name, stands)
+            _refuse(words, words, _are_broken, self._where, name, "it is no text in UTF-8")
+        if len(words) > MOST_CLASSES:
+            raise DataError(
+                f"{self._where} has more than {MOST_CLASSES:,} different labels",
+                cause=f"that of {name(MOST_CLASSES)} is one more: {quoted(words[-1], 40)}",
+                fix="give the class of each image; a name that one image alone has is no class",
+            )
+        return values[np.frombuffer(self._ids, np.int32)] if self._ids else values
+
+    def _place(self, text: str) -> int:
+        """The place of a text that is not in `words` as it is written."""
+        if len(text) > LONGEST:
+            raise DataError(
+                f"{self._where}, {self._name(len(self._ids))}: the label has {len(text):,}"
+                " characters",
+                cause=f"it begins with {quoted(text, 40)}",
+                fix=f"give the class a name of at most {LONGEST}",
+            )
+        word = composed(text.strip())
+        if word not in self.words:
+            self._firsts.append(len(self._ids))
+        return self.words.setdefault(word, len(self.words))
 
 
 _UTF8 = "save the file as UTF-8, as in Excel's `CSV UTF-8`"
 
 
-def _as_text(array: NDArray[Any], where: str, name: Callable[[int], str]) -> NDArray[np.str_]:
-    """Text (N,), stripped and with composed letters (Unicode's NFC)."""
-    if array.dtype.kind == "S":
-        texts = [item.decode("utf-8", "surrogateescape") for item in array.tolist()]
-    else:
-        texts = list(map(str, array.tolist()))
-    for place, text in enumerate(texts):
-        if len(text) > LONGEST:  # each of an array takes as much memory as the longest
-            raise DataError(
-                f"{where}, {name(place)}: the label has {len(text):,} characters",
-                cause=f"it begins with {quoted(text, 40)}",
-                fix=f"give the class a name of at most {LONGEST}",
-            )
-    return np.array([composed(text.strip()) for text in texts], dtype=str)
+def _as_text(labels: NDArray[Any]) -> list[str]:
+    """Text, bytes or other objects as text."""
+    if labels.dtype.kind == "S":
+        return [item.decode("utf-8", "surrogateescape") for item in labels.tolist()]
+    return list(map(str, labels.tolist()))
+
+
+def _some(labels: NDArray[Any]) -> Iterator[NDArray[Any]]:
+    """Labels (N,), a few at a time."""
+    step = min(_SOME, max(1, storage.CHUNK // max(1, labels.itemsize)))
+    return (labels[start : start + step] for start in range(0, len(labels), step))
 
 
 def composed(text: str) -> str:
@@ -91,32 +168,51 @@ def is_text(word: str) -> bool:
     return word == word.encode(errors="ignore").decode()
 
 
+def _are_missing(words: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.array([word.lower() in _MISSING for word in words], bool)
+
+
+def _are_broken(words: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.array([not is_text(word) for word in words], bool)
+
+
 def _whole(
     labels: NDArray[Any], shown: NDArray[Any], where: str, name: Callable[[int], str]
 ) -> Labels:
-    """Numbers as int64; `shown` are the labels as they are in the file."""
+    """Numbers as int32; `shown` are the labels as they are in the file."""
+
+    def refuse(test: storage.Test, cause: str) -> None:
+        _refuse(labels, shown, test, where, name, cause)
+
     if labels.dtype.kind == "f":
-        _refuse(shown, np.isnan(labels), where, name, "the label is missing")
-        _refuse(shown, np.isinf(labels), where, name, "the number of a class is finite")
-        _refuse(shown, labels != np.trunc(labels), where, name, "the number of a class is whole")
-    _refuse(shown, labels < 0, where, name, "classes are numbered from 0")
-    above = f"the number of a class is below {MOST_CLASSES:,}"
-    _refuse(shown, labels >= MOST_CLASSES, where, name, above)
-    return labels.astype(np.int64)
+        refuse(np.isnan, "the label is missing")
+        refuse(np.isinf, "the number of a class is finite")
+        refuse(lambda some: some != np.trunc(some), "the number of a class is whole")
+    refuse(lambda some: some < 0, "classes are numbered from 0")
+    refuse(lambda some: some >= MOST_CLASSES, f"the number of a class is below {MOST_CLASSES:,}")
+    return labels.astype(np.int32)
 
 
 def _from_one_hot(array: NDArray[Any], where: str, name: Callable[[int], str]) -> Labels:
-    shown = ""
-    if array.dtype.kind in "biuf":
-        right = np.isin(array, (0, 1)).all(axis=1) & ((array == 1).sum(axis=1) == 1)
-        if right.all():
-            return array.argmax(axis=1).astype(np.int64)
-        first = int(np.argmin(right))
-        row = quoted(", ".join(map(str, array[first].tolist())), 40)
-        shown = f"; that of {name(first)} is {row}"
+    cause = "a row must have a single 1, at the place of the image's class"
+    if array.shape[1] > MOST_CLASSES:  # before anything is computed
+        cause = f"one-hot rows have a place for each class, at most {MOST_CLASSES:,}"
+    elif array.dtype.kind in "biuf":
+        labels = np.empty(len(array), np.int32)
+        for rows in storage.chunks(array):
+            is_one = array[rows] == 1
+            is_right = (is_one | (array[rows] == 0)).all(axis=1) & (is_one.sum(axis=1) == 1)
+            if not is_right.all():
+                first = rows.start + int(np.argmin(is_right))
+                row = quoted(", ".join(map(str, array[first, :LONGEST].tolist())), 40)
+                cause += f"; that of {name(first)} is {row}"
+                break
+            labels[rows] = is_one.argmax(axis=1)
+        else:
+            return labels
     raise DataError(
         f"{where} is {array.dtype} of shape {array.shape}, and not one-hot",
-        cause=f"a row must have a single 1, at the place of the image's class{shown}",
+        cause=cause,
         fix="save one label for each image: the number of its class; several labels for an"
         " image are not supported",
     )
@@ -129,19 +225,29 @@ def one_hot_width(array: NDArray[Any]) -> int:
 
 def _refuse(
     labels: NDArray[Any],
-    wrong: NDArray[np.bool_],
+    shown: NDArray[Any],
+    is_wrong: storage.Test,
     where: str,
     name: Callable[[int], str],
     cause: str,
 ) -> None:
-    if not wrong.any():
+    if (place := storage.first(labels, is_wrong)) is None:
         return
-    index = int(np.argmax(wrong))
+    (index,) = place
+    (label,) = shown[index : index + 1].tolist()
     raise DataError(
-        f"{where}, {name(index)}: the label is {labels[index].item()!r}",
+        f"{where}, {name(index)}: the label is {label!r}",
         cause=cause,
-        fix="correct it, or leave the image out" if is_text(str(labels[index])) else _UTF8,
+        fix="correct it, or leave the image out" if is_text(str(label)) else _UTF8,
     )
+
+
+def different(labels: NDArray[Any]) -> set[Any]:
+    """The different labels in an array of any kind, as Python's objects."""
+    found: set[Any] = set()
+    for some in _some(labels):
+        found.update((some if some.dtype.kind == "O" else np.unique(some)).tolist())
+    return found
 
 
 def class_names(parts: Sequence[Labels]) -> list[str]:
@@ -152,7 +258,7 @@ def class_names(parts: Sequence[Labels]) -> list[str]:
     if all(labels.dtype.kind == "i" for labels in parts):
         highest = max((int(labels.max(initial=-1)) for labels in parts), default=-1)
         return [str(number) for number in range(highest + 1)]
-    words = {str(word) for labels in parts for word in np.unique(labels)}
+    words = {str(word) for labels in parts for word in different(labels)}
     return sorted(words, key=in_order)
 
 
@@ -172,17 +278,19 @@ def class_ids(labels: Labels, names: Sequence[str], where: str) -> NDArray[np.in
     Raises:
         DataError: a label is none of the names.
     """
-    distinct, inverse = np.unique(labels, return_inverse=True)
     places = {name: place for place, name in enumerate(names)}
-    unknown = [str(each) for each in distinct if str(each) not in places]
-    if unknown:
+    found = sorted(different(labels))
+    if unknown := [str(each) for each in found if str(each) not in places]:
         raise DataError(
             f"{where} has labels that are no class: {listing(unknown)}",
             cause=f"the classes are {listing(names)}",
             fix="correct the labels, or leave these images out",
         )
-    table = np.array([places[str(each)] for each in distinct], dtype=np.int32)
-    return table[inverse.reshape(-1)] if len(table) else np.zeros(0, np.int32)
+    if labels.dtype == np.int32 and all(places[str(each)] == each for each in found):
+        return labels
+    table = {each: places[str(each)] for each in found}
+    ids = (table[each] for some in _some(labels) for each in some.tolist())
+    return np.fromiter(ids, np.int32, len(labels))
 
 
 def listing(names: Sequence[str], most: int = 8) -> str:

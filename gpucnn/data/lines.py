@@ -8,12 +8,11 @@ import io
 import itertools
 import re
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from gpucnn.data import storage
 from gpucnn.data.gzip_files import read_pieces
@@ -28,6 +27,7 @@ _SAMPLE_CELLS = 800_000  # of them at most
 _SEVERAL = 4  # quoted cells with a decimal comma in a row of cells between commas
 _MOST_COLUMNS = 200_000  # more than the pixels of 256x256 in color
 _LONGEST = 25 * _MOST_COLUMNS  # bytes of a line: cells may be 2.550000000000000000e+02
+_STEP = 64  # lines
 #: As Excel reads it; a quote, and what may be in a number, separate no cells.
 _SEPARATOR_LINE = re.compile(r"""\s*sep=([^\w"'.+-])\s*""")
 _MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
@@ -40,44 +40,69 @@ class Lines:
     Args:
         path: of the file.
         content: in UTF-8; "\\n" ends a line.
-        starts: int64 (N,): the first byte of each line that holds a row.
+        starts: the first byte of every `_STEP`-th line that is not blank: a place for each line
+            would take more memory than a short line.
+        count: the number of lines that are not blank.
         separator: of the cells.
+        skipped: the number of these lines before the first row.
+        cut: the number of bytes of the first row that are left out.
         changes: made to each line.
     """
 
     path: Path
     content: Content
-    starts: NDArray[np.int64]
-    separator: str
+    starts: Sequence[int]
+    count: int
+    separator: str = ","
+    skipped: int = 0
+    cut: int = 0
     changes: tuple[Callable[[str], str], ...] = ()
 
     def __len__(self) -> int:
-        return len(self.starts)
+        return self.count - self.skipped
+
+    def lines(self, rows: range) -> Iterator[str]:
+        """The texts of some rows, one after the other."""
+        for row, (start, end) in zip(rows, self._places(rows), strict=True):
+            line = self.content[start if row else start + self.cut : end]
+            # `as_labels` and the check of pixels refuse bytes that are no UTF-8.
+            text = line.decode(errors="surrogateescape")
+            for change in self.changes:
+                text = change(text)
+            yield text
 
     def line(self, row: int) -> str:
         """The text of a row."""
-        start = int(self.starts[row])
-        end = self.content.find(b"\n", start)
-        # `as_labels` and the check of pixels refuse bytes that are no UTF-8.
-        line = self.content[start : len(self.content) if end < 0 else end]
-        text = line.decode(errors="surrogateescape")
-        for change in self.changes:
-            text = change(text)
-        return text
+        return next(self.lines(range(row, row + 1)))
 
     def number(self, row: int) -> int:
         """The number of its line in the file, from 1."""
-        before = np.frombuffer(self.content, np.uint8)[: self.starts[row]]
+        start, _ = next(self._places(range(row, row + 1)))
+        before = np.frombuffer(self.content, np.uint8)[:start]
         return storage.count(before, lambda byte: byte == ord("\n")) + 1
 
-    def cells(self, rows: Iterable[int]) -> Iterator[list[str]]:
+    def _places(self, rows: range) -> Iterator[tuple[int, int]]:
+        """The first byte of each row, and the one behind its last."""
+        first, last = self.skipped + rows.start, self.skipped + rows.stop
+        begin = first // _STEP
+        end = self.starts[begin] - 1 if first < last else 0
+        for row in range(begin * _STEP, last):
+            is_blank = True
+            while is_blank:
+                start = end + 1
+                end = self.content.find(b"\n", start)
+                end = len(self.content) if end < 0 else end
+                is_blank = _is_blank(self.content[start:end])
+            if row >= first:
+                yield start, end
+
+    def cells(self, rows: range) -> Iterator[list[str]]:
         """The cells of rows.
 
         Raises:
             DataError: there are too many of them, or one is too long.
         """
-        for row in rows:
-            line = self.line(row)
+        for row, line in zip(rows, self.lines(rows), strict=True):
             if line.count(self.separator) >= _MOST_COLUMNS:
                 raise DataError(
                     f"{self.path}, line {self.number(row)}: more than {_MOST_COLUMNS:,} columns",
@@ -101,14 +126,15 @@ class Lines:
 
     def of(self, row: int) -> list[str]:
         """The cells of one row."""
-        return next(self.cells([row]))
+        return next(self.cells(range(row, row + 1)))
 
     def sample(self) -> list[list[str]]:
         """The cells of the first rows."""
         rows: list[list[str]] = []
         count = 0
         for cells in self.cells(range(min(len(self), _SAMPLE))):
-            rows.append(cells)
+            alike = dict(zip(cells, cells, strict=True))  # a text takes more than in the file
+            rows.append([alike[cell] for cell in cells])
             count += len(cells)
             if count > _SAMPLE_CELLS and len(rows) > 1:
                 break
@@ -117,41 +143,45 @@ class Lines:
 
 def read_lines(path: Path) -> Lines:
     """The lines of a table with its rows; a header in a comment becomes one of them."""
-    content, starts = _rows(path)
-    text = Lines(path, content, np.frombuffer(starts, np.int64), ",")
+    text = _rows(path)
     separator = None
     if len(text) and (excel := _SEPARATOR_LINE.fullmatch(text.line(0))):
         separator = excel[1]
-        text = replace(text, starts=text.starts[1:])
-    comments = 0
-    while comments < len(text) and content[text.starts[comments]] == ord("#"):
-        comments += 1
+        text = replace(text, skipped=1)
+    begun = itertools.takewhile(lambda line: line.startswith("#"), text.lines(range(len(text))))
+    comments = sum(1 for _ in begun)
     if comments == len(text):
         raise DataError(f"{path} has no images", cause="it is empty", fix=LINE_FIX)
     text = replace(text, separator=separator or _separator(text.line(comments)))
     text = _with_points(_plain(text), comments)
     if comments:  # as np.savetxt writes a header
         last = comments - 1
-        first = text.starts[last:].copy()
         comment = text.line(last)
-        first[0] += len(comment) - len(comment.lstrip("# "))
-        whole = replace(text, starts=first)
-        both = list(whole.cells([0, 1]))
+        cut = len(comment) - len(comment.lstrip("# "))
+        whole = replace(text, skipped=text.skipped + last, cut=cut)
+        both = list(whole.cells(range(2)))
         if len(both[0]) == len(both[1]) and is_header(both):
             return whole
-    return replace(text, starts=text.starts[comments:])
+    return replace(text, skipped=text.skipped + comments)
 
 
-def _rows(path: Path) -> tuple[Content, array[int]]:
-    """The text of a table in UTF-8, and the first byte of each line that is not blank."""
-    content, starts = storage.Spool(), array("q")
+def _rows(path: Path) -> Lines:
+    """The lines of a table that are not blank."""
+    content, starts, count = storage.Spool(), array("q"), 0
     begun, size, is_blank = 0, 0, True  # of the last line, which may be in several pieces
+
+    def end() -> None:
+        nonlocal count
+        if not is_blank:
+            if count % _STEP == 0:
+                starts.append(begun)
+            count += 1
+
     for piece in _decoded(path):
         content.add(piece)
         for number, part in enumerate(piece.split(b"\n")):
             if number:  # the line before has ended
-                if not is_blank:
-                    starts.append(begun)
+                end()
                 begun, size, is_blank = begun + size + 1, 0, True
             size += len(part)
             is_blank = is_blank and _is_blank(part)
@@ -161,12 +191,11 @@ def _rows(path: Path) -> tuple[Content, array[int]]:
                 cause="an image with so many pixels is not read from a table",
                 fix=LINE_FIX,
             )
-    if not is_blank:
-        starts.append(begun)
-    return content.content(), starts
+    end()
+    return Lines(path, content.content(), starts, count)
 
 
-def _is_blank(line: bytes) -> bool:
+def _is_blank(line: bytes | bytearray) -> bool:
     """Whether there are only blanks in a line or a part, also those of other scripts."""
     rest = line.strip()
     if rest and " " < chr(rest[0]) < "\x7f":
@@ -216,16 +245,15 @@ def _plain(text: Lines) -> Lines:
     """
     separator, rows = text.separator, range(len(text))
     if text.content.find(b'"') >= 0:
-        for row in rows:
-            if text.line(row).count('"') % 2:
+        for row, line in zip(rows, text.lines(rows), strict=True):
+            if line.count('"') % 2:
                 raise DataError(
                     f"{text.path}, line {text.number(row)}: a quoted cell goes on in the next line",
                     fix="write each row on one line",
                 )
         text = text.changed(lambda line: line.replace(f'{separator} "', f'{separator}"'))
     if separator != " " and all(
-        line.rstrip(" ").endswith(separator) or line.startswith("#")
-        for line in map(text.line, rows)
+        line.rstrip(" ").endswith(separator) or line.startswith("#") for line in text.lines(rows)
     ):
         text = text.changed(lambda line: line.rstrip(" ").removesuffix(separator))
     return text
@@ -250,6 +278,6 @@ def _with_points(text: Lines, first: int) -> Lines:
     )
     rows = range(first + is_comma, min(len(text), first + _SAMPLE))
     least = _SEVERAL if is_comma else 1
-    if not any(len(counted.findall(text.line(k))) >= least for k in rows):
+    if not any(len(counted.findall(line)) >= least for line in text.lines(rows)):
         return text
     return text.changed(lambda line: cell.sub(r"\1.\2", line))

@@ -13,7 +13,7 @@ from gpucnn.data.dataset import Dataset, Splits, hold_out
 from gpucnn.data.digits import load_digits
 from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.gzip_files import unreadable
-from gpucnn.data.labels import class_ids, class_names, is_plain, listing
+from gpucnn.data.labels import class_ids, class_names, different, is_plain, listing
 from gpucnn.data.pixels import doubts_of_scale
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
@@ -195,7 +195,7 @@ def _named(name: str, data_dir: str | os.PathLike[str] | None, reading: Reading)
     parts = []
     for role, dataset in (("train", train), ("test", test)):
         assert dataset.labels is not None
-        parts.append(Part(role, dataset.images, dataset.labels.astype(np.int64), name))
+        parts.append(Part(role, dataset.images, dataset.labels.astype(np.int32), name))
     known = Reading(image_shape=(1, 28, 28), convert=reading.convert or convert)
     values = [str(number) for number in range(train.classes)]
     return Found(Path(name), parts, known, "named", [], notes, train.class_names, values)
@@ -219,7 +219,7 @@ def _refuse_untrainable(found: Found, parts: dict[str, Dataset]) -> None:
         raise DataError(
             f"{train.name} has no labels" + (f": {kind}" if found.noun == "rows" else ""), fix=fix
         )
-    if len(np.unique(train.labels)) < 2 and len(train):
+    if len(_used(train)) < 2 and len(train):
         only = train.class_names[train.labels[0]]
         raise DataError(
             f"{train.name} has one class only: all of its {len(train):,} labels are {only}",
@@ -259,20 +259,23 @@ def describe_data(found: Found, parts: dict[str, Dataset], held: Dataset | None 
 
 
 def _classes(parts: dict[str, Dataset]) -> str:
-    used = np.unique(np.concatenate([p.labels for p in parts.values() if p.labels is not None]))
+    used = _used(*parts.values())
     names = next(iter(parts.values())).class_names
     absent = [name for place, name in enumerate(names) if place not in used]
     text = f"{len(names)} classes {listing(names)}"
     return f"{text} ({listing(absent)} without images)" if absent else text
 
 
+def _used(*parts: Dataset) -> set[int]:
+    """The class ids of the images of some parts."""
+    return {k for part in parts if part.labels is not None for k in different(part.labels)}
+
+
 def _doubts(parts: dict[str, Dataset]) -> list[str]:
     """Notes on training data that can be read but look wrong."""
     train = parts["all"] if "all" in parts else parts["train"]
-    assert train.labels is not None
     notes = []
-    trained = set(np.unique(train.labels))
-    others = {k for p in parts.values() if p.labels is not None for k in np.unique(p.labels)}
+    trained, others = _used(train), _used(*parts.values())
     if others - trained:
         names = [train.class_names[place] for place in sorted(others - trained)]
         notes.append(f"classes without images to train on: {listing(names)}")

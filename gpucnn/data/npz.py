@@ -182,7 +182,7 @@ def read_npz(path: Path, reading: Reading | None = None, labeled: bool = True) -
         said += [words for words in how if words not in said]
         labels = None
         if labels_name is not None and labeled:
-            labels = as_labels(arrays[labels_name], f"{labels_name} of {path}")
+            labels = as_labels(arrays[labels_name], f"{labels_name} of {path}", images=len(images))
             width = max(width, one_hot_width(arrays[labels_name]))
         parts.append(Part(role, images, labels, where))
     if len(parts) == 1:
@@ -238,8 +238,8 @@ def _read_beside(path: Path, array: NDArray[Any], reading: Reading, labeled: boo
             fix="save it as np.savez(FILE, labels)",
         )
     (labels,) = several.values()
-    part = Part("all", images, as_labels(labels, str(labels_path)), str(path))
-    return Found(path, [part], reading, "images", said)
+    ids = as_labels(labels, str(labels_path), images=len(images))
+    return Found(path, [Part("all", images, ids, str(path))], reading, "images", said)
 
 
 def find_pairs(directory: Path) -> dict[str, dict[str, Path]]:

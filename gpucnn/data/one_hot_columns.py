@@ -40,14 +40,13 @@ def class_names(columns: Sequence[str]) -> list[str]:
     return list(columns)
 
 
-def named_labels(
-    columns: Sequence[Sequence[str]], names: Sequence[str], where: str, name: Callable[[int], str]
-) -> NDArray[np.str_]:
-    """The class of each row.
+def class_places(
+    columns: Sequence[Sequence[str]], where: str, name: Callable[[int], str]
+) -> NDArray[np.int32]:
+    """The place of the class of each row.
 
     Args:
         columns: the cells of each column.
-        names: the class of each column.
         where: the table, for messages.
         name: the name of a row for messages, from its number counted from 0.
 
@@ -55,4 +54,4 @@ def named_labels(
         DataError: a row has not a single 1.
     """
     values = np.array([[_value(cell) for cell in cells] for cells in columns])  # (classes, N)
-    return np.array(names)[as_labels(values.T, where, name)]
+    return as_labels(values.T, where, name)

@@ -117,7 +117,9 @@ def read_csv(path: Path, reading: Reading, role: str = "all", labeled: bool = Tr
         notes.append(f"one-hot columns are the label: {listing(table.classes)}")
     label_column = columns.label_name if columns.header else None
     if table.files is not None:
-        labels = [None] * len(table.files) if table.labels is None else table.labels.astype(str)
+        labels: list[str | None] = [None] * len(table.files)
+        if table.labels is not None:
+            labels = [str(label) for label in table.labels.tolist()]
         pairs = zip(table.files, labels, strict=True)
         listed: Listed = [(path.parent / file, label) for file, label in pairs]
         notes += _outside(path, table.files)
@@ -304,7 +306,7 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: boo
     known = _known(published, reading)
     for role in (role for role in ROLES if role in files):  # train before test
         file = images_path = files[role]
-        labels = None
+        labels = labels_path = None
         if file == path:
             array = idx.read_images(file)
         else:
@@ -315,11 +317,12 @@ def _read_idx(path: Path, files: dict[str, Path], reading: Reading, labeled: boo
             content, labels_path = idx.read_whole(found_labels, idx.read_labels)
             taken[found_labels] = labels_path
             source = source or sources.identify(labels_path)
-            labels = as_labels(content, str(labels_path)) if labeled else None
         notes += [f"{a} is damaged: {b.name} was read" for a, b in taken.items() if a != b]
         if source is not None:
             known = known.replace(swapped_in=None).over(Reading(convert=source.convert))
         images, known, how = as_images(array, str(images_path), known)
+        if labels_path is not None and labeled:
+            labels = as_labels(content, str(labels_path), images=len(images))
         said += [words for words in how if words not in said]
         parts.append(Part(role, images, labels, str(images_path)))
     found = Found(path, parts, known, "images", said, notes)

@@ -347,6 +347,24 @@ def test_memory_and_time(tmp_path: Path) -> None:
     (tmp_path / "label.csv").write_bytes(
         b"label,a,b,c,d\n" + b"x" * 100_000 + b",1,2,3,4\n" + b"b,1,2,3,4\n" * 9999
     )
+    (tmp_path / "label-word.csv").write_bytes(
+        b"label,pixel0\n" + b"a" * 199 + b",3\n" + b"1,2\n2,3\n" * 1_000_000
+    )
+    (tmp_path / "label-float.csv").write_bytes((b"1" + b",.5" * 10_000 + b"\n") * 500)
+    (tmp_path / "label-count.csv").write_text("".join(f"{k},1,2,3,4\n" for k in range(700_000)))
+    names = [f"pixel{k}" for k in range(2500)] + [f"class_{k}" for k in range(2000)]
+    rows = ("1," * 2500 + "0," * (k % 2000) + "1" + ",0" * (1999 - k % 2000) for k in range(1500))
+    (tmp_path / "label-hot.csv").write_text("\n".join([",".join(names), *rows]))
+    (tmp_path / "lines.csv.gz").write_bytes(gzip.compress(b"1,2\n" * 17_000_000, 1))
+    many = np.zeros((2_000_000, 1, 1), np.uint8)
+    for name, images, labels in (
+        ("label-count.npz", many[:9], np.zeros(30_000_000, np.uint8)),
+        ("label-wide.npz", many[:200], np.zeros((200, 1_000_000), np.uint8)),
+        ("label-hot.npz", many[:2000], np.eye(2000, 20_000, dtype=np.uint8)),
+        ("label-bool.npz", many, np.zeros(2_000_000, bool)),
+        ("label-text.npz", many, np.zeros(2_000_000, "S1")),
+    ):
+        np.savez_compressed(tmp_path / name, x=images, y=labels)
     (tmp_path / "a.toml").write_text("a." * 20_000 + "a=1")
     size = struct.pack(">IIBBBBB", 13_000, 13_000, 1, 0, 0, 0, 0)
     (tmp_path / "a.png").write_bytes(
@@ -363,6 +381,16 @@ def test_memory_and_time(tmp_path: Path) -> None:
         "rows.csv": (10, ""),
         "blank.csv": (5, "has no images"),
         "label.csv": (0.2, "the label has 100,000 characters"),
+        "label-word.csv": (8 + 2 * 13, ""),
+        "label-float.csv": (15 + 5 * 4, ""),
+        "label-count.csv": (9, "it numbers the rows"),
+        "label-hot.csv": (13.5, ""),
+        "lines.csv.gz": (64, "unpacks to more than 64,000,000 bytes"),
+        "label-count.npz": (30, "9 images but 30,000,000 labels"),
+        "label-wide.npz": (200, "a place for each class, at most 65,536"),
+        "label-hot.npz": (40, ""),
+        "label-bool.npz": (2 * 2 + 2 * 12, ""),
+        "label-text.npz": (2 * 2 + 2 * 12, "the label is ''"),
         "a.toml": (0, "nested too deeply"),
         "a.png": (0, "13000 x 13000 pixels"),
     }
