@@ -129,9 +129,11 @@ def prepare_resumed(
 
 
 def code_of(run: Run, config: TrainConfig, trust_code: bool) -> Code | None:
-    """The copy of the code of a run's model; None if its model is no code."""
+    """The copy of the code of a run's model, checked; None if its model is no code."""
     code = Code.parse(config.model)
-    return None if code is None else run.code(code.function, trust_code)
+    if code is None:
+        return None
+    return run.code(code.function, trust_code, run.code_sha256())
 
 
 def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:

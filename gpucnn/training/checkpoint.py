@@ -156,15 +156,22 @@ def load(directory: Path) -> Checkpoint:
     return checkpoint
 
 
-def resume(directory: Path, restore: Callable[[Checkpoint], None]) -> None:
-    """Give the result of `load` to `restore`.
+def resume(
+    directory: Path,
+    restore: Callable[[Checkpoint], None],
+    reader: Callable[[Path], Checkpoint] = load,
+) -> None:
+    """Give the checkpoint in `directory` to `restore`.
+
+    Args:
+        reader: `load`, which needs the lock of the run; or `read`.
 
     Raises:
-        DamagedError: the checkpoint is damaged, for `load` or for `restore`. Its fix says how to go
-            on from the previous one, if that is good.
+        DamagedError: the checkpoint is damaged, for `reader` or for `restore`. Its fix says how to
+            go on from the previous one, if that is good.
     """
     try:
-        restore(load(directory))
+        restore(reader(directory))
     except DamagedError as error:
         try:
             previous = read(directory, PREVIOUS)

@@ -2,7 +2,8 @@
 
 runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
-    environment.json    versions, device, BLAS and threads: the bits are promised for these
+    environment.json    versions, device, BLAS and threads: the bits are promised for these; and
+                        the digest of model.py
     metrics.jsonl       an object an epoch; the last has the result of the test, too
     outcome.json        why and when the training ended, unless it was interrupted
     model.py            the code of the user's own model
@@ -86,8 +87,11 @@ class Run:
                     write_atomic(draft / CONFIG, written.to_toml().encode())
                     if code is not None:
                         write_atomic(draft / COPY, code.source)
-                    environment = json.dumps(describe_environment(backend), indent=2)
-                    write_atomic(draft / "environment.json", environment.encode() + b"\n")
+                    environment = describe_environment(backend)
+                    if code is not None:
+                        environment["code_sha256"] = code.sha256
+                    text = json.dumps(environment, indent=2)
+                    write_atomic(draft / "environment.json", f"{text}\n".encode())
                     return cls(_claim(draft, runs_dir, config.name))
                 except BaseException:
                     remove_folder(draft)
@@ -188,11 +192,15 @@ class Run:
         """Whether its model is code of its author, of which it keeps a copy."""
         return (self.path / COPY).exists()
 
-    def code(self, function: str, trust_code: bool) -> Code:
+    def code(self, function: str, trust_code: bool, sha256: str | None) -> Code:
         """The copy of the code of its model.
+
+        Args:
+            sha256: of the code that the weights were trained with, as of `code_sha256`.
 
         Raises:
             UsageError: there is none, or `trust_code` does not allow to run it.
+            DataError: it is other code.
         """
         copy = Code(self.path / COPY, function)
         if not self.has_code:
@@ -206,7 +214,22 @@ class Run:
                 cause="gpucnn runs it only if you ask",
                 fix=f"read {copy.file}, and if you trust it add --trust-code (trust_code=True)",
             )
+        copy.require(sha256)
         return copy
+
+    def code_sha256(self) -> str | None:
+        """SHA-256 of the code that its last weights were trained with; None if there was none.
+
+        Before the first checkpoint it is that of the code that the run was made with.
+
+        Raises:
+            DamagedError: the checkpoint is damaged, as `checkpoint.resume`.
+        """
+        if not self.has_checkpoint():
+            return self.environment().get("code_sha256")
+        found: list[checkpoint.Checkpoint] = []
+        checkpoint.resume(self.weights, found.append, checkpoint.read)
+        return found[-1].description.get("code_sha256")
 
     def records(self) -> list[dict[str, Any]]:
         """The objects of metrics.jsonl, one an epoch, up to the first that cannot be read.

@@ -19,7 +19,7 @@ from gpucnn.errors import UsageError, choose, expect
 from gpucnn.nn import Module
 from gpucnn.nn.structure import from_structure, structure
 from gpucnn.training import checkpoint, evaluation
-from gpucnn.training.code import COPY, Code
+from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, without_activation
 from gpucnn.training.history import History
@@ -147,7 +147,7 @@ def record(run: Run, model: Module, data: Splits, config: TrainConfig) -> dict[s
         changes["data"] = about["data"] or os.path.abspath(data.name)
     code, layers = Code.parse(config.model), _structure(model)
     if code is not None:
-        about |= Code(run.path / COPY, code.function).about()
+        about |= run.code(code.function, True, run.code_sha256()).about()
     elif is_described(config.model):
         about |= {"model": None, "network": layers}
     elif config.model not in models.NAMES or layers != _named(config.model, data.classes):
