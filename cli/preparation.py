@@ -137,7 +137,10 @@ def code_of(run: Run, config: TrainConfig, trust_code: bool) -> Code | None:
 
 
 def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
-    """The options to go on with a run: its own, with the flags that may change."""
+    """The options to go on with a run: its own, with the flags that may change.
+
+    Its config.toml does not choose where a new run is made: that is beside it.
+    """
     given = {key: value for key, value in flags.items() if value is not None}
     fixed = [flag_name(key) for key in given if key not in _RESUMABLE]
     if fixed:
@@ -146,7 +149,8 @@ def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
             cause="a run is resumed with the options that it was started with",
             fix=f"start another: {run.train_command} {fixed[0]} ...",
         )
-    return replace(run.config(), **given)
+    beside = os.path.normpath(run.path / os.pardir)
+    return replace(run.config(), **{"runs_dir": beside, **given})
 
 
 def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,12 +29,13 @@ from numpy.typing import NDArray
 from gpucnn import files
 from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.quoting import quoted
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import matching, storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 BEST = "best.safetensors"
+_STATE = re.compile(r"state-\d+\.safetensors")
 _BELONGS_TO = "weights_sha256"  # in a file of state: the digest of its weights
 _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
 
@@ -224,8 +226,10 @@ def _remove_states(directory: Path) -> None:
     except UNREADABLE:
         return
     with storage_errors(directory):
-        for other in directory.glob("state-*.safetensors"):
-            if other.name not in kept:
+        states = matching(directory, _STATE)
+    for other in states:
+        if other.name not in kept:
+            with storage_errors(other):
                 other.unlink()
 
 

@@ -17,6 +17,7 @@ import datetime
 import json
 import os
 import platform
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -36,6 +37,7 @@ from gpucnn.training.recorded import read_object, read_outcome, read_records
 from gpucnn.writing import (
     is_locked,
     locked,
+    matching,
     remove_folder,
     remove_temporaries,
     storage_errors,
@@ -44,7 +46,8 @@ from gpucnn.writing import (
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
-_DRAFT = ".new-"  # begins the name of the run that the process with the lock is making
+#: The name of the run that the process with the lock is making: the time in nanoseconds.
+_DRAFT = re.compile(r"\.new-\d{19}")
 _DRAFT_LOCK = ".new.lock"
 _PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 
@@ -71,7 +74,7 @@ class Run:
         runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
-        draft = runs_dir / f"{_DRAFT}{time.time_ns()}"
+        draft = runs_dir / f".new-{time.time_ns():019}"
         busy = StorageError(
             f"{runs_dir} is in use",
             cause="another process is making a run in it",
@@ -80,7 +83,7 @@ class Run:
         with storage_errors(runs_dir):
             runs_dir.mkdir(parents=True, exist_ok=True)
             with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
-                for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
+                for left in matching(runs_dir, _DRAFT):  # by a killed process
                     remove_folder(left)  # another user's may stay
                 try:
                     (draft / "weights").mkdir(parents=True)

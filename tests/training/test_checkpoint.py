@@ -125,6 +125,24 @@ def test_a_previous_checkpoint_that_is_damaged_is_not_offered(tmp_path: Path) ->
     assert "before it" not in str(caught.value.fix)
 
 
+@pytest.mark.parametrize(
+    "name", ["state-of-the-art", "state-", "state-1b", "my-state-1", "state--1"]
+)
+def test_states_that_no_training_wrote_are_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.safetensors").write_text("precious")
+    save(tmp_path, _checkpoint(1))
+    load(tmp_path)
+    assert (tmp_path / f"{name}.safetensors").read_text() == "precious"
+
+
+def test_a_folder_in_place_of_a_state_is_named(tmp_path: Path) -> None:
+    save(tmp_path, _checkpoint(1))
+    folder = tmp_path / "state-7.safetensors"
+    folder.mkdir()
+    with pytest.raises(StorageError, match=r"state-7.*cannot be written"):
+        load(tmp_path)
+
+
 def test_reading_leaves_the_files_of_a_training_that_runs(tmp_path: Path) -> None:
     save(tmp_path, _checkpoint(1))
     (tmp_path / "state-2.safetensors").write_bytes(b"it is being written")
