@@ -80,7 +80,7 @@ def folder_name(number: int, count: int, values: Settings) -> str:
 
 
 def _words(values: Settings) -> list[str]:
-    return [f"{flag_name(key)[2:]}={word(value)}" for key, value in values.items()]
+    return [f"{flag_name(key)[2:]}={quoted(word(value))}" for key, value in values.items()]
 
 
 def _values(key: str, name: str, text: str) -> list[Any]:

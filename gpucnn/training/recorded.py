@@ -26,7 +26,7 @@ _LARGEST = float(np.finfo(np.float32).max)  # a training computes in float32
 
 
 #: The numbers of a record, with their least and greatest value. It may have other fields.
-_NUMBERS = {
+NUMBERS = {
     "loss": (-_LARGEST, _LARGEST),
     "accuracy": (0, 1),
     "val_loss": (-_LARGEST, _LARGEST),
@@ -89,7 +89,7 @@ def record_problems(record: object, number: int, needed: Collection[str]) -> Ite
         return
     if not is_whole(record.get("epoch")) or record["epoch"] != number:
         yield f"{name} says that its epoch is {shown(record.get('epoch'))}"
-    for key, (least, most) in _NUMBERS.items():
+    for key, (least, most) in NUMBERS.items():
         if key in needed or record.get(key) is not None:
             yield from number_problems(record, key, least, most, name)
     if "val_accuracy" not in record:
@@ -105,7 +105,8 @@ def number_problems(
         known = [f"at least {least:g}"] * (least > -math.inf)
         known += [f"at most {most:g}"] * (most < math.inf)
         bounds = "".join(f", {bound}" for bound in known)
-        yield f"{owner} has the {key} {shown(value)}, where a finite number{bounds} is"
+        text = f"{owner} has the {key} {shown(value)}, where a finite number{bounds} is"
+        yield text.lstrip()
 
 
 def read_outcome(file: Path) -> dict[str, Any]:
