@@ -14,6 +14,7 @@ from gpucnn.cli.output import Console
 from gpucnn.data import Splits
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.structure import structure
+from gpucnn.quoting import quoted
 from gpucnn.training import Run, TrainConfig, Trainer
 from gpucnn.training.code import Code
 from gpucnn.training.code import network as named_network
@@ -158,4 +159,5 @@ def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
     then = run.environment()
     for key, value in now.items():
         if key in then and then[key] != value and key != "threads":
-            console.note(f"note: {key} was {then[key]} when the run was started, now it is {value}")
+            was = quoted(then[key])
+            console.note(f"note: {key} was {was} when the run was started, now it is {value}")

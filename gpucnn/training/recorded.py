@@ -110,9 +110,14 @@ def number_problems(
 
 
 def read_outcome(file: Path) -> dict[str, Any]:
-    """The values in outcome.json; empty if there is no such file, or if it is damaged."""
+    """The values in outcome.json; empty if there is no such file, or if it is damaged.
+
+    Its texts are on one line and of 200 characters at most, then "...".
+    """
     found = read_object(file)
-    return found if _is_outcome(found) else {}
+    if not _is_outcome(found):
+        return {}
+    return {key: quoted(each) if isinstance(each, str) else each for key, each in found.items()}
 
 
 def read_object(file: Path) -> dict[str, Any]:

@@ -115,6 +115,19 @@ def test_the_previous_checkpoint_is_offered(tmp_path: Path, lost: str) -> None:
     assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-2.safetensors"]
 
 
+@pytest.mark.parametrize(
+    "name", ["s" * 300, f"{'s' * 300}.safetensors", "\ud800", "a\0b", "..", "a/b", "", 3, None]
+)
+def test_the_previous_checkpoint_is_offered_if_a_name_is_bad(tmp_path: Path, name: Any) -> None:
+    for step in (1, 2):
+        save(tmp_path, _checkpoint(step))
+    weights, description = load_weights(tmp_path / "last.safetensors")
+    save_weights(tmp_path / "last.safetensors", weights, {**description, "state": name})
+    with pytest.raises(DataError) as caught:
+        resume(tmp_path, lambda _: None)
+    assert "the checkpoint before it, of step 1: mv " in str(caught.value.fix)
+
+
 def test_a_previous_checkpoint_that_is_damaged_is_not_offered(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         save(tmp_path, _checkpoint(step))
