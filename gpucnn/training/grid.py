@@ -59,8 +59,8 @@ def settings(grid: dict[str, list[Any]]) -> list[Settings]:
 
 
 def label(values: Settings) -> str:
-    """Settings in words: "lr=0.001, seed=0"."""
-    return ", ".join(_words(values))
+    """Settings in words, each cut after 200 characters: "lr=0.001, seed=0"."""
+    return ", ".join(map(quoted, _words(values)))
 
 
 def word(value: Any) -> str:
@@ -80,7 +80,7 @@ def folder_name(number: int, count: int, values: Settings) -> str:
 
 
 def _words(values: Settings) -> list[str]:
-    return [f"{flag_name(key)[2:]}={quoted(word(value))}" for key, value in values.items()]
+    return [f"{flag_name(key)[2:]}={word(value)}" for key, value in values.items()]
 
 
 def _values(key: str, name: str, text: str) -> list[Any]:
