@@ -23,7 +23,7 @@ from gpucnn.spelling import explain_attribute
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
 
-_LARGEST_SCALING = 1e9
+_LARGEST_SCALING = 1e9  # of scale and offset, with either sign
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -35,7 +35,7 @@ FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 BEST = "best.safetensors"
-_STATE = re.compile(r"state-\d+\.safetensors")
+_STATE = re.compile(r"state-[0-9]+\.safetensors")
 _BELONGS_TO = "weights_sha256"  # in a file of state: the digest of its weights
 _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
 

@@ -105,8 +105,7 @@ def number_problems(
         known = [f"at least {least:g}"] * (least > -math.inf)
         known += [f"at most {most:g}"] * (most < math.inf)
         bounds = "".join(f", {bound}" for bound in known)
-        text = f"{owner} has the {key} {shown(value)}, where a finite number{bounds} is"
-        yield text.lstrip()
+        yield f"{owner} has the {key} {shown(value)}, where a finite number{bounds} is"
 
 
 def read_outcome(file: Path) -> dict[str, Any]:

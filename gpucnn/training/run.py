@@ -47,7 +47,7 @@ from gpucnn.writing import (
 CONFIG = "config.toml"
 _LOCK = ".lock"
 #: The name of the run that the process with the lock is making: the time in nanoseconds.
-_DRAFT = re.compile(r"\.new-\d{19}")
+_DRAFT = re.compile(r"\.new-[0-9]{19}")
 _DRAFT_LOCK = ".new.lock"
 _PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 

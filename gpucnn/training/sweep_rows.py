@@ -121,7 +121,8 @@ def _problems(values: object) -> Iterator[str]:
         yield f"has the epochs {shown(values['epochs'])}"
     for key in _RESULTS[1:]:
         if values[key] is not None:
-            yield from number_problems(values, key, *NUMBERS[key], "")
+            for problem in number_problems(values, key, *NUMBERS[key], "it"):
+                yield problem.removeprefix("it ")
 
 
 def _name_problems(name: object) -> Iterator[str]:
