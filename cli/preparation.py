@@ -20,9 +20,9 @@ from gpucnn.training.code import Code
 from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
 from gpucnn.training.described import MADE, is_described
+from gpucnn.training.environment import describe_environment
 from gpucnn.training.evaluation import are_probabilities, first_outputs
 from gpucnn.training.logs import log_callbacks
-from gpucnn.training.run import describe_environment
 from gpucnn.training.transfer import network_of
 
 # The options that may change when a run is resumed: they do not change the result on the same kind

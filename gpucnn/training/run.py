@@ -2,8 +2,7 @@
 
 runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
-    environment.json    versions, device, BLAS and threads: the bits are promised for these; and
-                        the digest of model.py
+    environment.json    what the bits are promised for: versions, device; the digest of model.py
     metrics.jsonl       an object an epoch; the last has the result of the test, too
     outcome.json        why and when the training ended, unless it was interrupted
     model.py            the code of the user's own model
@@ -16,23 +15,21 @@ import contextlib
 import datetime
 import json
 import os
-import platform
 import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import gpucnn
 from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.environment import describe_environment
 from gpucnn.training.recorded import read_object, read_outcome, read_records
 from gpucnn.writing import (
     is_locked,
@@ -46,8 +43,7 @@ from gpucnn.writing import (
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
-#: The name of the run that the process with the lock is making: the time in nanoseconds.
-_DRAFT = re.compile(r"\.new-[0-9]{19}")
+_DRAFT = re.compile(r"\.new-[0-9]{19}")  # the run that the process with the lock is making
 _DRAFT_LOCK = ".new.lock"
 _PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 
@@ -93,8 +89,8 @@ class Run:
                     environment = describe_environment(backend)
                     if code is not None:
                         environment["code_sha256"] = code.sha256
-                    text = json.dumps(environment, indent=2)
-                    write_atomic(draft / "environment.json", f"{text}\n".encode())
+                    text = f"{json.dumps(environment, indent=2)}\n"
+                    write_atomic(draft / "environment.json", text.encode())
                     return cls(_claim(draft, runs_dir, config.name))
                 except BaseException:
                     remove_folder(draft)
@@ -203,7 +199,7 @@ class Run:
 
         Raises:
             UsageError: there is none, or `trust_code` does not allow to run it.
-            DataError: it is other code.
+            DataError: as `Code.require`.
         """
         copy = Code(self.path / COPY, function)
         if not self.has_code:
@@ -221,9 +217,7 @@ class Run:
         return copy
 
     def code_sha256(self) -> str | None:
-        """SHA-256 of the code that its last weights were trained with; None if there was none.
-
-        Before the first checkpoint it is that of the code that the run was made with.
+        """SHA-256 of the code of its last weights, or before these of the run; None without code.
 
         Raises:
             DamagedError: the checkpoint is damaged, as `checkpoint.resume`.
@@ -377,17 +371,6 @@ def run_of(file: Path) -> Path | None:
     folder = file.absolute().parent.parent
     in_run = file.absolute().parent.name == "weights" and os.path.isfile(folder / CONFIG)
     return file.parent.parent if in_run else None
-
-
-def describe_environment(backend: Backend) -> dict[str, Any]:
-    """The versions, device and settings on which the bits of a run depend, as JSON values."""
-    return {
-        "gpucnn": gpucnn.__version__,
-        "python": platform.python_version(),
-        "safetensors": metadata.version("safetensors"),
-        "system": platform.platform(),
-        **backend.describe(),
-    }
 
 
 def _why_no_run(path: Path) -> str:
