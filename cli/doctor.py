@@ -17,7 +17,7 @@ from gpucnn.cli.output import Console, output_options
 from gpucnn.data import sources, storage
 from gpucnn.data.download import mirror
 from gpucnn.errors import GpucnnError, UsageError
-from gpucnn.training.run import describe_environment
+from gpucnn.training.environment import describe_environment
 
 _EXTRAS = {
     "fast": "numba",

@@ -14,14 +14,15 @@ from gpucnn.cli.output import Console
 from gpucnn.data import Splits
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.structure import structure
+from gpucnn.quoting import quoted
 from gpucnn.training import Run, TrainConfig, Trainer
 from gpucnn.training.code import Code
 from gpucnn.training.code import network as named_network
 from gpucnn.training.config import flag_name
 from gpucnn.training.described import MADE, is_described
+from gpucnn.training.environment import describe_environment
 from gpucnn.training.evaluation import count_outputs
 from gpucnn.training.logs import log_callbacks
-from gpucnn.training.run import describe_environment
 from gpucnn.training.transfer import network_of
 
 # The options that may change when a run is resumed: they do not change the result on the same kind
@@ -122,13 +123,18 @@ def prepare_resumed(
 
 
 def code_of(run: Run, config: TrainConfig, trust_code: bool) -> Code | None:
-    """The copy of the code of a run's model; None if its model is no code."""
+    """The copy of the code of a run's model, checked; None if its model is no code."""
     code = Code.parse(config.model)
-    return None if code is None else run.code(code.function, trust_code)
+    if code is None:
+        return None
+    return run.code(code.function, trust_code, run.code_sha256())
 
 
 def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
-    """The options to go on with a run: its own, with the flags that may change."""
+    """The options to go on with a run: its own, with the flags that may change.
+
+    Its config.toml does not choose where a new run is made: that is beside it.
+    """
     given = {key: value for key, value in flags.items() if value is not None}
     fixed = [flag_name(key) for key in given if key not in _RESUMABLE]
     if fixed:
@@ -137,7 +143,8 @@ def resumed_config(run: Run, flags: dict[str, Any]) -> TrainConfig:
             cause="a run is resumed with the options that it was started with",
             fix=f"start another: {run.train_command} {fixed[0]} ...",
         )
-    return replace(run.config(), **given)
+    beside = os.path.normpath(run.path / os.pardir)
+    return replace(run.config(), **{"runs_dir": beside, **given})
 
 
 def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
@@ -145,4 +152,5 @@ def _note_changes(run: Run, now: dict[str, Any], console: Console) -> None:
     then = run.environment()
     for key, value in now.items():
         if key in then and then[key] != value and key != "threads":
-            console.note(f"note: {key} was {then[key]} when the run was started, now it is {value}")
+            was = quoted(then[key])
+            console.note(f"note: {key} was {was} when the run was started, now it is {value}")

@@ -20,12 +20,14 @@ from gpucnn.cli.progress import JsonEvents
 from gpucnn.data import Splits
 from gpucnn.errors import DivergedError, GpucnnError, Interrupted, OutOfMemoryError, UsageError
 from gpucnn.nn.summary import aligned
+from gpucnn.quoting import quoted
 from gpucnn.training import Callback, TrainConfig, Trainer, fit_trainer
 from gpucnn.training.code import Code
 from gpucnn.training.config import check_name, flag_name
 from gpucnn.training.grid import Settings, label, parse_grid, settings, word
 from gpucnn.training.history import History
-from gpucnn.training.sweep import Row, Spread, Sweep, metric_of, spreads
+from gpucnn.training.sweep import Spread, Sweep, metric_of, spreads
+from gpucnn.training.sweep_rows import DIVERGED, OUT_OF_MEMORY, Row
 from gpucnn.training.used import tested
 
 Shown = Callable[[type[JsonEvents]], list[Callback]]  # the callbacks that show a training
@@ -180,7 +182,7 @@ class _Session:
                 self.console.note(trainer.start_from(config.weights))
             history = fit_trainer(trainer, self.shown(RunEvents), run=run, resume=True)
         except (DivergedError, OutOfMemoryError) as error:
-            state = "diverged" if isinstance(error, DivergedError) else "out of memory"
+            state = DIVERGED if isinstance(error, DivergedError) else OUT_OF_MEMORY
             self.sweep.fail(row, state, error.message)
         except GpucnnError as error:
             if error.fix is not None:
@@ -204,7 +206,7 @@ def _names(config: TrainConfig) -> dict[str, str]:
 def _line(row: Row, config: TrainConfig) -> str:
     """The result of a run with these options in a line."""
     if row.has_failed:
-        return f"{row.state}: {row.message}"
+        return f"{row.state}: {quoted(row.message)}"
     results = ((name, row.results[key]) for key, name in _names(config).items())
     shown = [f"{name} {result:.2%}" for name, result in results if result is not None]
     return f"{row.state}: {', '.join(shown)}"

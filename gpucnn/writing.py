@@ -6,6 +6,7 @@ import contextlib
 import errno
 import functools
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterable, Iterator
@@ -15,7 +16,7 @@ import filelock
 
 from gpucnn.errors import StorageError, cause_of
 
-_TEMPORARY = ".tmp"
+_TEMPORARY = re.compile(r"gpucnn-[0-9a-f]{16}\.tmp")
 
 _CAUSES = {
     errno.ENOSPC: ("the disk is full", "free some space"),
@@ -56,7 +57,7 @@ def write_atomic(
     Raises:
         StorageError: it cannot be written; the old file is intact.
     """
-    temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}{_TEMPORARY}")
+    temporary = path.with_name(f"gpucnn-{os.urandom(8).hex()}.tmp")
     with storage_errors(path, option):
         _check_name(path)
         try:
@@ -106,10 +107,20 @@ def remove_temporaries(directory: Path, seconds: float = 0.0) -> None:
         StorageError: a file cannot be deleted.
     """
     with storage_errors(directory):
-        for left in directory.glob(f"*{_TEMPORARY}"):
-            with contextlib.suppress(FileNotFoundError):  # another process deletes it, too
-                if not seconds or time.time() - left.stat().st_mtime > seconds:
-                    left.unlink()
+        found = matching(directory, _TEMPORARY)
+    for left in found:
+        # Another process may delete it, too.
+        with storage_errors(left), contextlib.suppress(FileNotFoundError):
+            if not seconds or time.time() - left.stat().st_mtime > seconds:
+                left.unlink()
+
+
+def matching(directory: Path, form: re.Pattern[str]) -> list[Path]:
+    """The entries of a directory whose whole names are of a form, as those of our own files.
+
+    The user may have others that begin or end so.
+    """
+    return [path for path in directory.glob("*") if form.fullmatch(path.name)]
 
 
 def remove_folder(path: Path) -> None:
@@ -130,7 +141,7 @@ def locked(
         StorageError: `busy`, if another process holds it for so many seconds; or the file cannot
             be written, where `option` chooses the place.
     """
-    with storage_errors(file.parent, option):
+    with storage_errors(file if os.path.lexists(file) else file.parent, option):
         mode = file.parent.stat().st_mode & 0o666 | 0o600  # its owner, at least, can hold it
         held = filelock.FileLock(file, mode=mode)
         try:

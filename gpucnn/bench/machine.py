@@ -13,7 +13,7 @@ from typing import Any
 
 from gpucnn.backend import Backend
 from gpucnn.backend.cpu.memory import usage
-from gpucnn.training.run import describe_environment
+from gpucnn.training.environment import describe_environment
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _STAT = Path("/proc/stat")

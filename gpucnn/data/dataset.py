@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from gpucnn import random
 from gpucnn.data import storage
 from gpucnn.data.finite import require_finite
-from gpucnn.data.labels import MOST_CLASSES, listing
+from gpucnn.data.labels import MOST_CLASSES, listing, name_problem
 from gpucnn.data.reading import Reading
 from gpucnn.errors import DataError, UsageError, expect
+from gpucnn.quoting import LONGEST
 from gpucnn.spelling import explain_attribute
 
 if TYPE_CHECKING:
     from gpucnn.plots import Picture
+
+_LARGEST_SCALING = 1e9  # of scale and offset, with either sign
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,8 +47,9 @@ class Dataset:
         weights: (N,), the weight of each image's loss in training, kept as float32; None for 1.
 
     Raises:
-        DataError: a label outside [0, classes), not one label or weight an image, or a target or a
-            weight that is not finite as a float32; with images of float64, as a float64.
+        DataError: the name of a class is that of another, or has more than 200 characters; a label
+            outside [0, classes), not one label or weight an image, or a target or a weight that is
+            not finite as a float32; with images of float64, as a float64.
     """
 
     name: str
@@ -64,6 +68,11 @@ class Dataset:
         if not self.class_names:
             object.__setattr__(self, "class_names", [str(k) for k in range(self.classes)])
             object.__setattr__(self, "numbered", True)
+        elif problem := name_problem(self.class_names):
+            raise DataError(
+                f"{self.name}: {problem}",
+                fix=f"give each class a name of its own, of at most {LONGEST} characters",
+            )
         if not self.label_values:
             object.__setattr__(self, "label_values", self.class_names)
         expect(self.images, np.ndarray, "images", "give numpy.asarray(images), (N, C, H, W)")
@@ -343,6 +352,16 @@ def hold_out(dataset: Dataset, count: int) -> tuple[Dataset, Dataset | None]:
     held.sort()
     kept.sort()
     return dataset.subset(kept), dataset.subset(held)
+
+
+def is_scaling(value: Any) -> bool:
+    """Whether a value can be the scale or the offset of pixels.
+
+    It is a finite number of at most 1e9. The largest is of pixels that are all equal but one, whose
+    deviation is 1 / sqrt(N): for N = 1e12 pixels the scale is 1e6, and the offset up to 255e6.
+    """
+    is_real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    return is_real and bool(abs(value) <= _LARGEST_SCALING)
 
 
 def pixel_scaling(dataset: Dataset, standardise: bool = False) -> tuple[float, float]:

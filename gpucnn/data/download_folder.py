@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from gpucnn.errors import StorageError
-from gpucnn.writing import locked, remove_folder, storage_errors
+from gpucnn.writing import locked, matching, remove_folder, storage_errors
 
 OPTION = "--data-dir DIR or GPUCNN_DATA_DIR=DIR"
 _LOCK = ".lock"
 _PATIENCE = 600.0  # seconds to wait for another process that downloads
-_TEMPORARY = ".download-"
+_PREFIX = ".download-"
+_TEMPORARY = re.compile(re.escape(_PREFIX) + "[a-z0-9_]{8}")  # as `tempfile` names it
 
 
 @contextmanager
@@ -41,13 +43,13 @@ def temporary_folder(directory: Path) -> Iterator[Path]:
         ):
             for left in left_over(directory):
                 remove_folder(left)
-            with tempfile.TemporaryDirectory(dir=directory, prefix=_TEMPORARY) as temporary:
+            with tempfile.TemporaryDirectory(dir=directory, prefix=_PREFIX) as temporary:
                 yield Path(temporary)
 
 
 def left_over(directory: Path) -> list[Path]:
     """The temporary folders in `directory`, of processes that run or were killed."""
-    return list(directory.glob(f"{_TEMPORARY}*"))
+    return matching(directory, _TEMPORARY)
 
 
 @contextmanager

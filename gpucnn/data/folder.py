@@ -15,6 +15,7 @@ from gpucnn.data.pictures import Listed, read_listed
 from gpucnn.data.reading import Reading
 from gpucnn.data.walk import JUNK, Entered, has_pictures
 from gpucnn.errors import DataError
+from gpucnn.quoting import LONGEST
 
 _ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".7z", ".rar")
 _CLASS_FIX = "put the images of each class in a folder of its own: CLASS/IMAGE.png"
@@ -169,7 +170,7 @@ def _class_names(
 
     Raises:
         DataError: a part has no pictures, or a class that the training part has not; the name of
-            a class is no text.
+            a class is no text, or longer than a label can be.
     """
     for role, found in classes.items():
         if not any(found.values()):
@@ -190,10 +191,13 @@ def _class_names(
                 )
     names = [name for name in first if any(found.get(name) for found in classes.values())]
     for name in names:
-        if not is_text(name):
+        problem = None if is_text(name) else "is no text in UTF-8"
+        if len(name) > LONGEST:
+            problem = f"has {len(name)} characters, where {LONGEST} are read at most"
+        if problem is not None:
             places = [str(place) for role, place in parts.items() if classes[role].get(name)]
             raise DataError(
-                f"the name of the class {name} in {listing(places)} is no text in UTF-8",
+                f"the name of the class {name} in {listing(places)} {problem}",
                 fix="rename the folder",
             )
     scan.empty += [

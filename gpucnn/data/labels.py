@@ -176,6 +176,23 @@ def _are_broken(words: NDArray[Any]) -> NDArray[np.bool_]:
     return np.array([not is_text(word) for word in words], bool)
 
 
+def name_problem(names: Sequence[str]) -> str | None:
+    """What is wrong with the names of classes, in words; None if nothing is.
+
+    Each is a text that no other has, of at most 200 characters.
+    """
+    seen = set()
+    for name in map(str, names):
+        if not is_text(name):
+            return f"the class name {quoted(repr(name))} is no text in UTF-8"
+        if len(name) > LONGEST:
+            return f"a class name has {len(name):,} characters: {quoted(repr(name), 40)}"
+        if name in seen:
+            return f"the class name {quoted(repr(name))} is given twice"
+        seen.add(name)
+    return None
+
+
 def _whole(
     labels: NDArray[Any], shown: NDArray[Any], where: str, name: Callable[[int], str]
 ) -> Labels:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gpucnn.data import Reading
+from gpucnn.data.labels import name_problem
 from gpucnn.errors import DataError, DivergedError, UsageError, choose, expect
 from gpucnn.nn.layer_graph import LayerGraph
 from gpucnn.nn.structure import structure
@@ -19,7 +19,7 @@ from gpucnn.onnx.extra import require
 from gpucnn.onnx.loading import image_shape, network
 from gpucnn.onnx.reading import Content, damaged_metadata, read
 from gpucnn.onnx.scaling import pixel_scaling
-from gpucnn.quoting import quoted
+from gpucnn.quoting import LONGEST, quoted
 from gpucnn.training import checkpoint
 from gpucnn.training.described import SUFFIX
 from gpucnn.training.description import Description
@@ -153,11 +153,11 @@ def _class_names(content: Content, about: dict[str, Any], outputs: int, loss: st
     names = about.get("class_names", [str(first + k) for k in range(outputs)])
     if not isinstance(names, list):
         raise damaged_metadata(content.path, f"class_names is {quoted(repr(names))}")
-    if twice := [name for name, count in Counter(map(str, names)).items() if count > 1]:
+    if problem := name_problem(names):
         raise UsageError(
-            f"the class name {quoted(repr(twice[0]))} is given twice",
-            cause="each output needs a name of its own",
-            fix="rename one of them",
+            problem,
+            cause=f"each output needs a name of its own, of at most {LONGEST} characters",
+            fix="rename it",
         )
     if len(names) != outputs:
         raise UsageError(

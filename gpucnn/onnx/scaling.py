@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from gpucnn.data.dataset import is_scaling
 from gpucnn.errors import UsageError
 from gpucnn.onnx.reading import Content, damaged_metadata
 from gpucnn.quoting import quoted
-from gpucnn.training.recorded import is_number
 
 _PIXELS = 1 / 255  # by default a network takes pixels as numbers from 0 to 1
 _GIVEN, _IN_FILE, _DEFAULT = "as given", "as in the file", "by default"
@@ -71,7 +71,7 @@ def pixel_scaling(
     in_file = {name for name in ("scale", "offset") if name in about}
     found = {"scale": about.get("scale", _PIXELS), "offset": about.get("offset", 0.0)}
     for name, value in found.items():
-        if not is_number(value):
+        if not is_scaling(value):
             raise damaged_metadata(content.path, f"{name} is {quoted(repr(value))}")
     floats = about.get("floats", False)
     if not isinstance(floats, bool):
@@ -84,6 +84,13 @@ def pixel_scaling(
         found["scale"] = found["scale"] if std is None else _PIXELS / std
         found["offset"] = 0.0 - (before if mean is None else mean) * 255 * found["scale"]
     found |= {name: value for name, value in given.items() if name in found}
+    for name in ("scale", "offset"):
+        if not is_scaling(found[name]):
+            raise UsageError(
+                f"with the {' and '.join(given)} that are given, the {name} is {found[name]:g}",
+                cause="it is at most 1e9 for pixels",
+                fix="give the numbers of the training of the network",
+            )
     same = len({*known.values()}) == 1
     words = known[names[0]] if same else ", ".join(f"{name} {how}" for name, how in known.items())
     return Scaling(float(found["scale"]), float(found["offset"]), words, floats and not given)

@@ -20,6 +20,7 @@ from gpucnn.inspection import inspect
 from gpucnn.inspection.data import Outputs
 from gpucnn.inspection.finding import Context
 from gpucnn.inspection.pictures import first_filters
+from gpucnn.quoting import quoted
 from gpucnn.reports.examined import Examined
 from gpucnn.reports.markup import brief, details, figure, notice, paragraph, table
 from gpucnn.reports.pictures import show_report
@@ -187,7 +188,8 @@ def environment(view: Examined) -> str:
         raise DataError(
             f"{view.run.path} has no environment.json that can be read", fix="use an intact copy"
         )
-    return details("versions, device, threads", table(("", "value"), [*found.items()], words=2))
+    rows = [(quoted(key), quoted(value)) for key, value in found.items()]
+    return details("versions, device, threads", table(("", "value"), rows, words=2))
 
 
 #: The page has these sections, in this order.

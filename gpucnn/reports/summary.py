@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import re
@@ -33,7 +34,7 @@ class RunSummary:
         val_accuracy: the highest of its epochs.
         test_accuracy: of the last weights.
         seconds: of the training.
-        date: of its start, in local time.
+        date: of its start, in local time; None also if its file has a time that no calendar has.
         state: "finished", "interrupted", "diverged" or "running"; "waiting" for a run of a sweep
             that has not begun; "damaged" if a file of it is, as one that was cut short; "broken"
             for a directory whose options cannot be read.
@@ -88,7 +89,7 @@ def summarize(run: Run) -> RunSummary:
     name, path = run.path.name, str(run.path)
     try:
         config = Run.open(path).config()
-        started = (run.path / CONFIG).stat().st_mtime
+        date = _local((run.path / CONFIG).stat().st_mtime)
         records, outcome = run.records(), run.outcome()
         best = best_epoch(records)
         code = Code.parse(config.model)
@@ -103,7 +104,7 @@ def summarize(run: Run) -> RunSummary:
             val_accuracy=None if best is None else records[best - 1]["val_accuracy"],
             test_accuracy=records[-1].get("test_accuracy") if records else None,
             seconds=outcome.get("seconds") or sum(record["seconds"] for record in records),
-            date=datetime.datetime.fromtimestamp(started).astimezone(),
+            date=date,
             state=state,
             reason=outcome.get("reason"),
             problem=problem,
@@ -113,6 +114,13 @@ def summarize(run: Run) -> RunSummary:
         return RunSummary(name, path, problem=error.reason)
     except OSError as error:
         return RunSummary(name, path, problem=cause_of(error))
+
+
+def _local(seconds: float) -> datetime.datetime | None:
+    """The local time of a file; None for one before the year 1 or after the year 9999."""
+    with contextlib.suppress(ValueError, OverflowError, OSError):
+        return datetime.datetime.fromtimestamp(seconds).astimezone()
+    return None
 
 
 def shown_records(run: Run) -> list[dict[str, Any]]:

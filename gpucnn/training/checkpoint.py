@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -27,12 +28,13 @@ from numpy.typing import NDArray
 from gpucnn import files, tensor_files
 from gpucnn.errors import DataError, GpucnnError, cause_of
 from gpucnn.quoting import quoted
-from gpucnn.writing import storage_errors, write_atomic
+from gpucnn.writing import matching, storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
 LAST = "last.safetensors"
 PREVIOUS = "previous.safetensors"
 BEST = "best.safetensors"
+_STATE = re.compile(r"state-[0-9]+\.safetensors")
 _BELONGS_TO = "weights_sha256"  # in a file of state: the digest of its weights
 _KEY = "gpucnn"  # safetensors' metadata are a string by key, in no fixed order: so one key
 
@@ -150,15 +152,22 @@ def load(directory: Path) -> Checkpoint:
     return checkpoint
 
 
-def resume(directory: Path, restore: Callable[[Checkpoint], None]) -> None:
-    """Give the result of `load` to `restore`.
+def resume(
+    directory: Path,
+    restore: Callable[[Checkpoint], None],
+    reader: Callable[[Path], Checkpoint] = load,
+) -> None:
+    """Give the checkpoint in `directory` to `restore`.
+
+    Args:
+        reader: `load`, which needs the lock of the run; or `read`.
 
     Raises:
-        DamagedError: the checkpoint is damaged, for `load` or for `restore`. Its fix says how to go
-            on from the previous one, if that is good.
+        DamagedError: the checkpoint is damaged, for `reader` or for `restore`. Its fix says how to
+            go on from the previous one, if that is good.
     """
     try:
-        restore(load(directory))
+        restore(reader(directory))
     except DamagedError as error:
         try:
             previous = read(directory, PREVIOUS)
@@ -211,8 +220,10 @@ def _remove_states(directory: Path) -> None:
     except UNREADABLE:
         return
     with storage_errors(directory):
-        for other in directory.glob("state-*.safetensors"):
-            if other.name not in kept:
+        states = matching(directory, _STATE)
+    for other in states:
+        if other.name not in kept:
+            with storage_errors(other):
                 other.unlink()
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import ModuleType
 
 from gpucnn import files, models
-from gpucnn.errors import GpucnnError, UsageError, cause_of, choose
+from gpucnn.errors import DataError, GpucnnError, UsageError, cause_of, choose
 from gpucnn.nn import Module
+from gpucnn.quoting import quoted
 from gpucnn.training.described import MADE, for_classes, is_described
 
 COPY = "model.py"  # its name in the directory of a run
@@ -72,6 +73,22 @@ class Code:
     def sha256(self) -> str:
         """SHA-256 of the source, in hexadecimal digits."""
         return hashlib.sha256(self.source).hexdigest()
+
+    def require(self, sha256: object) -> None:
+        """Check that it is the code of a digest, which weights or a run have.
+
+        `source` does not change afterwards, so `build` runs what was checked.
+
+        Raises:
+            DataError: it is other code, or no digest is known (None).
+        """
+        if self.sha256 != sha256:
+            known = "none is recorded" if sha256 is None else f"not {quoted(sha256)}"
+            raise DataError(
+                f"{self.file} is not the code that the weights were trained with",
+                cause=f"its SHA-256 is {self.sha256}, {known}",
+                fix="give the file as it was; a run keeps a copy of it, which --trust-code uses",
+            )
 
     def about(self) -> dict[str, str]:
         """Its entries in the description of weights, which name the copy in their run."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from gpucnn.errors import cause_of
-from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
 from gpucnn.training.checkpoint import UNREADABLE, read_metadata
-from gpucnn.training.recorded import CUT, read_records
+from gpucnn.training.description import is_epoch
+from gpucnn.training.recorded import CUT, read_records, shown
 from gpucnn.training.run import Run
 
 
@@ -35,8 +35,8 @@ def find_damage(run: Run) -> str | None:
             return f"{name} cannot be read: {quoted(cause_of(error))}"
         except UNREADABLE as error:
             return f"{name} is cut short or altered: {quoted(error)}"
-        if not is_whole(epoch):
-            return f"{name} is cut short or altered: its epoch is no whole number"
+        if not is_epoch(epoch):
+            return f"{name} is cut short or altered: its epoch is {shown(epoch)}"
         if epoch > len(records):
             return f"{run.metrics.name} has {len(records)} epochs, and {name} is of epoch {epoch}"
     return None

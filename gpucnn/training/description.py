@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from gpucnn.data import NAMES, Reading, Splits
-from gpucnn.data.labels import is_text
+from gpucnn.data.dataset import is_scaling
+from gpucnn.data.labels import is_text, name_problem
 from gpucnn.errors import DataError, UsageError
 from gpucnn.nn.arguments import is_whole
-from gpucnn.quoting import quoted
+from gpucnn.quoting import LONGEST, for_message, quoted
 from gpucnn.training.checkpoint import require
 from gpucnn.training.config import TrainConfig
 
@@ -21,6 +22,7 @@ _DEFAULTS = {
     "network": None,
 }  # fmt: skip
 
+_LONGEST_READ = 1000  # characters of the sentence on the data, which is cut after them
 _LARGEST = 100_000_000  # values of an image: more than the 25,000,000 pixels of a picture have
 
 
@@ -30,7 +32,7 @@ class Description:
 
     Args:
         image_shape: of the model's input without the batch axis; (C, H, W) of images.
-        class_names: of its outputs.
+        class_names: of its outputs, all different, of at most 200 characters, as labels are.
         label_values: the labels of these classes in the files of the training data.
         scale, offset: the model takes pixel * scale + offset.
         floats: whether it was trained on floats, and how pixels become such floats is not known.
@@ -78,14 +80,14 @@ class Description:
             "image_shape": shape
             and all(is_whole(size) and size > 0 for size in shape)
             and math.prod(shape) <= _LARGEST,
-            "class_names": names and _are_texts(names),
+            "class_names": names and _are_texts(names) and name_problem(names) is None,
             "label_values": _are_texts(values["label_values"])
             and len(values["label_values"]) == len(names),
-            "scale": math.isfinite(values["scale"]),
-            "offset": math.isfinite(values["offset"]),
+            "scale": is_scaling(values["scale"]),
+            "offset": is_scaling(values["offset"]),
             "floats": isinstance(values["floats"], bool),
             "read": isinstance(values["read"], str),
-            "epoch": isinstance(values["epoch"], int),
+            "epoch": is_epoch(values["epoch"]),
         }
         for key in ("data", "data_sha256", "code_sha256"):
             sound[key] = isinstance(values[key], str | None)
@@ -93,6 +95,7 @@ class Description:
         for key, is_sound in sound.items():
             if not is_sound:
                 raise no_model(file, f"its {key} is {quoted(values.get(key))}")
+        values["read"] = for_message(quoted(values["read"], _LONGEST_READ))
         kept = {field.name: values[field.name] for field in fields(cls) if field.name in values}
         return cls(**{**kept, "image_shape": tuple(shape), "reading": _reading(values, file)})
 
@@ -108,8 +111,13 @@ def _reading(metadata: dict[str, Any], file: Path) -> Reading:
 
 def _are_texts(values: Any) -> bool:
     return isinstance(values, list) and all(
-        isinstance(value, str) and is_text(value) for value in values
+        isinstance(value, str) and is_text(value) and len(value) <= LONGEST for value in values
     )
+
+
+def is_epoch(value: object) -> bool:
+    """Whether a value in the metadata is a number of epochs."""
+    return is_whole(value) and 0 <= value < 2**63
 
 
 def no_model(file: Path, cause: str) -> DataError:

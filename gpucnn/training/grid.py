@@ -59,8 +59,8 @@ def settings(grid: dict[str, list[Any]]) -> list[Settings]:
 
 
 def label(values: Settings) -> str:
-    """Settings in words: "lr=0.001, seed=0"."""
-    return ", ".join(_words(values))
+    """Settings in words, each cut after 200 characters: "lr=0.001, seed=0"."""
+    return ", ".join(map(quoted, _words(values)))
 
 
 def word(value: Any) -> str:

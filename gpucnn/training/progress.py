@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from gpucnn.data.dataset import is_scaling
 from gpucnn.errors import UsageError
 from gpucnn.nn.arguments import is_whole
 from gpucnn.quoting import quoted
@@ -111,6 +112,9 @@ def _problems(checkpoint: Checkpoint, limits: Limits, state: Mapping[str, Any]) 
     epoch = checkpoint.description.get("epoch")
     if not is_whole(epoch) or epoch != epochs:
         yield f"its epoch is {shown(epoch)}, and {epochs} epochs are done after step {step}"
+    for key in ("scale", "offset"):
+        if not is_scaling(given := checkpoint.description.get(key, 0.0)):
+            yield f"its {key} is {shown(given)}"
     for key in ("seconds", "epoch_seconds"):
         yield from number_problems(progress, key, 0, math.inf, "it")
     records = progress.get("records")

@@ -26,7 +26,7 @@ _LARGEST = float(np.finfo(np.float32).max)  # a training computes in float32
 
 
 #: The numbers of a record, with their least and greatest value. It may have other fields.
-_NUMBERS = {
+NUMBERS = {
     "loss": (-_LARGEST, _LARGEST),
     "accuracy": (0, 1),
     "val_loss": (-_LARGEST, _LARGEST),
@@ -89,7 +89,7 @@ def record_problems(record: object, number: int, needed: Collection[str]) -> Ite
         return
     if not is_whole(record.get("epoch")) or record["epoch"] != number:
         yield f"{name} says that its epoch is {shown(record.get('epoch'))}"
-    for key, (least, most) in _NUMBERS.items():
+    for key, (least, most) in NUMBERS.items():
         if key in needed or record.get(key) is not None:
             yield from number_problems(record, key, least, most, name)
     if "val_accuracy" not in record:
@@ -109,9 +109,14 @@ def number_problems(
 
 
 def read_outcome(file: Path) -> dict[str, Any]:
-    """The values in outcome.json; empty if there is no such file, or if it is damaged."""
+    """The values in outcome.json; empty if there is no such file, or if it is damaged.
+
+    Its texts are on one line and of 200 characters at most, then "...".
+    """
     found = read_object(file)
-    return found if _is_outcome(found) else {}
+    if not _is_outcome(found):
+        return {}
+    return {key: quoted(each) if isinstance(each, str) else each for key, each in found.items()}
 
 
 def read_object(file: Path) -> dict[str, Any]:

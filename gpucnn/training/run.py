@@ -2,7 +2,7 @@
 
 runs/train-1/
     config.toml         every option: `gpucnn train --config` with it gives the same bits again
-    environment.json    versions, device, BLAS and threads: the bits are promised for these
+    environment.json    what the bits are promised for: versions, device; the digest of model.py
     metrics.jsonl       an object an epoch; the last has the result of the test, too
     outcome.json        why and when the training ended, unless it was interrupted
     model.py            the code of the user's own model
@@ -15,26 +15,26 @@ import contextlib
 import datetime
 import json
 import os
-import platform
+import re
 import shlex
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import gpucnn
 from gpucnn import files
 from gpucnn.backend import Backend
 from gpucnn.errors import DataError, GpucnnError, StorageError, UsageError
 from gpucnn.training import checkpoint
 from gpucnn.training.code import COPY, Code
 from gpucnn.training.config import TrainConfig
+from gpucnn.training.environment import describe_environment
 from gpucnn.training.recorded import read_object, read_outcome, read_records
 from gpucnn.writing import (
     is_locked,
     locked,
+    matching,
     remove_folder,
     remove_temporaries,
     storage_errors,
@@ -43,7 +43,7 @@ from gpucnn.writing import (
 
 CONFIG = "config.toml"
 _LOCK = ".lock"
-_DRAFT = ".new-"  # begins the name of the run that the process with the lock is making
+_DRAFT = re.compile(r"\.new-[0-9]{19}")  # the run that the process with the lock is making
 _DRAFT_LOCK = ".new.lock"
 _PATIENCE = 10.0  # seconds to wait for that process; to make a run takes milliseconds
 
@@ -70,7 +70,7 @@ class Run:
         runs_dir, code = Path(config.runs_dir), code or Code.parse(config.model)
         # A name belongs to one run; the configuration is for making others like it.
         written = replace(config.resolved(backend.name), name=None)
-        draft = runs_dir / f"{_DRAFT}{time.time_ns()}"
+        draft = runs_dir / f".new-{time.time_ns():019}"
         busy = StorageError(
             f"{runs_dir} is in use",
             cause="another process is making a run in it",
@@ -79,15 +79,18 @@ class Run:
         with storage_errors(runs_dir):
             runs_dir.mkdir(parents=True, exist_ok=True)
             with locked(runs_dir / _DRAFT_LOCK, _PATIENCE, busy):
-                for left in runs_dir.glob(f"{_DRAFT}*"):  # by a killed process
+                for left in matching(runs_dir, _DRAFT):  # by a killed process
                     remove_folder(left)  # another user's may stay
                 try:
                     (draft / "weights").mkdir(parents=True)
                     write_atomic(draft / CONFIG, written.to_toml().encode())
                     if code is not None:
                         write_atomic(draft / COPY, code.source)
-                    environment = json.dumps(describe_environment(backend), indent=2)
-                    write_atomic(draft / "environment.json", environment.encode() + b"\n")
+                    environment = describe_environment(backend)
+                    if code is not None:
+                        environment["code_sha256"] = code.sha256
+                    text = f"{json.dumps(environment, indent=2)}\n"
+                    write_atomic(draft / "environment.json", text.encode())
                     return cls(_claim(draft, runs_dir, config.name))
                 except BaseException:
                     remove_folder(draft)
@@ -188,11 +191,15 @@ class Run:
         """Whether its model is code of its author, of which it keeps a copy."""
         return (self.path / COPY).exists()
 
-    def code(self, function: str, trust_code: bool) -> Code:
+    def code(self, function: str, trust_code: bool, sha256: str | None) -> Code:
         """The copy of the code of its model.
+
+        Args:
+            sha256: of the code that the weights were trained with, as of `code_sha256`.
 
         Raises:
             UsageError: there is none, or `trust_code` does not allow to run it.
+            DataError: as `Code.require`.
         """
         copy = Code(self.path / COPY, function)
         if not self.has_code:
@@ -206,7 +213,20 @@ class Run:
                 cause="gpucnn runs it only if you ask",
                 fix=f"read {copy.file}, and if you trust it add --trust-code (trust_code=True)",
             )
+        copy.require(sha256)
         return copy
+
+    def code_sha256(self) -> str | None:
+        """SHA-256 of the code of its last weights, or before these of the run; None without code.
+
+        Raises:
+            DamagedError: the checkpoint is damaged, as `checkpoint.resume`.
+        """
+        if not self.has_checkpoint():
+            return self.environment().get("code_sha256")
+        found: list[checkpoint.Checkpoint] = []
+        checkpoint.resume(self.weights, found.append, checkpoint.read)
+        return found[-1].description.get("code_sha256")
 
     def records(self) -> list[dict[str, Any]]:
         """The objects of metrics.jsonl, one an epoch, up to the first that cannot be read.
@@ -351,17 +371,6 @@ def run_of(file: Path) -> Path | None:
     folder = file.absolute().parent.parent
     in_run = file.absolute().parent.name == "weights" and os.path.isfile(folder / CONFIG)
     return file.parent.parent if in_run else None
-
-
-def describe_environment(backend: Backend) -> dict[str, Any]:
-    """The versions, device and settings on which the bits of a run depend, as JSON values."""
-    return {
-        "gpucnn": gpucnn.__version__,
-        "python": platform.python_version(),
-        "safetensors": metadata.version("safetensors"),
-        "system": platform.platform(),
-        **backend.describe(),
-    }
 
 
 def _why_no_run(path: Path) -> str:

@@ -86,11 +86,9 @@ class SavedModel(RunData):
             raise DivergedError(f"{file} cannot be used", cause=f"{bad} is not finite", fix=_OTHERS)
         config = config_of(metadata, file) if folder is None else Run(folder).config()
         shape, classes = description.image_shape, len(description.class_names)
+        code = None
         if description.code_sha256 is not None:
-            code = Code.parse(model or config.model)
-            if model is None:
-                code = Run(folder or file.parent).code(code.function if code else "", trust_code)
-            model = str(_checked(code, description.code_sha256))
+            code = _code(model, config, Run(folder or file.parent), trust_code, description)
         elif model is not None or (description.network is None and Code.parse(config.model)):
             raise UsageError(
                 f"the weights in {file} are of {metadata.get('model') or 'the network in it'},"
@@ -102,7 +100,7 @@ class SavedModel(RunData):
             if description.network is not None:
                 built = described.build(description.network, shape, file, device)
             else:
-                made = network(model or config.model, shape, classes)
+                made = code.build(shape, classes) if code else network(config.model, shape, classes)
                 try:
                     built = made.build(shape, device=device)
                 except ShapeError as error:
@@ -359,22 +357,22 @@ def _no_and_yes(dataset: Dataset, names: list[str]) -> list[str]:
     return [no, yes]
 
 
-def _checked(code: Code | None, sha256: str) -> Code:
-    """The code, checked to be the code that the weights were trained with.
+def _code(
+    model: str | None, config: TrainConfig, run: Run, trust_code: bool, description: Description
+) -> Code:
+    """The code of a model: the file that `model` names, or else the copy in its run.
 
     Raises:
-        UsageError: it is given in another form than my_net.py:build.
-        DataError: it is other code.
+        UsageError: it is given in another form than my_net.py:build, or as `Run.code`.
+        DataError: it is not the code that the weights were trained with.
     """
+    code = Code.parse(model or config.model)
+    if model is None:
+        return run.code(code.function if code else "", trust_code, description.code_sha256)
     if code is None:
         raise UsageError(
             "the model is code of its author's",
             fix="give the file and the function as --model my_net.py:build",
         )
-    if code.sha256 != sha256:
-        raise DataError(
-            f"{code.file} is not the code that the weights were trained with",
-            cause=f"its SHA-256 is {code.sha256}, not {sha256}",
-            fix="give the file as it was; a run keeps a copy of it, which --trust-code uses",
-        )
+    code.require(description.code_sha256)
     return code

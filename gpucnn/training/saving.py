@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import replace
-from numbers import Real
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -14,12 +12,14 @@ from typing import Any
 from gpucnn import backend as backends
 from gpucnn import models
 from gpucnn.data import NAMES, Reading, Splits, pixel_scaling
-from gpucnn.data.dataset import digest
+from gpucnn.data.dataset import digest, is_scaling
+from gpucnn.data.labels import name_problem
 from gpucnn.errors import UsageError, choose, expect
 from gpucnn.nn import Module
 from gpucnn.nn.structure import from_structure, structure
+from gpucnn.quoting import LONGEST
 from gpucnn.training import checkpoint, evaluation
-from gpucnn.training.code import COPY, Code
+from gpucnn.training.code import Code
 from gpucnn.training.config import TrainConfig
 from gpucnn.training.described import MADE, is_described, structure_of, without_activation
 from gpucnn.training.history import History
@@ -146,7 +146,7 @@ def record(run: Run, model: Module, data: Splits, config: TrainConfig) -> dict[s
         changes["data"] = about["data"] or os.path.abspath(data.name)
     code, layers = Code.parse(config.model), structure_of(model)
     if code is not None:
-        about |= Code(run.path / COPY, code.function).about()
+        about |= run.code(code.function, True, run.code_sha256()).about()
     elif is_described(config.model):
         about |= {"model": None, "network": layers}
     elif config.model not in models.NAMES or layers != _named(config.model, data.classes):
@@ -215,6 +215,8 @@ def _require_names(network: Module, shape: tuple[int, ...], names: list[str], lo
             if outputs == 1
             else "give a name for each, in the order of the outputs",
         )
+    if problem := name_problem(names):
+        raise UsageError(problem, fix=f"give each class a name, of at most {LONGEST} characters")
     if loss == "softmax_cross_entropy" and evaluation.are_probabilities(first):
         raise UsageError(
             f"the outputs of {network.display_name} are probabilities",
@@ -243,8 +245,10 @@ def _scaling(
 
 
 def _number(name: str, value: Any) -> float:
-    if not isinstance(value, Real) or not math.isfinite(value):
-        raise UsageError(f"{name} is {value!r}", fix="give a finite number, as in scale=1 / 255")
+    if not is_scaling(value):
+        raise UsageError(
+            f"{name} is {value!r}", fix="give a finite number up to 1e9, as in scale=1 / 255"
+        )
     return float(value)
 
 

@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import NoneType
-from typing import Any
 
 from gpucnn import files
 from gpucnn.backend import Backend
@@ -30,48 +28,13 @@ from gpucnn.training.config import TrainConfig
 from gpucnn.training.csv_log import table
 from gpucnn.training.grid import Settings, folder_name
 from gpucnn.training.history import History
-from gpucnn.training.recorded import is_number
 from gpucnn.training.run import CONFIG, Run
+from gpucnn.training.sweep_rows import Row, read_rows, results_of
 from gpucnn.writing import remove_folder, storage_errors, write_atomic
 
 RECORD = "sweep.json"
 _LONGEST = 2_500_000  # bytes of it
 _METRICS = ("val_accuracy", "test_accuracy", "accuracy")
-
-
-@dataclass
-class Row:
-    """A run of a sweep.
-
-    Attributes:
-        run: the name of its directory.
-        settings: its values of the options that the sweep varies, by field.
-        state: why it ended, as `History.outcome`, "diverged" or "out of memory"; None before that.
-        results: epochs, seconds, loss, accuracy, val_loss, val_accuracy, test_loss, test_accuracy;
-            the last ones. None where there is none.
-        message: of the error that ended it.
-    """
-
-    run: str
-    settings: Settings
-    state: str | None
-    results: dict[str, Any]
-    message: str | None = None
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether an error ended it."""
-        return self.message is not None
-
-    def as_dict(self) -> dict[str, Any]:
-        """The row as JSON values."""
-        return {
-            "run": self.run,
-            "settings": self.settings,
-            "state": self.state,
-            **self.results,
-            "message": self.message,
-        }
 
 
 class Sweep:
@@ -111,7 +74,7 @@ class Sweep:
             ):
                 folder = folder_name(number, len(runs), values)
                 Run.create(replace(config, runs_dir=str(path), name=folder), backend, code)
-                rows.append(Row(folder, values, None, _results([], None, None)))
+                rows.append(Row(folder, values, None, results_of([], None, None)))
             sweep = cls(path, rows)
             sweep.write()
         except BaseException:
@@ -128,20 +91,17 @@ class Sweep:
         """
         file = Path(path) / RECORD
         try:
-            rows = [_row(values) for values in json.loads(files.read(file, _LONGEST))["runs"]]
-            if not rows:
-                raise ValueError("it has no runs")
-            return cls(Path(path), rows)
+            return cls(Path(path), read_rows(json.loads(files.read(file, _LONGEST))))
         except OSError as error:
             raise DataError(
                 f"there is no sweep in {path}",
                 cause=cause_of(error),
                 fix="give the folder of a sweep, as runs/sweep-1",
             ) from error
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise DataError(
                 f"{file} is damaged",
-                cause=quoted(f"{type(error).__name__}: {error}"),
+                cause=quoted(error),
                 fix=f"resume the runs in {path} one by one: gpucnn train --resume RUN",
             ) from error
 
@@ -189,7 +149,7 @@ class Sweep:
             StorageError: it cannot be written.
         """
         row.state = history.outcome
-        row.results = _results(history.records, history.test, history.seconds)
+        row.results = results_of(history.records, history.test, history.seconds)
         self.write()
 
     def fail(self, row: Row, state: str, message: str) -> None:
@@ -199,7 +159,7 @@ class Sweep:
             StorageError: it cannot be written.
         """
         row.state, row.message = state, message
-        row.results = _results([], None, None) | {"epochs": len(self.run(row).records())}
+        row.results = results_of([], None, None) | {"epochs": len(self.run(row).records())}
         self.write()
 
     def write(self) -> None:
@@ -265,38 +225,6 @@ def spreads(rows: Sequence[Row], metric: str) -> list[Spread]:
             )
         )
     return found
-
-
-_LAST = ("loss", "accuracy", "val_loss", "val_accuracy")
-
-
-def _results(
-    records: Sequence[dict[str, Any]], test: dict[str, float] | None, seconds: float | None
-) -> dict[str, Any]:
-    """The results of a training, as in `Row`."""
-    last: dict[str, Any] = records[-1] if records else dict.fromkeys(_LAST)
-    tested: dict[str, Any] = test or {"loss": None, "accuracy": None}
-    return {
-        "epochs": len(records),
-        "seconds": seconds,
-        **{key: last[key] for key in _LAST},
-        "test_loss": tested["loss"],
-        "test_accuracy": tested["accuracy"],
-    }
-
-
-def _row(values: dict[str, Any]) -> Row:
-    """The row of `Row.as_dict`."""
-    results = {key: values[key] for key in _results([], None, None)}
-    run, settings = values["run"], values["settings"]
-    is_name = isinstance(run, str) and Path(run).name == run and run not in ("", "..")
-    if not is_name or not isinstance(settings, dict):
-        raise ValueError(f"{run!r} is no run")
-    if not all(each is None or is_number(each) for each in results.values()):
-        raise ValueError(f"the results of {run} are no numbers")
-    if any(not isinstance(values[key], (str, NoneType)) for key in ("state", "message")):
-        raise ValueError(f"the state of {run} is no text")
-    return Row(run, settings, values["state"], results, values["message"])
 
 
 def _claim(runs_dir: Path, name: str | None) -> Path:

@@ -99,7 +99,7 @@ def network_of(path: str | os.PathLike[str]) -> str:
         path: as in `start_from`.
 
     Raises:
-        DataError: there are no such weights.
+        DataError: there are no such weights, or they were trained with other code than the copy.
         UsageError: the network is code of its author, and there is no copy beside them.
     """
     file = find_weights(path)
@@ -111,6 +111,9 @@ def network_of(path: str | os.PathLike[str]) -> str:
             cause="it is code of its author's, or was made in Python",
             fix="give the network as --model my_net.py:build",
         )
+    code = Code.parse(network)
+    if code is not None:
+        code.require(metadata.get("code_sha256"))
     return network
 
 

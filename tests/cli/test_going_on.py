@@ -178,6 +178,39 @@ def test_a_run_that_went_on_can_be_resumed(run: Any, train_once: Any) -> None:
     assert run("train", "--resume", "runs/train-2").code == 0
 
 
+@pytest.mark.parametrize(
+    ("start", "path", "flags", "made"),
+    [
+        (".", "runs/train-1", [], "runs/train-2"),
+        ("runs", "train-1", [], "runs/train-2"),
+        ("runs/train-1", ".", [], "runs/train-2"),
+        (".", "link", [], "train-1"),
+        (".", "runs/train-1", ["--name", "more"], "runs/more"),
+        (".", "runs/train-1", ["--runs-dir", "mine"], "mine/train-1"),
+    ],
+)
+def test_a_run_does_not_choose_where_it_goes_on(
+    run: Any,
+    train_once: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    start: str,
+    path: str,
+    flags: list[str],
+    made: str,
+) -> None:
+    train_once(*OPTIONS, "--epochs", 1)
+    Path("link").symlink_to("runs/train-1")
+    home, config = Path.cwd(), Path("runs/train-1/config.toml")
+    elsewhere = home / "elsewhere"
+    config.write_text(config.read_text().replace('runs_dir = "runs"', f'runs_dir = "{elsewhere}"'))
+    assert str(elsewhere) in config.read_text()
+    monkeypatch.chdir(start)
+    result = run("train", "--resume", path, "--epochs", 2, *flags)
+    assert result.code == 0, result.err
+    assert (home / made / "config.toml").exists()
+    assert not elsewhere.exists()
+
+
 def test_epochs_that_cannot_be_given(run: Any, train_once: Any) -> None:
     train_once(*OPTIONS, "--epochs", 3)
     result = run("train", "--resume", "runs/train-1", "--epochs", 2)

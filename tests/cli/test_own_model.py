@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from gpucnn import data
-from gpucnn.errors import UsageError
-from gpucnn.training import SavedModel, checkpoint
+from gpucnn import data, models, training
+from gpucnn.errors import DataError, UsageError
+from gpucnn.training import Run, SavedModel, checkpoint
 
 SOURCE = """
 from dataclasses import dataclass
@@ -47,13 +48,13 @@ OPTIONS = ["--data", "digits", "--epochs", 2, "--limit-batches", 6]
 
 
 @pytest.fixture
-def own(run: Any) -> Path:
+def own(train_once: Any) -> Path:
     """A run of a model of one's own, trained in runs/train-1, whose code was not run since."""
     Path("my_net.py").write_text(SOURCE)
-    result = run("train", *OPTIONS, "--model", "my_net.py:build")
+    result = train_once(*OPTIONS, "--model", "my_net.py:build")
     assert result.code == 0, result.err
     assert "next: gpucnn predict runs/train-1 --trust-code FILE" in result.err
-    Path("executed").unlink()
+    Path("executed").unlink(missing_ok=True)
     return Path("runs/train-1")
 
 
@@ -101,14 +102,88 @@ def test_the_author_names_the_file(own: Path, run: Any) -> None:
     assert run("evaluate", moved, "--trust-code").code == 2  # there is no copy beside it
 
 
-def test_other_code_is_refused(own: Path, run: Any) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["evaluate", "runs/train-1", "--model", "my_net.py:build"],
+        ["evaluate", "runs/train-1", "--trust-code"],
+        ["summary", "runs/train-1", "--trust-code"],
+        ["train", "--resume", "runs/train-1", "--trust-code"],
+        ["train", "--resume", "--trust-code"],
+        ["train", "--resume", "runs/train-1", "--epochs", "3", "--trust-code"],
+        ["train", "--weights", "runs/train-1", "--data", "digits", "--trust-code"],
+        ["train", "--weights", "runs/train-1/weights/last.safetensors", "--trust-code"],
+        ["train", "--weights", "runs/train-1", "--trust-code", "--dry-run"],
+        ["train", "--weights", "runs/train-1", "--trust-code", "--find-lr"],
+        ["train", "--weights", "runs/train-1", "--trust-code", "--sweep", "seed=0,1"],
+        ["train", "--sweep", "weights=runs/train-1", "--trust-code"],
+    ],
+)
+def test_other_code_is_refused(own: Path, run: Any, command: list[str]) -> None:
     Path("my_net.py").write_text(SOURCE + "\n# changed\n")
     (own / "model.py").write_text(SOURCE + "\n# changed\n")
-    for option in (["--model", "my_net.py:build"], ["--trust-code"]):
-        result = run("evaluate", own, *option)
-        assert result.code == 4
-        assert "is not the code that the weights were trained with" in result.err
+    result = run(*command)
+    assert result.code == 4, result.err
+    assert "is not the code that the weights were trained with" in result.err
     assert not Path("executed").exists()
+    assert [path.name for path in Path("runs").glob("[!.]*")] == ["train-1"]
+
+
+def test_other_code_of_a_run_of_a_sweep_is_refused(run: Any) -> None:
+    Path("my_net.py").write_text(SOURCE)
+    sweep = [*OPTIONS, "--model", "my_net.py:build", "--sweep", "seed=0,1"]
+    assert run("train", *sweep).code == 0
+    Path("executed").unlink()
+    record = Path("runs/sweep-1/sweep.json")
+    rows = json.loads(record.read_text())
+    rows["runs"][1] |= {"state": None}
+    record.write_text(json.dumps(rows))
+    Path("runs/sweep-1/2-seed=1/model.py").write_text(SOURCE + "\n# changed\n")
+    result = run("train", "--resume", "runs/sweep-1", "--trust-code")
+    assert result.code == 4, result.err
+    assert "is not the code that the weights were trained with" in result.err
+    assert not Path("executed").exists()
+
+
+@pytest.mark.parametrize("change", ["code", "digest", "environment"])
+def test_code_of_a_run_without_weights(own: Path, run: Any, change: str) -> None:
+    """A run that was killed before its first checkpoint has the digest of its code, too."""
+    shutil.rmtree(own / "weights")
+    (own / "weights").mkdir()
+    (own / "metrics.jsonl").unlink()
+    environment = own / "environment.json"
+    values = json.loads(environment.read_text())
+    resume = ["train", "--resume", own, "--trust-code"]
+    if change == "code":
+        (own / "model.py").write_text(SOURCE + "\n# changed\n")
+    elif change == "digest":
+        environment.write_text(json.dumps({**values, "code_sha256": ["0" * 1000]}))
+    else:
+        environment.unlink()
+    result = run(*resume)
+    assert result.code == 4, result.err
+    assert "is not the code that the weights were trained with" in result.err
+    assert not Path("executed").exists()
+    (own / "model.py").write_text(SOURCE)
+    environment.write_text(json.dumps(values))
+    assert run(*resume).code == 0
+
+
+def test_a_damaged_checkpoint_is_said_before_code_is_run(own: Path, run: Any) -> None:
+    last = own / "weights" / "last.safetensors"
+    last.write_bytes(last.read_bytes()[:-1])
+    result = run("train", "--resume", own, "--trust-code")
+    assert result.code == 4
+    assert "the checkpoint before it, of step 6" in result.err
+    assert not Path("executed").exists()
+
+
+def test_python_does_not_vouch_for_other_code(own: Path) -> None:
+    """`fit` takes the network from its caller; the weights name the copy in the run."""
+    (own / "model.py").write_text(SOURCE + "\n# changed\n")
+    run = Run.open(own)
+    with pytest.raises(DataError, match="is not the code that the weights were trained with"):
+        training.fit(models.get("softmax"), data.load("digits"), run.config(), run=run, resume=True)
 
 
 def test_a_config_cannot_smuggle_code_in(run: Any) -> None:
@@ -118,14 +193,15 @@ def test_a_config_cannot_smuggle_code_in(run: Any) -> None:
     config = Path("runs/train-1/config.toml")
     config.write_text(config.read_text().replace('"softmax"', '"evil.py:build"'))
     Path("runs/train-1/model.py").write_text(SOURCE)
-    for command in (
-        ["evaluate", "runs/train-1"],
-        ["evaluate", "runs/train-1", "--trust-code"],
-        ["train", "--resume", "runs/train-1"],
-        ["train", "--config", config],
+    for code, command in (
+        (2, ["evaluate", "runs/train-1"]),
+        (2, ["evaluate", "runs/train-1", "--trust-code"]),
+        (2, ["train", "--resume", "runs/train-1"]),
+        (4, ["train", "--resume", "runs/train-1", "--trust-code"]),
+        (2, ["train", "--config", config]),
     ):
         result = run(*command)
-        assert result.code == 2, result.err
+        assert result.code == code, result.err
         assert not Path("executed").exists()
     assert run("train", "--config", config, "--model", "evil.py:build").code == 0
 

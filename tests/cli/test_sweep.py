@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import errno
+import functools
 import json
 import os
 import shutil
@@ -25,6 +26,7 @@ OPTIONS = [
     "--device", "cpu",
 ]  # fmt: skip
 GRID = ["--sweep", "lr=1e-3,1e-2", "seed=0..2"]
+NESTED: list[Any] = functools.reduce(lambda inside, _: [inside], range(500), [])
 
 
 def rows(folder: str = "runs/sweep-1") -> list[dict[str, str]]:
@@ -331,6 +333,20 @@ def test_a_record_that_is_too_long(run: Any) -> None:
     [
         ("run", "../x"), ("run", ".."), ("run", ""), ("run", 3), ("settings", []), ("loss", "low"),
         ("loss", float("nan")), ("loss", 10**400), ("loss", 1e308), ("state", 1), ("message", {}),
+        ("run", "n" * 256), ("run", "\ud800"), ("run", "\0"), ("run", ".lock"), ("run", None),
+        ("state", "f" * 10_000), ("state", []), ("state", "diverged"), ("message", "it failed"),
+        ("test_accuracy", 1e38), ("test_accuracy", True), ("val_accuracy", -3e38),
+        ("accuracy", 1.01), ("seconds", -1), ("seconds", float("inf")), ("epochs", -1),
+        ("epochs", -1.5), ("epochs", 1.0), ("epochs", None), ("epochs", 10**400),
+        *(("settings", values) for values in (
+            {}, {"learning_rate": 1e-3}, {"learning_rate": 1e-3, "seed": 0, "epochs": 2},
+            {"learning_rate": 1e-3, "k" * 100_000: 1}, {"learning_rate": 1e-3, "val_accuracy": 3},
+            {"learning_rate": 1e-3, "name": "x"}, {"learning_rate": 1e-3, "runs_dir": "x"},
+            *({"learning_rate": 1e-3, "seed": seed} for seed in (
+                float("nan"), 1.5, -1, 10**400, "0" * 100_000, [[1], {"a": 2}], None, True, NESTED
+            )),
+            {"learning_rate": float("nan"), "seed": 0}, {"learning_rate": -1.0, "seed": 0},
+        )),
     ],
 )  # fmt: skip
 def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any) -> None:
@@ -338,8 +354,49 @@ def test_a_record_with_another_value(run: Any, swept: Any, key: str, value: Any)
     values = json.loads(record.read_text())
     values["runs"][2][key] = value
     record.write_text(json.dumps(values))
-    result = run("train", "--resume", "runs/sweep-1")
+    result = run("train", "--resume", "runs/sweep-1", "--json")
     assert (result.code, "sweep.json is damaged" in result.err) == (4, True)
+    assert max(map(len, result.err.splitlines())) < 300
+
+
+@pytest.mark.parametrize("key", ["run", "settings", "state", "message", "epochs", "test_loss"])
+def test_a_record_without_a_value(run: Any, swept: Any, key: str) -> None:
+    record = Path("runs/sweep-1/sweep.json")
+    values = json.loads(record.read_text())
+    del values["runs"][2][key]
+    record.write_text(json.dumps(values))
+    result = run("train", "--resume", "runs/sweep-1")
+    assert (result.code, f"run 3 has no {key}" in result.err) == (4, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda rows: [*rows, rows[0]], "run 7 has the name of one before it"),
+        (lambda rows: [rows[0] | {"state": None}] * 7000, "it has 7,000 runs"),
+        (lambda rows: [[] for _ in range(100)], "run 1 is [], and no object"),
+        (lambda rows: [rows[0], *(row | {"settings": {"seed": 1}} for row in rows[1:])],
+         "run 2 sets other options than run 1"),
+    ],
+)  # fmt: skip
+def test_a_record_of_other_runs(run: Any, swept: Any, change: Any, says: str) -> None:
+    record = Path("runs/sweep-1/sweep.json")
+    values = json.loads(record.read_text())
+    record.write_text(json.dumps({"runs": change(values["runs"])}))
+    result = run("train", "--resume", "runs/sweep-1")
+    assert result.code == 4
+    assert says in result.err
+
+
+def test_long_texts_of_a_sweep_are_cut(run: Any, swept: Any) -> None:
+    record = Path("runs/sweep-1/sweep.json")
+    values = json.loads(record.read_text())
+    for row in values["runs"]:
+        row |= {"settings": {"data": "d/" * 2000}, "state": "diverged", "message": "m " * 9000}
+    values["runs"][0] |= {"state": None, "message": None}
+    record.write_text(json.dumps(values))
+    result = run("train", "--resume", "runs/sweep-1")
+    assert max(map(len, (result.err + result.out).splitlines())) < 300
 
 
 @pytest.mark.slow

@@ -366,6 +366,13 @@ def test_a_note_says_what_changed_since_the_start(quick: Any, run: Any) -> None:
     environment = json.loads(record.read_text())
     record.write_text(json.dumps({**environment, "numpy": "1.0"}))
     assert "numpy was 1.0 when the run was started" in run("train", "--resume").err
+    record.write_text(json.dumps({"numpy": "1\x1b" * 3000, "python": {"a": [1] * 3000}}))
+    lines = run("train", "--resume").err.splitlines()
+    assert [line[:16] for line in lines if " was started" in line] == [
+        "note: python was",
+        "note: numpy was ",
+    ]
+    assert max(map(len, lines)) < 300
 
 
 @pytest.mark.slow

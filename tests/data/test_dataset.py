@@ -110,3 +110,20 @@ def test_scaling_of_a_constant_and_of_floats() -> None:
 def test_standardising_mnist_gives_the_known_numbers(mnist_dir: Path) -> None:
     scale, offset = pixel_scaling(load("mnist", mnist_dir, validation=0).train, standardise=True)
     assert f"{-offset / scale / 255:.4f} {1 / scale / 255:.4f}" == "0.1307 0.3081"
+
+
+@pytest.mark.parametrize(
+    ("names", "says"),
+    [
+        (["a", "b", "a"], "'a' is given twice"),
+        (["a", "b", "c" * 201], "a class name has 201 characters"),
+        (["a", "b", "\ud800"], "is no text in UTF-8"),
+    ],
+)
+def test_class_names(names: list[str], says: str) -> None:
+    images = np.zeros((3, 1, 2, 2), np.uint8)
+    with pytest.raises(DataError) as caught:
+        Dataset("mine", images, np.arange(3), 3, names)
+    assert says in caught.value.message
+    assert len(caught.value.message) < 100
+    assert Dataset("mine", images, None, 3, ["a", "A", "c" * 200]).classes == 3

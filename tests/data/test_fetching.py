@@ -272,7 +272,7 @@ def test_files_of_a_dead_process_are_removed_but_not_those_of_a_live_one(
     mirror: Server, cache: Path
 ) -> None:
     folder = cache / "mnist"
-    dead = folder / ".download-dead"
+    dead = folder / ".download-dead_123"
     dead.mkdir(parents=True)
     (dead / FIRST).write_bytes(b"half")
     with temporary_folder(folder) as live:
@@ -291,6 +291,16 @@ def test_files_of_a_dead_process_are_removed_but_not_those_of_a_live_one(
     assert names(folder) == ALL_GZ
 
 
+@pytest.mark.parametrize(
+    "name", [".download-later", ".download-", ".download-DEAD_123", ".downloads"]
+)
+def test_folders_of_the_user_are_left(cache: Path, name: str) -> None:
+    (cache / "mnist" / name / "important").mkdir(parents=True)
+    with temporary_folder(cache / "mnist"):
+        pass
+    assert (cache / "mnist" / name / "important").is_dir()
+
+
 def test_a_lock_that_is_a_link_is_not_emptied(cache: Path, tmp_path: Path) -> None:
     precious = tmp_path / "precious"
     precious.write_text("precious")
@@ -305,7 +315,7 @@ def test_a_lock_that_is_a_link_is_not_emptied(cache: Path, tmp_path: Path) -> No
 
 
 def test_a_folder_that_is_nested_too_deeply_is_left(cache: Path) -> None:
-    with nested(cache / "mnist" / ".download-x"), temporary_folder(cache / "mnist") as made:
+    with nested(cache / "mnist" / ".download-x1234567"), temporary_folder(cache / "mnist") as made:
         assert made.is_dir()
 
 

@@ -563,3 +563,14 @@ def test_the_name_of_a_class_is_a_text(tmp_path: Path, part: str) -> None:
     assert f"in {folder} is" in caught.value.message
     (folder / "\udcfe").rename(folder / "chien\N{DOG FACE}")
     assert read_folder(tmp_path / "pets").parts[0].images.shape == (2, 1, 4, 6)
+
+
+@pytest.mark.parametrize("part", ["", "train"])
+def test_the_name_of_a_class_is_no_longer_than_a_label(tmp_path: Path, part: str) -> None:
+    folder = tmp_path / "pets" / part
+    save(folder / "cat" / "1.png", 1)
+    save(folder / ("d" * 201) / "1.png", 1)
+    with pytest.raises(DataError, match="has 201 characters, where 200 are read at most"):
+        read_folder(tmp_path / "pets")
+    (folder / ("d" * 201)).rename(folder / ("d" * 200))
+    assert len(read_folder(tmp_path / "pets").parts[0].images) == 2

@@ -227,7 +227,7 @@ def test_a_full_disk(pets: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_what_a_killed_process_left_is_deleted(pets: Path, cache: Path) -> None:
     cache.mkdir(parents=True, mode=0o700)
     cache.parent.chmod(0o700)
-    old, new = cache / "old.tmp", cache / "new.tmp"
+    old, new = (cache / f"gpucnn-{digit * 16}.tmp" for digit in "01")
     for temporary in (old, new):
         temporary.write_bytes(b"half")
     os.utime(old, (time.time() - 1000,) * 2)

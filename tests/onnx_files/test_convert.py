@@ -161,6 +161,13 @@ def test_options_that_do_not_fit(tmp_path: Path) -> None:
         ({"mean": float("inf")}, "mean is inf"),
         ({"std": 0.0}, "std is 0.0"),
         ({"scale": 1.0, "std": 1.0}, "scale and std are given"),
+        ({"scale": 1e300}, "the scale is 1e\\+300"),
+        ({"std": 1e-320}, "the scale is inf"),
+        (
+            {"mean": 1e20, "std": 0.5},
+            "with the mean and std that are given, the offset is -2e\\+20",
+        ),
+        ({"class_names": ["a", "b", "c" * 201]}, "a class name has 201 characters"),
         ({"loss": "hinge"}, "unknown loss"),
     ):
         with pytest.raises(UsageError, match=says):
@@ -184,6 +191,8 @@ def test_metadata_that_are_damaged(trained: SavedModel, tmp_path: Path) -> None:
         ("class_names", "[1, 2]"),
         ("class_names", "3"),
         ("scale", '"big"'),
+        ("scale", "1e300"),
+        ("offset", "true"),
         ("reading", '{"convert": 3}'),
         ("loss", "[3]"),
         ("label_values", "{}"),

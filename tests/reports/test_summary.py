@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from gpucnn.cli.main import main
 from gpucnn.errors import DataError
 from gpucnn.reports import summaries
-from gpucnn.training import Run
+from gpucnn.training import Run, checkpoint
 
 
 def test_what_is_known(runs: tuple[Run, Run]) -> None:
@@ -101,6 +103,45 @@ def test_damaged_files_are_named(copy: Run, file: str, text: str | None) -> None
     row, problem = state(copy)
     assert row == "damaged"
     assert file in problem
+
+
+@pytest.mark.parametrize("epoch", [-5, True, 1.0, 10**400, 2**63, "1", None])
+def test_an_epoch_that_no_training_writes(copy: Run, epoch: Any) -> None:
+    weights, description = checkpoint.load_weights(copy.last)
+    checkpoint.save_weights(copy.last, weights, {**description, "epoch": epoch})
+    row, problem = state(copy)
+    assert row == "damaged"
+    assert "last.safetensors is cut short or altered: its epoch is " in problem
+    assert len(problem) < 200
+
+
+def test_long_texts_of_an_outcome_are_cut(copy: Run) -> None:
+    copy.end("diverged", 1.0, DataError("m " * 5000, cause="c\x1b" * 5000))
+    assert state(copy) == ("diverged", f"{'m ' * 100}...")
+    outcome = copy.outcome()
+    assert all(len(text) <= 203 for text in outcome.values() if isinstance(text, str))
+    assert outcome["seconds"] == 1.0
+
+
+@pytest.mark.parametrize("seconds", [10**12, -(10**12), 10**18, 253_402_300_799, -62_135_596_800])
+def test_a_time_that_no_calendar_has(
+    copy: Run, monkeypatch: pytest.MonkeyPatch, seconds: int
+) -> None:
+    """A file system may hold such a time."""
+    stat = Path.stat
+
+    def changed(path: Path, **options: Any) -> os.stat_result:
+        found = stat(path, **options)
+        return os.stat_result((*found[:8], seconds, found[9])) if path.suffix == ".toml" else found
+
+    monkeypatch.setattr(Path, "stat", changed)
+    (row,) = summaries(copy.path.parent)
+    assert row.state == "finished"
+    assert row.as_dict()["epochs"] == 2
+    if abs(seconds) >= 10**12:
+        assert row.date is None
+    result = CliRunner().invoke(main, ["runs", str(copy.path.parent)])
+    assert (result.exit_code, copy.path.name in result.stdout) == (0, True)
 
 
 @pytest.mark.parametrize("file", ["metrics.jsonl", "weights/last.safetensors"])

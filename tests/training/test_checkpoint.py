@@ -115,6 +115,19 @@ def test_the_previous_checkpoint_is_offered(tmp_path: Path, lost: str) -> None:
     assert sorted(os.listdir(tmp_path)) == ["last.safetensors", "state-2.safetensors"]
 
 
+@pytest.mark.parametrize(
+    "name", ["s" * 300, f"{'s' * 300}.safetensors", "\ud800", "a\0b", "..", "a/b", "", 3, None]
+)
+def test_the_previous_checkpoint_is_offered_if_a_name_is_bad(tmp_path: Path, name: Any) -> None:
+    for step in (1, 2):
+        save(tmp_path, _checkpoint(step))
+    weights, description = load_weights(tmp_path / "last.safetensors")
+    save_weights(tmp_path / "last.safetensors", weights, {**description, "state": name})
+    with pytest.raises(DataError) as caught:
+        resume(tmp_path, lambda _: None)
+    assert "the checkpoint before it, of step 1: mv " in str(caught.value.fix)
+
+
 def test_a_previous_checkpoint_that_is_damaged_is_not_offered(tmp_path: Path) -> None:
     for step in (1, 2, 3):
         save(tmp_path, _checkpoint(step))
@@ -123,6 +136,24 @@ def test_a_previous_checkpoint_that_is_damaged_is_not_offered(tmp_path: Path) ->
     with pytest.raises(DataError, match="last") as caught:
         resume(tmp_path, lambda _: None)
     assert "before it" not in str(caught.value.fix)
+
+
+@pytest.mark.parametrize(
+    "name", ["state-of-the-art", "state-", "state-1b", "my-state-1", "state--1"]
+)
+def test_states_that_no_training_wrote_are_left(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.safetensors").write_text("precious")
+    save(tmp_path, _checkpoint(1))
+    load(tmp_path)
+    assert (tmp_path / f"{name}.safetensors").read_text() == "precious"
+
+
+def test_a_folder_in_place_of_a_state_is_named(tmp_path: Path) -> None:
+    save(tmp_path, _checkpoint(1))
+    folder = tmp_path / "state-7.safetensors"
+    folder.mkdir()
+    with pytest.raises(StorageError, match=r"state-7.*cannot be written"):
+        load(tmp_path)
 
 
 def test_reading_leaves_the_files_of_a_training_that_runs(tmp_path: Path) -> None:

@@ -53,6 +53,8 @@ DESCRIPTION: dict[str, list[Any]] = {
     "epoch": [-1, 0, 2, True, 1.0, None, 10**9],
     "class_names": [None, 3, "0123456789"],
     "image_shape": [None, 28],
+    "scale": [1e300, -1.1e9, math.nan, True, "1", None],
+    "offset": [1e38, math.inf, [], None],
 }
 PROGRESS: dict[str, list[Any]] = {
     "records": [None, {}, "none", 3, [], [1], [None], [[]], [{}], [{"epoch": 1}]],

@@ -22,6 +22,7 @@ from gpucnn.training import Run, TrainConfig
 from gpucnn.writing import write_atomic
 
 CPU = backend.get("cpu")
+DRAFT = ".new-1700000000000000000"
 
 
 def test_runs_take_the_first_free_number(config: TrainConfig) -> None:
@@ -134,11 +135,49 @@ def test_half_written_files_are_cleared_away(config: TrainConfig) -> None:
 def test_the_draft_of_a_killed_process_is_deleted(config: TrainConfig) -> None:
     """However young it is: a process that makes a run holds the lock."""
     runs = Path(config.runs_dir)
-    (runs / ".new-1" / "weights").mkdir(parents=True)
-    (runs / ".new-1" / "model.py").write_text("half")
+    (runs / DRAFT / "weights").mkdir(parents=True)
+    (runs / DRAFT / "model.py").write_text("half")
     run = Run.create(config, CPU)
     assert sorted(path.name for path in runs.iterdir()) == [".new.lock", "train-1"]
     assert not (run.path / "model.py").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [".new-website", ".new-1", ".new-2024", f"{DRAFT}0", f"{DRAFT}-b", ".new-", f"x{DRAFT}"],
+)
+def test_folders_of_the_user_are_left(config: TrainConfig, name: str) -> None:
+    runs = Path(config.runs_dir)
+    (runs / name / "important").mkdir(parents=True)
+    Run.create(config, CPU)
+    assert (runs / name / "important").is_dir()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mine.tmp", "gpucnn-.tmp", "gpucnn-0123456789ABCDEF.tmp", "gpucnn-0123456789abcdef.tmp.gz",
+        "my-gpucnn-0123456789abcdef.tmp", "gpucnn-0123456789abcdef0.tmp",
+    ],
+)  # fmt: skip
+def test_files_of_the_user_are_left(config: TrainConfig, name: str) -> None:
+    run = Run.create(config, CPU)
+    for folder in (run.path, run.weights):
+        (folder / name).write_text("precious")
+    with run.lock():
+        pass
+    for folder in (run.path, run.weights):
+        assert (folder / name).read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["weights/gpucnn-0123456789abcdef.tmp", ".lock"])
+def test_a_folder_in_place_of_a_file_is_named(config: TrainConfig, name: str) -> None:
+    run = Run.create(config, CPU)
+    (run.path / name).mkdir()
+    with pytest.raises(StorageError) as caught, run.lock():
+        pass
+    assert caught.value.message == f"{run.path / name} cannot be written"
+    assert caught.value.cause == "it is a directory"
 
 
 def test_a_draft_that_cannot_be_deleted_is_left(
@@ -146,14 +185,14 @@ def test_a_draft_that_cannot_be_deleted_is_left(
 ) -> None:
     """As that of another user, in a folder that both can write into."""
     runs = Path(config.runs_dir)
-    (runs / ".new-1" / "weights").mkdir(parents=True)
+    (runs / DRAFT / "weights").mkdir(parents=True)
     monkeypatch.setattr("shutil.rmtree", lambda path, ignore_errors: None)
     assert Run.create(config, CPU).path == runs / "train-1"
 
 
 def test_a_draft_that_is_nested_too_deeply_is_left(config: TrainConfig) -> None:
     runs = Path(config.runs_dir)
-    with nested(runs / ".new-1"):
+    with nested(runs / DRAFT):
         assert Run.create(config, CPU).path == runs / "train-1"
 
 
@@ -165,7 +204,8 @@ def test_a_run_with_a_link_to_another_place_is_not_written(
     run = Run.create(config, CPU)
     mine = tmp_path / "mine"
     mine.mkdir()
-    (mine / "half.tmp").write_text("precious")
+    half = mine / "gpucnn-0123456789abcdef.tmp"
+    half.write_text("precious")
     if part == "weights":
         run.weights.rmdir()
     link = run.path / part
@@ -173,7 +213,7 @@ def test_a_run_with_a_link_to_another_place_is_not_written(
     with pytest.raises(DataError, match="no training writes into") as caught, run.lock():
         pass
     assert str(caught.value.cause).startswith(f"{link} is a symbolic link to ")
-    assert (mine / "half.tmp").read_text() == "precious"
+    assert half.read_text() == "precious"
 
 
 def test_no_lock_is_a_link(config: TrainConfig, tmp_path: Path) -> None:
@@ -221,7 +261,7 @@ def test_a_process_that_makes_a_run_is_waited_for(
     config: TrainConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = Path(config.runs_dir)
-    (runs / ".new-1").mkdir(parents=True)
+    (runs / DRAFT).mkdir(parents=True)
     monkeypatch.setattr("gpucnn.training.run._PATIENCE", 0.1)
     with (
         filelock.FileLock(runs / ".new.lock"),
@@ -229,7 +269,7 @@ def test_a_process_that_makes_a_run_is_waited_for(
     ):
         Run.create(config, CPU)
     assert "another process is making a run" in str(caught.value.cause)
-    assert sorted(path.name for path in runs.iterdir()) == [".new-1", ".new.lock"]
+    assert sorted(path.name for path in runs.iterdir()) == [DRAFT, ".new.lock"]
 
 
 def test_a_folder_of_runs_names_them(config: TrainConfig) -> None:
