@@ -43,7 +43,7 @@ def limit_by_user() -> int | None:
     Raises:
         UsageError: it is no whole number above 0.
     """
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get("GPUCNN_MAX_INPUT_MB")
     if not text:
         return None
     if not (text.isascii() and text.isdecimal() and len(text) < 12 and int(text)):
