@@ -6,6 +6,7 @@ escapes: a file may be called "a\\x1b[2J". Letters of every script stay as they 
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 
@@ -34,6 +35,11 @@ def quoted(text: object, longest: int = LONGEST) -> str:
     whole = text if isinstance(text, str) else str(text)
     shown = on_one_line(whole[: longest + 1])  # an escape is longer than its character
     return shown if len(shown) <= longest else f"{shown[:longest]}..."
+
+
+def quoted_path(path: str | os.PathLike[str]) -> str:
+    """A path, whose names are cut after `LONGEST` characters, with blanks or without."""
+    return "/".join(map(quoted, os.fspath(path).split("/")))
 
 
 def for_message(text: str) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from gpucnn import files, tensor_files
 from gpucnn.errors import DataError, GpucnnError, cause_of
-from gpucnn.quoting import quoted
+from gpucnn.quoting import quoted, quoted_path
 from gpucnn.writing import matching, storage_errors, write_atomic
 
 FORMAT = 1  # raised when a reader of the older format could misread a file
@@ -246,6 +246,7 @@ def _pack(arrays: Arrays, metadata: Mapping[str, Any]) -> tuple[bytes, str]:
 
 def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
     """(arrays, metadata, digest) of a file of `_pack`, checked."""
+    shown = quoted_path(path)  # another file may have named it
     again = "use an intact copy of the file, or train again"
     try:
         tensors, texts = tensor_files.read(path)
@@ -255,27 +256,29 @@ def _unpack(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any], str]:
         digest = _digest(tensors, metadata)
     except (FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
         raise DamagedError(
-            f"there is no weights file {path}", fix="check the path of the run"
+            f"there is no weights file {shown}", fix="check the path of the run"
         ) from error
     except OSError as error:
-        raise DamagedError(f"{path} cannot be read", cause=cause_of(error), fix=again) from error
+        raise DamagedError(f"{shown} cannot be read", cause=cause_of(error), fix=again) from error
     except UNREADABLE as error:
         raise DamagedError(
-            f"{path} is cut short or altered, or is no weights file", cause=quoted(error), fix=again
+            f"{shown} is cut short or altered, or is no weights file",
+            cause=quoted(error),
+            fix=again,
         ) from error
     if not isinstance(metadata, dict) or "format" not in metadata:
         raise DamagedError(
-            f"{path} was not written by gpucnn",
+            f"{shown} was not written by gpucnn",
             cause="it holds no description of its weights",
             fix="give a weights file of a run, as in runs/train-1/weights/last.safetensors",
         )
     if metadata["format"] != FORMAT:
         raise DamagedError(
-            f"{path} is of format {quoted(metadata['format'])}, this version reads {FORMAT}",
+            f"{shown} is of format {quoted(metadata['format'])}, this version reads {FORMAT}",
             fix="pip install --upgrade gpucnn",
         )
     if stated != digest:
-        raise DamagedError(f"{path} was altered", cause="its digest does not match", fix=again)
+        raise DamagedError(f"{shown} was altered", cause="its digest does not match", fix=again)
     del metadata["format"]
     return tensors, metadata, digest
 
