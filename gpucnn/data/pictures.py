@@ -18,6 +18,7 @@ from gpucnn.data.stack import Stack
 from gpucnn.errors import DataError
 
 _FEW = 3  # names in a note
+_NAMED = 1000  # pictures that cannot be used, of which each is named
 
 
 class UnknownConversionError(DataError):
@@ -74,7 +75,7 @@ def read_pictures(files: Sequence[Path | Upload], reading: Reading, name: str) -
         name: of the data, for messages.
 
     Raises:
-        DataError: files cannot be read (all of them are named), or their sizes differ.
+        DataError: files cannot be read (the first 1,000 are named), or their sizes differ.
         UnknownConversionError: as soon as one file is read, before the others are.
         MissingExtraError: Pillow is not installed.
     """
@@ -106,6 +107,7 @@ def _refuse_unconverted(files: Sequence[Path | Upload]) -> None:
 def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictures:
     kept: list[int] = []
     broken: list[DataError] = []
+    wrong = 0
     doubts: dict[str, list[str]] = {}
     scaled = 0
     size = reading.image_size or (reading.image_shape and reading.image_shape[1:])
@@ -116,14 +118,16 @@ def _read(files: Sequence[Path | Upload], reading: Reading, name: str) -> Pictur
             if remarks:
                 doubts[str(file)] = remarks
         except DataError as error:
-            # The frames of its traceback would keep the pixels of the picture.
-            error.__cause__ = error.__context__ = None
-            broken.append(error.with_traceback(None))
+            wrong += 1
+            if wrong <= _NAMED:
+                # The frames of its traceback would keep the pixels of the picture.
+                error.__cause__ = error.__context__ = None
+                broken.append(error.with_traceback(None))
             continue
         scaled += was_scaled
         stack.add(picture, file)
         kept.append(place)
-    notes = _refuse_broken(broken, len(files), reading, name)
+    notes = _refuse_broken(broken, wrong, len(files), reading, name)
     for doubt in sorted({each for several in doubts.values() for each in several}):
         notes.append(f"{_some([file for file in doubts if doubt in doubts[file]])}: {doubt}")
     images = stack.images()
@@ -208,23 +212,33 @@ def _read_one(
     return as_picture(fit_image(picture, (channels, *size))), True, remarks
 
 
-def _refuse_broken(broken: list[DataError], count: int, reading: Reading, name: str) -> list[str]:
-    """Raise for files that cannot be read; with `skip_broken` return notes that name them."""
+def _refuse_broken(
+    broken: list[DataError], wrong: int, count: int, reading: Reading, name: str
+) -> list[str]:
+    """Raise for files that cannot be read; with `skip_broken` return notes that name them.
+
+    Args:
+        broken: the errors, or the first of them.
+        wrong: the number of errors.
+        count: of all files.
+    """
     if not broken:
         return []
     left_out = "leave them out with --skip-broken"
-    if count == 1 or (len(broken) == 1 and not reading.skip_broken):
+    if count == 1 or (wrong == 1 and not reading.skip_broken):
         error = broken[0]
         error.fix = f"{error.fix}; or {left_out}" if count > 1 else error.fix
         raise error
     reasons = [error.message + (f" ({error.cause})" if error.cause else "") for error in broken]
-    if not reading.skip_broken or len(broken) == count:
-        fix = "replace them" if len(broken) < count else "give other pictures"
+    if wrong > len(broken):
+        reasons.append(f"and {wrong - len(broken):,} more")
+    if not reading.skip_broken or wrong == count:
+        fix = "replace them" if wrong < count else "give other pictures"
         if len({error.fix for error in broken}) == 1:
             fix = f"for each of them: {broken[0].fix}"
         raise DataError(
-            f"{len(broken)} of the {count} pictures of {name} cannot be used",
+            f"{wrong} of the {count} pictures of {name} cannot be used",
             cause="\n".join(reasons),
-            fix=f"{fix}, or {left_out}" if len(broken) < count else fix,
+            fix=f"{fix}, or {left_out}" if wrong < count else fix,
         )
-    return [f"left out {len(broken)} of {count} pictures: {'; '.join(reasons)}"]
+    return [f"left out {wrong} of {count} pictures: {'; '.join(reasons)}"]

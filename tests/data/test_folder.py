@@ -391,6 +391,20 @@ def test_broken_pictures_can_be_left_out(pets: Path) -> None:
     assert all(str(file) in note for file in broken)
 
 
+def test_the_first_of_many_broken_pictures_are_named(
+    pets: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gpucnn.data.pictures._NAMED", 2)
+    broken = _break(pets)
+    (note,) = read_folder(pets, Reading(skip_broken=True)).notes
+    assert note.startswith("left out 3 of 8 pictures: ")
+    assert note.endswith("; and 1 more")
+    assert sum(str(file) in note for file in broken) == 2
+    with pytest.raises(DataError, match="3 of the 8 pictures") as caught:
+        read_folder(pets)
+    assert str(caught.value.cause).splitlines()[2] == "and 1 more"
+
+
 def test_broken_pictures_of_parts(tmp_path: Path) -> None:
     for part in ("train", "val", "test"):
         for label in ("a", "b"):
