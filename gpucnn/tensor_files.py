@@ -76,6 +76,8 @@ def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BufferedReader, dict
                 pass
         except safetensors.SafetensorError as error:
             raise ValueError(str(error)) from error
+        except FileNotFoundError as error:  # of the package, whatever the reason is: it is there
+            raise OSError(errno.EIO, "the package safetensors cannot open it") from error
         yield file, json.loads(header)
 
 

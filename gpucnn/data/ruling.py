@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -58,6 +60,7 @@ class _Lines:
 
     def __init__(self, levels: Floats, least: float) -> None:
         self._reach = max(2, round(_THICKEST * sum(levels.shape) / 2))
+        levels = levels.astype(np.float32)  # in half of the memory
         self._dark = _filled(levels, self._reach) - levels > least
         self._crossed, self._rise = _longest_lines(self._dark)
 
@@ -117,7 +120,7 @@ def _longest_lines(dark: NDArray[np.bool_]) -> tuple[Floats, Floats]:
     return most / _BLOCKS, rises
 
 
-def _filled(levels: Floats, most: int) -> Floats:
+def _filled(levels: NDArray[Any], most: int) -> NDArray[Any]:
     """(H, W), where what is dark in at most `most` pixels of a column is as light as its sides."""
     margin = ((most, most), (0, 0))
     lightest = extreme_below(np.maximum, np.pad(levels, margin, mode="edge"), most + 1)

@@ -85,8 +85,8 @@ def test_weights_of_the_images_and_float_images() -> None:
     splits = digits()
     images = splits.train.images.astype(np.float32) / 255
     weights = np.linspace(0, 2, len(images), dtype=np.float32)
-    weighted = replace(splits, train=replace(splits.train, images=images, weights=weights))
-    weighted = replace(weighted, validation=None)
+    train_part = replace(splits.train, images=images, weights=weights)
+    weighted = replace(splits, train=train_part, validation=None)
     assert_same(*(train(graph, mixed(), splits=weighted) for graph in (False, None)), least=4)
 
 
