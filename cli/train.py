@@ -223,13 +223,14 @@ def _callbacks(console: Console, health: bool, events: type[JsonEvents]) -> list
     """The callbacks that show a training, and warn of what is wrong with it."""
     callbacks: list[Callback] = [events(console)] if console.as_json else []
 
-    def show(text: str) -> None:
+    def warn(text: str) -> None:
         console.warn(*text.split("\n"))
 
+    show: Callable[[str], None] = warn
     if not console.quiet:
         progress = ProgressBar(console) if _on_terminal() else EpochLines(console)
         callbacks.append(progress)
-        show = progress.show  # above the bar
+        show = progress.show  # among its lines, above the bar
     if health:
         callbacks.append(HealthWarnings(console, show))
     return callbacks

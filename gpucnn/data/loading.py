@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from gpucnn.data import sources
-from gpucnn.data.dataset import Dataset, Splits, hold_out
+from gpucnn.data.dataset import Dataset
 from gpucnn.data.digits import load_digits
 from gpucnn.data.found import ROLES, Found, Part
 from gpucnn.data.gzip_files import unreadable
@@ -17,6 +17,7 @@ from gpucnn.data.labels import class_ids, class_names, different, is_plain, list
 from gpucnn.data.pixels import doubts_of_scale
 from gpucnn.data.reading import Reading
 from gpucnn.data.resolve import read
+from gpucnn.data.splits import Splits, hold_out
 from gpucnn.errors import DataError, GpucnnError, UsageError, expect
 
 NAMES = (*sources.SOURCES, "digits")

@@ -21,10 +21,11 @@ from processes import environment
 
 from gpucnn.backend.cpu.memory import Usage
 from gpucnn.data import Dataset, Loader, load, pixel_scaling, storage
-from gpucnn.data.dataset import digest, hold_out
+from gpucnn.data.dataset import digest
 from gpucnn.data.finite import require_finite
 from gpucnn.data.loading import find
 from gpucnn.data.npz import load_numpy
+from gpucnn.data.splits import hold_out
 from gpucnn.errors import DataError, GpucnnWarning, OutOfMemoryError
 from gpucnn.models import get
 from gpucnn.training import TrainConfig, evaluate, fit
